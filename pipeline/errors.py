@@ -1,0 +1,32 @@
+"""Errors that a user meets, and the exit code of each (docs/cli.md lists the codes)."""
+
+
+class TokenmillError(Exception):
+    """Base of every error whose message is written for the user: printed without a traceback.
+
+    ``exit_code`` is the exit code of the command that ends with it.
+    """
+
+    exit_code = 1
+
+
+class RunError(TokenmillError):
+    """The run failed: a shard that cannot be made, a full disk, a damaged output."""
+
+    exit_code = 1
+
+
+class UserError(TokenmillError, ValueError):
+    """The command was given something it cannot use: usage, recipe, or input."""
+
+    exit_code = 2
+
+
+class GateError(TokenmillError):
+    """A gate was exceeded: too many quarantined records, or records that do not add up."""
+
+    exit_code = 3
+
+
+class FormatError(RunError):
+    """A table on disk is not what its reader expects: another table, another major version, or damage."""
