@@ -1,0 +1,146 @@
+"""The keys of a recipe: one class a section, each key with its type, bounds, default and meaning.
+
+``pipeline/recipe.py`` loads a TOML file into these; docs/recipes.md is generated from them.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+StageName = Literal["clean", "dedup", "filter", "tokenize", "train", "report"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+MemorySize = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$")]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Source(Section):
+    """One source of raw records."""
+
+    name: SourceName = Field(description="name of the source; part of every doc_id")
+    paths: list[str] = Field(
+        min_length=1, description="files, globs, folders, archives or fsspec URLs, relative to the recipe's folder"
+    )
+    format: str = Field(
+        "auto",
+        description="auto | warc | wet | html | jsonl | parquet | arrow | csv | text | a datatrove reader's class path",
+    )
+    licence: str | None = Field(None, description="licence of records that name none")
+    weight: float = Field(1.0, ge=0.0, description="share in training, relative to its size")
+    fields: dict[str, str] = Field(
+        default_factory=dict, description="which field of a record holds text, id, url, date, licence"
+    )
+
+
+class Clean(Section):
+    """Raw records to documents."""
+
+    extractor: str = Field("resiliparse", description="resiliparse | trafilatura | a datatrove class path")
+    pii: Literal["replace", "count", "off"] = Field("replace", description="what to do with personal data found")
+    max_quarantined: Share = Field(0.05, description="share of damaged records beyond which the stage fails, exit 3")
+
+
+class Dedup(Section):
+    """Exact and near-duplicate removal."""
+
+    ngram: int = Field(5, ge=1, le=100, description="words in a shingle")
+    bands: int = Field(14, ge=1, le=1000, description="bands of the signature")
+    rows: int = Field(8, ge=1, le=1000, description="min-hash values in a band")
+    threshold: float = Field(0.8, gt=0.0, le=1.0, description="exact Jaccard similarity from which a pair is duplicate")
+    keep: str = Field("longest", description="first | longest | a column, highest first")
+    memory: MemorySize = Field("2GB", description="memory of the join")
+    seed: int = Field(1, ge=0, lt=2**32, description="seed of the permutations")
+
+
+class Filter(Section):
+    """Rules over signals."""
+
+    languages: list[str] = Field(default_factory=list, description="languages kept; empty: all")
+    min_language_score: Share = Field(0.65, description="probability of the language label below which it is dropped")
+    rules: list[str] = Field(
+        default_factory=lambda: ["gopher_quality", "gopher_repetition", "c4", "fineweb"], description="rule sets applied"
+    )
+    gopher_quality: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
+    gopher_repetition: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
+    c4: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
+    fineweb: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
+
+
+class Tokenize(Section):
+    """The tokenizer and the token shards."""
+
+    vocabulary_size: int = Field(4096, ge=257, le=2**24, description="entries of the vocabulary, special tokens included")
+    validation_share: float = Field(0.02, ge=0.0, lt=1.0, description="share of kept documents held out")
+    seed: int = Field(1, ge=0, lt=2**32, description="seed of the split, the order in a shard and the samples")
+
+
+class Model(Section):
+    """The transformer."""
+
+    architecture: Literal["gpt2", "qwen3"] = Field("gpt2", description="gpt2 | qwen3")
+    layers: int = Field(4, ge=1, description="transformer blocks")
+    heads: int = Field(4, ge=1, description="attention heads")
+    width: int = Field(256, ge=1, description="size of the residual stream")
+    context_length: int = Field(256, ge=1, description="tokens the model attends over")
+
+
+class Train(Section):
+    """Training of the model."""
+
+    steps: int = Field(200, ge=0, description="optimizer steps")
+    global_batch_tokens: int = Field(4096, ge=1, description="tokens of one optimizer step")
+    micro_batch_sequences: int = Field(16, ge=1, description="sequences of one forward pass on one device")
+    optimizer: Literal["adamw", "muon"] = Field("adamw", description="adamw | muon")
+    learning_rate: float = Field(1e-3, gt=0.0, description="peak learning rate")
+    seed: int = Field(1, ge=0, lt=2**32, description="seed of the weights and of the data order")
+
+
+class Report(Section):
+    """The report page."""
+
+    examples: int = Field(5, ge=0, le=100, description="examples shown for each reason")
+
+
+class Recipe(Section):
+    """A whole recipe; every key has a default but ``sources``."""
+
+    name: str = Field("run", min_length=1, description="name of the run; its default folder is runs/<name>")
+    stages: list[StageName] = Field(
+        default_factory=lambda: ["clean", "dedup", "filter", "tokenize", "train", "report"],
+        min_length=1,
+        description="stages in their order",
+    )
+    sources: list[Source] = Field(min_length=1, description="where the raw records come from")
+    clean: Clean = Field(default_factory=Clean)
+    dedup: Dedup = Field(default_factory=Dedup)
+    filter: Filter = Field(default_factory=Filter)
+    tokenize: Tokenize = Field(default_factory=Tokenize)
+    model: Model = Field(default_factory=Model)
+    train: Train = Field(default_factory=Train)
+    report: Report = Field(default_factory=Report)
+
+    @model_validator(mode="after")
+    def _stages_and_names_are_consistent(self) -> "Recipe":
+        problems = []
+        if len(set(self.stages)) != len(self.stages):
+            problems.append(f"stages names a stage twice: {self.stages}")
+        fixed = [stage for stage in self.stages if stage not in ("dedup", "filter")]
+        order = [stage for stage in ("clean", "tokenize", "train", "report") if stage in fixed]
+        last_curation = max((self.stages.index(s) for s in ("dedup", "filter") if s in self.stages), default=-1)
+        curation_late = "tokenize" in self.stages and last_curation > self.stages.index("tokenize")
+        if fixed != order or self.stages[0] not in ("clean",) or curation_late:
+            problems.append(
+                f"stages must begin with clean, then dedup and filter in either order, then tokenize, train, report; "
+                f"found {self.stages}"
+            )
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            problems.append(f"two sources have the same name: {sorted(n for n in set(names) if names.count(n) > 1)}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self

@@ -1,0 +1,148 @@
+"""Loads a recipe: a TOML file plus ``--set key=value`` overrides, validated once, every error at once.
+
+Defaults (pipeline/options.py) < the file < ``--set``.  Source paths become absolute, so that the resolved recipe
+written to RUN/recipe.toml finds the same files from anywhere.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.options import Recipe
+
+__all__ = ["Recipe", "RecipeError", "load_recipe", "recipe_toml"]
+
+
+class RecipeError(UserError):
+    """A recipe with one problem or more; ``problems`` has a line for each."""
+
+    def __init__(self, path: str, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
+        super().__init__("\n".join([f"{path}: {count} in the recipe", *(f"  {line}" for line in self.problems)]))
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Loads and validates a recipe.
+
+    Args:
+        path: The TOML file.
+        overrides: ``section.key=value`` strings; the value is TOML, or taken as a string where it is not.
+
+    Raises:
+        RecipeError: With every problem: key, value, what is allowed, and the nearest valid key.
+    """
+    path = str(path)
+    try:
+        data = tomllib.loads(storage.read_bytes(path).decode("utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(path, ["no such file"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise RecipeError(path, [f"not a TOML file: {error}"]) from error
+    problems: list[str] = []
+    for override in overrides:
+        try:
+            apply_override(data, override)
+        except ValueError as error:
+            problems.append(str(error))
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(path, problems + list(_explain(error))) from error
+    if problems:
+        raise RecipeError(path, problems)
+    return _with_absolute_paths(recipe, path)
+
+
+def apply_override(data: dict[str, Any], override: str) -> None:
+    """Sets one ``section.key=value`` in the loaded data; list items are named by number or by their ``name``.
+
+    Raises:
+        ValueError: If it is not of that form, or names a part that is not there.
+    """
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise ValueError(f"--set {override!r}: expected KEY=VALUE, such as --set dedup.threshold=0.75")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *parents, last = key.strip().split(".")
+    place: Any = data
+    for part in parents:
+        place = _item(place, part, override) if isinstance(place, list) else place.setdefault(part, {})
+        if not isinstance(place, dict | list):
+            raise ValueError(f"--set {override!r}: {part} is a value, not a section")
+    if isinstance(place, list):
+        raise ValueError(f"--set {override!r}: {'.'.join(parents)} is a list; name its item before {last}")
+    place[last] = value
+
+
+def _item(items: list[Any], part: str, override: str) -> Any:
+    for number, item in enumerate(items):
+        if part == str(number) or (isinstance(item, dict) and item.get("name") == part):
+            return item
+    names = [item.get("name") for item in items if isinstance(item, dict)]
+    raise ValueError(f"--set {override!r}: no item {part!r}; there are {names}")
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors():
+        location = ".".join(str(part) for part in problem["loc"]) or "recipe"
+        if problem["type"] == "extra_forbidden":
+            yield _unknown_key(problem["loc"])
+        elif problem["type"] == "missing":
+            yield f"{location}: missing; it has no default"
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            shown = "" if problem["loc"] == () else f" = {_short(problem['input'])}"
+            yield f"{location}{shown}: {message[0].lower()}{message[1:]}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _unknown_key(location: tuple[int | str, ...]) -> str:
+    keys = _keys_at(location[:-1])
+    name, place = str(location[-1]), ".".join(str(part) for part in location)
+    near = difflib.get_close_matches(name, keys, n=1, cutoff=0.5)
+    return f"{place}: unknown key{f'; did you mean {near[0]}?' if near else ''}; allowed: {', '.join(sorted(keys))}"
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Recipe
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
+        model = arguments[0] if arguments else annotation
+    return list(model.model_fields)
+
+
+def _with_absolute_paths(recipe: Recipe, path: str) -> Recipe:
+    """Source paths relative to the recipe's folder become absolute; URLs stay."""
+    if not storage.is_local(path):
+        return recipe
+    folder = storage.local_path(path).resolve().parent
+    sources = []
+    for source in recipe.sources:
+        paths = [p if "://" in p else os.path.normpath(folder / os.path.expanduser(p)) for p in source.paths]
+        sources.append(source.model_copy(update={"paths": paths}))
+    return recipe.model_copy(update={"sources": sources})
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """The resolved recipe as TOML, every key written out (None is left out: TOML has no null)."""
+    import tomli_w
+
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
