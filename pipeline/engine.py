@@ -159,7 +159,9 @@ def run_job(root: str, step: Step, job: Job) -> tuple[Manifest, float]:
     except OSError as error:
         outputs.discard()
         if error.errno == errno.ENOSPC:
-            raise RunError(f"no space left on the disk of {root} while writing {step.name} {job.shard}: {error}") from error
+            raise RunError(
+                f"no space left on the disk of {root} while writing {step.name} {job.shard}: {error}"
+            ) from error
         raise
     except BaseException:
         outputs.discard()
@@ -251,7 +253,7 @@ class Context:
         jobs = list(jobs)
         done, reasons = self._compare(step, jobs)
         orphans = [shard for shard in load_manifests(self.root, step.name) if shard not in {job.shard for job in jobs}]
-        reasons |= {shard: "no longer part of the run" for shard in orphans}
+        reasons |= dict.fromkeys(orphans, "no longer part of the run")
         if reasons and self.dry:
             raise NeedsWork(step.name, len(jobs), reasons)
         self.shards_skipped += len(done)
@@ -296,7 +298,9 @@ class Context:
             reason = load_function(step.is_stale)(self, job, found)
         versions = manifests_module.library_versions(step.libraries)
         if reason is None and found.libraries != versions:
-            changed = [f"{n} {found.libraries.get(n)} -> {v}" for n, v in versions.items() if found.libraries.get(n) != v]
+            changed = [
+                f"{n} {found.libraries.get(n)} -> {v}" for n, v in versions.items() if found.libraries.get(n) != v
+            ]
             if self.rebuild:
                 return f"made with other versions: {', '.join(changed)}"
             self.progress.note(f"{step.name} {job.shard} was made with other versions ({', '.join(changed)}); kept")
@@ -313,7 +317,9 @@ class Context:
         url = storage.join(self.root, manifests_module.FOLDER, f"{step.name}.json")
         if not storage.exists(url) or storage.read_bytes(url) != data:
             if self.dry:
-                raise NeedsWork(step.name, len(self._current[step.name]), {"all": "its stage manifest is not up to date"})
+                raise NeedsWork(
+                    step.name, len(self._current[step.name]), {"all": "its stage manifest is not up to date"}
+                )
             storage.publish_bytes(data, url, self.root)
 
 

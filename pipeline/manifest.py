@@ -78,7 +78,9 @@ class Manifest:
     libraries: dict[str, str]
     outputs: list[Output]
     counts: dict[str, Any]
-    read: dict[str, Any] = field(default_factory=dict)  # raw inputs as found while reading: what clean recognises them by
+    read: dict[str, Any] = field(
+        default_factory=dict
+    )  # raw inputs as found while reading: what clean recognises them by
 
     def to_bytes(self) -> bytes:
         """The manifest file."""

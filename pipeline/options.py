@@ -63,7 +63,8 @@ class Filter(Section):
     languages: list[str] = Field(default_factory=list, description="languages kept; empty: all")
     min_language_score: Share = Field(0.65, description="probability of the language label below which it is dropped")
     rules: list[str] = Field(
-        default_factory=lambda: ["gopher_quality", "gopher_repetition", "c4", "fineweb"], description="rule sets applied"
+        default_factory=lambda: ["gopher_quality", "gopher_repetition", "c4", "fineweb"],
+        description="rule sets applied",
     )
     gopher_quality: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
     gopher_repetition: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
@@ -74,7 +75,9 @@ class Filter(Section):
 class Tokenize(Section):
     """The tokenizer and the token shards."""
 
-    vocabulary_size: int = Field(4096, ge=257, le=2**24, description="entries of the vocabulary, special tokens included")
+    vocabulary_size: int = Field(
+        4096, ge=257, le=2**24, description="entries of the vocabulary, special tokens included"
+    )
     validation_share: float = Field(0.02, ge=0.0, lt=1.0, description="share of kept documents held out")
     seed: int = Field(1, ge=0, lt=2**32, description="seed of the split, the order in a shard and the samples")
 

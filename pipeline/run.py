@@ -33,7 +33,9 @@ class Run:
         """
         root = str(root)
         if not storage.exists(storage.join(root, RECIPE_FILE)):
-            raise UserError(f"{root}: not a run folder (no {RECIPE_FILE}); `tokenmill run RECIPE --root {root}` makes one")
+            raise UserError(
+                f"{root}: not a run folder (no {RECIPE_FILE}); `tokenmill run RECIPE --root {root}` makes one"
+            )
         return cls(root, load_recipe(storage.join(root, RECIPE_FILE)))
 
     def url(self, *parts: str) -> str:

@@ -256,7 +256,9 @@ def open_table(path: Path, table: Table) -> pa.RecordBatchFileReader:
     metadata = reader.schema.metadata or {}
     name, version = metadata.get(TABLE_KEY, b"").decode(), metadata.get(FORMAT_KEY, b"0.0").decode()
     if name != table.name:
-        raise FormatError(f"{path}: expected a {table.name} table, found {name or 'no table name in the schema metadata'}")
+        raise FormatError(
+            f"{path}: expected a {table.name} table, found {name or 'no table name in the schema metadata'}"
+        )
     if int(version.split(".")[0]) != table.version[0]:
         raise FormatError(
             f"{path}: format {version} of table {name}; this tokenmill reads {table.version[0]}.x: "

@@ -1,0 +1,248 @@
+"""Commands on a whole run: run, status, verify, inspect, report, doctor, bench.
+
+``run`` plans first, from the manifests alone; Prefect is imported only when there is work to do.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from flows.show import shown
+from pipeline.console import emit, out, say
+from pipeline.errors import RunError
+from pipeline.recipe import load_recipe
+from pipeline.run import Run
+from pipeline.stages import StagePlan, chosen_stages, plan, stage_seconds
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
+
+
+def run(
+    recipe: str,
+    *,
+    root: str | None = None,
+    set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    stages: str | None = None,
+    engine: Literal["local"] = "local",
+    workers: int = 0,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    rebuild: Annotated[bool, Parameter(negative=())] = False,
+    json: Json = False,
+) -> int:
+    """Run a recipe: raw files in, token shards, a checkpoint and a report out.
+
+    Example: tokenmill run configs/demo.toml --root runs/demo --set train.steps=100
+
+    Parameters
+    ----------
+    recipe
+        The recipe, a TOML file.
+    root
+        Run folder, a local path or an fsspec URL; runs/NAME by default.
+    set
+        KEY=VALUE that overrides the recipe, such as dedup.threshold=0.75; may be given several times.
+    stages
+        Only these stages, separated by commas.
+    engine
+        Where the shards are worked on.
+    workers
+        Worker processes; 0: one for each processor.
+    dry_run
+        Say what would run and why, and write nothing.
+    rebuild
+        Rebuild what was made with other library versions.
+    """
+    job = Run("", load_recipe(recipe, set or []))
+    job = Run(_root(root, job.recipe.name), job.recipe)
+    chosen = chosen_stages(job, stages.split(",") if stages else None)
+    plans = plan(job, chosen, rebuild=rebuild)
+    for planned in plans:
+        say(planned.line())
+    done = all(planned.state == "done" for planned in plans)
+    if dry_run:
+        return _finish(job, "planned", {p.stage: {"state": p.state, "reasons": p.reasons} for p in plans}, json)
+    if done:
+        say(f"nothing to do: {job.root} is finished")
+        return _finish(job, "done", {p.stage: _done_summary(job, p) for p in plans}, json)
+    summaries = _run_flow(job, recipe, set or [], chosen, workers, rebuild)
+    return _finish(job, "done", summaries, json)
+
+
+def _root(root: str | None, name: str) -> str:
+    if root is not None and "://" in root:
+        return root
+    return str(Path(root or Path("runs") / name).absolute())
+
+
+def _done_summary(job: Run, planned: StagePlan) -> dict[str, Any]:
+    seconds = stage_seconds(job).get(planned.stage, 0.0)
+    return {"seconds": seconds, "shards": 0, "skipped_shards": 0, **planned.summary}
+
+
+def _run_flow(
+    job: Run, recipe: str, overrides: list[str], stages: list[str], workers: int, rebuild: bool
+) -> dict[str, dict[str, Any]]:
+    from flows.environment import prepare
+
+    with job.lock():
+        prepare(job.root)
+    say(f"run folder {job.root}; starting Prefect ({_where()})")
+    from flows.end_to_end import RunParameters, end_to_end
+
+    recipe = recipe if "://" in recipe else str(Path(recipe).absolute())
+    parameters = RunParameters(
+        recipe=recipe,
+        root=job.root,
+        overrides=overrides,
+        stages=stages,  # type: ignore[arg-type] # checked by chosen_stages
+        workers=workers,
+        rebuild=rebuild,
+    )
+    return end_to_end(parameters)
+
+
+def _where() -> str:
+    return os.environ.get("PREFECT_API_URL") or "embedded, recorded in the run folder"
+
+
+def _finish(job: Run, status: str, stages: dict[str, dict[str, Any]], as_json: bool) -> int:
+    if as_json:
+        emit({"root": job.root, "status": status, "stages": stages})
+    elif status != "planned":
+        out(summary_table(stages))
+        out(f"run folder: {job.root}")
+    return 0
+
+
+def summary_table(stages: dict[str, dict[str, Any]]) -> str:
+    """The summary as aligned text: a line for each stage."""
+    lines = []
+    for stage, summary in stages.items():
+        figures = "  ".join(
+            f"{key} {shown(value)}"
+            for key, value in summary.items()
+            if isinstance(value, int | float | str) and key not in ("seconds", "shards", "skipped_shards")
+        )
+        lines.append(f"{stage:9} {summary.get('seconds', 0.0):8.1f} s  {figures}")
+    return "\n".join(lines)
+
+
+def status(root: str, *, json: Json = False) -> int:
+    """Show each stage of a run: shards done and in all, records, bytes, seconds, verified or damaged.
+
+    Example: tokenmill status runs/demo
+    """
+    from pipeline.inspection import status_rows
+
+    rows = status_rows(Run.open(root))
+    if json:
+        emit({"root": root, "stages": rows})
+        return 0
+    for stage, row in rows.items():
+        records = ", ".join(f"{name} {value:,}" for name, value in row["counts"].items() if "." not in name)
+        out(f"{stage:22} {row['done']:5} of {row['total']:<5} {row['bytes']:>14,} B  {row['state']:9} {records}")
+    return 0
+
+
+def verify(root: str, *, delete: Annotated[bool, Parameter(negative=())] = False, json: Json = False) -> int:
+    """Re-read every output of a run against its checksum; exit code 1 when something is damaged.
+
+    Example: tokenmill verify runs/demo
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    delete
+        Remove what is damaged, so that the next `tokenmill run` rebuilds it.
+    """
+    from pipeline.inspection import verify_run
+
+    opened = Run.open(root)
+    files, damaged = verify_run(opened.root, delete=delete)
+    if json:
+        emit({"root": root, "files": files, "damaged": damaged})
+    for entry in damaged:
+        say(f"damaged: {entry['path']} ({entry['problem']}); made by {entry['step']} {entry['shard']}")
+    if damaged and not delete:
+        say(f"to rebuild: tokenmill verify {root} --delete, then tokenmill run {root}/recipe.toml --root {root}")
+    if not json:
+        out(f"{files} files read, {len(damaged)} damaged")
+    return RunError.exit_code if damaged and not delete else 0
+
+
+def inspect(path: str, *, rows: int = 5, json: Json = False) -> int:
+    """Show the schema, counts and a few rows of a table, or what a run folder or a dedup output holds.
+
+    Example: tokenmill inspect runs/demo/documents/00000.arrow --rows 3
+
+    Parameters
+    ----------
+    path
+        An Arrow, Parquet or JSONL file, or a run folder.
+    rows
+        Rows to show.
+    """
+    from pipeline.inspection import describe
+
+    described = describe(path, rows)
+    if json:
+        emit(described)
+    else:
+        out(described["text"])
+    return 0
+
+
+def report(root: str, *, json: Json = False) -> int:
+    """Write report/index.html of a run from its manifests and tables.
+
+    Example: tokenmill report runs/demo
+    """
+    from pipeline.engine import Context
+    from pipeline.pool import Pool
+    from pipeline.stages import run_stage
+
+    opened = Run.open(root)
+    with opened.lock(), Pool(1) as pool:
+        summary = run_stage("report", Context(opened, pool, rebuild=True))
+    if json:
+        emit({"root": root, **summary})
+    else:
+        out(f"{opened.url('report/index.html')}")
+    return 0
+
+
+def doctor(*, json: Json = False) -> int:
+    """Check this environment (packages, processor, disk, the pairs that must fit) and say what to do.
+
+    Example: tokenmill doctor
+    """
+    from flows.doctor import checks
+
+    rows = checks()
+    if json:
+        emit({"checks": rows})
+    else:
+        for row in rows:
+            out(f"{'ok ' if row['ok'] else 'BAD'} {row['name']:22} {row['found']}")
+            if not row["ok"]:
+                out(f"    {row['advice']}")
+    return 0 if all(row["ok"] for row in rows) else 1
+
+
+def bench(*names: str, json: Json = False) -> int:
+    """Time tokenmill against installed peers, side by side, as a table of ratios.
+
+    Example: tokenmill bench dedup filter
+    """
+    from pipeline.bench import run_benchmarks
+
+    rows = run_benchmarks(list(names))
+    if json:
+        emit({"rows": rows})
+    else:
+        for row in rows:
+            out("  ".join(f"{key} {shown(value)}" for key, value in row.items()))
+    return 0

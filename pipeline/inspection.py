@@ -1,0 +1,134 @@
+"""Looks at what stands on disk: the state of a run, its checksums, a table's schema and first rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import manifest as manifests
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.run import Run
+from pipeline.stages import stage_seconds
+
+MAX_CELL = 160
+
+
+def status_rows(run: Run) -> dict[str, dict[str, Any]]:
+    """For each step with manifests: shards done and in all, outputs' bytes, counts, seconds, and its state."""
+    rows: dict[str, dict[str, Any]] = {}
+    seconds = stage_seconds(run)
+    total = len(manifests.load_manifests(run.root, "clean"))
+    for step in steps_of(run.root):
+        found = manifests.load_manifests(run.root, step)
+        problems = [problem for m in found.values() if (problem := manifests.missing_output(run.root, m))]
+        finished = storage.exists(run.url(manifests.FOLDER, f"{step}.json"))
+        rows[step] = {
+            "done": len(found),
+            "total": len(found) if finished else max(total, len(found)),
+            "bytes": sum(output.bytes for m in found.values() for output in m.outputs),
+            "counts": manifests.total_counts(found.values()),
+            "seconds": seconds.get(step.split(".")[0], 0.0),
+            "state": "damaged" if problems else "done" if finished else "running",
+            "problems": problems,
+        }
+    return rows
+
+
+def steps_of(root: str) -> list[str]:
+    """Every step that has manifests, in the order of the data path."""
+    names = storage.list_files(storage.join(root, manifests.FOLDER), ".json")
+    steps = {name.split("/")[0].removesuffix(".json") for name in names}
+    order = ["clean", "dedup", "filter", "tokenize", "index", "train", "report"]
+    ranks = {stage: rank for rank, stage in enumerate(order)}
+    return sorted(steps, key=lambda step: (ranks.get(step.split(".")[0], len(order)), "." not in step, step))
+
+
+def verify_run(root: str, *, delete: bool = False) -> tuple[int, list[dict[str, str]]]:
+    """Reads every output against its checksum.
+
+    Returns:
+        Files read, and one entry for each damaged file: path, problem, step and shard.
+    """
+    files, damaged = 0, []
+    for step in steps_of(root):
+        for shard, found in manifests.load_manifests(root, step).items():
+            for output in found.outputs:
+                files += 1
+                problem = _problem(root, output)
+                if problem:
+                    damaged.append({"path": output.path, "problem": problem, "step": step, "shard": shard})
+                    if delete:
+                        storage.delete(storage.join(root, output.path))
+    return files, damaged
+
+
+def _problem(root: str, output: manifests.Output) -> str | None:
+    url = storage.join(root, output.path)
+    if not storage.exists(url):
+        return "missing"
+    path = storage.open_local(url)
+    if path.stat().st_size != output.bytes:
+        return f"{path.stat().st_size:,} bytes instead of {output.bytes:,}"
+    return None if manifests.digest_file(path) == output.digest else "checksum differs"
+
+
+def describe(path: str, rows: int) -> dict[str, Any]:
+    """Schema, counts and first rows of a table file, or the stages of a run folder.
+
+    Raises:
+        UserError: If ``path`` is neither.
+    """
+    if storage.exists(storage.join(path, "recipe.toml")):
+        return _describe_run(path)
+    if storage.exists(storage.join(path, "removed.arrow")):
+        from pipeline.dedup.listing import describe_clusters
+
+        return {"path": path, "kind": "dedup output", "text": describe_clusters(path, rows)}
+    if not storage.exists(path):
+        raise UserError(f"{path}: no such file, run folder or dedup output")
+    table = _load(storage.open_local(path))
+    metadata = {k.decode(): v.decode(errors="replace") for k, v in (table.schema.metadata or {}).items()}
+    first = [{name: _cell(value) for name, value in row.items()} for row in table.slice(0, rows).to_pylist()]
+    schema = {field.name: str(field.type) for field in table.schema}
+    lines = [f"{path}: {table.num_rows:,} rows", *(f"  {key} = {value}" for key, value in metadata.items())]
+    lines += [f"  {name}: {kind}" for name, kind in schema.items()]
+    for number, row in enumerate(first):
+        lines += [f"row {number}", *(f"  {name} = {value}" for name, value in row.items())]
+    text = "\n".join(lines)
+    return {"path": path, "rows": table.num_rows, "metadata": metadata, "schema": schema, "first": first, "text": text}
+
+
+def _describe_run(path: str) -> dict[str, Any]:
+    rows = status_rows(Run.open(path))
+    lines = [f"{path}: run folder"]
+    lines += [
+        f"  {step:22} {row['done']:5} shards  {row['bytes']:>14,} B  {row['state']}" for step, row in rows.items()
+    ]
+    return {"path": path, "kind": "run", "stages": rows, "text": "\n".join(lines)}
+
+
+def _load(path: Path) -> pa.Table:
+    head = path.read_bytes()[:6] if path.stat().st_size < 6 else path.open("rb").read(6)
+    if head == b"ARROW1":
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    if head[:4] == b"PAR1":
+        import pyarrow.parquet
+
+        return pyarrow.parquet.read_table(path)
+    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    try:
+        return pa.Table.from_pylist([json.loads(line) for line in lines])
+    except (ValueError, AttributeError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: neither an Arrow, a Parquet nor a JSONL file: {error}") from error
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex() if len(value) <= 16 else f"{value[:16].hex()}... ({len(value)} bytes)"
+    if isinstance(value, list) and len(value) > 8:
+        return f"[{', '.join(str(item) for item in value[:8])}, ...] ({len(value)} items)"
+    if isinstance(value, str) and len(value) > MAX_CELL:
+        return value[:MAX_CELL] + "..."
+    return value

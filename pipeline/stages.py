@@ -1,0 +1,109 @@
+"""The stages by name, and the plan of a run: what is done, what will run, and why.
+
+A stage is a function ``run(context) -> summary``.  The functions are named, not imported: planning a finished run must
+not load a compiler or a model.
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline import storage
+from pipeline.engine import Context, NeedsWork, load_function
+from pipeline.errors import UserError
+from pipeline.run import Run
+
+STAGES = {
+    "clean": "pipeline.clean.stage:run",
+    "dedup": "pipeline.dedup.stage:run",
+    "filter": "pipeline.filter.stage:run",
+    "tokenize": "pipeline.tokens.stage:run",
+    "train": "model.stage:run",
+    "report": "pipeline.report.stage:run",
+}
+SECONDS_FILE = "logs/stages.json"
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What a stage will do: its state ("done", "run" or "after"), the step, and the cause for each shard."""
+
+    stage: str
+    state: str
+    step: str = ""
+    shards_total: int = 0
+    reasons: dict[str, str] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    def line(self) -> str:
+        """The plan of this stage in one line."""
+        if self.state == "done":
+            return f"{self.stage:9} done, skipped"
+        if self.state == "after":
+            return f"{self.stage:9} to be checked after {self.step}"
+        causes = list(dict.fromkeys(self.reasons.values()))
+        more = f" and {len(causes) - 1} other causes" if len(causes) > 1 else ""
+        return f"{self.stage:9} runs: {self.step} {len(self.reasons)} of {self.shards_total} ({causes[0]}{more})"
+
+
+def chosen_stages(run: Run, only: list[str] | None) -> list[str]:
+    """The recipe's stages, or those of them that were asked for.
+
+    Raises:
+        UserError: If one is not a stage of this recipe.
+    """
+    if not only:
+        return list(run.recipe.stages)
+    unknown = [stage for stage in only if stage not in run.recipe.stages]
+    if unknown:
+        raise UserError(f"--stages {','.join(unknown)}: not in this recipe, whose stages are {run.recipe.stages}")
+    return [stage for stage in run.recipe.stages if stage in only]
+
+
+def plan(run: Run, stages: list[str], *, rebuild: bool = False) -> list[StagePlan]:
+    """Finds out, without writing or computing anything, what each stage would do."""
+    plans: list[StagePlan] = []
+    blocked = ""
+    for stage in stages:
+        if blocked:
+            plans.append(StagePlan(stage, "after", step=blocked))
+            continue
+        context = Context(run, dry=True, rebuild=rebuild)
+        try:
+            plans.append(StagePlan(stage, "done", summary=load_function(STAGES[stage])(context)))
+        except NeedsWork as work:
+            plans.append(StagePlan(stage, "run", work.step, work.total, work.reasons))
+            blocked = stage
+    return plans
+
+
+def run_stage(stage: str, context: Context) -> dict[str, Any]:
+    """Runs one stage and returns its summary with ``seconds``, ``shards`` and ``skipped_shards``.
+
+    Seconds are remembered in the run's logs, so that a later look at a finished run can tell them.
+    """
+    started = time.perf_counter()
+    context.progress.stage_started(stage)
+    context.shards_run = context.shards_skipped = 0
+    summary = load_function(STAGES[stage])(context)
+    seconds = round(time.perf_counter() - started, 3)
+    context.progress.stage_finished(stage, seconds)
+    if context.shards_run:
+        _remember_seconds(context.run, stage, seconds)
+    shards = {"shards": context.shards_run + context.shards_skipped, "skipped_shards": context.shards_skipped}
+    return {"seconds": seconds, **shards, **summary}
+
+
+def _remember_seconds(run: Run, stage: str, seconds: float) -> None:
+    remembered = stage_seconds(run) | {stage: seconds}
+    storage.publish_bytes((json.dumps(remembered, indent=1) + "\n").encode(), run.url(SECONDS_FILE), run.root)
+
+
+def stage_seconds(run: Run) -> dict[str, float]:
+    """Seconds that each stage took when it last did work."""
+    url = run.url(SECONDS_FILE)
+    if not storage.exists(url):
+        return {}
+    loaded: dict[str, float] = json.loads(storage.read_bytes(url))
+    return loaded
