@@ -96,7 +96,7 @@ def _run_flow(
         recipe=recipe,
         root=job.root,
         overrides=overrides,
-        stages=stages,  # type: ignore[arg-type] # checked by chosen_stages
+        stages=stages,
         workers=workers,
         rebuild=rebuild,
     )

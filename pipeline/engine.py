@@ -2,8 +2,8 @@
 
 1. A stage (``pipeline/<stage>/stage.py:run(context)``) makes a list of ``Job``s, one a shard, for each of its steps.
 2. ``Context.run_step`` compares each job with its manifest: present and matching is skipped.
-3. The rest go to the pool (pipeline/pool.py); a worker calls the step's function, which writes its outputs under scratch
-   names, and then publishes them and, last, the manifest.
+3. The rest go to the pool (pipeline/pool.py); a worker calls the step's function, which writes its outputs under
+   scratch names, and then publishes them and, last, the manifest.
 
 The same code answers "what would run?": a context with ``dry=True`` raises ``NeedsWork`` at the first step with work.
 """

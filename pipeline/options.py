@@ -3,7 +3,7 @@
 ``pipeline/recipe.py`` loads a TOML file into these; docs/recipes.md is generated from them.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -114,7 +114,7 @@ class Recipe(Section):
 
     name: str = Field("run", min_length=1, description="name of the run; its default folder is runs/<name>")
     stages: list[StageName] = Field(
-        default_factory=lambda: ["clean", "dedup", "filter", "tokenize", "train", "report"],
+        default_factory=lambda: list(get_args(StageName)),
         min_length=1,
         description="stages in their order",
     )

@@ -1,0 +1,53 @@
+"""A small stage for the tests of the engine: copies numbers into tables, and can be told to misbehave."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.engine import Context, Job, Outputs, Step
+from pipeline.tables import VERDICTS
+
+STEP = Step("dummy", 1, "tests.pipeline.dummy_stage:work")
+AFTER = Step("after", 1, "tests.pipeline.dummy_stage:read_back")
+
+
+def jobs(shards: int, rows: int = 50, **arguments: object) -> list[Job]:
+    return [Job(f"{n:05}", {"rows": rows, "first": n * rows}, {}, dict(arguments)) for n in range(shards)]
+
+
+def work(job: Job, outputs: Outputs) -> None:
+    rows, first = job.config["rows"], job.config["first"]
+    misbehave(job)
+    with outputs.table(f"dummy/{job.shard}.arrow", VERDICTS) as writer:
+        for part in range(0, rows, 10):
+            ids = [f"{first + part + i:016}".encode() for i in range(min(10, rows - part))]
+            columns = [pa.array(ids, pa.binary(16)), pa.array([True] * len(ids)), pa.array([["a"]] * len(ids))]
+            writer.write(pa.record_batch(columns, schema=VERDICTS.schema))
+            time.sleep(job.arguments.get("slow_seconds", 0.0))
+    outputs.count(documents=rows)
+
+
+def misbehave(job: Job) -> None:
+    if job.shard == job.arguments.get("fails"):
+        raise ValueError("this shard was told to fail")
+    marker = job.arguments.get("kill_once")
+    if marker and job.shard == "00001" and not Path(marker).exists():
+        Path(marker).write_text("killed")
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job.shard == job.arguments.get("always_killed"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def read_back(job: Job, outputs: Outputs) -> None:
+    (path,) = job.inputs
+    data = outputs.run_path(path).read_bytes()
+    outputs.file(f"after/{job.shard}.txt").write_text(str(len(data)))
+    outputs.count(bytes=len(data))
+
+
+def run(context: Context, shards: int, **arguments: object) -> None:
+    made = context.run_step(STEP, jobs(shards, **arguments))
+    context.run_step(AFTER, [Job(shard, {}, manifest.digests("dummy/")) for shard, manifest in made.items()])

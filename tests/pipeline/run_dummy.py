@@ -1,0 +1,15 @@
+"""Runs the dummy stage as its own process, for the tests that kill it: ``run_dummy.py ROOT SHARDS SLOW_SECONDS``."""
+
+import sys
+
+from pipeline.engine import Context
+from pipeline.options import Recipe, Source
+from pipeline.pool import Pool
+from pipeline.run import Run
+from tests.pipeline.dummy_stage import run
+
+if __name__ == "__main__":
+    root, shards, slow_seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    job = Run(root, Recipe(sources=[Source(name="s", paths=["x"])]))
+    with job.lock(), Pool(2) as pool:
+        run(Context(job, pool), shards, slow_seconds=slow_seconds)

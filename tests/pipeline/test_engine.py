@@ -1,0 +1,150 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import storage
+from pipeline.engine import Context, NeedsWork
+from pipeline.errors import RunError
+from pipeline.manifest import load_manifests
+from pipeline.options import Recipe, Source
+from pipeline.pool import Pool
+from pipeline.run import Run
+from tests.conftest import REPOSITORY
+from tests.pipeline import dummy_stage
+
+RECIPE = Recipe(sources=[Source(name="s", paths=["x"])])
+
+
+def run_dummy(root: Path, shards: int = 4, workers: int = 2, **arguments: object) -> Context:
+    job = Run(str(root), RECIPE)
+    with job.lock(), Pool(workers) as pool:
+        context = Context(job, pool)
+        dummy_stage.run(context, shards, **arguments)
+    return context
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    outside = (".lock", ".scratch", "logs")
+    files = (path for path in sorted(root.rglob("*")) if path.is_file())
+    return {
+        p.relative_to(root).as_posix(): p.read_bytes() for p in files if p.relative_to(root).parts[0] not in outside
+    }
+
+
+def test_second_run_skips_every_shard(tmp_path: Path) -> None:
+    run_dummy(tmp_path)
+    before = tree(tmp_path)
+    again = run_dummy(tmp_path)
+    assert (again.shards_run, again.shards_skipped) == (0, 8)
+    assert tree(tmp_path) == before
+
+
+def test_one_worker_and_three_workers_write_identical_trees(tmp_path: Path) -> None:
+    run_dummy(tmp_path / "one", workers=1)
+    run_dummy(tmp_path / "three", workers=3)
+    assert len(tree(tmp_path / "one")) == 18
+    assert tree(tmp_path / "one") == tree(tmp_path / "three")
+
+
+def test_deleted_output_is_rebuilt_alone(tmp_path: Path) -> None:
+    run_dummy(tmp_path)
+    before = tree(tmp_path)
+    (tmp_path / "dummy/00002.arrow").unlink()
+    again = run_dummy(tmp_path)
+    assert (again.shards_run, again.shards_skipped) == (1, 7)
+    assert tree(tmp_path) == before
+
+
+def test_fewer_shards_leave_no_outputs_of_the_others(tmp_path: Path) -> None:
+    run_dummy(tmp_path / "a", shards=4)
+    run_dummy(tmp_path / "a", shards=2)
+    run_dummy(tmp_path / "b", shards=2)
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def test_dry_context_names_the_step_and_the_changed_key(tmp_path: Path) -> None:
+    run_dummy(tmp_path)
+    with pytest.raises(NeedsWork) as caught:
+        Context(Run(str(tmp_path), RECIPE), dry=True).run_step(dummy_stage.STEP, dummy_stage.jobs(4, rows=60))
+    assert caught.value.step == "dummy"
+    assert "rows was 50, is 60" in caught.value.reasons["00000"]
+
+
+def test_dry_context_on_a_finished_run_raises_nothing(tmp_path: Path) -> None:
+    run_dummy(tmp_path)
+    dummy_stage.run(Context(Run(str(tmp_path), RECIPE), dry=True), 4)
+
+
+def test_killed_worker_is_replaced_and_the_shard_retried(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    run_dummy(tmp_path / "a", kill_once=str(marker))
+    run_dummy(tmp_path / "b")
+    assert marker.exists()
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def test_shard_that_always_kills_its_worker_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="dummy 00002 killed its worker process 3 times"):
+        run_dummy(tmp_path, always_killed="00002")
+    assert not (tmp_path / "dummy/00002.arrow").exists()
+
+
+def test_failing_shard_leaves_nothing_half_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="told to fail"):
+        run_dummy(tmp_path, fails="00003")
+    assert "00003" not in load_manifests(str(tmp_path), "dummy")
+    assert storage.list_files(str(tmp_path / "dummy"), "00003.arrow") == []
+
+
+def test_flipped_bit_in_an_input_is_reported_with_the_file_name(tmp_path: Path) -> None:
+    run_dummy(tmp_path)
+    path = tmp_path / "dummy/00001.arrow"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    (tmp_path / "after/00001.txt").unlink()
+    with pytest.raises(RunError, match=r"dummy/00001\.arrow: damaged"):
+        run_dummy(tmp_path)
+
+
+def test_second_process_is_refused_and_the_first_named(tmp_path: Path) -> None:
+    with Run(str(tmp_path), RECIPE).lock(), pytest.raises(RunError, match=f'"pid": {os.getpid()}'):
+        run_dummy(tmp_path)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_at_a_random_moment_ends_byte_identical(tmp_path: Path, seed: int) -> None:
+    command = [sys.executable, "-m", "tests.pipeline.run_dummy", str(tmp_path / "a"), "12", "0.02"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True)
+    deadline, wanted = time.monotonic() + 60, random.Random(seed).randint(1, 9)
+    while len(load_manifests(str(tmp_path / "a"), "dummy")) < wanted and time.monotonic() < deadline:
+        assert process.poll() is None, "it ended before it was killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert wanted <= len(load_manifests(str(tmp_path / "a"), "dummy")) < 12
+    run_dummy(tmp_path / "a", shards=12)
+    run_dummy(tmp_path / "b", shards=12)
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def test_workers_end_when_only_their_parent_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.pipeline.run_dummy", str(tmp_path), "12", "0.02"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not load_manifests(str(tmp_path), "dummy") and time.monotonic() < deadline:
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    group = process.pid
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+    pytest.fail("worker processes outlived their parent")

@@ -1,0 +1,73 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pipeline.recipe import RecipeError, apply_override, load_recipe, recipe_toml
+
+SHORTEST = '[[sources]]\nname = "web"\npaths = ["raw/*.jsonl"]\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_shortest_recipe_is_one_source(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, SHORTEST))
+    assert recipe.stages == ["clean", "dedup", "filter", "tokenize", "train", "report"]
+    assert recipe.sources[0].paths == [str(tmp_path / "raw/*.jsonl")]
+
+
+def test_three_mistakes_are_reported_together_with_the_nearest_key(tmp_path: Path) -> None:
+    text = SHORTEST + "[dedup]\nthreshold = 1.7\nbnads = 3\n[tokenize]\nvocabulary_size = 'many'\n"
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(tmp_path, text))
+    assert len(caught.value.problems) == 3
+    message = str(caught.value)
+    assert "dedup.threshold = 1.7: input should be less than or equal to 1" in message
+    assert "dedup.bnads: unknown key; did you mean bands?" in message
+    assert "tokenize.vocabulary_size = 'many'" in message
+
+
+def test_override_beats_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, SHORTEST + "[dedup]\nthreshold = 0.7\n")
+    recipe = load_recipe(
+        path, ["dedup.threshold=0.9", 'filter.languages=["en"]', "sources.web.weight=2.5", "name=other"]
+    )
+    assert (recipe.dedup.threshold, recipe.filter.languages) == (0.9, ["en"])
+    assert (recipe.sources[0].weight, recipe.name) == (2.5, "other")
+
+
+@pytest.mark.parametrize("override", ["dedup.threshold", "=3", "sources.nobody.weight=1", "name.x=1"])
+def test_malformed_override_is_refused_with_its_text(override: str) -> None:
+    with pytest.raises(ValueError, match="--set"):
+        apply_override({"name": "a", "sources": [{"name": "web"}]}, override)
+
+
+@pytest.mark.parametrize(
+    "stages", ['["dedup", "clean"]', '["clean", "tokenize", "filter"]', '["clean", "clean"]', '["clean", "bake"]']
+)
+def test_impossible_stage_order_is_refused(tmp_path: Path, stages: str) -> None:
+    with pytest.raises(RecipeError, match="stages"):
+        load_recipe(write(tmp_path, f"stages = {stages}\n{SHORTEST}"))
+
+
+def test_filter_may_come_before_dedup(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, f'stages = ["clean", "filter", "dedup", "tokenize"]\n{SHORTEST}'))
+    assert recipe.stages.index("filter") < recipe.stages.index("dedup")
+
+
+def test_resolved_recipe_loads_as_itself(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, SHORTEST))
+    text = recipe_toml(recipe)
+    assert tomllib.loads(text)["dedup"]["bands"] == 14
+    assert load_recipe(write(tmp_path, text)) == recipe
+
+
+def test_missing_and_malformed_files_are_recipe_errors(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no such file"):
+        load_recipe(tmp_path / "none.toml")
+    with pytest.raises(RecipeError, match="not a TOML file"):
+        load_recipe(write(tmp_path, "name = "))
