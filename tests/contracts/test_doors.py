@@ -1,0 +1,42 @@
+"""Each heavy package is imported in one place."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+DOORS = {
+    "torch": ("model/",),
+    "prefect": ("flows/",),
+    "datatrove": ("pipeline/interop/", "pipeline/engine.py", "pipeline/bench/"),
+    "transformers": ("model/bench.py", "pipeline/bench/"),
+}
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_package_is_imported_only_behind_its_door(repository: Path, package: str) -> None:
+    users = [
+        path.relative_to(repository).as_posix()
+        for folder in ("pipeline", "flows", "model")
+        for path in sorted((repository / folder).rglob("*.py"))
+        if package in set(imported(path))
+    ]
+    assert [user for user in users if not user.startswith(DOORS[package])] == []
+
+
+@pytest.mark.parametrize("module", ["pipeline.recipe", "flows.cli", "flows.commands", "pipeline.stages"])
+def test_light_module_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print(sorted(set(sys.modules) & {{'torch', 'prefect', 'numba', 'datatrove'}}))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
