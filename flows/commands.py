@@ -89,7 +89,10 @@ def _run_flow(
     with job.lock():
         prepare(job.root)
     say(f"run folder {job.root}; starting Prefect ({_where()})")
+    from prefect import tags
+
     from flows.end_to_end import RunParameters, end_to_end
+    from flows.repair import root_tag
 
     recipe = recipe if "://" in recipe else str(Path(recipe).absolute())
     parameters = RunParameters(
@@ -100,7 +103,8 @@ def _run_flow(
         workers=workers,
         rebuild=rebuild,
     )
-    return end_to_end(parameters)
+    with tags(root_tag(job.root)):
+        return end_to_end(parameters)
 
 
 def _where() -> str:

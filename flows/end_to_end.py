@@ -15,8 +15,10 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 
+from flows.repair import crash_dead_runs
 from flows.show import Terminal, shown
 from pipeline.engine import Context
 from pipeline.pool import Pool
@@ -71,6 +73,7 @@ def end_to_end(parameters: RunParameters) -> dict[str, dict[str, Any]]:
     artifact = StageArtifact()
     summaries: dict[str, dict[str, Any]] = {}
     with run.lock(), Pool(parameters.workers or None) as pool, Terminal(artifact.update) as progress:
+        crash_dead_runs(run.root, UUID(flow_run.get_id()))
         run.write_recipe()
         for stage in chosen_stages(run, list(parameters.stages)):
             context = Context(run, pool, progress, rebuild=parameters.rebuild)
