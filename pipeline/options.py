@@ -33,8 +33,9 @@ class Source(Section):
     licence: str | None = Field(None, description="licence of records that name none")
     weight: float = Field(1.0, ge=0.0, description="share in training, relative to its size")
     fields: dict[str, str] = Field(
-        default_factory=dict, description="which field of a record holds text, id, url, date, licence"
+        default_factory=dict, description="which field of a record holds text, id, url, date, licence (or html)"
     )
+    separator: str | None = Field(None, min_length=1, description="text files: what stands between two records")
 
 
 class Clean(Section):
@@ -43,6 +44,15 @@ class Clean(Section):
     extractor: str = Field("resiliparse", description="resiliparse | trafilatura | a datatrove class path")
     pii: Literal["replace", "count", "off"] = Field("replace", description="what to do with personal data found")
     max_quarantined: Share = Field(0.05, description="share of damaged records beyond which the stage fails, exit 3")
+    fix_mojibake: bool = Field(True, description="repair UTF-8 that was read as a one-byte encoding, where it shows")
+    language_characters: int = Field(600, ge=50, le=100_000, description="size of the sample that language is told by")
+    http_statuses: list[int] = Field(default_factory=lambda: [200], description="WARC responses that become documents")
+    max_record_bytes: int = Field(256 << 20, ge=1024, le=256 << 20, description="a larger record is quarantined")
+    max_html_bytes: int = Field(16 << 20, ge=1024, description="a larger page is quarantined")
+    max_html_tags: int = Field(500_000, ge=100, description="a page with more tags is quarantined before parsing")
+    max_html_depth: int = Field(1_000, ge=10, le=3_000, description="a page nested deeper is quarantined before parsing")
+    max_decompression_ratio: float = Field(500.0, ge=2.0, description="beyond it, and 64 MiB, a file is a bomb")
+    max_decompressed_bytes: int = Field(1 << 40, ge=1 << 20, description="a file that becomes larger is a bomb")
 
 
 class Dedup(Section):

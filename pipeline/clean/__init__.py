@@ -1,0 +1,1 @@
+"""The clean stage: raw records to documents (docs/clean.md)."""

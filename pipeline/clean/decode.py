@@ -1,0 +1,137 @@
+"""Bytes to text: byte-order mark, what the transport declares, what the page declares, UTF-8, then detection."""
+
+import codecs
+import re
+
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its mark begins with theirs
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+META_BYTES = 4096  # where browsers look for a charset, with a margin
+_META_CHARSET = re.compile(rb"<meta[^>]{0,400}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]+)", re.IGNORECASE)
+_XML_ENCODING = re.compile(rb"^\s*<\?xml[^>]{0,200}encoding\s*=\s*[\"']([a-zA-Z0-9_:.-]+)", re.IGNORECASE)
+BINARY_SHARE = 0.1  # of control bytes, above which a body without any declared charset is no text
+
+
+class NotText(ValueError):  # noqa: N818  the caller makes a quarantine row of it
+    """Bytes that are no text in any encoding."""
+
+
+def decode(body: bytes, declared: str | None = None, *, html: bool = False) -> tuple[str, str]:
+    """Decodes a body.
+
+    A declared encoding that does not fit the bytes is not believed: detection decides then.
+
+    Args:
+        body: The bytes.
+        declared: Charset of the transport, if any.
+        html: Look for what the page itself declares.
+
+    Returns:
+        The text without byte-order mark or lone surrogates, and the encoding.
+
+    Raises:
+        NotText: If the bytes are no text.
+    """
+    for mark, encoding in BOMS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(encoding, "replace"), encoding
+    for name in (declared, _meta_charset(body) if html else None, "utf-8"):
+        encoding_name = _known(name)
+        if encoding_name is None or (encoding_name != "utf-8" and _is_utf8_with_accents(body)):
+            continue
+        try:
+            return body.decode(encoding_name), encoding_name
+        except (UnicodeDecodeError, ValueError):
+            continue
+    return _detect(body)
+
+
+def _is_utf8_with_accents(body: bytes) -> bool:
+    """Non-ASCII bytes that are valid UTF-8: no other encoding makes that by chance, whatever is declared."""
+    if body.isascii():
+        return False
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _meta_charset(body: bytes) -> str | None:
+    head = body[:META_BYTES]
+    found = _META_CHARSET.search(head) or _XML_ENCODING.search(head)
+    name = found.group(1).decode("ascii") if found else None
+    # a declaration that could be read as ASCII is not in UTF-16, whatever it says (HTML standard, 13.2.3.2)
+    return "utf-8" if name and name.lower().startswith("utf-16") else name
+
+
+def _known(name: str | None) -> str | None:
+    """Python's codec for a label, by the WHATWG names; None where it is none, or no text encoding."""
+    if not name:
+        return None
+    if name.lower().replace("_", "-") in ("utf-8", "utf8"):
+        return "utf-8"
+    from resiliparse.parse.encoding import map_encoding_to_html5
+
+    mapped = map_encoding_to_html5(name, False)
+    if mapped is None:
+        return None
+    try:
+        return codecs.lookup(mapped).name if codecs.lookup(mapped)._is_text_encoding else None
+    except LookupError:
+        return None
+
+
+def _detect(body: bytes) -> tuple[str, str]:
+    """Detection for bytes that are not UTF-8 and fit no declaration."""
+    wide = _utf16_without_mark(body)
+    if wide is not None:
+        return body.decode(wide, "replace"), wide
+    sample = body[:65536]
+    controls = sum(sample.count(byte) for byte in _CONTROLS)
+    if controls > BINARY_SHARE * len(sample):
+        raise NotText(f"{controls / len(sample):.0%} of its bytes are control characters")
+    cut = _utf8_cut_at_the_end(body)
+    if cut is not None:
+        return cut, "utf-8"
+    from resiliparse.parse.encoding import detect_encoding
+
+    name = _known(detect_encoding(body)) or "cp1252"
+    if name in ("utf-8", "ascii"):  # it is not: single stray bytes in UTF-8, or windows-1252
+        name = "utf-8" if _mostly_utf8(body) else "cp1252"
+    return body.decode(name, "replace"), name
+
+
+_CONTROLS = [bytes([value]) for value in range(32) if value not in (9, 10, 12, 13, 27)]
+
+
+def _utf16_without_mark(body: bytes) -> str | None:
+    """UTF-16 shows by zero bytes on every other place: spaces, digits and line ends are in every script's text."""
+    sample = body[:4096]
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if max(even, odd) < len(sample) // 20 or len(sample) < 4:
+        return None
+    if odd > 4 * even:
+        return "utf-16-le"
+    return "utf-16-be" if even > 4 * odd else None
+
+
+def _utf8_cut_at_the_end(body: bytes) -> str | None:
+    """UTF-8 whose last character was cut off by a byte limit."""
+    for cut in (1, 2, 3):
+        try:
+            return body[:-cut].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _mostly_utf8(body: bytes) -> bool:
+    text = body.decode("utf-8", "replace")
+    wrong = text.count("\ufffd")
+    right = sum(1 for character in text[:20000] if character > "\x7f" and character != "\ufffd")
+    return right > 4 * wrong

@@ -1,0 +1,79 @@
+"""Language of each document: fastText's lid.176 on a bounded sample of its text.
+
+The model is package data (pipeline/clean/lid.176.ftz, CC-BY-SA-3.0, see the NOTICE beside it); its digest is checked
+when it is loaded.  Calls go through fastText's list path: the single-text path fails on numpy 2 in some builds.
+"""
+
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RunError
+
+MODEL = Path(__file__).with_name("lid.176.ftz")
+MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
+PREFIX = "__label__"
+
+
+@cache
+def model() -> Any:
+    """The loaded model, one a process.
+
+    Raises:
+        RunError: If the file is not the model, or the installed ``fasttext`` answers wrongly.
+    """
+    found = hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    if found != MODEL_SHA256:
+        raise RunError(f"{MODEL.name}: SHA-256 is {found}, expected {MODEL_SHA256}; reinstall tokenmill")
+    import fasttext
+
+    loaded = fasttext.load_model(os.fspath(MODEL))
+    _, scores = loaded.predict(["Ceci est une phrase."], k=3)
+    if not scores[0][0] > scores[0][1] > scores[0][2]:
+        raise RunError(
+            "the installed `fasttext` module gives every label the first probability (a known fault of the "
+            "distribution fasttext-wheel): uninstall it and reinstall fasttext-numpy2-wheel"
+        )
+    return loaded
+
+
+def sample(text: str, characters: int) -> str:
+    """A bounded sample of a text on one line: its start, middle and end, a third each, cut at spaces.
+
+    Example:
+        >>> sample("a b" + chr(10) + "c", 100)
+        'a b c'
+    """
+    if len(text) > characters:
+        third = characters // 3
+        middle = len(text) // 2
+        pieces = (text[:third], text[middle : middle + third], text[-third:])
+        text = " ".join((_cut_end(pieces[0]), _cut_start(_cut_end(pieces[1])), _cut_start(pieces[2])))
+    return text.replace("\n", " ")
+
+
+def _cut_end(piece: str) -> str:
+    head, space, _ = piece.rpartition(" ")
+    return head if space and len(head) > len(piece) // 2 else piece
+
+
+def _cut_start(piece: str) -> str:
+    _, space, tail = piece.partition(" ")
+    return tail if space and len(tail) > len(piece) // 2 else piece
+
+
+def detect(texts: list[str], characters: int) -> tuple[list[str | None], list[float | None]]:
+    """Label and probability of each text; None where the model sees nothing to judge.
+
+    Args:
+        texts: Normalised texts.
+        characters: Size of the sample.
+    """
+    if not texts:
+        return [], []
+    labels, scores = model().predict([sample(text, characters) for text in texts])
+    found = [names[0].removeprefix(PREFIX) if names else None for names in labels]
+    # probabilities a little above 1 have been seen
+    return found, [min(1.0, float(values[0])) if len(values) else None for values in scores]

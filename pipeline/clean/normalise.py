@@ -1,0 +1,73 @@
+"""Text as written to text as stored: line ends, invisible characters, mojibake, NFC.
+
+A kernel (pipeline/kernels/text_scan.py) says which texts show signs of each; the others pass untouched.  The steps in
+their order: mojibake (it needs the control characters), line ends, invisible characters, NFC, white space at both ends.
+Cleaning a cleaned text changes nothing.
+"""
+
+import re
+import unicodedata
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.kernels import text_scan
+
+# zero-width joiner and non-joiner stay: Persian, Indic scripts and emoji are spelled with them
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+    "\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff]+"
+)
+_LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+
+
+def flags_of(texts: list[str]) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
+    """The kernel's flags of each text."""
+    column = pa.array(texts, pa.large_string())
+    _, offsets, data = column.buffers()
+    starts = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
+    values = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    return text_scan.flag_texts(values, starts)
+
+
+def normalise(texts: list[str], *, fix_mojibake: bool = True) -> tuple[list[str], int]:
+    """Normalises texts.
+
+    Args:
+        texts: Without lone surrogates.
+        fix_mojibake: Repair UTF-8 that was read as a one-byte encoding.
+
+    Returns:
+        The texts, and how many of them were mojibake.
+    """
+    mended = 0
+    out = list(texts)
+    for number, flags in enumerate(flags_of(texts).tolist()):
+        text = texts[number]
+        if flags:
+            if flags & text_scan.MOJIBAKE and fix_mojibake:
+                fixed = mend(text)
+                mended += fixed != text
+                text = fixed
+                flags = 255  # what came out may hold anything
+            text = _normalise_flagged(text, flags)
+        out[number] = text.strip()
+    return out, mended
+
+
+def _normalise_flagged(text: str, flags: int) -> str:
+    if flags & text_scan.LINE_ENDS:
+        text = _LINE_ENDS.sub("\n", text)
+    if flags & text_scan.INVISIBLE:
+        text = _INVISIBLE.sub("", text)
+    if not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+    return text
+
+
+def mend(text: str) -> str:
+    """Repairs mojibake line by line, as ftfy does, and leaves lines that need none alone."""
+    from ftfy import fix_encoding
+
+    lines = text.split("\n")
+    return "\n".join(line if line.isascii() else fix_encoding(line) for line in lines)

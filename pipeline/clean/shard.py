@@ -1,0 +1,152 @@
+"""Writes what a partition becomes: document shards, one quarantine and one excluded table.
+
+Record batches close at 8 MiB of text or 65,536 rows and shards at 256 MiB of text, whatever slices it was worked on in.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.engine import Outputs
+from pipeline.readers.items import Damaged, Excluded, Record
+from pipeline.tables import (
+    BATCH_ROWS,
+    BATCH_TEXT_BYTES,
+    DOCUMENTS,
+    EXCLUDED,
+    QUARANTINE,
+    SHARD_TEXT_BYTES,
+    Table,
+    TableWriter,
+)
+
+
+def doc_id(source: str, path: str, offset: int, part_of_offset: int = 0) -> bytes:
+    """BLAKE2b-128 of source name, path below the source's root, and offset.
+
+    Example:
+        >>> doc_id("web", "a.jsonl", 0).hex()
+        'b1dc443191d10bba6317e9fdf94d8e3d'
+    """
+    place = f"{offset}+{part_of_offset}" if part_of_offset else str(offset)
+    return hashlib.blake2b(f"{source}\0{path}\0{place}".encode(), digest_size=16).digest()
+
+
+class _Rows:
+    """Rows of one table on their way into record batches."""
+
+    def __init__(self, table: Table) -> None:
+        self.schema = table.schema
+        self.columns: dict[str, list[Any]] = {column.name: [] for column in table.columns}
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def add(self, row: dict[str, Any], size: int) -> None:
+        for name, values in self.columns.items():
+            values.append(row.get(name))
+        self.bytes += size
+
+    def is_full(self) -> bool:
+        return self.bytes >= BATCH_TEXT_BYTES or len(self) >= BATCH_ROWS
+
+    def take(self) -> pa.RecordBatch:
+        arrays = [
+            pa.array(values, field.type) for values, field in zip(self.columns.values(), self.schema, strict=True)
+        ]
+        for values in self.columns.values():
+            values.clear()
+        self.bytes = 0
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+class PartitionWriter:
+    """The tables of one partition.
+
+    Args:
+        outputs: Where the engine wants them.
+        shard: Name of the partition, ``00012``.
+        source: Name of its source.
+    """
+
+    def __init__(self, outputs: Outputs, shard: str, source: str) -> None:
+        self._outputs, self._shard, self._source = outputs, shard, source
+        self._documents = self._open(DOCUMENTS, shard)
+        self._quarantine = self._open(QUARANTINE, shard)
+        self._excluded = self._open(EXCLUDED, shard)
+        self._rows = {table.name: _Rows(table) for table in (DOCUMENTS, QUARANTINE, EXCLUDED)}
+        self._shard_bytes = self._further = 0
+        self.documents = 0
+        self.text_bytes = 0
+        self.quarantined: Counter[str] = Counter()
+        self.excluded: Counter[str] = Counter()
+
+    def _open(self, table: Table, shard: str) -> TableWriter:
+        return self._outputs.table(f"{table.folder}{shard}.arrow", table, {"tokenmill.source": self._source})
+
+    def document(self, record: Record, values: dict[str, Any]) -> None:
+        """Adds a document; ``values`` are the columns that the record does not hold."""
+        size = len(record.text.encode())
+        if self._shard_bytes and self._shard_bytes + size > SHARD_TEXT_BYTES:
+            self._next_shard()
+        metadata = record.metadata
+        row = {
+            "doc_id": doc_id(self._source, record.path, record.offset, record.part_of_offset),
+            "id": record.id,
+            "text": record.text,
+            "source": self._source,
+            "url": record.url,
+            "date": record.date,
+            "licence": record.licence,
+            "path": record.path,
+            "offset": record.offset,
+            "metadata": _json(metadata) if metadata else None,
+            **values,
+        }
+        self._add(DOCUMENTS, self._documents, row, size)
+        self._shard_bytes += size
+        self.text_bytes += size
+        self.documents += 1
+
+    def damaged(self, item: Damaged) -> None:
+        """Adds a row to the quarantine."""
+        row = {name: getattr(item, name) for name in ("path", "offset", "length", "reason", "detail", "head")}
+        self._add(QUARANTINE, self._quarantine, {"source": self._source, **row}, len(item.head))
+        self.quarantined[item.reason] += 1
+
+    def exclude(self, item: Excluded) -> None:
+        """Adds a row to the excluded records."""
+        row = {name: getattr(item, name) for name in ("path", "offset", "reason", "detail", "url")}
+        self._add(EXCLUDED, self._excluded, {"source": self._source, **row}, 64)
+        self.excluded[item.reason] += 1
+
+    def _add(self, table: Table, writer: TableWriter, row: dict[str, Any], size: int) -> None:
+        rows = self._rows[table.name]
+        rows.add(row, size)
+        if rows.is_full():
+            writer.write(rows.take())
+
+    def _next_shard(self) -> None:
+        self._flush(DOCUMENTS, self._documents)
+        self._documents.close()
+        self._further += 1
+        self._documents = self._open(DOCUMENTS, f"{self._shard}-{self._further}")
+        self._shard_bytes = 0
+
+    def _flush(self, table: Table, writer: TableWriter) -> None:
+        if len(self._rows[table.name]):
+            writer.write(self._rows[table.name].take())
+
+    def close(self) -> None:
+        """Writes what is left, and the footers."""
+        for table, writer in ((DOCUMENTS, self._documents), (QUARANTINE, self._quarantine), (EXCLUDED, self._excluded)):
+            self._flush(table, writer)
+            writer.close()
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)

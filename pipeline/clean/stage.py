@@ -1,0 +1,134 @@
+"""The clean stage: lists and partitions the inputs, cleans every partition, and holds the gate.
+
+Inputs are recognised by size and modification time (or ETag), kept in RUN/logs/inputs.json outside the promise of equal
+bytes; where these differ, by the digests that the shard's manifest recorded while they were read.
+"""
+
+import json
+import os
+from typing import Any
+
+from pipeline import storage
+from pipeline.clean.settings import job_config
+from pipeline.engine import Context, Job, Step
+from pipeline.errors import GateError
+from pipeline.manifest import Manifest, total_counts
+from pipeline.readers.inputs import SourceInputs, list_inputs
+from pipeline.readers.partition import plan
+from pipeline.readers.streams import RangeReader
+
+STEP = Step(
+    name="clean",
+    logic_version=1,
+    function="pipeline.clean.worker:clean_partition",
+    libraries=("pyarrow", "resiliparse", "ftfy", "fasttext-numpy2-wheel", "orjson"),
+    is_stale="pipeline.clean.stage:input_changed",
+)
+SEEN = "logs/inputs.json"
+TOP_REASONS = 5
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Cleans every partition; returns the summary of the stage.
+
+    Raises:
+        UserError: If a path of a source names no file.
+        GateError: If more than ``max_quarantined`` of the records are damaged.
+    """
+    recipe = context.recipe
+    inputs = [list_inputs(source.name, source.paths) for source in recipe.sources]
+    listed = [(found, source.format) for found, source in zip(inputs, recipe.sources, strict=True)]
+    sources = {source.name: source for source in recipe.sources}
+    folders = {found.name: found for found in inputs}
+    jobs = [
+        Job(
+            partition.shard,
+            config=job_config(recipe.clean, sources[partition.source], partition.config()),
+            arguments=_arguments(folders[partition.source], [part.path for part in partition.parts]),
+        )
+        for partition in plan(listed)
+    ]
+    manifests = context.run_step(STEP, jobs)
+    if not context.dry:
+        _write_seen(context, folders.values())
+    counts = total_counts(manifests.values())
+    _check_gate(counts, recipe.clean.max_quarantined)
+    return _summary(counts)
+
+
+def _arguments(inputs: SourceInputs, paths: list[str]) -> dict[str, Any]:
+    """Where the job's files are, and how to tell whether they changed."""
+    wanted = set(paths)
+    files = [file for file in inputs.files if file.path in wanted]
+    odd = {}
+    for file in files:
+        name = file.url.removeprefix(inputs.root).lstrip("/")
+        if name != file.path and storage.is_local(file.url):
+            odd[file.path] = os.fsencode(name).hex()
+    versions = {file.path: [file.size, file.version] for file in files}
+    return {"root": inputs.root, "names": odd, "versions": versions}
+
+
+def input_changed(context: Context, job: Job, found: Manifest) -> str | None:
+    """Why a finished shard's inputs are not those it was made from; None while they are."""
+    seen = _seen(context).get(job.config["source"]["name"], {})
+    for part in job.config["parts"]:
+        path = part["path"]
+        if part["error"] is not None or seen.get(path) == job.arguments["versions"][path]:
+            continue
+        key = f"{path}@{part['start']}-{part['end']}"
+        if found.read.get(key) != _digest(job, part):
+            return f"its input changed: {path}"
+    return None
+
+
+def _digest(job: Job, part: dict[str, Any]) -> str | None:
+    name = job.arguments["names"].get(part["path"])
+    true_name = os.fsdecode(bytes.fromhex(name)) if name else part["path"]
+    try:
+        local = storage.open_local(f"{job.arguments['root'].rstrip('/')}/{true_name}")
+        whole = part["unit"] != "bytes"
+        with RangeReader(
+            local, 0 if whole else part["start"], local.stat().st_size if whole else part["end"]
+        ) as reader:
+            return reader.digest()
+    except OSError:
+        return None
+
+
+def _seen(context: Context) -> dict[str, dict[str, Any]]:
+    """Size and version of every input when the run last looked; empty when that is not known."""
+    try:
+        loaded = json.loads(storage.read_bytes(storage.join(context.root, SEEN)))
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _write_seen(context: Context, inputs: Any) -> None:
+    seen = {source.name: {file.path: [file.size, file.version] for file in source.files} for source in inputs}
+    if seen != _seen(context):
+        storage.publish_bytes(json.dumps(seen, sort_keys=True).encode(), storage.join(context.root, SEEN), context.root)
+
+
+def _check_gate(counts: dict[str, int], max_quarantined: float) -> None:
+    records, quarantined = counts.get("records_in", 0), counts.get("quarantined", 0)
+    if quarantined <= max_quarantined * records:
+        return
+    reasons = {k.removeprefix("quarantined_reasons."): n for k, n in counts.items() if k.startswith("quarantined_r")}
+    top = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS]
+    raise GateError(
+        f"{quarantined:,} of {records:,} records are damaged ({quarantined / records:.1%}), more than "
+        f"clean.max_quarantined = {max_quarantined:g}: {', '.join(f'{name} {number:,}' for name, number in top)}; "
+        "see quarantine/ in the run folder (`tokenmill inspect RUN/quarantine/00000.arrow`), mend the input, or raise "
+        "the limit with --set clean.max_quarantined=SHARE"
+    )
+
+
+def _summary(counts: dict[str, int]) -> dict[str, Any]:
+    names = ("records_in", "documents", "excluded", "quarantined")
+    summary: dict[str, Any] = {name: counts.get(name, 0) for name in names}
+    for kind in ("excluded", "quarantined"):
+        prefix = f"{kind}_reasons."
+        summary[f"{kind}_reasons"] = {k.removeprefix(prefix): n for k, n in counts.items() if k.startswith(prefix)}
+    return summary

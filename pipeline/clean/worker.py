@@ -1,0 +1,134 @@
+"""Makes one document shard: reads a partition, and takes its records through the steps a slice at a time.
+
+1. read        a part's reader gives records, damaged and excluded ones, in input order
+2. body        bytes -> text: decoding, and extraction where it is HTML
+3. normalise   line ends, invisible characters, mojibake, NFC
+4. language    lid.176 on a sample
+5. write       rows, in input order
+
+Every item that a reader gives ends in exactly one of the three tables; that is counted, and checked.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pipeline.clean.decode import NotText, decode
+from pipeline.clean.extract import ExtractionError, Extractor, load_extractor
+from pipeline.clean.language import detect
+from pipeline.clean.normalise import normalise
+from pipeline.clean.settings import Settings
+from pipeline.clean.shard import PartitionWriter
+from pipeline.engine import Job, Outputs
+from pipeline.errors import GateError
+from pipeline.readers.dispatch import PartReader
+from pipeline.readers.items import HEAD_BYTES, Damaged, Excluded, Item, Record
+
+SLICE_BYTES = 1 << 20  # of raw text or HTML worked on at a time
+SLICE_ITEMS = 4096
+
+
+def clean_partition(job: Job, outputs: Outputs) -> None:
+    """Cleans one partition; the engine's step function."""
+    settings = Settings.from_config(job.config)
+    reader = PartReader(job.arguments["root"], settings.read_options(), job.arguments.get("names", {}))
+    writer = PartitionWriter(outputs, job.shard, settings.source.name)
+    cleaner = Cleaner(settings)
+    records_in = 0
+    for part in job.config["parts"]:
+        for items in slices(reader.read(part)):
+            records_in += len(items)
+            cleaner.work(items, writer)
+    writer.close()
+    _count(outputs, writer, cleaner, records_in)
+    outputs.read.update(reader.digests)
+
+
+def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", records_in: int) -> None:
+    quarantined, excluded = writer.quarantined.total(), writer.excluded.total()
+    if records_in != writer.documents + excluded + quarantined:
+        raise GateError(
+            f"clean lost records: {records_in:,} in, but {writer.documents:,} documents + {excluded:,} excluded + "
+            f"{quarantined:,} quarantined; this is a fault of tokenmill"
+        )
+    outputs.count(
+        records_in=records_in,
+        documents=writer.documents,
+        excluded=excluded,
+        quarantined=quarantined,
+        text_bytes=writer.text_bytes,
+        mojibake_repaired=cleaner.mended,
+        excluded_reasons=dict(writer.excluded),
+        quarantined_reasons=dict(writer.quarantined),
+    )
+
+
+def slices(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Groups items so that one slice's text and HTML fit the caches and bound the memory."""
+    group: list[Item] = []
+    size = 0
+    for item in items:
+        group.append(item)
+        if isinstance(item, Record):
+            size += len(item.text) + len(item.body or b"")
+        if size >= SLICE_BYTES or len(group) >= SLICE_ITEMS:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+class Cleaner:
+    """The steps, with what they keep between slices."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.options = settings.clean
+        self.source = settings.source
+        self.mended = 0
+        self._extractor: Extractor | None = None
+
+    def work(self, items: list[Item], writer: PartitionWriter) -> None:
+        """Takes one slice of items through all steps and writes them in order."""
+        items = [
+            self._with_text(item) if isinstance(item, Record) and item.body is not None else item for item in items
+        ]
+        records = [item for item in items if isinstance(item, Record)]
+        texts, mended = normalise([record.text for record in records], fix_mojibake=self.options.fix_mojibake)
+        self.mended += mended
+        for record, text in zip(records, texts, strict=True):
+            record.text = text
+        columns = self._columns([record for record in records if record.text])
+        for item in items:
+            if isinstance(item, Damaged):
+                writer.damaged(item)
+            elif isinstance(item, Excluded):
+                writer.exclude(item)
+            elif not item.text:
+                reason = "empty_extraction" if item.body_type == "html" else "empty"
+                writer.exclude(Excluded(item.path, item.offset, reason, None, item.url))
+            else:
+                writer.document(item, next(columns))
+
+    def _columns(self, records: list[Record]) -> Iterator[dict[str, Any]]:
+        """The computed columns of each document."""
+        languages, scores = detect([record.text for record in records], self.options.language_characters)
+        for language, score in zip(languages, scores, strict=True):
+            yield {"language": language, "language_score": score}
+
+    def _with_text(self, record: Record) -> Item:
+        """The record with its body decoded and extracted; or why that cannot be."""
+        body = record.body or b""
+        try:
+            if record.body_type == "html":
+                if self._extractor is None:
+                    self._extractor = load_extractor(self.options)
+                record.text = self._extractor(record)
+            else:
+                record.text, _ = decode(body, record.charset)
+        except NotText as error:
+            return Damaged(record.path, record.offset, len(body), "not_text", str(error), body[:HEAD_BYTES])
+        except ExtractionError as error:
+            return Damaged(record.path, record.offset, len(body), error.reason, str(error), body[:HEAD_BYTES])
+        if record.licence is None:
+            record.licence = self.source.licence
+        record.body = b""
+        return record

@@ -1,0 +1,106 @@
+"""One pass over the bytes of many texts that says which of them need slow work: the rest are never looked at again.
+
+Reads an Arrow string column's buffers in place (UTF-8 bytes and offsets), about 1 GB/s.  A flag is a promise in one
+direction: where it is not set, the slow step would change nothing.
+"""
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+NON_ASCII = 1  # may need NFC
+INVISIBLE = 2  # control, zero-width or bidirectional characters, noncharacters
+LINE_ENDS = 4  # other line ends than \n
+MOJIBAKE = 8  # a character that shows a UTF-8 lead byte, then one that shows a continuation byte
+AT_SIGN = 16
+DIGITS = 32  # seven digits or more with at most two other characters between neighbours
+SECRET = 64  # one of the first characters of common API keys and key blocks
+
+
+def flag_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Flags of each text.
+
+    Args:
+        data: UTF-8 bytes of all texts.
+        offsets: Where each text starts, and where the last one ends, shape (N + 1,).
+
+    Returns:
+        Shape (N,), a sum of this module's flags.
+    """
+    return _flag_texts(data, offsets)  # type: ignore[no-any-return]
+
+
+@numba.njit(cache=True, nogil=True)
+def _flag_texts(data, offsets):  # type: ignore[no-untyped-def]
+    flags = np.zeros(len(offsets) - 1, np.uint8)
+    for text in range(len(flags)):
+        flags[text] = _flag_text(data, offsets[text], offsets[text + 1])
+    return flags
+
+
+@numba.njit(cache=True, nogil=True)
+def _flag_text(data, start, end):  # type: ignore[no-untyped-def]
+    found = 0
+    i = start
+    while i < end:
+        byte = data[i]
+        if byte >= 0x80:
+            found |= NON_ASCII | _flag_character(data, i, end)
+            i += 2 if byte < 0xE0 else (3 if byte < 0xF0 else 4)
+            continue
+        if byte < 0x20:
+            if byte == 0x0D or byte == 0x0B or byte == 0x0C:
+                found |= LINE_ENDS
+            elif byte != 0x0A and byte != 0x09:
+                found |= INVISIBLE
+        elif byte == 0x7F:
+            found |= INVISIBLE
+        i += 1
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _flag_character(data, i, end):  # type: ignore[no-untyped-def]
+    """Flags of the non-ASCII character at ``i``."""
+    lead = data[i]
+    if i + 1 >= end:
+        return 0
+    second = data[i + 1]
+    if lead == 0xC2:
+        if second == 0x85:
+            return LINE_ENDS | MOJIBAKE
+        if second < 0xA0:
+            return INVISIBLE | MOJIBAKE
+        return INVISIBLE if second == 0xAD else 0
+    if lead == 0xC3:  # U+00C2 to U+00F4 show the lead bytes of UTF-8
+        return MOJIBAKE if 0x82 <= second <= 0xB4 and _shows_continuation(data, i + 2, end) else 0
+    if lead == 0xD0:  # Cyrillic capitals Er and Es show the lead bytes of Cyrillic read as windows-1251
+        return MOJIBAKE if (second == 0xA0 or second == 0xA1) and _shows_continuation(data, i + 2, end) else 0
+    if i + 2 >= end:
+        return 0
+    third = data[i + 2]
+    if lead == 0xE2:
+        if second == 0x80:
+            if third == 0xA8 or third == 0xA9:
+                return LINE_ENDS
+            return INVISIBLE if third in (0x8B, 0x8E, 0x8F) or 0xAA <= third <= 0xAE else 0
+        return INVISIBLE if second == 0x81 and (0xA0 <= third <= 0xA4 or 0xA6 <= third <= 0xAF) else 0
+    if lead == 0xEF:
+        if second == 0xBB:
+            return INVISIBLE if third == 0xBF else 0
+        if second == 0xBF:
+            return INVISIBLE if third in (0xB9, 0xBA, 0xBB, 0xBE, 0xBF) else 0
+        return INVISIBLE if second == 0xB7 and 0x90 <= third <= 0xAF else 0
+    return 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _shows_continuation(data, i, end):  # type: ignore[no-untyped-def]
+    """True where the character at ``i`` is what bytes 80 to BF look like in a one-byte encoding."""
+    if i + 1 >= end:
+        return False
+    lead = data[i]
+    if lead == 0xC2:
+        return True
+    # U+0152 to U+0192, U+02C6, U+02DC; Cyrillic in windows-1251; general punctuation, the euro and trade-mark signs
+    return lead in (0xC5, 0xC6, 0xCB, 0xD0, 0xD1, 0xD2) or (lead == 0xE2 and 0x80 <= data[i + 1] <= 0x84)

@@ -1,0 +1,125 @@
+"""Parquet, Arrow IPC and Feather files to records, a batch of rows at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.readers.fields import Fields
+from pipeline.readers.items import Damaged, Item
+from pipeline.readers.streams import Limits
+
+BATCH_ROWS = 1024
+ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, ValueError)
+
+
+def read_parquet(
+    file: Path | pa.NativeFile, path: str, fields: Fields, limits: Limits, first: int = 0, end: int | None = None
+) -> Iterator[Item]:
+    """One record a row of row groups [first, end); a row group that cannot be read is one damaged record.
+
+    The offset of a record is its row in the file.
+    """
+    try:
+        opened = pq.ParquetFile(file, memory_map=isinstance(file, Path))
+    except ERRORS as error:
+        yield Damaged(path, 0, None, "corrupt_file", f"parquet: {error}")
+        return
+    metadata = opened.metadata
+    end = metadata.num_row_groups if end is None else end
+    row = sum(metadata.row_group(group).num_rows for group in range(first))
+    if (wrong := _wrong_column(opened.schema_arrow, fields)) is not None:
+        rows = sum(metadata.row_group(group).num_rows for group in range(first, end))
+        yield from (Damaged(path, row + number, None, *wrong) for number in range(rows))
+        return
+    for group in range(first, end):
+        rows = metadata.row_group(group).num_rows
+        yield from _batches(opened.iter_batches(BATCH_ROWS, row_groups=[group]), path, fields, limits, row, rows)
+        row += rows
+
+
+def read_arrow(file: Path | pa.NativeFile, path: str, fields: Fields, limits: Limits) -> Iterator[Item]:
+    """One record a row of an Arrow IPC file, IPC stream or Feather file."""
+    try:
+        source = pa.memory_map(str(file)) if isinstance(file, Path) else file
+        batches, schema, rows = _open_ipc(source)
+    except ERRORS as error:
+        yield Damaged(path, 0, None, "corrupt_file", f"arrow: {error}")
+        return
+    if (wrong := _wrong_column(schema, fields)) is not None:
+        total = sum(batch.num_rows for batch in batches)
+        yield from (Damaged(path, number, None, *wrong) for number in range(total))
+        return
+    yield from _batches(batches, path, fields, limits, 0, rows)
+
+
+def _open_ipc(source: pa.NativeFile) -> tuple[Iterator[pa.RecordBatch], pa.Schema, int | None]:
+    head = source.read(6)
+    source.seek(0)
+    if head[:4] == b"FEA1":  # Feather version 1
+        import pyarrow.feather as feather
+
+        table = feather.read_table(source)
+        return iter(table.to_batches(BATCH_ROWS)), table.schema, table.num_rows
+    if head == b"ARROW1":
+        opened = pa.ipc.open_file(source)
+        return (opened.get_batch(n) for n in range(opened.num_record_batches)), opened.schema, None
+    stream = pa.ipc.open_stream(source)
+    return iter(stream), stream.schema, None
+
+
+def _batches(
+    batches: Iterator[pa.RecordBatch], path: str, fields: Fields, limits: Limits, row: int, rows: int | None
+) -> Iterator[Item]:
+    done = 0
+    while True:
+        try:
+            batch = next(batches, None)
+        except ERRORS as error:
+            left = f"rows {row + done:,} to {row + rows - 1:,}" if rows is not None else f"rows from {row + done:,} on"
+            yield Damaged(path, row + done, None, "corrupt_rows", f"{left} cannot be read: {error}")
+            return
+        if batch is None:
+            return
+        for start in range(0, batch.num_rows, BATCH_ROWS):
+            yield from _rows(batch.slice(start, BATCH_ROWS), path, fields, limits, row + done + start)
+        done += batch.num_rows
+
+
+def _rows(batch: pa.RecordBatch, path: str, fields: Fields, limits: Limits, row: int) -> Iterator[Item]:
+    try:
+        values = batch.to_pylist()
+    except UnicodeDecodeError:
+        if batch.num_rows == 1:
+            yield Damaged(path, row, None, "not_utf8", "a string column holds bytes that are not UTF-8")
+            return
+        for number in range(batch.num_rows):
+            yield from _rows(batch.slice(number, 1), path, fields, limits, row + number)
+        return
+    for number, value in enumerate(values):
+        item = fields.record(value, path, row + number)
+        text = getattr(item, "text", "")
+        if len(text) > limits.record_bytes:
+            detail = f"{len(text):,} characters, more than max_record_bytes = {limits.record_bytes:,}"
+            yield Damaged(path, row + number, None, "record_too_large", detail, text[:256].encode()[:256])
+        else:
+            yield item
+
+
+def _wrong_column(schema: pa.Schema, fields: Fields) -> tuple[str, str] | None:
+    """Reason and detail where no row of the file can have a text."""
+    wanted = (fields.html_name,) if fields.html_name else fields.text_names
+    roots = [name.partition(".")[0] for name in wanted]
+    present = [name for name in (*wanted, *roots) if name in schema.names]
+    if not present:
+        return "missing_text", f"no column {' or '.join(wanted)}; columns: {', '.join(schema.names[:20])}"
+    kind: Any = schema.field(present[0]).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    strings = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_struct)
+    binary = fields.html_name and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    if not any(check(kind) for check in strings) and not binary:
+        return "wrong_type", f"column {present[0]} is of type {kind}, not string"
+    return None

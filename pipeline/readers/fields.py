@@ -1,0 +1,85 @@
+"""Which field of a structured record holds what: the recipe's ``fields``, with the usual names as defaults."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.readers.items import HEAD_BYTES, Damaged, Excluded, Record
+
+# looked for in this order where the recipe names no field
+USUAL_NAMES: dict[str, tuple[str, ...]] = {
+    "text": ("text", "content", "raw_content"),
+    "id": ("id",),
+    "url": ("url",),
+    "date": ("date", "timestamp", "created"),
+    "licence": ("licence", "license"),
+}
+
+
+class Fields:
+    """Turns a mapping into a ``Record``.
+
+    Args:
+        names: The recipe's mapping, ours -> theirs; a dotted name looks into nested objects.
+        licence: Licence of records that name none.
+    """
+
+    def __init__(self, names: Mapping[str, str], licence: str | None) -> None:
+        self.licence = licence
+        self.text_names = (names["text"],) if "text" in names else USUAL_NAMES["text"]
+        self.id_names = (names["id"],) if "id" in names else USUAL_NAMES["id"]
+        self.url_names = (names["url"],) if "url" in names else USUAL_NAMES["url"]
+        self.date_names = (names["date"],) if "date" in names else USUAL_NAMES["date"]
+        self.licence_names = (names["licence"],) if "licence" in names else USUAL_NAMES["licence"]
+        self.html_name = names.get("html")
+
+    def record(self, value: dict[str, Any], path: str, offset: int, raw: bytes = b"") -> Record | Damaged | Excluded:
+        """The record of one mapping, which is taken apart: what is left over becomes ``metadata``."""
+        html = _take(value, (self.html_name,)) if self.html_name else None
+        text = _take(value, self.text_names) if html is None else ""
+        if not isinstance(text, str):
+            return self._without_text(value, text, path, offset, raw)
+        return Record(
+            path,
+            offset,
+            text,
+            id=_string(_take(value, self.id_names)),
+            url=_string(_take(value, self.url_names)),
+            date=_string(_take(value, self.date_names)),
+            licence=_string(_take(value, self.licence_names)) or self.licence,
+            metadata=value or None,
+            body=html.encode("utf-8", "replace") if isinstance(html, str) else html,
+            body_type="text" if html is None else "html",
+            charset="utf-8" if isinstance(html, str) else None,
+        )
+
+    def _without_text(self, value: dict[str, Any], text: Any, path: str, offset: int, raw: bytes) -> Damaged:
+        head = raw[:HEAD_BYTES] or repr(value).encode("utf-8", "replace")[:HEAD_BYTES]
+        if text is None:
+            detail = f"no {' or '.join(self.text_names)}; fields: {', '.join(sorted(map(str, value))[:20])}"
+            return Damaged(path, offset, len(raw) or None, "missing_text", detail, head)
+        detail = f"{self.text_names[0]} is of type {type(text).__name__}, not a string"
+        return Damaged(path, offset, len(raw) or None, "wrong_type", detail, head)
+
+
+def _take(value: dict[str, Any], names: tuple[str | None, ...]) -> Any:
+    """Removes and returns the first of the named fields that is there and not null."""
+    for name in names:
+        if name in value:
+            found = value.pop(name)
+            if found is not None:
+                return found
+        elif name and "." in name:
+            parent, _, rest = name.partition(".")
+            if isinstance(value.get(parent), dict):
+                found = _take(value[parent], (rest,))
+                if found is not None:
+                    return found
+    return None
+
+
+def _string(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, bool | int | float):
+        return str(value)
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,88 @@
+"""Format of a file: what the recipe says, else its name, else its first bytes."""
+
+from pipeline import storage
+from pipeline.readers.inputs import InputFile
+from pipeline.readers.streams import Inflater, compression_of, decompression_errors
+
+COMPRESSION_SUFFIXES = (".gz", ".zst", ".zstd", ".bz2", ".xz")
+SUFFIXES = {
+    ".warc": "warc",
+    ".wet": "warc",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+    ".rst": "text",
+    ".zip": "zip",
+    ".tar": "tar",
+    ".tgz": "tar",
+}
+ARCHIVES = ("zip", "tar")
+SNIFF_BYTES = 4096
+
+
+def format_of(file: InputFile, named: str) -> str:
+    """The reader's name for a file; an archive is opened whatever format the recipe names."""
+    by_name = format_of_name(file.path)
+    if by_name in ARCHIVES:
+        return by_name
+    if named != "auto":
+        return "warc" if named == "wet" else named
+    if by_name is not None:
+        return by_name
+    try:
+        with open(storage.open_local(file.url), "rb") as opened:
+            return format_of_bytes(opened.read(SNIFF_BYTES * 16))
+    except OSError:
+        return "text"  # its reader meets the same error and records it
+
+
+def format_of_name(name: str) -> str | None:
+    """Format by extension, compression suffixes aside.
+
+    Example:
+        >>> format_of_name("a/B.JSONL.gz"), format_of_name("crawl.warc.wet.gz"), format_of_name("README")
+        ('jsonl', 'warc', None)
+    """
+    name = name.rsplit("/", 1)[-1].lower()
+    for suffix in COMPRESSION_SUFFIXES:
+        name = name.removesuffix(suffix)
+    stem, dot, suffix = name.rpartition(".")
+    return SUFFIXES.get(dot + suffix) if stem else None
+
+
+def format_of_bytes(head: bytes) -> str:
+    """Format by content; text where nothing else fits."""
+    compression = compression_of(head)
+    if compression:
+        try:
+            head = Inflater(compression).decompress(head, SNIFF_BYTES)
+        except decompression_errors():
+            return "text"
+    if head.startswith(b"WARC/"):
+        return "warc"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"ARROW1"):
+        return "arrow"
+    if head[257:262] == b"ustar":
+        return "tar"
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:SNIFF_BYTES]
+    if start.startswith((b'{"', b"{ ")):
+        return "json"
+    return "html" if start[:14].lower().startswith((b"<!doctype html", b"<html")) else "text"

@@ -1,0 +1,168 @@
+"""A source's paths -> the files below its root, in an order that does not depend on the file system.
+
+A path is a file, a glob, a folder, or an fsspec URL of one of these.  The source's root is the deepest folder that all
+of its paths share, read off the paths alone; every file is named by its path below that root, so that no manifest or
+table holds a machine's folder.
+"""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import storage
+from pipeline.errors import UserError
+
+GLOB_CHARACTERS = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file of a source.
+
+    ``path`` is relative to the source's root and always valid Unicode; ``url`` opens it; ``version`` is what tells
+    cheaply whether it changed (modification time or ETag); ``error`` says why it, or a folder, cannot be read.
+    """
+
+    path: str
+    url: str
+    size: int
+    version: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceInputs:
+    """The files of one source, sorted by path in byte order."""
+
+    name: str
+    root: str
+    files: tuple[InputFile, ...]
+
+
+def source_root(paths: Sequence[str]) -> str:
+    """The deepest folder shared by all paths; a glob counts up to its first pattern part.
+
+    Raises:
+        UserError: If they share none.
+    """
+    schemes = {path.partition("://")[0] if "://" in path else "file" for path in paths}
+    if len(schemes) > 1:
+        raise UserError(f"one source must lie on one file system, found {sorted(schemes)}: make it two sources")
+    folders = [_folder(path) for path in paths]
+    shared: list[str] = []
+    for parts in zip(*(folder.split("/") for folder in folders), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    if len(shared) < 3 and schemes != {"file"}:  # "s3:", "", bucket
+        raise UserError(f"paths share no folder: {list(paths)}: make them two sources")
+    return "/".join(shared) or "/"
+
+
+def _folder(path: str) -> str:
+    plain = path.removeprefix("file://")
+    parts = plain.split("/")
+    for number, part in enumerate(parts):
+        if GLOB_CHARACTERS & set(part):
+            return "/".join(parts[:number])
+    return plain.rstrip("/") if _is_folder(plain) else "/".join(parts[:-1])
+
+
+def _is_folder(path: str) -> bool:
+    if storage.is_local(path):
+        return os.path.isdir(path)
+    filesystem, place = _filesystem(path)
+    return bool(filesystem.isdir(place)) and not filesystem.isfile(place)
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    filesystem, path = fsspec.core.url_to_fs(url)
+    return filesystem, path
+
+
+def list_inputs(name: str, paths: Sequence[str]) -> SourceInputs:
+    """Lists a source's files.
+
+    Files whose name, or whose folder's name, begins with a dot are left out of folders and globs.  A folder that cannot
+    be read is an entry with ``error``.
+
+    Raises:
+        UserError: With every path that names no file at all.
+    """
+    root = source_root(paths)
+    found: dict[str, InputFile] = {}
+    missing = []
+    for path in paths:
+        before = len(found)
+        known = False
+        for file in _expand(path, root):
+            known = known or file.url in found
+            found.setdefault(file.url, file)
+        if len(found) == before and not known:
+            missing.append(path)
+    if missing:
+        raise UserError(f"source {name}: no file at {', '.join(missing)}")
+    files = sorted(found.values(), key=lambda file: file.path.encode())
+    return SourceInputs(name, root, tuple(files))
+
+
+def _expand(path: str, root: str) -> Iterator[InputFile]:
+    plain = path.removeprefix("file://")
+    if not storage.is_local(path):
+        yield from _expand_remote(path, root)
+    elif GLOB_CHARACTERS & set(plain) and not os.path.exists(plain):
+        for name in glob.glob(plain, recursive=True):
+            if os.path.isdir(name):
+                continue
+            yield _local_file(name, root)
+    elif os.path.isdir(plain):
+        yield from _walk(plain, root)
+    elif os.path.lexists(plain):
+        yield _local_file(plain, root)
+
+
+def _walk(folder: str, root: str) -> Iterator[InputFile]:
+    errors: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=errors.append, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                yield _local_file(os.path.join(place, name), root)
+    for error in errors:
+        where = str(error.filename)
+        yield InputFile(_relative(where, root), where, 0, error=f"folder cannot be read: {error.strerror}")
+
+
+def _local_file(name: str, root: str) -> InputFile:
+    try:
+        status = os.stat(name)
+    except OSError as error:
+        return InputFile(_relative(name, root), name, 0, error=f"file cannot be read: {error.strerror}")
+    return InputFile(_relative(name, root), name, status.st_size, str(status.st_mtime_ns))
+
+
+def _relative(name: str, root: str) -> str:
+    relative = name[len(root) :].lstrip("/") if name.startswith(root) else name
+    # a file name that is not UTF-8 reaches Python as lone surrogates, which no table can hold
+    return os.fsencode(relative).decode("utf-8", "backslashreplace") or os.path.basename(name)
+
+
+def _expand_remote(url: str, root: str) -> Iterator[InputFile]:
+    filesystem, path = _filesystem(url)
+    _, place = _filesystem(root)
+    if GLOB_CHARACTERS & set(path):
+        details = filesystem.glob(path, detail=True)
+    elif filesystem.isfile(path):
+        details = {path: filesystem.info(path)}
+    else:
+        details = filesystem.find(path, detail=True)
+    for name, info in sorted(details.items()):
+        relative = name[len(place.rstrip("/")) + 1 :]
+        if info.get("type") != "file" or any(part.startswith(".") for part in relative.split("/")):
+            continue
+        version = str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or "")
+        yield InputFile(relative, filesystem.unstrip_protocol(name), int(info["size"]), version)

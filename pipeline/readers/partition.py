@@ -1,0 +1,198 @@
+"""Files -> partitions of balanced size: a pure function of the inputs, so that every shard's bytes are too.
+
+A partition is the input of one document shard and holds parts of one source.  Its size is total bytes / 32, between 4
+and 128 MiB.  A large file is split where a record starts: uncompressed JSON Lines at a line, WARC at a gzip member or a
+record header, Parquet between row groups.  Everything else stays whole.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pipeline import storage
+from pipeline.readers.formats import format_of
+from pipeline.readers.inputs import InputFile, SourceInputs
+from pipeline.readers.streams import RangeReader, compression_of, next_member
+
+PARTITIONS = 32
+MIN_PARTITION_BYTES = 4 << 20
+MAX_PARTITION_BYTES = 128 << 20
+PROBE_BYTES = 1 << 20
+_LENGTH = re.compile(rb"\ncontent-length:\s*(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A range of one file: bytes, or row groups of a Parquet file (``unit``).
+
+    ``size`` is the range's bytes, for the balance; ``error`` stands for a file or folder that cannot be read.
+    """
+
+    path: str
+    format: str
+    start: int
+    end: int
+    unit: str = "bytes"
+    size: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The input of one document shard."""
+
+    shard: str
+    source: str
+    parts: tuple[Part, ...]
+
+    def config(self) -> list[dict[str, Any]]:
+        """The parts as plain values."""
+        return [asdict(part) for part in self.parts]
+
+
+@dataclass
+class _Packer:
+    """Fills partitions in input order, each up to the target."""
+
+    target: int
+    partitions: list[tuple[str, list[Part]]] = field(default_factory=list)
+    filled: int = 0
+
+    def add(self, source: str, part: Part) -> None:
+        if self.partitions and self.partitions[-1][0] == source and self.filled + part.size <= self.target:
+            self.partitions[-1][1].append(part)
+            self.filled += part.size
+        else:
+            self.partitions.append((source, [part]))
+            self.filled = part.size
+
+
+def plan(inputs: Sequence[tuple[SourceInputs, str]]) -> list[Partition]:
+    """Partitions the inputs.
+
+    Args:
+        inputs: The sources in recipe order, each with the format that the recipe names.
+    """
+    total = sum(file.size for source, _ in inputs for file in source.files)
+    target = partition_bytes(total)
+    packer = _Packer(target)
+    for source, named_format in inputs:
+        for file in source.files:
+            for part in split(file, named_format, target):
+                packer.add(source.name, part)
+    return [
+        Partition(f"{number:05d}", source, tuple(parts)) for number, (source, parts) in enumerate(packer.partitions)
+    ]
+
+
+def partition_bytes(total_bytes: int) -> int:
+    """Size of a partition for inputs of this total.
+
+    Example:
+        >>> partition_bytes(0) == 4 << 20, partition_bytes(1 << 30) == 32 << 20, partition_bytes(1 << 40) == 128 << 20
+        (True, True, True)
+    """
+    return min(MAX_PARTITION_BYTES, max(MIN_PARTITION_BYTES, total_bytes // PARTITIONS))
+
+
+def split(file: InputFile, named_format: str, target: int) -> Iterator[Part]:
+    """A file's parts: one, or several where it is large and its format can be split."""
+    if file.error is not None:
+        yield Part(file.path, named_format, 0, 0, error=file.error)
+        return
+    kind = format_of(file, named_format)
+    if file.size <= target or kind not in ("jsonl", "warc", "wet", "parquet"):
+        yield Part(file.path, kind, 0, file.size, size=file.size)
+        return
+    local = storage.open_local(file.url)
+    if kind == "parquet":
+        yield from _row_group_parts(file, local, target)
+        return
+    starts = [0, *_starts(local, kind, file.size, target), file.size]
+    for start, end in pairwise(starts):
+        yield Part(file.path, kind, start, end, size=end - start)
+
+
+def _starts(local: Path, kind: str, size: int, target: int) -> list[int]:
+    """Where parts after the first begin: the first record start at or after each multiple of an equal share."""
+    pieces = -(-size // target)
+    nominal = [size * number // pieces for number in range(1, pieces)]
+    with RangeReader(local, 0, size) as reader:
+        compression = compression_of(reader.peek(0, 8))
+        if kind == "jsonl":
+            found = [] if compression or _is_utf16(reader) else [_after_newline(reader, at) for at in nominal]
+        elif compression:
+            found = _member_starts(reader, compression, nominal)
+        else:
+            found = _record_starts(reader, nominal)
+    return sorted({start for start in found if start is not None and 0 < start < size})
+
+
+def _is_utf16(reader: RangeReader) -> bool:
+    head = reader.peek(0, 4)
+    return head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head
+
+
+def _after_newline(reader: RangeReader, position: int) -> int | None:
+    position -= 1  # a boundary that is a line start already stays
+    while block := reader.peek(position, PROBE_BYTES):
+        found = block.find(b"\n")
+        if found >= 0:
+            return position + found + 1
+        position += len(block)
+    return None
+
+
+def _member_starts(reader: RangeReader, compression: str, nominal: list[int]) -> list[int | None]:
+    """Member starts, where the file has a member a record: the second one must come soon."""
+    second = next_member(_Window(reader, PROBE_BYTES), 1, compression, b"WARC/")
+    return [next_member(reader, at, compression, b"WARC/") for at in nominal] if second is not None else []
+
+
+class _Window(RangeReader):
+    """The first bytes of another reader, for a search that must end there."""
+
+    def __init__(self, reader: RangeReader, end: int) -> None:
+        self._file, self.end, self.start, self.position = reader._file, min(reader.end, end), 0, 0
+
+
+def _record_starts(reader: RangeReader, nominal: list[int]) -> list[int | None]:
+    """Record starts of a plain WARC, by hopping from header to header; none after the first that is damaged."""
+    found: list[int | None] = []
+    position = 0
+    for wanted in nominal:
+        while position < wanted:
+            head = reader.peek(position, 1 << 14)
+            end, length = head.find(b"\r\n\r\n"), _LENGTH.search(head)
+            if not head.startswith(b"WARC/") or end < 0 or length is None or length.start() > end:
+                return found
+            position += end + 4 + int(length.group(1)) + 4
+        if not reader.peek(position, 5).startswith(b"WARC/"):
+            return found
+        found.append(position)
+    return found
+
+
+def _row_group_parts(file: InputFile, local: Path, target: int) -> Iterator[Part]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.ParquetFile(local).metadata
+    except (pa.ArrowInvalid, OSError):
+        yield Part(file.path, "parquet", 0, file.size, size=file.size)  # its reader says what is wrong with it
+        return
+    sizes = [
+        sum(metadata.row_group(group).column(c).total_compressed_size for c in range(metadata.num_columns))
+        for group in range(metadata.num_row_groups)
+    ]
+    first, size = 0, 0
+    for group, group_size in enumerate(sizes):
+        if size and size + group_size > target:
+            yield Part(file.path, "parquet", first, group, unit="row_groups", size=size)
+            first, size = group, 0
+        size += group_size
+    yield Part(file.path, "parquet", first, len(sizes), unit="row_groups", size=size)

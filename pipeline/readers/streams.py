@@ -1,0 +1,334 @@
+"""A byte range of a file -> decompressed chunks, with a gap where the file is damaged.
+
+Compression is recognised by content, never by name.  After a damaged member (gzip, bz2, xz) or frame (zstd) reading
+goes on at the next one that really decompresses.  Limits on ratio and size stop a decompression bomb.
+"""
+
+import bz2
+import hashlib
+import lzma
+import os
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pipeline.readers.items import HEAD_BYTES
+
+CHUNK_BYTES = 1 << 20  # of decompressed data
+RAW_BYTES = 1 << 18  # read from the file at a time
+RATIO_GRACE_BYTES = 64 << 20  # below this much output no ratio is a bomb
+PROBE_BYTES = 1 << 16  # what a candidate member must decompress without error to be taken for one
+
+MAGIC = {
+    "gzip": b"\x1f\x8b\x08",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "bz2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of what one file or record may become."""
+
+    record_bytes: int = 256 << 20
+    ratio: float = 500.0
+    decompressed_bytes: int = 1 << 40
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A region of the file that gave no data.
+
+    ``start`` and ``length`` are bytes of the file as it lies on disk; ``final`` says that nothing comes after.
+    """
+
+    start: int
+    length: int
+    reason: str
+    detail: str
+    head: bytes
+    final: bool
+
+
+class RangeReader:
+    """Reads bytes [start, end) of a file in order, and digests them on the way.
+
+    Args:
+        path: Local file.
+        start: First byte.
+        end: One past the last byte; what the plan saw, so that a file that shrank since is noticed.
+    """
+
+    def __init__(self, path: Path, start: int, end: int) -> None:
+        self.start, self.end, self.position = start, end, start
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  closed by close()
+        self._file.seek(start)
+        self._hasher = hashlib.blake2b(digest_size=16)
+        self._hashed = start
+        self.shrank = False
+
+    def read(self, size: int = RAW_BYTES) -> bytes:
+        """The next bytes, at most ``size``; empty at the end of the range or of the file."""
+        data = self._file.read(min(size, self.end - self.position)) or b""
+        if not data and self.position < self.end:
+            self.shrank = True
+        if self.position <= self._hashed < self.position + len(data):
+            self._hasher.update(data[self._hashed - self.position :])
+            self._hashed = self.position + len(data)
+        self.position += len(data)
+        return data
+
+    def seek(self, position: int) -> None:
+        """Goes back, or no further forward than has been read."""
+        self.position = position
+        self._file.seek(position)
+
+    def peek(self, position: int, size: int) -> bytes:
+        """Bytes at ``position``, within the range, without moving."""
+        return os.pread(self._file.fileno(), max(0, min(size, self.end - position)), position)
+
+    def digest(self) -> str:
+        """BLAKE2b-128 of the whole range, reading what is left of it."""
+        self.seek(self._hashed)
+        while self.read(1 << 20):
+            pass
+        return self._hasher.hexdigest()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def compression_of(head: bytes) -> str | None:
+    """Name of the compression whose magic bytes ``head`` starts with."""
+    return next((name for name, magic in MAGIC.items() if head.startswith(magic)), None)
+
+
+class Inflater:
+    """One decompressor for every compression: ``decompress(data, limit)``, ``eof``, and what was left over."""
+
+    def __init__(self, compression: str) -> None:
+        self._state = _DECOMPRESSORS[compression]()
+        self._gzip = compression == "gzip"
+
+    def decompress(self, data: bytes, limit: int) -> bytes:
+        """Decompresses up to ``limit`` bytes; call with ``b""`` or ``pending`` input to get more."""
+        return bytes(self._state.decompress(data, limit))
+
+    @property
+    def pending(self) -> bytes:
+        """Input that was given but not used because of the limit; give it again."""
+        return self._state.unconsumed_tail if self._gzip else b""
+
+    @property
+    def hungry(self) -> bool:
+        """True when more input is needed for more output."""
+        if self._gzip:
+            return not self._state.unconsumed_tail
+        return bool(getattr(self._state, "needs_input", True))
+
+    @property
+    def eof(self) -> bool:
+        """True at the end of the member."""
+        return bool(self._state.eof)
+
+    @property
+    def unused(self) -> bytes:
+        """Input after the end of the member."""
+        return bytes(self._state.unused_data)
+
+
+class _ZstdState:
+    """zstandard's decompressor object; its output per call is bounded by the input it is given (a block is 128 KiB)."""
+
+    def __init__(self) -> None:
+        import zstandard
+
+        self._object = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+        self._input = b""
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._object.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._object.unused_data) + self._input
+
+    def decompress(self, data: bytes, limit: int) -> bytes:
+        self._input += data
+        out: list[bytes] = []
+        size = 0
+        while self._input and size < limit and not self._object.eof:
+            # 4 KiB of input is at most 1,000 blocks of one repeated byte: 128 MiB; a ratio check follows every call
+            piece, self._input = self._input[:4096], self._input[4096:]
+            out.append(self._object.decompress(piece))
+            size += len(out[-1])
+        self.needs_input = not self._input
+        return b"".join(out)
+
+
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    "gzip": lambda: zlib.decompressobj(wbits=31),
+    "bz2": bz2.BZ2Decompressor,
+    "xz": lambda: lzma.LZMADecompressor(memlimit=512 << 20),
+    "zstd": _ZstdState,
+}
+
+
+def decompression_errors() -> tuple[type[Exception], ...]:
+    """What a decompressor raises on damaged data."""
+    import zstandard
+
+    return (zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, ValueError)
+
+
+def next_member(reader: RangeReader, position: int, compression: str, prefix: bytes = b"") -> int | None:
+    """Start of the first member at or after ``position`` that decompresses to something that begins with ``prefix``.
+
+    A pure function of the bytes, so that two neighbouring partitions agree on it.
+    """
+    magic = MAGIC[compression]
+    while position < reader.end:
+        block = reader.peek(position, CHUNK_BYTES)
+        found = block.find(magic)
+        while found >= 0:
+            if _decompresses(reader.peek(position + found, PROBE_BYTES), compression, prefix):
+                return position + found
+            found = block.find(magic, found + 1)
+        if len(block) < len(magic):
+            return None
+        position += len(block) - len(magic) + 1
+    return None
+
+
+def _decompresses(data: bytes, compression: str, prefix: bytes) -> bool:
+    inflater = Inflater(compression)
+    try:
+        out = inflater.decompress(data, max(len(prefix), 256))
+    except decompression_errors():
+        return False
+    return (bool(out) or inflater.eof) and out.startswith(prefix)
+
+
+def chunks(reader: RangeReader, limits: Limits) -> Iterator[bytes | Gap]:
+    """Decompressed chunks of a range, and a ``Gap`` for each damaged region."""
+    compression = compression_of(reader.peek(reader.start, 8))
+    if compression is None:
+        yield from plain_chunks(reader)
+        return
+    position: int | None = reader.start
+    budget = Budget(limits)
+    while position is not None and position < reader.end:
+        reader.seek(position)
+        position = yield from member_chunks(reader, compression, budget)
+
+
+def plain_chunks(reader: RangeReader) -> Iterator[bytes | Gap]:
+    """The bytes of a range as they are."""
+    while data := reader.read(CHUNK_BYTES):
+        yield data
+    if reader.shrank:
+        yield shrunk(reader)
+
+
+def shrunk(reader: RangeReader) -> Gap:
+    """The gap of a file that ends before the plan's end."""
+    missing = reader.end - reader.position
+    detail = f"the file ends at byte {reader.position:,}, it had {reader.end:,} when the run was planned"
+    return Gap(reader.position, missing, "file_shrank", detail, b"", final=True)
+
+
+class Budget:
+    """How much a file has become so far, against the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self.consumed, self.produced = limits, 0, 0
+
+    def exceeded(self) -> str | None:
+        """Why this is a bomb, in words; None while it is not."""
+        if self.produced > self.limits.decompressed_bytes:
+            return f"more than max_decompressed_bytes = {self.limits.decompressed_bytes:,}"
+        if self.produced > RATIO_GRACE_BYTES and self.produced > self.limits.ratio * max(1, self.consumed):
+            ratio = self.produced / max(1, self.consumed)
+            return f"ratio {ratio:,.0f}, more than max_decompression_ratio = {self.limits.ratio:g}"
+        return None
+
+
+def member_chunks(
+    reader: RangeReader, compression: str, budget: Budget, prefix: bytes = b""
+) -> Generator[bytes | Gap, None, int | None]:
+    """Yields the data of the member at the reader's position; returns where the next one starts, None at the end.
+
+    Args:
+        reader: Stands at the member's first byte.
+        compression: Its kind.
+        budget: Counts what it becomes.
+        prefix: How every member's data begins (``WARC/``), where that is known: damage then never outlasts a member.
+    """
+    start = reader.position
+    inflater = Inflater(compression)
+    while not inflater.eof:
+        data = inflater.pending
+        if not data and inflater.hungry:
+            data = reader.read()
+            budget.consumed += len(data)
+            if not data and reader.shrank:
+                yield shrunk(reader)
+                return None
+            if not data:
+                yield _gap(reader, start, reader.end, "truncated", f"{compression} data ends early", final=True)
+                return None
+        try:
+            out = inflater.decompress(data, CHUNK_BYTES)
+        except decompression_errors() as error:
+            detail = f"{compression}: {error}"
+            return (yield from _give_up(reader, start, compression, "corrupt_compression", detail, prefix))
+        budget.produced += len(out)
+        if (bomb := budget.exceeded()) is not None:
+            if prefix:
+                return (yield from _give_up(reader, start, compression, "decompression_bomb", bomb, prefix))
+            yield _gap(reader, start, reader.end, "decompression_bomb", bomb, final=True)
+            return None
+        if out:
+            yield out
+    return _after_member(reader, inflater)
+
+
+def _give_up(
+    reader: RangeReader, start: int, compression: str, reason: str, detail: str, prefix: bytes
+) -> Generator[Gap, None, int | None]:
+    """The gap from a damaged member to the next one that decompresses."""
+    following = next_member(reader, start + 1, compression, prefix)
+    end = following if following is not None else reader.end
+    yield _gap(reader, start, end, reason, detail, final=following is None)
+    return following
+
+
+def _after_member(reader: RangeReader, inflater: Inflater) -> int | None:
+    position = reader.position - len(inflater.unused)
+    # zero padding after the last member is legal (tar blocks, tape)
+    while position < reader.end:
+        block = reader.peek(position, RAW_BYTES)
+        stripped = block.lstrip(b"\0")
+        if stripped or not block:
+            return position + len(block) - len(stripped)
+        position += len(block)
+    return None
+
+
+def _gap(reader: RangeReader, start: int, end: int, reason: str, detail: str, *, final: bool) -> Gap:
+    return Gap(start, end - start, reason, detail, reader.peek(start, HEAD_BYTES), final)

@@ -1,0 +1,63 @@
+"""Text and HTML files: a file a record, or a text file split at a separator."""
+
+from collections.abc import Iterator
+
+from pipeline.readers.items import HEAD_BYTES, Damaged, Item, Record
+from pipeline.readers.streams import Gap, Limits
+
+
+def read_whole(chunks: Iterator[bytes | Gap], path: str, body_type: str, limits: Limits) -> Iterator[Item]:
+    """One record with the whole file as its body; a file with a damaged region is damaged as a whole.
+
+    An empty file holds no record.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        if isinstance(chunk, Gap):
+            yield Damaged(path, chunk.start, chunk.length, chunk.reason, chunk.detail, chunk.head)
+            return
+        size += len(chunk)
+        if size > limits.record_bytes:
+            pieces = pieces[:1]
+        else:
+            pieces.append(chunk)
+    if size > limits.record_bytes:
+        detail = f"a file of {size:,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
+        yield Damaged(path, 0, size, "record_too_large", detail, pieces[0][:HEAD_BYTES] if pieces else b"")
+    elif size:
+        yield Record(path, 0, body=b"".join(pieces), body_type=body_type)
+
+
+def read_separated(chunks: Iterator[bytes | Gap], path: str, separator: str, limits: Limits) -> Iterator[Item]:
+    """One record between two separators; what holds only white space is none.
+
+    Offsets are bytes in the decompressed file.  A gap takes the unfinished record before it with it.
+    """
+    mark = separator.encode()
+    buffer, offset = b"", 0
+    for chunk in chunks:
+        if isinstance(chunk, Gap):
+            yield Damaged(path, chunk.start, chunk.length, chunk.reason, chunk.detail, chunk.head)
+            offset, buffer = offset + len(buffer), b""
+            continue
+        searched = max(0, len(buffer) - len(mark) + 1)
+        buffer += chunk
+        start = 0
+        while (found := buffer.find(mark, max(start, searched))) >= 0:
+            yield from _piece(buffer[start:found], path, offset + start, limits)
+            start = found + len(mark)
+        offset, buffer = offset + start, buffer[start:]
+        if len(buffer) > limits.record_bytes:
+            detail = f"no separator within max_record_bytes = {limits.record_bytes:,}"
+            yield Damaged(path, offset, len(buffer), "record_too_large", detail, buffer[:HEAD_BYTES])
+            offset, buffer = offset + len(buffer), b""
+    yield from _piece(buffer, path, offset, limits)
+
+
+def _piece(data: bytes, path: str, offset: int, limits: Limits) -> Iterator[Item]:
+    if len(data) > limits.record_bytes:
+        detail = f"{len(data):,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
+        yield Damaged(path, offset, len(data), "record_too_large", detail, data[:HEAD_BYTES])
+    elif data.strip():
+        yield Record(path, offset, body=data)
