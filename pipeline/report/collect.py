@@ -16,12 +16,14 @@ import pyarrow.compute as pc
 
 from pipeline import manifest as manifests
 from pipeline import storage
+from pipeline.report.differences import side_by_side
 from pipeline.run import Run
 from pipeline.stages import stage_seconds
-from pipeline.tables import CLUSTERS, DOCUMENTS, EXCLUDED, QUARANTINE, VERDICTS, read_table
+from pipeline.tables import CLUSTERS, DOCUMENTS, EXCLUDED, QUARANTINE, VERDICTS, batches, read_table
 
 TEXT_SHARDS = 16
 HEAD_CHARACTERS = 400
+CLUSTERS_COMPARED = 5
 UNKNOWN = "unknown"
 
 
@@ -216,6 +218,21 @@ def _clusters(run: Run, figures: Figures) -> None:
         row = rows[cluster_id]
         ids = {name: row[name].hex() for name in ("cluster_id", "doc_id", "kept_id")}
         figures.clusters.append({"removed": removed, "rule": row["rule"], "similarity": row["similarity"], **ids})
+    _cluster_texts(run, figures)
+
+
+def _cluster_texts(run: Run, figures: Figures) -> None:
+    """Puts the two texts of each near-duplicate shown side by side."""
+    shown = [row for row in figures.clusters if row["rule"] == "near"][:CLUSTERS_COMPARED]
+    wanted = pa.array([bytes.fromhex(row[name]) for row in shown for name in ("doc_id", "kept_id")], pa.binary(16))
+    texts: dict[str, str] = {}
+    clean = manifests.load_manifests(run.root, "clean")
+    for path in sorted(path for m in clean.values() for path in m.digests("documents/")):
+        for batch in batches(run.local(path), DOCUMENTS, ["doc_id", "text"]) if len(wanted) else ():
+            found = batch.filter(pc.is_in(batch["doc_id"], value_set=wanted))
+            texts |= {row["doc_id"].hex(): row["text"] for row in found.to_pylist()}
+    for row in shown:
+        row["removed_text"], row["kept_text"] = side_by_side(texts[row["doc_id"]], texts[row["kept_id"]])
 
 
 def _training(run: Run, figures: Figures) -> None:
