@@ -1,4 +1,4 @@
-"""Records that a run must set aside, quarantine or drop: real ones, damaged on purpose, with what must become of them."""
+"""Records that a run must set aside, quarantine or drop: real ones, damaged on purpose, and what becomes of each."""
 
 import email
 import json
@@ -52,7 +52,7 @@ def faulty_warc(pages: list[Page], icon: bytes) -> tuple[bytes, Expected]:
     tagged = {"X-Robots-Tag": "noai"}
     add(pages[2].url, pages[2].body, "excluded", "opt_out", "an X-Robots-Tag header with noai", headers=tagged)
     hollow = re.sub(rb"(<body[^>]*>).*(</body>)", rb"\1\2", pages[3].body, flags=re.S)
-    add(f"{site}/hollow.html", hollow, "excluded", "no_text", "a page with a head and an empty body")
+    add(f"{site}/hollow.html", hollow, "excluded", "empty_extraction", "a page with a head and an empty body")
     latin = (
         pages[4].body.decode().replace("charset=UTF-8", "charset=ISO-8859-1", 1).encode("latin-1", "xmlcharrefreplace")
     )
@@ -95,10 +95,10 @@ def faulty_records(leads: list[dict[str, Any]], french: dict[str, Any], short: s
     same, edited, whole = leads
     duplicate_of = {"stage": "dedup", "rule": "exact", "of": same["url"]}
     good("copy", same["extract"], same, "the text of a record of wikipedia-en.parquet", then=duplicate_of)
-    good("original", edited["extract"], edited, "a good record")
+    near_of = {"stage": "dedup", "rule": "near", "of": "revision"}
+    good("original", edited["extract"], edited, "an ordinary record; the longer one that follows is kept", then=near_of)
     changed = edited["extract"].rstrip(".") + ", as of this revision."
-    near_of = {"stage": "dedup", "rule": "near", "of": "original"}
-    good("revision", changed, edited, "the record before, its last sentence edited", then=near_of)
+    good("revision", changed, edited, "the record before, its last sentence edited")
     half = _json(record("half", whole["extract"], whole))
     add(half[: len(half) // 2], "half", "quarantined", "json_invalid", "half a line")
     add(_json([whole["title"], whole["extract"]]), "list", "quarantined", "json_not_object", "a list, not an object")
@@ -106,7 +106,7 @@ def faulty_records(leads: list[dict[str, Any]], french: dict[str, Any], short: s
     add(_json(record("number", 1861, whole)), "number", "quarantined", "wrong_type", "the text is a number")
     latin = _json(record("latin-1", french["extract"], french)).decode().encode("latin-1", "ignore")
     add(latin, "latin-1", "quarantined", "not_utf8", "a French record in ISO-8859-1")
-    add(_json(record("empty", "", whole)), "empty", "excluded", "no_text", "an empty text")
+    add(_json(record("empty", "", whole)), "empty", "excluded", "empty", "an empty text")
     too_short = {"stage": "filter", "reason": "gopher_quality.min_words"}
     good("short", short, whole, "a few words", then=too_short)
     return b"".join(lines), rows

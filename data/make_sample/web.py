@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from packages import Cache, Member, name_order
+from packages import Cache, name_order
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
@@ -119,8 +119,3 @@ def revisions(found: list[Page], chosen: list[Page], number: int) -> list[Page]:
     edited = [page for page in found if page.key in bodies and page.body != bodies[page.key]]
     same = [page for page in found if page.key in bodies and page.body == bodies[page.key]]
     return edited[:number] + same[: number // 4]
-
-
-def as_member(page: Page) -> Member:
-    """The page as a file of its package."""
-    return Member(page.key, page.body, page.mtime)

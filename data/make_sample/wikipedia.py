@@ -80,7 +80,9 @@ def plain_text(markup: str) -> str:
     markup = _until_stable(_INNER_LINK, _link_text, _TABLE.sub("", markup))
     markup = re.sub(r"\[(?:https?:)?//\S+ ?([^\]]*)\]", r"\1", markup)
     markup = html.unescape(re.sub(r"<[^>]*>", "", re.sub(r"'{2,}", "", markup)))
-    markup = re.sub(r"\(\s*[;,]*\s*\)", "", markup)
+    # what is left of a parenthesis of which templates took parts
+    markup = re.sub(r"[ \t]*([;,])(?:[ \t]*[;,])+", r"\1", markup)
+    markup = re.sub(r"\([;, \t]+", "(", re.sub(r"[;, \t]+\)", ")", markup)).replace("()", "")
     lines: list[str] = []
     for line in markup.split("\n"):
         heading = _HEADING.match(line)
