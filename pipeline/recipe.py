@@ -146,3 +146,48 @@ def recipe_toml(recipe: Recipe) -> str:
     import tomli_w
 
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def recipes_page() -> str:
+    """The text of docs/recipes.md: every key of a recipe with its type, default and meaning."""
+    lines = [
+        "# Recipes",
+        "",
+        "Generated from `pipeline/options.py` by `python -m pipeline.recipe > docs/recipes.md`; a test keeps it so.",
+        "",
+        "A recipe is a TOML file. Every key has a default but `sources`. An unknown key is an error that names the nearest",
+        "valid one; every error is reported at once. `--set section.key=value` overrides the file.",
+    ]
+    lines += _section_rows("top level", Recipe)
+    for name, field in Recipe.model_fields.items():
+        model = _keys_model(field.annotation)
+        if model is not None:
+            lines += _section_rows(f"[[{name}]]" if name == "sources" else f"[{name}]", model)
+            for key, inner in model.model_fields.items():
+                nested = _keys_model(inner.annotation)
+                if nested is not None:
+                    lines += _section_rows(f"[{name}.{key}]", nested)
+    return "\n".join(lines) + "\n"
+
+
+def _keys_model(annotation: Any) -> type[BaseModel] | None:
+    candidates = (annotation, *getattr(annotation, "__args__", ()))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def _section_rows(title: str, model: type[BaseModel]) -> list[str]:
+    lines = ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|"]
+    for key, field in model.model_fields.items():
+        nested = _keys_model(field.annotation)
+        default = "none: it must be given" if field.is_required() else field.get_default(call_default_factory=True)
+        shown = "a section of its own" if isinstance(default, BaseModel) else f"`{default!r}`"
+        shown = "none: it must be given" if field.is_required() else shown
+        description = (field.description or (nested.__doc__ or "").split("\n")[0]).replace("|", "\\|")
+        lines.append(f"| `{key}` | {shown} | {description} |")
+    return lines
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(recipes_page())

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.recipe import RecipeError, apply_override, load_recipe, recipe_toml
+from pipeline.recipe import RecipeError, apply_override, load_recipe, recipe_toml, recipes_page
 
 SHORTEST = '[[sources]]\nname = "web"\npaths = ["raw/*.jsonl"]\n'
 
@@ -71,3 +71,7 @@ def test_missing_and_malformed_files_are_recipe_errors(tmp_path: Path) -> None:
         load_recipe(tmp_path / "none.toml")
     with pytest.raises(RecipeError, match="not a TOML file"):
         load_recipe(write(tmp_path, "name = "))
+
+
+def test_recipes_page_matches_the_options(repository: Path) -> None:
+    assert (repository / "docs/recipes.md").read_text() == recipes_page(), "python -m pipeline.recipe > docs/recipes.md"
