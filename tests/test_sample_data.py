@@ -87,7 +87,7 @@ def test_manual_warc_has_one_gzip_member_a_record_and_pages_only(name: str) -> N
 @pytest.mark.parametrize("name", [name for name in MANUALS if FILES[name]["two_releases"]])
 def test_pages_of_two_releases_differ_where_stated(name: str) -> None:
     bodies, pairs = warc_bodies(name), FILES[name]["two_releases"]
-    assert len(pairs) >= 10
+    assert len(pairs) >= 5
     assert all((bodies[pair["a"]] == bodies[pair["b"]]) == pair["identical"] for pair in pairs)
 
 

@@ -114,8 +114,12 @@ def warc(name: str, description: str, chosen: list[Page]) -> bytes:
 
 
 def revisions(found: list[Page], chosen: list[Page], number: int) -> list[Page]:
-    """The pages of another release that were edited between the two, and a few that were not."""
-    bodies = {page.key: page.body for page in chosen}
-    edited = [page for page in found if page.key in bodies and page.body != bodies[page.key]]
-    same = [page for page in found if page.key in bodies and page.body == bodies[page.key]]
+    """The pages of another release that were edited between the two, and a few where at most its number changed."""
+    newer = {page.key: page for page in chosen}
+    edited, same = [], []
+    for page in found:
+        if page.key in newer:
+            other = newer[page.key]
+            renumbered = page.body.replace(page.release.encode(), other.release.encode())
+            (same if renumbered == other.body else edited).append(page)
     return edited[:number] + same[: number // 4]
