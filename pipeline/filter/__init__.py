@@ -1,0 +1,50 @@
+"""Filter: signals are measured once, rules are predicates over their columns, verdicts hold every failed rule.
+
+1. ``measure.py``  texts -> signals, one row a document (kernels of pipeline/kernels, over Arrow buffers).
+2. ``rules.py``    signals -> which rules each document fails, as columns.
+3. ``stage.py``    the steps filter.signals (signals/) and filter (verdicts/filter/) of a run.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipeline.filter.definitions import RULES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["RULES", "judge", "signals"]
+
+
+def signals(texts: "pa.Array | Sequence[str]", language: "str | pa.Array" = "en") -> "pa.Table":
+    """Measures texts: one row of signals a document (columns: ``pipeline.tables.SIGNALS``).
+
+    Args:
+        texts: A string or large_string array, or a list of strings.  Bytes that are not UTF-8 count as U+FFFD.
+        language: Label of lid.176, of all texts or one a text; it decides stop words and the tokens of scripts that are
+            written without spaces.
+
+    Example:
+        >>> table = signals(["The cat sat with the dog.", ""])
+        >>> table["token_count"].to_pylist()
+        [7, 0]
+    """
+    from pipeline.filter.measure import measure
+
+    return measure(texts, language)
+
+
+def judge(signals: "pa.Table", rules: Sequence[str], options: "dict[str, Any] | None" = None) -> list[list[str]]:
+    """The rules that each document failed, ``<rule set>.<rule>``; an empty list where it is kept.
+
+    Args:
+        signals: What ``signals()`` returned.
+        rules: Names of rule sets, keys of ``RULES``.
+        options: Other thresholds than the defaults, such as ``{"gopher_quality": {"min_words": 30}}``.
+
+    Raises:
+        UserError: If a rule set, a rule or a signal is unknown, or thresholds contradict each other.
+    """
+    from pipeline.filter import rules as rules_module
+
+    return rules_module.judge(signals, rules, options)
