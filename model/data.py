@@ -1,0 +1,367 @@
+"""Token shards -> training batches: the whole order is arithmetic, and its whole state is one integer.
+
+1. The shards of a source, in name order, are one stream of tokens (model/token_streams.py).  It is cut into windows of
+   ``context_length + 1`` tokens that overlap by one; a window never crosses a source, and what is left at its end is
+   dropped and counted.
+2. ``model/mixture.py`` says which source the i-th sequence comes from, and how many of that source came before it.
+3. ``model/feistel.py`` turns that number into a window: each pass over a source is a permutation of its own.
+4. The window is read from the mapped shard and copied once, into the batch.
+
+So any window can be read in any order, a resumed run goes on from the number of sequences consumed, and ranks, workers
+and micro-batches only divide a global batch that is the same for all of them.
+
+Shape letters: B sequences of a rank's batch, T = context_length.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.feistel import Permutation
+from model.mixture import Mixture, Quota
+from model.token_streams import Place, Stream, TokenStreams
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+NOT_SCORED = -100  # cross_entropy's ignore_index
+_BLOCK = 4096  # positions resolved together: one round of array arithmetic for many batches
+
+
+class MaskedBatch(NamedTuple):
+    """A batch whose attention stays within documents; all (B, T)."""
+
+    inputs: "torch.Tensor"  # int64
+    targets: "torch.Tensor"  # int64; NOT_SCORED where the target is the first token of another document
+    documents: "torch.Tensor"  # int32: number of the document within the row, from 0
+    positions: "torch.Tensor"  # int64: position within the document's part of the row, from 0
+
+
+class TokenDataset:
+    """Windows of tokens in a keyed order, over ``tokens/train`` or ``tokens/validation`` of one run or several.
+
+    Args:
+        folder: A folder of token shards, or several (of finished runs, encoded with the same tokenizer).
+        context_length: Tokens T the model attends over; a window holds one more.
+        seed: Key of the order.
+        weights: Sequences a source gives to an epoch, relative to its size; 1 where not named.
+        max_epochs: Passes over a source after which it gives no more; no limit where not named.
+
+    Raises:
+        UserError: If there are no shards, or not one window.
+        FormatError: If a shard is damaged, or two shards come from two tokenizers.
+
+    Example::
+
+        dataset = TokenDataset(Path("runs/demo/tokens/train"), context_length=256, seed=1)
+        inputs, targets = dataset.batch(step=0, sequences=16)   # int64 (16, 256) each
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | Sequence[str | Path],
+        context_length: int,
+        seed: int,
+        *,
+        weights: Mapping[str, float] | None = None,
+        max_epochs: Mapping[str, float] | None = None,
+    ) -> None:
+        if context_length < 1:
+            raise UserError(f"context_length = {context_length}: expected at least 1")
+        folders = [folder] if isinstance(folder, str | Path) else folder
+        self.context_length, self.seed = context_length, seed
+        self.data = TokenStreams([Path(item) for item in folders])
+        self.windows = [max(0, (stream.tokens - 1) // context_length) for stream in self.streams]
+        self._window_starts = np.cumsum([0, *self.windows]).astype(np.int64)
+        self.mixture = self._make_mixture(weights or {}, max_epochs or {})
+        self._block = lru_cache(maxsize=4)(self._resolve_block)
+
+    def __len__(self) -> int:
+        """Windows of the first epoch; with all weights 1, every window once."""
+        return self.mixture.epoch_length
+
+    # -- what there is
+
+    @property
+    def streams(self) -> list[Stream]:
+        """The sources."""
+        return self.data.streams
+
+    @property
+    def num_windows(self) -> int:
+        """Distinct windows, whatever their weights."""
+        return int(self._window_starts[-1])
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Entries of the vocabulary that the tokens come from."""
+        return self.data.format.vocabulary_size
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides the order: shards, tokenizer, context length, seed, weights; no path in it."""
+        quotas = [(quota.per_epoch, quota.total) for quota in self.mixture.quotas]
+        text = f"{self.data.fingerprint} {self.context_length} {self.seed} {quotas}"
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def budget(self, sequences: int) -> list[dict[str, Any]]:
+        """What each source gives to the first ``sequences`` of the order: tokens, share, passes over its windows."""
+        counts = self.mixture.counts(sequences)
+        return [
+            {
+                "source": stream.name,
+                "tokens_available": stream.tokens,
+                "tokens": count * self.context_length,
+                "share": count / sequences if sequences else 0.0,
+                "epochs": count / windows if windows else 0.0,
+                "dropped_tail_tokens": stream.tokens - (windows * self.context_length + 1 if windows else 0),
+            }
+            for stream, windows, count in zip(self.streams, self.windows, counts, strict=True)
+        ]
+
+    # -- the training order
+
+    def window(self, i: int) -> NDArray[Any]:
+        """The i-th window of the order: ``context_length + 1`` token ids; i runs on through the epochs.
+
+        Read-only and without a copy where the window lies in one record batch; of the shards' integer type.
+
+        Raises:
+            IndexError: If every source's ``max_epochs`` is reached before it.
+        """
+        return self.data.read(self._places(i, 1)[0], self.context_length + 1)
+
+    def batch(
+        self, step: int, sequences: int, rank: int = 0, world_size: int = 1
+    ) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Inputs and targets of one rank in step ``step`` (counted from 0); int64 (sequences / world_size, T).
+
+        Rank r reads the r-th of ``world_size`` equal parts, in order, of the step's ``sequences`` windows.
+
+        Raises:
+            ValueError: If ``sequences`` is not a multiple of ``world_size``.
+        """
+        return self.sequences(*_part(step, sequences, rank, world_size))
+
+    def sequences(self, first: int, count: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Inputs and targets of ``count`` windows of the order from the ``first`` on; int64 (count, T)."""
+        return _tensors(*self._gather(self._places(first, count)))
+
+    def masked_batch(self, step: int, sequences: int, rank: int = 0, world_size: int = 1) -> MaskedBatch:
+        """As ``batch``, with what confines attention to documents; a document's first token is not scored."""
+        return self._masked(self._places(*_part(step, sequences, rank, world_size)))
+
+    def documents(self, step: int, sequences: int) -> list[str]:
+        """Hex doc_ids in the global batch of ``step``, each once, in order of first appearance."""
+        found: dict[bytes, None] = {}
+        for place in self._places(step * sequences, sequences):
+            found.update(dict.fromkeys(self.data.documents(place, self.context_length + 1)))
+        return [doc_id.hex() for doc_id in found]
+
+    def steps_of(self, doc_id: str, sequences: int, steps: int) -> list[int]:
+        """The steps, of the first ``steps``, whose global batch holds a token of the document; sorted.
+
+        The permutation is inverted: no step is replayed.
+        """
+        limit = steps * sequences
+        used = self.mixture.counts(limit)
+        found: set[int] = set()
+        for stream, start, end in self.data.find(bytes.fromhex(doc_id)):
+            for ordinal in self._ordinals(stream, start, end, used[stream]):
+                position = self.mixture.position(stream, ordinal)
+                if position is not None and position < limit:
+                    found.add(position // sequences)
+        return sorted(found)
+
+    # -- the order on disk: validation
+
+    def in_order(self, first: int, count: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Inputs and targets of windows ``first`` to ``first + count`` in the order of the shards; int64 (count, T).
+
+        For evaluation: all ``num_windows`` of them score each token of a window once, whatever the weights and seed.
+        """
+        return _tensors(*self._gather(self._places_in_order(first, count)))
+
+    def masked_in_order(self, first: int, count: int) -> MaskedBatch:
+        """As ``in_order``, with what confines attention to documents."""
+        return self._masked(self._places_in_order(first, count))
+
+    # -- from positions to places
+
+    def _make_mixture(self, weights: Mapping[str, float], max_epochs: Mapping[str, float]) -> Mixture:
+        if not self.num_windows:
+            sizes = ", ".join(f"{stream.name} {stream.tokens:,}" for stream in self.streams)
+            raise UserError(
+                f"{', '.join(map(str, self.data.folders))}: not one window of context_length + 1 = "
+                f"{self.context_length + 1:,} tokens; tokens by source: {sizes}. Lower model.context_length, or raise "
+                "tokenize.validation_share if this is the validation set"
+            )
+        quotas = []
+        for stream, windows in zip(self.streams, self.windows, strict=True):
+            source = stream.name.rpartition("/")[2]
+            weight, cap = (given.get(stream.name, given.get(source)) for given in (weights, max_epochs))
+            quotas.append(_quota(windows, 1.0 if weight is None else weight, cap))
+        try:
+            return Mixture(quotas)
+        except ValueError as error:
+            raise UserError(f"weights and max_epochs of the sources: {error}") from error
+
+    def _permutation(self, stream: int, source_epoch: int) -> Permutation:
+        return Permutation(self.windows[stream], f"{self.seed}/{self.streams[stream].key}/{source_epoch}")
+
+    def _resolve_block(self, block: int) -> list[Place]:
+        """Places of the ``_BLOCK`` positions of a block; fewer where the order ends."""
+        first = block * _BLOCK
+        end = first + _BLOCK
+        if self.mixture.total is not None:
+            end = max(min(end, self.mixture.total), first + 1)  # at least one: ``locate`` has the error
+        streams, ordinals = self.mixture.locate(np.arange(first, end, dtype=np.int64))
+        addresses = np.empty_like(ordinals)
+        for stream in np.unique(streams).tolist():
+            chosen = np.flatnonzero(streams == stream)
+            windows = self._windows_of(stream, ordinals[chosen])
+            addresses[chosen] = self.streams[stream].base + windows * self.context_length
+        return self.data.places(addresses)
+
+    def _windows_of(self, stream: int, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+        epochs, inside = np.divmod(ordinals, self.windows[stream])
+        windows = np.empty_like(inside)
+        for epoch in np.unique(epochs).tolist():
+            chosen = np.flatnonzero(epochs == epoch)
+            windows[chosen] = self._permutation(stream, epoch)(inside[chosen])
+        return windows
+
+    def _ordinals(self, stream: int, start: int, end: int, used: int) -> Iterator[int]:
+        """Of a source's first ``used`` sequences, the numbers of those that touch its tokens ``start`` to ``end``."""
+        first = max(0, -((self.context_length - start) // self.context_length))
+        last = min((end - 1) // self.context_length + 1, self.windows[stream])
+        touching = np.arange(first, last, dtype=np.int64)
+        for source_epoch in range(-(-used // self.windows[stream]) if len(touching) else 0):
+            inside = self._permutation(stream, source_epoch).inverse(touching)
+            yield from (inside + source_epoch * self.windows[stream]).tolist()
+
+    def _places(self, first: int, count: int) -> list[Place]:
+        if first < 0:
+            raise IndexError(f"sequence {first}: the order starts at 0")
+        block, start = divmod(first, _BLOCK)
+        places: list[Place] = self._block(block)[start : start + count]
+        while len(places) < count:
+            block += 1
+            places = places + self._block(block)[: count - len(places)]
+        return places
+
+    def _places_in_order(self, first: int, count: int) -> list[Place]:
+        if first < 0 or first + count > self.num_windows:
+            raise IndexError(f"windows {first} to {first + count} asked for, there are {self.num_windows:,}")
+        numbers = np.arange(first, first + count, dtype=np.int64)
+        streams = np.searchsorted(self._window_starts, numbers, side="right") - 1
+        bases = np.array([stream.base for stream in self.streams], np.int64)
+        return self.data.places(bases[streams] + (numbers - self._window_starts[streams]) * self.context_length)
+
+    # -- from places to batches
+
+    def _gather(self, places: list[Place]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        shape = (len(places), self.context_length)
+        inputs, targets = np.empty(shape, np.int64), np.empty(shape, np.int64)
+        for row, place in enumerate(places):
+            window = self.data.read(place, self.context_length + 1)
+            inputs[row] = window[:-1]
+            targets[row] = window[1:]
+        if places and max(int(inputs.max()), int(targets.max())) >= self.vocabulary_size:
+            self._refuse_damage(places)
+        return inputs, targets
+
+    def _refuse_damage(self, places: list[Place]) -> None:
+        for place in places:
+            if int(self.data.read(place, self.context_length + 1).max()) >= self.vocabulary_size:
+                raise self.data.damage(place)
+
+    def _masked(self, places: list[Place]) -> MaskedBatch:
+        inputs, targets = self._gather(places)
+        documents = np.zeros(inputs.shape, np.int32)
+        positions = np.empty(inputs.shape, np.int64)
+        for row, place in enumerate(places):
+            starts = self.data.document_starts(place, self.context_length + 1)
+            targets[row, starts - 1] = NOT_SCORED
+            inside = starts[starts < self.context_length]
+            documents[row, inside] = 1
+            edges = np.concatenate([[0], inside, [self.context_length]])
+            positions[row] = np.arange(self.context_length) - np.repeat(edges[:-1], np.diff(edges))
+        numbers = np.cumsum(documents, axis=1, dtype=np.int32)
+        return MaskedBatch(*_tensors(inputs, targets), *_tensors(numbers, positions))
+
+
+class BatchReader:
+    """Reads the next batch in the background while the present one is trained on: one batch ahead, never more.
+
+    Iterating yields ``(step, batch)`` from ``first_step`` on, without end; closing it stops the thread.
+
+    Args:
+        read: ``step -> batch``, such as ``lambda step: dataset.batch(step, 16)``.
+        first_step: Step of the first batch.
+        steps: How many batches; None: without end.
+
+    Example::
+
+        with BatchReader(lambda step: dataset.batch(step, 16), first_step=3) as reader:
+            for step, (inputs, targets) in reader: ...
+    """
+
+    def __init__(self, read: Callable[[int], Any], *, first_step: int = 0, steps: int | None = None) -> None:
+        self._read, self._step = read, first_step
+        self._end = None if steps is None else first_step + steps
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch-reader")
+        self._next = self._ask()
+
+    def _ask(self) -> Future[Any] | None:
+        if self._end is not None and self._step >= self._end:
+            return None
+        return self._thread.submit(self._read, self._step)
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        while self._next is not None:
+            step, batch = self._step, self._next.result()
+            self._step += 1
+            self._next = self._ask()
+            yield step, batch
+
+    def close(self) -> None:
+        """Ends the thread; a batch that was read ahead is thrown away."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _quota(windows: int, weight: float, max_epochs: float | None) -> Quota:
+    per_epoch = max(1, round(weight * windows)) if weight > 0 and windows else 0
+    return Quota(per_epoch, None if max_epochs is None else int(max_epochs * windows))
+
+
+def _part(step: int, sequences: int, rank: int, world_size: int) -> tuple[int, int]:
+    """First position and number of sequences of a rank's part of a step's global batch."""
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank {rank} of world_size {world_size}")
+    if sequences % world_size:
+        raise ValueError(f"{sequences} sequences cannot be divided among {world_size} ranks: make it a multiple")
+    share = sequences // world_size
+    return step * sequences + rank * share, share
+
+
+def _tensors(first: NDArray[Any], second: NDArray[Any]) -> tuple["torch.Tensor", "torch.Tensor"]:
+    import torch
+
+    return torch.from_numpy(first), torch.from_numpy(second)

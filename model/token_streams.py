@@ -1,0 +1,156 @@
+"""The token shards of one run or several as streams of tokens, one a source, laid one after the other.
+
+Every token has an address in that line.  A segment is one record batch of one shard: an array over the mapped file.
+A *place* is an address cut in two: (segment, first token in it); a window is read at a place.
+"""
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import FormatError
+from pipeline.tokens.shards import (
+    REBUILD,
+    MappedBatch,
+    TokenFormat,
+    TokenShard,
+    common_format,
+    map_batches,
+    open_folder,
+)
+
+Place = tuple[int, int]
+_OPEN_SHARDS = 256  # mapped at one time; a mapping holds a file descriptor
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The tokens of one source of one run."""
+
+    name: str  # the source; "run/source" where several runs are read
+    key: str  # what its permutations are keyed by: free of paths
+    base: int  # address of its first token
+    tokens: int
+    documents: int
+
+
+class TokenStreams:
+    """The streams below some folders of token shards.
+
+    Raises:
+        UserError: If a folder has no shards.
+        FormatError: If a shard is damaged, or two shards come from two tokenizers.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = list(folders)
+        self.shards: list[TokenShard] = []
+        self.streams = list(self._make_streams())
+        self.format: TokenFormat = common_format(self.shards)
+        sizes = [
+            (size, shard, batch)
+            for shard, found in enumerate(self.shards)
+            for batch, size in enumerate(found.batch_tokens)
+            if size
+        ]
+        self._segment_size = [size for size, _, _ in sizes]
+        self._segment_shard = [shard for _, shard, _ in sizes]
+        self._segment_batch = [batch for _, _, batch in sizes]
+        self._segment_start = np.cumsum([0, *self._segment_size])[:-1].astype(np.int64)
+        self._mapped = lru_cache(maxsize=_OPEN_SHARDS)(self._map_shard)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of names, sources, sizes and tokenizer; no path in it."""
+        shards = [[s.path.name, s.source, s.batch_tokens, s.batch_documents] for s in self.shards]
+        text = json.dumps([shards, [stream.key for stream in self.streams], self.format.tokenizer])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _make_streams(self) -> Iterator[Stream]:
+        base = 0
+        for number, folder in enumerate(self.folders):
+            shards = open_folder(folder)
+            run = folder.resolve().parent.parent.name
+            for source in sorted({shard.source for shard in shards}):
+                own = [shard for shard in shards if shard.source == source]
+                name = source if len(self.folders) == 1 else f"{run}/{source}"
+                tokens = sum(shard.tokens for shard in own)
+                yield Stream(name, f"{number}/{source}", base, tokens, sum(shard.documents for shard in own))
+                base += tokens
+                self.shards += own
+
+    def _map_shard(self, shard: int) -> list[MappedBatch]:
+        return map_batches(self.shards[shard].path)
+
+    def _segment(self, segment: int) -> MappedBatch:
+        batches: list[MappedBatch] = self._mapped(self._segment_shard[segment])
+        return batches[self._segment_batch[segment]]
+
+    def places(self, addresses: NDArray[np.int64]) -> list[Place]:
+        """The place of each address."""
+        segments = np.searchsorted(self._segment_start, addresses, side="right") - 1
+        return list(zip(segments.tolist(), (addresses - self._segment_start[segments]).tolist(), strict=True))
+
+    def read(self, place: Place, length: int) -> NDArray[Any]:
+        """``length`` tokens from a place on: a view, or joined where they cross a segment's edge."""
+        segment, first = place
+        if first + length <= self._segment_size[segment]:
+            return self._segment(segment).tokens[first : first + length]
+        parts = []
+        while length > 0:
+            part = self._segment(segment).tokens[first : first + length]
+            parts.append(part)
+            length, segment, first = length - len(part), segment + 1, 0
+        return np.concatenate(parts)
+
+    def damage(self, place: Place) -> FormatError:
+        """The error that names the shard at ``place``, whose tokens are beyond the vocabulary."""
+        return FormatError(
+            f"{self.shards[self._segment_shard[place[0]]].path}: damaged token shard: an id beyond its vocabulary of "
+            f"{self.format.vocabulary_size:,}; {REBUILD}"
+        )
+
+    def documents(self, place: Place, length: int) -> Iterator[bytes]:
+        """doc_ids of the documents that ``length`` tokens from a place on touch, in order."""
+        for batch, first, end, _ in self._touched(place, length):
+            yield from (row.tobytes() for row in batch.doc_ids[first:end])
+
+    def document_starts(self, place: Place, length: int) -> NDArray[np.int64]:
+        """Where documents start inside ``length`` tokens from a place on: sorted positions from 1 to length - 1."""
+        found = np.concatenate(
+            [batch.offsets[first:end] + shift for batch, first, end, shift in self._touched(place, length)]
+        )
+        return found[found > 0]
+
+    def _touched(self, place: Place, length: int) -> Iterator[tuple[MappedBatch, int, int, int]]:
+        """Of each segment touched: its batch, its documents first .. end, and what moves offsets to the window's."""
+        segment, at = place
+        done = 0
+        while done < length:
+            batch = self._segment(segment)
+            stop = min(at + length - done, self._segment_size[segment])
+            # of documents that start at the same offset (an empty one among them) the last holds the token
+            first = int(np.searchsorted(batch.offsets, at, side="right")) - 1
+            end = int(np.searchsorted(batch.offsets, stop, side="left"))
+            yield batch, first, end, done - at
+            done, segment, at = done + stop - at, segment + 1, 0
+
+    def find(self, doc_id: bytes) -> Iterator[tuple[int, int, int]]:
+        """Stream number and token range, within the stream, of a document; nothing where it is in no shard."""
+        bases = [stream.base for stream in self.streams]
+        wanted = np.frombuffer(doc_id, np.uint64)
+        for segment, start in enumerate(self._segment_start.tolist()):
+            batch = self._segment(segment)
+            ids = batch.doc_ids.view(np.uint64)
+            for row in np.flatnonzero((ids[:, 0] == wanted[0]) & (ids[:, 1] == wanted[1])).tolist():
+                stream = bisect_right(bases, start) - 1  # an empty stream shares its base: the last one holds tokens
+                inside = start - self.streams[stream].base
+                yield stream, inside + int(batch.offsets[row]), inside + int(batch.offsets[row + 1])
