@@ -64,7 +64,7 @@ def faulty_warc(pages: list[Page], icon: bytes) -> tuple[bytes, Expected]:
     damaged = len(file.starts) - 1
     add(pages[5].url, pages[5].body, "document", None, "an ordinary page after the damaged member")
 
-    data, middle = bytearray(file.bytes()), (file.starts[damaged] + file.starts[damaged + 1]) // 2
+    data, middle = bytearray(file.data()), (file.starts[damaged] + file.starts[damaged + 1]) // 2
     data[middle : middle + DAMAGED_BYTES] = b"\xff" * DAMAGED_BYTES
     for row, start in zip(rows, file.starts, strict=True):
         row["offset"] = start

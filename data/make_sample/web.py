@@ -59,7 +59,7 @@ class WarcFile:
         http = StatusAndHeaders("GET / HTTP/1.1", [("Host", url.split("/")[2])], is_http_request=True)
         return self._write("request", url, b"", mtime, http, {})
 
-    def bytes(self) -> bytes:
+    def data(self) -> bytes:
         """The whole file."""
         return self.buffer.getvalue()
 
@@ -110,13 +110,14 @@ def warc(name: str, description: str, chosen: list[Page]) -> bytes:
     file.info(name, description, max(page.mtime for page in chosen))
     for page in sorted(chosen, key=lambda page: name_order(page.url)):
         file.response(page.url, page.body, page.mtime)
-    return file.bytes()
+    return file.data()
 
 
 def revisions(found: list[Page], chosen: list[Page], number: int) -> list[Page]:
     """The pages of another release that were edited between the two, and a few where at most its number changed."""
     newer = {page.key: page for page in chosen}
-    edited, same = [], []
+    edited: list[Page] = []
+    same: list[Page] = []
     for page in found:
         if page.key in newer:
             other = newer[page.key]
