@@ -13,26 +13,33 @@ from pipeline.console import claim_stdout, emit, say
 from pipeline.errors import TokenmillError, UserError
 
 COMMANDS = {
-    "run": "flows.commands:run",
-    "status": "flows.commands:status",
-    "verify": "flows.commands:verify",
-    "inspect": "flows.commands:inspect",
-    "report": "flows.commands:report",
-    "dedup": "pipeline.dedup.cli:app",
-    "filter": "pipeline.filter.cli:filter_run",
-    "classifier": "pipeline.filter.cli:classifier_app",
-    "train": "model.cli:train",
-    "eval": "model.cli:evaluate",
-    "sample": "model.cli:sample",
-    "export": "model.cli:export",
-    "plan": "model.cli:plan",
-    "doctor": "flows.commands:doctor",
-    "bench": "flows.commands:bench",
+    "run": ("flows.commands:run", "Run a recipe: raw files in, token shards, a checkpoint and a report out."),
+    "status": ("flows.commands:status", "Show each stage of a run: shards, records, bytes, seconds, state."),
+    "verify": ("flows.commands:verify", "Re-read every output of a run against its checksum."),
+    "inspect": ("flows.commands:inspect", "Show schema, counts and rows of a table, or what a run folder holds."),
+    "report": ("flows.commands:report", "Write report/index.html of a run."),
+    "dedup": ("pipeline.dedup.cli:app", "Deduplicate your own files, plan, compare, and keep an index."),
+    "filter": (
+        "pipeline.filter.cli:filter_run",
+        "What-if: the funnel under other thresholds, from the stored signals.",
+    ),
+    "classifier": ("pipeline.filter.cli:classifier_app", "Train a fastText quality classifier."),
+    "train": ("model.cli:train", "Train the model of a recipe on the token shards of a run."),
+    "eval": ("model.cli:evaluate", "Validation loss and bits per byte of a run's checkpoint."),
+    "sample": ("model.cli:sample", "Write text with a run's checkpoint."),
+    "export": ("model.cli:export", "Write a checkpoint as a folder that transformers and vLLM load."),
+    "plan": ("model.cli:plan", "Before spending: parameters, FLOPs, tokens, memory, hours and cost."),
+    "doctor": ("flows.commands:doctor", "Check this environment and say what to do."),
+    "bench": ("flows.commands:bench", "Time tokenmill against installed peers, side by side."),
 }
 
 
-def build_app() -> Any:
-    """The cyclopts application with every command."""
+def build_app(arguments: list[str]) -> Any:
+    """The cyclopts application; commands load when they are called.
+
+    The one-line summaries serve the list of commands, which must not import them all; a command's own ``--help`` comes
+    from its docstring.
+    """
     from cyclopts import App
 
     app = App(
@@ -44,8 +51,12 @@ def build_app() -> Any:
         exit_on_error=False,
         print_error=False,
     )
-    for name, target in COMMANDS.items():
-        app.command(target, name=name)
+    called = next((argument for argument in arguments if argument in COMMANDS), None)
+    for name, (target, summary) in COMMANDS.items():
+        if name == called:
+            app.command(target, name=name)
+        else:
+            app.command(target, name=name, help=summary)
     return app
 
 
@@ -70,7 +81,7 @@ def _run(arguments: list[str], as_json: bool) -> int:
     from cyclopts import CycloptsError
 
     try:
-        result = build_app()(arguments)
+        result = build_app(arguments)(arguments)
     except TokenmillError as error:
         return _failed(str(error), error.exit_code, as_json)
     except CycloptsError as error:

@@ -5,12 +5,13 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
-from flows.show import shown
+from flows.show import shown, summary_table
 from pipeline.console import emit, out, say
+from pipeline.engines.options import EngineOptions
 from pipeline.errors import RunError
 from pipeline.recipe import load_recipe
 from pipeline.run import Run
@@ -25,7 +26,8 @@ def run(
     root: str | None = None,
     set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
     stages: str | None = None,
-    engine: Literal["local"] = "local",
+    engine: Literal["local", "ray", "slurm"] = "local",
+    engine_set: Annotated[list[str] | None, Parameter(name="--engine-set", negative=())] = None,
     workers: int = 0,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     rebuild: Annotated[bool, Parameter(negative=())] = False,
@@ -46,14 +48,17 @@ def run(
     stages
         Only these stages, separated by commas.
     engine
-        Where the shards are worked on.
+        Where the shards are worked on: this machine, a Ray cluster or a Slurm cluster.
+    engine_set
+        KEY=VALUE of the engine, such as ray.address=head:6379 or slurm.partition=short; may be given several times.
     workers
-        Worker processes; 0: one for each processor.
+        Worker processes, or shards at a time on a cluster; 0: one for each processor.
     dry_run
         Say what would run and why, and write nothing.
     rebuild
         Rebuild what was made with other library versions.
     """
+    options = EngineOptions.of(engine, engine_set or [])
     job = Run("", load_recipe(recipe, set or []))
     job = Run(_root(root, job.recipe.name), job.recipe)
     chosen = chosen_stages(job, stages.split(",") if stages else None)
@@ -66,7 +71,7 @@ def run(
     if done:
         say(f"nothing to do: {job.root} is finished")
         return _finish(job, "done", {p.stage: _done_summary(job, p) for p in plans}, json)
-    summaries = _run_flow(job, recipe, set or [], chosen, workers, rebuild)
+    summaries = _run_flow(job, recipe, set or [], chosen, workers, options, rebuild)
     return _finish(job, "done", summaries, json)
 
 
@@ -82,29 +87,19 @@ def _done_summary(job: Run, planned: StagePlan) -> dict[str, Any]:
 
 
 def _run_flow(
-    job: Run, recipe: str, overrides: list[str], stages: list[str], workers: int, rebuild: bool
+    job: Run, recipe: str, overrides: list[str], stages: list[str], workers: int, engine: EngineOptions, rebuild: bool
 ) -> dict[str, dict[str, Any]]:
+    from flows.embedded import prefect_api
     from flows.environment import prepare
 
-    with job.lock():
+    with job.lock():  # a folder that is in use or cannot be written is refused before a server starts
         prepare(job.root)
     say(f"run folder {job.root}; starting Prefect ({_where()})")
-    from prefect import tags
+    with prefect_api():
+        from flows.end_to_end import end_to_end
 
-    from flows.end_to_end import RunParameters, end_to_end
-    from flows.repair import root_tag
-
-    recipe = recipe if "://" in recipe else str(Path(recipe).absolute())
-    parameters = RunParameters(
-        recipe=recipe,
-        root=job.root,
-        overrides=overrides,
-        stages=stages,
-        workers=workers,
-        rebuild=rebuild,
-    )
-    with tags(root_tag(job.root)):
-        return end_to_end(parameters)
+        recipe = recipe if "://" in recipe else str(Path(recipe).absolute())
+        return end_to_end(recipe, job.root, overrides, cast(Any, stages), workers, engine, rebuild)
 
 
 def _where() -> str:
@@ -118,19 +113,6 @@ def _finish(job: Run, status: str, stages: dict[str, dict[str, Any]], as_json: b
         out(summary_table(stages))
         out(f"run folder: {job.root}")
     return 0
-
-
-def summary_table(stages: dict[str, dict[str, Any]]) -> str:
-    """The summary as aligned text: a line for each stage."""
-    lines = []
-    for stage, summary in stages.items():
-        figures = "  ".join(
-            f"{key} {shown(value)}"
-            for key, value in summary.items()
-            if isinstance(value, int | float | str) and key not in ("seconds", "shards", "skipped_shards")
-        )
-        lines.append(f"{stage:9} {summary.get('seconds', 0.0):8.1f} s  {figures}")
-    return "\n".join(lines)
 
 
 def status(root: str, *, json: Json = False) -> int:

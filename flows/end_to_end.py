@@ -1,92 +1,149 @@
-"""The whole job as one Prefect flow run: a task a stage, each with a progress artifact.
+"""The whole job and its two halves as Prefect flows: ``curate``, ``pretrain``, and ``end_to_end`` over both.
 
 Prefect observes; the manifests decide.  Tasks take and return small dicts, never data; nothing is cached or persisted
 by Prefect.  What a stage does is in pipeline/ and model/.
 """
 
-from typing import Any, Literal, cast
-from uuid import UUID
+from typing import Any, cast, get_args
 
 from prefect import flow, task
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
-from pydantic import BaseModel, Field
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
 
-from flows.repair import crash_dead_runs
-from flows.show import Terminal, shown
-from pipeline.engine import Context
-from pipeline.pool import Pool
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
+from flows.artifacts import publish_funnel, publish_loss_curve, publish_report_link
+from flows.parameters import (
+    LOCAL,
+    CurationStage,
+    CurationStages,
+    Engine,
+    Location,
+    Overrides,
+    Stages,
+    WorkerCount,
+)
+from flows.session import Session, current, session
+from pipeline.errors import PassingError
 from pipeline.stages import chosen_stages, run_stage
 
+Summaries = dict[str, dict[str, Any]]
+CURATION: tuple[str, ...] = get_args(CurationStage)
 
-class RunParameters(BaseModel):
-    """Parameters of a run, as the form in Prefect's page shows them."""
 
-    recipe: str = Field(description="path or URL of the recipe, a TOML file")
-    root: str = Field(description="run folder: a local path or an fsspec URL")
-    overrides: list[str] = Field(default_factory=list, description="KEY=VALUE pairs that override the recipe")
-    stages: list[Literal["clean", "dedup", "filter", "tokenize", "train", "report"]] = Field(
-        default_factory=list, description="stages to run; empty: all of the recipe"
+def passes(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    """True for an error of reading or writing that may pass: the only one that another try can mend."""
+    return isinstance(state.result(raise_on_failure=False), PassingError | ConnectionError | TimeoutError)
+
+
+@task(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    task_run_name="{stage}",
+    retries=2,
+    retry_delay_seconds=[5, 30],
+    retry_condition_fn=passes,
+)
+def stage_task(stage: str) -> dict[str, Any]:
+    """Runs one stage of the open session; what an earlier try finished is skipped by its manifests."""
+    opened = current()
+    opened.artifacts.start(stage)
+    summary = run_stage(stage, opened.context())
+    opened.artifacts.update(
+        stage, 1.0, f"{stage}: {summary['shards']} shards, {summary['skipped_shards']} of them done before"
     )
-    workers: int = Field(0, ge=0, description="worker processes; 0: one for each processor")
-    rebuild: bool = Field(False, description="rebuild what was made with other library versions")
-
-
-class StageArtifact:
-    """One progress artifact for each stage, updated as its shards finish."""
-
-    def __init__(self) -> None:
-        self._ids: dict[str, UUID] = {}
-
-    def start(self, stage: str) -> None:
-        """Creates the artifact at 0 %."""
-        made = create_progress_artifact(0.0, key=f"tokenmill-{stage}", description=f"{stage}: started")
-        self._ids[stage] = cast(UUID, made)  # a coroutine only inside an async flow
-
-    def update(self, stage: str, share: float, text: str) -> None:
-        """Sets the artifact's percentage."""
-        if stage in self._ids:
-            update_progress_artifact(self._ids[stage], progress=round(100.0 * share, 1), description=text)
-
-
-@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="{stage}")
-def stage_task(stage: str, context: Context, artifact: StageArtifact) -> dict[str, Any]:
-    """Runs one stage."""
-    artifact.start(stage)
-    summary = run_stage(stage, context)
-    artifact.update(stage, 1.0, f"{stage}: {summary['shards']} shards, {summary['skipped_shards']} of them done before")
     return summary
 
 
-@flow(name="end_to_end", persist_result=False, validate_parameters=True)
-def end_to_end(parameters: RunParameters) -> dict[str, dict[str, Any]]:
-    """Raw files to a checkpoint and a report: every stage of the recipe that is not done yet."""
-    run = Run(parameters.root, load_recipe(parameters.recipe, parameters.overrides))
-    artifact = StageArtifact()
-    summaries: dict[str, dict[str, Any]] = {}
-    with run.lock(), Pool(parameters.workers or None) as pool, Terminal(artifact.update) as progress:
-        crash_dead_runs(run.root, UUID(flow_run.get_id()))
-        run.write_recipe()
-        for stage in chosen_stages(run, list(parameters.stages)):
-            context = Context(run, pool, progress, rebuild=parameters.rebuild)
-            summaries[stage] = stage_task(stage, context, artifact)
-    create_table_artifact(key="tokenmill-funnel", table=funnel_rows(summaries), description="what each stage kept")
-    create_markdown_artifact(f"Report: `{run.url('report/index.html')}`", key="tokenmill-report")
-    return summaries
+def _run_stages(opened: Session, stages: list[str]) -> Summaries:
+    for stage in stages:
+        opened.summaries[stage] = stage_task(stage)
+    return {stage: opened.summaries[stage] for stage in stages}
 
 
-def funnel_rows(summaries: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The funnel as rows of a table: one for each stage, its plain numbers only."""
-    rows = []
-    for stage, summary in summaries.items():
-        figures = [f"{k} {shown(v)}" for k, v in summary.items() if isinstance(v, int | float | str)]
-        rows.append({"stage": stage, "figures": ", ".join(figures)})
-    return rows
+@flow(name="curate", persist_result=False)
+def curate(
+    recipe: Location,
+    root: Location,
+    overrides: Overrides | None = None,
+    stages: CurationStages | None = None,
+    workers: WorkerCount = 0,
+    engine: Engine = LOCAL,
+    rebuild: bool = False,
+) -> Summaries:
+    """Raw files to token shards: clean, dedup, filter and tokenize, as far as the recipe has them.
+
+    Args:
+        recipe: Path or URL of the recipe, a TOML file.
+        root: Run folder: a local path or an fsspec URL such as s3://bucket/run.
+        overrides: KEY=VALUE pairs that override the recipe, such as dedup.threshold=0.75.
+        stages: Stages to run; empty: all of the recipe.
+        workers: Worker processes, or shards at a time on a cluster; 0: one for each processor.
+        engine: Where the shards are worked on.
+        rebuild: Rebuild what was made with other library versions.
+    """
+    with session(recipe, root, overrides or [], workers, engine, rebuild) as opened:
+        chosen = [stage for stage in chosen_stages(opened.run, list(stages or [])) if stage in CURATION]
+        summaries = _run_stages(opened, chosen)
+        publish_funnel(opened.summaries)
+        return summaries
+
+
+@flow(name="pretrain", persist_result=False)
+def pretrain(
+    recipe: Location,
+    root: Location,
+    overrides: Overrides | None = None,
+    workers: WorkerCount = 0,
+    engine: Engine = LOCAL,
+    rebuild: bool = False,
+) -> Summaries:
+    """Token shards to a checkpoint: the training stage of the recipe, resumed where it stands.
+
+    Args:
+        recipe: Path or URL of the recipe, a TOML file.
+        root: Run folder with finished token shards.
+        overrides: KEY=VALUE pairs that override the recipe, such as train.steps=1000.
+        workers: Worker processes; 0: one for each processor.
+        engine: Where the work is done.
+        rebuild: Rebuild what was made with other library versions.
+    """
+    with session(recipe, root, overrides or [], workers, engine, rebuild) as opened:
+        summaries = _run_stages(opened, [stage for stage in opened.run.recipe.stages if stage == "train"])
+        publish_loss_curve(opened.run)
+        return summaries
+
+
+@flow(name="end_to_end", persist_result=False)
+def end_to_end(
+    recipe: Location,
+    root: Location,
+    overrides: Overrides | None = None,
+    stages: Stages | None = None,
+    workers: WorkerCount = 0,
+    engine: Engine = LOCAL,
+    rebuild: bool = False,
+) -> Summaries:
+    """Raw files to a checkpoint and a report: every stage of the recipe that is not done yet.
+
+    Args:
+        recipe: Path or URL of the recipe, a TOML file.
+        root: Run folder: a local path or an fsspec URL such as s3://bucket/run.
+        overrides: KEY=VALUE pairs that override the recipe, such as train.steps=1000.
+        stages: Stages to run; empty: all of the recipe.
+        workers: Worker processes, or shards at a time on a cluster; 0: one for each processor.
+        engine: Where the shards are worked on.
+        rebuild: Rebuild what was made with other library versions.
+    """
+    overrides = overrides or []
+    with session(recipe, root, overrides, workers, engine, rebuild) as opened:
+        chosen = chosen_stages(opened.run, list(stages or []))
+        curation = cast(CurationStages, [stage for stage in chosen if stage in CURATION])
+        summaries: Summaries = {}
+        if curation:
+            summaries |= curate(recipe, root, overrides, curation, workers, engine, rebuild)
+        if "train" in chosen:
+            summaries |= pretrain(recipe, root, overrides, workers, engine, rebuild)
+        if "report" in chosen:
+            summaries |= _run_stages(opened, ["report"])
+        publish_report_link(opened.run)
+        return summaries

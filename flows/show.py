@@ -1,14 +1,17 @@
-"""Progress on a terminal (one bar a step), in a pipe (a line now and then), and as a Prefect artifact."""
+"""Progress on a terminal (one bar a step), in a pipe (a line now and then), and the summary at the end."""
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from pipeline.console import say
 
-QUIET_SECONDS = 2.0  # between lines, and between updates of an artifact
+ARTIFACT_SECONDS = 2.0  # between two updates of an artifact
+LINE_SECONDS = 10.0  # between two lines in a pipe
+RECORDS = ("records_in", "documents", "records", "tokens")  # the count that a rate is told in, the first there is
+IN, OUT = ("records_in", "documents_in", "documents"), ("kept", "documents", "tokens", "steps")
 
 
 def shown(value: int | float | str) -> str:
@@ -16,6 +19,16 @@ def shown(value: int | float | str) -> str:
     if isinstance(value, bool | str):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as ``42 s``, ``3 min 10 s`` or ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 class Terminal:
@@ -28,15 +41,23 @@ class Terminal:
         self._on_share = on_share
         self._bar: Any = None
         self._task: Any = None
-        self._done = self._total = self._records = 0
-        self._stage, self._last = "", 0.0
+        self._stage = self._step = ""
+        self._done = self._skipped = self._total = self._records = 0
+        self._unit = ""
+        self._started = self._told = self._sent = 0.0
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-            columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description:20}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[pace]}"),
+            )
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self._bar.start()
         return self
@@ -53,27 +74,42 @@ class Terminal:
 
     def step_started(self, step: str, total: int, skipped: int) -> None:
         """Begins a bar, or says how much of the step is done already."""
-        self._done, self._total, self._records, self._last = skipped, total, 0, time.monotonic()
+        self._step, self._done, self._skipped, self._total = step, skipped, skipped, total
+        self._records, self._unit = 0, ""
+        self._started = self._told = self._sent = time.monotonic()
         if self._bar is not None:
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(step, total=total, completed=skipped)
+            self._task = self._bar.add_task(step, total=total, completed=skipped, pace="")
         if skipped < total:
             say(f"{step}: {total - skipped} of {total} to do" + (f", {skipped} done already" if skipped else ""))
 
-    def shard_done(self, step: str, shard: str, counts: dict[str, int], seconds: float) -> None:
-        """Moves the bar; in a pipe prints a line at most every ``QUIET_SECONDS``."""
+    def shard_done(self, step: str, shard: str, counts: Mapping[str, Any], seconds: float) -> None:
+        """Moves the bar; in a pipe prints a line at most every ``LINE_SECONDS``."""
         self._done += 1
+        self._count(counts)
+        now, last = time.monotonic(), self._done >= self._total
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done)
-        now = time.monotonic()
-        if now - self._last < QUIET_SECONDS and self._done < self._total:
-            return
-        self._last = now
-        if self._bar is None and self._done < self._total:
-            say(f"{step}: {self._done} of {self._total}")
-        if self._on_share is not None:
-            self._on_share(self._stage, self._done / self._total, f"{step}: {self._done} of {self._total} shards")
+            self._bar.update(self._task, completed=self._done, pace=self.pace(now))
+        elif not last and now - self._told >= LINE_SECONDS:
+            self._told = now
+            say(f"{step}: {self._done} of {self._total}, {self.pace(now)}")
+        if self._on_share is not None and (last or now - self._sent >= ARTIFACT_SECONDS):
+            self._sent = now
+            text = f"{step}: {self._done} of {self._total} shards, {self.pace(now)}"
+            self._on_share(self._stage, self._done / self._total, text)
+
+    def _count(self, counts: Mapping[str, Any]) -> None:
+        unit = self._unit or next((name for name in RECORDS if isinstance(counts.get(name), int)), "")
+        self._unit = unit
+        self._records += counts.get(unit, 0) if unit else 0
+
+    def pace(self, now: float) -> str:
+        """Rate and time left of the current step, as far as the shards done in this process tell it."""
+        seconds, made = max(now - self._started, 1e-3), self._done - self._skipped
+        rate = f"{self._records / seconds:,.0f} {self._unit.removesuffix('_in')}/s, " if self._unit else ""
+        left = (self._total - self._done) * seconds / made if made else 0.0
+        return f"{rate}{duration(left)} left"
 
     def stage_finished(self, stage: str, seconds: float) -> None:
         """Says what the stage took."""
@@ -85,3 +121,39 @@ class Terminal:
     def note(self, text: str) -> None:
         """A line of its own."""
         say(text)
+
+
+def funnel_rows(summaries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The funnel: a row a stage with what it took in, what it passed on, its seconds, and its other figures."""
+    rows = []
+    for stage, summary in summaries.items():
+        taken = next((key for key in IN if key in summary), "")
+        passed = next((key for key in OUT if key in summary and key != taken), "")
+        skipped = (taken, passed, "seconds", "shards", "skipped_shards")
+        others = [
+            f"{key} {shown(value)}"
+            for key, value in summary.items()
+            if key not in skipped and isinstance(value, int | float | str)
+        ]
+        rows.append(
+            {
+                "stage": stage,
+                "in": shown(summary[taken]) if taken else "",
+                "out": f"{shown(summary[passed])} {passed}" if passed else "",
+                "seconds": f"{summary.get('seconds', 0.0):.1f}",
+                "more": ", ".join(others),
+            }
+        )
+    return rows
+
+
+def summary_table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """The funnel as aligned text."""
+    rows = [{name: name for name in ("stage", "in", "out", "seconds", "more")}, *funnel_rows(summaries)]
+    widths = {name: max(len(row[name]) for row in rows) for name in rows[0]}
+    lines = [
+        f"{row['stage']:<{widths['stage']}}  {row['in']:>{widths['in']}}  {row['out']:>{widths['out']}}  "
+        f"{row['seconds']:>{widths['seconds']}}  {row['more']}".rstrip()
+        for row in rows
+    ]
+    return "\n".join(lines)

@@ -12,21 +12,24 @@ import errno
 import importlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
 from pipeline import manifest as manifests_module
 from pipeline import storage
-from pipeline.errors import RunError
+from pipeline.errors import PassingError, RunError
 from pipeline.manifest import Manifest, Output, digest_file, load_manifest, load_manifests, manifest_url, missing_output
-from pipeline.pool import Pool
 from pipeline.progress import Progress, Silent
 from pipeline.run import Run
 from pipeline.tables import Table, TableWriter
+
+# Errors of disks, networks and object stores that may be gone at the next try.
+PASSING_NUMBERS = (errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ENETUNREACH)
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,9 @@ def run_job(root: str, step: Step, job: Job) -> tuple[Manifest, float]:
             raise RunError(
                 f"no space left on the disk of {root} while writing {step.name} {job.shard}: {error}"
             ) from error
-        raise
+        if isinstance(error, ConnectionError | TimeoutError) or error.errno in PASSING_NUMBERS:
+            raise PassingError(f"{step.name} {job.shard}: reading or writing failed: {error}") from error
+        raise RunError(f"{step.name} {job.shard}: {type(error).__name__}: {error}") from error
     except BaseException:
         outputs.discard()
         raise
@@ -199,13 +204,28 @@ def _fingerprint(step: Step, job: Job) -> str:
     return manifests_module.fingerprint(step.name, step.logic_version, config, job.inputs)
 
 
+class Workers(Protocol):
+    """What a context hands its jobs to: the process pool of this machine, or a cluster (pipeline/engines/)."""
+
+    def run(
+        self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Job]]
+    ) -> Iterator[tuple[Job, tuple[Manifest, float]]]:
+        """Calls ``function(*arguments)`` for each ``(arguments, job)``; yields results as they come."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
 class Context:
-    """What a stage is given: the run, the pool, and the ways to run a step and to look at earlier ones."""
+    """What a stage is given: the run, the workers, and the ways to run a step and to look at earlier ones."""
 
     def __init__(
         self,
         run: Run,
-        pool: Pool | None = None,
+        pool: Workers | None = None,
         progress: Progress | None = None,
         *,
         dry: bool = False,

@@ -16,6 +16,10 @@ class RunError(TokenmillError):
     exit_code = 1
 
 
+class PassingError(RunError):
+    """Reading or writing failed in a way that may pass (network, object store): worth another try."""
+
+
 class UserError(TokenmillError, ValueError):
     """The command was given something it cannot use: usage, recipe, or input."""
 

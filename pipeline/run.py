@@ -1,17 +1,14 @@
 """The run folder: where things stand in it, and the lock that keeps a second process out."""
 
 import contextlib
-import fcntl
-import json
-import os
-import socket
-import sys
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import storage
 from pipeline.errors import RunError, UserError
+from pipeline.locks import file_lock
 from pipeline.recipe import Recipe, load_recipe, recipe_toml
 
 RECIPE_FILE = "recipe.toml"
@@ -57,34 +54,28 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Holds the run folder for this process; what a killed one left half-written is cleared.
 
-        The lock is the kernel's (flock): it ends with the process, however that dies.  Object stores have none.
+        The lock is the kernel's: it ends with the process, however that dies.  An object store has no locks: a run
+        there is held by a file of this machine, and nothing keeps out a process on another one.
 
         Raises:
             RunError: If another process holds it, naming that process; or the folder cannot be written.
         """
-        if not storage.is_local(self.root):
-            yield
-            return
-        folder = storage.local_path(self.root)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise RunError(f"{folder}: cannot write to the run folder: {error.strerror}") from error
-        try:
-            _take(descriptor, folder)
+        folder, path = self._lock_path()
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(file_lock(path))
+            except BlockingIOError as error:
+                raise RunError(
+                    f"{folder}: another process is working on this run: {error}; wait for it or end it"
+                ) from error
+            except OSError as error:
+                raise RunError(f"{folder}: cannot write to the run folder: {error.strerror}") from error
             storage.clear_scratch(self.root)
             yield
-        finally:
-            os.close(descriptor)
 
-
-def _take(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "unknown"
-        raise RunError(f"{folder}: another process is working on this run: {holder}; wait for it or end it") from error
-    who = {"pid": os.getpid(), "host": socket.gethostname(), "command": " ".join(sys.argv)[:500]}
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, (json.dumps(who) + "\n").encode(), 0)
+    def _lock_path(self) -> tuple[str, Path]:
+        if storage.is_local(self.root):
+            folder = storage.local_path(self.root)
+            return str(folder), folder / ".lock"
+        name = hashlib.blake2b(self.root.rstrip("/").encode(), digest_size=16).hexdigest()
+        return self.root, storage.cache_folder() / "locks" / f"{name}.lock"

@@ -1,0 +1,139 @@
+"""The embedded Prefect server of one run: a child process that ends with its parent, however that dies.
+
+Prefect can start such a server by itself, but its child lives on after a SIGKILL of the parent and then holds the
+run's database.  Ours reads a pipe whose other end only the parent has: when the pipe closes, it exits.  The parent
+makes the listening socket and hands it over, so that no port can be taken between choosing and using it.
+
+``python -m flows.embedded DESCRIPTOR`` is the child.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+from pipeline.console import say
+from pipeline.errors import RunError, UserError
+
+START_SECONDS = 180.0
+STOP_SECONDS = 5.0
+
+
+@contextlib.contextmanager
+def prefect_api() -> Iterator[str]:
+    """Makes a Prefect API reachable, and yields where: the user's own (``PREFECT_API_URL``), or an embedded one.
+
+    Call it before Prefect is imported and after ``flows.environment.prepare``.
+
+    Raises:
+        UserError: If ``PREFECT_API_URL`` names no reachable Prefect API.
+        RunError: If the embedded server does not start.
+    """
+    url = os.environ.get("PREFECT_API_URL")
+    if url:
+        _check(url)
+        yield url
+        return
+    with _listening() as listener, _child(listener) as child:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+        listener.close()  # the child has its own copy; ours would keep the port open after the child's end
+        os.environ["PREFECT_API_URL"] = url
+        try:
+            import prefect  # noqa: F401  a second of work, done while the server starts
+
+            _await_health(url, child)
+            yield url
+        finally:
+            del os.environ["PREFECT_API_URL"]
+
+
+def _listening() -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    return listener
+
+
+@contextlib.contextmanager
+def _child(listener: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
+    """The server process; its own session, so that Ctrl-C leaves it up to record how the run ended."""
+    environment = {
+        **os.environ,
+        "PREFECT_UI_ENABLED": "0",
+        "PREFECT__SERVER_EPHEMERAL": "1",
+        "PREFECT__SERVER_FINAL": "1",
+    }
+    command = [sys.executable, "-m", "flows.embedded", str(listener.fileno())]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=sys.stderr,
+        pass_fds=[listener.fileno()],
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def _await_health(url: str, child: "subprocess.Popen[bytes]") -> None:
+    """Waits for the first answer; the socket listens already, so one request waits as long as the start takes."""
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=START_SECONDS):
+            return
+    except OSError as error:
+        ended = f"it ended with code {child.returncode}" if child.poll() is not None else "it still runs"
+        raise RunError(
+            f"the embedded Prefect server did not answer ({error}; {ended}); "
+            f"its database is in {os.environ.get('PREFECT_HOME', '~/.prefect')}; deleting that loses history only"
+        ) from error
+
+
+def _check(url: str) -> None:
+    """Names what is wrong with the user's ``PREFECT_API_URL``, if anything is."""
+    advice = "start one with `prefect server start`, or unset PREFECT_API_URL to use the embedded server"
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=10) as answer:
+            if answer.read().strip() == b"true":
+                return
+            problem = "it answers, but not as a Prefect API (is /api missing at its end?)"
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            return  # it wants the key that Prefect will send
+        problem = f"it answers {error.code} (is /api missing at its end?)"
+    except (OSError, ValueError) as error:
+        problem = f"not reachable: {getattr(error, 'reason', error)}"
+    raise UserError(f"PREFECT_API_URL = {url}: {problem}; {advice}")
+
+
+def serve(descriptor: int) -> None:
+    """Runs the server on an inherited listening socket until SIGTERM or the parent's end."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import uvicorn
+
+    uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on")
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    say("the run ended; its Prefect server ends too")
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

@@ -1,0 +1,26 @@
+"""Types of the flows' parameters: what the form in Prefect's page checks before a run starts.
+
+Each is annotated with its bounds; the descriptions in the form come from the flows' docstrings.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.engines.options import EngineOptions
+
+CurationStage = Literal["clean", "dedup", "filter", "tokenize"]
+Stage = Literal["clean", "dedup", "filter", "tokenize", "train", "report"]
+
+Location = Annotated[str, Field(min_length=1, max_length=4096)]
+Override = Annotated[str, Field(pattern=r"^[^=\s]+\s*=")]
+Overrides = Annotated[list[Override], Field(max_length=1000)]
+Stages = Annotated[list[Stage], Field(max_length=6)]
+CurationStages = Annotated[list[CurationStage], Field(max_length=4)]
+WorkerCount = Annotated[int, Field(ge=0, le=100_000)]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1, le=1000)]
+MemorySize = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$")]
+Engine = Annotated[EngineOptions, Field(title="engine")]
+
+LOCAL = EngineOptions()

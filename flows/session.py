@@ -1,0 +1,78 @@
+"""What the flows of one run share: its lock, its workers, its progress and its artifacts.
+
+The outermost flow opens the session; a sub-flow of the same run finds it open and goes on in it, so that
+``end_to_end`` holds one lock and one pool while ``curate`` and ``pretrain`` do the work, and each of them can also be
+run alone.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from prefect.runtime import flow_run
+
+from flows.artifacts import StageArtifacts
+from flows.repair import claim_run
+from flows.show import Terminal
+from pipeline.engine import Context, Workers
+from pipeline.engines import EngineOptions, make_workers
+from pipeline.progress import Progress
+from pipeline.recipe import load_recipe
+from pipeline.run import Run
+
+
+@dataclass
+class Session:
+    """An open run: every stage runs in it."""
+
+    run: Run
+    workers: Workers
+    progress: Progress
+    artifacts: StageArtifacts
+    rebuild: bool
+    summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def context(self) -> Context:
+        """A context for one stage."""
+        return Context(self.run, self.workers, self.progress, rebuild=self.rebuild)
+
+
+_open: ContextVar[Session | None] = ContextVar("tokenmill_session", default=None)
+
+
+def current() -> Session:
+    """The open session; a task finds it here, since Prefect would look through it as an argument."""
+    opened = _open.get()
+    if opened is None:
+        raise RuntimeError("no session is open: stage tasks run inside a flow of flows/")
+    return opened
+
+
+@contextlib.contextmanager
+def session(
+    recipe: str, root: str, overrides: Sequence[str], workers: int, engine: EngineOptions, rebuild: bool
+) -> Iterator[Session]:
+    """Joins the open session of this run, or opens one: takes the lock, repairs dead records, starts the workers.
+
+    Raises:
+        RecipeError: If the recipe is wrong; nothing has been written then.
+        RunError: If another process works on the run folder.
+    """
+    outer = _open.get()
+    if outer is not None and outer.run.root == root:
+        yield outer
+        return
+    run = Run(root, load_recipe(recipe, overrides))
+    artifacts = StageArtifacts()
+    with run.lock(), make_workers(engine, workers) as pool, Terminal(artifacts.update) as progress:
+        claim_run(root, UUID(flow_run.get_id()))
+        run.write_recipe()
+        opened = Session(run, pool, progress, artifacts, rebuild)
+        token = _open.set(opened)
+        try:
+            yield opened
+        finally:
+            _open.reset(token)

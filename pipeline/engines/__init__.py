@@ -1,0 +1,24 @@
+"""Where shards are worked on: this machine's process pool, a Ray cluster, or a Slurm cluster.
+
+``make_workers(options, workers)`` gives the ``Context`` what it hands jobs to.  Every engine calls the same
+``pipeline.engine.run_job`` on the same ``Job``, so the bytes are the same.
+"""
+
+from pipeline.engine import Workers
+from pipeline.engines.options import EngineOptions
+from pipeline.pool import Pool
+
+__all__ = ["EngineOptions", "make_workers"]
+
+
+def make_workers(options: EngineOptions, workers: int = 0) -> Workers:
+    """The workers of an engine; ``workers`` 0 is one for each processor here, and no limit on a cluster."""
+    if options.kind == "ray":
+        from pipeline.engines.cluster import RayCluster
+
+        return RayCluster(options.ray, workers)
+    if options.kind == "slurm":
+        from pipeline.engines.cluster import SlurmCluster
+
+        return SlurmCluster(options.slurm, workers)
+    return Pool(workers or None)
