@@ -44,13 +44,16 @@ class Clean(Section):
     extractor: str = Field("resiliparse", description="resiliparse | trafilatura | a datatrove class path")
     pii: Literal["replace", "count", "off"] = Field("replace", description="what to do with personal data found")
     max_quarantined: Share = Field(0.05, description="share of damaged records beyond which the stage fails, exit 3")
+    opt_outs: list[Literal["noai", "noimageai", "tdm-reservation"]] = Field(
+        default_factory=lambda: ["noai", "tdm-reservation"], description="rights marks that exclude a page; empty: none"
+    )
     fix_mojibake: bool = Field(True, description="repair UTF-8 that was read as a one-byte encoding, where it shows")
     language_characters: int = Field(600, ge=50, le=100_000, description="size of the sample that language is told by")
     http_statuses: list[int] = Field(default_factory=lambda: [200], description="WARC responses that become documents")
     max_record_bytes: int = Field(256 << 20, ge=1024, le=256 << 20, description="a larger record is quarantined")
     max_html_bytes: int = Field(16 << 20, ge=1024, description="a larger page is quarantined")
     max_html_tags: int = Field(500_000, ge=100, description="a page with more tags is quarantined before parsing")
-    max_html_depth: int = Field(1_000, ge=10, le=3_000, description="a page nested deeper is quarantined before parsing")
+    max_html_depth: int = Field(1_000, ge=10, le=3_000, description="a page nested deeper is quarantined unparsed")
     max_decompression_ratio: float = Field(500.0, ge=2.0, description="beyond it, and 64 MiB, a file is a bomb")
     max_decompressed_bytes: int = Field(1 << 40, ge=1 << 20, description="a file that becomes larger is a bomb")
 
@@ -96,10 +99,18 @@ class Model(Section):
     """The transformer."""
 
     architecture: Literal["gpt2", "qwen3"] = Field("gpt2", description="gpt2 | qwen3")
+    depth: int = Field(0, ge=0, description="one dial: layers = heads = depth, width = 64 * depth; 0: the keys below")
     layers: int = Field(4, ge=1, description="transformer blocks")
     heads: int = Field(4, ge=1, description="attention heads")
     width: int = Field(256, ge=1, description="size of the residual stream")
     context_length: int = Field(256, ge=1, description="tokens the model attends over")
+    key_value_heads: int = Field(0, ge=0, description="qwen3: heads of keys and values; 0: as many as heads")
+    head_width: int = Field(0, ge=0, description="size of a head; 0: width / heads")
+    feed_forward_width: int = Field(0, ge=0, description="hidden size; 0: 4 * width (gpt2), 8/3 * width (qwen3)")
+    tied_embeddings: bool = Field(True, description="the head is the token embedding")
+    qk_norm: bool = Field(True, description="qwen3: normalise queries and keys; false: the Llama form")
+    rotary_base: float = Field(10_000.0, gt=1.0, description="qwen3: base of the rotary frequencies")
+    init: str | None = Field(None, description="a Hugging Face folder to continue from; it then defines the shape")
 
 
 class Train(Section):
@@ -108,8 +119,42 @@ class Train(Section):
     steps: int = Field(200, ge=0, description="optimizer steps")
     global_batch_tokens: int = Field(4096, ge=1, description="tokens of one optimizer step")
     micro_batch_sequences: int = Field(16, ge=1, description="sequences of one forward pass on one device")
-    optimizer: Literal["adamw", "muon"] = Field("adamw", description="adamw | muon")
-    learning_rate: float = Field(1e-3, gt=0.0, description="peak learning rate")
+    optimizer: Literal["adamw", "muon"] = Field("adamw", description="adamw | muon (hidden matrices; AdamW the rest)")
+    learning_rate: float = Field(1e-3, gt=0.0, description="peak learning rate of AdamW")
+    muon_learning_rate: float = Field(0.02, gt=0.0, description="peak learning rate of Muon")
+    schedule: Literal["cosine", "wsd"] = Field("cosine", description="cosine | wsd (warm-up, stable, linear decay)")
+    warmup_steps: int | None = Field(None, ge=0, description="steps of warm-up; by default a twentieth, at most 2,000")
+    decay_share: Share = Field(0.5, description="wsd: share of the steps in which the rate falls")
+    final_learning_rate_ratio: Share = Field(0.1, description="rate at the end, relative to the peak")
+    weight_decay: float = Field(0.1, ge=0.0, description="decay of weight matrices")
+    beta1: Share = Field(0.9, description="AdamW: decay of the mean of gradients")
+    beta2: Share = Field(0.95, description="AdamW: decay of the mean of squared gradients")
+    momentum: Share = Field(0.95, description="Muon: momentum")
+    clip_norm: float = Field(1.0, gt=0.0, description="gradient norm above which gradients are scaled down")
+    clip: bool = Field(True, description="gradient clipping")
+    z_loss: float = Field(0.0, ge=0.0, description="weight of the squared log-partition")
+    mask_documents: bool = Field(False, description="attention stays in its document, whose positions start at 0")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of matrix products; auto: bfloat16 where the processor has it"
+    )
+    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: on a GPU only")
+    activation_checkpointing: bool = Field(False, description="recompute activations in the backward pass")
+    parallel: Literal["ddp", "fsdp"] = Field("ddp", description="several processes: ddp | fsdp (sharded weights)")
+    processes: int = Field(1, ge=1, description="training processes on this machine, started by torchrun")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
+    threads: int = Field(0, ge=0, description="compute threads on the CPU; 0: one for each processor")
+    log_every_steps: int = Field(10, ge=1, description="steps between two lines of metrics")
+    validate_every_steps: int = Field(0, ge=0, description="steps between two validations; 0: only after the last")
+    max_validation_tokens: int = Field(1_000_000, ge=0, description="tokens of a validation; 0: all")
+    checkpoint_every_steps: int = Field(500, ge=0, description="steps between two checkpoints; 0: only the last")
+    keep_last: int = Field(2, ge=1, description="checkpoints kept: the last ones,")
+    keep_every_steps: int = Field(0, ge=0, description="those at multiples of this (0: none),")
+    keep_best: bool = Field(False, description="and the one of the lowest validation loss")
+    disk_full: Literal["stop", "continue"] = Field("stop", description="when a checkpoint finds no space")
+    spike_sigmas: float = Field(
+        8.0, gt=0.0, description="a loss or gradient norm so many deviations above the last 128 skips the step"
+    )
+    max_skipped_steps: int = Field(20, ge=0, description="skipped steps after which training stops")
     seed: int = Field(1, ge=0, lt=2**32, description="seed of the weights and of the data order")
 
 

@@ -4,7 +4,7 @@ All tables are Arrow IPC files.  The schema metadata names the table and its for
 is; a reader accepts its own major version only.  ``python -m pipeline.tables`` prints docs/formats.md.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -70,6 +70,18 @@ DOCUMENTS = Table(
         Column("path", pa.string(), "input file, relative to the source's root"),
         Column("offset", pa.int64(), "byte offset of the record in its (decompressed, for JSONL) file, or its row"),
         Column("metadata", pa.string(), "JSON object of what else the record carried", nullable=True),
+        Column("title", pa.string(), "the page's title", nullable=True),
+        Column("canonical_url", pa.string(), "the URL that the page names as its own", nullable=True),
+        Column("declared_language", pa.string(), "language tag that the page or its server declares", nullable=True),
+        Column("licence_evidence", pa.string(), "record | json-ld | rel | meta | link | recipe", nullable=True),
+        Column("robots", pa.string(), "robots directives of page and server, sorted, comma-separated", nullable=True),
+        Column("opt_out", pa.string(), "noai, noimageai, tdm-reservation: those found, comma-separated", nullable=True),
+        Column("pii_email", pa.int32(), "e-mail addresses found"),
+        Column("pii_ip", pa.int32(), "public IP addresses found"),
+        Column("pii_phone", pa.int32(), "telephone numbers found"),
+        Column("pii_iban", pa.int32(), "IBANs found, checksum right"),
+        Column("pii_card", pa.int32(), "payment card numbers found, checksum right"),
+        Column("pii_secret", pa.int32(), "API keys and private keys found"),
     ),
     "input order",
 )
@@ -275,8 +287,8 @@ class TableWriter:
         self.close()
 
 
-def open_table(path: Path, table: Table) -> pa.RecordBatchFileReader:
-    """Opens a table file, memory mapped.
+def open_table(path: Path, table: Table, columns: Collection[str] | None = None) -> pa.RecordBatchFileReader:
+    """Opens a table file, memory mapped; with ``columns``, only these are decompressed (in the file's order).
 
     Raises:
         FormatError: If the file is damaged, holds another table, or another major version of it.
@@ -299,12 +311,16 @@ def open_table(path: Path, table: Table) -> pa.RecordBatchFileReader:
             f"{path}: format {version} of table {name}; this tokenmill reads {table.version[0]}.x: "
             f"use the tokenmill that wrote it, or rebuild the stage"
         )
-    return reader
+    if columns is None:
+        return reader
+    wanted = [number for number, field in enumerate(reader.schema.names) if field in columns]
+    options = pa.ipc.IpcReadOptions(included_fields=wanted)
+    return pa.ipc.open_file(pa.memory_map(str(path), "r"), options=options)
 
 
 def batches(path: Path, table: Table, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yields the record batches of a table file, with only ``columns`` when given."""
-    reader = open_table(path, table)
+    reader = open_table(path, table, columns)
     for number in range(reader.num_record_batches):
         batch = reader.get_batch(number)
         yield batch.select(columns) if columns else batch
@@ -312,7 +328,7 @@ def batches(path: Path, table: Table, columns: list[str] | None = None) -> Itera
 
 def read_table(path: Path, table: Table, columns: list[str] | None = None) -> pa.Table:
     """Reads a whole table file, with only ``columns`` when given."""
-    loaded = open_table(path, table).read_all()
+    loaded = open_table(path, table, columns).read_all()
     return loaded.select(columns) if columns else loaded
 
 

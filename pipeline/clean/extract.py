@@ -1,12 +1,21 @@
-"""HTML to main-content text, behind limits that a scan checks before any parser sees the page."""
+"""HTML to main-content text, behind limits that a scan checks before any parser sees the page.
+
+There is no wall clock: whether a page is extracted depends on its bytes and the recipe, never on the machine's speed.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pipeline.clean.decode import decode
+from pipeline.clean.html_facts import Facts, facts
+from pipeline.errors import UserError
+from pipeline.kernels import html_scan
 from pipeline.options import Clean
 from pipeline.readers.items import Record
 
-Extractor = Callable[[Record], str]
+Extract = Callable[[str], str]  # a page's HTML -> its text, empty where there is none
+# about nanoseconds of parsing and extraction beyond those of a plain page, as html_scan counts them
+MAX_COST = 2_000_000_000
 
 
 class ExtractionError(ValueError):
@@ -17,19 +26,99 @@ class ExtractionError(ValueError):
         self.reason = reason
 
 
-def load_extractor(options: Clean) -> Extractor:
-    """The extractor that the recipe names."""
-    return lambda record: _resiliparse(record, options)
+@dataclass(slots=True)
+class Page:
+    """An extracted page."""
+
+    text: str
+    facts: Facts
+    encoding: str
 
 
-def _resiliparse(record: Record, options: Clean) -> str:
+class Extractor:
+    """Decodes, looks, and extracts.
+
+    Args:
+        options: The recipe's section.
+
+    Raises:
+        UserError: If the recipe names no extractor that exists.
+    """
+
+    def __init__(self, options: Clean) -> None:
+        self.options = options
+        self._extract = load_extract(options.extractor)
+
+    def __call__(self, record: Record) -> Page:
+        """Extracts one page.
+
+        Raises:
+            ExtractionError: If it is beyond a limit, or the extractor fails.
+            NotText: If its bytes are no text.
+        """
+        body = record.body or b""
+        if len(body) > self.options.max_html_bytes:
+            limit = self.options.max_html_bytes
+            raise ExtractionError("html_too_large", f"{len(body):,} bytes, more than max_html_bytes = {limit:,}")
+        html, encoding = decode(body, record.charset, html=True)
+        if encoding.startswith(("utf-16", "utf-32")):
+            body, encoding = html.encode("utf-8", "replace"), "utf-8"
+        self.check(body)
+        page_facts = facts(body, encoding, record)
+        try:
+            return Page(self._extract(html), page_facts, encoding)
+        except (ValueError, RuntimeError, RecursionError, TypeError, LookupError) as error:
+            raise ExtractionError("extractor_failed", f"{type(error).__name__}: {error}"[:500]) from error
+
+    def check(self, body: bytes) -> None:
+        """Refuses a page that would take a parser too long.
+
+        Raises:
+            ExtractionError: Naming the limit.
+        """
+        options = self.options
+        tags, depth, cost = html_scan.scan(body, options.max_html_depth)
+        if depth > options.max_html_depth:
+            raise ExtractionError("html_too_deep", f"nested deeper than max_html_depth = {options.max_html_depth:,}")
+        if tags > options.max_html_tags:
+            detail = f"{tags:,} tags, more than max_html_tags = {options.max_html_tags:,}"
+            raise ExtractionError("html_too_many_tags", detail)
+        if cost > MAX_COST:
+            raise ExtractionError(
+                "html_too_complex", f"cost {cost:,} by its nesting and attributes, limit {MAX_COST:,}"
+            )
+
+
+def load_extract(name: str) -> Extract:
+    """The function that an extractor's name in the recipe stands for.
+
+    Raises:
+        UserError: If there is none.
+    """
+    if name == "resiliparse":
+        return _resiliparse()
+    if name == "trafilatura":
+        return _trafilatura()
+    if "." in name:
+        from pipeline.interop.extractors import datatrove_extract
+
+        return datatrove_extract(name)
+    raise UserError(f"clean.extractor = {name!r}: allowed are resiliparse, trafilatura, or a datatrove class path")
+
+
+def _resiliparse() -> Extract:
     from resiliparse.extract.html2text import extract_plain_text
-    from resiliparse.parse.html import HTMLTree
 
-    body = record.body or b""
-    if len(body) > options.max_html_bytes:
-        detail = f"{len(body):,} bytes, more than max_html_bytes = {options.max_html_bytes:,}"
-        raise ExtractionError("html_too_large", detail)
-    text, _ = decode(body, record.charset, html=True)
-    tree = HTMLTree.parse(text)
-    return str(extract_plain_text(tree, main_content=True, alt_texts=False, comments=False))
+    def extract(html: str) -> str:
+        return str(extract_plain_text(html, main_content=True, alt_texts=False, comments=False))
+
+    return extract
+
+
+def _trafilatura() -> Extract:
+    import trafilatura
+
+    def extract(html: str) -> str:
+        return trafilatura.extract(html, include_comments=False, deduplicate=False) or ""
+
+    return extract

@@ -102,6 +102,7 @@ class PartitionWriter:
             "url": record.url,
             "date": record.date,
             "licence": record.licence,
+            "licence_evidence": record.licence_evidence,
             "path": record.path,
             "offset": record.offset,
             "metadata": _json(metadata) if metadata else None,

@@ -4,16 +4,20 @@
 2. body        bytes -> text: decoding, and extraction where it is HTML
 3. normalise   line ends, invisible characters, mojibake, NFC
 4. language    lid.176 on a sample
-5. write       rows, in input order
+5. PII         counted, and replaced by placeholders
+6. write       rows, in input order
 
 Every item that a reader gives ends in exactly one of the three tables; that is counted, and checked.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pipeline.clean import pii
 from pipeline.clean.decode import NotText, decode
-from pipeline.clean.extract import ExtractionError, Extractor, load_extractor
+from pipeline.clean.extract import ExtractionError, Extractor
+from pipeline.clean.html_facts import Facts
 from pipeline.clean.language import detect
 from pipeline.clean.normalise import normalise
 from pipeline.clean.settings import Settings
@@ -25,6 +29,7 @@ from pipeline.readers.items import HEAD_BYTES, Damaged, Excluded, Item, Record
 
 SLICE_BYTES = 1 << 20  # of raw text or HTML worked on at a time
 SLICE_ITEMS = 4096
+NO_PII = {f"pii_{kind}": 0 for kind in pii.KINDS}
 
 
 def clean_partition(job: Job, outputs: Outputs) -> None:
@@ -57,6 +62,7 @@ def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", record
         quarantined=quarantined,
         text_bytes=writer.text_bytes,
         mojibake_repaired=cleaner.mended,
+        pii=dict(cleaner.pii),
         excluded_reasons=dict(writer.excluded),
         quarantined_reasons=dict(writer.quarantined),
     )
@@ -84,6 +90,8 @@ class Cleaner:
         self.options = settings.clean
         self.source = settings.source
         self.mended = 0
+        self.pii: Counter[str] = Counter()
+        self._facts: dict[int, Facts] = {}  # of the slice's pages, by identity of the record
         self._extractor: Extractor | None = None
 
     def work(self, items: list[Item], writer: PartitionWriter) -> None:
@@ -109,26 +117,67 @@ class Cleaner:
                 writer.document(item, next(columns))
 
     def _columns(self, records: list[Record]) -> Iterator[dict[str, Any]]:
-        """The computed columns of each document."""
-        languages, scores = detect([record.text for record in records], self.options.language_characters)
-        for language, score in zip(languages, scores, strict=True):
-            yield {"language": language, "language_score": score}
+        """The computed columns of each document; replaces personal data in its text."""
+        texts = [record.text for record in records]
+        languages, scores = detect(texts, self.options.language_characters)
+        found = {} if self.options.pii == "off" else pii.find(texts)
+        for number, record in enumerate(records):
+            row: dict[str, Any] = {"language": languages[number], "language_score": scores[number], **NO_PII}
+            if number in found:
+                text, spans = found[number]
+                for _, _, kind in spans:
+                    row[f"pii_{kind}"] += 1
+                self.pii.update(kind for _, _, kind in spans)
+                if self.options.pii == "replace":
+                    record.text = pii.replace(text, spans)
+            page = self._facts.pop(id(record), None)
+            if page is not None:
+                row |= _page_columns(page)
+            yield row
 
     def _with_text(self, record: Record) -> Item:
         """The record with its body decoded and extracted; or why that cannot be."""
         body = record.body or b""
         try:
             if record.body_type == "html":
-                if self._extractor is None:
-                    self._extractor = load_extractor(self.options)
-                record.text = self._extractor(record)
+                excluded = self._extract(record)
+                if excluded is not None:
+                    return excluded
             else:
                 record.text, _ = decode(body, record.charset)
         except NotText as error:
             return Damaged(record.path, record.offset, len(body), "not_text", str(error), body[:HEAD_BYTES])
         except ExtractionError as error:
             return Damaged(record.path, record.offset, len(body), error.reason, str(error), body[:HEAD_BYTES])
-        if record.licence is None:
-            record.licence = self.source.licence
-        record.body = b""
+        if record.licence is None and self.source.licence is not None:
+            record.licence, record.licence_evidence = self.source.licence, "recipe"
+        record.body = None
         return record
+
+    def _extract(self, record: Record) -> Excluded | None:
+        """Fills in the text and what the page says about itself; an excluded item where it opts out."""
+        if self._extractor is None:
+            self._extractor = Extractor(self.options)
+        page = self._extractor(record)
+        facts = page.facts
+        refused = [mark for mark in (facts.opt_out or "").split(",") if mark in self.options.opt_outs]
+        if refused:
+            return Excluded(record.path, record.offset, "opt_out", ",".join(refused), record.url)
+        record.text = page.text
+        if facts.licence and record.licence_evidence in (None, "recipe"):
+            record.licence, record.licence_evidence = facts.licence, facts.licence_evidence
+        if facts.date:
+            record.metadata = {**(record.metadata or {}), **({"crawl_date": record.date} if record.date else {})}
+            record.date = facts.date
+        self._facts[id(record)] = facts
+        return None
+
+
+def _page_columns(facts: Facts) -> dict[str, Any]:
+    return {
+        "title": facts.title,
+        "canonical_url": facts.canonical_url,
+        "declared_language": facts.language,
+        "robots": facts.robots,
+        "opt_out": facts.opt_out,
+    }

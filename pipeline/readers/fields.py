@@ -38,6 +38,7 @@ class Fields:
         text = _take(value, self.text_names) if html is None else ""
         if not isinstance(text, str):
             return self._without_text(value, text, path, offset, raw)
+        licence = _string(_take(value, self.licence_names))
         return Record(
             path,
             offset,
@@ -45,7 +46,8 @@ class Fields:
             id=_string(_take(value, self.id_names)),
             url=_string(_take(value, self.url_names)),
             date=_string(_take(value, self.date_names)),
-            licence=_string(_take(value, self.licence_names)) or self.licence,
+            licence=licence or self.licence,
+            licence_evidence="record" if licence else ("recipe" if self.licence else None),
             metadata=value or None,
             body=html.encode("utf-8", "replace") if isinstance(html, str) else html,
             body_type="text" if html is None else "html",

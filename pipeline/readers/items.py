@@ -23,6 +23,7 @@ class Record:
     url: str | None = None
     date: str | None = None
     licence: str | None = None
+    licence_evidence: str | None = None
     metadata: dict[str, Any] | None = None
     charset: str | None = None  # of ``body``, as the transport or the recipe declares it
     headers: dict[str, str] | None = None  # HTTP headers that carry rights marks, names in lower case

@@ -1,0 +1,258 @@
+"""Looks at a page's bytes before any parser does: tags, nesting, and what parsing and extraction will cost.
+
+An HTML parser is quadratic in nesting depth and in the attributes of one tag, and it rebuilds open formatting elements
+in every new block; a hostile or broken page can so take minutes or all memory.  This scan follows the parser's rules
+for open elements closely enough that no page is much deeper than it says.  Two kinds of element are not counted: those
+that close themselves, such as ``p`` and ``td`` (at most four of them lie between two counted ones), and formatting
+elements, such as ``b``, beyond three that look the same (nesting of these alone costs nothing).  The scan is linear in
+the bytes, times the depth.
+
+Source of the rules: HTML Living Standard, 13.2.4.3 (formatting elements) and 13.2.6 (tree construction).
+"""
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+VOID = ("area", "base", "br", "col", "embed", "frame", "hr", "img", "input", "link", "meta", "param", "source", "track",
+        "wbr", "image", "basefont", "bgsound", "keygen")  # fmt: skip
+# closed by their next sibling or by the parent's end: they do not nest without a counted element between
+SELF_CLOSING = ("html", "head", "body", "p", "li", "dd", "dt", "tr", "td", "th", "thead", "tbody", "tfoot", "colgroup",
+                "caption", "option", "optgroup", "rp", "rt", "rb", "rtc", "a", "nobr")  # fmt: skip
+RAW_TEXT = ("script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes")
+FORMATTING = ("b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u")
+# an end tag of another element does not reach beyond these
+SPECIAL = ("address", "applet", "article", "aside", "blockquote", "button", "center", "details", "dir", "div", "dl",
+           "fieldset", "figcaption", "figure", "footer", "form", "frameset", "h1", "h2", "h3", "h4", "h5", "h6",
+           "header", "hgroup", "listing", "main", "marquee", "menu", "nav", "noscript", "object", "ol", "plaintext",
+           "pre", "search", "section", "select", "summary", "table", "template", "ul")  # fmt: skip
+SCOPE = ("applet", "marquee", "object", "table", "template")  # an end tag of a special element stops at these
+FOREIGN = ("svg", "math")
+# nanoseconds, measured with resiliparse 2.0 on one core (docs/benchmarks/clean.md); only their proportions matter
+COST_DEPTH, COST_ATTRIBUTES, COST_REPEATED = 80, 2, 2_300
+
+
+def _key(name: str) -> int:
+    """The first eight letters as one integer; longer names keep their length apart."""
+    value = 0
+    for byte in name.encode()[:8]:
+        value = value << 8 | byte
+    return value ^ (len(name) << 56 if len(name) > 8 else 0)
+
+
+def _keys(names: tuple[str, ...]) -> NDArray[np.int64]:
+    return np.array(sorted(_key(name) for name in names), np.int64)
+
+
+_VOID, _SELF_CLOSING, _RAW_TEXT = _keys(VOID), _keys(SELF_CLOSING), _keys(RAW_TEXT)
+_FORMATTING, _SPECIAL, _SCOPE, _FOREIGN = _keys(FORMATTING), _keys(SPECIAL), _keys(SCOPE), _keys(FOREIGN)
+_HEADING = _keys(("h1", "h2", "h3", "h4", "h5", "h6"))
+_TABLE, _PARAGRAPH = _key("table"), _key("p")
+
+
+def scan(page: bytes, max_depth: int) -> tuple[int, int, int]:
+    """Scans a page in an encoding that contains ASCII.
+
+    Args:
+        page: The bytes.
+        max_depth: The scan stops one beyond this depth.
+
+    Returns:
+        Tags seen, the greatest nesting, and the cost beyond a plain page of that size: about nanoseconds, but counted,
+        not timed.
+    """
+    tags, depth, cost = _scan(np.frombuffer(page, np.uint8), max_depth)
+    return int(tags), int(depth), int(cost)
+
+
+@numba.njit(cache=True, nogil=True)
+def _has(keys, key):  # type: ignore[no-untyped-def]
+    at = np.searchsorted(keys, key)
+    return at < len(keys) and keys[at] == key
+
+
+@numba.njit(cache=True, nogil=True)
+def _find(data, start, byte):  # type: ignore[no-untyped-def]
+    i = start
+    while i < len(data) and data[i] != byte:
+        i += 1
+    return i
+
+
+@numba.njit(cache=True, nogil=True)
+def _scan(data, max_depth):  # type: ignore[no-untyped-def]
+    stack = np.empty(max_depth + 2, np.int64)  # open elements that nest
+    names = np.empty(max_depth + 2, np.int64)  # formatting elements whose end tag has not come: name ...
+    looks = np.empty(max_depth + 2, np.int64)  # ... and hash of the whole tag
+    depth = active = deepest = tags = cost = foreign = 0
+    i, end = 0, len(data)
+    while True:
+        i = _find(data, i, 0x3C)
+        if i + 1 >= end:
+            break
+        following = data[i + 1]
+        closing = following == 0x2F
+        name_start = i + 2 if closing else i + 1
+        if name_start >= end:
+            break
+        letter = data[name_start] | 0x20
+        if letter < 0x61 or letter > 0x7A:
+            i = _skip_markup(data, i, following)
+            continue
+        key, i = _name(data, name_start)
+        i, attributes = _skip_attributes(data, i)
+        tags += 1
+        cost += COST_DEPTH * (depth + active) + COST_ATTRIBUTES * attributes * attributes
+        special = _has(_SPECIAL, key)
+        if special or key == _PARAGRAPH:
+            cost += COST_REPEATED * active
+        if _has(_FORMATTING, key):
+            if closing:
+                active = _forget(names, looks, active, key)
+            else:
+                active = _remember(names, looks, active, key, _hash(data, name_start, i))
+                foreign = 0
+        elif closing:
+            foreign -= 1 if foreign > 0 and _has(_FOREIGN, key) else 0
+            depth = _close(stack, depth, key, special)
+        elif _has(_FOREIGN, key):
+            foreign += 1
+            stack[depth] = key
+            depth += 1
+        elif special or _has(_SELF_CLOSING, key):
+            foreign = 0  # an HTML element ends an SVG or formula
+            if special:
+                if depth > 0 and _has(_HEADING, key) and _has(_HEADING, stack[depth - 1]):
+                    depth -= 1  # a heading ends the heading before it
+                stack[depth] = key
+                depth += 1
+        elif foreign > 0 and data[i - 2] == 0x2F:
+            continue  # only there does "/>" end an element
+        elif _has(_RAW_TEXT, key) and foreign == 0:
+            i = _skip_raw_text(data, i, key)
+        elif not _has(_VOID, key):
+            stack[depth] = key
+            depth += 1
+        deepest = max(deepest, depth + active)
+        if deepest > max_depth:
+            break
+    return tags, deepest, cost
+
+
+@numba.njit(cache=True, nogil=True)
+def _remember(names, looks, active, key, look):  # type: ignore[no-untyped-def]
+    """Adds a formatting element, unless three that look the same are open: a parser keeps no more either."""
+    same = 0
+    for place in range(active):
+        same += looks[place] == look
+    if same >= 3:
+        return active
+    names[active], looks[active] = key, look
+    return active + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _forget(names, looks, active, key):  # type: ignore[no-untyped-def]
+    """Takes the last formatting element of that name away."""
+    at = active - 1
+    while at >= 0 and names[at] != key:
+        at -= 1
+    if at < 0:
+        return active
+    for place in range(at, active - 1):
+        names[place], looks[place] = names[place + 1], looks[place + 1]
+    return active - 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash(data, start, end):  # type: ignore[no-untyped-def]
+    value = np.uint64(14695981039346656037)
+    for i in range(start, min(end, len(data))):
+        value = (value ^ np.uint64(data[i])) * np.uint64(1099511628211)
+    return np.int64(value >> np.uint64(1))
+
+
+@numba.njit(cache=True, nogil=True)
+def _close(stack, depth, key, special):  # type: ignore[no-untyped-def]
+    """The depth after an end tag has closed its element, and what is open inside it."""
+    at = depth - 1
+    while at >= 0 and stack[at] != key:
+        if special and key != _TABLE and _has(_SCOPE, stack[at]):
+            return depth
+        if not special and _has(_SPECIAL, stack[at]):
+            return depth
+        at -= 1
+    return at if at >= 0 else depth
+
+
+@numba.njit(cache=True, nogil=True)
+def _name(data, start):  # type: ignore[no-untyped-def]
+    """Key of a tag name, and where it ends."""
+    key, i = 0, start
+    while i < len(data):
+        byte = data[i]
+        if byte == 0x3E or byte == 0x2F or byte <= 0x20:
+            break
+        if i - start < 8:
+            key = key << 8 | (byte | 0x20 if 0x41 <= byte <= 0x5A else byte)
+        i += 1
+    if i - start > 8:
+        key ^= (i - start) << 56
+    return key, i
+
+
+@numba.njit(cache=True, nogil=True)
+def _skip_attributes(data, start):  # type: ignore[no-untyped-def]
+    """Where the tag ends, and about how many attributes it has."""
+    i, attributes, in_space = start, 0, False
+    while i < len(data):
+        byte = data[i]
+        if byte == 0x3E:
+            return i + 1, attributes
+        if byte <= 0x20 or byte == 0x2F:
+            in_space = True
+        else:
+            attributes += in_space
+            in_space = False
+        if byte == 0x3D:  # a quoted value may hold >
+            i += 1
+            while i < len(data) and data[i] <= 0x20:
+                i += 1
+            if i < len(data) and (data[i] == 0x22 or data[i] == 0x27):
+                i = _find(data, i + 1, data[i]) + 1
+                in_space = True
+            continue
+        i += 1
+    return i, attributes
+
+
+@numba.njit(cache=True, nogil=True)
+def _skip_markup(data, i, following):  # type: ignore[no-untyped-def]
+    """Past a comment, doctype or processing instruction; past the ``<`` alone where it is text."""
+    if following != 0x21 and following != 0x3F and following != 0x2F:
+        return i + 1
+    if following == 0x21 and i + 3 < len(data) and data[i + 2] == 0x2D and data[i + 3] == 0x2D:
+        j = i + 2  # <!--> is a whole comment
+        while True:
+            j = _find(data, j, 0x3E)
+            if j >= len(data):
+                return j
+            if data[j - 1] == 0x2D and data[j - 2] == 0x2D:
+                return j + 1
+            j += 1
+    return _find(data, i + 2, 0x3E) + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _skip_raw_text(data, start, key):  # type: ignore[no-untyped-def]
+    """To the end tag of an element whose content is text only."""
+    i = start
+    while True:
+        i = _find(data, i, 0x3C)
+        if i + 2 >= len(data):
+            return len(data)
+        if data[i + 1] == 0x2F:
+            found, _ = _name(data, i + 2)
+            if found == key:
+                return i
+        i += 1
