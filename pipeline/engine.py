@@ -3,7 +3,8 @@
 1. A stage (``pipeline/<stage>/stage.py:run(context)``) makes a list of ``Job``s, one a shard, for each of its steps.
 2. ``Context.run_step`` compares each job with its manifest: present and matching is skipped.
 3. The rest go to the pool (pipeline/pool.py); a worker calls the step's function, which writes its outputs under
-   scratch names, and then publishes them and, last, the manifest.
+   scratch names, and then publishes them and, last, the manifest.  What was taken down (pipeline/lineage) is blanked in
+   the scratch files, before anything has its final name.
 
 The same code answers "what would run?": a context with ``dry=True`` raises ``NeedsWork`` at the first step with work.
 """
@@ -23,6 +24,7 @@ import pyarrow as pa
 from pipeline import manifest as manifests_module
 from pipeline import storage
 from pipeline.errors import PassingError, RunError
+from pipeline.lineage.ledger import digest as takedown_digest
 from pipeline.manifest import Manifest, Output, digest_file, load_manifest, load_manifests, manifest_url, missing_output
 from pipeline.progress import Progress, Silent
 from pipeline.run import Run
@@ -76,6 +78,7 @@ class Outputs:
         self._root, self._job = root, job
         self._files: dict[str, Path] = {}
         self._writers: dict[str, TableWriter] = {}
+        self._replaced_rows: dict[str, int] = {}
         self.counts: dict[str, Any] = {}
         self.read: dict[str, Any] = {}
 
@@ -113,12 +116,22 @@ class Outputs:
             else:
                 self.counts[name] = self.counts.get(name, 0) + value
 
+    def written(self) -> dict[str, Path]:
+        """What has been written so far: path below the run folder -> scratch file."""
+        return dict(self._files)
+
+    def replace(self, path: str, scratch: Path, rows: int) -> None:
+        """Publishes another scratch file, with so many rows, in place of what was written for ``path``."""
+        self._files[path].unlink()
+        self._files[path], self._replaced_rows[path] = scratch, rows
+
     def publish(self) -> list[Output]:
         """Moves every file to its final name."""
         published = []
         for path, local in sorted(self._files.items()):
             writer = self._writers.get(path)
-            output = Output(path, local.stat().st_size, digest_file(local), writer.rows if writer else None)
+            rows = self._replaced_rows.get(path, writer.rows if writer else None)
+            output = Output(path, local.stat().st_size, digest_file(local), rows)
             storage.publish(local, storage.join(self._root, path))
             published.append(output)
         return published
@@ -148,8 +161,14 @@ def load_function(name: str) -> Callable[..., Any]:
     return function
 
 
-def run_job(root: str, step: Step, job: Job) -> tuple[Manifest, float]:
+def run_job(root: str, step: Step, job: Job, takedown: str = "") -> tuple[Manifest, float]:
     """Makes one shard and publishes it; called in a worker process.
+
+    Args:
+        root: The run folder.
+        step: What is done,
+        job: and on which shard.
+        takedown: Digest of the run's takedown.jsonl, empty where there is none.
 
     Returns:
         The manifest, and the seconds it took.
@@ -158,7 +177,9 @@ def run_job(root: str, step: Step, job: Job) -> tuple[Manifest, float]:
     outputs = Outputs(root, job)
     try:
         load_function(step.function)(job, outputs)
-        made = _publish(root, step, job, outputs)
+        if takedown:
+            load_function("pipeline.lineage.blank:blank_outputs")(root, outputs, takedown)
+        made = _publish(root, step, job, outputs, takedown)
     except OSError as error:
         outputs.discard()
         if error.errno == errno.ENOSPC:
@@ -174,7 +195,7 @@ def run_job(root: str, step: Step, job: Job) -> tuple[Manifest, float]:
     return made, time.perf_counter() - started
 
 
-def _publish(root: str, step: Step, job: Job, outputs: Outputs) -> Manifest:
+def _publish(root: str, step: Step, job: Job, outputs: Outputs, takedown: str) -> Manifest:
     """Old manifest away, outputs in, what the old one had more away, new manifest last."""
     old = load_manifest(root, step.name, job.shard)
     storage.delete(manifest_url(root, step.name, job.shard))
@@ -186,7 +207,7 @@ def _publish(root: str, step: Step, job: Job, outputs: Outputs) -> Manifest:
     made = Manifest(
         step=step.name,
         shard=job.shard,
-        fingerprint=_fingerprint(step, job),
+        fingerprint=_fingerprint(step, job, takedown),
         logic_version=step.logic_version,
         config=job.config,
         inputs=job.inputs,
@@ -194,14 +215,15 @@ def _publish(root: str, step: Step, job: Job, outputs: Outputs) -> Manifest:
         outputs=published,
         counts=outputs.counts,
         read=outputs.read,
+        takedown=takedown,
     )
     storage.publish_bytes(made.to_bytes(), manifest_url(root, step.name, job.shard), root)
     return made
 
 
-def _fingerprint(step: Step, job: Job) -> str:
+def _fingerprint(step: Step, job: Job, takedown: str) -> str:
     config = json.loads(json.dumps(job.config))  # tuples become lists, as they are read back
-    return manifests_module.fingerprint(step.name, step.logic_version, config, job.inputs)
+    return manifests_module.fingerprint(step.name, step.logic_version, config, job.inputs, takedown)
 
 
 class Workers(Protocol):
@@ -234,6 +256,7 @@ class Context:
         self.run, self.recipe, self.root = run, run.recipe, run.root
         self.progress: Progress = progress or Silent()
         self.dry, self.rebuild = dry, rebuild
+        self.takedown = takedown_digest(run.root)
         self.shards_run = self.shards_skipped = 0
         self._pool = pool
         self._current: dict[str, dict[str, Manifest]] = {}
@@ -293,7 +316,7 @@ class Context:
             return
         if self._pool is None:
             raise RunError("this context has no pool: it can only look")
-        yield from self._pool.run(run_job, [((self.root, step, job), job) for job in jobs])
+        yield from self._pool.run(run_job, [((self.root, step, job, self.takedown), job) for job in jobs])
 
     def _compare(self, step: Step, jobs: list[Job]) -> tuple[dict[str, Manifest], dict[str, str]]:
         """Splits jobs into done ones and, with the cause, those to run."""
@@ -311,7 +334,13 @@ class Context:
     def _why(self, step: Step, job: Job, found: Manifest | None) -> str | None:
         if found is None:
             return "not made yet"
-        if found.fingerprint != _fingerprint(step, job):
+        if found.takedown != self.takedown:
+            raise RunError(
+                f"{self.root}: {step.name} {job.shard} was made under another takedown.jsonl: a takedown was "
+                f"interrupted, or the file was changed. `tokenmill takedown {self.root}` finishes what it records; "
+                "if the file was lost, bring it back from a copy"
+            )
+        if found.fingerprint != _fingerprint(step, job, self.takedown):
             return difference(found, step, job)
         reason = missing_output(self.root, found)
         if reason is None and step.is_stale:

@@ -50,9 +50,15 @@ def library_versions(names: tuple[str, ...]) -> dict[str, str]:
     return {"python": python_version(), **{name: importlib.metadata.version(name) for name in sorted(names)}}
 
 
-def fingerprint(step: str, logic_version: int, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
-    """Hash of everything that defines a shard's output but the library versions."""
-    return digest_bytes(canonical_json([FORMAT, step, logic_version, config, inputs]).encode())
+def fingerprint(
+    step: str, logic_version: int, config: Mapping[str, Any], inputs: Mapping[str, str], takedown: str = ""
+) -> str:
+    """Hash of everything that defines a shard's output but the library versions.
+
+    ``takedown`` is the digest of the run's takedown.jsonl: what was taken down is part of what defines every output.
+    """
+    parts: list[Any] = [FORMAT, step, logic_version, config, inputs]
+    return digest_bytes(canonical_json([*parts, takedown] if takedown else parts).encode())
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,14 @@ class Manifest:
     read: dict[str, Any] = field(
         default_factory=dict
     )  # raw inputs as found while reading: what clean recognises them by
+    takedown: str = ""  # digest of takedown.jsonl when the outputs were made; empty, and left out, while there is none
 
     def to_bytes(self) -> bytes:
         """The manifest file."""
-        return canonical_json({"format": FORMAT, **asdict(self)}).encode()
+        values = {"format": FORMAT, **asdict(self)}
+        if not self.takedown:
+            del values["takedown"]
+        return canonical_json(values).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> "Manifest":

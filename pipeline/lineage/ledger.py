@@ -1,0 +1,148 @@
+"""``takedown.jsonl``: what was taken down from a run, and where it stood.
+
+The file is only ever replaced by a longer one, in one step.  Its digest is part of every fingerprint, so a rebuilt
+shard is made without what was taken down.  It holds no text, no URL and no record id: those would be what was to go;
+their 64-bit hashes stay, so that asking for one of them again is answered with "taken down".
+
+Three kinds of lines, by their first key:
+
+``request``   one a takedown: how documents were chosen, how many they are
+``doc_id``    one a document: document shard and row, hashes of its record id and URL
+``tokens``    one a token shard: the rows that hold end-of-text in the place of a document, and the digest of the
+              shard's layout (doc_ids and lengths).  A rebuilt shard that has this layout gets these rows again, so that
+              every later token keeps its place; a shard of another recipe has another layout, and does not.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from pipeline import storage
+from pipeline.errors import FormatError
+from pipeline.manifest import digest_bytes
+
+FILE = "takedown.jsonl"
+
+
+@dataclass(frozen=True)
+class Removed:
+    """One document that was taken down."""
+
+    doc_id: str
+    shard: str
+    row: int
+    keys: tuple[str, ...]
+    request: str
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """What stands in a token shard in the place of documents: (row, doc_id, tokens) of each, by row."""
+
+    path: str
+    layout: str
+    rows: tuple[tuple[int, str, int], ...]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The loaded file; ``digest`` is empty while there is none."""
+
+    digest: str = ""
+    requests: tuple[dict[str, Any], ...] = ()
+    documents: dict[str, Removed] = field(default_factory=dict)
+    tokens: dict[str, TokenRows] = field(default_factory=dict)
+
+    def rows(self, shard: str) -> list[int]:
+        """Rows of a document shard that were taken down, sorted."""
+        return sorted(found.row for found in self._by_shard().get(shard, ()))
+
+    def by_key(self, kind: str, value: str) -> list[Removed]:
+        """Documents taken down whose record id (``kind`` "id") or URL ("url") was ``value``."""
+        wanted = key_hash(kind, value)
+        return [found for found in self.documents.values() if wanted in found.keys]
+
+    def _by_shard(self) -> dict[str, list[Removed]]:
+        shards: dict[str, list[Removed]] = {}
+        for found in self.documents.values():
+            shards.setdefault(found.shard, []).append(found)
+        return shards
+
+
+def key_hash(kind: str, value: str) -> str:
+    """64-bit hash of a record id or URL, hex.
+
+    Example:
+        >>> key_hash("url", "https://example.org/") == key_hash("id", "https://example.org/")
+        False
+    """
+    return hashlib.blake2b(f"{kind}\0{value}".encode(), digest_size=8).hexdigest()
+
+
+def digest(root: str) -> str:
+    """Digest of a run's takedown.jsonl; empty when there is none."""
+    url = storage.join(root, FILE)
+    return digest_bytes(storage.read_bytes(url)) if storage.exists(url) else ""
+
+
+def load(root: str) -> Ledger:
+    """Loads a run's takedown.jsonl.
+
+    Raises:
+        FormatError: If it is damaged.
+    """
+    url = storage.join(root, FILE)
+    return _parse(storage.read_bytes(url), url) if storage.exists(url) else Ledger()
+
+
+@lru_cache(maxsize=4)
+def _parse(data: bytes, where: str) -> Ledger:
+    requests: list[dict[str, Any]] = []
+    documents: dict[str, Removed] = {}
+    tokens: dict[str, TokenRows] = {}
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
+        try:
+            values = json.loads(line)
+            if "doc_id" in values:
+                values["keys"] = tuple(values["keys"])
+                documents[values["doc_id"]] = Removed(**values)
+            elif "tokens" in values:
+                rows = tuple((int(row), str(doc_id), int(length)) for row, doc_id, length in values["rows"])
+                tokens[values["tokens"]] = TokenRows(values["tokens"], values["layout"], rows)
+            else:
+                requests.append({"request": values["request"], **values})
+        except (ValueError, KeyError, TypeError) as error:
+            raise FormatError(
+                f"{where}: line {number} is damaged ({error}); bring the file back from a copy: without it a rebuild "
+                "would bring back what was taken down"
+            ) from error
+    return Ledger(digest_bytes(data), tuple(requests), documents, tokens)
+
+
+def lines(request: dict[str, Any], documents: Iterable[Removed], tokens: Sequence[TokenRows]) -> bytes:
+    """The lines of one takedown, to be appended."""
+    values: list[dict[str, Any]] = [request]
+    for found in sorted(documents, key=lambda removed: (removed.shard, removed.row)):
+        values.append(
+            {
+                "doc_id": found.doc_id,
+                "shard": found.shard,
+                "row": found.row,
+                "keys": list(found.keys),
+                "request": found.request,
+            }
+        )
+    values += [
+        {"tokens": item.path, "layout": item.layout, "rows": [list(row) for row in item.rows]} for item in tokens
+    ]
+    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode()
+
+
+def append(root: str, data: bytes) -> None:
+    """Replaces the file by one that has ``data`` at its end, in one step."""
+    url = storage.join(root, FILE)
+    before = storage.read_bytes(url) if storage.exists(url) else b""
+    storage.publish_bytes(before + data, url, root)
