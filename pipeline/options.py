@@ -32,10 +32,12 @@ class Source(Section):
     )
     licence: str | None = Field(None, description="licence of records that name none")
     weight: float = Field(1.0, ge=0.0, description="share in training, relative to its size")
+    max_epochs: float | None = Field(None, gt=0.0, description="passes over it in training, at most")
     fields: dict[str, str] = Field(
         default_factory=dict, description="which field of a record holds text, id, url, date, licence (or html)"
     )
     separator: str | None = Field(None, min_length=1, description="text files: what stands between two records")
+    encoding: str | None = Field(None, description="of files that declare none; default: UTF-8, else detected")
 
 
 class Clean(Section):
@@ -92,7 +94,40 @@ class Tokenize(Section):
         4096, ge=257, le=2**24, description="entries of the vocabulary, special tokens included"
     )
     validation_share: float = Field(0.02, ge=0.0, lt=1.0, description="share of kept documents held out")
+    tokenizer: str | None = Field(
+        None, description="a tokenizer.json or .tiktoken file to use instead of training one, relative to the recipe"
+    )
+    pretokenizer: Literal["gpt2", "cl100k", "qwen2"] = Field(
+        "gpt2", description="how text is split before byte pairs are merged; also that of a .tiktoken file"
+    )
+    end_of_text: str = Field("<|endoftext|>", min_length=1, description="the special token after each document")
+    special_tokens: list[str] = Field(default_factory=list, description="further special tokens, reserved for later")
+    training_sample: MemorySize = Field("100MB", description="text that the tokenizer is trained on, at most")
+    tokenizer_weights: dict[str, float] = Field(
+        default_factory=dict, description="weight of a source in that sample; by default its weight in training"
+    )
+    exclude_near_validation: bool = Field(
+        True, description="drop training documents that are near a validation document"
+    )
+    train_exclusion_similarity: float = Field(
+        0.6, gt=0.0, le=1.0, description="estimated similarity from which they are near"
+    )
+    engine: Literal["auto", "tokenizers"] = Field(
+        "auto", description="auto: gigatoken where its ids are proven equal to those of tokenizers"
+    )
     seed: int = Field(1, ge=0, lt=2**32, description="seed of the split, the order in a shard and the samples")
+
+    @model_validator(mode="after")
+    def _vocabulary_holds_bytes_and_special_tokens(self) -> "Tokenize":
+        special = [self.end_of_text, *self.special_tokens]
+        if len(set(special)) != len(special) or "" in special:
+            raise ValueError(f"special tokens must differ and not be empty; found {special}")
+        if self.vocabulary_size < 256 + len(special):
+            raise ValueError(
+                f"vocabulary_size = {self.vocabulary_size} cannot hold 256 bytes and {len(special)} special tokens; "
+                f"it must be at least {256 + len(special)}"
+            )
+        return self
 
 
 class Model(Section):
@@ -116,6 +151,10 @@ class Model(Section):
 class Train(Section):
     """Training of the model."""
 
+    runs: list[str] = Field(default_factory=list, description="other finished runs whose tokens are mixed in")
+    weights: dict[str, float] = Field(
+        default_factory=dict, description="weight of a source, or run/source with runs, over that of its recipe"
+    )
     steps: int = Field(200, ge=0, description="optimizer steps")
     global_batch_tokens: int = Field(4096, ge=1, description="tokens of one optimizer step")
     micro_batch_sequences: int = Field(16, ge=1, description="sequences of one forward pass on one device")

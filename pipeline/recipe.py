@@ -130,15 +130,19 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _with_absolute_paths(recipe: Recipe, path: str) -> Recipe:
-    """Source paths relative to the recipe's folder become absolute; URLs stay."""
+    """Paths relative to the recipe's folder become absolute; URLs stay."""
     if not storage.is_local(path):
         return recipe
     folder = storage.local_path(path).resolve().parent
-    sources = []
-    for source in recipe.sources:
-        paths = [p if "://" in p else os.path.normpath(folder / os.path.expanduser(p)) for p in source.paths]
-        sources.append(source.model_copy(update={"paths": paths}))
-    return recipe.model_copy(update={"sources": sources})
+
+    def absolute(given: str) -> str:
+        return given if "://" in given else os.path.normpath(folder / os.path.expanduser(given))
+
+    sources = [s.model_copy(update={"paths": [absolute(p) for p in s.paths]}) for s in recipe.sources]
+    tokenizer = recipe.tokenize.tokenizer
+    tokenize = recipe.tokenize.model_copy(update={"tokenizer": absolute(tokenizer) if tokenizer else None})
+    train = recipe.train.model_copy(update={"runs": [absolute(run) for run in recipe.train.runs]})
+    return recipe.model_copy(update={"sources": sources, "tokenize": tokenize, "train": train})
 
 
 def recipe_toml(recipe: Recipe) -> str:
