@@ -1,0 +1,20 @@
+"""Token shards -> pre-trained checkpoint.  The only package that imports torch, and not before it is needed."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from model.config import ModelConfig
+    from model.data import TokenDataset
+    from model.transformer import Transformer
+
+__all__ = ["ModelConfig", "TokenDataset", "Transformer"]
+
+_HOMES = {"ModelConfig": "model.config", "TokenDataset": "model.data", "Transformer": "model.transformer"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,127 @@
+"""Next-token cross-entropy straight from the last hidden states, without ever holding all logits.
+
+The logits of N tokens over V entries are the largest tensor of a small model's training.  Here they exist for
+``CHUNK_TOKENS`` rows at a time: the forward pass computes each chunk's loss and, at once, its gradients with respect to
+the hidden states and the head, so that the backward pass only scales them.
+
+Shape letters: N tokens, D width, V padded vocabulary.
+Parity: tests/model/test_loss.py checks values and gradients against ``torch.nn.functional.cross_entropy``.
+"""
+
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+IGNORED = -100  # a target that does not count
+CHUNK_TOKENS = 1024
+
+
+def token_losses(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihood of each target (0 where ignored) and log-partition of each row, float32."""
+    partition_N = logits_NV.float().logsumexp(-1)
+    valid_N = targets_N != IGNORED
+    chosen_N = logits_NV.gather(-1, targets_N.clamp(min=0)[:, None])[:, 0].float()
+    return torch.where(valid_N, partition_N - chosen_N, 0.0), partition_N
+
+
+class Loss(NamedTuple):
+    """Sums over the valid targets of a batch, float32 scalars; only ``total`` carries gradients."""
+
+    total: Tensor  # what is minimised
+    likelihood: Tensor  # the negative log-likelihood alone, nats
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        targets_N: Tensor,
+        vocabulary_size: int,
+        z_loss: float,
+        chunk_tokens: int,
+    ) -> tuple[Tensor, Tensor]:
+        needs_hidden, needs_weight = ctx.needs_input_grad[:2]
+        weight = weight_VD.to(hidden_ND.dtype)
+        total, likelihood = (torch.zeros((), device=hidden_ND.device) for _ in range(2))
+        grad_hidden = torch.empty_like(hidden_ND) if needs_hidden else None
+        grad_weight = torch.zeros_like(weight_VD) if needs_weight else None
+        for start in range(0, hidden_ND.shape[0], chunk_tokens):
+            hidden = hidden_ND[start : start + chunk_tokens]
+            targets = targets_N[start : start + chunk_tokens]
+            logits = hidden @ weight.T
+            if vocabulary_size < weight.shape[0]:
+                logits[:, vocabulary_size:] = float("-inf")  # rows that only pad the vocabulary
+            loss, partition, grad_logits = _loss_and_gradient(logits, targets, z_loss)
+            likelihood += loss
+            total += loss + partition
+            if grad_hidden is not None:
+                torch.mm(grad_logits, weight, out=grad_hidden[start : start + chunk_tokens])
+            if grad_weight is not None:
+                grad_weight += grad_logits.T @ hidden
+        ctx.save_for_backward(grad_hidden, grad_weight)
+        ctx.mark_non_differentiable(likelihood)
+        return total, likelihood
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        scale = gradients[0]
+        grad_hidden, grad_weight = ctx.saved_tensors
+        return (
+            None if grad_hidden is None else grad_hidden.mul_(scale),
+            None if grad_weight is None else grad_weight.mul_(scale),
+            None,
+            None,
+            None,
+            None,
+        )
+
+
+def _loss_and_gradient(logits_NV: Tensor, targets_N: Tensor, z_loss: float) -> tuple[Tensor, Tensor, Tensor]:
+    """A chunk's summed loss, its weighted partition term, and the gradient for the logits in their own precision."""
+    losses_N, partition_N = token_losses(logits_NV, targets_N)
+    valid_N = (targets_N != IGNORED).float()
+    squares = z_loss * (partition_N.square() * valid_N).sum()
+    slope_N = valid_N * (1.0 + 2.0 * z_loss * partition_N) if z_loss else valid_N
+    probabilities = (logits_NV - partition_N[:, None].to(torch.float32)).exp_()
+    probabilities *= slope_N[:, None]
+    rows = torch.arange(targets_N.shape[0], device=targets_N.device)
+    probabilities[rows, targets_N.clamp(min=0)] -= valid_N
+    return losses_N.sum(), squares, probabilities.to(logits_NV.dtype)
+
+
+def chunked_cross_entropy(
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    targets_N: Tensor,
+    vocabulary_size: int,
+    *,
+    z_loss: float = 0.0,
+    chunk_tokens: int = CHUNK_TOKENS,
+) -> Loss:
+    """Sum over valid targets of the next-token loss (plus ``z_loss`` times the squared log-partition).
+
+    Args:
+        hidden_ND: Final hidden states, in the precision of the head's matrix product.
+        weight_VD: The head; rows from ``vocabulary_size`` on only pad it and get no probability.
+        targets_N: Next tokens; ``IGNORED`` where a target does not count.
+        vocabulary_size: Entries of the vocabulary.
+        z_loss: Weight of the squared log-partition.
+        chunk_tokens: Rows of logits that exist at once.
+
+    Returns:
+        The sums; they can be differentiated once.
+    """
+    apply = cast(Any, _ChunkedCrossEntropy.apply)
+    return Loss(*apply(hidden_ND, weight_VD, targets_N, vocabulary_size, z_loss, chunk_tokens))
+
+
+@torch.no_grad()
+def each_token_loss(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, vocabulary_size: int) -> Tensor:
+    """Negative log-likelihood of each target, float32 (N,); 0 where ignored.  The logits exist a chunk at a time."""
+    weight = weight_VD[:vocabulary_size].to(hidden_ND.dtype)
+    starts = range(0, len(targets_N), CHUNK_TOKENS)
+    chunks = [(hidden_ND[at : at + CHUNK_TOKENS], targets_N[at : at + CHUNK_TOKENS]) for at in starts]
+    return torch.cat([token_losses(hidden @ weight.T, targets)[0] for hidden, targets in chunks])
