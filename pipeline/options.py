@@ -3,7 +3,7 @@
 ``pipeline/recipe.py`` loads a TOML file into these; docs/recipes.md is generated from them.
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -37,6 +37,7 @@ class Source(Section):
         default_factory=dict, description="which field of a record holds text, id, url, date, licence (or html)"
     )
     separator: str | None = Field(None, min_length=1, description="text files: what stands between two records")
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of a datatrove reader")
     encoding: str | None = Field(None, description="of files that declare none; default: UTF-8, else detected")
 
 

@@ -3,6 +3,8 @@
 import codecs
 import re
 
+from pipeline.readers.streams import utf16_of
+
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its mark begins with theirs
@@ -88,7 +90,7 @@ def _known(name: str | None) -> str | None:
 
 def _detect(body: bytes) -> tuple[str, str]:
     """Detection for bytes that are not UTF-8 and fit no declaration."""
-    wide = _utf16_without_mark(body)
+    wide = utf16_of(body)
     if wide is not None:
         return body.decode(wide, "replace"), wide
     sample = body[:65536]
@@ -107,17 +109,6 @@ def _detect(body: bytes) -> tuple[str, str]:
 
 
 _CONTROLS = [bytes([value]) for value in range(32) if value not in (9, 10, 12, 13, 27)]
-
-
-def _utf16_without_mark(body: bytes) -> str | None:
-    """UTF-16 shows by zero bytes on every other place: spaces, digits and line ends are in every script's text."""
-    sample = body[:4096]
-    even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    if max(even, odd) < len(sample) // 20 or len(sample) < 4:
-        return None
-    if odd > 4 * even:
-        return "utf-16-le"
-    return "utf-16-be" if even > 4 * odd else None
 
 
 def _utf8_cut_at_the_end(body: bytes) -> str | None:

@@ -1,16 +1,15 @@
 """What of the recipe defines the bytes of a clean shard, as plain values that travel to the worker."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.options import Clean, Source
-from pipeline.readers.dispatch import ReadOptions
-from pipeline.readers.fields import Fields
-from pipeline.readers.streams import Limits
-from pipeline.readers.warc import Wanted
+
+if TYPE_CHECKING:  # a plan needs no readers
+    from pipeline.readers.dispatch import ReadOptions
 
 NOT_IN_THE_BYTES = ("max_quarantined",)  # a gate: changing it makes no shard again
-SOURCE_KEYS = ("name", "licence", "fields", "separator")
+SOURCE_KEYS = ("name", "format", "licence", "fields", "separator", "encoding", "options")
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,22 @@ class Settings:
         """The inverse of ``job_config``."""
         return cls(Clean(**config["clean"]), Source(**config["source"], paths=["."]))
 
-    def read_options(self) -> ReadOptions:
+    def read_options(self) -> "ReadOptions":
         """How the source is read."""
+        from pipeline.readers.dispatch import ReadOptions
+        from pipeline.readers.fields import Fields
+        from pipeline.readers.streams import Limits
+        from pipeline.readers.warc import Wanted
+
         clean, source = self.clean, self.source
         return ReadOptions(
             fields=Fields(source.fields, source.licence),
             limits=Limits(clean.max_record_bytes, clean.max_decompression_ratio, clean.max_decompressed_bytes),
             wanted=Wanted(frozenset(clean.http_statuses)),
             separator=source.separator,
+            encoding=source.encoding,
+            reader_options=source.options,
+            named_format="warc" if source.format == "wet" else source.format,
         )
 
 

@@ -13,7 +13,8 @@ from pipeline.clean.settings import job_config
 from pipeline.engine import Context, Job, Step
 from pipeline.errors import GateError
 from pipeline.manifest import Manifest, total_counts
-from pipeline.readers.inputs import SourceInputs, list_inputs
+from pipeline.options import Source
+from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
 from pipeline.readers.partition import plan
 from pipeline.readers.streams import RangeReader
 
@@ -36,7 +37,7 @@ def run(context: Context) -> dict[str, Any]:
         GateError: If more than ``max_quarantined`` of the records are damaged.
     """
     recipe = context.recipe
-    inputs = [list_inputs(source.name, source.paths) for source in recipe.sources]
+    inputs = [_inputs(source) for source in recipe.sources]
     listed = [(found, source.format) for found, source in zip(inputs, recipe.sources, strict=True)]
     sources = {source.name: source for source in recipe.sources}
     folders = {found.name: found for found in inputs}
@@ -54,6 +55,18 @@ def run(context: Context) -> dict[str, Any]:
     counts = total_counts(manifests.values())
     _check_gate(counts, recipe.clean.max_quarantined)
     return _summary(counts)
+
+
+def _inputs(source: Source) -> SourceInputs:
+    """The files of a source; one entry for a datatrove reader that finds its input itself."""
+    if "." in source.format:
+        from pipeline.interop.readers import dataset_version, is_file_reader
+
+        if not is_file_reader(source.format):
+            root, _, name = source.paths[0].rstrip("/").rpartition("/")
+            size, version = dataset_version(source.paths[0])
+            return SourceInputs(source.name, root, (InputFile(name, source.paths[0], size, version, is_dataset=True),))
+    return list_inputs(source.name, source.paths)
 
 
 def _arguments(inputs: SourceInputs, paths: list[str]) -> dict[str, Any]:
@@ -85,8 +98,13 @@ def input_changed(context: Context, job: Job, found: Manifest) -> str | None:
 def _digest(job: Job, part: dict[str, Any]) -> str | None:
     name = job.arguments["names"].get(part["path"])
     true_name = os.fsdecode(bytes.fromhex(name)) if name else part["path"]
+    url = f"{job.arguments['root'].rstrip('/')}/{true_name}"
+    if part["unit"] == "dataset":
+        from pipeline.interop.readers import dataset_digest
+
+        return dataset_digest(url)
     try:
-        local = storage.open_local(f"{job.arguments['root'].rstrip('/')}/{true_name}")
+        local = storage.open_local(url)
         whole = part["unit"] != "bytes"
         with RangeReader(
             local, 0 if whole else part["start"], local.stat().st_size if whole else part["end"]

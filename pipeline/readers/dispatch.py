@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import storage
+from pipeline.readers.archives import MemberReader, read_tar, read_zip
 from pipeline.readers.columnar import read_arrow, read_parquet
+from pipeline.readers.delimited import read_delimited
 from pipeline.readers.fields import Fields
 from pipeline.readers.items import Damaged, Item
-from pipeline.readers.jsonl import read_jsonl
-from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
+from pipeline.readers.jsonl import read_json, read_jsonl
+from pipeline.readers.streams import Gap, Limits, RangeReader, as_utf8, chunks
 from pipeline.readers.text import read_separated, read_whole
 from pipeline.readers.warc import Wanted, read_warc
 
@@ -24,6 +26,9 @@ class ReadOptions:
     limits: Limits = field(default_factory=Limits)
     wanted: Wanted = field(default_factory=Wanted)
     separator: str | None = None
+    encoding: str | None = None
+    named_format: str = "auto"
+    reader_options: Mapping[str, Any] = field(default_factory=dict)  # of a datatrove reader
 
 
 @dataclass
@@ -52,8 +57,12 @@ class PartReader:
             yield Damaged(path, 0, None, "unreadable", part["error"])
             return
         name = os.fsdecode(bytes.fromhex(self.names[path])) if path in self.names else path
+        url = f"{self.root.rstrip('/')}/{name}"
+        if part["unit"] == "dataset":
+            yield from self._dataset(part, url)
+            return
         try:
-            local = storage.open_local(f"{self.root.rstrip('/')}/{name}")
+            local = storage.open_local(url)
             start, end = (part["start"], part["end"]) if part["unit"] == "bytes" else (0, local.stat().st_size)
             reader = RangeReader(local, start, end)
         except OSError as error:
@@ -67,6 +76,13 @@ class PartReader:
                 detail = f"file cannot be read: {error.strerror or error}"
                 yield Damaged(path, reader.position, reader.end - reader.position, "unreadable", detail)
 
+    def _dataset(self, part: Mapping[str, Any], url: str) -> Iterator[Item]:
+        from pipeline.interop.readers import dataset_digest, read_dataset
+
+        options = self.options
+        yield from read_dataset(part["format"], options.reader_options, url, part["path"], options.fields)
+        self.digests[f"{part['path']}@{part['start']}-{part['end']}"] = dataset_digest(url)
+
     def _items(self, reader: RangeReader, local: Path, part: Mapping[str, Any]) -> Iterator[Item]:
         path, kind, options = part["path"], part["format"], self.options
         if kind == "warc":
@@ -76,19 +92,44 @@ class PartReader:
             yield from read_parquet(local, path, options.fields, options.limits, *groups)
         elif kind == "arrow":
             yield from read_arrow(local, path, options.fields, options.limits)
+        elif kind == "zip":
+            yield from read_zip(local, path, self._members(path))
+        elif kind == "tar":
+            yield from read_tar(reader, path, options.limits, self._members(path))
+        elif "." in kind:
+            from pipeline.interop.readers import read_file
+
+            yield from read_file(kind, options.reader_options, local, path, options.fields)
         else:
             yield from read_stream(chunks(reader, options.limits), path, kind, options, start=part["start"])
+
+    def _members(self, path: str) -> MemberReader:
+        def stream(data: Iterator[bytes | Gap], member: str, kind: str) -> Iterator[Item]:
+            return read_stream(data, member, kind, self.options)
+
+        def file(local: Path, member: str, kind: str) -> Iterator[Item]:
+            size = local.stat().st_size
+            part = {"path": member, "format": kind, "start": 0, "end": size, "unit": "bytes"}
+            with RangeReader(local, 0, size) as reader:
+                yield from self._items(reader, local, part)
+
+        return MemberReader(path, self.options.named_format, self.options.limits, stream, file)
 
 
 def read_stream(
     data: Iterator[bytes | Gap], path: str, kind: str, options: ReadOptions, start: int = 0
 ) -> Iterator[Item]:
     """Items of a format that is read from front to back."""
-    if kind in ("jsonl", "json"):
+    data = as_utf8(data, options.encoding) if kind in ("jsonl", "json", "csv", "tsv") else data
+    if kind == "jsonl":
         yield from read_jsonl(data, path, options.fields, options.limits, start)
+    elif kind == "json":
+        yield from read_json(data, path, options.fields, options.limits)
+    elif kind in ("csv", "tsv"):
+        yield from read_delimited(data, path, "," if kind == "csv" else "\t", options.fields, options.limits)
     elif kind == "text" and options.separator:
         yield from read_separated(data, path, options.separator, options.limits)
     elif kind in ("text", "html"):
-        yield from read_whole(data, path, kind, options.limits)
+        yield from read_whole(data, path, kind, options.limits, options.encoding)
     else:
         raise ValueError(f"{path}: no reader for the format {kind}")

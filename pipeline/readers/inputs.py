@@ -30,6 +30,7 @@ class InputFile:
     size: int
     version: str = ""
     error: str | None = None
+    is_dataset: bool = False  # read by a datatrove reader that finds its own files
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""JSON Lines, and JSON files that hold one object or a list of them, to records."""
+"""JSON Lines, and JSON files that hold one object, several, or a list of them, to records."""
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import orjson
 
 from pipeline.readers.fields import Fields
@@ -22,7 +24,6 @@ def read_jsonl(
 
     Offsets are bytes in the decompressed file.
     """
-    loads = orjson.loads
     for line in lines(chunks, path, limits.record_bytes, start):
         if isinstance(line, Damaged):
             yield line
@@ -30,20 +31,89 @@ def read_jsonl(
         data = line.data
         if line.offset == 0 and data.startswith(BOM):
             data = data[len(BOM) :]
-        if not data or not data.strip(BLANK):
-            continue
-        try:
-            value = loads(data)
-        except ValueError as error:
-            value = _second_look(data)
-            if isinstance(value, Damaged):
-                if not line.after_gap:  # else the other half of what the gap counts already
-                    yield _damaged(path, line.offset, data, value.reason, str(error))
-                continue
-        if type(value) is not dict:
-            yield _damaged(path, line.offset, data, "json_not_object", f"a {_kind(value)}")
-            continue
-        yield fields.record(value, path, line.offset, data)
+        if data and data.strip(BLANK):
+            item = _parse(data, path, line.offset, fields)
+            if not (line.after_gap and isinstance(item, Damaged)):  # else the other half of what the gap counts already
+                yield item
+
+
+def read_json(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Limits) -> Iterator[Item]:
+    """One record an object of a JSON file: a list of objects, objects one after the other, or lines after all.
+
+    Offsets are bytes in the decompressed file.
+    """
+    first = next(chunks, b"")
+    rest = chain([first], chunks)
+    if isinstance(first, Gap):
+        yield from read_jsonl(rest, path, fields, limits)
+        return
+    opening = first.removeprefix(BOM).lstrip(BLANK)
+    line = opening.partition(b"\n")[0]
+    if opening[:1] not in (b"[", b"{") or (opening[:1] == b"{" and _is_whole(line)):
+        yield from read_jsonl(rest, path, fields, limits)
+        return
+    yield from _values(rest, path, fields, limits, 1 if opening[:1] == b"[" else 0)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _values(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Limits, base: int) -> Iterator[Item]:
+    """Values at nesting ``base``; what stands before the first and after the last bracket is no value."""
+    from pipeline.kernels.json_scan import value_ends
+
+    state = np.zeros(3, np.int64)
+    pieces: list[bytes] = []
+    offset = position = 0
+    for chunk in chunks:
+        if isinstance(chunk, Gap):
+            yield Damaged(path, chunk.start, chunk.length, chunk.reason, chunk.detail, chunk.head)
+            return  # where a value starts after it cannot be known
+        taken = 0
+        for end in value_ends(np.frombuffer(chunk, np.uint8), state, base).tolist():
+            pieces.append(chunk[taken:end])
+            yield from _value(b"".join(pieces), path, offset, fields, limits, base)
+            pieces, taken = [], end + base
+            offset = position + taken
+        pieces.append(chunk[taken:])
+        position += len(chunk)
+        if position - offset > limits.record_bytes:
+            detail = f"a value of more than max_record_bytes = {limits.record_bytes:,}"
+            yield Damaged(path, offset, None, "record_too_large", detail, b"".join(pieces)[:HEAD_BYTES])
+            return
+    if state[0] > 0 or state[1]:
+        left = b"".join(pieces)
+        yield Damaged(path, offset, len(left), "json_invalid", "the file ends within a value", left[:HEAD_BYTES])
+
+
+def _value(data: bytes, path: str, offset: int, fields: Fields, limits: Limits, base: int) -> Iterator[Item]:
+    start = len(data) - len(data.lstrip(BLANK + b"," + BOM))
+    if base and offset == 0:
+        start = data.find(b"[") + 1  # the list's own bracket
+        start += len(data) - start - len(data[start:].lstrip(BLANK))
+    data = data[start:].rstrip(BLANK)
+    if len(data) > limits.record_bytes:
+        detail = f"a value of {len(data):,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
+        yield Damaged(path, offset + start, len(data), "record_too_large", detail, data[:HEAD_BYTES])
+    elif data:
+        yield _parse(data, path, offset + start, fields)
+
+
+def _parse(data: bytes, path: str, offset: int, fields: Fields) -> Item:
+    try:
+        value = orjson.loads(data)
+    except ValueError as error:
+        value = _second_look(data)
+        if isinstance(value, Damaged):
+            return _damaged(path, offset, data, value.reason, str(error))
+    if type(value) is not dict:
+        return _damaged(path, offset, data, "json_not_object", f"a {_kind(value)}")
+    return fields.record(value, path, offset, data)
 
 
 def _second_look(data: bytes) -> Any:

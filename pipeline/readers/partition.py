@@ -15,7 +15,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.readers.formats import format_of
 from pipeline.readers.inputs import InputFile, SourceInputs
-from pipeline.readers.streams import RangeReader, compression_of, next_member
+from pipeline.readers.streams import RangeReader, compression_of, next_member, utf16_of
 
 PARTITIONS = 32
 MIN_PARTITION_BYTES = 4 << 20
@@ -26,7 +26,7 @@ _LENGTH = re.compile(rb"\ncontent-length:\s*(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Part:
-    """A range of one file: bytes, or row groups of a Parquet file (``unit``).
+    """A range of one file: bytes, row groups of a Parquet file, or a data set that its reader finds (``unit``).
 
     ``size`` is the range's bytes, for the balance; ``error`` stands for a file or folder that cannot be read.
     """
@@ -103,6 +103,9 @@ def split(file: InputFile, named_format: str, target: int) -> Iterator[Part]:
     if file.error is not None:
         yield Part(file.path, named_format, 0, 0, error=file.error)
         return
+    if file.is_dataset:
+        yield Part(file.path, named_format, 0, file.size, unit="dataset", size=file.size)
+        return
     kind = format_of(file, named_format)
     if file.size <= target or kind not in ("jsonl", "warc", "wet", "parquet"):
         yield Part(file.path, kind, 0, file.size, size=file.size)
@@ -122,18 +125,15 @@ def _starts(local: Path, kind: str, size: int, target: int) -> list[int]:
     nominal = [size * number // pieces for number in range(1, pieces)]
     with RangeReader(local, 0, size) as reader:
         compression = compression_of(reader.peek(0, 8))
-        if kind == "jsonl":
-            found = [] if compression or _is_utf16(reader) else [_after_newline(reader, at) for at in nominal]
+        if kind == "jsonl" and (compression or utf16_of(reader.peek(0, 4096))):
+            found = []
+        elif kind == "jsonl":
+            found = [_after_newline(reader, at) for at in nominal]
         elif compression:
             found = _member_starts(reader, compression, nominal)
         else:
             found = _record_starts(reader, nominal)
     return sorted({start for start in found if start is not None and 0 < start < size})
-
-
-def _is_utf16(reader: RangeReader) -> bool:
-    head = reader.peek(0, 4)
-    return head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head
 
 
 def _after_newline(reader: RangeReader, position: int) -> int | None:

@@ -5,12 +5,14 @@ goes on at the next one that really decompresses.  Limits on ratio and size stop
 """
 
 import bz2
+import codecs
 import hashlib
 import lzma
 import os
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -243,6 +245,38 @@ def plain_chunks(reader: RangeReader) -> Iterator[bytes | Gap]:
         yield data
     if reader.shrank:
         yield shrunk(reader)
+
+
+def as_utf8(data: Iterator[bytes | Gap], declared: str | None = None) -> Iterator[bytes | Gap]:
+    """The same text in UTF-8, where a byte-order mark, zero bytes or the recipe tell of another encoding."""
+    first = next(data, b"")
+    encoding = utf16_of(first) if isinstance(first, bytes) else None
+    encoding = encoding or declared
+    if encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+        yield from chain([first], data)
+        return
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    for chunk in chain([first], data):
+        yield chunk if isinstance(chunk, Gap) else decoder.decode(chunk).encode("utf-8", "replace")
+    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+
+
+def utf16_of(head: bytes) -> str | None:
+    """UTF-16 or UTF-32 by its byte-order mark, or by zero bytes on every other place.
+
+    Spaces, digits and line ends are in the text of every script, so that some zero bytes always show.
+    """
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    sample = head[:4096]
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if len(sample) < 4 or max(even, odd) < max(1, len(sample) // 20):
+        return None
+    if odd > 4 * even:
+        return "utf-16-le"
+    return "utf-16-be" if even > 4 * odd else None
 
 
 def shrunk(reader: RangeReader) -> Gap:

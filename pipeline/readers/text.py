@@ -6,7 +6,9 @@ from pipeline.readers.items import HEAD_BYTES, Damaged, Item, Record
 from pipeline.readers.streams import Gap, Limits
 
 
-def read_whole(chunks: Iterator[bytes | Gap], path: str, body_type: str, limits: Limits) -> Iterator[Item]:
+def read_whole(
+    chunks: Iterator[bytes | Gap], path: str, body_type: str, limits: Limits, encoding: str | None = None
+) -> Iterator[Item]:
     """One record with the whole file as its body; a file with a damaged region is damaged as a whole.
 
     An empty file holds no record.
@@ -26,7 +28,7 @@ def read_whole(chunks: Iterator[bytes | Gap], path: str, body_type: str, limits:
         detail = f"a file of {size:,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
         yield Damaged(path, 0, size, "record_too_large", detail, pieces[0][:HEAD_BYTES] if pieces else b"")
     elif size:
-        yield Record(path, 0, body=b"".join(pieces), body_type=body_type)
+        yield Record(path, 0, body=b"".join(pieces), body_type=body_type, charset=encoding)
 
 
 def read_separated(chunks: Iterator[bytes | Gap], path: str, separator: str, limits: Limits) -> Iterator[Item]:

@@ -1,0 +1,23 @@
+"""datatrove in a recipe, and our stages in datatrove.  The only place, with engine.py, that imports datatrove.
+
+``from_datatrove`` wraps any datatrove filter or formatter so that it works on our record batches; ``to_datatrove``
+wraps one of our stages as a datatrove ``PipelineStep``.  Readers and extractors are named in a recipe by class path.
+"""
+
+from typing import Any
+
+__all__ = ["from_datatrove", "to_datatrove"]
+
+
+def from_datatrove(step: Any, **arguments: Any) -> Any:
+    """A datatrove step as a function of record batches; see ``pipeline.interop.steps.DatatroveStep``."""
+    from pipeline.interop.steps import DatatroveStep
+
+    return DatatroveStep(step, **arguments)
+
+
+def to_datatrove(stage: str, **options: Any) -> Any:
+    """One of our stages as a datatrove ``PipelineStep``; see ``pipeline.interop.stages``."""
+    from pipeline.interop.stages import stage_step
+
+    return stage_step(stage, **options)
