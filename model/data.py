@@ -275,6 +275,9 @@ class TokenDataset:
             window = self.data.read(place, self.context_length + 1)
             inputs[row] = window[:-1]
             targets[row] = window[1:]
+            if self.data.has_withdrawn:
+                for first, end in self.data.withdrawn(place, self.context_length + 1):
+                    targets[row, max(first - 1, 0) : end - 1] = NOT_SCORED  # target t is token t + 1
         if places and max(int(inputs.max()), int(targets.max())) >= self.vocabulary_size:
             self._refuse_damage(places)
         return inputs, targets

@@ -65,6 +65,7 @@ class TokenStreams:
         self._segment_shard = [shard for _, shard, _ in sizes]
         self._segment_batch = [batch for _, _, batch in sizes]
         self._segment_start = np.cumsum([0, *self._segment_size])[:-1].astype(np.int64)
+        self._segment_withdrawn = self._index_withdrawn()
         self._mapped = lru_cache(maxsize=_OPEN_SHARDS)(self._map_shard)
 
     @property
@@ -86,6 +87,17 @@ class TokenStreams:
                 yield Stream(name, f"{number}/{source}", base, tokens, sum(shard.documents for shard in own))
                 base += tokens
                 self.shards += own
+
+    def _index_withdrawn(self) -> dict[int, list[int]]:
+        """Rows, within the segment, of documents that were taken down; segments without one are left out."""
+        found: dict[int, list[int]] = {}
+        for segment, (shard, batch) in enumerate(zip(self._segment_shard, self._segment_batch, strict=True)):
+            first = sum(self.shards[shard].batch_documents[:batch])
+            end = first + self.shards[shard].batch_documents[batch]
+            rows = [row - first for row in self.shards[shard].withdrawn if first <= row < end]
+            if rows:
+                found[segment] = rows
+        return found
 
     def _map_shard(self, shard: int) -> list[MappedBatch]:
         return map_batches(self.shards[shard].path)
@@ -120,18 +132,31 @@ class TokenStreams:
 
     def documents(self, place: Place, length: int) -> Iterator[bytes]:
         """doc_ids of the documents that ``length`` tokens from a place on touch, in order."""
-        for batch, first, end, _ in self._touched(place, length):
+        for batch, first, end, _, _ in self._touched(place, length):
             yield from (row.tobytes() for row in batch.doc_ids[first:end])
 
     def document_starts(self, place: Place, length: int) -> NDArray[np.int64]:
         """Where documents start inside ``length`` tokens from a place on: sorted positions from 1 to length - 1."""
         found = np.concatenate(
-            [batch.offsets[first:end] + shift for batch, first, end, shift in self._touched(place, length)]
+            [batch.offsets[first:end] + shift for batch, first, end, shift, _ in self._touched(place, length)]
         )
         return found[found > 0]
 
-    def _touched(self, place: Place, length: int) -> Iterator[tuple[MappedBatch, int, int, int]]:
-        """Of each segment touched: its batch, its documents first .. end, and what moves offsets to the window's."""
+    @property
+    def has_withdrawn(self) -> bool:
+        """True where documents were taken down: end-of-text stands in their place."""
+        return bool(self._segment_withdrawn)
+
+    def withdrawn(self, place: Place, length: int) -> Iterator[tuple[int, int]]:
+        """Ranges, within ``length`` tokens from a place on, that stand in the place of documents taken down."""
+        for batch, first, end, shift, segment in self._touched(place, length):
+            for row in self._segment_withdrawn.get(segment, ()):
+                if first <= row < end:
+                    start, stop = batch.offsets[row : row + 2] + shift
+                    yield max(int(start), 0), min(int(stop), length)
+
+    def _touched(self, place: Place, length: int) -> Iterator[tuple[MappedBatch, int, int, int, int]]:
+        """Of each segment touched: batch, documents first .. end, what moves offsets to the window's, segment number."""
         segment, at = place
         done = 0
         while done < length:
@@ -140,7 +165,7 @@ class TokenStreams:
             # of documents that start at the same offset (an empty one among them) the last holds the token
             first = int(np.searchsorted(batch.offsets, at, side="right")) - 1
             end = int(np.searchsorted(batch.offsets, stop, side="left"))
-            yield batch, first, end, done - at
+            yield batch, first, end, done - at, segment
             done, segment, at = done + stop - at, segment + 1, 0
 
     def find(self, doc_id: bytes) -> Iterator[tuple[int, int, int]]:

@@ -40,10 +40,14 @@ class Removed:
 
 @dataclass(frozen=True)
 class TokenRows:
-    """What stands in a token shard in the place of documents: (row, doc_id, tokens) of each, by row."""
+    """What stands in a token shard in the place of documents: (row, doc_id, tokens) of each, by row.
+
+    ``layout`` is the digest of the whole shard's layout, ``batches`` the rows of each of its record batches.
+    """
 
     path: str
     layout: str
+    batches: tuple[int, ...]
     rows: tuple[tuple[int, str, int], ...]
 
 
@@ -111,7 +115,8 @@ def _parse(data: bytes, where: str) -> Ledger:
                 documents[values["doc_id"]] = Removed(**values)
             elif "tokens" in values:
                 rows = tuple((int(row), str(doc_id), int(length)) for row, doc_id, length in values["rows"])
-                tokens[values["tokens"]] = TokenRows(values["tokens"], values["layout"], rows)
+                batches = tuple(int(size) for size in values["batches"])
+                tokens[values["tokens"]] = TokenRows(values["tokens"], values["layout"], batches, rows)
             else:
                 requests.append({"request": values["request"], **values})
         except (ValueError, KeyError, TypeError) as error:
@@ -135,9 +140,9 @@ def lines(request: dict[str, Any], documents: Iterable[Removed], tokens: Sequenc
                 "request": found.request,
             }
         )
-    values += [
-        {"tokens": item.path, "layout": item.layout, "rows": [list(row) for row in item.rows]} for item in tokens
-    ]
+    for item in tokens:
+        rows = [list(row) for row in item.rows]
+        values.append({"tokens": item.path, "layout": item.layout, "batches": list(item.batches), "rows": rows})
     return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode()
 
 

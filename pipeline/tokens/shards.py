@@ -7,7 +7,7 @@ Because the values are not compressed, a record batch of a mapped file *is* thre
 offsets of the documents in them, and the doc_ids.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ SOURCE_KEY = "tokenmill.source"
 TOKENIZER_KEY = "tokenmill.tokenizer"
 VOCABULARY_KEY = "tokenmill.vocabulary_size"
 END_OF_TEXT_KEY = "tokenmill.end_of_text"
+WITHDRAWN_KEY = "tokenmill.withdrawn"  # rows whose document was taken down: end-of-text in its place, never scored
 BATCH_TOKENS = 4 << 20  # a record batch closes at this many tokens, or at 65,536 documents: a format constant
 REBUILD = "`tokenmill verify RUN --delete` removes what is damaged and `tokenmill run` makes it again"
 
@@ -71,6 +72,7 @@ class TokenShard:
     format: TokenFormat
     batch_tokens: tuple[int, ...]
     batch_documents: tuple[int, ...]
+    withdrawn: tuple[int, ...] = ()  # rows of documents that were taken down, sorted
 
     @property
     def tokens(self) -> int:
@@ -173,9 +175,14 @@ def open_shard(path: Path) -> TokenShard:
             f"{path}: tokens are {schema.field('tokens').type}, its vocabulary asks for {expected}; {REBUILD}"
         )
     mapped = map_batches(path)
-    return TokenShard(
-        path, source, token_format, tuple(len(b.tokens) for b in mapped), tuple(len(b.doc_ids) for b in mapped)
-    )
+    tokens, documents = tuple(len(b.tokens) for b in mapped), tuple(len(b.doc_ids) for b in mapped)
+    return TokenShard(path, source, token_format, tokens, documents, withdrawn_rows(metadata))
+
+
+def withdrawn_rows(metadata: Mapping[str, str]) -> tuple[int, ...]:
+    """Rows of a shard, by its schema metadata, whose document was taken down (pipeline/lineage)."""
+    text = metadata.get(WITHDRAWN_KEY, "")
+    return tuple(int(row) for row in text.split(",")) if text else ()
 
 
 def open_folder(folder: Path) -> list[TokenShard]:

@@ -1,0 +1,129 @@
+"""A token shard without what was taken down: end-of-text at the same length, named in the schema metadata.
+
+Every other token keeps its place, so that the order of training, the traces of old steps and a resumed run stay valid.
+A loader does not score the rows that the metadata names (``pipeline/tokens/shards.py``, ``model/data.py``).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.lineage.ledger import Ledger, TokenRows
+from pipeline.tables import FORMAT_KEY, TABLE_KEY, TABLES, Table, TableWriter
+from pipeline.tokens.shards import END_OF_TEXT_KEY, WITHDRAWN_KEY, map_batches
+
+
+def table_as_written(schema: pa.Schema) -> Table:
+    """The table that a file says it is, at the version that it was written in."""
+    metadata = schema.metadata or {}
+    major, _, minor = metadata[FORMAT_KEY].decode().partition(".")
+    name = metadata[TABLE_KEY].decode()
+    known = next((table for table in TABLES if table.name == name), None)
+    compression = known.compression if known else "zstd"
+    return Table(name, "", (int(major), int(minor)), (), "", compression)
+
+
+def schema_metadata(schema: pa.Schema) -> dict[str, str]:
+    """The schema metadata as text."""
+    return {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+
+
+@dataclass
+class TokenLayout:
+    """The documents of a token shard: ids (N, 16), lengths (N,), rows of each record batch."""
+
+    doc_ids: NDArray[np.uint8]
+    lengths: NDArray[np.int64]
+    batches: tuple[int, ...]
+
+    def digest(self) -> str:
+        """What a rebuilt shard must equal to get its blanked rows back."""
+        hasher = hashlib.blake2b(digest_size=16)
+        for part in (self.doc_ids, self.lengths, np.array(self.batches, np.int64)):
+            hasher.update(np.ascontiguousarray(part).tobytes())
+        return hasher.hexdigest()
+
+
+def token_layout(path: Path) -> TokenLayout:
+    """The layout of a token shard."""
+    mapped = map_batches(path)
+    ids = [batch.doc_ids for batch in mapped] or [np.empty((0, 16), np.uint8)]
+    lengths = [np.diff(batch.offsets) for batch in mapped] or [np.empty(0, np.int64)]
+    return TokenLayout(np.concatenate(ids), np.concatenate(lengths), tuple(len(batch.doc_ids) for batch in mapped))
+
+
+def blank_tokens(written: Path, path: str, removed: Ledger, scratch: Path) -> int | None:
+    """Writes ``scratch``, the token shard without what was taken down.
+
+    Returns:
+        Rows written; None, and nothing is written, where there is nothing to do.
+    """
+    layout = token_layout(written)
+    gone = {bytes.fromhex(doc_id) for doc_id in removed.documents}
+    stays = np.array([row.tobytes() not in gone for row in layout.doc_ids], bool)
+    place = removed.tokens.get(path)
+    wanted = _with_rows(layout, stays, place) if place else None
+    if wanted is None and bool(stays.all()):
+        return None
+    if wanted is None or place is None:
+        wanted, place = _without(layout, stays), TokenRows(path, "", (), ())
+    mapped = map_batches(written)
+    tokens = np.concatenate([batch.tokens for batch in mapped] or [np.empty(0, np.uint16)])
+    tokens = tokens[np.repeat(stays, layout.lengths)]
+    schema = pa.ipc.open_file(pa.memory_map(str(written), "r")).schema
+    _write_tokens(scratch, schema, wanted, tokens, [row for row, _, _ in place.rows])
+    return len(wanted.doc_ids)
+
+
+def _with_rows(layout: TokenLayout, stays: NDArray[np.bool_], place: TokenRows) -> TokenLayout | None:
+    """The shard with the blanked rows at their places; None when that is not the layout that was recorded."""
+    rows = int(stays.sum()) + len(place.rows)
+    if sum(place.batches) != rows:
+        return None
+    blank = np.zeros(rows, bool)
+    blank[[row for row, _, _ in place.rows]] = True
+    ids, lengths = np.empty((rows, 16), np.uint8), np.empty(rows, np.int64)
+    ids[~blank], lengths[~blank] = layout.doc_ids[stays], layout.lengths[stays]
+    ids[blank] = np.frombuffer(b"".join(bytes.fromhex(doc_id) for _, doc_id, _ in place.rows), np.uint8).reshape(-1, 16)
+    lengths[blank] = [length for _, _, length in place.rows]
+    merged = TokenLayout(ids, lengths, place.batches)
+    return merged if merged.digest() == place.layout else None
+
+
+def _without(layout: TokenLayout, stays: NDArray[np.bool_]) -> TokenLayout:
+    edges = np.cumsum([0, *layout.batches])
+    batches = tuple(int(stays[a:b].sum()) for a, b in pairwise(edges.tolist()))
+    return TokenLayout(layout.doc_ids[stays], layout.lengths[stays], tuple(size for size in batches if size))
+
+
+def _write_tokens(
+    scratch: Path, schema: pa.Schema, layout: TokenLayout, stay: NDArray[Any], blank_rows: list[int]
+) -> None:
+    """Writes a shard of ``layout``: end-of-text in ``blank_rows``, the tokens ``stay`` in the others, in order."""
+    metadata = schema_metadata(schema)
+    metadata.pop(WITHDRAWN_KEY, None)
+    if blank_rows:
+        metadata[WITHDRAWN_KEY] = ",".join(str(row) for row in blank_rows)
+    is_blank = np.zeros(len(layout.doc_ids), bool)
+    is_blank[blank_rows] = True
+    flat = np.full(int(layout.lengths.sum()), int(metadata[END_OF_TEXT_KEY]), stay.dtype)
+    flat[np.repeat(~is_blank, layout.lengths)] = stay
+    ends = np.cumsum([0, *layout.lengths]).astype(np.int64)
+    plain = pa.schema(list(schema), metadata={k: v for k, v in schema.metadata.items() if k.decode() in metadata})
+    first = 0
+    with TableWriter(scratch, table_as_written(schema), metadata, plain) as writer:
+        for size in layout.batches:
+            end = first + size
+            offsets = pa.array(ends[first : end + 1] - ends[first])
+            lists = pa.LargeListArray.from_arrays(offsets, pa.array(flat[ends[first] : ends[end]]))
+            ids = pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(16), size, [None, pa.py_buffer(np.ascontiguousarray(layout.doc_ids[first:end]))]
+            )
+            writer.write(pa.record_batch([ids, lists], schema=writer.schema))
+            first = end
