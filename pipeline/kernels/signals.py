@@ -1,0 +1,171 @@
+"""All signals of a batch of documents in one call, over the buffers of an Arrow string column.
+
+Columns of the result are ``COLUMNS``, which pipeline/filter/measure.py turns into the signals table.
+"""
+
+import numba
+import numpy as np
+
+from pipeline.kernels.lines import all_line_ends, line_feeds, paragraphs
+from pipeline.kernels.repetition import MIX, base_powers, repeated_ngrams, top_ngrams
+from pipeline.kernels.tokens import ALL_SYMBOLS, HAS_LETTER, new_tokens, tokenize
+
+COLUMNS = (
+    "token_count",
+    "word_count",
+    "character_count",
+    "byte_count",
+    "mean_word_length",
+    "longest_word",
+    "symbol_word_ratio",
+    "hash_word_ratio",
+    "ellipsis_word_ratio",
+    "alpha_word_ratio",
+    "stop_word_count",
+    "bullet_line_ratio",
+    "ellipsis_line_ratio",
+    "duplicate_line_ratio",
+    "duplicate_paragraph_ratio",
+    "duplicate_line_char_ratio",
+    "duplicate_paragraph_char_ratio",
+    "top_2gram_char_ratio",
+    "top_3gram_char_ratio",
+    "top_4gram_char_ratio",
+    "duplicate_5gram_char_ratio",
+    "duplicate_6gram_char_ratio",
+    "duplicate_7gram_char_ratio",
+    "duplicate_8gram_char_ratio",
+    "duplicate_9gram_char_ratio",
+    "duplicate_10gram_char_ratio",
+    "terminal_punctuation_line_ratio",
+    "short_line_ratio",
+    "fineweb_duplicate_char_ratio",
+    "newline_word_ratio",
+    "sentence_count",
+    "c4_sentence_count",
+    "c4_has_curly_bracket",
+    "c4_has_lorem_ipsum",
+)
+STOP_SLOTS = 1 << 14
+
+
+@numba.njit(cache=True, nogil=True)
+def measure_texts(data, offsets, stop_sets, stop_tables, split_unspaced, tables, cache):  # type: ignore[no-untyped-def]
+    """Measures every text.
+
+    Args:
+        data: UTF-8 bytes of all texts.
+        offsets: Where each begins, and where the last one ends, int64, shape (N + 1,).
+        stop_sets: Which row of ``stop_tables`` holds the stop words of each text; -1 for none, shape (N,).
+        stop_tables: Hashes of stop words, each row an open-addressing set of ``STOP_SLOTS``, 0 = empty.
+        split_unspaced: Which texts are in a language written without spaces, shape (N,).
+        tables: ``TokenTables``.
+        cache: ``ChunkCache``.
+
+    Returns:
+        float64, shape (len(COLUMNS), N).
+    """
+    total = len(offsets) - 1
+    result = np.zeros((34, total), np.float64)
+    tokens = new_tokens(4096)
+    powers = base_powers()
+    seen_stop = np.full(STOP_SLOTS, -1, np.int64)
+    for k in range(total):
+        start, end = offsets[k], offsets[k + 1]
+        if end == start:
+            continue
+        tokens, count, sentences, longest = tokenize(data, start, end, tables, cache, tokens, split_unspaced[k])
+        row = result[:, k]
+        row[3], row[5], row[30] = end - start, longest, sentences
+        char_ends = _words(tokens, count, row)
+        if stop_sets[k] >= 0:
+            row[10] = _stop_words(tokens, count, stop_tables[stop_sets[k]], seen_stop, k)
+        _symbols(data, start, end, count, row)
+        _lines(data, start, end, tokens, count, tables, cache, row)
+        characters = row[2]
+        top = top_ngrams(tokens, count, char_ends)
+        for n in range(3):
+            row[17 + n] = _ratio(top[n], characters)
+        repeated = repeated_ngrams(tokens, count, char_ends, powers)
+        for n in range(6):
+            row[20 + n] = _ratio(repeated[n], characters)
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def _ratio(part, whole):  # type: ignore[no-untyped-def]
+    return part / whole if whole else 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _words(tokens, count, row):  # type: ignore[no-untyped-def]
+    """Counts of words; returns the characters of the first k tokens."""
+    char_ends = np.empty(count + 1, np.int64)
+    char_ends[0] = 0
+    words, word_chars, with_letter = 0, 0, 0
+    for i in range(count):
+        char_ends[i + 1] = char_ends[i] + tokens.chars[i]
+        flags = tokens.flags[i]
+        if not flags & ALL_SYMBOLS:
+            words += 1
+            word_chars += tokens.chars[i]
+        if flags & HAS_LETTER:
+            with_letter += 1
+    row[0], row[1] = count, words
+    row[4], row[9] = _ratio(word_chars, words), _ratio(with_letter, count)
+    return char_ends
+
+
+@numba.njit(cache=True, nogil=True)
+def _stop_words(tokens, count, table, seen, document):  # type: ignore[no-untyped-def]
+    """Distinct stop words among the tokens; ``seen`` remembers in which document a slot was last met."""
+    found = 0
+    mask = len(table) - 1
+    for i in range(count):
+        key = tokens.hash[i]
+        slot = np.int64((key * MIX) >> np.uint64(32)) & mask
+        while table[slot] != 0:
+            if table[slot] == key:
+                if seen[slot] != document:
+                    seen[slot] = document
+                    found += 1
+                break
+            slot = (slot + 1) & mask
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _symbols(data, start, end, count, row):  # type: ignore[no-untyped-def]
+    """# and ellipses a token, as ``str.count`` counts them."""
+    hashes, ellipses = 0, 0
+    i = start
+    while i < end:
+        byte = data[i]
+        if byte == 0x23:
+            hashes += 1
+        elif byte == 0x2E and i + 2 < end and data[i + 1] == 0x2E and data[i + 2] == 0x2E:
+            ellipses += 1
+            i += 2
+        elif byte == 0xE2 and i + 2 < end and data[i + 1] == 0x80 and data[i + 2] == 0xA6:
+            ellipses += 1
+            i += 2
+        i += 1
+    row[7], row[8] = _ratio(hashes, count), _ratio(ellipses, count)
+    row[6] = max(row[7], row[8])
+
+
+@numba.njit(cache=True, nogil=True)
+def _lines(data, start, end, tokens, count, tables, cache, row):  # type: ignore[no-untyped-def]
+    classes = tables.classes
+    lines, repeated, repeated_chars, full, terminal, short, full_repeated_chars, feeds, characters = line_feeds(
+        data, start, end, classes
+    )
+    row[2] = characters
+    row[13], row[15] = _ratio(repeated, lines), _ratio(repeated_chars, characters)
+    parts, repeated, repeated_chars = paragraphs(data, start, end, classes)
+    row[14], row[16] = _ratio(repeated, parts), _ratio(repeated_chars, characters)
+    row[26], row[27] = _ratio(terminal, full), _ratio(short, full)
+    row[28], row[29] = _ratio(full_repeated_chars, characters - feeds), _ratio(feeds, count)
+    lines, bullets, ellipses, sentences, bracket, lorem = all_line_ends(data, start, end, tokens, count, tables, cache)
+    row[11], row[12] = _ratio(bullets, lines), _ratio(ellipses, lines)
+    row[31], row[32], row[33] = sentences, bracket, lorem

@@ -1,0 +1,465 @@
+"""Cuts one chunk (a run without white space) into tokens, by the rules of spaCy's English tokenizer.
+
+Affixes are taken off from both ends, one at a time, until an exception or nothing to take is left; what is left is a
+URL, or is cut at infixes.  Then neighbours that together are an exception such as ``:)`` are joined again, as spaCy's
+special-case matcher does (which here does not look across a blank: documented in docs/filter.md).
+
+Positions are in code points of the chunk: ``codes[k]`` is a code point, ``bits[k]`` its class, ``at[k]`` its first byte.
+"""
+
+import numba
+import numpy as np
+
+from pipeline.kernels.token_tables import (
+    ALPHA,
+    ALPHA_LOWER,
+    ALPHA_UPPER,
+    BEFORE_DOT,
+    CURRENCY,
+    DECIMAL,
+    INFIX,
+    PREFIX,
+    QUOTE,
+    SUFFIX,
+    WORD,
+)
+
+BASE = np.uint64(0x9E3779B97F4A7C15)
+MAX_EXCEPTION_BYTES = 40
+MAX_MATCHED_TOKENS = 12
+MAX_UNIT = 6
+REPLACEMENT = 0xFFFD
+
+
+@numba.njit(cache=True, nogil=True)
+def decode(data, i, end):  # type: ignore[no-untyped-def]
+    """The code point at byte ``i`` and its width; U+FFFD and 1 where the bytes are not UTF-8."""
+    lead = np.int64(data[i])
+    if lead < 0x80:
+        return lead, 1
+    if lead < 0xC2 or lead > 0xF4:
+        return REPLACEMENT, 1
+    width = 2 if lead < 0xE0 else (3 if lead < 0xF0 else 4)
+    if i + width > end:
+        return REPLACEMENT, 1
+    code = lead & (0x7F >> width)
+    for k in range(1, width):
+        byte = np.int64(data[i + k])
+        if byte & 0xC0 != 0x80:
+            return REPLACEMENT, 1
+        code = (code << 6) | (byte & 0x3F)
+    if code > 0x10FFFF:
+        return REPLACEMENT, 1
+    return code, width
+
+
+@numba.njit(cache=True, nogil=True)
+def exception_index(value, size, tables):  # type: ignore[no-untyped-def]
+    """Which exception has the hash ``value``; -1 where none has."""
+    if size > MAX_EXCEPTION_BYTES:
+        return -1
+    if not tables.exception_bits[np.int64((value * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(48))]:
+        return -1
+    found = np.searchsorted(tables.exception_hashes, value)
+    if found < len(tables.exception_hashes) and tables.exception_hashes[found] == value:
+        return found
+    return -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash(data, start, end):  # type: ignore[no-untyped-def]
+    value = np.uint64(0)
+    for i in range(start, end):
+        value = value * BASE + np.uint64(data[i]) + np.uint64(1)
+    return value
+
+
+@numba.njit(cache=True, nogil=True)
+def _exception_at(data, at, low, high, tables):  # type: ignore[no-untyped-def]
+    size = at[high] - at[low]
+    if size > MAX_EXCEPTION_BYTES or size == 0:
+        return -1
+    return exception_index(_hash(data, at[low], at[high]), size, tables)
+
+
+@numba.njit(cache=True, nogil=True)
+def cut_chunk(data, start, end, value, tables):  # type: ignore[no-untyped-def]
+    """Sizes in bytes of the tokens of ``data[start:end]``, a chunk without white space, whose hash is ``value``."""
+    whole = exception_index(value, end - start, tables)
+    if whole >= 0:
+        pieces = tables.piece_bytes[tables.piece_starts[whole] : tables.piece_starts[whole + 1]]
+        return pieces.astype(np.int32)
+    codes = np.empty(end - start, np.int32)
+    bits = np.empty(end - start, np.uint32)
+    at = np.empty(end - start + 1, np.int64)
+    count = 0
+    i = start
+    while i < end:
+        code, width = decode(data, i, end)
+        codes[count], bits[count], at[count] = code, tables.classes[code], i
+        count += 1
+        i += width
+    at[count] = end
+    sizes = np.empty(count + 8, np.int32)
+    number = _cut(data, codes[:count], bits[:count], at[: count + 1], tables, sizes)
+    if number > 1:
+        number = _join_exceptions(data, start, sizes, number, tables)
+    return sizes[:number]
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut(data, codes, bits, at, tables, sizes):  # type: ignore[no-untyped-def]
+    """Affixes, then the rest; writes ``sizes`` and returns their number."""
+    low, high = 0, len(codes)
+    number, suffixes = 0, 0
+    suffix_sizes = np.empty(len(codes), np.int32)
+    special = -1
+    while low < high:
+        special = _exception_at(data, at, low, high, tables)
+        if special >= 0:
+            break
+        prefix = _prefix(codes, bits, low, high)
+        if prefix and low + prefix < high:
+            special = _exception_at(data, at, low + prefix, high, tables)
+            if special >= 0:
+                sizes[number] = at[low + prefix] - at[low]
+                number += 1
+                low += prefix
+                break
+        suffix = _suffix(data, codes, bits, at, low + prefix, high, tables)
+        if suffix and high - suffix > low:
+            special = _exception_at(data, at, low, high - suffix, tables)
+            if special >= 0:
+                suffix_sizes[suffixes] = at[high] - at[high - suffix]
+                suffixes += 1
+                high -= suffix
+                break
+        if prefix == 0 and suffix == 0:
+            break
+        if prefix:
+            sizes[number] = at[low + prefix] - at[low]
+            number += 1
+            low += prefix
+        if suffix:
+            suffix_sizes[suffixes] = at[high] - at[high - suffix]
+            suffixes += 1
+            high -= suffix
+    if low < high:
+        if special >= 0:
+            for k in range(tables.piece_starts[special], tables.piece_starts[special + 1]):
+                sizes[number] = tables.piece_bytes[k]
+                number += 1
+        elif _is_url(codes, bits, low, high):
+            sizes[number] = at[high] - at[low]
+            number += 1
+        else:
+            number = _cut_infixes(codes, bits, at, low, high, sizes, number)
+    for k in range(suffixes - 1, -1, -1):
+        sizes[number] = suffix_sizes[k]
+        number += 1
+    return number
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_digit(code):  # type: ignore[no-untyped-def]
+    return 0x30 <= code <= 0x39
+
+
+@numba.njit(cache=True, nogil=True)
+def _dots(codes, low, high):  # type: ignore[no-untyped-def]
+    """Length of the run of dots that begins at ``low``."""
+    k = low
+    while k < high and codes[k] == 0x2E:
+        k += 1
+    return k - low
+
+
+@numba.njit(cache=True, nogil=True)
+def _prefix(codes, bits, low, high):  # type: ignore[no-untyped-def]
+    """Characters to take off at the start; 0 for none."""
+    if bits[low] & PREFIX:
+        return 1
+    code = codes[low]
+    if code == 0x2B:  # + not before a digit
+        return 0 if low + 1 < high and _is_digit(codes[low + 1]) else 1
+    if code == 0x2E:
+        run = _dots(codes, low, high)
+        return run if run > 1 else 0
+    if (code == 0x43 or code == 0x41) and low + 1 < high and codes[low + 1] == 0x24:  # C$ A$
+        return 2
+    if code == 0x55 and low + 2 < high and codes[low + 1] == 0x53 and codes[low + 2] == 0x24:  # US$
+        return 3
+    return 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _suffix(data, codes, bits, at, low, high, tables):  # type: ignore[no-untyped-def]
+    """Characters to take off at the end: the longest of the suffix rules; 0 for none."""
+    if high <= low:
+        return 0
+    last = codes[high - 1]
+    longest = 1 if bits[high - 1] & SUFFIX else 0
+    if last == 0x2E:
+        return _dot_suffix(codes, bits, low, high)
+    if last == 0x2026 and high - 2 >= low and codes[high - 2] == 0x2026:
+        return 2
+    if (last == 0x73 or last == 0x53) and high - 2 >= low and (codes[high - 2] == 0x27 or codes[high - 2] == 0x2019):
+        return 2  # 's ’s
+    if high - 2 >= low and _is_digit(codes[high - 2]) and (last == 0x2B or bits[high - 1] & CURRENCY):
+        return 1
+    if last == 0x24:
+        if high - 4 >= low and codes[high - 2] == 0x53 and codes[high - 3] == 0x55 and _is_digit(codes[high - 4]):
+            return 3
+        if high - 3 >= low and (codes[high - 2] == 0x43 or codes[high - 2] == 0x41) and _is_digit(codes[high - 3]):
+            return 2
+    for size in range(1, MAX_UNIT + 1):
+        digit = high - size - 1
+        if digit < low:
+            break
+        if _is_digit(codes[digit]):
+            if _is_unit(_hash(data, at[digit + 1], at[high]), tables.units):
+                longest = max(longest, size)
+            break
+    return longest
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_unit(value, units):  # type: ignore[no-untyped-def]
+    found = np.searchsorted(units, value)
+    return found < len(units) and units[found] == value
+
+
+@numba.njit(cache=True, nogil=True)
+def _dot_suffix(codes, bits, low, high):  # type: ignore[no-untyped-def]
+    """Characters to take off a chunk that ends with a dot."""
+    k = high - 1
+    while k > low and codes[k - 1] == 0x2E:
+        k -= 1
+    if high - k > 1:
+        return high - k
+    if high - 2 < low:
+        return 0
+    if bits[high - 2] & BEFORE_DOT:
+        return 1
+    if high - 3 < low:
+        return 0
+    if bits[high - 2] & ALPHA_UPPER and bits[high - 3] & ALPHA_UPPER:
+        return 1
+    return 1 if codes[high - 3] == 0xB0 and codes[high - 2] in (0x43, 0x46, 0x4B, 0x63, 0x66, 0x6B) else 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut_infixes(codes, bits, at, low, high, sizes, number):  # type: ignore[no-untyped-def]
+    start = low
+    k = low
+    while k < high:
+        size = _infix(codes, bits, low, high, k)
+        if size == 0:
+            k += 1
+            continue
+        if k > low:  # spaCy leaves an infix at the very start to the token after it
+            if k > start:
+                sizes[number] = at[k] - at[start]
+                number += 1
+            sizes[number] = at[k + size] - at[k]
+            number += 1
+            start = k + size
+        k += size
+    if start < high:
+        sizes[number] = at[high] - at[start]
+        number += 1
+    return number
+
+
+@numba.njit(cache=True, nogil=True)
+def _infix(codes, bits, low, high, k):  # type: ignore[no-untyped-def]
+    """Length of the infix at ``k``; 0 where there is none."""
+    code = codes[k]
+    if bits[k] & ALPHA and not bits[k] & INFIX:
+        return 0
+    if code == 0x2E:
+        run = _dots(codes, k, high)
+        if run > 1:
+            return run
+    if bits[k] & INFIX:
+        return 1
+    if k == low or k + 1 >= high:
+        return 0
+    before, after = bits[k - 1], bits[k + 1]
+    if code in (0x2B, 0x2D, 0x2A, 0x5E) and _is_digit(codes[k - 1]):
+        if _is_digit(codes[k + 1]) or codes[k + 1] == 0x2D:
+            return 1
+    if code == 0x2E:
+        return 1 if before & (ALPHA_LOWER | QUOTE) and after & (ALPHA_UPPER | QUOTE) else 0
+    if code == 0x2C:
+        return 1 if before & ALPHA and after & ALPHA else 0
+    if not (before & ALPHA or _is_digit(codes[k - 1])):
+        return 0
+    if code in (0x3A, 0x3C, 0x3E, 0x3D, 0x2F):
+        return 1 if after & ALPHA else 0
+    return _hyphen(codes, bits, high, k)
+
+
+@numba.njit(cache=True, nogil=True)
+def _hyphen(codes, bits, high, k):  # type: ignore[no-untyped-def]
+    """Length of - – — -- --- —— or ~ at ``k`` before a letter; 0 for none."""
+    code = codes[k]
+    if code not in (0x2D, 0x2013, 0x2014, 0x7E):
+        return 0
+    if bits[k + 1] & ALPHA:
+        return 1
+    if code == 0x2D or code == 0x2014:
+        if k + 2 < high and codes[k + 1] == code:
+            if bits[k + 2] & ALPHA:
+                return 2
+            if code == 0x2D and k + 3 < high and codes[k + 2] == code and bits[k + 3] & ALPHA:
+                return 3
+    return 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_url(codes, bits, low, high):  # type: ignore[no-untyped-def]
+    """True where spaCy's URL pattern matches the whole: optional scheme and user, host, optional port and path."""
+    dot = False
+    for k in range(low, high):
+        if codes[k] == 0x2E:
+            dot = True
+            break
+    if not dot:
+        return False
+    if _is_host(codes, bits, low, high):
+        return True
+    k = low
+    while k < high and (bits[k] & WORD or codes[k] in (0x2B, 0x2D, 0x2E)):
+        k += 1
+    if k - low >= 2 and k + 3 < high and codes[k] == 0x3A and codes[k + 1] == 0x2F and codes[k + 2] == 0x2F:
+        if _is_host(codes, bits, k + 3, high):
+            return True
+    for k in range(low + 1, high - 1):  # noqa: SIM110  numba compiles this form
+        if codes[k] == 0x40 and _is_host(codes, bits, k + 1, high):
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_host(codes, bits, low, high):  # type: ignore[no-untyped-def]
+    """True where a host, an optional port and an optional path are all of ``[low, high)``."""
+    end = low
+    while end < high and codes[end] not in (0x3A, 0x2F, 0x3F, 0x23):
+        end += 1
+    if not (_is_domain(codes, bits, low, end) or _is_address(codes, bits, low, end)):
+        return False
+    if end < high and codes[end] == 0x3A:
+        k = end + 1
+        while k < high and bits[k] & DECIMAL:
+            k += 1
+        if not 2 <= k - end - 1 <= 5:
+            return False
+        end = k
+    return end == high or codes[end] in (0x2F, 0x3F, 0x23)
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_domain(codes, bits, low, high):  # type: ignore[no-untyped-def]
+    """Labels of 1 to 64 characters, each followed by a dot, and 2 to 63 lower-case letters."""
+    last = high - 1
+    while last >= low and codes[last] != 0x2E:
+        last -= 1
+    if last < low or not 2 <= high - last - 1 <= 63:
+        return False
+    for k in range(last + 1, high):
+        if not bits[k] & ALPHA_LOWER:
+            return False
+    start = low
+    for k in range(low, last + 1):
+        if codes[k] == 0x2E:
+            if not 1 <= k - start <= 64 or not _in_host(codes[start]) or not _in_host(codes[k - 1]):
+                return False
+            start = k + 1
+        elif not (_in_host(codes[k]) or codes[k] == 0x2D or codes[k] == 0x5F):
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _in_host(code):  # type: ignore[no-untyped-def]
+    return _is_digit(code) or 0x41 <= code <= 0x5A or 0x61 <= code <= 0x7A or 0xA1 <= code <= 0xFFFF
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_address(codes, bits, low, high):  # type: ignore[no-untyped-def]
+    """A public IPv4 address: four numbers, first 1 to 223, last 1 to 254, none of the private ranges."""
+    parts = np.zeros(4, np.int64)
+    part, digits = 0, 0
+    for k in range(low, high):
+        if codes[k] == 0x2E:
+            if digits == 0 or part == 3:
+                return False
+            part, digits = part + 1, 0
+        elif _is_digit(codes[k]) and digits < 3:
+            if digits == 0 and codes[k] == 0x30 and part in (0, 3):
+                return False
+            parts[part] = 10 * parts[part] + codes[k] - 0x30
+            digits += 1
+        else:
+            return False
+    if part != 3 or digits == 0:
+        return False
+    a, b, c, d = parts
+    if not (1 <= a <= 223 and b <= 255 and c <= 255 and 1 <= d <= 254):
+        return False
+    private = a == 10 or a == 127 or (a == 169 and b == 254) or (a == 192 and b == 168)
+    return not (private or (a == 172 and 16 <= b <= 31))
+
+
+@numba.njit(cache=True, nogil=True)
+def _join_exceptions(data, start, sizes, number, tables):  # type: ignore[no-untyped-def]
+    """Joins neighbours that spaCy's matcher takes for an exception; the longest first, then the leftmost."""
+    taken = np.zeros(number, np.uint8)
+    joined = np.full(number, -1, np.int64)
+    spans = np.zeros(number, np.int64)
+    found_any = False
+    ends = np.empty(number + 1, np.int64)
+    ends[0] = start
+    for k in range(number):
+        ends[k + 1] = ends[k] + sizes[k]
+    for length in range(min(number, MAX_MATCHED_TOKENS), 0, -1):
+        for first in range(number - length + 1):
+            size = ends[first + length] - ends[first]
+            if size > MAX_EXCEPTION_BYTES:
+                continue
+            found = exception_index(_hash(data, ends[first], ends[first + length]), size, tables)
+            if found < 0 or not _is_match(sizes, first, length, found, tables):
+                continue
+            if not taken[first] and not taken[first + length - 1]:
+                joined[first], spans[first] = found, length
+                found_any = True
+            taken[first : first + length] = 1
+    if not found_any:
+        return number
+    merged = np.empty(len(sizes), np.int32)
+    count = 0
+    k = 0
+    while k < number:
+        if joined[k] < 0:
+            merged[count] = sizes[k]
+            count += 1
+            k += 1
+            continue
+        for piece in range(tables.piece_starts[joined[k]], tables.piece_starts[joined[k] + 1]):
+            merged[count] = tables.piece_bytes[piece]
+            count += 1
+        k += spans[k]
+    sizes[:count] = merged[:count]
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_match(sizes, first, length, found, tables):  # type: ignore[no-untyped-def]
+    start, end = tables.match_starts[found], tables.match_starts[found + 1]
+    if end - start != length:
+        return False
+    for k in range(length):  # noqa: SIM110  numba compiles this form
+        if tables.match_bytes[start + k] != sizes[first + k]:
+            return False
+    return True
