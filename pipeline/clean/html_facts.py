@@ -21,10 +21,14 @@ DATE_NAMES = ("article:published_time", "datepublished", "date", "dc.date", "dc.
               "dcterms.created", "citation_publication_date", "pubdate", "og:published_time")  # fmt: skip
 
 _TAG = re.compile(rb"<(meta|link|html)\b((?:[^>\"']|\"[^\"]*\"|'[^']*')*)>", re.IGNORECASE)
+# what must stand in a tag that is worth taking apart
+_WANTED = re.compile(rb"lang|canonical|bot|date|publi|issued|created|tdm|licen|rights", re.IGNORECASE)
 _ATTRIBUTE = re.compile(rb"([a-zA-Z_:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
 _TITLE = re.compile(rb"<title\b[^>]*>([^<]{0,4000})", re.IGNORECASE)
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
-_REL_LICENCE = re.compile(rb"<(?:a|link|area)\b([^>]*\brel\s*=\s*[\"']?[^\"'>]*\blicen[sc]e\b[^>]*)>", re.IGNORECASE)
+_REL_LICENCE = re.compile(
+    rb"rel\s*=\s*[\"']?[^\"'<>]{0,80}\blicen[sc]e\b"
+)  # case matters: it then starts with a fast search
 _CC_LINK = re.compile(rb"(?:https?:)?//(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[a-zA-Z0-9./+-]+")
 _CC_URL = re.compile(
     r"(?:https?:)?//(?:www\.)?creativecommons\.org/(licenses|publicdomain)/([a-z+-]+)(?:/(\d\.\d))?(?:/([a-z]{2}))?",
@@ -92,7 +96,8 @@ def _head(body: bytes) -> bytes:
 
 def _tags(head: bytes, encoding: str) -> Iterator[tuple[bytes, dict[str, str]]]:
     for match in _TAG.finditer(head):
-        yield match.group(1).lower(), _attributes(match.group(2), encoding)
+        if _WANTED.search(match.group(2)):
+            yield match.group(1).lower(), _attributes(match.group(2), encoding)
 
 
 def _attributes(data: bytes, encoding: str) -> dict[str, str]:
@@ -195,7 +200,8 @@ def _licence(
     if "license" in linked:
         return spdx(linked["license"]), "json-ld"
     if b"icen" in body and (rel := _REL_LICENCE.search(body)) is not None:
-        href = _attributes(rel.group(1), encoding).get("href")
+        tag = body[body.rfind(b"<", 0, rel.start()) : body.find(b">", rel.end())]
+        href = _attributes(tag, encoding).get("href")
         if href:
             return spdx(_absolute(href, record.url) or href), "rel"
     for name in ("dcterms.license", "dc.rights.license", "dc.license", "license", "dcterms.rights", "dc.rights"):

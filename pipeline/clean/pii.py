@@ -186,7 +186,7 @@ def _number(text: bytes, first: int, last: int) -> Span | None:
 
 def _is_card(run: bytes, digits: bytes) -> bool:
     """Issuer prefix, length, grouping and Luhn checksum of a payment card."""
-    if not _CARD_GROUPS.match(run) or len(set(digits)) < 4:
+    if not _CARD_GROUPS.match(run) or len(set(digits)) < 2:
         return False
     two, four, length = int(digits[:2]), int(digits[:4]), len(digits)
     issued = (

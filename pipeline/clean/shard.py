@@ -90,7 +90,7 @@ class PartitionWriter:
 
     def document(self, record: Record, values: dict[str, Any]) -> None:
         """Adds a document; ``values`` are the columns that the record does not hold."""
-        size = len(record.text.encode())
+        size = len(record.text) if record.text.isascii() else len(record.text.encode())
         if self._shard_bytes and self._shard_bytes + size > SHARD_TEXT_BYTES:
             self._next_shard()
         metadata = record.metadata

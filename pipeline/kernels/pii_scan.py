@@ -22,12 +22,17 @@ _SECRET_PREFIXES = (
     b"xoxa", b"xoxb", b"xoxp", b"xoxr", b"xoxs", b"SG.", b"npm_", b"hf_", b"eyJ", b"----",
 )  # fmt: skip
 _SECRETS = np.array(sorted(int.from_bytes(prefix.ljust(4, b"\0"), "big") for prefix in _SECRET_PREFIXES), np.int64)
-_SECRET_STARTS = np.zeros(256, np.bool_)
+_SECRET_PAIRS = np.zeros(1 << 16, np.bool_)  # by the first two bytes
 for _prefix in _SECRET_PREFIXES:
-    _SECRET_STARTS[_prefix[0]] = True
+    _SECRET_PAIRS[_prefix[0] << 8 | _prefix[1]] = True
 
 _WORD = np.zeros(256, np.bool_)  # ASCII letters, digits, _ and every byte of a non-ASCII character
 _HEX = np.zeros(256, np.bool_)
+_MAY_START = np.zeros(256, np.uint8)  # 1: an anchor may start here; 2: at the start of a word only
+for _byte in b"@+(:-":
+    _MAY_START[_byte] = 1
+for _byte in b"0123456789abcdefABCDEFGHIJKLMNOPQRSTUVWXYZ" + b"".join(prefix[:1] for prefix in _SECRET_PREFIXES):
+    _MAY_START[_byte] = _MAY_START[_byte] or 2
 for _byte in range(256):
     _WORD[_byte] = _byte >= 0x80 or chr(_byte).isalnum() or _byte == 0x5F
     _HEX[_byte] = chr(_byte) in "0123456789abcdefABCDEF"
@@ -54,6 +59,10 @@ def _anchors(data, offsets):  # type: ignore[no-untyped-def]
         start, end = offsets[text], offsets[text + 1]
         i = start
         while i < end:
+            may = _MAY_START[data[i]]
+            if may == 0 or (may == 2 and i > start and _WORD[data[i - 1]]):
+                i += 1
+                continue
             kind, first, last = _anchor(data, start, i, end)
             if kind == 0:
                 i = last
@@ -87,7 +96,7 @@ def _anchor(data, start, i, end):  # type: ignore[no-untyped-def]
         last = _ipv6_end(data, i, end)
         if last > i:
             return IPV6, i, last
-    if _SECRET_STARTS[byte] and at_word_start and i + 8 < end and _is_secret(data, i):
+    if at_word_start and i + 8 < end and _SECRET_PAIRS[np.int64(byte) << 8 | data[i + 1]] and _is_secret(data, i):
         return SECRET, i, i + 4
     if 0x41 <= byte <= 0x5A and at_word_start and i + 15 <= end:
         last = _iban_end(data, i, end)

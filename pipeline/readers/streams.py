@@ -21,6 +21,7 @@ from pipeline.readers.items import HEAD_BYTES
 
 CHUNK_BYTES = 1 << 20  # of decompressed data
 RAW_BYTES = 1 << 18  # read from the file at a time
+MEMBER_BYTES = 1 << 14  # given to a decompressor at a time where members are small: what it leaves unused is copied
 RATIO_GRACE_BYTES = 64 << 20  # below this much output no ratio is a bomb
 PROBE_BYTES = 1 << 16  # what a candidate member must decompress without error to be taken for one
 
@@ -68,26 +69,35 @@ class RangeReader:
     def __init__(self, path: Path, start: int, end: int) -> None:
         self.start, self.end, self.position = start, end, start
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115  closed by close()
-        self._file.seek(start)
         self._hasher = hashlib.blake2b(digest_size=16)
         self._hashed = start
+        self._block, self._block_start = b"", start
         self.shrank = False
 
     def read(self, size: int = RAW_BYTES) -> bytes:
         """The next bytes, at most ``size``; empty at the end of the range or of the file."""
-        data = self._file.read(min(size, self.end - self.position)) or b""
-        if not data and self.position < self.end:
-            self.shrank = True
-        if self.position <= self._hashed < self.position + len(data):
-            self._hasher.update(data[self._hashed - self.position :])
-            self._hashed = self.position + len(data)
+        at = self.position - self._block_start
+        if not 0 <= at < len(self._block):
+            self._fetch(size)
+            at = 0
+        data = self._block[at : at + size]
         self.position += len(data)
         return data
+
+    def _fetch(self, size: int) -> None:
+        """Reads the block at the position, and digests what of it is new."""
+        self._block_start = self.position
+        self._block = self.peek(self.position, max(size, RAW_BYTES))
+        if not self._block and self.position < self.end:
+            self.shrank = True
+        end = self.position + len(self._block)
+        if self.position <= self._hashed < end:
+            self._hasher.update(self._block[self._hashed - self.position :])
+            self._hashed = end
 
     def seek(self, position: int) -> None:
         """Goes back, or no further forward than has been read."""
         self.position = position
-        self._file.seek(position)
 
     def peek(self, position: int, size: int) -> bytes:
         """Bytes at ``position``, within the range, without moving."""
@@ -318,7 +328,7 @@ def member_chunks(
     while not inflater.eof:
         data = inflater.pending
         if not data and inflater.hungry:
-            data = reader.read()
+            data = reader.read(MEMBER_BYTES if prefix else RAW_BYTES)
             budget.consumed += len(data)
             if not data and reader.shrank:
                 yield shrunk(reader)
@@ -353,7 +363,10 @@ def _give_up(
 
 
 def _after_member(reader: RangeReader, inflater: Inflater) -> int | None:
-    position = reader.position - len(inflater.unused)
+    unused = inflater.unused
+    position = reader.position - len(unused)
+    if unused[:1] not in (b"", b"\0"):
+        return position
     # zero padding after the last member is legal (tar blocks, tape)
     while position < reader.end:
         block = reader.peek(position, RAW_BYTES)
