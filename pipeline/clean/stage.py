@@ -13,7 +13,7 @@ from pipeline.clean.settings import job_config
 from pipeline.engine import Context, Job, Step
 from pipeline.errors import GateError
 from pipeline.manifest import Manifest, total_counts
-from pipeline.options import Source
+from pipeline.options import Recipe, Source
 from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
 from pipeline.readers.partition import plan
 from pipeline.readers.streams import RangeReader
@@ -38,10 +38,26 @@ def run(context: Context) -> dict[str, Any]:
     """
     recipe = context.recipe
     inputs = [_inputs(source) for source in recipe.sources]
-    listed = [(found, source.format) for found, source in zip(inputs, recipe.sources, strict=True)]
+    jobs = plan_jobs(recipe, inputs)
+    manifests = context.run_step(STEP, jobs)
+    if not context.dry:
+        _write_seen(context, inputs)
+    counts = total_counts(manifests.values())
+    _check_gate(counts, recipe.clean.max_quarantined)
+    return _summary(counts)
+
+
+def plan_jobs(recipe: Recipe, inputs: list[SourceInputs] | None = None) -> list[Job]:
+    """One job a partition of the recipe's inputs.
+
+    Raises:
+        UserError: If a path of a source names no file.
+    """
+    inputs = inputs or [_inputs(source) for source in recipe.sources]
     sources = {source.name: source for source in recipe.sources}
     folders = {found.name: found for found in inputs}
-    jobs = [
+    listed = [(found, source.format) for found, source in zip(inputs, recipe.sources, strict=True)]
+    return [
         Job(
             partition.shard,
             config=job_config(recipe.clean, sources[partition.source], partition.config()),
@@ -49,12 +65,6 @@ def run(context: Context) -> dict[str, Any]:
         )
         for partition in plan(listed)
     ]
-    manifests = context.run_step(STEP, jobs)
-    if not context.dry:
-        _write_seen(context, folders.values())
-    counts = total_counts(manifests.values())
-    _check_gate(counts, recipe.clean.max_quarantined)
-    return _summary(counts)
 
 
 def _inputs(source: Source) -> SourceInputs:

@@ -28,6 +28,8 @@ from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, compressi
 PREFIX = b"WARC/"
 NEXT_RECORD = re.compile(rb"\r?\n\r?\n(?=WARC/[01]\.)")
 MAX_HEADER_BYTES = 1 << 16
+# damage after which it is not known where the record ends
+FRAMING = frozenset({"missing_warc_header", "warc_header_invalid", "length_mismatch"})
 
 
 @dataclass(frozen=True)
@@ -160,13 +162,15 @@ def _records(source: _Source, path: str, start: int, limits: Limits, wanted: Wan
         item = _record(source, path, start + at if plain else start, limits, wanted)
         if source.gap is not None:
             break
-        if isinstance(item, Damaged):
+        if isinstance(item, Damaged) and item.reason in FRAMING:
             more = source.to_next_record()
             item.length = source.position - at
         else:
             more = source.skip_blank_lines()
             if _is_corrupt(source.gap):
                 break  # the member's checksum is wrong: its record cannot be trusted
+            if isinstance(item, Damaged):
+                item.length = source.position - at
             number += 1
         if isinstance(item, Record) and not plain:
             item.part_of_offset = number - 1
