@@ -21,7 +21,8 @@ from pipeline.console import say
 from pipeline.errors import RunError, UserError
 
 START_SECONDS = 180.0
-STOP_SECONDS = 5.0
+STOP_SECONDS = 3.0
+DRAIN_SECONDS = 1.5
 
 
 @contextlib.contextmanager
@@ -49,7 +50,17 @@ def prefect_api() -> Iterator[str]:
             _await_health(url, child)
             yield url
         finally:
+            _drain()
             del os.environ["PREFECT_API_URL"]
+
+
+def _drain() -> None:
+    """Sends what Prefect still holds for the server, before it ends: log lines and the events of the last states."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=DRAIN_SECONDS)
 
 
 def _listening() -> socket.socket:

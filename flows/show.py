@@ -1,13 +1,15 @@
 """Progress on a terminal (one bar a step), in a pipe (a line now and then), and the summary at the end."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.console import say
+from pipeline.console import printable, say
 
+LOG = logging.getLogger("tokenmill")  # flows/environment.py sends it to the run's page
 ARTIFACT_SECONDS = 2.0  # between two updates of an artifact
 LINE_SECONDS = 10.0  # between two lines in a pipe
 RECORDS = ("records_in", "documents", "records", "tokens")  # the count that a rate is told in, the first there is
@@ -29,6 +31,12 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def tell(text: str) -> None:
+    """A line for the person at the terminal, and for the run's page in Prefect."""
+    say(text)
+    LOG.info(printable(text))
 
 
 class Terminal:
@@ -82,7 +90,7 @@ class Terminal:
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task(step, total=total, completed=skipped, pace="")
         if skipped < total:
-            say(f"{step}: {total - skipped} of {total} to do" + (f", {skipped} done already" if skipped else ""))
+            tell(f"{step}: {total - skipped} of {total} to do" + (f", {skipped} done already" if skipped else ""))
 
     def shard_done(self, step: str, shard: str, counts: Mapping[str, Any], seconds: float) -> None:
         """Moves the bar; in a pipe prints a line at most every ``LINE_SECONDS``."""
@@ -93,7 +101,7 @@ class Terminal:
             self._bar.update(self._task, completed=self._done, pace=self.pace(now))
         elif not last and now - self._told >= LINE_SECONDS:
             self._told = now
-            say(f"{step}: {self._done} of {self._total}, {self.pace(now)}")
+            tell(f"{step}: {self._done} of {self._total}, {self.pace(now)}")
         if self._on_share is not None and (last or now - self._sent >= ARTIFACT_SECONDS):
             self._sent = now
             text = f"{step}: {self._done} of {self._total} shards, {self.pace(now)}"
@@ -116,11 +124,11 @@ class Terminal:
         if self._bar is not None and self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
-        say(f"{stage}: finished in {seconds:.1f} s")
+        tell(f"{stage}: finished in {seconds:.1f} s")
 
     def note(self, text: str) -> None:
         """A line of its own."""
-        say(text)
+        tell(text)
 
 
 def funnel_rows(summaries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:

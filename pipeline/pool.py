@@ -18,8 +18,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pipeline.errors import RunError
+from pipeline.processes import descendants, end, send
 
 TRIES = 3
+GRACE_SECONDS = 5.0  # of the ten in which an interrupted run has ended all of its processes
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -50,6 +52,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
+        send(descendants(os.getpid()), signal.SIGKILL)
         os._exit(1)
 
 
@@ -87,8 +90,11 @@ class Pool:
                 if broken:
                     suspects.extend(self._after_kill(running, tries, jobs))
                     running.clear()
-        except BaseException:
+        except Exception:
             self.kill()
+            raise
+        except BaseException:  # interrupted: what a worker has started may save itself first
+            self.kill(GRACE_SECONDS)
             raise
 
     def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
@@ -113,11 +119,12 @@ class Pool:
                 )
         return numbers
 
-    def kill(self) -> None:
-        """Ends the worker processes at once."""
+    def kill(self, grace_seconds: float = 0.0) -> None:
+        """Ends the worker processes at once; the processes they started get ``grace_seconds`` after a SIGTERM."""
         if self._executor is None:
             return
         processes = list((self._executor._processes or {}).values())
+        end([pid for process in processes if process.pid for pid in descendants(process.pid)], grace_seconds)
         for process in processes:
             process.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
