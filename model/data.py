@@ -172,14 +172,38 @@ class TokenDataset:
         The permutation is inverted: no step is replayed.
         """
         limit = steps * sequences
-        used = self.mixture.counts(limit)
-        found: set[int] = set()
-        for stream, start, end in self.data.find(bytes.fromhex(doc_id)):
-            for ordinal in self._ordinals(stream, start, end, used[stream]):
-                position = self.mixture.position(stream, ordinal)
-                if position is not None and position < limit:
-                    found.add(position // sequences)
+        found = {
+            position // sequences
+            for stream, start, end in self.data.find(bytes.fromhex(doc_id))
+            for position, _ in self.positions_of(stream, start, end, limit)
+        }
         return sorted(found)
+
+    def positions_of(self, stream: int, start: int, end: int, limit: int) -> list[tuple[int, int]]:
+        """Where, among the first ``limit`` sequences, tokens ``start`` to ``end`` of a stream are read; sorted.
+
+        Returns:
+            Pairs of the position in the order and the window of the stream.
+        """
+        found = []
+        for ordinal, window in self._ordinals(stream, start, end, self.mixture.counts(limit)[stream]):
+            position = self.mixture.position(stream, ordinal)
+            if position is not None and position < limit:
+                found.append((position, window))
+        return sorted(found)
+
+    def locate(self, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Stream and window of ``count`` sequences of the order from the ``first`` on; int64 (count,) each.
+
+        Raises:
+            IndexError: If every source's ``max_epochs`` is reached before the last.
+        """
+        streams, ordinals = self.mixture.locate(np.arange(first, first + count, dtype=np.int64))
+        windows = np.empty_like(ordinals)
+        for stream in np.unique(streams).tolist():
+            chosen = np.flatnonzero(streams == stream)
+            windows[chosen] = self.windows_of(stream, ordinals[chosen])
+        return streams, windows
 
     # -- the order on disk: validation
 
@@ -223,15 +247,12 @@ class TokenDataset:
         end = first + _BLOCK
         if self.mixture.total is not None:
             end = max(min(end, self.mixture.total), first + 1)  # at least one: ``locate`` has the error
-        streams, ordinals = self.mixture.locate(np.arange(first, end, dtype=np.int64))
-        addresses = np.empty_like(ordinals)
-        for stream in np.unique(streams).tolist():
-            chosen = np.flatnonzero(streams == stream)
-            windows = self._windows_of(stream, ordinals[chosen])
-            addresses[chosen] = self.streams[stream].base + windows * self.context_length
-        return self.data.places(addresses)
+        streams, windows = self.locate(first, end - first)
+        bases = np.array([stream.base for stream in self.streams], np.int64)
+        return self.data.places(bases[streams] + windows * self.context_length)
 
-    def _windows_of(self, stream: int, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+    def windows_of(self, stream: int, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The windows of a stream that its sequences number ``ordinals`` read; int64 (N,)."""
         epochs, inside = np.divmod(ordinals, self.windows[stream])
         windows = np.empty_like(inside)
         for epoch in np.unique(epochs).tolist():
@@ -239,14 +260,14 @@ class TokenDataset:
             windows[chosen] = self._permutation(stream, epoch)(inside[chosen])
         return windows
 
-    def _ordinals(self, stream: int, start: int, end: int, used: int) -> Iterator[int]:
-        """Of a source's first ``used`` sequences, the numbers of those that touch its tokens ``start`` to ``end``."""
+    def _ordinals(self, stream: int, start: int, end: int, used: int) -> Iterator[tuple[int, int]]:
+        """Of a source's first ``used`` sequences, number and window of those that touch tokens ``start`` to ``end``."""
         first = max(0, -((self.context_length - start) // self.context_length))
         last = min((end - 1) // self.context_length + 1, self.windows[stream])
         touching = np.arange(first, last, dtype=np.int64)
         for source_epoch in range(-(-used // self.windows[stream]) if len(touching) else 0):
             inside = self._permutation(stream, source_epoch).inverse(touching)
-            yield from (inside + source_epoch * self.windows[stream]).tolist()
+            yield from zip((inside + source_epoch * self.windows[stream]).tolist(), touching.tolist(), strict=True)
 
     def _places(self, first: int, count: int) -> list[Place]:
         if first < 0:

@@ -135,6 +135,20 @@ class TokenStreams:
         for batch, first, end, _, _ in self._touched(place, length):
             yield from (row.tobytes() for row in batch.doc_ids[first:end])
 
+    def parts(self, place: Place, length: int) -> Iterator[tuple[int, int, bytes, int, int]]:
+        """The documents that ``length`` tokens from a place on touch, in order.
+
+        Yields:
+            Number of the shard, row in it, doc_id, and where the document's part starts and stops within the tokens.
+        """
+        for batch, first, end, shift, segment in self._touched(place, length):
+            shard = self._segment_shard[segment]
+            before = sum(self.shards[shard].batch_documents[: self._segment_batch[segment]])
+            for row in range(first, end):
+                start, stop = int(batch.offsets[row]) + shift, int(batch.offsets[row + 1]) + shift
+                if stop > start:
+                    yield shard, before + row, batch.doc_ids[row].tobytes(), max(start, 0), min(stop, length)
+
     def document_starts(self, place: Place, length: int) -> NDArray[np.int64]:
         """Where documents start inside ``length`` tokens from a place on: sorted positions from 1 to length - 1."""
         found = np.concatenate(
@@ -156,7 +170,7 @@ class TokenStreams:
                     yield max(int(start), 0), min(int(stop), length)
 
     def _touched(self, place: Place, length: int) -> Iterator[tuple[MappedBatch, int, int, int, int]]:
-        """Of each segment touched: batch, documents first .. end, what moves offsets to the window's, segment number."""
+        """Of each segment touched: batch, documents first .. end, what moves offsets to the window, segment number."""
         segment, at = place
         done = 0
         while done < length:
@@ -168,11 +182,18 @@ class TokenStreams:
             yield batch, first, end, done - at, segment
             done, segment, at = done + stop - at, segment + 1, 0
 
-    def find(self, doc_id: bytes) -> Iterator[tuple[int, int, int]]:
-        """Stream number and token range, within the stream, of a document; nothing where it is in no shard."""
+    def find(self, doc_id: bytes, shard: int | None = None) -> Iterator[tuple[int, int, int]]:
+        """Stream number and token range, within the stream, of a document; nothing where it is in no shard.
+
+        Args:
+            doc_id: The document.
+            shard: Number of the only shard to look in; None: all of them.
+        """
         bases = [stream.base for stream in self.streams]
         wanted = np.frombuffer(doc_id, np.uint64)
         for segment, start in enumerate(self._segment_start.tolist()):
+            if shard is not None and self._segment_shard[segment] != shard:
+                continue
             batch = self._segment(segment)
             ids = batch.doc_ids.view(np.uint64)
             for row in np.flatnonzero((ids[:, 0] == wanted[0]) & (ids[:, 1] == wanted[1])).tolist():
