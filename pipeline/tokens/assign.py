@@ -1,0 +1,137 @@
+"""The step ``tokenize.split``: every kept document to its side, once, before anything is trained or encoded.
+
+Reads the verdicts of the stages before, the clusters and the signatures; writes ``verdicts/tokenize/NNNNN.arrow``: a
+verdict table with one more column, ``split`` ("train", "validation", or null where the document is not kept).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.engine import Job, Outputs
+from pipeline.tables import BATCH_ROWS, CLUSTERS, DOCUMENTS, SIGNATURES, VERDICTS, batches, read_table
+from pipeline.tokens.split import DocIds, NearValidation, doc_id_array, shared_keys, validation_mask
+
+NEAR_VALIDATION = "tokenize.near_validation"
+SPLIT_SCHEMA = VERDICTS.schema.append(pa.field("split", pa.string()))
+DROPPED, TRAIN, VALIDATION, NEAR = range(4)
+
+
+@dataclass
+class _Shard:
+    """One document shard: its doc_ids and the side of each document."""
+
+    name: str
+    doc_ids: DocIds
+    sides: NDArray[np.uint8]
+
+
+def assign(job: Job, outputs: Outputs) -> None:
+    """Job "all" of the step.
+
+    ``job.config``: ``seed``, ``validation_share``, ``exclude_near_validation``, ``similarity``, ``shards`` (names) and
+    ``stages`` (those whose verdicts count).
+    """
+    keys = shared_keys(_cluster_rows(job, outputs))
+    shards = [_judge(job, outputs, name, keys) for name in job.config["shards"]]
+    if job.config["exclude_near_validation"]:
+        _exclude(job, outputs, shards)
+    for shard in shards:
+        _write(outputs, shard)
+    sides = np.bincount(np.concatenate([shard.sides for shard in shards] or [np.empty(0, np.uint8)]), minlength=4)
+    outputs.count(
+        train_documents=int(sides[TRAIN]), validation_documents=int(sides[VALIDATION]), near_validation=int(sides[NEAR])
+    )
+
+
+def _cluster_rows(job: Job, outputs: Outputs) -> Iterator[dict[str, bytes]]:
+    for path in sorted(path for path in job.inputs if path.startswith("clusters/")):
+        for batch in batches(outputs.run_path(path), CLUSTERS, ["doc_id", "kept_id", "cluster_id"]):
+            yield from batch.to_pylist()
+
+
+def _judge(job: Job, outputs: Outputs, name: str, keys: dict[bytes, bytes]) -> _Shard:
+    """Sides of a shard's documents before the exclusion."""
+    doc_ids, alive = kept_documents(job, outputs, name)
+    validation = validation_mask(doc_ids, job.config["seed"], job.config["validation_share"], keys)
+    sides = np.where(alive, np.where(validation, VALIDATION, TRAIN), DROPPED).astype(np.uint8)
+    return _Shard(name, doc_ids, sides)
+
+
+def kept_documents(job: Job, outputs: Outputs, name: str) -> tuple[DocIds, NDArray[np.bool_]]:
+    """doc_ids of a document shard, and which of them every stage before keeps."""
+    paths = [f"verdicts/{stage}/{name}.arrow" for stage in job.config["stages"]]
+    if not paths:
+        ids = read_table(outputs.run_path(f"documents/{name}.arrow"), DOCUMENTS, ["doc_id"])["doc_id"]
+        return _stack([doc_id_array(chunk) for chunk in ids.chunks]), np.ones(len(ids), bool)
+    alive: NDArray[np.bool_] | None = None
+    doc_ids: DocIds = np.empty((0, 16), np.uint8)
+    for path in paths:
+        table = read_table(outputs.run_path(path), VERDICTS, ["doc_id", "keep"])
+        keep = table["keep"].fill_null(value=False).combine_chunks().to_numpy(zero_copy_only=False).astype(bool)
+        alive = keep if alive is None else alive & keep
+        doc_ids = _stack([doc_id_array(chunk) for chunk in table["doc_id"].chunks])
+    assert alive is not None
+    return doc_ids, alive
+
+
+def _stack(parts: list[DocIds]) -> DocIds:
+    return np.concatenate([np.empty((0, 16), np.uint8), *parts])
+
+
+def _exclude(job: Job, outputs: Outputs, shards: list[_Shard]) -> None:
+    """Turns training documents that are near a validation document to ``NEAR``."""
+    held_out: list[NDArray[np.uint32]] = []
+    for shard in shards:
+        for first, signatures, has_words in _signatures(outputs, shard.name):
+            sides = shard.sides[first : first + len(signatures)]
+            held_out.append(signatures[(sides == VALIDATION) & has_words])
+    if not any(len(part) for part in held_out):
+        return
+    near = NearValidation(np.concatenate(held_out), job.config["similarity"])
+    for shard in shards:
+        for first, signatures, has_words in _signatures(outputs, shard.name):
+            sides = shard.sides[first : first + len(signatures)]
+            training = np.flatnonzero((sides == TRAIN) & has_words)
+            sides[training[near.mask(signatures[training])]] = NEAR
+
+
+def _signatures(outputs: Outputs, name: str) -> Iterator[tuple[int, NDArray[np.uint32], NDArray[np.bool_]]]:
+    """First row, signatures (N, P) and whether the text has words, batch by batch of a signature shard."""
+    first = 0
+    columns = ["signature", "num_shingles"]
+    for batch in batches(outputs.run_path(f"signatures/{name}.arrow"), SIGNATURES, columns):
+        flat = batch.column("signature").flatten().to_numpy()
+        signatures = flat.reshape(batch.num_rows, -1) if batch.num_rows else np.empty((0, 0), np.uint32)
+        yield first, signatures, batch.column("num_shingles").to_numpy() > 0
+        first += batch.num_rows
+
+
+def _write(outputs: Outputs, shard: _Shard) -> None:
+    names = np.array([None, "train", "validation", None], object)
+    with outputs.table(f"verdicts/tokenize/{shard.name}.arrow", VERDICTS, schema=SPLIT_SCHEMA) as writer:
+        for start in range(0, len(shard.sides), BATCH_ROWS):
+            sides = shard.sides[start : start + BATCH_ROWS]
+            ids = np.ascontiguousarray(shard.doc_ids[start : start + BATCH_ROWS])
+            near = sides == NEAR
+            columns: list[Any] = [
+                pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(sides), [None, pa.py_buffer(ids)]),
+                pa.array(~near, mask=sides == DROPPED),
+                pa.array([[NEAR_VALIDATION] if flag else [] for flag in near.tolist()], pa.list_(pa.string())),
+                pa.array(names[sides], pa.string()),
+            ]
+            writer.write(pa.record_batch(columns, schema=writer.schema))
+
+
+def read_split(outputs: Outputs, name: str) -> NDArray[np.uint8]:
+    """The side of each document of a shard: ``TRAIN``, ``VALIDATION`` or ``DROPPED``."""
+    column = read_table(outputs.run_path(f"verdicts/tokenize/{name}.arrow"), VERDICTS, ["split"])["split"]
+    values = column.combine_chunks()
+    sides = np.zeros(len(values), np.uint8)
+    for side, label in ((TRAIN, "train"), (VALIDATION, "validation")):
+        sides[pa.compute.equal(values, label).fill_null(value=False).to_numpy(zero_copy_only=False)] = side
+    return sides
