@@ -234,7 +234,20 @@ DOC_INDEX = Table(
     compression=None,
 )
 
-TABLES = (DOCUMENTS, QUARANTINE, EXCLUDED, SIGNATURES, CLUSTERS, SIGNALS, VERDICTS, TOKENS, DOC_INDEX)
+KEY_INDEX = Table(
+    "key_index",
+    "index/keys.arrow",
+    (1, 0),
+    (
+        Column("key", pa.uint64(), "BLAKE2b-64 of `id` or `url`, a NUL byte, and the value"),
+        Column("shard", pa.int32(), "position of the document's shard in the sorted list of document shards"),
+        Column("row", pa.int32(), "its row in that shard"),
+    ),
+    "key",
+    compression=None,
+)
+
+TABLES = (DOCUMENTS, QUARANTINE, EXCLUDED, SIGNATURES, CLUSTERS, SIGNALS, VERDICTS, TOKENS, DOC_INDEX, KEY_INDEX)
 
 
 class TableWriter:
