@@ -7,9 +7,12 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from pipeline.filter.definitions import RULE_SETS, check_rule_names, check_thresholds, nearest
+
 StageName = Literal["clean", "dedup", "filter", "tokenize", "train", "report"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 MemorySize = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$")]
 
 
@@ -50,6 +53,14 @@ class Clean(Section):
     opt_outs: list[Literal["noai", "noimageai", "tdm-reservation"]] = Field(
         default_factory=lambda: ["noai", "tdm-reservation"], description="rights marks that exclude a page; empty: none"
     )
+    url_block: list[str] = Field(
+        default_factory=list, description="domains, URL patterns with *, @FILE, ut1, ut1-words: records not wanted"
+    )
+    url_allow: list[str] = Field(default_factory=list, description="entries of the same kinds that are never blocked")
+    url_only_allowed: bool = Field(False, description="exclude every record that url_allow does not name")
+    clean_lines: list[Literal["terminal", "short", "javascript", "policy", "citations"]] = Field(
+        default_factory=list, description="C4-like cleaning of lines within a document; empty: none"
+    )
     fix_mojibake: bool = Field(True, description="repair UTF-8 that was read as a one-byte encoding, where it shows")
     language_characters: int = Field(500, ge=50, le=100_000, description="size of the sample that language is told by")
     http_statuses: list[int] = Field(default_factory=lambda: [200], description="WARC responses that become documents")
@@ -73,6 +84,59 @@ class Dedup(Section):
     seed: int = Field(1, ge=0, lt=2**32, description="seed of the permutations")
 
 
+class LengthRules(Section):
+    """Limits of a document's length."""
+
+    min_characters: int = Field(0, ge=0, description="fewer are dropped")
+    max_characters: int = Field(2**31 - 1, ge=0, description="more are dropped")
+    min_bytes: int = Field(0, ge=0, description="fewer UTF-8 bytes are dropped")
+    max_bytes: int = Field(2**31 - 1, ge=0, description="more UTF-8 bytes are dropped")
+
+
+class LicenceRules(Section):
+    """Licences wanted and not wanted, as patterns with * and ?, in either letter case."""
+
+    allow: list[str] = Field(default_factory=list, description="licences kept; empty: all")
+    deny: list[str] = Field(default_factory=list, description="licences dropped, also where allow has them")
+    keep_unknown: bool = Field(True, description="keep documents whose licence is not known")
+
+
+class UrlRules(Section):
+    """URLs not wanted."""
+
+    deny_domains: list[str] = Field(default_factory=list, description="domains dropped, with all below them")
+    deny_words: list[str] = Field(default_factory=list, description="words that a URL must not contain")
+    blocklist: str | None = Field(None, description="text file with a domain to drop on each line")
+
+
+class EvaluationSet(Section):
+    """One evaluation set that the training text must not contain."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")] = Field(
+        description="name; part of its columns"
+    )
+    path: str = Field(description="JSONL, Parquet or text file, or a folder of lm-eval tasks")
+    fields: list[str] = Field(default_factory=list, description="fields with text; empty: the usual names")
+    id_field: str | None = Field(None, description="field with the item's id; without it, its number")
+
+
+class Decontamination(Section):
+    """Text that overlaps with evaluation sets."""
+
+    sets: list[EvaluationSet] = Field(default_factory=list, description="the evaluation sets")
+    ngram: int = Field(13, ge=4, le=50, description="words that must be the same in a row")
+    max_overlap: Share = Field(0.0, description="share of an item's n-grams beyond which a document is dropped or cut")
+    action: Literal["drop", "cut", "report"] = Field("drop", description="drop the document, cut the text, or report")
+
+
+class Classifier(Section):
+    """A fastText classifier whose probability is a signal."""
+
+    path: str = Field(description="model file, as `tokenmill classifier train` writes it")
+    label: str = Field("__label__positive", description="label whose probability is the signal")
+    min_score: float = Field(0.0, ge=0.0, le=1.0, description="probability below which a document is dropped")
+
+
 class Filter(Section):
     """Rules over signals."""
 
@@ -80,12 +144,61 @@ class Filter(Section):
     min_language_score: Share = Field(0.65, description="probability of the language label below which it is dropped")
     rules: list[str] = Field(
         default_factory=lambda: ["gopher_quality", "gopher_repetition", "c4", "fineweb"],
-        description="rule sets applied",
+        description="rule sets applied, and class paths of datatrove filters",
     )
     gopher_quality: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
     gopher_repetition: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
     c4: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
     fineweb: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
+    per_language: dict[str, dict[str, dict[str, float]]] = Field(
+        default_factory=dict, description="language -> rule set -> thresholds of its documents"
+    )
+    length: LengthRules = Field(default_factory=LengthRules)
+    licence: LicenceRules = Field(default_factory=LicenceRules)
+    opt_out: list[str] = Field(
+        default_factory=list, description="opt-out signals that drop a document: noai, noimageai, tdm-reservation"
+    )
+    url: UrlRules = Field(default_factory=UrlRules)
+    max_pii: dict[Literal["email", "ip", "phone", "iban", "card", "secret"], int] = Field(
+        default_factory=dict, description="most personal data of a kind in a document"
+    )
+    classifiers: dict[ColumnName, Classifier] = Field(
+        default_factory=dict, description="quality classifiers; the one named quality makes the signal quality_score"
+    )
+    decontamination: Decontamination = Field(default_factory=Decontamination)
+    datatrove: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="arguments of the datatrove filters in rules, by class path"
+    )
+
+    def thresholds(self) -> dict[str, dict[str, float]]:
+        """Thresholds that differ from the published ones, by rule set."""
+        return {name: getattr(self, name) for name in RULE_SETS}
+
+    @model_validator(mode="after")
+    def _rules_and_thresholds_exist(self) -> "Filter":
+        problems = check_rule_names(self.rules)
+        for name, values in self.thresholds().items():
+            problems += check_thresholds(name, values)
+        for language, rule_sets in self.per_language.items():
+            for name, values in rule_sets.items():
+                if name not in RULE_SETS:
+                    problems.append(f"per_language.{language}.{name}: unknown rule set{nearest(name, RULE_SETS)}")
+                else:
+                    merged = {**self.thresholds()[name], **values}
+                    problems += [f"per_language.{language}.{problem}" for problem in check_thresholds(name, merged)]
+        for unit in ("characters", "bytes"):
+            low, high = getattr(self.length, f"min_{unit}"), getattr(self.length, f"max_{unit}")
+            if low > high:
+                problems.append(
+                    f"length.min_{unit} = {low} is above length.max_{unit} = {high}: no document could pass"
+                )
+        problems += [f"datatrove.{path}: not named in rules" for path in self.datatrove if path not in self.rules]
+        names = [evaluation.name for evaluation in self.decontamination.sets]
+        if len(set(names)) != len(names):
+            problems.append("decontamination.sets: two sets have the same name")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
 
 class Tokenize(Section):

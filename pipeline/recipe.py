@@ -121,7 +121,7 @@ def _unknown_key(location: tuple[int | str, ...]) -> str:
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Recipe
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or part not in model.model_fields:  # a list's number, or a name that the user chose
             continue
         annotation = model.model_fields[part].annotation
         arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
@@ -142,7 +142,10 @@ def _with_absolute_paths(recipe: Recipe, path: str) -> Recipe:
     tokenizer = recipe.tokenize.tokenizer
     tokenize = recipe.tokenize.model_copy(update={"tokenizer": absolute(tokenizer) if tokenizer else None})
     train = recipe.train.model_copy(update={"runs": [absolute(run) for run in recipe.train.runs]})
-    return recipe.model_copy(update={"sources": sources, "tokenize": tokenize, "train": train})
+    lists = {"url_block": recipe.clean.url_block, "url_allow": recipe.clean.url_allow}
+    files = {k: [f"@{absolute(e[1:])}" if e.startswith("@") else e for e in v] for k, v in lists.items()}
+    clean = recipe.clean.model_copy(update=files)
+    return recipe.model_copy(update={"sources": sources, "clean": clean, "tokenize": tokenize, "train": train})
 
 
 def recipe_toml(recipe: Recipe) -> str:

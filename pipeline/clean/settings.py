@@ -1,8 +1,11 @@
 """What of the recipe defines the bytes of a clean shard, as plain values that travel to the worker."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import UserError
+from pipeline.manifest import digest_file
 from pipeline.options import Clean, Source
 
 if TYPE_CHECKING:  # a plan needs no readers
@@ -46,7 +49,32 @@ class Settings:
 def job_config(clean: Clean, source: Source, parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Config of a job: everything that defines its bytes but the content of its inputs."""
     return {
-        "clean": clean.model_dump(mode="json", exclude=set(NOT_IN_THE_BYTES)),
+        "clean": _with_lists_by_digest(clean.model_dump(mode="json", exclude=set(NOT_IN_THE_BYTES))),
         "source": source.model_dump(mode="json", include=set(SOURCE_KEYS), exclude_none=True),
         "parts": parts,
     }
+
+
+def list_entry(entry: str) -> str:
+    """How a manifest names an entry of a URL list: a list file by its name and digest, never by its folder.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    if not entry.startswith("@"):
+        return entry
+    try:
+        return f"@{entry.rsplit('/', 1)[-1].removeprefix('@')}#{digest_file(Path(entry[1:]))}"
+    except OSError as error:
+        raise UserError(f"clean.url_block or url_allow: {entry[1:]}: {error.strerror or error}") from error
+
+
+def list_paths(clean: Clean) -> dict[str, str]:
+    """Where the list files lie, by the name that the config has for them."""
+    return {list_entry(entry): entry[1:] for entry in (*clean.url_block, *clean.url_allow) if entry.startswith("@")}
+
+
+def _with_lists_by_digest(values: dict[str, Any]) -> dict[str, Any]:
+    for name in ("url_block", "url_allow"):
+        values[name] = [list_entry(entry) for entry in values[name]]
+    return values

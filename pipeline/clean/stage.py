@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from pipeline import storage
-from pipeline.clean.settings import job_config
+from pipeline.clean.settings import job_config, list_paths
 from pipeline.engine import Context, Job, Step
 from pipeline.errors import GateError
 from pipeline.manifest import Manifest, total_counts
@@ -56,12 +56,16 @@ def plan_jobs(recipe: Recipe, inputs: list[SourceInputs] | None = None) -> list[
     inputs = inputs or [_inputs(source) for source in recipe.sources]
     sources = {source.name: source for source in recipe.sources}
     folders = {found.name: found for found in inputs}
+    lists = list_paths(recipe.clean)
     listed = [(found, source.format) for found, source in zip(inputs, recipe.sources, strict=True)]
     return [
         Job(
             partition.shard,
             config=job_config(recipe.clean, sources[partition.source], partition.config()),
-            arguments=_arguments(folders[partition.source], [part.path for part in partition.parts]),
+            arguments={
+                **_arguments(folders[partition.source], [part.path for part in partition.parts]),
+                "lists": lists,
+            },
         )
         for partition in plan(listed)
     ]

@@ -1,11 +1,12 @@
 """Makes one document shard: reads a partition, and takes its records through the steps a slice at a time.
 
 1. read        a part's reader gives records, damaged and excluded ones, in input order
-2. body        bytes -> text: decoding, and extraction where it is HTML
-3. normalise   line ends, invisible characters, mojibake, NFC
-4. language    lid.176 on a sample
-5. PII         counted, and replaced by placeholders
-6. write       rows, in input order
+2. URL         block and allow lists
+3. body        bytes -> text: decoding, and extraction where it is HTML
+4. normalise   line ends, invisible characters, mojibake, NFC; lines that the recipe drops
+5. language    lid.176 on a sample
+6. PII         counted, and replaced by placeholders
+7. write       rows, in input order
 
 Every item that a reader gives ends in exactly one of the three tables; that is counted, and checked.
 """
@@ -19,9 +20,11 @@ from pipeline.clean.decode import NotText, decode
 from pipeline.clean.extract import ExtractionError, Extractor
 from pipeline.clean.html_facts import Facts
 from pipeline.clean.language import detect
+from pipeline.clean.lines import clean_lines
 from pipeline.clean.normalise import normalise
 from pipeline.clean.settings import Settings
 from pipeline.clean.shard import PartitionWriter
+from pipeline.clean.urls import UrlRules
 from pipeline.engine import Job, Outputs
 from pipeline.errors import GateError
 from pipeline.readers.dispatch import PartReader
@@ -37,7 +40,7 @@ def clean_partition(job: Job, outputs: Outputs) -> None:
     settings = Settings.from_config(job.config)
     reader = PartReader(job.arguments["root"], settings.read_options(), job.arguments.get("names", {}))
     writer = PartitionWriter(outputs, job.shard, settings.source.name)
-    cleaner = Cleaner(settings)
+    cleaner = Cleaner(settings, job.arguments.get("lists", {}))
     records_in = 0
     for part in job.config["parts"]:
         for items in slices(reader.read(part)):
@@ -86,13 +89,18 @@ def slices(items: Iterable[Item]) -> Iterator[list[Item]]:
 class Cleaner:
     """The steps, with what they keep between slices."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lists: dict[str, str] | None = None) -> None:
         self.options = settings.clean
         self.source = settings.source
         self.mended = 0
         self.pii: Counter[str] = Counter()
         self._facts: dict[int, Facts] = {}  # of the slice's pages, by identity of the record
         self._extractor: Extractor | None = None
+        options = settings.clean
+        listed = options.url_block or options.url_allow or options.url_only_allowed
+        self._urls: UrlRules | None = None
+        if listed:
+            self._urls = UrlRules(options.url_block, options.url_allow, options.url_only_allowed, lists or {})
 
     def work(self, items: list[Item], writer: PartitionWriter) -> None:
         """Takes one slice of items through all steps and writes them in order."""
@@ -103,7 +111,7 @@ class Cleaner:
         texts, mended = normalise([record.text for record in records], fix_mojibake=self.options.fix_mojibake)
         self.mended += mended
         for record, text in zip(records, texts, strict=True):
-            record.text = text
+            record.text = clean_lines(text, self.options.clean_lines) if self.options.clean_lines else text
         columns = self._columns([record for record in records if record.text])
         for item in items:
             if isinstance(item, Damaged):
@@ -135,6 +143,13 @@ class Cleaner:
                 row |= _page_columns(page)
             yield row
 
+    @staticmethod
+    def _wanted(item: Item, rules: UrlRules) -> Item:
+        if not isinstance(item, Record):
+            return item
+        refused = rules.refuses(item.url)
+        return item if refused is None else Excluded(item.path, item.offset, "url_list", refused, item.url)
+
     def _with_text(self, record: Record) -> Item:
         """The record with its body decoded and extracted; or why that cannot be."""
         body = record.body or b""
@@ -164,7 +179,8 @@ class Cleaner:
         if refused:
             return Excluded(record.path, record.offset, "opt_out", ",".join(refused), record.url)
         record.text = page.text
-        if facts.licence and record.licence_evidence in (None, "recipe"):
+        # a bare link is weaker than the recipe's own word
+        if facts.licence and not (facts.licence_evidence == "link" and self.source.licence):
             record.licence, record.licence_evidence = facts.licence, facts.licence_evidence
         if facts.date:
             record.metadata = {**(record.metadata or {}), **({"crawl_date": record.date} if record.date else {})}
