@@ -3,6 +3,7 @@
 Shape letters: N texts, P permutations.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.kernels import minhash
+from pipeline.kernels import minhash, verify
 from pipeline.kernels.words import word_tables
 
 MAX_NGRAM = 1000
@@ -119,3 +120,17 @@ def _arrow_array(texts: Any) -> pa.Array | None:
         return pa.array(texts if isinstance(texts, list) else list(texts), pa.large_string())
     except UnicodeEncodeError:
         return None
+
+
+def band_keys(signatures_NP: NDArray[np.uint32], bands: int) -> NDArray[np.uint64]:
+    """The 64-bit key of each band of each signature, shape (bands, N)."""
+    keys_BN = np.empty((bands, len(signatures_NP)), np.uint64)
+    verify.band_keys(np.ascontiguousarray(signatures_NP), signatures_NP.shape[1] // bands, keys_BN)
+    return keys_BN
+
+
+def text_hashes(texts: Iterable[str | bytes]) -> NDArray[np.uint64]:
+    """BLAKE2b-128 of each text's UTF-8 bytes as two numbers, shape (N, 2)."""
+    encoded = (text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text for text in texts)
+    digests = b"".join([hashlib.blake2b(text, digest_size=16).digest() for text in encoded])
+    return np.frombuffer(digests, "<u8").reshape(-1, 2)
