@@ -69,7 +69,9 @@ def _anchors(data, offsets):  # type: ignore[no-untyped-def]
                 continue
             if count == len(found):
                 larger = np.empty((2 * count, 4), np.int64)
-                larger[:count] = found
+                for row in range(count):  # a slice assignment compiles for seconds
+                    for column in range(4):
+                        larger[row, column] = found[row, column]
                 found = larger
             found[count, 0], found[count, 1], found[count, 2], found[count, 3] = text, kind, first - start, last - start
             count += 1
