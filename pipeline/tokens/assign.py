@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.engine import Job, Outputs
@@ -72,7 +73,7 @@ def kept_documents(job: Job, outputs: Outputs, name: str) -> tuple[DocIds, NDArr
     doc_ids: DocIds = np.empty((0, 16), np.uint8)
     for path in paths:
         table = read_table(outputs.run_path(path), VERDICTS, ["doc_id", "keep"])
-        keep = table["keep"].fill_null(value=False).combine_chunks().to_numpy(zero_copy_only=False).astype(bool)
+        keep = table["keep"].fill_null(fill_value=False).combine_chunks().to_numpy(zero_copy_only=False).astype(bool)
         alive = keep if alive is None else alive & keep
         doc_ids = _stack([doc_id_array(chunk) for chunk in table["doc_id"].chunks])
     assert alive is not None
@@ -133,5 +134,5 @@ def read_split(outputs: Outputs, name: str) -> NDArray[np.uint8]:
     values = column.combine_chunks()
     sides = np.zeros(len(values), np.uint8)
     for side, label in ((TRAIN, "train"), (VALIDATION, "validation")):
-        sides[pa.compute.equal(values, label).fill_null(value=False).to_numpy(zero_copy_only=False)] = side
+        sides[pc.equal(values, label).fill_null(fill_value=False).to_numpy(zero_copy_only=False)] = side
     return sides

@@ -1,0 +1,117 @@
+"""The tokenize stage: split, tokenizer, token shards, index.
+
+1. ``tokenize.split``      every kept document to training or validation: verdicts/tokenize/
+2. ``tokenize.tokenizer``  train or take a tokenizer, choose the engine: tokenizer/
+3. ``tokenize``            documents/NNNNN.arrow -> tokens/train/NNNNN.arrow and tokens/validation/NNNNN.arrow
+4. ``index``               index/doc_id.arrow
+"""
+
+from typing import Any
+
+from pipeline import storage
+from pipeline.engine import Context, Job, Step
+from pipeline.errors import UserError
+from pipeline.manifest import Manifest, digest_file, total_counts
+from pipeline.tokens.index import make_index
+
+SPLIT_STEP = Step("tokenize.split", 1, "pipeline.tokens.assign:assign", ("pyarrow", "numpy"))
+TOKENIZER_STEP = Step(
+    "tokenize.tokenizer", 1, "pipeline.tokens.training:make_tokenizer", ("pyarrow", "tokenizers", "gigatoken")
+)
+ENCODE_STEP = Step("tokenize", 1, "pipeline.tokens.encode:encode_shard", ("pyarrow", "tokenizers", "gigatoken"))
+_UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Runs the stage; returns its summary."""
+    documents = {f"documents/{name}.arrow": digest for name, digest in context.document_shards().items()}
+    split = context.run_step(SPLIT_STEP, [_split_job(context)])["all"]
+    tokenizer = context.run_step(TOKENIZER_STEP, [_tokenizer_job(context, documents, split)])["all"]
+    made = context.run_step(ENCODE_STEP, _encode_jobs(context, split, tokenizer))
+    make_index(context)
+    counts = total_counts(made.values())
+    names = ("documents", "tokens", "train_tokens", "validation_tokens", "train_documents", "validation_documents")
+    return {
+        **{name: counts.get(name, 0) for name in names},
+        "near_validation": split.counts.get("near_validation", 0),
+        "text_bytes": counts.get("text_bytes", 0),
+        "vocabulary_size": tokenizer.counts["vocabulary_size"],
+        "engine": "gigatoken" if tokenizer.counts["gigatoken"] else "tokenizers",
+    }
+
+
+def _split_job(context: Context) -> Job:
+    options = context.recipe.tokenize
+    shards, stages = list(context.document_shards()), context.verdict_stages_before("tokenize")
+    inputs: dict[str, str] = {}
+    for name, digest in context.document_shards().items():
+        inputs |= context.verdict_inputs("tokenize", name) if stages else {f"documents/{name}.arrow": digest}
+    exclude = options.exclude_near_validation and "dedup" in stages and options.validation_share > 0
+    if "dedup" in stages:
+        for manifest in context.manifests("dedup.clusters").values():
+            inputs |= manifest.digests("clusters/")
+    if exclude:
+        for manifest in context.manifests("dedup.signatures").values():
+            inputs |= manifest.digests("signatures/")
+    config = {
+        "seed": options.seed,
+        "validation_share": options.validation_share,
+        "exclude_near_validation": exclude,
+        "similarity": options.train_exclusion_similarity,
+        "shards": shards,
+        "stages": stages,
+    }
+    return Job("all", config, inputs)
+
+
+def _tokenizer_job(context: Context, documents: dict[str, str], split: Manifest) -> Job:
+    options, sources = context.recipe.tokenize, context.recipe.sources
+    unknown = sorted(set(options.tokenizer_weights) - {source.name for source in sources})
+    if unknown:
+        raise UserError(
+            f"tokenize.tokenizer_weights names {', '.join(unknown)}; the sources are "
+            f"{', '.join(source.name for source in sources)}"
+        )
+    keys = {"vocabulary_size", "pretokenizer", "end_of_text", "special_tokens", "engine", "seed"}
+    config = options.model_dump(include=keys) | {
+        "weights": {source.name: options.tokenizer_weights.get(source.name, source.weight) for source in sources},
+        "sample_bytes": memory_bytes(options.training_sample),
+        "shards": list(context.document_shards()),
+        "given": "",
+    }
+    arguments: dict[str, Any] = {}
+    if options.tokenizer:
+        path = _given_tokenizer(options.tokenizer)
+        config["given"], arguments["tokenizer"] = digest_file(path), str(path)
+    return Job("all", config, documents | split.digests("verdicts/"), arguments)
+
+
+def _given_tokenizer(url: str) -> Any:
+    if not storage.exists(url):
+        raise UserError(f"tokenize.tokenizer = {url}: no such file")
+    return storage.open_local(url)
+
+
+def _encode_jobs(context: Context, split: Manifest, tokenizer: Manifest) -> list[Job]:
+    splits, encoder = split.digests("verdicts/"), tokenizer.digests("tokenizer/")
+    encoder.pop("tokenizer/report.json", None)
+    return [
+        Job(
+            name,
+            {"seed": context.recipe.tokenize.seed},
+            {f"documents/{name}.arrow": digest}
+            | {path: splits[path] for path in [f"verdicts/tokenize/{name}.arrow"]}
+            | encoder,
+        )
+        for name, digest in context.document_shards().items()
+    ]
+
+
+def memory_bytes(size: str) -> int:
+    """Bytes of a size such as ``100MB`` or ``2GiB``."""
+    text = size.strip().removesuffix("B").strip()
+    binary = text.endswith("i")
+    text = text.removesuffix("i")
+    unit = text[-1] if text[-1] in _UNITS else ""
+    factor = 1024 ** "KMGT".index(unit) * 1024 if binary and unit else _UNITS[unit]
+    return int(float(text.removesuffix(unit)) * factor)
