@@ -137,6 +137,7 @@ def write_checkpoint(root: str, step: int, files: Mapping[str, Mapping[str, Tens
         scratch.mkdir()
         for name, tensors in files.items():
             save_file(dict(tensors), scratch / name, metadata={"format": "pt"})  # one key: their order is random
+            (scratch / name).chmod(0o644)  # safetensors makes it readable to its owner alone
             storage.fsync_path(scratch / name)
         digests = {name: digest_file(scratch / name) for name in files}
         whole = {"format": FORMAT, "step": step, **state, "digests": digests}

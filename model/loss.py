@@ -1,7 +1,7 @@
 """Next-token cross-entropy straight from the last hidden states, without ever holding all logits.
 
 The logits of N tokens over V entries are the largest tensor of a small model's training.  Here they exist for
-``CHUNK_TOKENS`` rows at a time: the forward pass computes each chunk's loss and, at once, its gradients with respect to
+``LOSS_CHUNK_TOKENS`` rows at a time: the forward pass computes each chunk's loss and, at once, its gradients for
 the hidden states and the head, so that the backward pass only scales them.
 
 Shape letters: N tokens, D width, V padded vocabulary.
@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from model.config import LOSS_CHUNK_TOKENS
+
 IGNORED = -100  # a target that does not count
-CHUNK_TOKENS = 1024
 
 
 def token_losses(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,7 +100,7 @@ def chunked_cross_entropy(
     vocabulary_size: int,
     *,
     z_loss: float = 0.0,
-    chunk_tokens: int = CHUNK_TOKENS,
+    chunk_tokens: int = LOSS_CHUNK_TOKENS,
 ) -> Loss:
     """Sum over valid targets of the next-token loss (plus ``z_loss`` times the squared log-partition).
 
@@ -122,6 +123,6 @@ def chunked_cross_entropy(
 def each_token_loss(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, vocabulary_size: int) -> Tensor:
     """Negative log-likelihood of each target, float32 (N,); 0 where ignored.  The logits exist a chunk at a time."""
     weight = weight_VD[:vocabulary_size].to(hidden_ND.dtype)
-    starts = range(0, len(targets_N), CHUNK_TOKENS)
-    chunks = [(hidden_ND[at : at + CHUNK_TOKENS], targets_N[at : at + CHUNK_TOKENS]) for at in starts]
+    starts = range(0, len(targets_N), LOSS_CHUNK_TOKENS)
+    chunks = [(hidden_ND[at : at + LOSS_CHUNK_TOKENS], targets_N[at : at + LOSS_CHUNK_TOKENS]) for at in starts]
     return torch.cat([token_losses(hidden @ weight.T, targets)[0] for hidden, targets in chunks])

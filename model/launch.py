@@ -1,0 +1,255 @@
+"""The training process: command line, threads, allocator, locks, exit codes; the training itself is model/train.py."""
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from model import checkpoint, metrics
+from model.config import ModelConfig
+from model.corpus import languages_of, open_corpus, token_counts
+from model.evaluate import Validator
+from model.report import Reporter
+from model.stage import SHARD, STEP, Training, summary, training_of, unfinished, write_manifest
+from model.train import Stopped, Trainer, check_batch
+from model.transformer import Transformer
+from model.world import World, joined
+from pipeline import manifest as manifests
+from pipeline import storage
+from pipeline.console import claim_stdout, emit, out, say
+from pipeline.errors import TokenmillError
+from pipeline.recipe import load_recipe
+from pipeline.run import Run
+
+SAMPLE_PROMPTS = 3
+SAMPLE_PROMPT_TOKENS = 16
+SAMPLE_TOKENS = 96
+
+
+def train_run(
+    run: Run, reporter: Reporter | None = None, *, previous: bool = False, restart: bool = False
+) -> dict[str, Any]:
+    """Trains a run to its end, unless that is done; returns its summary.
+
+    Args:
+        run: The run folder and its recipe.
+        reporter: Where progress goes.
+        previous: Go on from the checkpoint before the last one.
+        restart: Forget the checkpoints there are.
+
+    Raises:
+        Stopped: If a signal asked for the end; a checkpoint is saved.
+        TokenmillError: If it cannot be done, saying why.
+    """
+    train = run.recipe.train
+    with joined(train) as world, _only_one(run, world):
+        reporter = reporter or Reporter(leads=world.leads, events=False)
+        training = _leading(world, lambda: training_of(run))
+        reason = _leading(world, lambda: unfinished(run, training))
+        if reason is None and not restart:
+            reporter.note("training is finished: present and matching")
+            return summary(run)
+        if world.leads:
+            _clear(run, training, restart)
+        _use_threads(train.threads)
+        _keep_memory()
+        trainer = _prepared(run, training, world, reporter)
+        reporter.event("started", step=_last_step(run))
+        result = trainer.execute(previous=previous)
+        if world.leads:
+            write_samples(run, trainer)
+            _record(run, training, trainer.step, result)
+        return summary(run) if world.leads else result
+
+
+def _prepared(run: Run, training: Training, world: World, reporter: Reporter) -> Trainer:
+    recipe = run.recipe
+    model = initial_model(run)
+    corpus = open_corpus(run, model.config.context_length)
+    check_batch(model.config, run, world.size)  # before anything that takes long
+    counts = _leading(world, lambda: token_counts(corpus.train))
+    trainer = Trainer(run, corpus, model, world, reporter, training.trajectory)
+    if corpus.validation is not None:
+        from pipeline.tokens.byte_lengths import token_byte_lengths
+
+        lengths = token_byte_lengths(corpus.tokenizer).astype("int64")
+        languages = languages_of(run, corpus.validation)
+        trainer.validator = Validator(corpus.validation, lengths, languages, recipe.train, world)
+        unigram = trainer.validator.score_unigram(counts).total
+        trainer.validation = {"unigram_bits_per_byte": unigram.summary()["bits_per_byte"]}
+    return trainer
+
+
+def initial_model(run: Run) -> Transformer:
+    """The model before its first step: drawn by the seed, or read from ``model.init``."""
+    recipe = run.recipe
+    if recipe.model.init is not None:
+        from model.export import load_folder
+
+        return load_folder(recipe.model.init, context_length=recipe.model.context_length)
+    corpus_size = open_corpus(run, recipe.model.context_length).vocabulary_size
+    return Transformer(ModelConfig.from_recipe(recipe.model, corpus_size), seed=recipe.train.seed)
+
+
+def _leading(world: World, work: Any) -> Any:
+    """Does the work in the leading process only; every process gets the result, or the error."""
+    if world.size == 1:
+        return work()
+    answer: tuple[Any, BaseException | None] = (None, None)
+    if world.leads:
+        try:
+            answer = (work(), None)
+        except TokenmillError as error:
+            answer = (None, error)
+    value, failed = world.from_leader(answer)
+    if failed is not None:
+        raise failed
+    return value
+
+
+def _clear(run: Run, training: Training, restart: bool) -> None:
+    """Checkpoints of a finished training that is out of date go, then its manifest; half-removed ones always."""
+    old = manifests.load_manifest(run.root, STEP.name, SHARD)
+    out_of_date = old is not None and old.fingerprint != training.fingerprint
+    if restart or out_of_date:
+        for step in checkpoint.complete_steps(run.root):
+            checkpoint.remove(run.root, step)
+    storage.delete(manifests.manifest_url(run.root, STEP.name, SHARD))
+    checkpoint.remove_incomplete(run.root)
+
+
+def _last_step(run: Run) -> int:
+    steps = checkpoint.complete_steps(run.root)
+    return steps[-1] if steps else 0
+
+
+def _record(run: Run, training: Training, step: int, result: dict[str, Any]) -> None:
+    folder = checkpoint.folder_of(step)
+    digests = checkpoint.read_state(run.root, step)["digests"]
+    state = f"{folder}/{checkpoint.STATE_FILE}"
+    outputs = {f"{folder}/{name}": digest for name, digest in digests.items()}
+    outputs[state] = manifests.digest_file(run.local(state))
+    write_manifest(run, training, outputs, result)
+
+
+def write_samples(run: Run, trainer: Trainer) -> None:
+    """Writes ``metrics/samples.jsonl``: what the model makes of the first words of validation documents."""
+    import json
+
+    from tokenizers import Tokenizer
+
+    from model.generate import Sampling, generate
+
+    if trainer.corpus.validation is None or trainer.world.size > 1 or trainer.train.parallel == "fsdp":
+        return
+    tokenizer = Tokenizer.from_file(str(trainer.corpus.tokenizer))
+    validation, lines = trainer.corpus.validation, []
+    trainer.model.eval()
+    for number in range(min(SAMPLE_PROMPTS, validation.num_windows)):
+        window = number * validation.num_windows // SAMPLE_PROMPTS
+        prompt = validation.in_order(window, 1)[0][0, :SAMPLE_PROMPT_TOKENS].tolist()
+        sampling = Sampling(temperature=0.8, top_k=50, seed=trainer.train.seed)
+        end = trainer.corpus.end_of_text
+        found = generate(trainer.model, prompt, max_new_tokens=SAMPLE_TOKENS, sampling=sampling, end_of_text=end)
+        texts = [tokenizer.decode(tokens) for tokens in (prompt, list(found))]
+        lines.append(json.dumps({"step": trainer.step, "prompt": texts[0], "text": texts[1]}, ensure_ascii=False))
+    storage.publish_bytes(("\n".join(lines) + "\n").encode(), run.url(metrics.SAMPLES_PATH), run.root)
+
+
+# -- the process
+
+
+def _use_threads(wanted: int) -> None:
+    """A fixed number of compute threads: sums in another order would be other bits."""
+    import torch
+
+    torch.set_num_threads(wanted or len(os.sched_getaffinity(0)))
+
+
+def _keep_memory() -> None:
+    """Tells glibc to keep freed memory instead of giving it back and faulting it in again, page by page.
+
+    Measured in docs/benchmarks/train.md; other C libraries have no mallopt and stay as they are.
+    """
+    mmap_max, trim_threshold, top_pad = -4, -1, -2
+    with contextlib.suppress(AttributeError, OSError):
+        library = ctypes.CDLL(None)
+        library.mallopt(mmap_max, 0)
+        library.mallopt(trim_threshold, 2**31 - 1)
+        library.mallopt(top_pad, 64 << 20)
+
+
+@contextlib.contextmanager
+def _only_one(run: Run, world: World) -> Iterator[None]:
+    """Waits until a training process of this run that is just ending has ended; held by the leading process."""
+    if not storage.is_local(run.root) or not world.leads:
+        yield
+        return
+    folder = storage.local_path(run.url("logs"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "train.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its standard input closes: the process that started it has died."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m model.train", description="Trains the model of a run.")
+    parser.add_argument("--recipe", required=True, help="the recipe, a TOML file")
+    parser.add_argument("--root", required=True, help="run folder with tokens/")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the recipe")
+    parser.add_argument("--previous", action="store_true", help="go on from the checkpoint before the last one")
+    parser.add_argument("--restart", action="store_true", help="forget the checkpoints there are")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    parser.add_argument("--events", action="store_true", help=argparse.SUPPRESS)  # for the program that started us
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Trains, and ends the process with the exit code of docs/cli.md."""
+    options = _arguments(arguments)
+    leads = os.environ.get("RANK", "0") == "0"
+    if options.events:
+        _end_with_parent()
+    if options.json:
+        claim_stdout()
+    reporter = Reporter(leads=leads, events=options.events and leads)
+    try:
+        run = Run(options.root, load_recipe(options.recipe, options.set))
+        with contextlib.nullcontext() if options.events or not leads else run.lock():
+            if leads:
+                run.write_recipe()
+            result = train_run(run, reporter, previous=options.previous, restart=options.restart)
+    except Stopped as stopped:
+        reporter.note(f"{stopped}; run the same command again to go on")
+        result = {"status": "stopped", "steps": stopped.step}
+        if stopped.number == signal.SIGINT:
+            sys.exit(130)
+    except TokenmillError as error:
+        reporter.event("failed", message=str(error), exit_code=error.exit_code)
+        if not options.events and leads:
+            say(f"error: {error}")
+        if options.json and leads:
+            emit({"status": "failed", "exit_code": error.exit_code, "error": str(error)})
+        sys.exit(error.exit_code)
+    if options.json and leads:
+        emit(result)
+    elif leads and not options.events:
+        out("  ".join(f"{name} {value}" for name, value in result.items()))
+    sys.exit(0)
