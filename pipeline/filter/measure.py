@@ -1,6 +1,7 @@
 """Texts to signals: one call of the kernels a batch, and the stop words that it needs."""
 
 import ctypes
+import fcntl
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.filter.stop_words import stop_words
+from pipeline.kernels import kernel_cache_folder
 from pipeline.kernels.signals import COLUMNS, STOP_SLOTS, measure_texts
 from pipeline.kernels.token_tables import load_tables
 from pipeline.kernels.tokens import ChunkCache, hash_bytes, new_cache
@@ -31,6 +33,7 @@ def measure(texts: pa.Array | Sequence[str], language: str | pa.Array | None = "
     sets = {name: number for number, name in enumerate(names)}
     tables = np.stack([_stop_table(name) for name in names]) if names else np.zeros((1, STOP_SLOTS), np.uint64)
     data, offsets = _buffers(array)
+    _compile()
     measured = measure_texts(
         data,
         offsets,
@@ -88,6 +91,16 @@ def _buffers(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     whole = (ctypes.c_uint8 * data.size).from_address(data.address)
     view: NDArray[np.uint8] = np.ctypeslib.as_array(whole)
     return view, ends.copy()
+
+
+@cache
+def _compile() -> None:
+    """Compiles or loads the kernels, one process at a time: the second one then loads what the first one compiled."""
+    with open(kernel_cache_folder() / "signals.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        empty = np.zeros((1, STOP_SLOTS), np.uint64)
+        nothing = np.zeros(0, np.int64), empty, np.zeros(0, bool)
+        measure_texts(np.zeros(0, np.uint8), np.zeros(1, np.int64), *nothing, load_tables(), _cache())
 
 
 @cache

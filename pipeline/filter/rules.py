@@ -155,21 +155,12 @@ def fails(signals: pa.Table, rule: Rule, limit: float | NDArray[np.float64]) -> 
             f"{nearest(rule.signal, signals.column_names)}"
         )
     column = signals[rule.signal]
-    values = column.to_numpy()
-    if column.null_count:
-        values = pc.fill_null(column, 0).to_numpy()
+    values = (pc.fill_null(column, 0) if column.null_count else column).to_numpy()
     if values.dtype == bool:
         values = values.astype(np.float64)
-    if values.dtype == np.float32:
-        limit = np.float32(limit) if isinstance(limit, float) else limit.astype(np.float32)
-    failed: Mask = values < limit if rule.bound == "min" else values > limit
-    if column.null_count:
-        failed &= (
-            column.is_valid().to_numpy(zero_copy_only=False)
-            if isinstance(column, pa.Array)
-            else as_mask(pc.is_valid(column))
-        )
-    return failed
+    threshold = np.asarray(limit, dtype=np.float32 if values.dtype == np.float32 else np.float64)
+    failed: Mask = values < threshold if rule.bound == "min" else values > threshold
+    return failed & as_mask(pc.is_valid(column)) if column.null_count else failed
 
 
 def as_mask(column: pa.ChunkedArray | pa.Array) -> Mask:

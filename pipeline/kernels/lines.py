@@ -104,7 +104,7 @@ def line_feeds(data, start, end, classes):  # type: ignore[no-untyped-def]
             i += 1
         characters += chars
         if i == first:
-            if (first == start or first == end) and end > start:  # re.split leaves an empty line at either end
+            if first in (start, end) and end > start:  # re.split leaves an empty line at either end
                 lines += 1
                 repeated += seen_before(table, np.uint64(1))
             i += 1
@@ -188,8 +188,8 @@ def all_line_ends(data, start, end, tokens, count, tables, cache):  # type: igno
         lines += 1
         head, tail = _strip(data, first, last, classes)
         if head < tail:
-            bullets += data[head] == 0x2D or _is_at(data, head, tail, 0xE2, 0x80, 0xA2)
-            ellipses += _is_at(data, tail - 3, tail, 0x2E, 0x2E, 0x2E) or _is_at(data, tail - 3, tail, 0xE2, 0x80, 0xA6)
+            bullets += data[head] == 0x2D or is_at(data, head, tail, 0xE2, 0x80, 0xA2)
+            ellipses += is_at(data, tail - 3, tail, 0x2E, 0x2E, 0x2E) or is_at(data, tail - 3, tail, 0xE2, 0x80, 0xA6)
         found, token, bracket_here, lorem_here = _c4_line(data, start, head, tail, tokens, count, token, tables, cache)
         sentences += found
         bracket |= bracket_here
@@ -198,9 +198,9 @@ def all_line_ends(data, start, end, tokens, count, tables, cache):  # type: igno
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_at(data, start, end, a, b, c):  # type: ignore[no-untyped-def]
+def is_at(data, start, end, a, b, c):  # type: ignore[no-untyped-def]
     """True where three bytes stand at ``start``."""
-    return 0 <= start and start + 3 <= end and data[start] == a and data[start + 1] == b and data[start + 2] == c
+    return start >= 0 and start + 3 <= end and data[start] == a and data[start + 1] == b and data[start + 2] == c
 
 
 @numba.njit(cache=True, nogil=True)

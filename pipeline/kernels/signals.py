@@ -6,7 +6,7 @@ Columns of the result are ``COLUMNS``, which pipeline/filter/measure.py turns in
 import numba
 import numpy as np
 
-from pipeline.kernels.lines import all_line_ends, line_feeds, paragraphs
+from pipeline.kernels.lines import all_line_ends, is_at, line_feeds, paragraphs
 from pipeline.kernels.repetition import MIX, base_powers, repeated_ngrams, top_ngrams
 from pipeline.kernels.tokens import ALL_SYMBOLS, HAS_LETTER, new_tokens, tokenize
 
@@ -143,10 +143,7 @@ def _symbols(data, start, end, count, row):  # type: ignore[no-untyped-def]
         byte = data[i]
         if byte == 0x23:
             hashes += 1
-        elif byte == 0x2E and i + 2 < end and data[i + 1] == 0x2E and data[i + 2] == 0x2E:
-            ellipses += 1
-            i += 2
-        elif byte == 0xE2 and i + 2 < end and data[i + 1] == 0x80 and data[i + 2] == 0xA6:
+        elif is_at(data, i, end, 0x2E, 0x2E, 0x2E) or is_at(data, i, end, 0xE2, 0x80, 0xA6):
             ellipses += 1
             i += 2
         i += 1

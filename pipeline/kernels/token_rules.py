@@ -4,7 +4,7 @@ Affixes are taken off from both ends, one at a time, until an exception or nothi
 URL, or is cut at infixes.  Then neighbours that together are an exception such as ``:)`` are joined again, as spaCy's
 special-case matcher does (which here does not look across a blank: documented in docs/filter.md).
 
-Positions are in code points of the chunk: ``codes[k]`` is a code point, ``bits[k]`` its class, ``at[k]`` its first byte.
+Positions are in code points of the chunk: ``codes[k]`` is one, ``bits[k]`` its class, ``at[k]`` its first byte.
 """
 
 import numba
@@ -286,9 +286,9 @@ def _infix(codes, bits, low, high, k):  # type: ignore[no-untyped-def]
     if k == low or k + 1 >= high:
         return 0
     before, after = bits[k - 1], bits[k + 1]
-    if code in (0x2B, 0x2D, 0x2A, 0x5E) and _is_digit(codes[k - 1]):
-        if _is_digit(codes[k + 1]) or codes[k + 1] == 0x2D:
-            return 1
+    operator = code in (0x2B, 0x2D, 0x2A, 0x5E) and _is_digit(codes[k - 1])
+    if operator and (_is_digit(codes[k + 1]) or codes[k + 1] == 0x2D):
+        return 1
     if code == 0x2E:
         return 1 if before & (ALPHA_LOWER | QUOTE) and after & (ALPHA_UPPER | QUOTE) else 0
     if code == 0x2C:
@@ -308,12 +308,11 @@ def _hyphen(codes, bits, high, k):  # type: ignore[no-untyped-def]
         return 0
     if bits[k + 1] & ALPHA:
         return 1
-    if code == 0x2D or code == 0x2014:
-        if k + 2 < high and codes[k + 1] == code:
-            if bits[k + 2] & ALPHA:
-                return 2
-            if code == 0x2D and k + 3 < high and codes[k + 2] == code and bits[k + 3] & ALPHA:
-                return 3
+    if code in (0x2D, 0x2014) and k + 2 < high and codes[k + 1] == code:
+        if bits[k + 2] & ALPHA:
+            return 2
+        if code == 0x2D and k + 3 < high and codes[k + 2] == code and bits[k + 3] & ALPHA:
+            return 3
     return 0
 
 
@@ -332,9 +331,9 @@ def _is_url(codes, bits, low, high):  # type: ignore[no-untyped-def]
     k = low
     while k < high and (bits[k] & WORD or codes[k] in (0x2B, 0x2D, 0x2E)):
         k += 1
-    if k - low >= 2 and k + 3 < high and codes[k] == 0x3A and codes[k + 1] == 0x2F and codes[k + 2] == 0x2F:
-        if _is_host(codes, bits, k + 3, high):
-            return True
+    scheme = k - low >= 2 and k + 3 < high and codes[k] == 0x3A and codes[k + 1] == 0x2F and codes[k + 2] == 0x2F
+    if scheme and _is_host(codes, bits, k + 3, high):
+        return True
     for k in range(low + 1, high - 1):  # noqa: SIM110  numba compiles this form
         if codes[k] == 0x40 and _is_host(codes, bits, k + 1, high):
             return True

@@ -1,7 +1,7 @@
 """The tables behind the tokens: what each code point is, and the words that are split by exception.
 
-``token_tables.npz`` is written by tests/parity/make_token_tables.py from spaCy's English rules (MIT licence, see NOTICE),
-datatrove's punctuation sets and Unicode 14.0 (Python 3.11's); a parity test writes it again and compares.
+``token_tables.npz`` is written by tests/parity/make_token_tables.py from spaCy's English rules (MIT licence, see
+NOTICE), datatrove's punctuation sets and Unicode 14.0 (Python 3.11's); a parity test writes it again and compares.
 """
 
 from functools import cache
@@ -41,8 +41,8 @@ class TokenTables(NamedTuple):
     ``classes`` has the bits of each code point.  The exceptions are sorted by the hash of their bytes; exception i is
     split into pieces of ``piece_bytes[piece_starts[i]:piece_starts[i + 1]]`` bytes.  Where ``match_starts`` gives it a
     range of ``match_bytes``, tokens of just these sizes inside a word are joined to the exception again.
-    ``units`` are the hashes of the units that are split off after a digit.  ``exception_bits`` says of 16 bits of a hash
-    whether an exception has them: most words need no search.
+    ``units`` are the hashes of the units that are split off after a digit.  ``exception_bits`` says of 16 bits of a
+    hash whether an exception has them: most words need no search.
     """
 
     classes: NDArray[np.uint32]
@@ -63,7 +63,7 @@ def load_tables() -> TokenTables:
     """Reads the committed tables, once a process."""
     with np.load(Path(__file__).with_name("token_tables.npz")) as stored:
         classes = np.repeat(stored["class_values"], np.diff(stored["class_starts"], append=0x110000))
-        loaded = [stored[name] for name in STORED]
+        loaded = {name: stored[name] for name in STORED}
     bits = np.zeros(1 << 16, np.bool_)
-    bits[(loaded[0] * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(48)] = True
-    return TokenTables(np.ascontiguousarray(classes, dtype=np.uint32), *loaded, bits)
+    bits[(loaded["exception_hashes"] * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(48)] = True
+    return TokenTables(np.ascontiguousarray(classes, dtype=np.uint32), **loaded, exception_bits=bits)

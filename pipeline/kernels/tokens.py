@@ -1,4 +1,4 @@
-"""Words of a text as spaCy's English rules cut them: prefixes, suffixes, infixes, exceptions; punctuation marks are tokens.
+"""Words of a text as spaCy's English rules cut them: prefixes, suffixes, infixes, exceptions.  Marks are tokens.
 
 1. White space cuts the text into chunks.  A chunk of ASCII letters is one token, unless it is an exception (cannot).
 2. Another chunk is looked up in a cache of chunks already cut, else cut (pipeline/kernels/token_rules.py).

@@ -1,0 +1,107 @@
+"""Rules over columns of the documents themselves: language, length, licence, opt-out, URL, personal data.
+
+Each gives masks like the rules over signals; ``DOCUMENT_COLUMNS`` is what they read of documents/.
+"""
+
+import fnmatch
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.filter.rules import Failures, Mask, as_mask
+from pipeline.options import Filter, LicenceRules
+
+DOCUMENT_COLUMNS = (
+    *("language", "language_score", "licence", "opt_out", "url"),
+    *("pii_email", "pii_ip", "pii_phone", "pii_iban", "pii_card", "pii_secret"),
+)
+
+
+def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, blocked: frozenset[str]) -> Failures:
+    """What the recipe's rules over document columns say.
+
+    Args:
+        documents: Rows with ``DOCUMENT_COLUMNS``.
+        signals: The signals of the same rows.
+        options: The recipe's section.
+        blocked: Domains of ``url.blocklist``.
+    """
+    failures = Failures([], [], documents.num_rows)
+
+    def add(reason: str, mask: Mask) -> None:
+        failures.reasons.append(reason)
+        failures.masks.append(mask)
+
+    if options.languages:
+        wanted = pc.is_in(documents["language"], value_set=pa.array(options.languages, pa.string()))
+        add("language.languages", ~as_mask(wanted))
+    scores = pc.fill_null(documents["language_score"], 0.0).to_numpy()
+    add("language.min_language_score", scores < np.float32(options.min_language_score))
+    _length(signals, options, add)
+    _licence(documents["licence"], options.licence, add)
+    for signal in options.opt_out:
+        add(f"opt_out.{signal}", _has_item(documents["opt_out"], signal))
+    _url(documents["url"], options, blocked, add)
+    for kind, most in options.max_pii.items():
+        add(f"pii.max_{kind}", documents[f"pii_{kind}"].to_numpy() > most)
+    return failures
+
+
+def _length(signals: pa.Table, options: Filter, add: Any) -> None:
+    for unit, signal in (("characters", "character_count"), ("bytes", "byte_count")):
+        values = signals[signal].to_numpy()
+        low, high = getattr(options.length, f"min_{unit}"), getattr(options.length, f"max_{unit}")
+        if low > 0:
+            add(f"length.min_{unit}", values < low)
+        if high < 2**31 - 1:
+            add(f"length.max_{unit}", values > high)
+
+
+def _licence(licences: pa.ChunkedArray, rules: LicenceRules, add: Any) -> None:
+    """Each distinct licence is looked at once."""
+    if not rules.allow and not rules.deny and rules.keep_unknown:
+        return
+    unknown = as_mask(pc.is_null(licences))
+    distinct = [value for value in pc.unique(licences).to_pylist() if value is not None]
+
+    def matching(patterns: list[str]) -> Mask:
+        found = [v for v in distinct if any(fnmatch.fnmatchcase(v.lower(), p.lower()) for p in patterns)]
+        return as_mask(pc.is_in(licences, value_set=pa.array(found, pa.string())))
+
+    if rules.allow:
+        add("licence.allow", ~matching(rules.allow) & ~unknown)
+    if rules.deny:
+        add("licence.deny", matching(rules.deny) & ~unknown)
+    if not rules.keep_unknown:
+        add("licence.unknown", unknown)
+
+
+def _has_item(column: pa.ChunkedArray, item: str) -> Mask:
+    """True where the comma-separated list of the column has the item."""
+    return as_mask(pc.match_substring_regex(column, rf"(^|,)\s*{re.escape(item)}\s*(,|$)"))
+
+
+def _url(urls: pa.ChunkedArray, options: Filter, blocked: frozenset[str], add: Any) -> None:
+    domains = blocked | {domain.lower().strip(".") for domain in options.url.deny_domains}
+    if domains:
+        add("url.domain", np.array([_is_below(url, domains) for url in urls.to_pylist()], dtype=bool))
+    if options.url.deny_words:
+        words = "|".join(re.escape(word) for word in options.url.deny_words)
+        pattern = rf"(^|[^\pL\pN])({words})($|[^\pL\pN])"
+        add("url.word", as_mask(pc.match_substring_regex(urls, pattern, ignore_case=True)))
+
+
+def _is_below(url: str | None, domains: frozenset[str]) -> bool:
+    """True where the URL's host is one of the domains, or below one."""
+    if not url:
+        return False
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    parts = host.split(".")
+    return any(".".join(parts[k:]) in domains for k in range(len(parts)))
