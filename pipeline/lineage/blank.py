@@ -1,6 +1,6 @@
 """One table file without what was taken down.
 
-``blank_file`` is used twice: on a published file when documents are taken down, and by the engine on a file that was
+``Blanker`` is used twice: on a published file when documents are taken down, and by the engine on a file that was
 just made again.  Both give the same bytes, and a blanked file blanked again stays as it is.
 
 Rows stay; what they say of the document goes:
@@ -14,7 +14,6 @@ Rows stay; what they say of the document goes:
   index)
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,11 @@ from pipeline.engine import Outputs
 from pipeline.errors import RunError
 from pipeline.lineage import ledger
 from pipeline.lineage.blank_tokens import blank_tokens, schema_metadata, table_as_written
+from pipeline.lineage.keys import write as write_keys
 from pipeline.lineage.ledger import Ledger
+from pipeline.lineage.rows import shard_names
 from pipeline.run import Run
-from pipeline.tables import CLUSTERS, DOC_INDEX, TABLE_KEY, TOKENS, TableWriter
+from pipeline.tables import CLUSTERS, DOC_INDEX, DOCUMENTS, KEY_INDEX, TABLE_KEY, TOKENS, VERDICTS, TableWriter
 
 REASON = "takedown"
 KEPT_COLUMNS = {"doc_id", "source", "licence", "licence_evidence", "language", "language_score", "path", "offset"}
@@ -46,33 +47,32 @@ def blank_outputs(root: str, outputs: Outputs, takedown: str) -> None:
     removed = ledger.load(root)
     if removed.digest != takedown:
         raise RunError(f"{root}: {ledger.FILE} changed while the run was working; run again")
-    first_stage = first_verdict_stage(Run.open(root))
+    blanker = Blanker(Run.open(root), removed)
     for path, written in outputs.written().items():
-        blanked = blank_file(written, path, removed, storage.scratch(root), first_stage)
+        blanked = blanker.blank(written, path, storage.scratch(root))
         if blanked is not None:
             outputs.replace(path, blanked.scratch, blanked.rows)
             adjust_counts(outputs.counts, blanked)
-
-
-def first_verdict_stage(run: Run) -> str | None:
-    """The first stage of the recipe that judges documents."""
-    return next((stage for stage in run.recipe.stages if stage in ("dedup", "filter", "tokenize")), None)
 
 
 @dataclass
 class Blanked:
     """A rewritten file, and what changed in it.
 
-    ``verdicts`` has, for each row of a verdict table that changed, (keep before, reasons before, keep after).
+    ``verdicts`` has, for each row of a verdict table that changed, (keep before, reasons before, keep after); ``keys``
+    the entries that are left of a key index.
     """
 
     scratch: Path
     rows: int
     verdicts: list[tuple[bool | None, list[str], bool | None]]
+    keys: int | None = None
 
 
 def adjust_counts(counts: dict[str, Any], blanked: Blanked) -> None:
-    """Counts of a verdict shard: documents taken down are dropped, for that reason, where they were first judged."""
+    """Counts of a blanked shard: documents taken down are dropped, for that reason, where they were first judged."""
+    if blanked.keys is not None:
+        counts["keys"] = blanked.keys
     reasons = dict(counts.get("reasons", {}))
     for before, old_reasons, after in blanked.verdicts:
         for name, value in (("kept", True), ("dropped", False)):
@@ -86,46 +86,78 @@ def adjust_counts(counts: dict[str, Any], blanked: Blanked) -> None:
         counts["reasons"] = {name: number for name, number in sorted(reasons.items()) if number}
 
 
-def blank_file(written: Path, path: str, removed: Ledger, scratch: Path, first_stage: str | None) -> Blanked | None:
-    """Writes ``scratch``, the file without what was taken down; None (nothing written) where it holds nothing of it.
+class Blanker:
+    """Blanks the files of a run.
 
     Args:
-        written: The local file to read.
-        path: Where it stands below the run folder.
+        run: The run; its recipe says which stage judges first.
         removed: What was taken down.
-        scratch: Local path to write.
-        first_stage: The first stage that judges documents.
     """
-    if not path.endswith(".arrow"):
-        return None
-    reader = pa.ipc.open_file(pa.memory_map(str(written), "r"))
-    table = (reader.schema.metadata or {}).get(TABLE_KEY, b"").decode()
-    if table in UNTOUCHED or "doc_id" not in reader.schema.names:
-        return None
-    if table == TOKENS.name:
-        rows = blank_tokens(written, path, removed, scratch)
-        return None if rows is None else Blanked(scratch, rows, [])
-    ids = pa.array([bytes.fromhex(doc_id) for doc_id in removed.documents], pa.binary(16))
-    masks = [pc.is_in(reader.get_batch(n).column("doc_id"), value_set=ids) for n in range(reader.num_record_batches)]
-    if not any(pc.any(mask).as_py() for mask in masks):
-        return None
-    blanked = Blanked(scratch, 0, [])
-    with TableWriter(scratch, table_as_written(reader.schema), schema_metadata(reader.schema), reader.schema) as writer:
-        for number, mask in enumerate(masks):
-            batch = reader.get_batch(number)
-            if pc.any(mask).as_py():
-                batch = _blank_batch(batch, mask, table, path, first_stage, blanked)
-            writer.write(batch)
-    blanked.rows = writer.rows
-    return blanked
+
+    def __init__(self, run: Run, removed: Ledger) -> None:
+        self.removed = removed
+        self.first_stage = next((s for s in run.recipe.stages if s in ("dedup", "filter", "tokenize")), None)
+        self._ids = pa.array([bytes.fromhex(doc_id) for doc_id in removed.documents], pa.binary(16))
+        numbers = {name: number for number, name in enumerate(shard_names(run))}
+        self._places = {(numbers.get(found.shard, -1), found.row) for found in removed.documents.values()}
+
+    def blank(self, written: Path, path: str, scratch: Path) -> Blanked | None:
+        """Writes ``scratch``, a file without what was taken down.
+
+        Args:
+            written: The local file to read.
+            path: Where it stands below the run folder.
+            scratch: Local path to write.
+
+        Returns:
+            What was written; None, and nothing is written, where the file holds nothing of it.
+        """
+        if not path.endswith(".arrow"):
+            return None
+        reader = pa.ipc.open_file(pa.memory_map(str(written), "r"))
+        table = (reader.schema.metadata or {}).get(TABLE_KEY, b"").decode()
+        if table == KEY_INDEX.name:
+            return self._blank_keys(reader, scratch)
+        if table in UNTOUCHED or "doc_id" not in reader.schema.names:
+            return None
+        if table == TOKENS.name:
+            rows = blank_tokens(written, path, self.removed, scratch)
+            return None if rows is None else Blanked(scratch, rows, [])
+        return self._blank_rows(reader, table, path, scratch)
+
+    def _blank_rows(self, reader: Any, table: str, path: str, scratch: Path) -> Blanked | None:
+        batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        masks = [pc.is_in(batch.column("doc_id"), value_set=self._ids) for batch in batches]
+        if not any(pc.any(mask).as_py() for mask in masks):
+            return None
+        blanked = Blanked(scratch, 0, [])
+        schema = reader.schema
+        with TableWriter(scratch, table_as_written(schema), schema_metadata(schema), schema) as writer:
+            for batch, mask in zip(batches, masks, strict=True):
+                if not pc.any(mask).as_py():
+                    writer.write(batch)
+                elif table == VERDICTS.name:
+                    is_first = path.split("/")[1] == self.first_stage
+                    writer.write(_blank_verdicts(batch, mask, is_first=is_first, blanked=blanked))
+                else:
+                    writer.write(_blank_batch(batch, mask, KEPT_COLUMNS if table == DOCUMENTS.name else {"doc_id"}))
+        blanked.rows = writer.rows
+        return blanked
+
+    def _blank_keys(self, reader: Any, scratch: Path) -> Blanked | None:
+        """The key index without the entries of documents taken down: as it is when made again from blanked ones."""
+        table = reader.read_all()
+        keys, shards, rows = (table[name].to_numpy() for name in ("key", "shard", "row"))
+        places = zip(shards.tolist(), rows.tolist(), strict=True)
+        stays = np.fromiter((place not in self._places for place in places), bool, len(keys))
+        if stays.all():
+            return None
+        with TableWriter(scratch, KEY_INDEX) as writer:
+            write_keys(writer, keys[stays], shards[stays], rows[stays])
+        return Blanked(scratch, writer.rows, [], keys=writer.rows)
 
 
-def _blank_batch(
-    batch: pa.RecordBatch, mask: pa.Array, table: str, path: str, first_stage: str | None, blanked: Blanked
-) -> pa.RecordBatch:
-    if table == "verdicts":
-        return _blank_verdicts(batch, mask, is_first=path.split("/")[1] == first_stage, blanked=blanked)
-    kept: Collection[str] = KEPT_COLUMNS if table == "documents" else ("doc_id",)
+def _blank_batch(batch: pa.RecordBatch, mask: pa.Array, kept: set[str]) -> pa.RecordBatch:
     columns = []
     for field, column in zip(batch.schema, batch.columns, strict=True):
         if field.name in kept:

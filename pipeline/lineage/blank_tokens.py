@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.lineage.ledger import Ledger, TokenRows
 from pipeline.tables import FORMAT_KEY, TABLE_KEY, TABLES, Table, TableWriter
-from pipeline.tokens.shards import END_OF_TEXT_KEY, WITHDRAWN_KEY, map_batches
+from pipeline.tokens.shards import END_OF_TEXT_KEY, WAS_KEY, WITHDRAWN_KEY, map_batches
 
 
 def table_as_written(schema: pa.Schema) -> Table:
@@ -72,12 +72,12 @@ def blank_tokens(written: Path, path: str, removed: Ledger, scratch: Path) -> in
     if wanted is None and bool(stays.all()):
         return None
     if wanted is None or place is None:
-        wanted, place = _without(layout, stays), TokenRows(path, "", (), ())
+        wanted, place = _without(layout, stays), TokenRows(path, "", "", (), ())
     mapped = map_batches(written)
     tokens = np.concatenate([batch.tokens for batch in mapped] or [np.empty(0, np.uint16)])
     tokens = tokens[np.repeat(stays, layout.lengths)]
     schema = pa.ipc.open_file(pa.memory_map(str(written), "r")).schema
-    _write_tokens(scratch, schema, wanted, tokens, [row for row, _, _ in place.rows])
+    _write_tokens(scratch, schema, wanted, tokens, place)
     return len(wanted.doc_ids)
 
 
@@ -102,13 +102,12 @@ def _without(layout: TokenLayout, stays: NDArray[np.bool_]) -> TokenLayout:
     return TokenLayout(layout.doc_ids[stays], layout.lengths[stays], tuple(size for size in batches if size))
 
 
-def _write_tokens(
-    scratch: Path, schema: pa.Schema, layout: TokenLayout, stay: NDArray[Any], blank_rows: list[int]
-) -> None:
-    """Writes a shard of ``layout``: end-of-text in ``blank_rows``, the tokens ``stay`` in the others, in order."""
-    metadata = schema_metadata(schema)
-    metadata.pop(WITHDRAWN_KEY, None)
+def _write_tokens(scratch: Path, schema: pa.Schema, layout: TokenLayout, stay: NDArray[Any], place: TokenRows) -> None:
+    """Writes a shard of ``layout``: end-of-text in the rows of ``place``, the tokens ``stay`` in the others, in order."""
+    metadata = {key: value for key, value in schema_metadata(schema).items() if key not in (WITHDRAWN_KEY, WAS_KEY)}
+    blank_rows = [row for row, _, _ in place.rows]
     if blank_rows:
+        metadata[WAS_KEY] = place.was
         metadata[WITHDRAWN_KEY] = ",".join(str(row) for row in blank_rows)
     is_blank = np.zeros(len(layout.doc_ids), bool)
     is_blank[blank_rows] = True

@@ -42,10 +42,12 @@ class Removed:
 class TokenRows:
     """What stands in a token shard in the place of documents: (row, doc_id, tokens) of each, by row.
 
-    ``layout`` is the digest of the whole shard's layout, ``batches`` the rows of each of its record batches.
+    ``layout`` is the digest of the whole shard's layout, ``batches`` the rows of each of its record batches; ``was`` is
+    the digest of the file before anything of it was taken down.
     """
 
     path: str
+    was: str
     layout: str
     batches: tuple[int, ...]
     rows: tuple[tuple[int, str, int], ...]
@@ -60,20 +62,10 @@ class Ledger:
     documents: dict[str, Removed] = field(default_factory=dict)
     tokens: dict[str, TokenRows] = field(default_factory=dict)
 
-    def rows(self, shard: str) -> list[int]:
-        """Rows of a document shard that were taken down, sorted."""
-        return sorted(found.row for found in self._by_shard().get(shard, ()))
-
     def by_key(self, kind: str, value: str) -> list[Removed]:
         """Documents taken down whose record id (``kind`` "id") or URL ("url") was ``value``."""
         wanted = key_hash(kind, value)
         return [found for found in self.documents.values() if wanted in found.keys]
-
-    def _by_shard(self) -> dict[str, list[Removed]]:
-        shards: dict[str, list[Removed]] = {}
-        for found in self.documents.values():
-            shards.setdefault(found.shard, []).append(found)
-        return shards
 
 
 def key_hash(kind: str, value: str) -> str:
@@ -99,11 +91,12 @@ def load(root: str) -> Ledger:
         FormatError: If it is damaged.
     """
     url = storage.join(root, FILE)
-    return _parse(storage.read_bytes(url), url) if storage.exists(url) else Ledger()
+    return parse(storage.read_bytes(url), url) if storage.exists(url) else Ledger()
 
 
 @lru_cache(maxsize=4)
-def _parse(data: bytes, where: str) -> Ledger:
+def parse(data: bytes, where: str) -> Ledger:
+    """The ledger that a file's bytes hold; ``where`` names the file in errors."""
     requests: list[dict[str, Any]] = []
     documents: dict[str, Removed] = {}
     tokens: dict[str, TokenRows] = {}
@@ -116,7 +109,7 @@ def _parse(data: bytes, where: str) -> Ledger:
             elif "tokens" in values:
                 rows = tuple((int(row), str(doc_id), int(length)) for row, doc_id, length in values["rows"])
                 batches = tuple(int(size) for size in values["batches"])
-                tokens[values["tokens"]] = TokenRows(values["tokens"], values["layout"], batches, rows)
+                tokens[values["tokens"]] = TokenRows(values["tokens"], values["was"], values["layout"], batches, rows)
             else:
                 requests.append({"request": values["request"], **values})
         except (ValueError, KeyError, TypeError) as error:
@@ -142,12 +135,12 @@ def lines(request: dict[str, Any], documents: Iterable[Removed], tokens: Sequenc
         )
     for item in tokens:
         rows = [list(row) for row in item.rows]
-        values.append({"tokens": item.path, "layout": item.layout, "batches": list(item.batches), "rows": rows})
+        batches = list(item.batches)
+        values.append({"tokens": item.path, "was": item.was, "layout": item.layout, "batches": batches, "rows": rows})
     return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode()
 
 
-def append(root: str, data: bytes) -> None:
-    """Replaces the file by one that has ``data`` at its end, in one step."""
+def read(root: str) -> bytes:
+    """The file's bytes; empty when there is none."""
     url = storage.join(root, FILE)
-    before = storage.read_bytes(url) if storage.exists(url) else b""
-    storage.publish_bytes(before + data, url, root)
+    return storage.read_bytes(url) if storage.exists(url) else b""

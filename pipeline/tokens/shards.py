@@ -24,6 +24,7 @@ TOKENIZER_KEY = "tokenmill.tokenizer"
 VOCABULARY_KEY = "tokenmill.vocabulary_size"
 END_OF_TEXT_KEY = "tokenmill.end_of_text"
 WITHDRAWN_KEY = "tokenmill.withdrawn"  # rows whose document was taken down: end-of-text in its place, never scored
+WAS_KEY = "tokenmill.before_takedown"  # digest of that shard's file before anything of it was taken down
 BATCH_TOKENS = 4 << 20  # a record batch closes at this many tokens, or at 65,536 documents: a format constant
 REBUILD = "`tokenmill verify RUN --delete` removes what is damaged and `tokenmill run` makes it again"
 

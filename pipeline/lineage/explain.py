@@ -1,0 +1,232 @@
+"""Everything that a run knows of one document."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.errors import TokenmillError, UserError
+from pipeline.filter.definitions import RULE_SETS
+from pipeline.lineage import ledger
+from pipeline.lineage.ledger import Ledger
+from pipeline.lineage.lookup import Located
+from pipeline.lineage.rows import matching_rows, read_row, read_rows
+from pipeline.lineage.training import Training
+from pipeline.run import Run
+from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS
+
+SHOWN_TWINS = 20
+
+
+def explain(run: Run, located: Located) -> dict[str, Any]:
+    """Collects what is known; parts that the run has not made yet are null or empty.
+
+    Returns:
+        A JSON-able dict: ``doc_id``, ``shard``, ``row``, ``takedown``, ``record``, ``signals``, ``rules``,
+        ``verdicts``, ``duplicates``, ``tokens``, ``training``.
+    """
+    shard = located.shard
+    record = read_row(run, f"documents/{shard}.arrow", DOCUMENTS, located.row)
+    text = record.pop("text", "")
+    del record["doc_id"]
+    signals = read_row(run, f"signals/{shard}.arrow", SIGNALS, located.row)
+    signals.pop("doc_id", None)
+    verdicts = _verdicts(run, located)
+    return {
+        "root": run.root,
+        "doc_id": located.doc_id.hex(),
+        "shard": shard,
+        "row": located.row,
+        "takedown": _takedown(ledger.load(run.root), located),
+        "record": {**record, "characters": len(text), "begins": text[:200]},
+        "signals": signals,
+        "rules": _rules(run, signals, record.get("language"), verdicts),
+        "verdicts": verdicts,
+        "duplicates": _duplicates(run, located),
+        **_training(run, located),
+    }
+
+
+def _takedown(removed: Ledger, located: Located) -> dict[str, Any] | None:
+    found = removed.documents.get(located.doc_id.hex())
+    if found is None:
+        return None
+    return next((dict(r) for r in removed.requests if r["request"] == found.request), {"request": found.request})
+
+
+def _verdicts(run: Run, located: Located) -> list[dict[str, Any]]:
+    """The verdict of each stage that has judged the document, in the recipe's order."""
+    found = []
+    for stage in run.recipe.stages:
+        row = read_row(run, f"verdicts/{stage}/{located.shard}.arrow", VERDICTS, located.row)
+        if row:
+            row.pop("doc_id")
+            found.append({"stage": stage, **row})
+    return found
+
+
+def _rules(
+    run: Run, signals: dict[str, Any], language: str | None, verdicts: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Every rule of the recipe's rule sets: its signal, its threshold in the document's language, whether it failed."""
+    options = run.recipe.filter
+    failed = {reason for verdict in verdicts for reason in verdict["reasons"]}
+    found = []
+    for rule_set in options.rules:
+        base: dict[str, float] = getattr(options, rule_set, {})
+        overrides = base | options.per_language.get(language or "", {}).get(rule_set, {})
+        for rule in RULE_SETS.get(rule_set, ()):
+            found.append(
+                {
+                    "rule": f"{rule_set}.{rule.name}",
+                    "signal": rule.signal,
+                    "value": signals.get(rule.signal),
+                    "bound": rule.bound,
+                    "threshold": overrides.get(rule.name, rule.default),
+                    "failed": f"{rule_set}.{rule.name}" in failed,
+                }
+            )
+    return found
+
+
+def _duplicates(run: Run, located: Located) -> dict[str, Any]:
+    """The kept twin where the document was removed, and those that were removed in its favour."""
+    wanted = pa.array([located.doc_id], pa.binary(16))
+    kept_twin, removed = None, []
+    for name in storage.list_files(run.url("clusters"), ".arrow"):
+        path = run.local(f"clusters/{name}")
+        for column in ("doc_id", "kept_id"):
+            rows = list(matching_rows(path, CLUSTERS, column, wanted))
+            for row in read_rows(path, CLUSTERS, rows).to_pylist() if rows else ():
+                shown = {key: value.hex() if isinstance(value, bytes) else value for key, value in row.items()}
+                if column == "doc_id":
+                    kept_twin = shown
+                else:
+                    removed.append(shown)
+    signature = read_row(
+        run, f"signatures/{located.shard}.arrow", SIGNATURES, located.row, ["doc_id", "num_shingles", "text_hash"]
+    )
+    return {
+        "kept_twin": kept_twin,
+        "removed_twins": len(removed),
+        "removed_in_its_favour": removed[:SHOWN_TWINS],
+        "shingles": signature.get("num_shingles"),
+        "text_hash": signature["text_hash"].hex() if signature else None,
+    }
+
+
+def _training(run: Run, located: Located) -> dict[str, Any]:
+    training = Training(run)
+    tokens = training.token_range(located)
+    if tokens is None:
+        return {"tokens": None, "training": None}
+    place = {
+        "split": tokens.split,
+        "shard": tokens.path,
+        "row": tokens.row,
+        "start": tokens.start,
+        "end": tokens.start + tokens.tokens,
+        "tokens": tokens.tokens,
+    }
+    if tokens.split != "train":
+        return {"tokens": place, "training": None}
+    try:
+        training.check_checkpoints()
+        reads = training.reads(tokens, training.steps_done)
+    except UserError as error:
+        return {"tokens": place, "training": {"note": str(error), "steps_trained": 0, "reads": []}}
+    except TokenmillError as error:
+        return {"tokens": place, "training": {"note": str(error), "steps_trained": None, "reads": []}}
+    seen = [{"step": step, "epoch": epoch, "tokens": targets} for step, epoch, targets in reads]
+    return {
+        "tokens": place,
+        "training": {
+            "steps_trained": training.steps_done,
+            "steps": sorted({read["step"] for read in seen}),
+            "epochs": sorted({read["epoch"] for read in seen}),
+            "tokens": sum(read["tokens"] for read in seen),
+            "reads": seen,
+            "checkpoints": [s for s in training.checkpoints if any(read["step"] < s for read in seen)],
+        },
+    }
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """The explanation for a person."""
+    lines = [f"document {found['doc_id']}", f"  stands in       documents/{found['shard']}.arrow, row {found['row']}"]
+    if found["takedown"]:
+        lines.append(f"  TAKEN DOWN      request {found['takedown']['request']}: its text is gone")
+    record = found["record"]
+    names = ("source", "path", "offset", "id", "url", "title", "date", "language", "language_score", "characters")
+    lines += [f"  {name:15} {record[name]}" for name in names if record.get(name) is not None]
+    evidence = f" (evidence: {record['licence_evidence']})" if record.get("licence_evidence") else ""
+    lines.append(f"  licence         {record['licence'] or 'unknown'}{evidence}")
+    if record["begins"]:
+        lines.append(f"  begins          {record['begins']!r}")
+    return "\n".join([*lines, *_verdict_lines(found), *_duplicate_lines(found), *_training_lines(found)])
+
+
+def _verdict_lines(found: dict[str, Any]) -> list[str]:
+    lines = ["", "verdicts" if found["verdicts"] else "verdicts: none yet"]
+    for verdict in found["verdicts"]:
+        word = {True: "kept", False: "dropped", None: "not judged: dropped before"}[verdict["keep"]]
+        lines.append(f"  {verdict['stage']:15} {word} {', '.join(verdict['reasons'])}".rstrip())
+    if found["rules"] and found["signals"]:
+        lines += ["", "signals and thresholds"]
+        for rule in found["rules"]:
+            value = "-" if rule["value"] is None else f"{rule['value']:.4g}"
+            sign = ">=" if rule["bound"] == "min" else "<="
+            failed = "  FAILED" if rule["failed"] else ""
+            lines.append(f"  {rule['rule']:52} {value:>10} {sign} {rule['threshold']:g}{failed}")
+        judged = {rule["signal"] for rule in found["rules"]}
+        rest = {name: value for name, value in found["signals"].items() if name not in judged and value is not None}
+        lines.append("  others: " + ", ".join(f"{name} {_short(value)}" for name, value in rest.items()))
+    return lines
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _duplicate_lines(found: dict[str, Any]) -> list[str]:
+    duplicates = found["duplicates"]
+    lines = ["", "duplicates"]
+    twin = duplicates["kept_twin"]
+    if twin:
+        lines.append(
+            f"  removed ({twin['rule']}); kept in its place: {twin['kept_id']}, similarity {twin['similarity']:.4f} "
+            f"({twin['intersection']:,} of {twin['union']:,} shingles), cluster {twin['cluster_id']}"
+        )
+    for other in duplicates["removed_in_its_favour"]:
+        lines.append(f"  kept; removed in its favour: {other['doc_id']} ({other['rule']}, {other['similarity']:.4f})")
+    more = duplicates["removed_twins"] - len(duplicates["removed_in_its_favour"])
+    if more:
+        lines.append(f"  and {more:,} more")
+    return lines if len(lines) > 2 else ["", "duplicates: none"]
+
+
+def _training_lines(found: dict[str, Any]) -> list[str]:
+    tokens, training = found["tokens"], found["training"]
+    if tokens is None:
+        return ["", "tokens: none; it is not in the training or validation set"]
+    lines = [
+        "",
+        f"tokens: {tokens['tokens']:,} in {tokens['shard']}, row {tokens['row']}, tokens {tokens['start']:,} to "
+        f"{tokens['end']:,} ({tokens['split']})",
+    ]
+    if training is None:
+        return [*lines, "training: validation document, never trained on"]
+    if "note" in training:
+        return [*lines, f"training: {training['note']}"]
+    steps = training["steps"]
+    if not steps:
+        return [*lines, f"training: not read in the {training['steps_trained']:,} steps so far"]
+    shown = ", ".join(str(step) for step in steps[:20]) + (", ..." if len(steps) > 20 else "")
+    epochs = ", ".join(str(epoch) for epoch in training["epochs"])
+    return [
+        *lines,
+        f"training: {training['tokens']:,} of its tokens in {len(steps):,} of {training['steps_trained']:,} steps "
+        f"(counted from 0), epoch {epochs}",
+        f"  steps           {shown}",
+        f"  checkpoints     {', '.join(str(step) for step in training['checkpoints']) or 'none kept'}",
+    ]

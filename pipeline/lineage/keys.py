@@ -1,0 +1,90 @@
+"""``index/keys.arrow``: record ids and URLs of a run, as sorted hashes, so that either is found by bisection.
+
+A hash points to where the value may stand; whoever looks compares the value itself.  Documents that were taken down
+have none any more, so the index made again, or blanked, no longer knows them.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline import storage
+from pipeline.lineage.ledger import key_hash
+from pipeline.run import Run
+from pipeline.tables import BATCH_ROWS, DOCUMENTS, KEY_INDEX, TableWriter, batches, open_table
+
+if TYPE_CHECKING:
+    from pipeline.engine import Context, Job, Outputs
+
+PATH = "index/keys.arrow"
+KINDS = ("id", "url")
+
+
+def doc_id_rows(column: pa.Array) -> NDArray[np.uint8]:
+    """A doc_id column as uint8 (N, 16), without a copy."""
+    rows = len(column)
+    return np.frombuffer(column.buffers()[1], np.uint8, rows * 16, column.offset * 16).reshape(rows, 16)
+
+
+def exists(run: Run) -> bool:
+    """True where the run has the index."""
+    return storage.exists(run.url(PATH))
+
+
+def make_keys(context: "Context") -> None:
+    """Makes the index of a run where it is not up to date; the step ``index.keys``."""
+    from pipeline.engine import Job, Step
+
+    inputs = {f"documents/{name}.arrow": digest for name, digest in context.document_shards().items()}
+    context.run_step(Step("index.keys", 1, "pipeline.lineage.keys:build"), [Job("all", {}, inputs)])
+
+
+def build(job: "Job", outputs: "Outputs") -> None:
+    """Job "all" of the step."""
+    hashes, shards, rows = [np.empty(0, np.uint64)], [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    for number, path in enumerate(sorted(job.inputs)):
+        row = 0
+        for batch in batches(outputs.run_path(path), DOCUMENTS, list(KINDS)):
+            for kind in KINDS:
+                found = [(hash_of(kind, v), row + i) for i, v in enumerate(batch.column(kind).to_pylist()) if v]
+                hashes.append(np.array([key for key, _ in found], np.uint64))
+                rows.append(np.array([place for _, place in found], np.int32))
+                shards.append(np.full(len(found), number, np.int32))
+            row += batch.num_rows
+    keys, shard, place = np.concatenate(hashes), np.concatenate(shards), np.concatenate(rows)
+    order = np.lexsort((place, shard, keys))
+    with outputs.table(PATH, KEY_INDEX) as writer:
+        write(writer, keys[order], shard[order], place[order])
+    outputs.count(keys=len(keys))
+
+
+def write(writer: TableWriter, keys: NDArray[np.uint64], shards: NDArray[np.int32], rows: NDArray[np.int32]) -> None:
+    """Writes sorted entries."""
+    for start in range(0, len(keys), BATCH_ROWS):
+        part = slice(start, start + BATCH_ROWS)
+        columns = [pa.array(keys[part]), pa.array(shards[part]), pa.array(rows[part])]
+        writer.write(pa.record_batch(columns, schema=writer.schema))
+
+
+def hash_of(kind: str, value: str) -> int:
+    """The key of a value: 64 bits."""
+    return int(key_hash(kind, value), 16)
+
+
+def find(run: Run, kind: str, value: str) -> Iterator[tuple[int, int]]:
+    """Shard number and row of every document that may have this value."""
+    wanted = np.uint64(hash_of(kind, value))
+    reader = open_table(run.local(PATH), KEY_INDEX)
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number)
+        keys = batch.column("key").to_numpy()
+        if not len(keys) or keys[-1] < wanted:
+            continue
+        if keys[0] > wanted:
+            return
+        first, end = np.searchsorted(keys, wanted, side="left"), np.searchsorted(keys, wanted, side="right")
+        for row in range(int(first), int(end)):
+            yield batch.column("shard")[row].as_py(), batch.column("row")[row].as_py()

@@ -1,0 +1,205 @@
+"""Tokens by licence and source in what a model was trained on, and the attribution file to publish with it.
+
+A token counts each time that it was a target.  Which windows the steps so far have read is arithmetic; a prefix sum
+over a source's windows then gives every document's share, so the time grows with documents and windows, not tokens.
+"""
+
+import html
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline import storage
+from pipeline.lineage import ledger
+from pipeline.lineage.blank_tokens import token_layout
+from pipeline.lineage.training import Training
+from pipeline.run import Run
+from pipeline.tables import DOCUMENTS, read_table
+
+UNKNOWN = "unknown"
+
+
+def licences(run: Run, steps: int | None = None) -> dict[str, Any]:
+    """Counts what the first ``steps`` steps (default: all trained) read.
+
+    Where nothing was trained yet, every training token counts once, and ``trained`` is false.
+
+    Returns:
+        ``rows``: licence, source, evidence, documents, tokens, share; and the totals.
+    """
+    training = Training(run)
+    done = training.steps_done if steps is None else steps
+    if steps:
+        training.require_step(steps - 1)
+    rows: dict[tuple[str, str, str], list[int]] = {}
+    taken_down = 0
+    removed = ledger.load(run.root).documents
+    for shard, source, doc_ids, tokens in _shards(training, done):
+        facts = _licences_of(run, shard, doc_ids)
+        if removed:
+            gone = [row for row, doc_id in enumerate(doc_ids) if bytes(doc_id).hex() in removed]
+            taken_down += int(tokens[gone].sum())
+        for key, documents, count in _grouped(facts, source, tokens):
+            row = rows.setdefault(key, [0, 0])
+            row[0] += documents
+            row[1] += count
+    total = sum(count for _, count in rows.values())
+    table = [
+        {
+            "licence": licence,
+            "source": source,
+            "evidence": evidence,
+            "documents": documents,
+            "tokens": count,
+            "share": count / total if total else 0.0,
+        }
+        for (licence, source, evidence), (documents, count) in sorted(rows.items(), key=lambda i: (-i[1][1], i[0]))
+    ]
+    unknown = sum(row["tokens"] for row in table if row["licence"] == UNKNOWN)
+    return {
+        "root": run.root,
+        "trained": done > 0,
+        "steps": done,
+        "tokens": total,
+        "documents": sum(row["documents"] for row in table),
+        "unknown_tokens": unknown,
+        "unknown_share": unknown / total if total else 0.0,
+        "tokens_since_taken_down": taken_down,
+        "rows": table,
+    }
+
+
+def _shards(training: Training, steps: int) -> Iterator[tuple[str, str, NDArray[np.uint8], NDArray[np.int64]]]:
+    """Name, source, doc_ids and trained tokens of each document, of every training shard."""
+    dataset = training.dataset
+    used = dataset.mixture.counts(steps * training.sequences)
+    own = dataset.data.folders[0]
+    base = 0
+    stream = -1
+    for shard in dataset.data.shards:
+        while stream < 0 or base >= dataset.streams[stream].base + dataset.streams[stream].tokens:
+            stream += 1
+            windows = dataset.windows[stream]
+            reads = _window_reads(training, stream, used[stream]) if steps else np.ones(windows, np.int64)
+            before = np.concatenate([[0], np.cumsum(reads)]) * training.context_length
+        layout = token_layout(shard.path)
+        inside = base - dataset.streams[stream].base + np.concatenate([[0], np.cumsum(layout.lengths)])
+        counts = np.diff(_targets_before(inside, reads, before, training.context_length))
+        base += shard.tokens
+        if shard.path.parent == own:
+            yield shard.path.stem, shard.source, layout.doc_ids, counts
+
+
+def _window_reads(training: Training, stream: int, used: int) -> NDArray[np.int64]:
+    """How often each window of a stream was read in its first ``used`` sequences."""
+    windows = training.dataset.windows[stream]
+    passes, rest = divmod(used, windows) if windows else (0, 0)
+    reads = np.full(windows, passes, np.int64)
+    if rest:
+        ordinals = np.arange(passes * windows, passes * windows + rest, dtype=np.int64)
+        reads[training.dataset.windows_of(stream, ordinals)] += 1
+    return reads
+
+
+def _targets_before(
+    tokens: NDArray[np.int64], reads: NDArray[np.int64], before: NDArray[np.int64], length: int
+) -> NDArray[np.int64]:
+    """How many targets were read before each token of a stream; window w has the targets w * length + 1 and on."""
+    if not len(reads):
+        return np.zeros(len(tokens), np.int64)
+    places = np.maximum(tokens - 1, 0)
+    windows = np.minimum(places // length, len(reads))
+    inside = np.where(windows < len(reads), places - windows * length, 0)
+    targets: NDArray[np.int64] = before[windows] + inside * np.append(reads, 0)[windows]
+    return targets
+
+
+def _licences_of(run: Run, shard: str, doc_ids: NDArray[np.uint8]) -> pa.Table:
+    """Licence and its evidence of each document of a token shard, in its order."""
+    path = f"documents/{shard}.arrow"
+    if not storage.exists(run.url(path)):
+        unknown = pa.array([UNKNOWN] * len(doc_ids))
+        return pa.table({"licence": unknown, "evidence": unknown})
+    table = read_table(run.local(path), DOCUMENTS, ["doc_id", "licence", "licence_evidence"]).combine_chunks()
+    wanted = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(16), len(doc_ids), [None, pa.py_buffer(np.ascontiguousarray(doc_ids))]
+    )
+    found = table.take(pc.index_in(wanted, value_set=table["doc_id"].combine_chunks()))
+    return pa.table(
+        {
+            "licence": found["licence"].fill_null(UNKNOWN),
+            "evidence": found["licence_evidence"].fill_null("none"),
+        }
+    )
+
+
+def _grouped(
+    facts: pa.Table, source: str, tokens: NDArray[np.int64]
+) -> Iterator[tuple[tuple[str, str, str], int, int]]:
+    """Documents that were read, and their tokens, by licence, source and evidence."""
+    read = pa.array(tokens > 0)
+    table = facts.append_column("tokens", pa.array(tokens)).filter(read)
+    groups = table.group_by(["licence", "evidence"]).aggregate([("tokens", "sum"), ("tokens", "count")])
+    for row in groups.to_pylist():
+        yield (row["licence"], source, row["evidence"]), row["tokens_count"], row["tokens_sum"]
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """The table for a person."""
+    what = f"in the first {found['steps']:,} steps" if found["trained"] else "in the training set (nothing trained yet)"
+    lines = [
+        f"{found['tokens']:,} tokens of {found['documents']:,} documents {what}",
+        "",
+        f"{'licence':24} {'source':24} {'evidence':10} {'documents':>12} {'tokens':>16} {'share':>8}",
+    ]
+    for row in found["rows"]:
+        lines.append(
+            f"{row['licence']:24} {row['source']:24} {row['evidence']:10} {row['documents']:>12,} {row['tokens']:>16,} "
+            f"{row['share']:>8.2%}"
+        )
+    lines += ["", f"licence unknown: {found['unknown_tokens']:,} tokens, {found['unknown_share']:.2%}"]
+    if found["tokens_since_taken_down"]:
+        lines.append(f"of documents taken down since: {found['tokens_since_taken_down']:,} tokens (their text is gone)")
+    return "\n".join(lines)
+
+
+def attribution(found: dict[str, Any], run: Run) -> str:
+    """The attribution file, Markdown: what the model was trained on, by licence and source."""
+    steps = f"{found['steps']:,} steps" if found["trained"] else "no steps yet"
+    lines = [
+        "# Attribution",
+        "",
+        f"Training data of `{_cell(run.recipe.name)}`: {found['tokens']:,} tokens of {found['documents']:,} documents, "
+        f"{steps}.",
+        "",
+        "| licence | source | evidence | documents | tokens | share |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    for row in found["rows"]:
+        lines.append(
+            f"| {_cell(row['licence'])} | {_cell(row['source'])} | {_cell(row['evidence'])} | {row['documents']:,} | "
+            f"{row['tokens']:,} | {row['share']:.2%} |"
+        )
+    lines += [
+        "",
+        f"The licence of {found['unknown_share']:.2%} of the tokens ({found['unknown_tokens']:,}) is unknown: neither "
+        "the record nor the recipe named one.",
+        "",
+        "Evidence: where the licence was read: in the record, in the page (json-ld, rel, meta, link), or in the "
+        "recipe, which states it for the whole source.",
+    ]
+    if found["tokens_since_taken_down"]:
+        lines += [
+            "",
+            f"{found['tokens_since_taken_down']:,} tokens were trained on before their documents were taken down.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text from outside, harmless in a Markdown table."""
+    return html.escape(" ".join(text.split())).replace("|", "\\|").replace("`", "&#96;")

@@ -1,0 +1,68 @@
+"""Finds the document that has a given text, or the one nearest to it, from the signatures of a run."""
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.lineage.lookup import Located
+from pipeline.lineage.rows import matching_rows, read_rows, shard_names
+from pipeline.run import Run
+from pipeline.tables import SIGNATURES, batches
+
+
+def nearest_text(run: Run, text: str) -> tuple[Located, float]:
+    """The document whose text is ``text``, as it stands or normalised as clean does it; else the nearest one.
+
+    Near means that a band of the signatures is equal, as in the dedup stage; every signature of the run is read.
+
+    Returns:
+        Where it stands, and the estimated similarity (1.0: equal).
+
+    Raises:
+        UserError: If nothing is equal or near, or the run has no signatures.
+    """
+    from pipeline.clean.normalise import normalise
+
+    shards = [name for name in shard_names(run) if storage.exists(run.url(f"signatures/{name}.arrow"))]
+    if not shards:
+        raise UserError(f"{run.root}: no signatures to compare with; `tokenmill run --stages clean,dedup` makes them")
+    normal = normalise([text], fix_mojibake=run.recipe.clean.fix_mojibake)[0][0]
+    hashes = pa.array([_text_hash(text), _text_hash(normal)], pa.binary(16))
+    for shard in shards:
+        path = run.local(f"signatures/{shard}.arrow")
+        for row in matching_rows(path, SIGNATURES, "text_hash", hashes):
+            return Located(read_rows(path, SIGNATURES, [row], ["doc_id"])["doc_id"][0].as_py(), shard, row), 1.0
+    found = _nearest(run, shards, normal)
+    if found is None:
+        raise UserError("no document of the run has this text, or one near to it")
+    return found
+
+
+def _text_hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _nearest(run: Run, shards: list[str], text: str) -> tuple[Located, float] | None:
+    from pipeline.dedup import signatures
+
+    options = run.recipe.dedup
+    wanted = signatures([text], options.ngram, options.bands * options.rows, options.seed)[0]
+    best: tuple[Located, float] | None = None
+    for shard in shards:
+        first = 0
+        for batch in batches(
+            run.local(f"signatures/{shard}.arrow"), SIGNATURES, ["doc_id", "num_shingles", "signature"]
+        ):
+            flat = batch.column("signature").flatten().to_numpy()
+            equal = flat.reshape(batch.num_rows, -1) == wanted
+            bands = equal.reshape(batch.num_rows, options.bands, options.rows).all(axis=2).any(axis=1)
+            bands &= batch.column("num_shingles").to_numpy() > 0
+            shares = np.where(bands, equal.mean(axis=1), 0.0)
+            row = int(shares.argmax()) if batch.num_rows else 0
+            if batch.num_rows and shares[row] > (best[1] if best else 0.0):
+                best = Located(batch.column("doc_id")[row].as_py(), shard, first + row), float(shares[row])
+            first += batch.num_rows
+    return best

@@ -1,0 +1,207 @@
+"""The training order of a run as arithmetic: from a document to the steps that read it, and back.
+
+Steps are counted from 0, as in ``TokenDataset.batch(step)``: step 0 is the first batch, and a checkpoint or a line of
+metrics that says ``step`` N stands after the steps 0 to N - 1.
+"""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.corpus import open_train
+from model.data import TokenDataset
+from pipeline import storage
+from pipeline.errors import RunError, UserError
+from pipeline.lineage.lookup import Located
+from pipeline.lineage.rows import read_row
+from pipeline.run import Run
+from pipeline.tables import VERDICTS
+from pipeline.tokens.shards import map_batches
+
+_STATE = re.compile(r"step-(\d{7,})/state\.json")
+
+
+@dataclass(frozen=True)
+class TokenRange:
+    """Where the tokens of a document stand: rows and tokens of its shard, and tokens of its source's stream."""
+
+    split: str
+    path: str
+    row: int
+    start: int  # in the shard
+    tokens: int
+    stream: int  # number of the stream; -1 for validation
+    stream_start: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A document's part of one window: tokens ``start`` to ``stop`` of it."""
+
+    shard: str
+    row: int  # in the token shard
+    doc_id: bytes
+    start: int
+    stop: int
+    withdrawn: bool
+
+
+class Training:
+    """The order that a run trains in, and how far it has got."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        recipe = run.recipe
+        self.context_length = recipe.model.context_length
+        self.sequences = max(1, recipe.train.global_batch_tokens // self.context_length)
+
+    @cached_property
+    def dataset(self) -> TokenDataset:
+        """The training tokens in their order.
+
+        Raises:
+            UserError: If there are none.
+        """
+        return open_train(self.run, self.context_length)
+
+    @cached_property
+    def checkpoints(self) -> list[int]:
+        """Steps of the complete checkpoints, sorted."""
+        names = storage.list_files(self.run.url("checkpoints"), "state.json")
+        return sorted(int(found[1]) for found in map(_STATE.fullmatch, names) if found)
+
+    @cached_property
+    def steps_done(self) -> int:
+        """Steps that a checkpoint, or else a line of metrics, says were trained."""
+        lines = metrics_lines(self.run)
+        return max([0, *self.checkpoints, *(int(line["step"]) for line in lines)])
+
+    def check_checkpoints(self) -> None:
+        """Refuses checkpoints that were not trained on the tokens at hand.
+
+        Raises:
+            RunError: If one was trained with another tokenizer.
+        """
+        expected = self.dataset.data.format.tokenizer
+        for step in self.checkpoints:
+            path = f"checkpoints/step-{step:07d}/state.json"
+            found = json.loads(storage.read_bytes(self.run.url(path))).get("tokenizer", expected)
+            if found != expected:
+                raise RunError(
+                    f"{self.run.url(path)}: a checkpoint from another run: trained on tokens of tokenizer {found}, the "
+                    f"shards here are of {expected}. Its steps cannot be told from these shards"
+                )
+
+    # -- document -> steps
+
+    def token_range(self, located: Located) -> TokenRange | None:
+        """Where a document's tokens stand; None when it was not encoded."""
+        name = f"{located.shard}.arrow"
+        known = read_row(self.run, f"verdicts/tokenize/{name}", VERDICTS, located.row, ["doc_id", "split"]).get("split")
+        for split in [known] if known else ["train", "validation"]:
+            path = f"tokens/{split}/{name}"
+            if storage.exists(self.run.url(path)):
+                found = self._in_shard(path, split, located.doc_id)
+                if found is not None:
+                    return found
+        return None
+
+    def _in_shard(self, path: str, split: str, doc_id: bytes) -> TokenRange | None:
+        wanted = np.frombuffer(doc_id, np.uint64)
+        row, start = 0, 0
+        for batch in map_batches(self.run.local(path)):
+            ids = np.ascontiguousarray(batch.doc_ids).view(np.uint64)
+            for inside in np.flatnonzero((ids[:, 0] == wanted[0]) & (ids[:, 1] == wanted[1])).tolist():
+                first, end = int(batch.offsets[inside]), int(batch.offsets[inside + 1])
+                stream, stream_start = self._in_stream(path, doc_id) if split == "train" else (-1, 0)
+                return TokenRange(split, path, row + inside, start + first, end - first, stream, stream_start)
+            row, start = row + len(batch.doc_ids), start + len(batch.tokens)
+        return None
+
+    def _in_stream(self, path: str, doc_id: bytes) -> tuple[int, int]:
+        try:
+            shards = self.dataset.data.shards
+        except UserError:  # too few tokens for a single window: nothing was trained
+            return -1, 0
+        name, folder = path.rpartition("/")[2], self.dataset.data.folders[0]
+        number = next(n for n, shard in enumerate(shards) if shard.path == folder / name)
+        stream, start, _ = next(self.dataset.data.find(doc_id, number))
+        return stream, start
+
+    def reads(self, tokens: TokenRange, steps: int) -> list[tuple[int, int, int]]:
+        """When, in the first ``steps`` steps, a document was read.
+
+        Returns:
+            A row each time: step, epoch (counted from 1), and how many of its tokens were targets.
+        """
+        if tokens.stream < 0 or steps == 0:
+            return []
+        length, dataset = self.context_length, self.dataset
+        start, end = tokens.stream_start, tokens.stream_start + tokens.tokens
+        found = []
+        for position, window in dataset.positions_of(tokens.stream, start, end, steps * self.sequences):
+            first = window * length + 1  # the window's first target
+            targets = max(0, min(end, first + length) - max(start, first))
+            found.append((position // self.sequences, position // len(dataset) + 1, targets))
+        return found
+
+    # -- steps -> documents
+
+    def require_step(self, step: int) -> None:
+        """Refuses a step that was not, and will not be, trained.
+
+        Raises:
+            UserError: If the step is beyond the run.
+        """
+        last = max(self.steps_done, self.run.recipe.train.steps)
+        if not 0 <= step < last:
+            raise UserError(
+                f"step {step}: beyond the run, whose steps are 0 to {last - 1} "
+                f"(train.steps = {self.run.recipe.train.steps}; {self.steps_done} trained so far)"
+            )
+
+    def window_parts(self, position: int) -> list[Part]:
+        """The documents' parts of one window, in order; the window's tokens count from 0."""
+        data = self.dataset.data
+        streams, windows = self.dataset.locate(position, 1)
+        address = data.streams[int(streams[0])].base + int(windows[0]) * self.context_length
+        place = data.places(np.array([address], np.int64))[0]
+        parts = []
+        for shard, row, doc_id, start, stop in data.parts(place, self.context_length + 1):
+            opened = data.shards[shard]
+            parts.append(Part(opened.path.stem, row, doc_id, start, stop, row in opened.withdrawn))
+        return parts
+
+    def window_tokens(self, position: int) -> NDArray[Any]:
+        """The tokens of one window."""
+        return self.dataset.window(position)
+
+    def targets_by_document(self, first_step: int, last_step: int) -> tuple[Counter[bytes], dict[bytes, str], int]:
+        """Targets of each document in the steps ``first_step`` to ``last_step`` (both included).
+
+        Returns:
+            Targets by doc_id, document shard by doc_id, and targets that are not scored because they were taken down.
+        """
+        counts: Counter[bytes] = Counter()
+        shards: dict[bytes, str] = {}
+        unscored = 0
+        for position in range(first_step * self.sequences, (last_step + 1) * self.sequences):
+            for part in self.window_parts(position):
+                targets = part.stop - max(part.start, 1)
+                counts[part.doc_id] += targets
+                shards[part.doc_id] = part.shard
+                unscored += targets if part.withdrawn else 0
+        return counts, shards, unscored
+
+
+def metrics_lines(run: Run) -> list[dict[str, Any]]:
+    """Lines of metrics/train.jsonl; one that is half-written is left out."""
+    url = run.url("metrics/train.jsonl")
+    lines = storage.read_bytes(url).decode().splitlines(keepends=True) if storage.exists(url) else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
