@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data import TokenDataset
+from model.mixing import weights_and_caps
 from pipeline import storage
 from pipeline.errors import FormatError, UserError
 from pipeline.manifest import digest_file, load_manifests
@@ -83,14 +84,7 @@ def open_train(run: Run, context_length: int) -> TokenDataset:
     """
     recipe = run.recipe
     runs = [run, *(Run.open(root) for root in recipe.train.runs)]
-    weights: dict[str, float] = {}
-    max_epochs: dict[str, float] = {}
-    for other in runs:
-        for source in other.recipe.sources:
-            weights[source.name] = source.weight
-            if source.max_epochs is not None:
-                max_epochs[source.name] = source.max_epochs
-    weights |= recipe.train.weights
+    weights, max_epochs = weights_and_caps(runs)
     folders = [_local_folder(other, "tokens/train") for other in runs]
     return TokenDataset(folders, context_length, recipe.train.seed, weights=weights, max_epochs=max_epochs)
 
