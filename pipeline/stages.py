@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import storage
+from pipeline import environment, storage
 from pipeline.engine import Context, NeedsWork, load_function
 from pipeline.errors import UserError
 from pipeline.locks import gpu_lock
@@ -94,6 +94,7 @@ def run_stage(stage: str, context: Context) -> dict[str, Any]:
     context.progress.stage_finished(stage, seconds)
     if context.shards_run:
         _remember_seconds(context.run, stage, seconds)
+        environment.remember(context.run, stage)
     shards = {"shards": context.shards_run + context.shards_skipped, "skipped_shards": context.shards_skipped}
     return {"seconds": seconds, **shards, **summary}
 

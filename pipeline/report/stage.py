@@ -4,22 +4,19 @@ The page shows seconds and so is outside the byte promise; what it was made from
 beside it rather than among the manifests.
 """
 
-import base64
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pipeline import manifest as manifests
 from pipeline import storage
 from pipeline.engine import Context, NeedsWork
-from pipeline.recipe import recipe_toml
-from pipeline.report.collect import Figures, collect
+from pipeline.report.collect import collect
 from pipeline.run import Run
 
-LOGIC_VERSION = 1
+LOGIC_VERSION = 2
 MADE_FROM = "report/made_from.json"
 PAGE = "report/index.html"
+FILES = ("funnel", "lengths", "similarity", "loss", "bits_per_byte", "throughput")  # also as report/NAME.png
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -54,56 +51,12 @@ def _is_current(run: Run, made_from: dict[str, Any]) -> bool:
 
 def write(run: Run) -> None:
     """Draws the pictures and writes the page."""
+    from pipeline.report.page import report_page
     from pipeline.report.plots import draw
 
     figures = collect(run)
     pictures = draw(figures)
-    for name, data in pictures.items():
-        storage.publish_bytes(data, run.url(f"report/{name}.png"), run.root)
-    storage.publish_bytes(render(run, figures, pictures).encode(), run.url(PAGE), run.root)
-
-
-def render(run: Run, figures: Figures, pictures: dict[str, bytes]) -> str:
-    """The page: every value escaped, every picture embedded, no script, nothing fetched."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    )
-
-    def picture(name: str, description: str) -> Markup:
-        if name not in pictures:
-            return Markup("")
-        data = base64.b64encode(pictures[name]).decode()
-        return Markup('<img alt="{}" src="data:image/png;base64,{}">').format(description, data)
-
-    return environment.get_template("page.html.j2").render(**_values(run, figures, picture))
-
-
-def _values(run: Run, figures: Figures, picture: Callable[..., Any]) -> dict[str, Any]:
-    return {
-        "title": run.recipe.name,
-        "figures": figures,
-        "picture": picture,
-        "cards": _cards(figures),
-        "mixes": {name: mix.rows() for name, mix in figures.mixes.items()},
-        "cluster_total": sum(figures.cluster_sizes.values()),
-        "result": [
-            (key, _shown(value)) for key, value in figures.result.items() if isinstance(value, int | float | str)
-        ],
-        "recipe": recipe_toml(run.recipe),
-    }
-
-
-def _cards(figures: Figures) -> list[dict[str, str]]:
-    counts = {row["name"]: row["count"] for row in figures.funnel}
-    cards = [("records read", counts["records read"]), ("documents kept", counts["documents kept"])]
-    wanted = ("train_tokens", "validation_tokens", "bits_per_byte", "unigram_bits_per_byte")
-    found = {**figures.tokens, **figures.result}
-    cards += [(name.replace("_", " "), found[name]) for name in wanted if name in found]
-    return [{"name": name, "value": _shown(value)} for name, value in cards]
-
-
-def _shown(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}" if isinstance(value, float) else str(value)
+    for name in FILES:
+        if name in pictures:
+            storage.publish_bytes(pictures[name], run.url(f"report/{name}.png"), run.root)
+    storage.publish_bytes(report_page(run, figures, pictures).encode(), run.url(PAGE), run.root)

@@ -4,6 +4,8 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from pipeline.report.text import visible
+
 MAX_CHARACTERS = 2_000
 _WORDS = re.compile(r"\s+|\S+")
 
@@ -31,7 +33,7 @@ def side_by_side(left: str, right: str) -> tuple[list[Piece], list[Piece]]:
         >>> [piece.text for piece in a if not piece.same], [piece.text for piece in b if not piece.same]
         (['old'], ['new'])
     """
-    words = [_WORDS.findall(text[:MAX_CHARACTERS]) for text in (left, right)]
+    words = [_WORDS.findall(visible(text[:MAX_CHARACTERS])) for text in (left, right)]
     matcher = difflib.SequenceMatcher(None, words[0], words[1], autojunk=False)
     sides: tuple[list[Piece], list[Piece]] = ([], [])
     for kind, left_from, left_to, right_from, right_to in matcher.get_opcodes():
