@@ -15,6 +15,8 @@ SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 MemorySize = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$")]
 
+MAX_PERMUTATIONS = 4096  # values in a signature
+
 
 class Section(BaseModel):
     """Base of every section: frozen, and an unknown key is an error."""
@@ -82,6 +84,15 @@ class Dedup(Section):
     keep: str = Field("longest", description="first | longest | a column, highest first")
     memory: MemorySize = Field("2GB", description="memory of the join")
     seed: int = Field(1, ge=0, lt=2**32, description="seed of the permutations")
+
+    @model_validator(mode="after")
+    def _signature_has_a_sane_width(self) -> "Dedup":
+        if self.bands * self.rows > MAX_PERMUTATIONS:
+            raise ValueError(
+                f"bands x rows = {self.bands} x {self.rows} = {self.bands * self.rows:,} permutations; "
+                f"at most {MAX_PERMUTATIONS:,}"
+            )
+        return self
 
 
 class LengthRules(Section):

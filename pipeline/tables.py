@@ -129,6 +129,7 @@ SIGNATURES = Table(
         Column("signature", pa.list_(pa.uint32()), "MinHash values, bands * rows of them (datasketch affine32)"),
     ),
     "row-aligned with documents/",
+    compression=None,  # min-hash values do not compress, and are read as they lie
 )
 
 CLUSTERS = Table(

@@ -12,25 +12,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.dedup.join import Buckets, Ints, Keys, Nodes, find_buckets, find_nodes
+from pipeline.dedup.sets import SetSource
 from pipeline.kernels import verify
 
 SET_BYTES = 24  # memory of one shingle hash while its group is worked on: read, sorted, prefix
-
-
-class SetSource(Protocol):
-    """Where the shingle sets (or, unverified, the signatures) of records come from."""
-
-    def load(self, records: Ints) -> tuple[Keys, Ints]:
-        """Shingle hashes of these records, concatenated, and offsets (len + 1); in any order, repeats allowed."""
-
-    def signatures(self, records: Ints) -> NDArray[np.uint32]:
-        """Signatures of these records, shape (len, P)."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +136,7 @@ def select_duplicates(
     buckets = Buckets(np.zeros(0, np.int64), np.zeros((0, 0), np.int32), np.zeros(0, bool), 0)
     if keys is not None and sets is not None:
         buckets = find_buckets(nodes, records.num_shingles > 0, keys, bands, memory_bytes)
+        sets.prepare(nodes.representative[buckets.active])
         _select_groups(records, nodes, buckets, rule, sets, state, forced, memory_bytes, threads)
     if several:
         _keep_copies_of_lonely_nodes(nodes, buckets, state, rule, forced)

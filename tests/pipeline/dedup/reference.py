@@ -74,9 +74,7 @@ def reference(
             removed[record] = removed.get(twin) or Removed(twin, len(sets[record]), len(sets[record]), True)
             continue
         keepers[texts[record]] = record
-        similar = [
-            (similarity(record, other), other) for other in kept if other in candidates[record] and sets[record]
-        ]
+        similar = [(similarity(record, other), other) for other in kept if other in candidates[record] and sets[record]]
         similar = [item for item in similar if item[0][0] >= threshold]
         if similar:
             (_, common, union), keeper = min(similar, key=lambda item: (-item[0][0], rank[item[1]]))

@@ -16,7 +16,11 @@ class MemorySets:
         self.keys_BN = band_keys(self.signatures_NP, bands)
         self.num_shingles = np.diff(self.sets.offsets).astype(np.int32)
 
+    def prepare(self, records: Ints) -> None:
+        self.prepared = set(records.tolist())
+
     def load(self, records: Ints) -> tuple[Keys, Ints]:
+        assert self.prepared.issuperset(records.tolist())
         parts = [self.sets.hashes[self.sets.offsets[r] : self.sets.offsets[r + 1]] for r in records]
         return np.concatenate(parts), np.append(0, np.cumsum([len(part) for part in parts]))
 

@@ -1,0 +1,89 @@
+"""The dedup stage: signatures of every document, clusters over all shards, a verdict a shard.
+
+1. ``dedup.signatures``  documents/NNNNN.arrow -> signatures/NNNNN.arrow, every document, whatever a stage before said
+2. ``dedup.clusters``    all signatures, texts of candidates -> clusters/evidence.arrow, a row a removed document
+3. ``dedup``             evidence -> verdicts/dedup/NNNNN.arrow
+
+The work itself is in stage_work.py, which loads the kernels; this module only plans.
+"""
+
+from typing import Any
+
+from pipeline import storage
+from pipeline.engine import Context, Job, Step
+from pipeline.manifest import Manifest, total_counts
+
+SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage_work:sign_shard")
+CLUSTERS_STEP = Step("dedup.clusters", 1, "pipeline.dedup.stage_work:find_clusters")
+VERDICTS_STEP = Step("dedup", 1, "pipeline.dedup.stage_work:judge_shard")
+EVIDENCE = "clusters/evidence.arrow"
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Runs the three steps; returns the summary of the stage."""
+    options = context.recipe.dedup
+    signing = {
+        "ngram": options.ngram,
+        "bands": options.bands,
+        "rows": options.rows,
+        "seed": options.seed,
+    }
+    documents = context.document_shards()
+    signed = context.run_step(
+        SIGNATURES_STEP,
+        [
+            Job(shard, signing, {f"documents/{shard}.arrow": digest}, {"shard": shard})
+            for shard, digest in documents.items()
+        ],
+    )
+    clusters = context.run_step(CLUSTERS_STEP, [_clusters_job(context, documents, signed)])
+    evidence = clusters["all"].digests("clusters/")
+    verdicts = context.run_step(VERDICTS_STEP, [_verdict_job(context, shard, signed, evidence) for shard in documents])
+    counts = total_counts(verdicts.values())
+    found = total_counts(clusters.values())
+    return {
+        "documents_in": counts.get("documents_in", 0),
+        "kept": counts.get("kept", 0),
+        "dropped": counts.get("dropped", 0),
+        "dropped_exact": found.get("removed_exact", 0),
+        "dropped_near": found.get("removed_near", 0),
+        "clusters": found.get("clusters", 0),
+        "largest_cluster": found.get("largest_cluster", 0),
+        "large_buckets": found.get("large_buckets", 0),
+    }
+
+
+def _clusters_job(context: Context, documents: dict[str, str], signed: dict[str, Manifest]) -> Job:
+    options = context.recipe.dedup
+    earlier = context.verdict_stages_before("dedup")
+    inputs = {f"documents/{shard}.arrow": digest for shard, digest in documents.items()}
+    for shard in documents:
+        inputs |= signed[shard].digests("signatures/") | context.verdict_inputs("dedup", shard)
+        if "filter" in earlier:
+            inputs |= _signals(context, shard)
+    config = {
+        "ngram": options.ngram,
+        "bands": options.bands,
+        "rows": options.rows,
+        "threshold": options.threshold,
+        "keep": options.keep,
+        "shards": list(documents),
+        "stages_before": earlier,
+    }
+    scratch = str(storage.local_path(context.root) / storage.SCRATCH) if storage.is_local(context.root) else None
+    return Job("all", config, inputs, {"memory": options.memory, "scratch": scratch})
+
+
+def _signals(context: Context, shard: str) -> dict[str, str]:
+    """The signal shard, needed where ``keep`` names a signal such as a quality score."""
+    keep = context.recipe.dedup.keep
+    if keep in ("first", "longest"):
+        return {}
+    found = context.manifests("filter.signals").get(shard)
+    return found.digests("signals/") if found else {}
+
+
+def _verdict_job(context: Context, shard: str, signed: dict[str, Manifest], evidence: dict[str, str]) -> Job:
+    inputs = signed[shard].digests("signatures/") | evidence | context.verdict_inputs("dedup", shard)
+    config = {"shard": shard, "stages_before": context.verdict_stages_before("dedup")}
+    return Job(shard, config, inputs)
