@@ -7,7 +7,7 @@ written to RUN/recipe.toml finds the same files from anywhere.
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.options import Recipe
+from pipeline.options import Filter, Recipe
 
 __all__ = ["Recipe", "RecipeError", "load_recipe", "recipe_toml"]
 
@@ -145,7 +145,18 @@ def _with_absolute_paths(recipe: Recipe, path: str) -> Recipe:
     lists = {"url_block": recipe.clean.url_block, "url_allow": recipe.clean.url_allow}
     files = {k: [f"@{absolute(e[1:])}" if e.startswith("@") else e for e in v] for k, v in lists.items()}
     clean = recipe.clean.model_copy(update=files)
-    return recipe.model_copy(update={"sources": sources, "clean": clean, "tokenize": tokenize, "train": train})
+    update = {"sources": sources, "clean": clean, "tokenize": tokenize, "train": train}
+    return recipe.model_copy(update={**update, "filter": _filter_with_absolute_paths(recipe.filter, absolute)})
+
+
+def _filter_with_absolute_paths(section: Filter, absolute: Callable[[str], str]) -> Filter:
+    """The filter section's classifiers, evaluation sets and blocklist."""
+    classifiers = {n: c.model_copy(update={"path": absolute(c.path)}) for n, c in section.classifiers.items()}
+    sets = [e.model_copy(update={"path": absolute(e.path)}) for e in section.decontamination.sets]
+    blocklist = section.url.blocklist
+    url = section.url.model_copy(update={"blocklist": absolute(blocklist) if blocklist else None})
+    decontamination = section.decontamination.model_copy(update={"sets": sets})
+    return section.model_copy(update={"classifiers": classifiers, "decontamination": decontamination, "url": url})
 
 
 def recipe_toml(recipe: Recipe) -> str:

@@ -14,7 +14,7 @@ from pipeline.filter.stop_words import stop_words
 from pipeline.kernels import kernel_cache_folder
 from pipeline.kernels.signals import COLUMNS, STOP_SLOTS, measure_texts
 from pipeline.kernels.token_tables import load_tables
-from pipeline.kernels.tokens import ChunkCache, hash_bytes, new_cache
+from pipeline.kernels.tokens import ChunkCache, hash_bytes, new_cache, new_tokens, tokenize
 from pipeline.tables import SIGNALS
 
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "km", "my", "wuu", "yue"})
@@ -119,6 +119,13 @@ def _stop_table(language: str) -> NDArray[np.uint64]:
             slot = (slot + 1) & (STOP_SLOTS - 1)
         table[slot] = key
     return table
+
+
+def sentence_count(text: str) -> int:
+    """Sentences of one text."""
+    data = np.frombuffer(text.encode("utf-8", "replace"), dtype=np.uint8).copy()
+    _, _, sentences, _ = tokenize(data, 0, len(data), load_tables(), _cache(), new_tokens(len(data) + 8), False)
+    return int(sentences)
 
 
 def token_texts(text: str) -> list[str]:

@@ -1,0 +1,169 @@
+"""What another threshold would do: the funnel under a changed recipe against the one as it is, from stored signals.
+
+Only signals and a few document columns are read; text only for the examples.  Nothing is written.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.engine import Context
+from pipeline.errors import UserError
+from pipeline.filter.columns import column_batches, read_columns
+from pipeline.filter.document_rules import DOCUMENT_COLUMNS
+from pipeline.filter.rules import Failures, Mask
+from pipeline.filter.stage import signal_config
+from pipeline.filter.verdicts import all_failures
+from pipeline.filter.worker import alive_documents, read_blocklist
+from pipeline.manifest import load_manifests, total_counts
+from pipeline.options import Filter
+from pipeline.recipe import Recipe, load_recipe
+from pipeline.run import RECIPE_FILE, Run
+from pipeline.tables import DOCUMENTS, SIGNALS, VERDICTS, read_table
+
+BYTES_A_TOKEN = 4.0  # where the run has no tokens yet
+EXAMPLE_CHARACTERS = 300
+
+
+@dataclass
+class Funnel:
+    """What the filter stage keeps and drops under one recipe."""
+
+    documents_in: int = 0
+    kept: int = 0
+    kept_bytes: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+
+    def add(self, failures: Failures, alive: Mask, sizes: Any, source: str) -> Mask:
+        """Counts one shard; returns which of its documents are kept."""
+        kept: Mask = alive & ~failures.any()
+        number = int(np.count_nonzero(kept))
+        self.documents_in += int(np.count_nonzero(alive))
+        self.kept += number
+        self.kept_bytes += int(sizes[kept].sum())
+        self.reasons.update(failures.counts(alive))
+        self.sources[source] += number
+        return kept
+
+    def as_dict(self, tokens_a_byte: float) -> dict[str, Any]:
+        """For ``--json``; tokens are an estimate."""
+        return {
+            "documents_in": self.documents_in,
+            "kept": self.kept,
+            "dropped": self.documents_in - self.kept,
+            "tokens_estimated": round(self.kept_bytes * tokens_a_byte),
+            "reasons": dict(sorted(self.reasons.items())),
+            "sources": dict(sorted(self.sources.items())),
+        }
+
+
+def changed_recipe(root: str, overrides: Sequence[str]) -> tuple[Run, Recipe]:
+    """The run, and its recipe under the overrides.
+
+    Raises:
+        UserError: If there is no such run, an override is not of the filter section, or it needs other signals.
+    """
+    run = Run.open(root)
+    foreign = [override for override in overrides if not override.strip().startswith("filter.")]
+    if foreign:
+        raise UserError(f"--set {foreign[0]}: only filter.* can be looked at here; `tokenmill run` applies the rest")
+    recipe = load_recipe(run.url(RECIPE_FILE), overrides)
+    if signal_config(recipe.filter) != signal_config(run.recipe.filter):
+        raise UserError(
+            "this change needs signals that the run does not have (classifiers, evaluation sets and datatrove filters "
+            "read the text): put it into the recipe and use `tokenmill run`"
+        )
+    return run, recipe
+
+
+def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str, Any]:
+    """The funnel as it is and under the overrides, with examples of documents that would come in and go out.
+
+    Args:
+        root: The run folder, its filter stage done.
+        overrides: ``filter.…=value``.
+        examples: Documents to show of each kind.
+    """
+    run, recipe = changed_recipe(root, overrides)
+    context = Context(run, dry=True)
+    before, after = Funnel(), Funnel()
+    moved: dict[str, list[dict[str, Any]]] = {"come_in": [], "go_out": []}
+    counts = dict.fromkeys(moved, 0)
+    shards = list(context.document_shards())
+    if not shards or not context.manifests("filter.signals"):
+        raise UserError(f"{root}: has no signals yet; `tokenmill run` with the filter stage makes them")
+    for shard in shards:
+        signals, documents, alive, source = _load(context, shard)
+        sizes = signals["byte_count"].to_numpy()
+        old = _judge(signals, documents, run.recipe.filter)
+        new = _judge(signals, documents, recipe.filter)
+        was = before.add(old, alive, sizes, source)
+        will = after.add(new, alive, sizes, source)
+        for name, mask, failures in (("come_in", will & ~was, old), ("go_out", was & ~will, new)):
+            rows = np.flatnonzero(mask)
+            counts[name] += len(rows)
+            wanted = rows[: max(0, examples - len(moved[name]))]
+            moved[name] += _examples(run, shard, wanted.tolist(), failures, source)
+    ratio, exact = tokens_a_byte(run, before)
+    return {
+        "root": root,
+        "overrides": list(overrides),
+        "before": before.as_dict(ratio),
+        "after": after.as_dict(ratio),
+        "tokens_a_byte": {"value": ratio, "from": "the run's tokens" if exact else "an assumption"},
+        **{name: {"documents": counts[name], "examples": moved[name]} for name in moved},
+    }
+
+
+def _load(context: Context, shard: str) -> tuple[pa.Table, pa.Table, Mask, str]:
+    run = context.run
+    signals = read_table(run.local(f"signals/{shard}.arrow"), SIGNALS)
+    path = run.local(f"documents/{shard}.arrow")
+    documents = read_columns(path, DOCUMENTS, DOCUMENT_COLUMNS)
+    verdicts = [read_table(run.local(p), VERDICTS, ["keep"]) for p in context.verdict_inputs("filter", shard)]
+    source = (documents.schema.metadata or {}).get(b"tokenmill.source", b"").decode()
+    return signals, documents, alive_documents(verdicts, signals.num_rows), source
+
+
+def _judge(signals: pa.Table, documents: pa.Table, options: Filter) -> Failures:
+    return all_failures(signals, documents, options, read_blocklist(options.url.blocklist))
+
+
+def _examples(run: Run, shard: str, rows: list[int], failures: Failures, source: str) -> list[dict[str, Any]]:
+    """The documents of ``rows``: only their record batches are read."""
+    found: list[dict[str, Any]] = []
+    start = 0
+    if not rows:
+        return found
+    for batch in column_batches(run.local(f"documents/{shard}.arrow"), DOCUMENTS, ["doc_id", "text", "url"]):
+        inside = [row for row in rows if start <= row < start + batch.num_rows]
+        for row in inside:
+            text = batch["text"][row - start].as_py()
+            reasons = [r for r, m in zip(failures.reasons, failures.masks, strict=True) if m[row]]
+            found.append(
+                {
+                    "doc_id": batch["doc_id"][row - start].as_py().hex(),
+                    "source": source,
+                    "url": batch["url"][row - start].as_py(),
+                    "reasons": reasons,
+                    "text": text[:EXAMPLE_CHARACTERS],
+                }
+            )
+        start += batch.num_rows
+        if start > rows[-1]:
+            break
+    return found
+
+
+def tokens_a_byte(run: Run, funnel: Funnel) -> tuple[float, bool]:
+    """Tokens a byte of text: of the run's own tokens where it has some."""
+    tokens = total_counts(load_manifests(run.root, "tokenize").values()).get("tokens", 0)
+    if tokens and funnel.kept_bytes and storage.exists(run.url("manifests", "tokenize.json")):
+        return tokens / funnel.kept_bytes, True
+    return 1 / BYTES_A_TOKEN, False
