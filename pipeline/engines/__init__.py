@@ -14,11 +14,11 @@ __all__ = ["EngineOptions", "make_workers"]
 def make_workers(options: EngineOptions, workers: int = 0) -> Workers:
     """The workers of an engine; ``workers`` 0 is one for each processor here, and no limit on a cluster."""
     if options.kind == "ray":
-        from pipeline.engines.cluster import RayCluster
+        from pipeline.engines.ray_cluster import RayCluster
 
         return RayCluster(options.ray, workers)
     if options.kind == "slurm":
-        from pipeline.engines.cluster import SlurmCluster
+        from pipeline.engines.slurm_cluster import SlurmCluster
 
         return SlurmCluster(options.slurm, workers)
     return Pool(workers or None)

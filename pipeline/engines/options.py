@@ -1,9 +1,10 @@
 """Settings of the engines.  They say where and how to hurry, never what the bytes are: no recipe key among them."""
 
 from collections.abc import Sequence
+from datetime import time
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import UserError
 from pipeline.recipe import apply_override
@@ -21,6 +22,7 @@ class RayOptions(Settings):
     address: str = Field("auto", description="address of the cluster's head; auto: the one this machine belongs to")
     cpus_per_task: int = Field(1, ge=1, le=1024, description="processors that a shard reserves")
     memory_gb_per_cpu: float = Field(2.0, gt=0.0, description="memory that a shard reserves for each processor, GB")
+    gpus_for_training: int = Field(0, ge=0, le=64, description="GPUs of the training stage")
     lost_seconds: int = Field(30, ge=5, description="without an answer of the head for so long, the cluster is lost")
 
 
@@ -31,7 +33,7 @@ class SlurmOptions(Settings):
     time: str = Field("12:00:00", pattern=r"^(\d+-)?\d+(:\d\d){0,2}$", description="time limit of a job")
     cpus_per_task: int = Field(1, ge=1, le=1024, description="processors of a shard")
     memory_gb_per_cpu: int = Field(2, ge=1, description="memory for each processor, GB")
-    gpus_per_task: int = Field(0, ge=0, le=64, description="GPUs of a shard (training)")
+    gpus_for_training: int = Field(0, ge=0, le=64, description="GPUs of the training stage")
     qos: str = Field("normal", description="quality of service")
     venv: str = Field("", description="script that activates the environment on a node; empty: the one of this process")
     max_array_size: int = Field(1001, ge=1, description="largest job array of the cluster")
@@ -46,6 +48,14 @@ class EngineOptions(Settings):
     kind: Literal["local", "ray", "slurm"] = Field("local", description="this machine, a Ray or a Slurm cluster")
     ray: RayOptions = Field(default_factory=RayOptions, description="used when kind is ray")
     slurm: SlurmOptions = Field(default_factory=SlurmOptions, description="used when kind is slurm")
+
+    @field_validator("slurm", mode="before")
+    @classmethod
+    def _time_is_text(cls, value: Any) -> Any:
+        """``slurm.time=01:30:00`` is a time of day to TOML."""
+        if isinstance(value, dict) and isinstance(value.get("time"), time):
+            return {**value, "time": value["time"].isoformat()}
+        return value
 
     @classmethod
     def of(cls, kind: str, overrides: Sequence[str]) -> "EngineOptions":

@@ -11,7 +11,7 @@ import pytest
 DOORS = {
     "torch": ("model/",),
     "prefect": ("flows/",),
-    "datatrove": ("pipeline/interop/", "pipeline/engine.py", "pipeline/bench/"),
+    "datatrove": ("pipeline/interop/", "pipeline/engines/", "pipeline/bench/"),
     "transformers": ("model/bench.py", "pipeline/bench/"),
 }
 
