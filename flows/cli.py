@@ -4,13 +4,16 @@ Commands are registered by name and imported when called, so that ``--help`` is 
 load Prefect.  Exit codes: 0 done, 1 failed, 2 usage or recipe error, 3 a gate exceeded, 130 interrupted.
 """
 
+import os
 import signal
 import sys
+import threading
 from typing import Any, NoReturn
 
 from pipeline import __version__
 from pipeline.console import claim_stdout, emit, say
 from pipeline.errors import TokenmillError, UserError
+from pipeline.processes import descendants, send
 
 COMMANDS = {
     "run": ("flows.commands:run", "Run a recipe: raw files in, token shards, a checkpoint and a report out."),
@@ -29,6 +32,10 @@ COMMANDS = {
     "sample": ("model.cli:sample", "Write text with a run's checkpoint."),
     "export": ("model.cli:export", "Write a checkpoint as a folder that transformers and vLLM load."),
     "plan": ("model.cli:plan", "Before spending: parameters, FLOPs, tokens, memory, hours and cost."),
+    "explain": ("pipeline.lineage.cli:explain", "Everything about one document, and the steps that trained on it."),
+    "trace": ("pipeline.lineage.cli:trace", "Documents, sources and licences in the global batch of a step."),
+    "licences": ("pipeline.lineage.cli:licences", "Tokens by licence and source in what was trained on."),
+    "takedown": ("pipeline.lineage.cli:takedown", "Take documents out of every table and shard of a run."),
     "doctor": ("flows.commands:doctor", "Check this environment and say what to do."),
     "bench": ("flows.commands:bench", "Time tokenmill against installed peers, side by side."),
 }
@@ -67,6 +74,8 @@ def _interrupted(number: int, frame: Any) -> NoReturn:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs a command and ends the process with its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if os.environ.pop("TOKENMILL_ENDS_WITH_STDIN", None):  # a flow started us (flows/child.py)
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     as_json = "--json" in arguments
     if as_json:
         claim_stdout()
@@ -75,6 +84,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
+
+
+def _end_with_stdin() -> None:
+    """Ends this process and all below it when the pipe closes: the flow that started it has died."""
+    while os.read(0, 4096):
+        pass
+    send(descendants(os.getpid()), signal.SIGKILL)
+    os._exit(1)
 
 
 def _run(arguments: list[str], as_json: bool) -> int:

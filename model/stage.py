@@ -20,8 +20,10 @@ from pipeline.console import say
 from pipeline.engine import Context, NeedsWork, Step, difference
 from pipeline.engine import Job as EngineJob
 from pipeline.errors import GateError, RunError, TokenmillError, UserError
+from pipeline.lineage import ledger
 from pipeline.manifest import Manifest, digest_file
 from pipeline.run import RECIPE_FILE, Run
+from pipeline.tokens.shards import original_digest
 
 STEP = Step("train", 1, "model.launch:main", libraries=("torch", "safetensors"))
 SHARD = "all"
@@ -59,11 +61,12 @@ class Training:
 
     job: EngineJob
     trajectory: str
+    takedown: str  # digest of the run's takedown.jsonl
 
     @property
     def fingerprint(self) -> str:
         """As in its manifest."""
-        return manifests.fingerprint(STEP.name, STEP.logic_version, self.job.config, self.job.inputs)
+        return manifests.fingerprint(STEP.name, STEP.logic_version, self.job.config, self.job.inputs, self.takedown)
 
 
 def training_of(run: Run) -> Training:
@@ -88,8 +91,18 @@ def training_of(run: Run) -> Training:
     }
     config = json.loads(json.dumps(config))
     steering = {key: value for key, value in train.items() if key not in _ROUNDING_ONLY}
-    trajectory = manifests.fingerprint("train.trajectory", STEP.logic_version, {**config, "train": steering}, inputs)
-    return Training(EngineJob(SHARD, config, inputs), trajectory)
+    trajectory = manifests.fingerprint("train.trajectory", STEP.logic_version, {**config, "train": steering}, before_takedown(run, inputs))
+    return Training(EngineJob(SHARD, config, inputs), trajectory, ledger.digest(run.root))
+
+
+def before_takedown(run: Run, inputs: dict[str, str]) -> dict[str, str]:
+    """The digests that token shards had before documents were taken down from them.
+
+    A takedown moves no token, so a checkpoint goes on from the shards as they are now.
+    """
+    removed = ledger.load(run.root)
+    originals = {path: original_digest(run.local(path)) for path in inputs if path in removed.tokens}
+    return {path: originals.get(path) or digest for path, digest in inputs.items()}
 
 
 def _init_digests(folder: str | None) -> dict[str, str]:
@@ -161,6 +174,7 @@ def write_manifest(run: Run, training: Training, outputs: dict[str, str], counts
             for path, digest in sorted(outputs.items())
         ],
         counts=counts,
+        takedown=training.takedown,
     )
     storage.publish_bytes(made.to_bytes(), manifests.manifest_url(run.root, STEP.name, SHARD), run.root)
     stage = manifests.stage_manifest_bytes(STEP.name, {SHARD: made})

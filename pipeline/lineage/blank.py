@@ -67,14 +67,23 @@ class Blanked:
     rows: int
     verdicts: list[tuple[bool | None, list[str], bool | None]]
     keys: int | None = None
+    tokens_added: tuple[str, int, int] | None = None  # split, documents and tokens put back into a rebuilt shard
 
 
 def adjust_counts(counts: dict[str, Any], blanked: Blanked) -> None:
     """Counts of a blanked shard: documents taken down are dropped, for that reason, where they were first judged."""
     if blanked.keys is not None:
         counts["keys"] = blanked.keys
+    if blanked.tokens_added is not None:
+        split, documents, tokens = blanked.tokens_added
+        for name, added in (("documents", documents), ("tokens", tokens)):
+            for key in (name, f"{split}_{name}"):
+                if key in counts:
+                    counts[key] += added
     reasons = dict(counts.get("reasons", {}))
     for before, old_reasons, after in blanked.verdicts:
+        if "documents_in" in counts:
+            counts["documents_in"] += (after is not None) - (before is not None)
         for name, value in (("kept", True), ("dropped", False)):
             if name in counts:
                 counts[name] += (after is value) - (before is value)
@@ -121,8 +130,10 @@ class Blanker:
         if table in UNTOUCHED or "doc_id" not in reader.schema.names:
             return None
         if table == TOKENS.name:
-            rows = blank_tokens(written, path, self.removed, scratch)
-            return None if rows is None else Blanked(scratch, rows, [])
+            made = blank_tokens(written, path, self.removed, scratch)
+            if made is None:
+                return None
+            return Blanked(scratch, made.rows, [], tokens_added=(path.split("/")[1], *made.added))
         return self._blank_rows(reader, table, path, scratch)
 
     def _blank_rows(self, reader: Any, table: str, path: str, scratch: Path) -> Blanked | None:

@@ -58,11 +58,19 @@ def token_layout(path: Path) -> TokenLayout:
     return TokenLayout(np.concatenate(ids), np.concatenate(lengths), tuple(len(batch.doc_ids) for batch in mapped))
 
 
-def blank_tokens(written: Path, path: str, removed: Ledger, scratch: Path) -> int | None:
+@dataclass(frozen=True)
+class MadeTokens:
+    """What was written: rows in all, and (documents, tokens) more than the file had before."""
+
+    rows: int
+    added: tuple[int, int]
+
+
+def blank_tokens(written: Path, path: str, removed: Ledger, scratch: Path) -> MadeTokens | None:
     """Writes ``scratch``, the token shard without what was taken down.
 
     Returns:
-        Rows written; None, and nothing is written, where there is nothing to do.
+        What was written; None, and nothing is written, where there is nothing to do.
     """
     layout = token_layout(written)
     gone = {bytes.fromhex(doc_id) for doc_id in removed.documents}
@@ -78,7 +86,8 @@ def blank_tokens(written: Path, path: str, removed: Ledger, scratch: Path) -> in
     tokens = tokens[np.repeat(stays, layout.lengths)]
     schema = pa.ipc.open_file(pa.memory_map(str(written), "r")).schema
     _write_tokens(scratch, schema, wanted, tokens, place)
-    return len(wanted.doc_ids)
+    added = len(wanted.doc_ids) - len(layout.doc_ids), int(wanted.lengths.sum() - layout.lengths.sum())
+    return MadeTokens(len(wanted.doc_ids), added)
 
 
 def _with_rows(layout: TokenLayout, stays: NDArray[np.bool_], place: TokenRows) -> TokenLayout | None:
@@ -103,7 +112,7 @@ def _without(layout: TokenLayout, stays: NDArray[np.bool_]) -> TokenLayout:
 
 
 def _write_tokens(scratch: Path, schema: pa.Schema, layout: TokenLayout, stay: NDArray[Any], place: TokenRows) -> None:
-    """Writes a shard of ``layout``: end-of-text in the rows of ``place``, the tokens ``stay`` in the others, in order."""
+    """Writes a shard of ``layout``: end-of-text in the rows of ``place``, the tokens ``stay`` in the others."""
     metadata = {key: value for key, value in schema_metadata(schema).items() if key not in (WITHDRAWN_KEY, WAS_KEY)}
     blank_rows = [row for row, _, _ in place.rows]
     if blank_rows:

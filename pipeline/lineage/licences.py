@@ -48,7 +48,7 @@ def licences(run: Run, steps: int | None = None) -> dict[str, Any]:
             row[0] += documents
             row[1] += count
     total = sum(count for _, count in rows.values())
-    table = [
+    table: list[dict[str, Any]] = [
         {
             "licence": licence,
             "source": source,
@@ -57,7 +57,7 @@ def licences(run: Run, steps: int | None = None) -> dict[str, Any]:
             "tokens": count,
             "share": count / total if total else 0.0,
         }
-        for (licence, source, evidence), (documents, count) in sorted(rows.items(), key=lambda i: (-i[1][1], i[0]))
+        for (licence, source, evidence), (documents, count) in sorted(rows.items(), key=_largest_first)
     ]
     unknown = sum(row["tokens"] for row in table if row["licence"] == UNKNOWN)
     return {
@@ -71,6 +71,10 @@ def licences(run: Run, steps: int | None = None) -> dict[str, Any]:
         "tokens_since_taken_down": taken_down,
         "rows": table,
     }
+
+
+def _largest_first(item: tuple[tuple[str, str, str], list[int]]) -> tuple[int, tuple[str, str, str]]:
+    return -item[1][1], item[0]
 
 
 def _shards(training: Training, steps: int) -> Iterator[tuple[str, str, NDArray[np.uint8], NDArray[np.int64]]]:

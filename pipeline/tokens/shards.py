@@ -186,6 +186,12 @@ def withdrawn_rows(metadata: Mapping[str, str]) -> tuple[int, ...]:
     return tuple(int(row) for row in text.split(",")) if text else ()
 
 
+def original_digest(path: Path) -> str | None:
+    """Digest that a shard's file had before documents were taken down from it; None where none were."""
+    value = (open_table(path, TOKENS).schema.metadata or {}).get(WAS_KEY.encode())
+    return value.decode() if value else None
+
+
 def open_folder(folder: Path) -> list[TokenShard]:
     """Every shard of ``tokens/train`` or ``tokens/validation``, by name.
 

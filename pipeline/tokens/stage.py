@@ -3,7 +3,7 @@
 1. ``tokenize.split``      every kept document to training or validation: verdicts/tokenize/
 2. ``tokenize.tokenizer``  train or take a tokenizer, choose the engine: tokenizer/
 3. ``tokenize``            documents/NNNNN.arrow -> tokens/train/NNNNN.arrow and tokens/validation/NNNNN.arrow
-4. ``index``               index/doc_id.arrow
+4. ``index``, ``index.keys``  index/doc_id.arrow, index/keys.arrow
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.engine import Context, Job, Step
 from pipeline.errors import UserError
+from pipeline.lineage.keys import make_keys
 from pipeline.manifest import Manifest, digest_file, total_counts
 from pipeline.tokens.index import make_index
 
@@ -29,6 +30,7 @@ def run(context: Context) -> dict[str, Any]:
     tokenizer = context.run_step(TOKENIZER_STEP, [_tokenizer_job(context, documents, split)])["all"]
     made = context.run_step(ENCODE_STEP, _encode_jobs(context, split, tokenizer))
     make_index(context)
+    make_keys(context)
     counts = total_counts(made.values())
     names = ("documents", "tokens", "train_tokens", "validation_tokens", "train_documents", "validation_documents")
     return {
