@@ -24,6 +24,7 @@ from pipeline import manifest as manifests
 from pipeline import storage
 from pipeline.console import claim_stdout, emit, out, say
 from pipeline.errors import TokenmillError
+from pipeline.locks import gpu_lock
 from pipeline.recipe import load_recipe
 from pipeline.run import Run
 
@@ -48,7 +49,7 @@ def train_run(
         TokenmillError: If it cannot be done, saying why.
     """
     train = run.recipe.train
-    with joined(train) as world, _only_one(run, world):
+    with joined(train) as world, _only_one(run, world), _own_gpus(world, train.device):
         reporter = reporter or Reporter(leads=world.leads, events=False)
         training = _leading(world, lambda: training_of(run))
         reason = _leading(world, lambda: unfinished(run, training))
@@ -196,6 +197,11 @@ def _only_one(run: Run, world: World) -> Iterator[None]:
     with (folder / "train.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _own_gpus(world: World, device: str) -> contextlib.AbstractContextManager[Any]:
+    """Holds the visible GPUs against another training; the leading process does it for all."""
+    return gpu_lock(say) if world.leads and device != "cpu" else contextlib.nullcontext()
 
 
 def _end_with_parent() -> None:

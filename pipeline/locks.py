@@ -57,7 +57,11 @@ def visible_gpus() -> list[str]:
 
 def gpu_lock_folder() -> Path:
     """Where the locks of GPUs lie: one folder for all users of the machine."""
-    return Path(tempfile.gettempdir()) / "tokenmill-gpu"
+    folder = Path(tempfile.gettempdir()) / "tokenmill-gpu"
+    with contextlib.suppress(OSError):  # another user has made it
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o1777)
+    return folder
 
 
 @contextlib.contextmanager
@@ -67,7 +71,7 @@ def gpu_lock(note: Callable[[str], None]) -> Iterator[list[str]]:
     A job that finds its GPU taken is refused rather than queued: which of the two should wait is a person's decision.
 
     Args:
-        note: Told which devices are held.
+        note: Told when a device cannot be locked.
 
     Raises:
         RunError: If another training holds one, naming its process.

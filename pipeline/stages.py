@@ -4,7 +4,6 @@ A stage is a function ``run(context) -> summary``.  The functions are named, not
 not load a compiler or a model.
 """
 
-import contextlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from typing import Any
 from pipeline import environment, storage
 from pipeline.engine import Context, NeedsWork, load_function
 from pipeline.errors import UserError
-from pipeline.locks import gpu_lock
 from pipeline.run import Run
 
 STAGES = {
@@ -88,8 +86,7 @@ def run_stage(stage: str, context: Context) -> dict[str, Any]:
     started = time.perf_counter()
     context.progress.stage_started(stage)
     context.shards_run = context.shards_skipped = 0
-    with gpu_lock(context.progress.note) if stage == "train" else contextlib.nullcontext():
-        summary = load_function(STAGES[stage])(context)
+    summary = load_function(STAGES[stage])(context)
     seconds = round(time.perf_counter() - started, 3)
     context.progress.stage_finished(stage, seconds)
     if context.shards_run:

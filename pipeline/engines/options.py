@@ -22,7 +22,6 @@ class RayOptions(Settings):
     address: str = Field("auto", description="address of the cluster's head; auto: the one this machine belongs to")
     cpus_per_task: int = Field(1, ge=1, le=1024, description="processors that a shard reserves")
     memory_gb_per_cpu: float = Field(2.0, gt=0.0, description="memory that a shard reserves for each processor, GB")
-    gpus_for_training: int = Field(0, ge=0, le=64, description="GPUs of the training stage")
     lost_seconds: int = Field(30, ge=5, description="without an answer of the head for so long, the cluster is lost")
 
 
@@ -33,7 +32,6 @@ class SlurmOptions(Settings):
     time: str = Field("12:00:00", pattern=r"^(\d+-)?\d+(:\d\d){0,2}$", description="time limit of a job")
     cpus_per_task: int = Field(1, ge=1, le=1024, description="processors of a shard")
     memory_gb_per_cpu: int = Field(2, ge=1, description="memory for each processor, GB")
-    gpus_for_training: int = Field(0, ge=0, le=64, description="GPUs of the training stage")
     qos: str = Field("normal", description="quality of service")
     venv: str = Field("", description="script that activates the environment on a node; empty: the one of this process")
     max_array_size: int = Field(1001, ge=1, description="largest job array of the cluster")

@@ -1,7 +1,7 @@
 """The Ray engine.  datatrove's executor runs in a child process, so that a lost cluster cannot take the run with it.
 
 Ray ends a driver that cannot reach its head; here that is the child, and the run stops with a sentence.
-``python -m pipeline.engines.ray_cluster FOLDER TASKS WORKERS GPUS OPTIONS`` is the child.
+``python -m pipeline.engines.ray_cluster FOLDER TASKS WORKERS OPTIONS`` is the child.
 """
 
 import json
@@ -33,8 +33,7 @@ class RayCluster(Cluster):
 
     def submit(self, root: str, folder: str, step: Step, tasks: int) -> Batch:
         """Starts the child that drives the batch."""
-        gpus = self.options.gpus_for_training if step.name == "train" else 0
-        return RayBatch(root, [folder, str(tasks), str(self.workers), str(gpus), self.options.model_dump_json()])
+        return RayBatch(root, [folder, str(tasks), str(self.workers), self.options.model_dump_json()])
 
 
 def _check_address(address: str) -> None:
@@ -99,7 +98,7 @@ class RayBatch(Batch):
             self._process.stdin.close()
 
 
-def drive(folder: str, tasks: int, workers: int, gpus: int, options: RayOptions) -> int:
+def drive(folder: str, tasks: int, workers: int, options: RayOptions) -> int:
     """Runs the batch on the cluster to its end; the exit code of the child."""
     import ray
     from datatrove.executor.ray import RayPipelineExecutor
@@ -110,7 +109,7 @@ def drive(folder: str, tasks: int, workers: int, gpus: int, options: RayOptions)
         ray.init(address=options.address, log_to_driver=False, logging_level="error")
     except ConnectionError as error:
         return _say(UNREACHABLE, f"no Ray cluster at {options.address}: {error}; {START}")
-    problem = _too_small(ray, options, gpus)
+    problem = _too_small(ray, options)
     if problem:
         return _say(TOO_SMALL, problem)
     executor = RayPipelineExecutor(
@@ -119,7 +118,6 @@ def drive(folder: str, tasks: int, workers: int, gpus: int, options: RayOptions)
         workers=workers or tasks_at_once(ray, options, tasks),
         cpus_per_task=options.cpus_per_task,
         mem_per_cpu_gb=options.memory_gb_per_cpu,
-        gpus_per_task=gpus,
         logging_dir=f"{folder}/datatrove",
         skip_completed=False,
     )
@@ -134,21 +132,17 @@ def tasks_at_once(ray: Any, options: RayOptions, tasks: int) -> int:
     return max(1, min(tasks, 2 * int(cpus // options.cpus_per_task)))
 
 
-def _too_small(ray: Any, options: RayOptions, gpus: int) -> str:
+def _too_small(ray: Any, options: RayOptions) -> str:
     """Why no node could ever run a task: Ray would wait for ever."""
     needed = {
         "CPU": options.cpus_per_task,
         "memory": int(options.memory_gb_per_cpu * options.cpus_per_task * 2**30),
-        "GPU": gpus,
     }
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in nodes):
         return ""
-    wanted = f"{needed['CPU']} CPU, {needed['memory'] / 2**30:.1f} GB memory, {gpus} GPU"
-    has = "; ".join(
-        f"{node.get('CPU', 0):.0f} CPU, {node.get('memory', 0) / 2**30:.1f} GB, {node.get('GPU', 0):.0f} GPU"
-        for node in nodes
-    )
+    wanted = f"{needed['CPU']} CPU, {needed['memory'] / 2**30:.1f} GB memory"
+    has = "; ".join(f"{node.get('CPU', 0):.0f} CPU, {node.get('memory', 0) / 2**30:.1f} GB" for node in nodes)
     return f"a shard reserves {wanted}, and no node of the Ray cluster has that ({has}): see --engine-set ray.…"
 
 
@@ -165,12 +159,11 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    batch_folder, number_of_tasks, at_once, number_of_gpus, settings = sys.argv[1:]
+    batch_folder, number_of_tasks, at_once, settings = sys.argv[1:]
     code = drive(
         batch_folder,
         int(number_of_tasks),
         int(at_once),
-        int(number_of_gpus),
         RayOptions(**json.loads(settings)),
     )
     sys.stderr.flush()

@@ -65,7 +65,6 @@ def make_executor(
         partition=options.partition,
         cpus_per_task=options.cpus_per_task,
         mem_per_cpu_gb=options.memory_gb_per_cpu,
-        gpus_per_task=options.gpus_for_training if step.name == "train" else 0,
         workers=workers or -1,
         job_name=name,
         qos=options.qos,

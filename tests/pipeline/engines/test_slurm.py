@@ -63,13 +63,13 @@ def local_dummy(root: Path) -> None:
 def test_script_asks_slurm_for_what_the_settings_say(slurm: Path, tmp_path: Path) -> None:
     from pipeline.engines.slurm_cluster import make_executor
 
-    options = EngineOptions.of("slurm", [*SETTINGS, "slurm.gpus_for_training=2", "slurm.time=01:30:00"]).slurm
+    options = EngineOptions.of("slurm", [*SETTINGS, "slurm.time=01:30:00"]).slurm
     step = Step("train", 1, "x:y")
     executor = make_executor(options, 7, str(tmp_path / "batch"), step, 5000, "tokenmill-train-1")
     script = executor.get_launch_file_contents(executor.get_sbatch_args(1001), "launch_pickled_pipeline x")
     wanted = [
         "partition=short", "account=ours", "time=01:30:00", "array=0-1000%7", "job-name=tokenmill-train-1",
-        "cpus-per-task=1", "mem-per-cpu=2G", "gpus=2", "requeue",
+        "cpus-per-task=1", "mem-per-cpu=2G", "requeue",
     ]  # fmt: skip
     for line in wanted:
         assert f"#SBATCH --{line}\n" in script, f"{line}\n{script}"
