@@ -91,7 +91,9 @@ def training_of(run: Run) -> Training:
     }
     config = json.loads(json.dumps(config))
     steering = {key: value for key, value in train.items() if key not in _ROUNDING_ONLY}
-    trajectory = manifests.fingerprint("train.trajectory", STEP.logic_version, {**config, "train": steering}, before_takedown(run, inputs))
+    trajectory = manifests.fingerprint(
+        "train.trajectory", STEP.logic_version, {**config, "train": steering}, before_takedown(run, inputs)
+    )
     return Training(EngineJob(SHARD, config, inputs), trajectory, ledger.digest(run.root))
 
 
