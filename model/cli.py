@@ -89,9 +89,8 @@ def evaluate(
     out(f"validation loss {result['validation_loss']}  bits per byte {result['bits_per_byte']}")
     for kind in ("by_source", "by_language"):
         for name, row in result[kind].items():
-            out(
-                f"  {name:24} loss {row['validation_loss']}  bits per byte {row['bits_per_byte']}  tokens {row['tokens']:,}"
-            )
+            figures = f"loss {row['validation_loss']}  bits per byte {row['bits_per_byte']}"
+            out(f"  {name:24} {figures}  tokens {row['tokens']:,}")
     if "choices" in result:
         out(f"multiple choice: {result['choices']}")
     return 0

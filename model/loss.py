@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  the customary name
 
 from model.config import LOSS_CHUNK_TOKENS
 
@@ -19,11 +20,10 @@ IGNORED = -100  # a target that does not count
 
 
 def token_losses(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihood of each target (0 where ignored) and log-partition of each row, float32."""
-    partition_N = logits_NV.float().logsumexp(-1)
-    valid_N = targets_N != IGNORED
-    chosen_N = logits_NV.gather(-1, targets_N.clamp(min=0)[:, None])[:, 0].float()
-    return torch.where(valid_N, partition_N - chosen_N, 0.0), partition_N
+    """Negative log-likelihood of each target (0 where ignored), and the log-probabilities (N, V); float32."""
+    log_probabilities_NV = F.log_softmax(logits_NV, dim=-1, dtype=torch.float32)
+    chosen_N = log_probabilities_NV.gather(-1, targets_N.clamp(min=0)[:, None])[:, 0]
+    return torch.where(targets_N != IGNORED, -chosen_N, 0.0), log_probabilities_NV
 
 
 class Loss(NamedTuple):
@@ -82,15 +82,20 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 def _loss_and_gradient(logits_NV: Tensor, targets_N: Tensor, z_loss: float) -> tuple[Tensor, Tensor, Tensor]:
     """A chunk's summed loss, its weighted partition term, and the gradient for the logits in their own precision."""
-    losses_N, partition_N = token_losses(logits_NV, targets_N)
-    valid_N = (targets_N != IGNORED).float()
-    squares = z_loss * (partition_N.square() * valid_N).sum()
-    slope_N = valid_N * (1.0 + 2.0 * z_loss * partition_N) if z_loss else valid_N
-    probabilities = (logits_NV - partition_N[:, None].to(torch.float32)).exp_()
-    probabilities *= slope_N[:, None]
-    rows = torch.arange(targets_N.shape[0], device=targets_N.device)
-    probabilities[rows, targets_N.clamp(min=0)] -= valid_N
-    return losses_N.sum(), squares, probabilities.to(logits_NV.dtype)
+    losses_N, log_probabilities_NV = token_losses(logits_NV, targets_N)
+    valid_N = targets_N != IGNORED
+    rows, columns = torch.arange(len(targets_N), device=targets_N.device), targets_N.clamp(min=0)
+    squares = losses_N.new_zeros(())
+    slope_N = valid_N.float()
+    if z_loss:
+        partition_N = logits_NV[rows, columns].float() - log_probabilities_NV[rows, columns]
+        squares = z_loss * (partition_N.square() * slope_N).sum()
+        slope_N = slope_N * (1.0 + 2.0 * z_loss * partition_N)
+    gradient_NV = log_probabilities_NV.exp_()
+    if z_loss or not bool(valid_N.all()):
+        gradient_NV *= slope_N[:, None]
+    gradient_NV[rows, columns] -= valid_N.float()
+    return losses_N.sum(), squares, gradient_NV.to(logits_NV.dtype)
 
 
 def chunked_cross_entropy(

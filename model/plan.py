@@ -125,3 +125,27 @@ def memory_advice(config: ModelConfig, train: Train, processes: int = 1) -> str:
     if train.parallel != "fsdp" and processes > 1:
         ways.append('train.parallel = "fsdp"')
     return f"the plan needs {needed.total / 1e6:,.0f} MB a device ({parts}); lower it with {', or '.join(ways)}"
+
+
+def plan_text(plan: dict[str, Any]) -> str:
+    """The plan as a person reads it."""
+    parameters, parts = plan["parameters"], plan["memory_bytes"]
+    lines = [
+        f"parameters            {parameters['total']:>18,}",
+        *(f"  {name:20}{value:>18,}" for name, value in parameters.items() if name != "total" and value),
+        f"FLOPs a token         {plan['flops_per_token']:>18,.4g}",
+        f"tokens                {plan['tokens']:>18,}",
+        f"  compute-optimal     {plan['compute_optimal_tokens']:>18,}",
+        f"FLOPs in all          {plan['total_flops']:>18,.4g}",
+        f"memory a device       {parts['total'] / 1e6:>15,.0f} MB",
+        *(f"  {name:20}{value / 1e6:>15,.0f} MB" for name, value in parts.items() if name != "total"),
+        f"checkpoint            {plan['checkpoint_bytes'] / 1e6:>15,.0f} MB",
+        "",
+        "device       number  fits       hours     dollars   (peaks and prices: model/hardware.py)",
+    ]
+    for row in plan["hardware"]:
+        fits = "yes" if row["fits"] else "no"
+        lines.append(
+            f"{row['device']:12} {row['devices']:>6}  {fits:4} {row['hours']:>11,.4g} {row['dollars']:>11,.4g}"
+        )
+    return "\n".join(lines)

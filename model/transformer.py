@@ -26,6 +26,7 @@ from pipeline.errors import UserError
 
 EMBEDDING_DEVIATION = 0.02
 LARGEST_LOGIT_DEVIATION = 0.32  # keeps the first loss of a tied head within 0.06 of ln V
+LARGEST_OWN_LOGIT = 4.0  # where blocks start at zero, a tied head begins by expecting the input token itself
 
 
 class Linear(nn.Linear):
@@ -184,7 +185,7 @@ class Transformer(nn.Module):
     def initialise(self, seed: int) -> None:
         """Draws the weights, the same for the same seed on every device.
 
-        Embeddings ~ N(0, s^2) with s at most 0.02 and small enough that logits start below 0.32; a head of its own
+        Embeddings ~ N(0, s^2) with s at most 0.02 and small enough that the first loss is near ln V; a head of its own
         starts at zero, so the first loss is ln V.  gpt2: matrices ~ N(0, 0.02^2), those that write to the residual
         stream smaller by sqrt(2 * layers).  qwen3: matrices ~ N(0, 1 / (3 * fan-in)), those that write to it zero.
         """
@@ -194,7 +195,10 @@ class Transformer(nn.Module):
             parameter.copy_(torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator))
 
         config = self.config
-        normal(self.token_embedding, min(EMBEDDING_DEVIATION, LARGEST_LOGIT_DEVIATION / config.width**0.5))
+        deviation = min(EMBEDDING_DEVIATION, LARGEST_LOGIT_DEVIATION / config.width**0.5)
+        if config.architecture == "qwen3" and config.tied_embeddings:
+            deviation = min(deviation, LARGEST_OWN_LOGIT / config.width)
+        normal(self.token_embedding, deviation)
         if self.head is not None:
             self.head.zero_()
         if config.architecture == "gpt2":

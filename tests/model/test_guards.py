@@ -1,0 +1,70 @@
+import math
+from itertools import pairwise
+
+import pytest
+
+from model.guards import MINIMUM_STEPS, Guard
+from model.schedule import rate_factor
+from pipeline.options import Train
+
+
+def filled() -> Guard:
+    guard = Guard(6.0)
+    for step in range(MINIMUM_STEPS):
+        assert guard.refuse(3.0 + 0.1 * (step % 3), 1.0 + 0.1 * (step % 2)) is None
+    return guard
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_refused_from_the_first_step(value: float) -> None:
+    guard = Guard(6.0)
+    assert "loss" in str(guard.refuse(value, 1.0))
+    assert "gradient norm" in str(guard.refuse(1.0, value))
+    assert guard.skipped == 2
+    assert guard.losses == []
+
+
+def test_spike_is_refused_and_not_remembered() -> None:
+    guard = filled()
+    losses = list(guard.losses)
+    assert "spike" in str(guard.refuse(30.0, 1.0))
+    assert "gradient norm" in str(guard.refuse(3.0, 50.0))
+    assert guard.losses == losses
+    assert guard.refuse(3.3, 1.2) is None
+
+
+def test_early_high_loss_is_no_spike() -> None:
+    guard = Guard(6.0)
+    assert guard.refuse(1.0, 1.0) is None
+    assert guard.refuse(11.0, 1.0) is None
+
+
+def test_flat_window_is_no_trap() -> None:
+    guard = Guard(6.0)
+    for _ in range(MINIMUM_STEPS):
+        guard.refuse(2.0, 1.0)
+    assert guard.refuse(2.1, 1.1) is None
+
+
+def test_state_round_trips() -> None:
+    guard = filled()
+    guard.refuse(math.nan, 1.0)
+    again = Guard(6.0)
+    again.load(guard.state())
+    assert again == guard
+
+
+def test_cosine_schedule_matches_its_formula() -> None:
+    train = Train(steps=100, warmup_steps=10, final_learning_rate_ratio=0.1)
+    factors = [rate_factor(step, train) for step in range(100)]
+    assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert factors[55] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 0.5)))
+    assert 0.1 < factors[-1] < 0.101
+    assert all(a >= b for a, b in pairwise(factors[10:]))
+
+
+def test_wsd_is_flat_then_falls_in_a_line() -> None:
+    train = Train(steps=100, warmup_steps=0, schedule="wsd", decay_share=0.4, final_learning_rate_ratio=0.0)
+    factors = [rate_factor(step, train) for step in range(100)]
+    assert factors[:60] == [1.0] * 60
+    assert factors[60:] == pytest.approx([(100 - step) / 40 for step in range(60, 100)])
