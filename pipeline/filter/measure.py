@@ -27,12 +27,12 @@ def measure(texts: pa.Array | Sequence[str], language: str | pa.Array | None = "
     Raises:
         ValueError: If there are not as many languages as texts.
     """
-    array = _large_strings(texts)
+    array = large_strings(texts)
     languages = _languages(language, len(array))
     names = sorted({name for name in languages if stop_words(name)})
     sets = {name: number for number, name in enumerate(names)}
     tables = np.stack([_stop_table(name) for name in names]) if names else np.zeros((1, STOP_SLOTS), np.uint64)
-    data, offsets = _buffers(array)
+    data, offsets = buffers(array)
     _compile()
     measured = measure_texts(
         data,
@@ -53,7 +53,7 @@ def _column(name: str, values: NDArray[np.float64], without_stop_words: NDArray[
     return pa.array(values.astype(kind.to_pandas_dtype()), type=kind, mask=mask)
 
 
-def _large_strings(texts: pa.Array | Sequence[str]) -> pa.Array:
+def large_strings(texts: pa.Array | Sequence[str]) -> pa.Array:
     """The texts as one large_string array without nulls, all of it UTF-8."""
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
@@ -79,7 +79,7 @@ def _languages(language: str | pa.Array | None, count: int) -> list[str]:
     return labels
 
 
-def _buffers(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def buffers(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The array's bytes and offsets, without a copy.
 
     The view of the bytes is writable, since the kernels are compiled for one kind of array only; they do not write.

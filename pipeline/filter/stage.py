@@ -24,7 +24,7 @@ SIGNALS_STEP = Step(
     libraries=("pyarrow", "numba", "stopwordsiso", "fasttext-numpy2-wheel", "datatrove"),
 )
 VERDICTS_STEP = Step("filter", 1, "pipeline.filter.worker:judge_shard", libraries=("pyarrow",))
-INDEX_PATH = "decontamination/index.arrow"
+INDEX_PATHS = ("decontamination/ngrams.arrow", "decontamination/items.arrow")
 
 
 def run(context: Context) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pipeline.filter.rules import Failures, Mask, judge_columns
 from pipeline.options import Filter
 
 DATATROVE_REASONS = "datatrove_reasons"
+OVERLAP_SPANS = "overlap_spans"  # byte ranges shared with evaluation sets: start, end, start, end, ...
 
 
 def score_column(classifier: str) -> str:

@@ -14,6 +14,7 @@ from pipeline.filter.document_rules import DOCUMENT_COLUMNS
 from pipeline.filter.rules import Mask, as_mask
 from pipeline.filter.verdicts import (
     DATATROVE_REASONS,
+    OVERLAP_SPANS,
     all_failures,
     counts,
     item_column,
@@ -35,6 +36,8 @@ def signals_schema(config: dict[str, Any]) -> pa.Schema:
     for name in config["evaluation_sets"]:
         schema = schema.append(pa.field(overlap_column(name), pa.float32(), nullable=False))
         schema = schema.append(pa.field(item_column(name), pa.string()))
+    if config["evaluation_sets"]:
+        schema = schema.append(pa.field(OVERLAP_SPANS, pa.list_(pa.int32()), nullable=False))
     if config["datatrove"]:
         schema = schema.append(pa.field(DATATROVE_REASONS, REASONS, nullable=False))
     return schema
@@ -68,9 +71,9 @@ def _extra_signals(job: Job, outputs: Outputs) -> list[Any]:
         extras.append(lambda batch, scorer=scorer: [scorer.scores(batch["text"])])
     if job.config["evaluation_sets"]:
         from pipeline.filter.decontaminate import Index
-        from pipeline.filter.stage import INDEX_PATH
+        from pipeline.filter.stage import INDEX_PATHS
 
-        index = Index.load(outputs.run_path(INDEX_PATH))
+        index = Index.load(*(outputs.run_path(path) for path in INDEX_PATHS))
         extras.append(lambda batch: index.columns(batch["text"]))
     if job.config["datatrove"]:
         from pipeline.interop import from_datatrove
@@ -88,10 +91,10 @@ def _datatrove_reasons(batch: pa.RecordBatch, steps: list[Any]) -> pa.Array:
 def index_evaluation_sets(job: Job, outputs: Outputs) -> None:
     """Hashes of the n-grams of every evaluation set."""
     from pipeline.filter.decontaminate import build_index
-    from pipeline.filter.stage import INDEX_PATH
+    from pipeline.filter.stage import INDEX_PATHS
 
     index = build_index(job.config["sets"], job.arguments["paths"], job.config["ngram"])
-    index.save(outputs.file(INDEX_PATH))
+    index.save(*(outputs.file(path) for path in INDEX_PATHS))
     outputs.count(items=index.num_items, ngrams=index.num_ngrams)
 
 
