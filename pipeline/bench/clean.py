@@ -1,0 +1,199 @@
+"""``tokenmill bench clean``: raw files to document shards, beside datatrove and a bare extraction loop.
+
+One process each.
+
+Input: the WARC and JSONL.gz files below ``$TOKENMILL_BENCH_CORPUS`` (folders ``warc`` and ``text``), else data/sample.
+The peers that take long read an even sample of the same records; every rate is over what that row has read.
+"""
+
+import gzip
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.clean.language import model
+from pipeline.clean.settings import job_config
+from pipeline.clean.worker import clean_partition
+from pipeline.engine import Job, Outputs
+from pipeline.options import Clean, Source
+
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
+PAGES, PEER_PAGES = 3_000, 200
+RECORDS, PEER_RECORDS = 12_000, 1_200
+
+
+def run() -> list[dict[str, Any]]:
+    """Rows of both inputs: who, seconds, rates, and the ratio of ours to them."""
+    with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as folder:
+        return warc_rows(Path(folder)) + jsonl_rows(Path(folder))
+
+
+def corpus(kind: str, pattern: str) -> list[Path]:
+    """Input files of a kind, in order."""
+    named = os.environ.get("TOKENMILL_BENCH_CORPUS")
+    return sorted(Path(named).joinpath(kind).glob(pattern)) if named else sorted(SAMPLE.glob(pattern))
+
+
+# --- inputs
+
+
+def sample_warc(target: Path, pages: int) -> tuple[int, int]:
+    """Writes an even sample of response members; returns pages and bytes of HTML."""
+    members = [member for path in corpus("warc", "*.warc.gz") for member in _members(path.read_bytes())]
+    members = [(packed, plain) for packed, plain in members if b"\r\nWARC-Type: response\r\n" in plain[:1000]]
+    step = max(1, len(members) // pages)
+    chosen = members[::step][:pages]
+    target.write_bytes(b"".join(packed for packed, _ in chosen))
+    return len(chosen), sum(len(plain.split(b"\r\n\r\n", 2)[-1]) for _, plain in chosen)
+
+
+def _members(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    position = 0
+    while position < len(data):
+        state = zlib.decompressobj(wbits=31)
+        plain = state.decompress(data[position:])
+        end = len(data) - len(state.unused_data)
+        yield data[position:end], plain
+        position = end
+
+
+def sample_jsonl(target: Path, records: int) -> tuple[int, int]:
+    """Writes an even sample of lines with a ``text``; returns records and bytes of text."""
+    import orjson
+
+    lines = [line for path in corpus("text", "*.jsonl.gz") for line in gzip.decompress(path.read_bytes()).splitlines()]
+    values = [value for line in lines if "text" in (value := orjson.loads(line))] or [
+        {"text": orjson.loads(line).get("extract", "")} for line in lines
+    ]
+    chosen = values[:: max(1, len(values) // records)][:records]
+    target.write_bytes(gzip.compress(b"".join(orjson.dumps(value) + b"\n" for value in chosen), 6))
+    return len(chosen), sum(len(value["text"].encode()) for value in chosen)
+
+
+# --- the sides
+
+
+def ours(path: Path, kind: str, folder: Path, **options: Any) -> None:
+    """Our worker on one file: shards written and digested."""
+    size = path.stat().st_size
+    part = {"path": path.name, "format": kind, "start": 0, "end": size, "unit": "bytes", "size": size, "error": None}
+    config = job_config(Clean(**options), Source(name="bench", paths=["."]), [part])
+    job = Job("00000", config=config, arguments={"root": str(path.parent)})
+    outputs = Outputs(str(folder / "run"), job)
+    clean_partition(job, outputs)
+    outputs.publish()
+
+
+def bare_loop(path: Path) -> None:
+    """Parses with fastwarc, decodes as detected, extracts with resiliparse, and nothing else."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+    from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.encoding import detect_encoding
+    from resiliparse.parse.html import HTMLTree
+
+    with open(path, "rb") as file:
+        for record in ArchiveIterator(file, record_types=WarcRecordType.response):
+            body = record.reader.read()
+            tree = HTMLTree.parse_from_bytes(body, detect_encoding(body) or "utf-8")
+            extract_plain_text(tree, main_content=True)
+
+
+def _datatrove(path: Path, steps: Callable[[Path], list[Any]]) -> None:
+    data: Any = None
+    for step in steps(path):
+        data = step.run(data, 0, 1)
+    for _ in data:
+        pass
+
+
+def _language_filter() -> Any:
+    from datatrove.pipeline.filters import LanguageFilter
+
+    language = LanguageFilter(label_only=True)
+    language.model._model = model()  # its own would be downloaded; the same kind of model, so the same work
+    return language
+
+
+def _warc_steps(path: Path) -> list[Any]:
+    from datatrove.pipeline.extractors import Trafilatura
+    from datatrove.pipeline.readers import WarcReader
+
+    reader = WarcReader(str(path.parent), glob_pattern=path.name)
+    return [reader, Trafilatura(favour_precision=True, timeout=10), _language_filter()]
+
+
+def _jsonl_steps(path: Path) -> list[Any]:
+    from datatrove.pipeline.formatters import FTFYFormatter
+    from datatrove.pipeline.readers import JsonlReader
+
+    return [JsonlReader(str(path.parent), glob_pattern=path.name), FTFYFormatter(), _language_filter()]
+
+
+# --- rows
+
+
+def warc_rows(folder: Path) -> list[dict[str, Any]]:
+    """WARC.gz to document shards, everything on, beside its peers."""
+    full, part = folder / "full.warc.gz", folder / "part.warc.gz"
+    pages, size = sample_warc(full, PAGES)
+    peer_pages, peer_size = sample_warc(part, PEER_PAGES)
+    ours(part, "warc", folder)  # compiles the kernels and loads the model
+    rows = [
+        _row("warc", "tokenmill, everything on", pages, size, lambda: ours(full, "warc", folder)),
+        _row("warc", "fastwarc + resiliparse, bare", pages, size, lambda: bare_loop(full)),
+        _row("warc sample", "tokenmill, everything on", peer_pages, peer_size, lambda: ours(part, "warc", folder)),
+        _row(
+            *("warc sample", "datatrove WarcReader + Trafilatura + LanguageFilter", peer_pages, peer_size),
+            lambda: _datatrove(part, _warc_steps),
+        ),
+    ]
+    return _with_ratios(rows)
+
+
+def jsonl_rows(folder: Path) -> list[dict[str, Any]]:
+    """JSONL.gz to document shards beside its peers."""
+    full, part = folder / "full.jsonl.gz", folder / "part.jsonl.gz"
+    records, size = sample_jsonl(full, RECORDS)
+    peer_records, peer_size = sample_jsonl(part, PEER_RECORDS)
+    ours(part, "jsonl", folder)
+    rows = [
+        _row("jsonl.gz", "tokenmill, without PII", records, size, lambda: ours(full, "jsonl", folder, pii="off")),
+        _row("jsonl.gz", "tokenmill, everything on", records, size, lambda: ours(full, "jsonl", folder)),
+        _row(
+            *("jsonl.gz sample", "tokenmill, without PII", peer_records, peer_size),
+            lambda: ours(part, "jsonl", folder, pii="off"),
+        ),
+        _row(
+            *("jsonl.gz sample", "datatrove JsonlReader + FTFYFormatter + LanguageFilter", peer_records, peer_size),
+            lambda: _datatrove(part, _jsonl_steps),
+        ),
+    ]
+    return _with_ratios(rows)
+
+
+def _row(name: str, who: str, records: int, size: int, work: Callable[[], None]) -> dict[str, Any]:
+    started = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - started
+    return {
+        "input": name,
+        "who": who,
+        "records": records,
+        "megabytes": round(size / 1e6, 2),
+        "seconds": round(seconds, 3),
+        "megabytes_per_second": round(size / 1e6 / seconds, 2),
+        "records_per_second": round(records / seconds, 1),
+    }
+
+
+def _with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Adds our rate over each row's, ours being the first row of the same input."""
+    first: dict[str, float] = {}
+    for row in rows:
+        ours_rate = first.setdefault(row["input"], row["megabytes_per_second"])
+        row["ours_over_this"] = round(ours_rate / row["megabytes_per_second"], 2)
+    return rows
