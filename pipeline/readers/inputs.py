@@ -128,14 +128,27 @@ def _expand(path: str, root: str) -> Iterator[InputFile]:
 
 def _walk(folder: str, root: str) -> Iterator[InputFile]:
     errors: list[OSError] = []
+    entered = {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, onerror=errors.append, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _enter(place, name, entered)]
         for name in names:
             if not name.startswith("."):
                 yield _local_file(os.path.join(place, name), root)
     for error in errors:
         where = str(error.filename)
         yield InputFile(_relative(where, root), where, 0, error=f"folder cannot be read: {error.strerror}")
+
+
+def _enter(place: str, name: str, entered: set[str]) -> bool:
+    """False where a symbolic link leads back to a folder that is walked already."""
+    path = os.path.join(place, name)
+    if not os.path.islink(path):
+        return True
+    real = os.path.realpath(path)
+    if real in entered or any(os.path.commonpath([real, known]) == real for known in entered):
+        return False
+    entered.add(real)
+    return True
 
 
 def _local_file(name: str, root: str) -> InputFile:
