@@ -91,7 +91,7 @@ def _line(name: str, before: int, after: int) -> None:
     out(f"{name:48} {before:12,} {after:12,} {after - before:+10,}")
 
 
-classifier_app = App(help="Train a fastText quality classifier, and look at one.", help_format="plaintext")
+classifier_app = App(name="classifier", help="Train a fastText quality classifier, and look at one.", help_format="plaintext")
 
 
 @classifier_app.command(name="train")
@@ -101,7 +101,8 @@ def train_classifier(
     negative: Annotated[list[str], Many],
     output: Path = Path("classifier"),
     name: str = "quality",
-    keep_rate: float = 0.5,
+    keep_rate: float | None = None,
+    reference: Annotated[list[str] | None, Many] = None,
     holdout: float = 0.2,
     epochs: int = 5,
     learning_rate: float = 0.1,
@@ -129,14 +130,16 @@ def train_classifier(
     name
         Name of the classifier; its signal is NAME_score.
     keep_rate
-        Share of the negative class's documents, as stand-in for the corpus, that the threshold is to keep.
+        Share of the reference texts that the threshold is to keep; without it the threshold is 0.5.
+    reference
+        Texts that stand for the corpus; without it the held-out texts of both classes.
     holdout
         Share of the documents that is not trained on.
     """
     from pipeline.filter.classifier import Options, train
 
     options = Options(name, keep_rate, holdout, epochs, learning_rate, dimension, word_ngrams, buckets, seed)
-    card = train(positive, negative, output, options)
+    card = train(positive, negative, output, options, reference or [])
     if json:
         emit(card)
         return 0

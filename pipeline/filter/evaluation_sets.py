@@ -109,13 +109,11 @@ def _records(name: str, path: Path) -> Iterator[dict[str, Any]]:
 
 def _task(path: Path) -> tuple[list[Path], list[str]]:
     """Data files and fields that an lm-eval task file names."""
-    import yaml
+    from yaml import SafeLoader, load  # type: ignore[import-untyped]
 
-    class Loader(yaml.SafeLoader):
-        """lm-eval's own tags (!function) are read as plain values."""
-
-    Loader.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))
-    task = yaml.load(path.read_text(), Loader=Loader) or {}
+    loader: Any = type("TaskLoader", (SafeLoader,), {})  # lm-eval's own tags (!function) are read as plain values
+    loader.add_multi_constructor("!", lambda _loader, _suffix, node: str(node.value))
+    task = load(path.read_text(), Loader=loader) or {}
     named = (task.get("dataset_kwargs") or {}).get("data_files") or []
     files = [path.parent / text for text in _strings(named)]
     absent = [file for file in files if not file.is_file()]

@@ -33,8 +33,8 @@ def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> 
     index = build_index(described, sets, ngram)
     documents, hits = 0, []
     for shard in Context(run, dry=True).document_shards():
-        path = run.local(f"documents/{shard}.arrow")
-        for batch in column_batches(path, DOCUMENTS, ["doc_id", "text", "source", "url"]):
+        local = run.local(f"documents/{shard}.arrow")
+        for batch in column_batches(local, DOCUMENTS, ["doc_id", "text", "source", "url"]):
             documents += batch.num_rows
             hits += [{**hit, "shard": shard} for hit in _batch_hits(batch, index)]
     _add_token_ranges(run, hits)

@@ -1,0 +1,128 @@
+"""Texts to train a classifier on: files, or a query over a run's columns (``RUN?source=wiki&min_word_count=200``)."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import pyarrow.compute as pc
+
+from pipeline import storage
+from pipeline.engine import Context
+from pipeline.errors import UserError
+from pipeline.filter.columns import read_columns
+from pipeline.filter.definitions import nearest
+from pipeline.filter.evaluation_sets import data_files, read_items
+from pipeline.filter.rules import Mask, as_mask
+from pipeline.filter.worker import alive_documents
+from pipeline.manifest import digest_file
+from pipeline.run import Run
+from pipeline.tables import DOCUMENTS, SIGNALS, VERDICTS, read_table
+
+DOCUMENT_KEYS = ("source", "language", "licence")
+
+
+@dataclass
+class Texts:
+    """Texts, and where they came from."""
+
+    texts: list[str] = field(default_factory=list)
+    sources: list[dict[str, Any]] = field(default_factory=list)
+
+    def described(self, trained: int, held_out: int) -> dict[str, Any]:
+        """For the model card."""
+        return {"sources": self.sources, "trained": trained, "held_out": held_out}
+
+
+def read_texts(specs: Sequence[str]) -> Texts:
+    """All texts of the given files and queries.
+
+    Raises:
+        UserError: If one cannot be read, or has no text.
+    """
+    found = Texts()
+    for spec in specs:
+        texts, digest = _from_run(spec) if _is_query(spec) else _from_files(spec)
+        if not texts:
+            raise UserError(f"{spec}: no text found")
+        found.texts += texts
+        found.sources.append({"spec": spec, "texts": len(texts), "digest": digest})
+    return found
+
+
+def _is_query(spec: str) -> bool:
+    return "?" in spec or storage.exists(storage.join(spec, "recipe.toml"))
+
+
+def _from_files(spec: str) -> tuple[list[str], str]:
+    files = data_files(spec)
+    if not files:
+        raise UserError(f"{spec}: no such file, or not JSONL, Parquet or text; a query is RUN?source=NAME")
+    texts = ["\n".join(parts) for _, parts in read_items(spec, files, [], None)]
+    hasher = hashlib.blake2b(digest_size=16)
+    for path in files.values():
+        hasher.update(digest_file(path).encode())
+    return texts, hasher.hexdigest()
+
+
+def _from_run(spec: str) -> tuple[list[str], str]:
+    """Texts of the documents of a run that fit the query; the digest is that of their doc_ids."""
+    root, _, query = spec.partition("?")
+    conditions = parse_qsl(query, keep_blank_values=True)
+    run = Run.open(root)
+    context = Context(run, dry=True)
+    hasher = hashlib.blake2b(digest_size=16)
+    texts: list[str] = []
+    for shard in context.document_shards():
+        chosen = _rows(context, shard, conditions)
+        if not chosen.any():
+            continue
+        wanted = np.flatnonzero(chosen)
+        table = read_columns(run.local(f"documents/{shard}.arrow"), DOCUMENTS, ["doc_id", "text"]).take(wanted)
+        texts += table["text"].to_pylist()
+        for doc_id in table["doc_id"].to_pylist():
+            hasher.update(doc_id)
+    return texts, hasher.hexdigest()
+
+
+def _rows(context: Context, shard: str, conditions: list[tuple[str, str]]) -> Mask:
+    """Which documents of a shard fit all conditions."""
+    run = context.run
+    documents = read_columns(run.local(f"documents/{shard}.arrow"), DOCUMENTS, DOCUMENT_KEYS)
+    chosen = np.ones(documents.num_rows, dtype=bool)
+    signals = None
+    for key, value in conditions:
+        if key in DOCUMENT_KEYS:
+            chosen &= as_mask(pc.equal(documents[key], value))
+        elif key == "kept":
+            verdicts = [
+                read_table(run.local(path), VERDICTS, ["keep"])
+                for stage in context.verdict_stages_before("")
+                for path in context.manifests(stage)[shard].digests("verdicts/")
+            ]
+            chosen &= alive_documents(verdicts, documents.num_rows) == (value == "true")
+        else:
+            signals = signals or read_table(run.local(f"signals/{shard}.arrow"), SIGNALS)
+            chosen &= _signal_condition(signals, key, value)
+    return chosen
+
+
+def _signal_condition(signals: Any, key: str, value: str) -> Mask:
+    bound, _, name = key.partition("_")
+    if bound not in ("min", "max") or name not in signals.column_names:
+        known = [*DOCUMENT_KEYS, "kept", *_bounds(signals.column_names)]
+        raise UserError(f"query: unknown condition {key!r}{nearest(key, known)}; min_SIGNAL and max_SIGNAL are allowed")
+    try:
+        limit = float(value)
+    except ValueError as error:
+        raise UserError(f"query: {key} = {value!r}: expected a number") from error
+    values = pc.fill_null(signals[name], 0).to_numpy()
+    chosen: Mask = values >= limit if bound == "min" else values <= limit
+    return chosen
+
+
+def _bounds(names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        yield from (f"min_{name}", f"max_{name}")
