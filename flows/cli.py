@@ -27,7 +27,7 @@ COMMANDS = {
         "What-if: the funnel under other thresholds, from the stored signals.",
     ),
     "classifier": ("pipeline.filter.cli:classifier_app", "Train a fastText quality classifier."),
-    "decontaminate": ("pipeline.filter.cli:decontaminate", "Documents and token ranges that an evaluation set touches."),
+    "decontaminate": ("pipeline.filter.cli:decontaminate", "Documents and token ranges an evaluation set touches."),
     "train": ("model.cli:train", "Train the model of a recipe on the token shards of a run."),
     "eval": ("model.cli:evaluate", "Validation loss and bits per byte of a run's checkpoint."),
     "sample": ("model.cli:sample", "Write text with a run's checkpoint."),

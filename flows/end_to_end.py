@@ -14,6 +14,7 @@ from prefect.tasks import Task
 from flows.artifacts import publish_funnel, publish_loss_curve, publish_report_link
 from flows.parameters import (
     LOCAL,
+    NONE,
     CurationStage,
     CurationStages,
     Engine,
@@ -64,8 +65,8 @@ def _run_stages(opened: Session, stages: list[str]) -> Summaries:
 def curate(
     recipe: Location,
     root: Location,
-    overrides: Overrides | None = None,
-    stages: CurationStages | None = None,
+    overrides: Overrides = NONE,
+    stages: CurationStages = NONE,
     workers: WorkerCount = 0,
     engine: Engine = LOCAL,
     rebuild: bool = False,
@@ -81,8 +82,8 @@ def curate(
         engine: Where the shards are worked on.
         rebuild: Rebuild what was made with other library versions.
     """
-    with session(recipe, root, overrides or [], workers, engine, rebuild) as opened:
-        chosen = [stage for stage in chosen_stages(opened.run, list(stages or [])) if stage in CURATION]
+    with session(recipe, root, overrides, workers, engine, rebuild) as opened:
+        chosen = [stage for stage in chosen_stages(opened.run, list(stages)) if stage in CURATION]
         summaries = _run_stages(opened, chosen)
         publish_funnel(opened.summaries)
         return summaries
@@ -92,7 +93,7 @@ def curate(
 def pretrain(
     recipe: Location,
     root: Location,
-    overrides: Overrides | None = None,
+    overrides: Overrides = NONE,
     workers: WorkerCount = 0,
     engine: Engine = LOCAL,
     rebuild: bool = False,
@@ -107,7 +108,7 @@ def pretrain(
         engine: Where the work is done.
         rebuild: Rebuild what was made with other library versions.
     """
-    with session(recipe, root, overrides or [], workers, engine, rebuild) as opened:
+    with session(recipe, root, overrides, workers, engine, rebuild) as opened:
         summaries = _run_stages(opened, [stage for stage in opened.run.recipe.stages if stage == "train"])
         publish_loss_curve(opened.run)
         return summaries
@@ -117,8 +118,8 @@ def pretrain(
 def end_to_end(
     recipe: Location,
     root: Location,
-    overrides: Overrides | None = None,
-    stages: Stages | None = None,
+    overrides: Overrides = NONE,
+    stages: Stages = NONE,
     workers: WorkerCount = 0,
     engine: Engine = LOCAL,
     rebuild: bool = False,
@@ -134,9 +135,8 @@ def end_to_end(
         engine: Where the shards are worked on.
         rebuild: Rebuild what was made with other library versions.
     """
-    overrides = overrides or []
     with session(recipe, root, overrides, workers, engine, rebuild) as opened:
-        chosen = chosen_stages(opened.run, list(stages or []))
+        chosen = chosen_stages(opened.run, list(stages))
         curation = cast(CurationStages, [stage for stage in chosen if stage in CURATION])
         summaries: Summaries = {}
         if curation:

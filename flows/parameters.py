@@ -3,7 +3,7 @@
 Each is annotated with its bounds; the descriptions in the form come from the flows' docstrings.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -24,3 +24,4 @@ MemorySize = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$")]
 Engine = Annotated[EngineOptions, Field(title="engine")]
 
 LOCAL = EngineOptions()
+NONE: list[Any] = []  # never written to: a default that the form shows as an empty list

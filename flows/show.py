@@ -108,6 +108,8 @@ class Terminal:
             self._on_share(self._stage, self._done / self._total, text)
 
     def _count(self, counts: Mapping[str, Any]) -> None:
+        if "step" in counts:
+            return  # training: its counts are totals, and its own lines tell the rate
         unit = self._unit or next((name for name in RECORDS if isinstance(counts.get(name), int)), "")
         self._unit = unit
         self._records += counts.get(unit, 0) if unit else 0
