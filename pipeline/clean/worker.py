@@ -104,6 +104,9 @@ class Cleaner:
 
     def work(self, items: list[Item], writer: PartitionWriter) -> None:
         """Takes one slice of items through all steps and writes them in order."""
+        self._facts.clear()
+        if self._urls is not None:
+            items = [self._wanted(item, self._urls) for item in items]
         items = [
             self._with_text(item) if isinstance(item, Record) and item.body is not None else item for item in items
         ]

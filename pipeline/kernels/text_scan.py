@@ -74,8 +74,15 @@ def _flag_character(data, i, end):  # type: ignore[no-untyped-def]
         return INVISIBLE if second == 0xAD else 0
     if lead == 0xC3:  # U+00C2 to U+00F4 show the lead bytes of UTF-8
         return MOJIBAKE if 0x82 <= second <= 0xB4 and _shows_continuation(data, i + 2, end) else 0
-    if lead == 0xD0:  # Cyrillic capitals Er and Es show the lead bytes of Cyrillic read as windows-1251
-        return MOJIBAKE if (second == 0xA0 or second == 0xA1) and _shows_continuation(data, i + 2, end) else 0
+    if (
+        lead == 0xD0
+    ):  # UTF-8 read as windows-1251: Ve, Ghe, De, Ie, Er, Es show two-byte leads, ve to short i longer ones
+        if 0x92 <= second <= 0x95 or second == 0xA0 or second == 0xA1:
+            return MOJIBAKE if _shows_continuation(data, i + 2, end) else 0
+        if 0xB2 <= second <= 0xB9 and _shows_continuation(data, i + 2, end):
+            following = i + 4 if data[i + 2] < 0xE0 else i + 5
+            return MOJIBAKE if _shows_continuation(data, following, end) else 0
+        return 0
     if i + 2 >= end:
         return 0
     third = data[i + 2]
@@ -102,5 +109,10 @@ def _shows_continuation(data, i, end):  # type: ignore[no-untyped-def]
     lead = data[i]
     if lead == 0xC2:
         return True
-    # U+0152 to U+0192, U+02C6, U+02DC; Cyrillic in windows-1251; general punctuation, the euro and trade-mark signs
-    return lead in (0xC5, 0xC6, 0xCB, 0xD0, 0xD1, 0xD2) or (lead == 0xE2 and 0x80 <= data[i + 1] <= 0x84)
+    second = data[i + 1]
+    if lead == 0xD0:  # U+0400 to U+040F, and below U+0450 to U+045F: not the letters of Russian
+        return 0x80 <= second <= 0x8F
+    if lead == 0xD1:
+        return 0x90 <= second <= 0x9F
+    # U+0152 to U+0192, U+02C6, U+02DC; U+0490; general punctuation, the euro and trade-mark signs
+    return lead in (0xC5, 0xC6, 0xCB, 0xD2) or (lead == 0xE2 and 0x80 <= second <= 0x84)

@@ -40,22 +40,23 @@ class Cleaned:
 
 
 @pytest.fixture
-def clean(tmp_path: Path) -> Callable[..., Cleaned]:
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Cleaned]:
     def run(*paths: Path | str, source: dict[str, Any] | None = None, **options: Any) -> Cleaned:
         entry = {"name": "test", "paths": [str(path) for path in paths], **(source or {})}
         recipe = Recipe.model_validate({"sources": [entry], "clean": options})
         tables: dict[str, list[dict[str, Any]]] = {"documents": [], "excluded": [], "quarantine": []}
         counts: Counter[str] = Counter()
+        root = tmp_path_factory.mktemp("run")
         jobs = plan_jobs(recipe)
         for job in jobs:
-            outputs = Outputs(str(tmp_path / "run"), job)
+            outputs = Outputs(str(root), job)
             clean_partition(job, outputs)
             published = outputs.publish()
             counts.update({name: value for name, value in outputs.counts.items() if isinstance(value, int)})
             for output in published:
                 folder = output.path.split("/")[0]
                 table = {"documents": DOCUMENTS, "excluded": EXCLUDED, "quarantine": QUARANTINE}[folder]
-                rows: pa.Table = read_table(tmp_path / "run" / output.path, table)
+                rows: pa.Table = read_table(root / output.path, table)
                 tables[folder] += rows.to_pylist()
         cleaned = Cleaned(tables["documents"], tables["excluded"], tables["quarantine"], counts, len(jobs))
         assert counts["records_in"] == sum(cleaned.numbers())

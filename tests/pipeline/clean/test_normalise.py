@@ -1,0 +1,134 @@
+"""Text is normalised once, and what shows no sign of damage is left alone."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.clean.decode import decode
+from pipeline.clean.lines import clean_lines
+from pipeline.clean.normalise import flags_of, normalise
+from pipeline.kernels import text_scan
+
+TEXT = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=60)
+
+
+LEGACY = {
+    "shift_jis": "日本語の文章です。",
+    "euc_kr": "한국어 문장입니다.",
+    "gb18030": "这是一个中文句子。",
+    "cp1251": "Русский текст",
+    "iso-8859-2": "Zażółć gęślą jaźń",
+    "big5": "這是中文",
+}
+
+
+def one(text: str) -> str:
+    return normalise([text])[0][0]
+
+
+@pytest.mark.parametrize(
+    ("raw", "stored"),
+    [
+        ("a\r\nb\rc\x0cd\x0be\u2028f", "a\nb\nc\nd\ne\nf"),
+        ("and so on\x85", "and so on…"),
+        ("a\x00b\x07c\x7fd\u200be\ufefff\u00adg\u2060h\u202ei", "abcdefghi"),
+        ("e\u0301 A\u030a \u1100\u1161", "é Å 가"),
+        ("  words \n", "words"),
+        ("می\u200cخواهم 👨\u200d👩\u200d👧", "می\u200cخواهم 👨\u200d👩\u200d👧"),
+        ("a\tb\nc", "a\tb\nc"),
+    ],
+)
+def test_characters_are_normalised(raw: str, stored: str) -> None:
+    assert one(raw) == stored
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "L’été à Genève : déjà vu, « café »",
+        "Größe, Übung, Fußgängerübergänge",
+        "Привет, как дела? Это обычный текст.",
+        "日本語のテキスト",
+        "señor niño",
+    ],
+)
+def test_mojibake_is_repaired_and_right_text_is_not_touched(text: str) -> None:
+    for encoding in ("cp1252", "latin-1", "cp1251"):
+        try:
+            broken = text.encode().decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if broken != text:
+            assert flags_of([broken])[0] & text_scan.MOJIBAKE
+    assert one(text) == unicodedata.normalize("NFC", text)
+
+
+def test_mojibake_is_counted() -> None:
+    texts, mended = normalise(["sÃ© cafÃ© â€œquotedâ€\x9d", "right: café"])
+    assert texts == ["sé café “quoted”", "right: café"]
+    assert mended == 1
+
+
+def test_mojibake_repair_can_be_off() -> None:
+    assert normalise(["cafÃ©"], fix_mojibake=False) == (["cafÃ©"], 0)
+
+
+@given(TEXT)
+@settings(max_examples=200, deadline=None)
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    once = normalise([text], fix_mojibake=False)[0]
+    assert normalise(once, fix_mojibake=False)[0] == once
+    assert unicodedata.is_normalized("NFC", once[0])
+
+
+@given(st.lists(TEXT, max_size=5))
+@settings(max_examples=100, deadline=None)
+def test_texts_do_not_touch_their_neighbours(texts: list[str]) -> None:
+    assert normalise(texts)[0] == [one(text) for text in texts]
+
+
+@given(TEXT)
+@settings(max_examples=200, deadline=None)
+def test_unflagged_text_is_already_normal(text: str) -> None:
+    """The kernel's promise: where no flag is set, the slow steps would change nothing."""
+    flags = int(flags_of([text])[0])
+    if not flags & text_scan.NON_ASCII:
+        assert text.isascii()
+    if not flags & (text_scan.INVISIBLE | text_scan.LINE_ENDS):
+        assert not set(text) & set("\r\v\f\x00\x7f\x85\xad\u200b\u200e\u2028\u2060\ufeff\uffff")
+
+
+@pytest.mark.parametrize("encoding", LEGACY)
+def test_declared_encoding_is_used(encoding: str) -> None:
+    text = LEGACY[encoding]
+    assert decode(text.encode(encoding), encoding)[0] == text
+    page = f'<meta http-equiv="Content-Type" content="text/html; charset={encoding}">{text}'.encode(encoding)
+    assert decode(page, html=True)[0].endswith(text)
+
+
+def test_undeclared_legacy_encoding_is_detected() -> None:
+    text = "Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему."
+    assert decode(text.encode("cp1251"))[0] == text
+
+
+def test_utf8_is_believed_over_any_declaration() -> None:
+    assert decode("déjà vu".encode(), "iso-8859-1")[0] == "déjà vu"
+
+
+def test_utf8_cut_in_a_character_keeps_the_rest() -> None:
+    assert decode("déjà".encode()[:-1])[0] == "déj"
+
+
+def test_page_that_claims_utf16_in_ascii_is_utf8() -> None:
+    assert decode(b'<meta charset="utf-16">caf\xc3\xa9', html=True)[0].endswith("café")
+
+
+def test_line_rules_drop_what_they_name_and_nothing_else() -> None:
+    text = "A sentence that ends well.\nMenu\n\n\nThis site uses cookies for you.\n"
+    text += "Please enable JavaScript now.\nNo end here at all"
+    assert clean_lines(text, []) == text.replace("\n\n\n", "\n\n")
+    assert clean_lines(text, ["short", "policy", "javascript"]) == "A sentence that ends well.\n\nNo end here at all"
+    assert clean_lines(text, ["terminal", "policy", "javascript"]) == "A sentence that ends well."
+    assert clean_lines("Fact [12] here[edit].", ["citations"]) == "Fact  here."

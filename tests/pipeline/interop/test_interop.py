@@ -1,0 +1,123 @@
+"""datatrove's readers, filters and formatters work in our stages, and our stages in its pipelines."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.interop import from_datatrove, to_datatrove
+from pipeline.tables import DOCUMENTS
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def batch(texts: list[str]) -> pa.RecordBatch:
+    row = {
+        "source": "s",
+        "path": "p",
+        "language": "en",
+        **{f"pii_{k}": 0 for k in ("email", "ip", "phone", "iban", "card", "secret")},
+    }
+    rows = [{**row, "doc_id": n.to_bytes(16, "big"), "text": text, "offset": n} for n, text in enumerate(texts)]
+    return pa.RecordBatch.from_pylist(rows, schema=DOCUMENTS.schema)
+
+
+GOOD = "The people of the town have been to the market, and they said that it was good to be with the others. " * 8
+
+
+def test_datatrove_filter_judges_our_batches() -> None:
+    step = from_datatrove("datatrove.pipeline.filters.LambdaFilter", filter_function=lambda doc: len(doc.text) > 10)
+    assert step.judge(batch([GOOD, "short"])) == [[], ["LambdaFilter.dropped"]]
+    (kept,) = step([batch([GOOD, "short"])])
+    assert kept.schema == DOCUMENTS.schema
+    assert kept.column("doc_id").to_pylist() == [bytes(16)]
+
+
+def test_datatrove_formatter_changes_our_texts() -> None:
+    (changed,) = from_datatrove("datatrove.pipeline.formatters.FTFYFormatter")([batch(["cafÃ©"])])
+    assert changed.column("text").to_pylist() == ["café"]
+
+
+def test_what_is_no_datatrove_step_is_refused() -> None:
+    for wrong in ("pathlib.Path", "datatrove.pipeline.filters.NoSuchFilter", 7):
+        with pytest.raises(UserError):
+            from_datatrove(wrong)
+    with pytest.raises(UserError, match="clean"):
+        to_datatrove("nonsense")
+
+
+def test_our_clean_stage_is_a_datatrove_step() -> None:
+    from datatrove.data import Document
+
+    step = to_datatrove("clean")
+    documents = [
+        Document("e\u0301 mail bob@corp.de, which is an ordinary sentence in the English language.", "1"),
+        Document(" \x00 ", "2"),
+    ]
+    (kept,) = list(step.run(documents, 0, 1))
+    assert kept.text == "é mail <EMAIL_ADDRESS>, which is an ordinary sentence in the English language."
+    assert (kept.metadata["language"], kept.metadata["pii_email"]) == ("en", 1)
+
+
+def test_our_clean_stage_extracts_html_for_datatrove() -> None:
+    from datatrove.data import Document
+
+    html = "<html><body><nav>Menu</nav><main><p>A paragraph of plain running text.</p></main></body></html>"
+    documents = [Document(html, "1"), Document("<div>" * 5000, "2")]
+    assert [document.text for document in to_datatrove("clean", html=True).run(documents, 0, 1)] == [
+        "A paragraph of plain running text."
+    ]
+
+
+def test_our_filter_stage_is_a_datatrove_step() -> None:
+    from datatrove.data import Document
+
+    documents = [Document("short", "1", metadata={"language": "en"})]
+    assert list(to_datatrove("filter", rules=["gopher_quality"]).run(documents, 0, 1)) == []
+    (kept,) = to_datatrove("filter", rules=["gopher_quality"], annotate=True).run(documents, 0, 1)
+    assert "gopher_quality.min_words" in kept.metadata["reasons"]
+
+
+def test_datatrove_file_reader_reads_a_source(tmp_path: Path, run_clean: Callable[..., list[dict[str, Any]]]) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        "".join(json.dumps({"body": f"text {n}", "id": str(n), "k": n}) + "\n" for n in range(3))
+    )
+    source = {"format": "datatrove.pipeline.readers.JsonlReader", "options": {"text_key": "body"}}
+    documents = run_clean(tmp_path / "a.jsonl", source)
+    assert [(d["text"], d["id"], d["offset"]) for d in documents] == [(f"text {n}", str(n), n) for n in range(3)]
+    assert json.loads(documents[2]["metadata"]) == {"k": 2}
+
+
+def test_hugging_face_dataset_reads_as_a_source(tmp_path: Path, run_clean: Callable[..., list[dict[str, Any]]]) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_list([{"text": "one"}, {"text": "two"}]).save_to_disk(str(tmp_path / "set"))
+    source = {"format": "datatrove.pipeline.readers.HuggingFaceDatasetReader", "options": {"load_from_disk": True}}
+    documents = run_clean(tmp_path / "set", source)
+    assert [document["text"] for document in documents] == ["one", "two"]
+    assert {document["path"] for document in documents} == {"set"}
+
+
+@pytest.fixture
+def run_clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[dict[str, Any]]]:
+    from pipeline.clean.stage import plan_jobs
+    from pipeline.clean.worker import clean_partition
+    from pipeline.engine import Outputs
+    from pipeline.options import Recipe
+    from pipeline.tables import read_table
+
+    def run(path: Path, source: dict[str, Any]) -> list[dict[str, Any]]:
+        root = tmp_path_factory.mktemp("run")
+        (job,) = plan_jobs(Recipe.model_validate({"sources": [{"name": "s", "paths": [str(path)], **source}]}))
+        outputs = Outputs(str(root), job)
+        clean_partition(job, outputs)
+        outputs.publish()
+        assert all(outputs.read.values())
+        rows: list[dict[str, Any]] = read_table(root / "documents" / "00000.arrow", DOCUMENTS).to_pylist()
+        return rows
+
+    return run
