@@ -134,7 +134,7 @@ def train(
     card = {
         "name": options.name,
         "signal": f"{options.name}_score",
-        "model": {"path": str(path), "bytes": path.stat().st_size, "digest": digest_file(path), "label": POSITIVE},
+        "model": {"path": path.name, "bytes": path.stat().st_size, "digest": digest_file(path), "label": POSITIVE},
         "options": asdict(options),
         "data": {
             label: found.described(len(parts[label][0]), len(parts[label][1])) for label, found in classes.items()

@@ -145,7 +145,7 @@ def train_classifier(
         return 0
     report = card["held_out"]
     out(
-        f"{card['model']['path']}: precision {report['precision']:.3f}, recall {report['recall']:.3f}, "
+        f"{output / card['model']['path']}: precision {report['precision']:.3f}, recall {report['recall']:.3f}, "
         f"AUC {report['auc']:.3f}"
     )
     out(
