@@ -104,6 +104,8 @@ def _run(arguments: list[str], as_json: bool) -> int:
         return _failed(str(error), error.exit_code, as_json)
     except CycloptsError as error:
         return _failed(f"{error}\nsee tokenmill --help", UserError.exit_code, as_json)
+    except OSError as error:  # a disk or a network, not a mistake of ours: a sentence, no traceback
+        return _failed(f"{type(error).__name__}: {error}", 1, as_json)
     except KeyboardInterrupt:
         return _failed("interrupted; run the same command again to go on", 130, as_json)
     return result if isinstance(result, int) else 0

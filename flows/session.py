@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -61,6 +62,7 @@ def session(
         RecipeError: If the recipe is wrong; nothing has been written then.
         RunError: If another process works on the run folder.
     """
+    root = root if "://" in root else str(Path(root).absolute())
     outer = _open.get()
     if outer is not None and outer.run.root == root:
         yield outer

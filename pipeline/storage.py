@@ -5,14 +5,21 @@ local file and ``publish`` it in one step: fsync + rename on POSIX, one PUT else
 absent or complete.
 """
 
+import functools
 import hashlib
 import os
 import shutil
 import tempfile
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+from pipeline.errors import PassingError
+
+STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google")
+P = ParamSpec("P")
+T = TypeVar("T")
 SCRATCH = ".scratch"  # inside a local root: the same file system, so that a rename publishes
 
 
@@ -37,13 +44,30 @@ def join(root: str, *parts: str) -> str:
     return "/".join([root.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
+def _in_words(function: Callable[P, T]) -> Callable[P, T]:
+    """Turns errors of a store's own client library, which are no ``OSError``, into one sentence and kind."""
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return function(*arguments, **named)
+        except Exception as error:
+            if type(error).__module__.split(".")[0] in STORE_LIBRARIES:
+                raise PassingError(f"the object store failed: {error}") from error
+            raise
+
+    return call
+
+
 def _remote(url: str) -> tuple[Any, str]:
     import fsspec
 
-    filesystem, path = fsspec.core.url_to_fs(url)
+    # other processes publish at the same time: a remembered listing would hide what they made
+    filesystem, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     return filesystem, path
 
 
+@_in_words
 def exists(url: str) -> bool:
     """True when a file stands at ``url``."""
     if is_local(url):
@@ -52,6 +76,7 @@ def exists(url: str) -> bool:
     return bool(filesystem.isfile(path))
 
 
+@_in_words
 def size(url: str) -> int | None:
     """Bytes of the file at ``url``, or None when there is none."""
     if is_local(url):
@@ -63,6 +88,7 @@ def size(url: str) -> int | None:
     return int(filesystem.size(path)) if filesystem.isfile(path) else None
 
 
+@_in_words
 def read_bytes(url: str) -> bytes:
     """The whole file."""
     if is_local(url):
@@ -79,6 +105,7 @@ def cache_folder() -> Path:
     return Path(base)
 
 
+@_in_words
 def open_local(url: str) -> Path:
     """A local path that holds the bytes of ``url``: the file itself, or a cached copy of the object.
 
@@ -103,6 +130,7 @@ def open_local(url: str) -> Path:
     return copy
 
 
+@_in_words
 def list_files(url: str, suffix: str = "") -> list[str]:
     """Names of the files below the folder ``url``, relative to it, sorted; empty when the folder is missing."""
     if is_local(url):
@@ -114,6 +142,7 @@ def list_files(url: str, suffix: str = "") -> list[str]:
     return sorted(name for name in names if name.endswith(suffix) and not name.startswith(SCRATCH))
 
 
+@_in_words
 def delete(url: str) -> None:
     """Removes the file at ``url``; a missing one is fine."""
     if is_local(url):
@@ -146,6 +175,7 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+@_in_words
 def publish(finished: Path, url: str) -> None:
     """Makes the finished local file appear at ``url`` in one step, and removes it from where it was written."""
     if is_local(url):

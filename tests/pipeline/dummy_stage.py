@@ -33,12 +33,22 @@ def work(job: Job, outputs: Outputs) -> None:
 def misbehave(job: Job) -> None:
     if job.shard == job.arguments.get("fails"):
         raise ValueError("this shard was told to fail")
+    if job.arguments.get("lose_endpoint"):
+        lose_object_store(job.arguments["lose_endpoint"])
     marker = job.arguments.get("kill_once")
     if marker and job.shard == "00001" and not Path(marker).exists():
         Path(marker).write_text("killed")
         os.kill(os.getpid(), signal.SIGKILL)
     if job.shard == job.arguments.get("always_killed"):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def lose_object_store(endpoint: str) -> None:
+    import s3fs
+
+    os.environ["AWS_ENDPOINT_URL"] = endpoint
+    s3fs.S3FileSystem.retries = 1
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def read_back(job: Job, outputs: Outputs) -> None:

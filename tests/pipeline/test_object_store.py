@@ -1,0 +1,121 @@
+"""A run whose root is an object store: an S3 server on this machine (moto)."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import storage
+from pipeline.engine import Context
+from pipeline.errors import RunError
+from pipeline.pool import Pool
+from pipeline.run import Run
+from tests.pipeline import dummy_stage
+from tests.pipeline.test_engine import RECIPE, run_dummy, tree
+
+pytest.importorskip("moto")
+pytestmark = [
+    pytest.mark.xdist_group("s3"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # aiobotocore's sessions end with the process
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    endpoint = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, "the S3 server ended"
+        yield endpoint
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    import s3fs
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3,
+        "TOKENMILL_CACHE": str(tmp_path / "cache"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"bucket-{uuid.uuid4().hex[:8]}"
+    s3fs.S3FileSystem().mkdir(name)
+    return f"s3://{name}/run"
+
+
+def run_on(root: str, **arguments: object) -> Context:
+    job = Run(root, RECIPE)
+    with job.lock(), Pool(2) as pool:
+        context = Context(job, pool)
+        job.write_recipe()
+        dummy_stage.run(context, 4, **arguments)
+    return context
+
+
+def objects(root: str) -> dict[str, bytes]:
+    return {name: storage.read_bytes(storage.join(root, name)) for name in storage.list_files(root)}
+
+
+def test_objects_are_byte_identical_to_the_files_of_a_local_run(bucket: str, tmp_path: Path) -> None:
+    run_on(bucket)
+    run_dummy(tmp_path / "local")
+    ours = {name: data for name, data in objects(bucket).items() if name != "recipe.toml"}
+    assert len(ours) == 18
+    assert ours == tree(tmp_path / "local")
+
+
+def test_deleted_object_is_made_again_alone(bucket: str) -> None:
+    run_on(bucket)
+    before = objects(bucket)
+    storage.delete(f"{bucket}/dummy/00002.arrow")
+    again = run_on(bucket)
+    assert (again.shards_run, again.shards_skipped) == (1, 7)
+    assert objects(bucket) == before
+
+
+def test_second_process_on_this_machine_is_refused(bucket: str) -> None:
+    with Run(bucket, RECIPE).lock(), pytest.raises(RunError, match=r"another process is working on this run: .*pid"):
+        run_on(bucket)
+
+
+@pytest.mark.slow
+def test_store_that_fails_in_the_middle_stops_the_run_with_a_sentence_and_the_next_run_goes_on(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_on(bucket)
+    storage.delete(f"{bucket}/dummy/00001.arrow")
+    wanted = objects(bucket).keys()
+    with pytest.raises(RunError, match="the object store failed: Could not connect"):
+        run_on(bucket, lose_endpoint="http://127.0.0.1:9")
+    assert objects(bucket).keys() == wanted, "nothing half-written"
+    run_on(bucket)
+    run_dummy(tmp_path / "local")
+    assert {k: v for k, v in objects(bucket).items() if k != "recipe.toml"} == tree(tmp_path / "local")
