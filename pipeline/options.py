@@ -5,14 +5,16 @@
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from pipeline.clean.language_codes import language_label
 from pipeline.filter.definitions import RULE_SETS, check_rule_names, check_thresholds, nearest
 
 StageName = Literal["clean", "dedup", "filter", "tokenize", "train", "report"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+LanguageCode = Annotated[str, AfterValidator(language_label)]  # becomes the label of lid.176
 MemorySize = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$")]
 
 MAX_PERMUTATIONS = 4096  # values in a signature
@@ -151,7 +153,9 @@ class Classifier(Section):
 class Filter(Section):
     """Rules over signals."""
 
-    languages: list[str] = Field(default_factory=list, description="languages kept; empty: all")
+    languages: list[LanguageCode] = Field(
+        default_factory=list, description="languages kept, as en, eng, en-US or English; empty: all"
+    )
     min_language_score: Share = Field(0.65, description="probability of the language label below which it is dropped")
     rules: list[str] = Field(
         default_factory=lambda: ["gopher_quality", "gopher_repetition", "c4", "fineweb"],

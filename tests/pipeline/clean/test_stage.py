@@ -178,3 +178,11 @@ def test_language_codes_are_understood_or_refused() -> None:
         language_label("englisch")
     with pytest.raises(UserError, match=r"lid\.176"):
         language_label("q1")
+
+
+def test_recipe_takes_language_codes_as_people_write_them() -> None:
+    sources = [{"name": "s", "paths": ["."]}]
+    made = Recipe.model_validate({"sources": sources, "filter": {"languages": ["eng", "fr-CA", "German"]}})
+    assert made.filter.languages == ["en", "fr", "de"]
+    with pytest.raises(ValueError, match="not one that lid"):
+        Recipe.model_validate({"sources": sources, "filter": {"languages": ["klingon"]}})
