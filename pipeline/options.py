@@ -55,7 +55,7 @@ class Clean(Section):
     pii: Literal["replace", "count", "off"] = Field("replace", description="what to do with personal data found")
     max_quarantined: Share = Field(0.05, description="share of damaged records beyond which the stage fails, exit 3")
     opt_outs: list[Literal["noai", "noimageai", "tdm-reservation"]] = Field(
-        default_factory=lambda: ["noai", "tdm-reservation"], description="rights marks that exclude a page; empty: none"
+        ["noai", "tdm-reservation"], description="rights marks that exclude a page; empty: none"
     )
     url_block: list[str] = Field(
         default_factory=list, description="domains, URL patterns with *, @FILE, ut1, ut1-words: records not wanted"
