@@ -171,7 +171,7 @@ def _verdict_lines(found: dict[str, Any]) -> list[str]:
     for verdict in found["verdicts"]:
         word = {True: "kept", False: "dropped", None: "not judged: dropped before"}[verdict["keep"]]
         lines.append(f"  {verdict['stage']:15} {word} {', '.join(verdict['reasons'])}".rstrip())
-    if found["rules"] and found["signals"]:
+    if found["rules"] and found["signals"] and not found["takedown"]:
         lines += ["", "signals and thresholds"]
         for rule in found["rules"]:
             value = "-" if rule["value"] is None else f"{rule['value']:.4g}"
