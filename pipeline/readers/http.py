@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.readers.streams import Inflater, decompression_errors
 
-HEADER_END = re.compile(rb"\r?\n\r?\n")
+HEADER_END = re.compile(rb"\r*\n\r*\n")  # some writers end lines with several \r
 STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?\s+(\d{3})")
 CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
 # kept with the record: what they say about rights, robots and language

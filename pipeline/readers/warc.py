@@ -26,7 +26,7 @@ from pipeline.readers.items import HEAD_BYTES, Damaged, Excluded, Item, Record
 from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, compression_of, member_chunks, plain_chunks
 
 PREFIX = b"WARC/"
-NEXT_RECORD = re.compile(rb"\r?\n\r?\n(?=WARC/[01]\.)")
+NEXT_RECORD = re.compile(rb"\n(?=WARC/[01]\.\d\d?\r*\n)")
 MAX_HEADER_BYTES = 1 << 16
 # damage after which it is not known where the record ends
 FRAMING = frozenset({"missing_warc_header", "warc_header_invalid", "length_mismatch"})
@@ -112,8 +112,22 @@ class _Source:
         self._at = 0
         self.position -= len(data)
 
+    def at_record_end(self) -> bool:
+        """Whether a blank line, the end, or (some writers spare one line end) the next record stands here."""
+        end = self.read(4)
+        rest = end.lstrip(b"\r\n")
+        if not rest:
+            return True
+        self.unread(rest)
+        following = self.read(len(PREFIX))
+        self.unread(following)
+        if len(rest) < len(end) and following == PREFIX:
+            return True
+        self.unread(end[: len(end) - len(rest)])
+        return False
+
     def to_next_record(self) -> bool:
-        """Skips to the next line that begins a record, after a blank line; False when there is none."""
+        """Skips to the next line that begins a record; False when there is none."""
         while True:
             found = NEXT_RECORD.search(self._buffer, self._at)
             if found:
@@ -204,9 +218,7 @@ def _record(source: _Source, path: str, offset: int, limits: Limits, wanted: Wan
     block = source.read(length)
     if source.gap is not None:
         return Excluded(path, offset, "damaged")  # the gap stands for it
-    end = source.read(4)
-    if len(block) < length or (end.strip(b"\r\n") or (end[:1] not in (b"\r", b"\n", b""))):
-        source.unread(end)
+    if len(block) < length or not source.at_record_end():
         source.unread(block)
         found = f"{len(block):,} bytes follow" if len(block) < length else "no blank line follows there"
         detail = f"Content-Length is {length:,}; {found}"

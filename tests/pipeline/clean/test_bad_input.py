@@ -178,6 +178,17 @@ def test_missing_warc_header_costs_one(tmp_path: Path, clean: Clean, packed: boo
     assert cleaned.reasons == ["missing_warc_header"]
 
 
+def test_warc_writers_that_spare_or_double_line_ends_lose_nothing(tmp_path: Path, clean: Clean) -> None:
+    """As the samples of pywb have them."""
+    records = warc(4)
+    records[0] = records[0][:-2]
+    head, mark, rest = records[2].partition(b"\r\n\r\n")
+    records[2] = head.replace(b"\r\n", b"\r\r\n") + b"\r\r\n\r\r\n" + rest
+    (tmp_path / "a.warc").write_bytes(b"".join(records))
+    assert mark
+    assert clean(tmp_path / "a.warc").numbers() == (4, 0, 0)
+
+
 def test_warc_record_without_a_length_costs_one(tmp_path: Path, clean: Clean) -> None:
     records = warc(3)
     records[1] = records[1].replace(b"Content-Length: ", b"Content-Width: ", 1)
