@@ -1,0 +1,234 @@
+"""What training refuses, and what it says."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from model import checkpoint
+from model.config import ModelConfig
+from model.corpus import open_corpus, token_counts
+from model.launch import train_run
+from model.scoring import Scorer, read_choices, score_choices, share
+from model.train import Trainer, check_batch
+from model.transformer import Transformer
+from pipeline.errors import FormatError, RunError, UserError
+from pipeline.recipe import load_recipe
+from pipeline.run import Run
+from pipeline.tokens.shards import TokenFormat, write_token_shard
+from tests.model.runs import VOCABULARY, make_run
+
+
+def changed(run: Run, *overrides: str) -> Run:
+    return Run(run.root, load_recipe(f"{run.root}/recipe.toml", overrides))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return make_run(tmp_path)
+
+
+@pytest.fixture
+def trained(run: Run) -> Run:
+    train_run(run)
+    return run
+
+
+def test_context_longer_than_the_learned_positions_is_refused(trained: Run) -> None:
+    model = Transformer.from_run(trained.root)
+    with pytest.raises(UserError, match="33 tokens are more than the model's context of 32"):
+        model(torch.zeros(1, 33, dtype=torch.int64))
+
+
+def test_heads_that_do_not_divide_are_refused(run: Run) -> None:
+    with pytest.raises(UserError, match=r"model.heads = 3 does not divide model.width = 32"):
+        train_run(changed(run, "model.heads=3"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.global_batch_tokens=250", "not a multiple of model.context_length = 32; 256 is"),
+        ("train.micro_batch_sequences=3", "does not divide the 8 sequences .* 2 does"),
+    ],
+)
+def test_batch_that_does_not_divide_is_refused_with_one_that_does(run: Run, override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        train_run(changed(run, override))
+
+
+def test_batch_that_processes_cannot_share_is_refused(run: Run) -> None:
+    with pytest.raises(UserError, match="3 processes cannot share evenly"):
+        check_batch(ModelConfig(context_length=32), run, 3)
+
+
+def rewrite_shard(run: Run, path: str, token_format: TokenFormat, tokens: list[int]) -> None:
+    write_token_shard(Path(run.root) / path, token_format, "prose", [(b"x" * 16, tokens)])
+
+
+def test_token_outside_the_vocabulary_is_found_before_training(run: Run) -> None:
+    token_format = open_corpus(run, 32).train.data.format
+    rewrite_shard(run, "tokens/train/00000.arrow", token_format, [*([5] * 500), VOCABULARY + 7, 0])
+    with pytest.raises(FormatError, match=r"00000.arrow: holds token id 307, but its vocabulary has 300"):
+        token_counts(open_corpus(run, 32).train)
+    with pytest.raises(FormatError, match="holds token id 307"):
+        train_run(run)
+    assert not (Path(run.root) / "checkpoints").exists()
+
+
+def test_shards_of_another_tokenizer_are_refused(run: Run) -> None:
+    other = TokenFormat("b" * 32, VOCABULARY, 0)
+    for split in ("train", "validation"):
+        for number in range(2):
+            rewrite_shard(run, f"tokens/{split}/{number:05d}.arrow", other, [*([5] * 500), 0])
+    with pytest.raises(FormatError, match="made by another tokenizer"):
+        train_run(run)
+
+
+def test_checkpoint_of_another_architecture_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_run(run)
+    (Path(run.root) / "manifests/train/all.json").unlink()  # as after a kill, before it was written
+    with pytest.raises(UserError, match=r"another architecture \(layers was 2, is 3\)"):
+        train_run(changed(run, "model.layers=3"))
+    with pytest.raises(UserError, match="with other \\[train\\] settings"):
+        train_run(changed(run, "train.learning_rate=0.5"))
+    assert train_run(changed(run, "model.layers=3"), restart=True)["steps"] == 8
+
+
+def test_no_validation_tokens_is_refused_with_the_way_out(run: Run) -> None:
+    token_format = open_corpus(run, 32).train.data.format
+    for number in range(2):
+        rewrite_shard(run, f"tokens/validation/{number:05d}.arrow", token_format, [5, 0])
+    with pytest.raises(UserError, match=r"no validation tokens: .*tokenize.validation_share = 0.0"):
+        train_run(run)
+    result = train_run(changed(run, "tokenize.validation_share=0.0"))
+    assert "validation_loss" not in result
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_gpu_asked_for_where_there_is_none_is_refused(run: Run) -> None:
+    with pytest.raises(UserError, match="no usable GPU"):
+        train_run(changed(run, "train.device=cuda"))
+
+
+def test_out_of_memory_says_what_to_lower(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(self: Trainer, batch: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Trainer, "_one_step", exhausted)
+    with pytest.raises(RunError, match=r"out of memory at step 0: the plan needs .* train.micro_batch_sequences = 2"):
+        train_run(run)
+
+
+class FullDisk:
+    """Makes the writing of checkpoints fail for some calls, as a full disk does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: set[int]) -> None:
+        self.calls, self._failing, self._save = 0, failing, checkpoint.save_file
+        monkeypatch.setattr(checkpoint, "save_file", self.save)
+
+    def save(self, *arguments: object, **options: object) -> None:
+        self.calls += 1
+        if self.calls in self._failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._save(*arguments, **options)  # type: ignore[arg-type]
+
+
+def test_full_disk_stops_and_keeps_the_checkpoint_before(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    FullDisk(monkeypatch, {3})  # two files a checkpoint: the second checkpoint
+    with pytest.raises(RunError, match=r"no space left on the disk; the last complete one is .*step-0000003"):
+        train_run(run)
+    assert checkpoint.complete_steps(run.root) == [3]
+    assert not any(path.is_dir() for path in (Path(run.root) / ".scratch").iterdir())
+
+
+def test_full_disk_may_go_on_to_the_next_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = FullDisk(monkeypatch, {3})
+    assert train_run(changed(run, "train.disk_full=continue"))["steps"] == 8
+    assert disk.calls >= 5
+    assert checkpoint.complete_steps(run.root) == [3, 8]
+
+
+def test_damaged_checkpoint_is_named_and_the_one_before_used_only_when_asked(trained: Run) -> None:
+    weights = Path(trained.root) / "checkpoints/step-0000008/model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-5] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(RunError, match=r"step-0000008/model.safetensors: damaged.*step 6, ask for it with --previous"):
+        Transformer.from_run(trained.root)
+    assert Transformer.from_run(trained.root, previous=True).config.layers == 2
+    (Path(trained.root) / "manifests/train/all.json").unlink()
+    with pytest.raises(RunError, match="damaged"):
+        train_run(trained)
+    assert train_run(trained, previous=True)["steps"] == 8
+    assert Transformer.from_run(trained.root).config.layers == 2
+
+
+def test_weights_of_other_shapes_are_named(trained: Run) -> None:
+    step = Path(trained.root) / "checkpoints/step-0000008"
+    tensors = load_file(step / "model.safetensors")
+    tensors["token_embedding"] = tensors["token_embedding"][:10].contiguous()
+    save_file(tensors, step / "model.safetensors", metadata={"format": "pt"})
+    model = Transformer.from_run(trained.root, previous=True)
+    with pytest.raises(RunError, match=r"token_embedding is \(10, 32\), the recipe's model has \(320, 32\)"):
+        checkpoint.load_weights(model, tensors, "here")
+
+
+def test_run_without_checkpoint_is_refused(run: Run) -> None:
+    with pytest.raises(UserError, match="no complete checkpoint"):
+        Transformer.from_run(run.root)
+
+
+def test_step_that_is_not_finite_is_skipped_and_too_many_stop(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from model.guards import Guard
+
+    refuse = Guard.refuse
+    monkeypatch.setattr(Guard, "refuse", lambda self, loss, norm: refuse(self, float("nan"), norm))
+    with pytest.raises(
+        RunError, match=r"3 steps skipped, more than train.max_skipped_steps = 2.*Documents in the batch"
+    ):
+        train_run(changed(run, "train.max_skipped_steps=2"))
+
+
+def test_skipped_step_changes_no_weight(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from model.guards import Guard
+
+    refuse = Guard.refuse
+    monkeypatch.setattr(Guard, "refuse", lambda self, loss, norm: refuse(self, float("inf"), norm))
+    result = train_run(changed(run, "train.max_skipped_steps=20"))
+    assert result["skipped_steps"] == 8
+    start = Transformer(Transformer.from_run(run.root).config, seed=run.recipe.train.seed)
+    for name, value in Transformer.from_run(run.root).state_dict().items():
+        assert torch.equal(value, start.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    "line", ["{", '{"context": "a", "choices": ["b"], "answer": 0}', '{"choices": ["a", "b"], "answer": 2}']
+)
+def test_question_of_another_form_is_named_by_its_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text('{"context": "a", "choices": ["b", "c"], "answer": 0}\n' + line + "\n")
+    with pytest.raises(UserError, match=r"questions\.jsonl:2"):
+        read_choices(path)
+
+
+def test_multiple_choice_prefers_what_the_model_was_trained_on(tmp_path: Path) -> None:
+    run = make_run(tmp_path, overrides=("train.steps=60", "train.learning_rate=0.01", "train.log_every_steps=20"))
+    train_run(run)
+    scorer = Scorer(Transformer.from_run(run.root), Path(run.root) / "tokenizer/tokenizer.json")
+    questions = [{"context": "Ada wrote to", "choices": [" Grace.", " zzqqxjv"], "answer": 0}]
+    found = score_choices(scorer, questions * 3)
+    assert found["accuracy"]["share"] == 1.0
+    assert found["chance"] == 0.5
+    alone = scorer.log_likelihoods([("Ada wrote to", " Grace."), ("", "Ada")])
+    assert np.isfinite(alone).all()
+
+
+def test_share_has_the_wilson_interval() -> None:
+    found = share(8, 10)
+    assert found["share"] == 0.8
+    assert found["low"] == pytest.approx(0.4902, abs=1e-4)
+    assert found["high"] == pytest.approx(0.9433, abs=1e-4)
