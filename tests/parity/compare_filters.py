@@ -1,7 +1,8 @@
+# ruff: noqa: T201  a script that prints its findings
 """Our rule sets against datatrove's filters, document by document.
 
-``python -m tests.parity.compare_filters FILE.jsonl.gz… --documents 5000`` prints the agreement of each rule set, with our
-tokens under datatrove's filters ("ours") and with its own ("spacy"); docs/filter.md has the figures.
+``python -m tests.parity.compare_filters FILE.jsonl.gz… --documents 5000`` prints the agreement of each rule set, with
+our tokens under datatrove's filters ("ours") and with its own ("spacy"); docs/filter.md has the figures.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def datatrove_filters(tokenizer):
 
 
 def disagreements(texts, tokenizer) -> Iterator[tuple[str, int, int, object, list[str]]]:
-    """(rule set, row, documents that it drops so far, datatrove's answer, our reasons) of each difference, and the end."""
+    """Of each difference: rule set, row, documents dropped so far, datatrove's answer, ours; at the end row -1."""
     table = signals(texts)
     for name, step in datatrove_filters(tokenizer).items():
         dropped = 0

@@ -86,7 +86,7 @@ def code_point_classes(tokenizer, sentence_ends):
         (bits.PREFIX, lambda c: c != "+" and tokenizer.find_prefix(c)),
         (bits.SUFFIX, lambda c: tokenizer.find_suffix(c)),
         (bits.INFIX, lambda c: tokenizer.find_infix(c)),
-        (bits.BEFORE_DOT, lambda c: c != "." and tokenizer.find_suffix(c + ".") in (1, 2) and _dot_splits(tokenizer, c)),
+        (bits.BEFORE_DOT, lambda c: c != "." and tokenizer.find_suffix(c + ".") and _dot_splits(tokenizer, c)),
         (bits.QUOTE, one_of(CONCAT_QUOTES)),
         (bits.CURRENCY, lambda c: not c.isspace() and not tokenizer.find_suffix(c) and tokenizer.find_suffix("1" + c)
          and not c.isalpha() and c not in "+%."),

@@ -1,0 +1,176 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline.engine import Context, NeedsWork
+from pipeline.errors import UserError
+from pipeline.filter import stage
+from pipeline.filter.whatif import what_if
+from pipeline.run import Run
+from pipeline.tables import DOCUMENTS, SIGNALS, VERDICTS, read_table
+from tests.pipeline.filter.helpers import make_run, run_filter
+from tests.pipeline.filter.test_rules import GOOD
+
+SHORT = "Too short to keep."
+
+
+def verdicts(context: Context, shard: str = "00000") -> list[dict]:
+    return read_table(context.run.local(f"verdicts/filter/{shard}.arrow"), VERDICTS).to_pylist()
+
+
+def test_signals_and_verdicts_are_row_aligned_with_documents(tmp_path: Path) -> None:
+    rows = [{"text": f"{n} {GOOD}" if n % 3 else f"{SHORT} {n}"} for n in range(250)]
+    context = make_run(tmp_path, {"00000": rows, "00001": rows[:2]})
+    summary = run_filter(context)
+    ids = read_table(context.run.local("documents/00000.arrow"), DOCUMENTS)["doc_id"].to_pylist()
+    assert read_table(context.run.local("signals/00000.arrow"), SIGNALS)["doc_id"].to_pylist() == ids
+    assert [row["doc_id"] for row in verdicts(context)] == ids
+    assert [row["keep"] for row in verdicts(context)] == [n % 3 != 0 for n in range(250)]
+    assert summary["documents_in"] == 252 == summary["kept"] + summary["dropped"]
+    assert summary["reasons"]["gopher_quality.min_words"] == summary["dropped"] == 85
+
+
+def test_keep_is_null_where_an_earlier_stage_dropped_the_document(tmp_path: Path) -> None:
+    rows = [{"text": GOOD}, {"text": SHORT}, {"text": SHORT + "!"}]
+    context = make_run(tmp_path, {"00000": rows}, dedup={"00000": [True, False, True]})
+    summary = run_filter(context)
+    found = verdicts(context)
+    assert [row["keep"] for row in found] == [True, None, False]
+    assert found[1]["reasons"] == [] != found[2]["reasons"]
+    assert (summary["documents_in"], summary["kept"], summary["dropped"]) == (2, 1, 1)
+
+
+def test_rules_over_document_columns(tmp_path: Path) -> None:
+    (tmp_path / "block.txt").write_text("# hosts\n0.0.0.0 bad.example\n")
+    rows = [
+        {"text": GOOD + " 0"},
+        {"text": GOOD + " 1", "language": "de"},
+        {"text": GOOD + " 2", "language_score": 0.5},
+        {"text": GOOD + " 3", "licence": "CC-BY-NC-4.0"},
+        {"text": GOOD + " 4", "licence": "CC-BY-4.0"},
+        {"text": GOOD + " 5", "opt_out": "noimageai,noai"},
+        {"text": GOOD + " 6", "url": "https://www.bad.example/x"},
+        {"text": GOOD + " 7", "url": "https://good.example/casino-night"},
+        {"text": GOOD + " 8", "url": "https://notbad.example/casinos", "pii_email": 3},
+        {"text": GOOD + " 9", "language": None, "language_score": None},
+        {"text": GOOD * 30},
+    ]
+    options = """
+languages = ["en"]
+opt_out = ["noai"]
+max_pii = { email = 2 }
+rules = []
+length = { max_characters = 5000 }
+licence = { allow = ["CC-*"], deny = ["*-NC-*"] }
+url = { deny_words = ["casino"], blocklist = "block.txt" }
+"""
+    context = make_run(tmp_path, {"00000": rows}, options)
+    run_filter(context)
+    assert [row["reasons"] for row in verdicts(context)] == [
+        [],
+        ["language.languages"],
+        ["language.min_language_score"],
+        ["licence.deny"],
+        [],
+        ["opt_out.noai"],
+        ["url.domain"],
+        ["url.word"],
+        ["pii.max_email"],
+        ["language.languages", "language.min_language_score"],
+        ["length.max_characters"],
+    ]
+
+
+def test_a_language_has_its_own_thresholds(tmp_path: Path) -> None:
+    rows = [{"text": SHORT}, {"text": SHORT + " ", "language": "de"}]
+    options = 'rules = ["gopher_quality"]\nper_language.de.gopher_quality = { min_words = 2, min_stop_words = 0 }'
+    context = make_run(tmp_path, {"00000": rows}, options)
+    run_filter(context)
+    assert [row["keep"] for row in verdicts(context)] == [False, True]
+
+
+def test_changed_threshold_judges_again_but_does_not_measure_again(tmp_path: Path) -> None:
+    context = make_run(tmp_path, {"00000": [{"text": SHORT}]})
+    run_filter(context)
+    before = context.manifests("filter.signals")["00000"]
+    changed = make_run(tmp_path, {"00000": [{"text": SHORT}]}, "gopher_quality = { min_words = 1 }")
+    dry = Context(Run(changed.root, changed.run.recipe), dry=True)
+    with pytest.raises(NeedsWork) as work:
+        stage.run(dry)
+    assert work.value.step == "filter"
+    assert "gopher_quality.min_words" in str(work.value.reasons)
+    assert dry.manifests("filter.signals")["00000"] == before
+
+
+def test_a_datatrove_filter_by_name_gives_verdict_and_reason(tmp_path: Path) -> None:
+    path = "datatrove.pipeline.filters.C4ParagraphFilter"
+    context = make_run(tmp_path, {"00000": [{"text": GOOD}]}, f'rules = ["{path}"]')
+    summary = run_filter(context)
+    assert verdicts(context)[0]["reasons"] == ["C4ParagraphFilter.< 3 paragraphs"]
+    assert summary["reasons"] == {"C4ParagraphFilter.< 3 paragraphs": 1}
+
+
+def test_what_if_equals_what_the_run_then_does_and_writes_nothing(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"{n} {GOOD}" if n % 3 else f"{SHORT} The dog {n} was with that cat and slept well there."}
+        for n in range(30)
+    ]
+    context = make_run(tmp_path, {"00000": rows, "00001": rows[:5]})
+    now = run_filter(context)
+    files = {p: p.read_bytes() for p in Path(context.root).rglob("*") if p.is_file()}
+    overrides = [
+        "filter.gopher_quality.min_words=5",
+        "filter.c4.min_sentences=1",
+        "filter.gopher_quality.min_stop_words=0",
+    ]
+    overrides += [
+        "filter.gopher_repetition.max_top_4gram_char_ratio=1",
+        "filter.gopher_repetition.max_top_3gram_char_ratio=1",
+    ]
+    overrides += ["filter.gopher_repetition.max_top_2gram_char_ratio=1"]
+    found = what_if(context.root, overrides)
+    assert {p: p.read_bytes() for p in Path(context.root).rglob("*") if p.is_file()} == files
+    assert {key: found["before"][key] for key in now} == now
+    assert found["after"]["kept"] == 35 > found["before"]["kept"]
+    assert found["come_in"]["documents"] == 12
+    assert found["go_out"]["documents"] == 0
+    assert found["come_in"]["examples"][0]["reasons"]
+    assert found["after"]["sources"] == {"web": 35}
+    changed = make_run(tmp_path, {"00000": rows, "00001": rows[:5]}, _toml(overrides))
+    assert run_filter(changed) == {key: found["after"][key] for key in now}
+
+
+def _toml(overrides: list[str]) -> str:
+    return "\n".join(override.removeprefix("filter.") for override in overrides)
+
+
+def test_what_if_refuses_what_it_cannot_tell(tmp_path: Path) -> None:
+    context = make_run(tmp_path, {"00000": [{"text": GOOD}]})
+    with pytest.raises(UserError, match="has no signals yet"):
+        what_if(context.root, ["filter.c4.min_sentences=1"])
+    run_filter(context)
+    with pytest.raises(UserError, match=r"only filter\.\*"):
+        what_if(context.root, ["dedup.threshold=0.5"])
+    with pytest.raises(UserError, match="needs signals that the run does not have"):
+        what_if(context.root, ['filter.rules=["datatrove.pipeline.filters.C4ParagraphFilter"]'])
+    with pytest.raises(UserError, match="did you mean min_words"):
+        what_if(context.root, ["filter.gopher_quality.min_word=1"])
+
+
+def test_filter_apply_writes_the_verdicts_and_the_recipe(tmp_path: Path) -> None:
+    from pipeline.filter.cli import filter_run
+
+    context = make_run(tmp_path, {"00000": [{"text": SHORT}]}, 'rules = ["gopher_quality"]')
+    run_filter(context)
+    options = ["filter.gopher_quality.min_words=1", "filter.gopher_quality.min_stop_words=0"]
+    assert filter_run(context.root, set=options, apply=True, workers=1, json=True) == 0
+    assert verdicts(context)[0]["keep"] is True
+    assert Run.open(context.root).recipe.filter.gopher_quality["min_words"] == 1
+
+
+def test_empty_shard_passes_through(tmp_path: Path) -> None:
+    context = make_run(tmp_path, {"00000": []})
+    assert run_filter(context)["documents_in"] == 0
+    assert read_table(context.run.local("signals/00000.arrow"), SIGNALS).num_rows == 0
+    assert pa.types.is_boolean(read_table(context.run.local("verdicts/filter/00000.arrow"), VERDICTS)["keep"].type)
