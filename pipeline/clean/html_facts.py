@@ -202,7 +202,7 @@ def _licence(
     if b"icen" in body and (rel := _REL_LICENCE.search(body)) is not None:
         tag = body[body.rfind(b"<", 0, rel.start()) : body.find(b">", rel.end())]
         href = _attributes(tag, encoding).get("href")
-        if href:
+        if href and not href.startswith(("#", "javascript:")):
             return spdx(_absolute(href, record.url) or href), "rel"
     for name in ("dcterms.license", "dc.rights.license", "dc.license", "license", "dcterms.rights", "dc.rights"):
         if name in metas and (_CC_URL.search(metas[name]) or name.endswith("license")):

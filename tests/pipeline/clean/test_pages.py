@@ -50,6 +50,7 @@ def test_page_that_says_nothing_has_no_facts() -> None:
         ),
         ('<head><meta name="dcterms.license" content="MIT"></head>', "MIT", "meta"),
         ("<p>We license this software to you.</p>", None, None),
+        ('<a rel="item-license" href="#52ebf452">x</a>', None, None),
         (
             '<a href="http://creativecommons.org/licenses/by/4.0/">a</a><a href="http://creativecommons.org/licenses/by-nc/2.0/">b</a>',
             None,
