@@ -58,6 +58,7 @@ def build_app(arguments: list[str]) -> Any:
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
+        suppress_keyboard_interrupt=False,  # we say how to go on
     )
     called = next((argument for argument in arguments if argument in COMMANDS), None)
     for name, (target, summary) in COMMANDS.items():

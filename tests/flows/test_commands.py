@@ -1,0 +1,181 @@
+"""The command line: help, bad input, what ends with what."""
+
+import http.server
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.cli import COMMANDS
+from pipeline.processes import alive, descendants
+from tests.conftest import REPOSITORY
+
+OTHERS = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+CLEAN = {**OTHERS, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+
+
+def tokenmill(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "tests.flows.stand_in", *arguments]
+    variables = {**CLEAN, **environment}
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=variables, timeout=120)
+
+
+def test_help_lists_every_command_with_a_line_and_loads_none_of_them() -> None:
+    code = (
+        "import sys; from flows.cli import build_app; build_app(['--help'])(['--help']);"
+        "loaded = set(sys.modules); assert not {'prefect', 'torch', 'numba', 'pyarrow', 'datatrove'} & loaded, loaded;"
+        "assert not any(name.startswith(('model', 'pipeline.dedup', 'pipeline.filter')) for name in loaded)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    for name, (_, summary) in COMMANDS.items():
+        assert name in result.stdout
+        assert " ".join(summary.split()[:2]) in result.stdout
+
+
+def test_unreachable_server_is_named_before_anything_is_written(recipe: Path, tmp_path: Path) -> None:
+    result = tokenmill(
+        "run", str(recipe), "--root", str(tmp_path / "run"), "--json", PREFECT_API_URL="http://127.0.0.1:9/api"
+    )
+    assert result.returncode == 2
+    assert "PREFECT_API_URL = http://127.0.0.1:9/api: not reachable" in json.loads(result.stdout)["error"]
+    assert "prefect server start" in result.stderr
+    assert not (tmp_path / "run/recipe.toml").exists()
+
+
+@pytest.fixture
+def some_server() -> Iterator[str]:
+    """A web server that is not Prefect's."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *arguments: object) -> None:
+            """Silent."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_wrong_address_of_the_api_is_told_apart_from_an_unreachable_one(
+    some_server: str, recipe: Path, tmp_path: Path
+) -> None:
+    result = tokenmill("run", str(recipe), "--root", str(tmp_path / "run"), PREFECT_API_URL=some_server)
+    assert result.returncode == 2
+    assert "not as a Prefect API (is /api missing at its end?)" in result.stderr
+
+
+def test_folder_that_cannot_be_written_is_refused(recipe: Path) -> None:
+    # permissions do not stop a test that runs as root; /proc stops everybody
+    result = tokenmill("run", str(recipe), "--root", "/proc/tokenmill/run", "--json")
+    assert result.returncode == 1
+    assert "cannot write to the run folder" in json.loads(result.stdout)["error"]
+
+
+def test_second_run_on_a_folder_is_refused_and_names_the_first(recipe: Path, tmp_path: Path) -> None:
+    from pipeline.recipe import load_recipe
+    from pipeline.run import Run
+
+    with Run(str(tmp_path / "run"), load_recipe(recipe)).lock():
+        result = tokenmill("run", str(recipe), "--root", str(tmp_path / "run"))
+    assert result.returncode == 1
+    assert f'another process is working on this run: {{"pid": {os.getpid()}' in result.stderr
+
+
+def test_dry_run_says_why_and_writes_nothing(recipe: Path, tmp_path: Path) -> None:
+    result = tokenmill("run", str(recipe), "--root", str(tmp_path / "run"), "--dry-run", "--json")
+    planned = json.loads(result.stdout)
+    assert (result.returncode, planned["status"], planned["stages"]["clean"]["state"]) == (0, "planned", "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("setting", ["ray.port=1", "slurm.time=soon", "nonsense"])
+def test_wrong_engine_setting_is_a_usage_error(recipe: Path, tmp_path: Path, setting: str) -> None:
+    result = tokenmill("run", str(recipe), "--root", str(tmp_path / "run"), "--engine", "ray", "--engine-set", setting)
+    assert result.returncode == 2
+    assert "--engine-set" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def start(recipe: Path, root: Path, **environment: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "tests.flows.stand_in", "run", str(recipe), "--root", str(root)]
+    variables = {**CLEAN, **environment}
+    return subprocess.Popen(command, cwd=REPOSITORY, env=variables, text=True, stderr=subprocess.PIPE)
+
+
+def wait_for(process: "subprocess.Popen[str]", appeared: Callable[[], bool]) -> list[int]:
+    """The processes below, once ``appeared()`` is true."""
+    deadline = time.monotonic() + 100
+    while not appeared() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    return descendants(process.pid)
+
+
+def gone_within_ten_seconds(pids: list[int]) -> bool:
+    deadline = time.monotonic() + 10
+    while alive(pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return alive(pids) == []
+
+
+def names(pids: list[int]) -> str:
+    found = []
+    for pid in pids:
+        try:
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return "\n".join(found)
+
+
+def flow_states(root: Path) -> list[str]:
+    with sqlite3.connect(root / ".prefect/prefect.db") as database:
+        rows = database.execute("select state_type from flow_run").fetchall()
+    database.close()
+    return sorted(row[0] for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.flow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_interrupted_and_killed_runs_leave_no_process_and_no_run_shown_as_running(recipe: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+
+    # SIGTERM while a worker's own child (a trainer, say) is at work
+    process = start(recipe, root, STAND_IN_TRAINS="600")
+    below = wait_for(process, lambda: "sleep 600" in names(descendants(process.pid)))
+    assert "flows.embedded" in names(below)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=10)
+    assert process.returncode == 130, told
+    assert "run the same command again" in told
+    assert gone_within_ten_seconds(below)
+    assert "RUNNING" not in flow_states(root)
+
+    # SIGKILL of the parent alone
+    process = start(recipe, root, STAND_IN_TRAINS="600")
+    below = wait_for(process, lambda: "sleep 600" in names(descendants(process.pid)))
+    process.kill()
+    process.communicate(timeout=10)
+    assert gone_within_ten_seconds(below)
+    assert flow_states(root).count("RUNNING") == 2, "end_to_end and pretrain were cut off"
+
+    result = tokenmill("run", str(recipe), "--root", str(root), "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["stages"]["clean"]["skipped_shards"] == 6
+    assert "RUNNING" not in flow_states(root)

@@ -1,0 +1,134 @@
+"""The flows on a real Prefect server, over small stages."""
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.pipeline.test_engine import tree
+
+pytestmark = [
+    pytest.mark.flow,
+    pytest.mark.xdist_group("prefect"),
+    pytest.mark.usefixtures("prefect_server", "small_stages"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # prefect's own clients
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def artifacts_of_latest(key: str) -> Any:
+    from prefect.artifacts import Artifact
+
+    return Artifact.get(key=key)
+
+
+def outcome(root: Path) -> dict[str, bytes]:
+    outside = (".prefect", "metrics", "report", "recipe.toml")
+    return {path: data for path, data in tree(root).items() if path.split("/")[0] not in outside}
+
+
+def test_end_to_end_runs_every_stage_and_shows_funnel_progress_loss_and_report(recipe: Path, tmp_path: Path) -> None:
+    from flows.end_to_end import end_to_end
+
+    root = tmp_path / "run"
+    summaries = end_to_end(str(recipe), str(root), workers=2)
+    assert list(summaries) == ["clean", "dedup", "filter", "tokenize", "train", "report"]
+    funnel = artifacts_of_latest("tokenmill-funnel").data
+    assert '"stage": "clean"' in funnel
+    assert '"in": "600"' in funnel
+    assert "gopher_quality.min_words" in artifacts_of_latest("tokenmill-reasons").data
+    assert artifacts_of_latest("tokenmill-clean").data == 100.0
+    assert str(artifacts_of_latest("tokenmill-loss").data).startswith("data:image/svg+xml;base64,")
+    assert (root / "report/index.html").as_uri() in str(artifacts_of_latest("tokenmill-report-link").data)
+
+
+def test_curate_then_pretrain_alone_make_what_end_to_end_makes(recipe: Path, tmp_path: Path) -> None:
+    from flows.end_to_end import curate, end_to_end, pretrain
+
+    apart, whole = tmp_path / "apart", tmp_path / "whole"
+    curated = curate(str(recipe), str(apart), workers=2)
+    assert list(curated) == ["clean", "dedup", "filter", "tokenize"]
+    assert not (apart / "checkpoints").exists()
+    assert list(pretrain(str(recipe), str(apart), workers=2)) == ["train"]
+    end_to_end(str(recipe), str(whole), stages=["clean", "dedup", "filter", "tokenize", "train"], workers=2)
+    assert outcome(apart) == outcome(whole)
+
+
+def test_flow_run_of_a_killed_process_is_set_to_crashed_by_the_next_run(recipe: Path, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.states import Running
+
+    from flows.end_to_end import curate
+    from flows.repair import root_tag
+
+    root = str(tmp_path / "run")
+    with get_client(sync_client=True) as client:
+        dead = client.create_flow_run(curate, parameters={}, tags=[root_tag(root)], state=Running())
+        other = client.create_flow_run(curate, parameters={}, tags=[root_tag(root + "-2")], state=Running())
+        curate(str(recipe), root, workers=1)
+        assert client.read_flow_run(dead.id).state.name == "Crashed"  # type: ignore[union-attr]
+        assert client.read_flow_run(other.id).state.name == "Running", "another folder's run is none of ours"  # type: ignore[union-attr]
+
+
+def test_failing_shard_fails_the_flow_without_another_try(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.end_to_end import curate
+
+    monkeypatch.setenv("STAND_IN_FAILS", "00002")
+    with pytest.raises(ValueError, match="told to fail"):
+        curate(str(recipe), str(tmp_path / "run"), workers=1)
+
+
+def test_error_that_may_pass_is_tried_again(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import end_to_end as module
+    from pipeline.errors import PassingError
+
+    calls = []
+    real = module.run_stage
+
+    def sometimes(stage: str, context: Any) -> dict[str, Any]:
+        calls.append(stage)
+        if len(calls) == 1:
+            raise PassingError("the network was away")
+        return real(stage, context)
+
+    monkeypatch.setattr(module, "run_stage", sometimes)
+    monkeypatch.setattr(module, "stage_task", module.stage_task.with_options(retry_delay_seconds=0))
+    module.curate(str(recipe), str(tmp_path / "run"), stages=["clean"], workers=1)
+    assert calls == ["clean", "clean"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "bound"),
+    [
+        ("end_to_end", "workers", {"minimum": 0}),
+        ("curate", "recipe", {"minLength": 1}),
+        ("dedup", "threshold", {"exclusiveMinimum": 0.0, "maximum": 1.0}),
+        ("nightly", "day", {"pattern": r"^(\d{4}-\d\d-\d\d)?$"}),
+        ("pretrain", "overrides", {"maxItems": 1000}),
+        ("evaluate", "root", {"minLength": 1}),
+    ],
+)
+def test_form_of_each_flow_has_descriptions_and_bounds(name: str, parameter: str, bound: dict[str, Any]) -> None:
+    from prefect.utilities.callables import parameter_schema
+
+    from flows import alone, end_to_end, nightly
+
+    flow = next(getattr(module, name) for module in (end_to_end, alone, nightly) if hasattr(module, name))
+    schema = parameter_schema(flow.fn).model_dump()
+    described = {key: values.get("description") or "$ref" in values for key, values in schema["properties"].items()}
+    assert all(described.values()), described
+    assert all(definition["description"] for definition in (schema["definitions"] or {}).values())
+    assert bound.items() <= schema["properties"][parameter].items()
+
+
+def test_value_out_of_bounds_is_refused_with_the_name_of_the_parameter(recipe: Path, tmp_path: Path) -> None:
+    from prefect.exceptions import ParameterTypeError
+
+    from flows.end_to_end import curate
+
+    with pytest.raises(ParameterTypeError, match="workers"):
+        curate(str(recipe), str(tmp_path / str(uuid4())), workers=-1)

@@ -1,0 +1,74 @@
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from flows.curve import MAX_POINTS, loss_curve_svg
+from flows.show import Terminal, duration, funnel_rows, summary_table
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (190, "3 min 10 s"), (7500, "2 h 05 min")])
+def test_duration_reads_as_a_person_says_it(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_pace_counts_only_what_this_process_made() -> None:
+    terminal = Terminal()
+    terminal.step_started("clean", total=10, skipped=6)
+    terminal.shard_done("clean", "00006", {"records_in": 500}, 1.0)
+    terminal.shard_done("clean", "00007", {"records_in": 500}, 1.0)
+    assert terminal.pace(terminal._started + 10.0) == "100 records/s, 10 s left"
+
+
+def test_training_steps_are_not_summed_as_records() -> None:
+    terminal = Terminal()
+    terminal.step_started("train", total=3, skipped=0)
+    terminal.shard_done("train", "10", {"step": 10, "tokens": 1000}, 1.0)
+    terminal.shard_done("train", "20", {"step": 20, "tokens": 2000}, 1.0)
+    assert terminal.pace(terminal._started + 10.0) == "5 s left"
+
+
+def test_progress_in_a_pipe_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    with Terminal() as terminal:
+        terminal.stage_started("clean")
+        terminal.step_started("clean", 2, 0)
+        terminal.note("a note with \x1b[31m colour")
+        terminal.shard_done("clean", "0", {}, 0.1)
+        terminal.shard_done("clean", "1", {}, 0.1)
+        terminal.stage_finished("clean", 0.2)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "\x1b" not in captured.err
+    assert "clean: finished in 0.2 s" in captured.err
+
+
+def test_funnel_names_what_went_in_and_out_of_each_stage() -> None:
+    summaries = {
+        "clean": {"seconds": 1.5, "shards": 3, "records_in": 1200, "documents": 1000, "excluded": 150},
+        "dedup": {"seconds": 0.5, "documents_in": 1000, "kept": 900, "dropped": 100},
+        "tokenize": {"seconds": 2.0, "documents": 900, "tokens": 123456},
+    }
+    rows = funnel_rows(summaries)
+    assert [(row["in"], row["out"]) for row in rows] == [
+        ("1,200", "1,000 documents"),
+        ("1,000", "900 kept"),
+        ("900", "123,456 tokens"),
+    ]
+    table = summary_table(summaries).splitlines()
+    assert table[0].split() == ["stage", "in", "out", "seconds", "more"]
+    assert len(table) == 4
+
+
+def test_loss_curve_is_well_formed_and_small_whatever_the_steps() -> None:
+    lines: list[dict[str, float | None]] = [{"step": n, "loss": 9.0 - n / 1e4} for n in range(50_000)]
+    lines += [{"step": 100, "loss": float("nan")}, {"step": 200, "validation_loss": 5.0}, {"step": 300, "loss": None}]
+    svg = loss_curve_svg(lines)
+    tree = ElementTree.fromstring(svg)
+    points = next(e for e in tree.iter() if e.tag.endswith("polyline")).attrib["points"].split()
+    assert MAX_POINTS <= len(points) <= MAX_POINTS + 1
+    assert len(svg) < 20_000
+    assert "nan" not in svg
+
+
+def test_loss_curve_of_nothing_is_nothing() -> None:
+    assert loss_curve_svg([]) == ""
+    assert loss_curve_svg([{"step": 1, "loss": 3.0}]) == ""
