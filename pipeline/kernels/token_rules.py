@@ -433,7 +433,8 @@ def _join_exceptions(data, start, sizes, number, tables):  # type: ignore[no-unt
             if not taken[first] and not taken[first + length - 1]:
                 joined[first], spans[first] = found, length
                 found_any = True
-            taken[first : first + length] = 1
+            for k in range(first, first + length):
+                taken[k] = 1
     if not found_any:
         return number
     merged = np.empty(len(sizes), np.int32)
@@ -449,7 +450,8 @@ def _join_exceptions(data, start, sizes, number, tables):  # type: ignore[no-unt
             merged[count] = tables.piece_bytes[piece]
             count += 1
         k += spans[k]
-    sizes[:count] = merged[:count]
+    for k in range(count):
+        sizes[k] = merged[k]
     return count
 
 

@@ -81,11 +81,12 @@ def new_tokens(capacity: int) -> Any:
 @numba.njit(cache=True, nogil=True)
 def _grown(tokens, count, capacity):  # type: ignore[no-untyped-def]
     larger = new_tokens(capacity)
-    larger.start[:count] = tokens.start[:count]
-    larger.size[:count] = tokens.size[:count]
-    larger.chars[:count] = tokens.chars[:count]
-    larger.flags[:count] = tokens.flags[:count]
-    larger.hash[:count] = tokens.hash[:count]
+    for i in range(count):  # slice assignments would compile for seconds
+        larger.start[i] = tokens.start[i]
+        larger.size[i] = tokens.size[i]
+        larger.chars[i] = tokens.chars[i]
+        larger.flags[i] = tokens.flags[i]
+        larger.hash[i] = tokens.hash[i]
     return larger
 
 
