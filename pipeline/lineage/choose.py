@@ -131,7 +131,7 @@ def _by_domain(run: Run, domain: str) -> list[Located]:
 
     def matches(batch: pa.RecordBatch) -> NDArray[np.bool_]:
         found = [pc.match_substring_regex(column, pattern, ignore_case=True) for column in batch.columns]
-        flags = [flag.fill_null(value=False).to_numpy(zero_copy_only=False) for flag in found]
+        flags = [flag.fill_null(False).to_numpy(zero_copy_only=False) for flag in found]
         either: NDArray[np.bool_] = np.logical_or.reduce(flags)
         return either
 
@@ -141,7 +141,7 @@ def _by_domain(run: Run, domain: str) -> list[Located]:
 def _by_licence(run: Run, licence: str) -> list[Located]:
     def matches(batch: pa.RecordBatch) -> NDArray[np.bool_]:
         column = batch.column(0)
-        found = pc.equal(column, licence).fill_null(value=licence == UNKNOWN_LICENCE)
+        found = pc.equal(column, licence).fill_null(licence == UNKNOWN_LICENCE)
         flags: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
         return flags
 
