@@ -32,7 +32,7 @@ def losses(run: Run) -> list[float]:
     return found
 
 
-@pytest.fixture(scope="module", params=["adamw", "muon"])
+@pytest.fixture(scope="module", params=["adamw", pytest.param("muon", marks=pytest.mark.slow)])
 def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = make_run(tmp_path_factory.mktemp("alone"), overrides=(*ONE, f"train.optimizer={request.param}"))
     launch(run, 1)

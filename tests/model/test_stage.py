@@ -1,0 +1,96 @@
+"""The train stage inside a run: planned without work, done by a process of its own, ended with its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.stage import run as run_stage
+from pipeline.engine import Context, NeedsWork
+from pipeline.errors import UserError
+from pipeline.progress import Silent
+from pipeline.recipe import load_recipe
+from pipeline.run import Run
+from tests.model.runs import make_run
+
+
+class Remembering(Silent):
+    """Progress that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, int, int]] = []
+        self.lines: list[str] = []
+
+    def step_started(self, step: str, total: int, skipped: int) -> None:
+        self.steps.append((step, total, skipped))
+
+    def shard_done(self, step: str, shard: str, counts: dict[str, int], seconds: float) -> None:
+        self.lines.append(shard)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Remembering, dict[str, Any]]:
+    run, progress = make_run(tmp_path_factory.mktemp("stage")), Remembering()
+    with pytest.raises(NeedsWork, match="train"):
+        run_stage(Context(run, dry=True))
+    return run, progress, run_stage(Context(run, progress=progress))
+
+
+def test_summary_has_the_keys_of_the_interface(finished: tuple[Run, Remembering, dict[str, Any]]) -> None:
+    keys = {"steps", "tokens", "train_loss", "validation_loss", "bits_per_byte", "tokens_per_second", "checkpoint"}
+    assert keys <= finished[2].keys()
+    assert finished[2]["checkpoint"] == "checkpoints/step-0000008"
+    assert finished[2]["bits_per_byte"] > 0 < finished[2]["unigram_bits_per_byte"]
+
+
+def test_progress_counts_the_logged_lines(finished: tuple[Run, Remembering, dict[str, Any]]) -> None:
+    progress = finished[1]
+    assert progress.steps == [("train", 8, 0)]
+    assert len(progress.lines) == 8
+    assert progress.lines[-1].startswith("step 8 of 8: loss ")
+
+
+def test_finished_training_is_skipped_and_a_changed_recipe_is_not(
+    finished: tuple[Run, Remembering, dict[str, Any]],
+) -> None:
+    run = finished[0]
+    context = Context(run, dry=True)
+    assert run_stage(context)["steps"] == 8
+    assert (context.shards_run, context.shards_skipped) == (0, 1)
+    longer = Run(run.root, load_recipe(f"{run.root}/recipe.toml", ("train.steps=9",)))
+    with pytest.raises(NeedsWork) as planned:
+        run_stage(Context(longer, dry=True))
+    assert planned.value.reasons == {"all": "train.steps was 8, is 9"}
+    oftener = Run(run.root, load_recipe(f"{run.root}/recipe.toml", ("train.log_every_steps=4",)))
+    assert run_stage(Context(oftener, dry=True))["steps"] == 8
+
+
+def test_error_of_the_training_process_reaches_the_stage(tmp_path: Path) -> None:
+    run = make_run(tmp_path, overrides=("train.micro_batch_sequences=3",))
+    with pytest.raises(UserError, match="does not divide the 8 sequences"):
+        run_stage(Context(run))
+
+
+def test_training_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    run = make_run(tmp_path, overrides=("train.steps=1000000", "train.checkpoint_every_steps=5"))
+    code = (
+        "from model.stage import run; from pipeline.engine import Context; from pipeline.run import Run; "
+        f"run(Context(Run.open({run.root!r})))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as parent:
+        metrics = Path(run.root) / "metrics/train.jsonl"
+        while parent.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+            time.sleep(0.01)
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        assert len(children) == 1, "the training must be running"
+        os.kill(parent.pid, signal.SIGKILL)
+    child = Path(f"/proc/{children[0]}/cmdline")
+    deadline = time.monotonic() + 20
+    while child.exists() and b"model.train" in child.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not (child.exists() and b"model.train" in child.read_bytes())
