@@ -129,9 +129,8 @@ def _email(text: bytes, first: int, last: int) -> Span | None:
     name = domain.group()
     if domain.group(1).decode().lower() not in _top_level_domains() or _RESERVED.search(name):
         return None
-    before = text[max(0, start - 3) : start]
-    if before.endswith((b"/", b"=", b":")) and before != b"to:":
-        return None if not before.endswith(b":") or before.endswith(b"//") else _not_a_remote(text, start, domain.end())
+    if text[max(0, start - 2) : start] == b"//":
+        return None  # the user of a URL
     return _not_a_remote(text, start, domain.end())
 
 

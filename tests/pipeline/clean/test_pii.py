@@ -20,6 +20,8 @@ PERSONAL = {
         "mailto:bob@corp.co.uk?subject=x",
         "anna@firma.de.",
         "(x@y.io)",
+        "?email=bob@corp.de",
+        "list/bob@corp.de",
         "Kontakt：jürgen@post.de",
     ],
     "ip": [
