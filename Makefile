@@ -17,6 +17,7 @@ setup: .venv/.installed
 	$(PYTHON) -m venv .venv
 	$(PIP) "$(TORCH)"
 	$(PIP) --editable .
+	.venv/bin/python -m pipeline.warm
 	touch $@
 
 .venv/.installed-dev: .venv/.installed

@@ -1,0 +1,50 @@
+"""Compiles every kernel before the first real run, by running a tiny job: ``python -m pipeline.warm``.
+
+Numba compiles a kernel when it is first called and keeps it in the user's cache (pipeline/kernels/__init__.py), so
+without this the first run on a machine, or after an update, spends about a minute compiling.
+"""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline.console import say
+from pipeline.engine import Context
+from pipeline.options import Recipe, Source
+from pipeline.pool import Pool
+from pipeline.run import Run
+from pipeline.stages import run_stage
+
+SENTENCE = "The mill grinds what it is given; write to miller@mill.example or call +1 202 555 0143, at 10.0.0.1. "
+PAGE = "<html><head><title>Mill</title></head><body><main><p>{}</p></main></body></html>"
+
+
+def warm(folder: Path) -> None:
+    """Runs clean, dedup and filter over a handful of texts and one page below ``folder``."""
+    texts = [SENTENCE * 8 + f"Number {number // 2} of them.\n- a line\n- {number % 2}\n" for number in range(16)]
+    texts += [
+        f"{word} {number} turns the wheel. " * 40 for number, word in enumerate(("Wasser", "l'eau", "вода", "水"))
+    ]
+    lines = [json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts)]
+    (folder / "texts.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "page.html").write_text(PAGE.format(SENTENCE * 20))
+    sources = [Source(name=n, paths=[str(folder / f)]) for n, f in (("texts", "texts.jsonl"), ("page", "page.html"))]
+    stages = ["clean", "dedup", "filter"]
+    recipe = Recipe(name="warm", stages=stages, sources=sources)
+    run = Run(str(folder / "run"), recipe)
+    with run.lock(), Pool() as pool:
+        for stage in stages:
+            run_stage(stage, Context(run, pool))
+
+
+def main() -> None:
+    """Compiles, and says how long it took."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="tokenmill-warm-") as folder:
+        warm(Path(folder))
+    say(f"kernels compiled in {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
