@@ -6,6 +6,7 @@ bytes; where these differ, by the digests that the shard's manifest recorded whi
 
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 from pipeline import storage
@@ -22,7 +23,7 @@ STEP = Step(
     name="clean",
     logic_version=1,
     function="pipeline.clean.worker:clean_partition",
-    libraries=("pyarrow", "resiliparse", "ftfy", "fasttext-numpy2-wheel", "orjson"),
+    libraries=("pyarrow", "resiliparse", "ftfy", "fasttext-numpy2-wheel", "orjson", "tldextract"),
     is_stale="pipeline.clean.stage:input_changed",
 )
 SEEN = "logs/inputs.json"
@@ -39,12 +40,21 @@ def run(context: Context) -> dict[str, Any]:
     recipe = context.recipe
     inputs = [_inputs(source) for source in recipe.sources]
     jobs = plan_jobs(recipe, inputs)
-    manifests = context.run_step(STEP, jobs)
+    manifests = context.run_step(step_for(recipe), jobs)
     if not context.dry:
         _write_seen(context, inputs)
     counts = total_counts(manifests.values())
     _check_gate(counts, recipe.clean.max_quarantined)
     return _summary(counts)
+
+
+def step_for(recipe: Recipe) -> Step:
+    """The step, with the libraries that decide this recipe's bytes."""
+    clean = recipe.clean
+    foreign = any("." in name for name in (clean.extractor, *(source.format for source in recipe.sources)))
+    lists = any(entry.startswith("ut1") for entry in (*clean.url_block, *clean.url_allow))
+    extra = ("datatrove",) * (foreign or lists) + ("trafilatura",) * (clean.extractor != "resiliparse")
+    return replace(STEP, libraries=(*STEP.libraries, *extra))
 
 
 def plan_jobs(recipe: Recipe, inputs: list[SourceInputs] | None = None) -> list[Job]:
