@@ -15,6 +15,7 @@ BENCHMARKS = {
     "tokenize": "pipeline.bench.tokens",
     "loader": "pipeline.bench.loader",
     "train": "pipeline.bench.train",
+    "lineage": "pipeline.bench.lineage",
 }
 
 

@@ -1,0 +1,232 @@
+"""``tokenmill bench lineage``: lookups in a synthetic run of 10 million documents and 10 billion tokens.
+
+The run folder has what lookups read: documents with one word of text, signals, verdicts, evidence, both indexes, and
+token shards whose values are holes of sparse files (zeros that take no disk).  Every command is timed as a person waits
+for it, process start included, and the lookup alone inside one process; files have been read once before.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline import tables
+from pipeline.lineage.keys import hash_of
+from pipeline.lineage.keys import write as write_keys
+from pipeline.tables import CLUSTERS, DOC_INDEX, DOCUMENTS, KEY_INDEX, SIGNALS, VERDICTS, TableWriter, tokens_table
+from pipeline.tokens.shards import TokenFormat
+
+DOCUMENT_COUNT = 10_000_000
+TOKENS_PER_DOCUMENT = 1_000
+SHARDS = 160
+BATCH_DOCUMENTS = 4_096  # of a token shard: about 4 million tokens
+SEQUENCES = 128
+CONTEXT_LENGTH = 2_048
+STEPS = 40_000  # more than one epoch
+RECIPE = f"""name = "synthetic"
+[[sources]]
+name = "web"
+paths = ["nothing"]
+[model]
+context_length = {CONTEXT_LENGTH}
+[train]
+steps = {STEPS}
+global_batch_tokens = {SEQUENCES * CONTEXT_LENGTH}
+"""
+
+
+class SparseFile:
+    """A file that leaves holes where large blocks of zeros are written."""
+
+    closed = False
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+
+    def write(self, data: Any) -> int:
+        """Writes bytes, or skips them."""
+        view = memoryview(data)
+        if view.nbytes > 1 << 20 and not np.frombuffer(view, np.uint8).any():
+            self._file.seek(view.nbytes, os.SEEK_CUR)
+        else:
+            self._file.write(view)
+        return view.nbytes
+
+    def tell(self) -> int:
+        """The position."""
+        return self._file.tell()
+
+    def flush(self) -> None:
+        """Flushes."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file at its full size."""
+        self._file.truncate()
+        self._file.close()
+
+
+def run(documents: int = DOCUMENT_COUNT) -> list[dict[str, Any]]:
+    """Makes the run folder, times the lookups, removes it."""
+    with tempfile.TemporaryDirectory(prefix="tokenmill-lineage-") as folder:
+        root = Path(folder)
+        started = time.perf_counter()
+        ids = make_run(root, documents)
+        made_seconds = time.perf_counter() - started
+        return measure(root, ids, made_seconds)
+
+
+def make_run(root: Path, documents: int) -> NDArray[np.uint8]:
+    """Writes the synthetic run; returns the doc_ids (N, 16) in document order."""
+    ids = np.random.default_rng(1).integers(0, 256, (documents, 16), np.uint8)
+    (root / "recipe.toml").write_text(RECIPE)
+    (root / "checkpoints" / f"step-{STEPS:07d}").mkdir(parents=True)
+    (root / "checkpoints" / f"step-{STEPS:07d}" / "state.json").write_text('{"tokenizer": "synthetic"}')
+    edges = np.linspace(0, documents, SHARDS + 1).astype(np.int64)
+    for number in range(SHARDS):
+        _write_shard(root, f"{number:05d}", ids[edges[number] : edges[number + 1]], int(edges[number]))
+    removed = ids[: documents // 5]
+    evidence = {name: _ids(removed) for name in ("doc_id", "kept_id", "cluster_id")}
+    _write(root / "clusters/evidence.arrow", CLUSTERS, evidence, {}, len(removed), tables.BATCH_ROWS)
+    _write_indexes(root, ids, edges)
+    return ids
+
+
+def _ids(rows: NDArray[np.uint8]) -> pa.Array:
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(16), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))]
+    )
+
+
+def _write_shard(root: Path, name: str, ids: NDArray[np.uint8], first: int) -> None:
+    count = len(ids)
+    numbers = pa.array(np.arange(first, first + count)).cast(pa.string())
+    constants: dict[str, Any] = {"source": "web", "text": "word", "path": "a.warc.gz", "licence": "CC0-1.0"}
+    values = {"doc_id": _ids(ids), "url": pa.compute.binary_join_element_wise("https://example.org/", numbers, "")}
+    _write(root / f"documents/{name}.arrow", DOCUMENTS, values, constants, count)
+    _write(root / f"signals/{name}.arrow", SIGNALS, {"doc_id": _ids(ids)}, {}, count)
+    for stage in ("dedup", "filter"):
+        verdicts = {"doc_id": _ids(ids), "reasons": pa.array([[]] * count, pa.list_(pa.string()))}
+        _write(root / f"verdicts/{stage}/{name}.arrow", VERDICTS, verdicts, {"keep": True}, count)
+    _write_tokens(root / f"tokens/train/{name}.arrow", ids)
+
+
+def _write(
+    path: Path,
+    table: tables.Table,
+    values: dict[str, pa.Array],
+    constants: dict[str, Any],
+    rows: int,
+    batch_rows: int = 1_000,  # about as many documents as 8 MiB of text hold
+) -> None:
+    columns = []
+    for field in table.schema:
+        value = constants.get(field.name, _zero(field))
+        if field.name in values:
+            columns.append(values[field.name])
+        elif value is None:
+            columns.append(pa.nulls(rows, field.type))
+        else:
+            columns.append(pa.repeat(pa.scalar(value, field.type), rows))
+    batch = pa.record_batch(columns, schema=table.schema)
+    with TableWriter(path, table) as writer:
+        for start in range(0, rows, batch_rows):
+            writer.write(batch.slice(start, batch_rows))
+
+
+def _zero(field: pa.Field) -> Any:
+    if field.nullable:
+        return None
+    return "near" if pa.types.is_string(field.type) else False if pa.types.is_boolean(field.type) else 0
+
+
+def _write_tokens(path: Path, ids: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = tokens_table(50_257)
+    metadata = {
+        key.encode(): value.encode() for key, value in TokenFormat("synthetic", 50_257, 0).metadata("web").items()
+    }
+    schema = table.schema.with_metadata({**table.schema.metadata, **metadata})
+    file = SparseFile(path)
+    with pa.ipc.new_file(pa.PythonFile(file, mode="w"), schema) as writer:
+        for start in range(0, len(ids), BATCH_DOCUMENTS):
+            rows = ids[start : start + BATCH_DOCUMENTS]
+            offsets = pa.array(np.arange(len(rows) + 1) * TOKENS_PER_DOCUMENT)
+            tokens = pa.LargeListArray.from_arrays(
+                offsets, pa.array(np.zeros(len(rows) * TOKENS_PER_DOCUMENT, np.uint16))
+            )
+            writer.write_batch(pa.record_batch([_ids(rows), tokens], schema=schema))
+    file.close()
+
+
+def _write_indexes(root: Path, ids: NDArray[np.uint8], edges: NDArray[np.int64]) -> None:
+    halves = ids.view(">u8").reshape(-1, 2)
+    order = np.lexsort((halves[:, 1], halves[:, 0]))
+    shards = np.repeat(np.arange(SHARDS, dtype=np.int32), np.diff(edges))
+    rows = (np.arange(len(ids)) - np.repeat(edges[:-1], np.diff(edges))).astype(np.int32)
+    with TableWriter(root / "index/doc_id.arrow", DOC_INDEX) as writer:
+        for start in range(0, len(order), tables.BATCH_ROWS):
+            part = order[start : start + tables.BATCH_ROWS]
+            columns = [_ids(ids[part]), pa.array(shards[part]), pa.array(rows[part])]
+            writer.write(pa.record_batch(columns, schema=writer.schema))
+    keys = np.fromiter((hash_of("url", f"https://example.org/{n}") for n in range(len(ids))), np.uint64, len(ids))
+    by_key = np.argsort(keys)
+    with TableWriter(root / "index/keys.arrow", KEY_INDEX) as writer:
+        write_keys(writer, keys[by_key], shards[by_key], rows[by_key])
+
+
+def measure(root: Path, ids: NDArray[np.uint8], made_seconds: float) -> list[dict[str, Any]]:
+    """Times each lookup, over several documents and steps."""
+    from pipeline.lineage import lookup
+    from pipeline.lineage.explain import explain
+    from pipeline.lineage.trace import trace
+    from pipeline.run import Run
+
+    job = Run.open(root)
+    chosen = np.random.default_rng(2).integers(0, len(ids), 12).tolist()
+    facts = {"documents": len(ids), "tokens": len(ids) * TOKENS_PER_DOCUMENT, "shards": SHARDS}
+    size = sum(path.stat().st_blocks * 512 for path in root.rglob("*") if path.is_file())
+    rows: list[dict[str, Any]] = [{"name": "make the run folder", "seconds": made_seconds, "disk_bytes": size, **facts}]
+
+    def add(name: str, work: Callable[[int], Any], numbers: list[int]) -> None:
+        work(numbers[0])
+        seconds, processor = [], []
+        for number in numbers[1:]:
+            started, used = time.perf_counter(), _processor_seconds()
+            work(number)
+            seconds.append(time.perf_counter() - started)
+            processor.append(_processor_seconds() - used)
+        figures = {"median_seconds": float(np.median(seconds)), "worst_seconds": max(seconds)}
+        rows.append({"name": name, **figures, "median_processor_seconds": float(np.median(processor))})
+
+    def command(*arguments: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "flows.cli", *arguments], check=True, stdout=subprocess.DEVNULL, timeout=300
+        )
+
+    add("doc_id -> shard, row", lambda n: lookup.DocIndex(job).find(ids[n].tobytes().hex()), chosen)
+    add("url -> shard, row", lambda n: lookup.one_by_key(job, "url", f"https://example.org/{n}"), chosen)
+    add("explain, in one process", lambda n: explain(job, lookup.DocIndex(job).find(ids[n].tobytes().hex())), chosen)
+    add("trace of a step, in one process", lambda n: trace(job, n % STEPS, n % STEPS), chosen)
+    add("tokenmill explain RUN DOC_ID", lambda n: command("explain", str(root), ids[n].tobytes().hex()), chosen[:6])
+    add(
+        "tokenmill explain RUN --url",
+        lambda n: command("explain", str(root), "--url", f"https://example.org/{n}"),
+        chosen[:6],
+    )
+    add("tokenmill trace RUN --step N", lambda n: command("trace", str(root), "--step", str(n % STEPS)), chosen[:6])
+    return rows
+
+
+def _processor_seconds() -> float:
+    """Processor time of this process and of those it has waited for: what is left of a time on a busy machine."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
