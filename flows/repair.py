@@ -11,6 +11,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
+    FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
@@ -50,6 +51,13 @@ def claim_run(root: str, own_id: UUID) -> int:
 
 
 def _crash(client: SyncPrefectClient, flow_run_id: UUID) -> None:
+    """Sets a dead flow run to Crashed, after its sub-flows and task runs."""
+    below = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED)),
+        parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run_id]),
+    )
+    for child in client.read_flow_runs(flow_run_filter=below):
+        _crash(client, child.id)
     tasks = client.read_task_runs(
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])),
         task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=UNFINISHED))),
