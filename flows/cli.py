@@ -1,6 +1,6 @@
 """The command line: ``tokenmill COMMAND``.
 
-Commands are registered by name and imported when called, so that ``--help`` is quick and ``dedup`` or ``train`` never
+Commands are registered by name and imported when called, so that ``--help`` is quick and ``train`` never
 load Prefect.  Exit codes: 0 done, 1 failed, 2 usage or recipe error, 3 a gate exceeded, 130 interrupted.
 """
 
@@ -21,7 +21,6 @@ COMMANDS = {
     "verify": ("flows.commands:verify", "Re-read every output of a run against its checksum."),
     "inspect": ("flows.commands:inspect", "Show schema, counts and rows of a table, or what a run folder holds."),
     "report": ("flows.commands:report", "Write report/index.html of a run."),
-    "dedup": ("pipeline.dedup.cli:app", "Deduplicate your own files, plan, compare, and keep an index."),
     "filter": (
         "pipeline.filter.cli:filter_run",
         "What-if: the funnel under other thresholds, from the stored signals.",

@@ -82,12 +82,8 @@ def describe(path: str, rows: int) -> dict[str, Any]:
     """
     if storage.exists(storage.join(path, "recipe.toml")):
         return _describe_run(path)
-    if storage.exists(storage.join(path, "removed.arrow")):
-        from pipeline.dedup.listing import describe_clusters
-
-        return {"path": path, "kind": "dedup output", "text": describe_clusters(path, rows)}
     if not storage.exists(path):
-        raise UserError(f"{path}: no such file, run folder or dedup output")
+        raise UserError(f"{path}: no such file or run folder")
     table = _load(storage.open_local(path))
     metadata = {k.decode(): v.decode(errors="replace") for k, v in (table.schema.metadata or {}).items()}
     first = [{name: _cell(value) for name, value in row.items()} for row in table.slice(0, rows).to_pylist()]

@@ -173,8 +173,8 @@ def recipes_page() -> str:
         "",
         "Generated from `pipeline/options.py` by `python -m pipeline.recipe > docs/recipes.md`; a test keeps it so.",
         "",
-        "A recipe is a TOML file. Every key has a default but `sources`. An unknown key is an error that names the nearest",
-        "valid one; every error is reported at once. `--set section.key=value` overrides the file.",
+        "A recipe is a TOML file. Every key has a default but `sources`. An unknown key is an error that names the",
+        "nearest valid one; every error is reported at once. `--set section.key=value` overrides the file.",
     ]
     lines += _section_rows("top level", Recipe)
     for name, field in Recipe.model_fields.items():

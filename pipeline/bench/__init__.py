@@ -10,10 +10,7 @@ from pipeline.errors import UserError
 
 BENCHMARKS = {
     "clean": "pipeline.bench.clean",
-    "dedup": "pipeline.bench.dedup",
     "filter": "pipeline.bench.filter",
-    "tokenize": "pipeline.bench.tokens",
-    "loader": "pipeline.bench.loader",
     "train": "pipeline.bench.train",
     "lineage": "pipeline.bench.lineage",
 }

@@ -91,7 +91,9 @@ def _line(name: str, before: int, after: int) -> None:
     out(f"{name:48} {before:12,} {after:12,} {after - before:+10,}")
 
 
-classifier_app = App(name="classifier", help="Train a fastText quality classifier, and look at one.", help_format="plaintext")
+classifier_app = App(
+    name="classifier", help="Train a fastText quality classifier, and look at one.", help_format="plaintext"
+)
 
 
 @classifier_app.command(name="train")
