@@ -70,8 +70,11 @@ def when(root: Path, nodes: int, act: Any) -> threading.Thread:
 def test_two_nodes_one_removed_in_the_middle_write_the_bytes_of_a_local_run(cluster: Any, tmp_path: Path) -> None:
     second = cluster.add_node(num_cpus=1)
     left_at_removal: list[int] = []
+    worked: set[str] = set()
 
     def remove() -> None:
+        # looked at now: a shard whose answer is lost with its node is made again on the other
+        worked.update(raylets(tmp_path / "ray"))
         cluster.remove_node(second, allow_graceful=False)
         left_at_removal.append(SHARDS - len(list((tmp_path / "ray").glob(RESULTS))))
 
@@ -80,7 +83,7 @@ def test_two_nodes_one_removed_in_the_middle_write_the_bytes_of_a_local_run(clus
     thread.join()
     run_dummy(tmp_path / "local", shards=SHARDS)
     assert left_at_removal[0] > 0, "the node must have been removed while shards were left"
-    assert len(raylets(tmp_path / "ray")) == 2, "both nodes must have worked"
+    assert len(worked) == 2, "both nodes must have worked"
     assert tree(tmp_path / "ray") == tree(tmp_path / "local")
 
 
