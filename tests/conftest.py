@@ -18,3 +18,9 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def sample() -> Path:
     return REPOSITORY / "data" / "sample"
+
+
+@pytest.fixture(autouse=True)
+def unclaimed_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command run in this process with --json claims standard output for good; the next test starts afresh."""
+    monkeypatch.setattr("pipeline.console._stdout", None)
