@@ -53,12 +53,15 @@ def sample_warc(target: Path, pages: int) -> tuple[int, int]:
 
 
 def _members(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    position = 0
+    position, window = 0, 1 << 16
     while position < len(data):
         state = zlib.decompressobj(wbits=31)
-        plain = state.decompress(data[position:])
-        end = len(data) - len(state.unused_data)
-        yield data[position:end], plain
+        plain, at = [], position
+        while not state.eof and at < len(data):
+            plain.append(state.decompress(data[at : at + window]))
+            at += window
+        end = min(at, len(data)) - len(state.unused_data)
+        yield data[position:end], b"".join(plain)
         position = end
 
 

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Iterator
 
 from pipeline.readers.streams import utf16_of
 
@@ -41,7 +42,7 @@ def decode(body: bytes, declared: str | None = None, *, html: bool = False) -> t
     for mark, encoding in BOMS:
         if body.startswith(mark):
             return body[len(mark) :].decode(encoding, "replace"), encoding
-    for name in (declared, _meta_charset(body) if html else None, "utf-8"):
+    for name in _candidates(body, declared, html=html):
         encoding_name = _known(name)
         if encoding_name is None or (encoding_name != "utf-8" and _is_utf8_with_accents(body)):
             continue
@@ -50,6 +51,14 @@ def decode(body: bytes, declared: str | None = None, *, html: bool = False) -> t
         except (UnicodeDecodeError, ValueError):
             continue
     return _detect(body)
+
+
+def _candidates(body: bytes, declared: str | None, *, html: bool) -> Iterator[str | None]:
+    """Encodings in the order of belief; the page is searched only where the transport's does not fit."""
+    yield declared
+    if html:
+        yield _meta_charset(body)
+    yield "utf-8"
 
 
 def _is_utf8_with_accents(body: bytes) -> bool:
@@ -65,6 +74,9 @@ def _is_utf8_with_accents(body: bytes) -> bool:
 
 def _meta_charset(body: bytes) -> str | None:
     head = body[:META_BYTES]
+    lower = head.lower()
+    if b"charset" not in lower and b"encoding" not in lower:
+        return None
     found = _META_CHARSET.search(head) or _XML_ENCODING.search(head)
     name = found.group(1).decode("ascii") if found else None
     # a declaration that could be read as ASCII is not in UTF-16, whatever it says (HTML standard, 13.2.3.2)
