@@ -1,7 +1,10 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pipeline import console
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -21,6 +24,9 @@ def sample() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def unclaimed_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+def unclaimed_stdout() -> Iterator[None]:
     """A command run in this process with --json claims standard output for good; the next test starts afresh."""
-    monkeypatch.setattr("pipeline.console._stdout", None)
+    yield
+    if console._stdout is not None:
+        console._stdout.close()
+        console._stdout = None
