@@ -1,11 +1,13 @@
 """A run whose root is an object store: an S3 server on this machine (moto)."""
 
+import gc
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +51,12 @@ def s3() -> Iterator[str]:
                 assert server.poll() is None, "the S3 server ended"
         yield endpoint
     finally:
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()
+        with warnings.catch_warnings():  # its sockets are closed here, not at the end of the whole session
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
         server.kill()
         server.wait()
 
