@@ -9,6 +9,7 @@ import urllib.request
 import uuid
 import warnings
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
         "TOKENMILL_CACHE": str(tmp_path / "cache"),
     }.items():
         monkeypatch.setenv(name, value)
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # an earlier test's workers do not know these variables
     s3fs.S3FileSystem.clear_instance_cache()
     name = f"bucket-{uuid.uuid4().hex[:8]}"
     s3fs.S3FileSystem().mkdir(name)
