@@ -31,12 +31,13 @@ _PHRASES = (
 _PHRASE_BYTES = np.frombuffer(b"".join(phrase for phrase, _ in _PHRASES), dtype=np.uint8)
 _PHRASE_STARTS = np.cumsum([0] + [len(phrase) for phrase, _ in _PHRASES])
 _PHRASE_KINDS = np.array([kind for _, kind in _PHRASES], np.int64)
-_PHRASE_HEADS = np.zeros(256, np.bool_)
-_PHRASE_HEADS[[ord(c) for c in "ljtpcuLJTPCU"]] = True
+_PHRASE_SECONDS = np.zeros(256, np.uint8)  # the letter after the first one, which decides it
+for _phrase, _ in _PHRASES:
+    _PHRASE_SECONDS[[_phrase[0], _phrase[0] - 0x20]] = _phrase[1]
 _CITATIONS = (np.frombuffer(b"edit]", dtype=np.uint8), np.frombuffer(b"citation needed]", dtype=np.uint8))
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def seen_before(table, value):  # type: ignore[no-untyped-def]
     """Adds ``value`` to an open-addressing set (a power of two of slots, 0 = empty); True where it was there."""
     mask = len(table) - 1
@@ -59,7 +60,7 @@ def table_size(entries):  # type: ignore[no-untyped-def]
     return size
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _strip(data, start, end, classes):  # type: ignore[no-untyped-def]
     """The range of ``data[start:end]`` without white space at its ends, as ``str.strip``."""
     while start < end:
@@ -125,7 +126,7 @@ def line_feeds(data, start, end, classes):  # type: ignore[no-untyped-def]
     return lines, repeated, repeated_chars, full, terminal, short, full_repeated_chars, feeds, characters
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _ends_with_class(data, start, end, classes, wanted):  # type: ignore[no-untyped-def]
     last = end - 1
     while last > start and data[last] & 0xC0 == 0x80:
@@ -175,7 +176,14 @@ def all_line_ends(data, start, end, tokens, count, tables, cache):  # type: igno
     i = start
     while i < end:
         first = i
+        width = 1
         while i < end:
+            if data[i] < 0x80:
+                if classes[data[i]] & LINE_END:
+                    width = 1
+                    break
+                i += 1
+                continue
             code, width = decode(data, i, end)
             if classes[code] & LINE_END:
                 break
@@ -197,17 +205,19 @@ def all_line_ends(data, start, end, tokens, count, tables, cache):  # type: igno
     return lines, bullets, ellipses, sentences, bracket, lorem
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def is_at(data, start, end, a, b, c):  # type: ignore[no-untyped-def]
     """True where three bytes stand at ``start``."""
     return start >= 0 and start + 3 <= end and data[start] == a and data[start + 1] == b and data[start + 2] == c
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _c4_line(data, text, head, tail, tokens, count, token, tables, cache):  # type: ignore[no-untyped-def]
     """C4's look at one stripped line: sentences it adds, the next token, curly bracket, lorem ipsum."""
     words, longest, citation = _words(data, head, tail, tables.classes)
-    if longest > MAX_WORD_CHARACTERS or words < MIN_WORDS_A_LINE:
+    if words < MIN_WORDS_A_LINE or (
+        longest > MAX_WORD_CHARACTERS and _longest_word(data, head, tail, tables.classes) > MAX_WORD_CHARACTERS
+    ):
         return 0, token, False, False
     line, low, high = data, head, tail
     if citation:
@@ -232,7 +242,7 @@ def _c4_line(data, text, head, tail, tokens, count, token, tables, cache):  # ty
     return sentences, token, False, False
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _line_sentences(tokens, count, token, end):  # type: ignore[no-untyped-def]
     """Sentences of the tokens from ``token`` to the one at ``end``, and that one's index."""
     sentences = 1
@@ -252,25 +262,43 @@ def _line_sentences(tokens, count, token, end):  # type: ignore[no-untyped-def]
     return sentences, token
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _words(data, start, end, classes):  # type: ignore[no-untyped-def]
-    """Words between white space, characters of the longest, and whether there is an opening square bracket."""
-    words, longest, chars, citation = 0, 0, 0, False
+    """Words between white space, bytes of the longest, and whether there is an opening square bracket."""
+    words, longest, citation = 0, 0, False
+    word = start  # where the word began, or the white space after it
+    i = start
+    while i < end:
+        byte = data[i]
+        if byte < 0x80:
+            space, width = classes[byte] & SPACE, 1
+            citation |= byte == 0x5B
+        else:
+            code, width = decode(data, i, end)
+            space = classes[code] & SPACE
+        if space:
+            words += i > word
+            longest = max(longest, i - word)
+            word = i + width
+        i += width
+    words += end > word
+    return words, max(longest, end - word), citation
+
+
+@numba.njit(cache=True, nogil=True)
+def _longest_word(data, start, end, classes):  # type: ignore[no-untyped-def]
+    """Characters of the longest run without white space."""
+    longest, chars = 0, 0
     i = start
     while i < end:
         code, width = decode(data, i, end)
-        if classes[code] & SPACE:
-            longest = max(longest, chars)
-            chars = 0
-        else:
-            words += chars == 0
-            chars += 1
-            citation |= code == 0x5B
+        chars = 0 if classes[code] & SPACE else chars + 1
+        longest = max(longest, chars)
         i += width
-    return words, max(longest, chars), citation
+    return longest
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _phrases(data, start, end):  # type: ignore[no-untyped-def]
     """Kinds of C4's phrases in the line, letter case of ASCII ignored, and whether there is a curly bracket."""
     found, bracket = 0, False
@@ -278,14 +306,14 @@ def _phrases(data, start, end):  # type: ignore[no-untyped-def]
         byte = data[i]
         if byte == 0x7B:
             bracket = True
-        elif _PHRASE_HEADS[byte]:
+        elif _PHRASE_SECONDS[byte] and i + 1 < end and _PHRASE_SECONDS[byte] == data[i + 1] | 0x20:
             for k in range(len(_PHRASE_KINDS)):
                 if _is_phrase(data, i, end, _PHRASE_STARTS[k], _PHRASE_STARTS[k + 1]):
                     found |= _PHRASE_KINDS[k]
     return found, bracket
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _is_phrase(data, i, end, start, stop):  # type: ignore[no-untyped-def]
     if i + stop - start > end:
         return False

@@ -28,7 +28,7 @@ def base_powers():  # type: ignore[no-untyped-def]
     return powers
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _power(exponent, powers):  # type: ignore[no-untyped-def]
     if exponent < POWERS:
         return powers[exponent]
@@ -86,7 +86,7 @@ def top_ngrams(tokens, count, char_ends):  # type: ignore[no-untyped-def]
     return result
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _slot(keys, value):  # type: ignore[no-untyped-def]
     """The slot of ``value`` in an open-addressing table, taken for it where it is new."""
     mask = len(keys) - 1

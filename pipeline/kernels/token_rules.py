@@ -25,13 +25,14 @@ from pipeline.kernels.token_tables import (
 )
 
 BASE = np.uint64(0x9E3779B97F4A7C15)
+HASH_MIX = np.uint64(0xD6E8FEB86659FD93)
 MAX_EXCEPTION_BYTES = 40
 MAX_MATCHED_TOKENS = 12
 MAX_UNIT = 6
 REPLACEMENT = 0xFFFD
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def decode(data, i, end):  # type: ignore[no-untyped-def]
     """The code point at byte ``i`` and its width; U+FFFD and 1 where the bytes are not UTF-8."""
     lead = np.int64(data[i])
@@ -53,12 +54,12 @@ def decode(data, i, end):  # type: ignore[no-untyped-def]
     return code, width
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def exception_index(value, size, tables):  # type: ignore[no-untyped-def]
     """Which exception has the hash ``value``; -1 where none has."""
-    if size > MAX_EXCEPTION_BYTES:
+    if size > MAX_EXCEPTION_BYTES or not tables.exception_sizes[size]:
         return -1
-    if not tables.exception_bits[np.int64((value * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(48))]:
+    if not tables.exception_bits[np.int64((value * HASH_MIX) >> np.uint64(48))]:
         return -1
     found = np.searchsorted(tables.exception_hashes, value)
     if found < len(tables.exception_hashes) and tables.exception_hashes[found] == value:
@@ -66,7 +67,7 @@ def exception_index(value, size, tables):  # type: ignore[no-untyped-def]
     return -1
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _hash(data, start, end):  # type: ignore[no-untyped-def]
     value = np.uint64(0)
     for i in range(start, end):
@@ -74,10 +75,10 @@ def _hash(data, start, end):  # type: ignore[no-untyped-def]
     return value
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _exception_at(data, at, low, high, tables):  # type: ignore[no-untyped-def]
     size = at[high] - at[low]
-    if size > MAX_EXCEPTION_BYTES or size == 0:
+    if size > MAX_EXCEPTION_BYTES or not tables.exception_sizes[size]:
         return -1
     return exception_index(_hash(data, at[low], at[high]), size, tables)
 
@@ -88,10 +89,11 @@ def cut_chunk(data, start, end, value, tables):  # type: ignore[no-untyped-def]
     whole = exception_index(value, end - start, tables)
     if whole >= 0:
         pieces = tables.piece_bytes[tables.piece_starts[whole] : tables.piece_starts[whole + 1]]
-        return pieces.astype(np.int32)
-    codes = np.empty(end - start, np.int32)
-    bits = np.empty(end - start, np.uint32)
-    at = np.empty(end - start + 1, np.int64)
+        return pieces.astype(np.int64)
+    room = end - start + 1
+    block = np.empty(5 * room + 8, np.int64)  # one allocation: most chunks are short
+    codes, bits, at = block[:room], block[room : 2 * room], block[2 * room : 3 * room]
+    suffix_sizes, sizes = block[3 * room : 4 * room], block[4 * room :]
     count = 0
     i = start
     while i < end:
@@ -100,24 +102,23 @@ def cut_chunk(data, start, end, value, tables):  # type: ignore[no-untyped-def]
         count += 1
         i += width
     at[count] = end
-    sizes = np.empty(count + 8, np.int32)
-    number = _cut(data, codes[:count], bits[:count], at[: count + 1], tables, sizes)
-    if number > 1:
+    number = _cut(data, codes, bits, at, count, tables, sizes, suffix_sizes)
+    if number > 1 and _has_exception(data, start, sizes, number, tables):
         number = _join_exceptions(data, start, sizes, number, tables)
     return sizes[:number]
 
 
-@numba.njit(cache=True, nogil=True)
-def _cut(data, codes, bits, at, tables, sizes):  # type: ignore[no-untyped-def]
-    """Affixes, then the rest; writes ``sizes`` and returns their number."""
-    low, high = 0, len(codes)
+@numba.njit(nogil=True, inline="always")
+def _cut(data, codes, bits, at, count, tables, sizes, suffix_sizes):  # type: ignore[no-untyped-def]
+    """Affixes, then the rest; writes ``sizes`` and returns their number.  The whole is known to be no exception."""
+    low, high = 0, count
     number, suffixes = 0, 0
-    suffix_sizes = np.empty(len(codes), np.int32)
     special = -1
     while low < high:
-        special = _exception_at(data, at, low, high, tables)
-        if special >= 0:
-            break
+        if high - low < count:
+            special = _exception_at(data, at, low, high, tables)
+            if special >= 0:
+                break
         prefix = _prefix(codes, bits, low, high)
         if prefix and low + prefix < high:
             special = _exception_at(data, at, low + prefix, high, tables)
@@ -165,7 +166,7 @@ def _is_digit(code):  # type: ignore[no-untyped-def]
     return 0x30 <= code <= 0x39
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _dots(codes, low, high):  # type: ignore[no-untyped-def]
     """Length of the run of dots that begins at ``low``."""
     k = low
@@ -174,7 +175,7 @@ def _dots(codes, low, high):  # type: ignore[no-untyped-def]
     return k - low
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _prefix(codes, bits, low, high):  # type: ignore[no-untyped-def]
     """Characters to take off at the start; 0 for none."""
     if bits[low] & PREFIX:
@@ -192,7 +193,7 @@ def _prefix(codes, bits, low, high):  # type: ignore[no-untyped-def]
     return 0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _suffix(data, codes, bits, at, low, high, tables):  # type: ignore[no-untyped-def]
     """Characters to take off at the end: the longest of the suffix rules; 0 for none."""
     if high <= low:
@@ -223,13 +224,13 @@ def _suffix(data, codes, bits, at, low, high, tables):  # type: ignore[no-untype
     return longest
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _is_unit(value, units):  # type: ignore[no-untyped-def]
     found = np.searchsorted(units, value)
     return found < len(units) and units[found] == value
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _dot_suffix(codes, bits, low, high):  # type: ignore[no-untyped-def]
     """Characters to take off a chunk that ends with a dot."""
     k = high - 1
@@ -248,7 +249,7 @@ def _dot_suffix(codes, bits, low, high):  # type: ignore[no-untyped-def]
     return 1 if codes[high - 3] == 0xB0 and codes[high - 2] in (0x43, 0x46, 0x4B, 0x63, 0x66, 0x6B) else 0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _cut_infixes(codes, bits, at, low, high, sizes, number):  # type: ignore[no-untyped-def]
     start = low
     k = low
@@ -271,7 +272,7 @@ def _cut_infixes(codes, bits, at, low, high, sizes, number):  # type: ignore[no-
     return number
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _infix(codes, bits, low, high, k):  # type: ignore[no-untyped-def]
     """Length of the infix at ``k``; 0 where there is none."""
     code = codes[k]
@@ -300,7 +301,7 @@ def _infix(codes, bits, low, high, k):  # type: ignore[no-untyped-def]
     return _hyphen(codes, bits, high, k)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(nogil=True, inline="always")
 def _hyphen(codes, bits, high, k):  # type: ignore[no-untyped-def]
     """Length of - – — -- --- —— or ~ at ``k`` before a letter; 0 for none."""
     code = codes[k]
@@ -411,6 +412,26 @@ def _is_address(codes, bits, low, high):  # type: ignore[no-untyped-def]
     return not (private or (a == 172 and 16 <= b <= 31))
 
 
+@numba.njit(nogil=True, inline="always")
+def _has_exception(data, start, sizes, number, tables):  # type: ignore[no-untyped-def]
+    """True where some neighbours may be an exception; nearly always false, and quick then."""
+    first_byte = start
+    for first in range(number):
+        value = np.uint64(0)
+        byte = first_byte
+        for piece in range(first, min(number, first + MAX_MATCHED_TOKENS)):
+            end = byte + sizes[piece]
+            if end - first_byte > MAX_EXCEPTION_BYTES:
+                break
+            while byte < end:
+                value = value * BASE + np.uint64(data[byte]) + np.uint64(1)
+                byte += 1
+            if exception_index(value, end - first_byte, tables) >= 0:
+                return True
+        first_byte += sizes[first]
+    return False
+
+
 @numba.njit(cache=True, nogil=True)
 def _join_exceptions(data, start, sizes, number, tables):  # type: ignore[no-untyped-def]
     """Joins neighbours that spaCy's matcher takes for an exception; the longest first, then the leftmost."""
@@ -437,7 +458,7 @@ def _join_exceptions(data, start, sizes, number, tables):  # type: ignore[no-unt
                 taken[k] = 1
     if not found_any:
         return number
-    merged = np.empty(len(sizes), np.int32)
+    merged = np.empty(len(sizes), np.int64)
     count = 0
     k = 0
     while k < number:

@@ -42,7 +42,7 @@ class TokenTables(NamedTuple):
     split into pieces of ``piece_bytes[piece_starts[i]:piece_starts[i + 1]]`` bytes.  Where ``match_starts`` gives it a
     range of ``match_bytes``, tokens of just these sizes inside a word are joined to the exception again.
     ``units`` are the hashes of the units that are split off after a digit.  ``exception_bits`` says of 16 bits of a
-    hash whether an exception has them: most words need no search.
+    hash whether an exception has them, ``exception_sizes`` whether one has so many bytes: most need no search.
     """
 
     classes: NDArray[np.uint32]
@@ -53,9 +53,10 @@ class TokenTables(NamedTuple):
     match_bytes: NDArray[np.uint8]
     units: NDArray[np.uint64]
     exception_bits: NDArray[np.bool_]
+    exception_sizes: NDArray[np.bool_]
 
 
-STORED = TokenTables._fields[1:-1]
+STORED = TokenTables._fields[1:-2]
 
 
 @cache
@@ -66,4 +67,7 @@ def load_tables() -> TokenTables:
         loaded = {name: stored[name] for name in STORED}
     bits = np.zeros(1 << 16, np.bool_)
     bits[(loaded["exception_hashes"] * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(48)] = True
-    return TokenTables(np.ascontiguousarray(classes, dtype=np.uint32), **loaded, exception_bits=bits)
+    sizes = np.zeros(256, np.bool_)
+    sizes[np.add.reduceat(loaded["piece_bytes"].astype(np.int64), loaded["piece_starts"][:-1])] = True
+    classes = np.ascontiguousarray(classes, dtype=np.uint32)
+    return TokenTables(classes, **loaded, exception_bits=bits, exception_sizes=sizes)

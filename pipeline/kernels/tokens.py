@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.token_rules import BASE, cut_chunk, decode, exception_index
+from pipeline.kernels.token_rules import BASE, HASH_MIX, MAX_EXCEPTION_BYTES, cut_chunk, decode
 from pipeline.kernels.token_tables import (
     LETTER,
     PUNCTUATION,
@@ -31,7 +31,7 @@ ALL_PUNCTUATION = 4  # every character of general category P
 ENDS_SENTENCE = 8
 AFTER_SPACE_TOKEN = 16  # white space other than one blank stands before it, which spaCy makes a token of its own
 
-CACHE_SLOTS = 1 << 15
+CACHE_SLOTS = 1 << 16
 MAX_CACHED_BYTES = 255
 MAX_CACHED_TOKENS = 7
 
@@ -51,11 +51,12 @@ class ChunkCache(NamedTuple):
 
     keys: NDArray[np.uint64]
     sizes: NDArray[np.uint64]
+    nothing: NDArray[np.int64]  # no sizes: what stands where they come from the cache
 
 
 def new_cache() -> ChunkCache:
     """An empty cache."""
-    return ChunkCache(np.zeros(CACHE_SLOTS, np.uint64), np.zeros(CACHE_SLOTS, np.uint64))
+    return ChunkCache(np.zeros(CACHE_SLOTS, np.uint64), np.zeros(CACHE_SLOTS, np.uint64), np.zeros(0, np.int64))
 
 
 def hash_bytes(text: bytes) -> int:
@@ -79,18 +80,6 @@ def new_tokens(capacity: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _grown(tokens, count, capacity):  # type: ignore[no-untyped-def]
-    larger = new_tokens(capacity)
-    for i in range(count):  # slice assignments would compile for seconds
-        larger.start[i] = tokens.start[i]
-        larger.size[i] = tokens.size[i]
-        larger.chars[i] = tokens.chars[i]
-        larger.flags[i] = tokens.flags[i]
-        larger.hash[i] = tokens.hash[i]
-    return larger
-
-
-@numba.njit(cache=True, nogil=True)
 def tokenize(data, start, end, tables, cache, tokens, split_unspaced):  # type: ignore[no-untyped-def]
     """Cuts ``data[start:end]`` (UTF-8) into tokens.
 
@@ -110,6 +99,11 @@ def tokenize(data, start, end, tables, cache, tokens, split_unspaced):  # type: 
     classes = tables.classes
     count, sentences, longest = 0, 0, 0
     after_end = False  # a sentence has ended and the next one has not begun
+    if len(tokens.start) < end - start + 8:  # untouched room costs no memory
+        tokens = new_tokens(2 * (end - start) + 64)
+    # the arrays by themselves: passing the tuples on for every word would cost more than the word
+    t_start, t_size, t_chars, t_flags, t_hash = tokens.start, tokens.size, tokens.chars, tokens.flags, tokens.hash
+    exception_bits, exception_sizes = tables.exception_bits, tables.exception_sizes
     i = start
     while i < end:
         blank = i
@@ -132,45 +126,60 @@ def tokenize(data, start, end, tables, cache, tokens, split_unspaced):  # type: 
         if i == end:
             break
         chunk = i
-        value = np.uint64(0)
-        letters, chars = True, 0
+        value = before = np.uint64(0)  # hashes of the chunk, and of the chunk without its last byte
+        others, chars = 0, 0  # characters that are no ASCII letters
         while i < end:
             byte = data[i]
             if byte < 0x80:
                 bits = classes[byte]
                 if bits & SPACE:
                     break
-                if not bits & LETTER:
-                    letters = False
+                others += not bits & LETTER
+                before = value
                 value = value * BASE + np.uint64(byte) + np.uint64(1)
                 i += 1
             else:
-                letters = False
                 code, width = decode(data, i, end)
                 if classes[code] & SPACE:
                     break
+                others += 2
                 for k in range(width):
                     value = value * BASE + np.uint64(data[i + k]) + np.uint64(1)
                 i += width
             chars += 1
         longest = max(longest, chars)
         first = count
-        if count + (i - chunk) + 8 > len(tokens.start):
-            tokens = _grown(tokens, count, 2 * (count + (i - chunk)) + 64)
-        if letters and exception_index(value, i - chunk, tables) < 0:
-            tokens.start[count] = chunk - start
-            tokens.size[count] = tokens.chars[count] = i - chunk
-            tokens.flags[count] = HAS_LETTER
-            tokens.hash[count] = value
+        size = i - chunk
+        word, last = size, value  # bytes and hash of the letters before a mark
+        if others == 1 and size > 2:
+            mark = data[i - 1]
+            lower = 0x61 <= data[i - 2] <= 0x7A
+            if mark == 0x2C or (mark == 0x2E and lower) or mark in (0x21, 0x29, 0x3A, 0x3B, 0x3F):
+                others, word, last = 0, size - 1, before
+        # two looks at the table say of nearly all words that they are no exceptions
+        if others == 0 and size < MAX_EXCEPTION_BYTES and exception_sizes[size]:
+            others += exception_bits[np.int64((value * HASH_MIX) >> np.uint64(48))]
+        if others == 0 and word < min(size, MAX_EXCEPTION_BYTES) and exception_sizes[word]:
+            others += exception_bits[np.int64((last * HASH_MIX) >> np.uint64(48))]
+        if others == 0:
+            t_start[count], t_size[count], t_chars[count] = chunk - start, word, word
+            t_flags[count], t_hash[count] = HAS_LETTER, last
             count += 1
+            if word < size:
+                t_start[count], t_size[count], t_chars[count] = i - 1 - start, 1, 1
+                bits = classes[mark]
+                ends = ENDS_SENTENCE if bits & SENTENCE_END else 0
+                t_flags[count] = ALL_SYMBOLS | ALL_PUNCTUATION | ends
+                t_hash[count] = np.uint64(mark) + np.uint64(1)
+                count += 1
         else:
             count = _add_cut_chunk(data, start, chunk, i, value, tables, cache, tokens, count, split_unspaced)
         if space_token:
-            tokens.flags[first] |= AFTER_SPACE_TOKEN
+            t_flags[first] |= AFTER_SPACE_TOKEN
         if sentences == 0:
             sentences = 1
         for k in range(first, count):
-            flags = tokens.flags[k]
+            flags = t_flags[k]
             if after_end and not flags & (ALL_PUNCTUATION | ENDS_SENTENCE):
                 sentences += 1
                 after_end = False
@@ -183,18 +192,10 @@ def tokenize(data, start, end, tables, cache, tokens, split_unspaced):  # type: 
 def _add_cut_chunk(data, text, start, end, value, tables, cache, tokens, count, split_unspaced):  # type: ignore[no-untyped-def]
     """Appends the tokens of the chunk ``data[start:end]`` with hash ``value``; returns the new number of tokens."""
     key = value if not split_unspaced else value ^ np.uint64(0x5555555555555555)
-    slot = np.int64((key * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(49))
+    slot = np.int64((key * HASH_MIX) >> np.uint64(48))
     if cache.keys[slot] == key and key != 0:
         packed = cache.sizes[slot]
-        number = np.int64(packed >> np.uint64(56))
-        at = start
-        for _ in range(number):
-            size = np.int64(packed & np.uint64(0xFF))
-            packed >>= np.uint64(8)
-            _add_token(data, text, at, at + size, tables.classes, tokens, count)
-            at += size
-            count += 1
-        return count
+        return _add_tokens(data, text, start, packed, cache.nothing, tables.classes, tokens, count)
     sizes = cut_chunk(data, start, end, value, tables)
     if split_unspaced:
         sizes = _characters_apart(data, start, sizes, tables.classes)
@@ -204,39 +205,43 @@ def _add_cut_chunk(data, text, start, end, value, tables, cache, tokens, count, 
             packed |= np.uint64(sizes[k]) << np.uint64(8 * k)
         cache.keys[slot] = key
         cache.sizes[slot] = packed
-    at = start
-    for k in range(len(sizes)):
-        _add_token(data, text, at, at + sizes[k], tables.classes, tokens, count)
-        at += sizes[k]
-        count += 1
-    return count
+    return _add_tokens(data, text, start, np.uint64(0), sizes, tables.classes, tokens, count)
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_token(data, text, start, end, classes, tokens, index):  # type: ignore[no-untyped-def]
-    value = np.uint64(0)
-    chars, flags, last = 0, ALL_SYMBOLS | ALL_PUNCTUATION, np.uint32(0)
+def _add_tokens(data, text, start, packed, sizes, classes, tokens, count):  # type: ignore[no-untyped-def]
+    """Appends the tokens from ``start`` on, whose sizes are packed as in the cache, or else in ``sizes``."""
+    t_start, t_size, t_chars, t_flags, t_hash = tokens.start, tokens.size, tokens.chars, tokens.flags, tokens.hash
+    number = np.int64(packed >> np.uint64(56)) if packed != 0 else len(sizes)
     i = start
-    while i < end:
-        code, width = decode(data, i, end)
-        last = classes[code]
-        if last & LETTER:
-            flags |= HAS_LETTER
-        if not last & SYMBOL:
-            flags &= ~ALL_SYMBOLS
-        if not last & PUNCTUATION:
-            flags &= ~ALL_PUNCTUATION
-        for k in range(width):
-            value = value * BASE + np.uint64(data[i + k]) + np.uint64(1)
-        i += width
-        chars += 1
-    if chars == 1 and last & SENTENCE_END:
-        flags |= ENDS_SENTENCE
-    tokens.start[index] = start - text
-    tokens.size[index] = end - start
-    tokens.chars[index] = chars
-    tokens.flags[index] = flags
-    tokens.hash[index] = value
+    for k in range(number):
+        size = np.int64((packed >> np.uint64(8 * k)) & np.uint64(0xFF)) if packed != 0 else sizes[k]
+        first, end = i, i + size
+        value = np.uint64(0)
+        chars, every, some, last = 0, np.uint32(0xFFFFFFFF), np.uint32(0), np.uint32(0)
+        while i < end:
+            byte = data[i]
+            if byte < 0x80:
+                last = classes[byte]
+                value = value * BASE + np.uint64(byte) + np.uint64(1)
+                i += 1
+            else:
+                code, width = decode(data, i, end)
+                last = classes[code]
+                for _ in range(width):
+                    value = value * BASE + np.uint64(data[i]) + np.uint64(1)
+                    i += 1
+            every &= last
+            some |= last
+            chars += 1
+        flags = HAS_LETTER if some & LETTER else 0
+        flags |= ALL_SYMBOLS if every & SYMBOL else 0
+        flags |= ALL_PUNCTUATION if every & PUNCTUATION else 0
+        flags |= ENDS_SENTENCE if chars == 1 and last & SENTENCE_END else 0
+        t_start[count], t_size[count], t_chars[count] = first - text, size, chars
+        t_flags[count], t_hash[count] = flags, value
+        count += 1
+    return count
 
 
 @numba.njit(cache=True, nogil=True)
@@ -245,7 +250,7 @@ def _characters_apart(data, start, sizes, classes):  # type: ignore[no-untyped-d
     total = 0
     for size in sizes:
         total += size
-    apart = np.empty(total, np.int32)
+    apart = np.empty(total, np.int64)
     count = 0
     at = start
     for size in sizes:
