@@ -28,7 +28,12 @@ MOMENTS = {
 
 def start(recipe: Path, root: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "tests.end_to_end.tiny", str(recipe), str(root), "2"]
-    return subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True, stderr=subprocess.PIPE)
+    with errors_file(root).open("wb") as errors:
+        return subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True, stderr=errors)
+
+
+def errors_file(root: Path) -> Path:
+    return root.parent / "errors.txt"
 
 
 def kill_when(process: "subprocess.Popen[bytes]", root: Path, pattern: str, delay_seconds: float) -> bool:
@@ -53,8 +58,7 @@ def test_killed_in_a_stage_and_run_again_gives_the_same_bytes(finished: Finished
         killed += kill_when(start(finished.recipe, root), root, pattern, moments.uniform(0.0, 0.4))
     assert killed >= 1, "it must have been killed before it finished"
     process = start(finished.recipe, root)
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors.decode()[-2000:]
+    assert process.wait() == 0, errors_file(root).read_text()[-2000:]
     ours, theirs = tiny.promised(finished.root), tiny.promised(root)
     assert sorted(ours) == sorted(theirs)
     assert [path for path in ours if ours[path] != theirs[path]] == []
