@@ -6,12 +6,14 @@ written to RUN/recipe.toml finds the same files from anywhere.
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from pipeline import storage
 from pipeline.errors import UserError
@@ -103,7 +105,15 @@ def _explain(error: ValidationError) -> Iterator[str]:
         else:
             message = problem["msg"].removeprefix("Value error, ")
             shown = "" if problem["loc"] == () else f" = {_short(problem['input'])}"
-            yield f"{location}{shown}: {message[0].lower()}{message[1:]}"
+            yield f"{location}{shown}: {message[0].lower()}{message[1:]}{_nearest_choice(problem)}"
+
+
+def _nearest_choice(problem: ErrorDetails) -> str:
+    if problem["type"] not in ("literal_error", "enum"):
+        return ""
+    choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+    near = difflib.get_close_matches(str(problem["input"]), choices, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _short(value: Any) -> str:

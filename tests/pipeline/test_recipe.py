@@ -75,3 +75,8 @@ def test_missing_and_malformed_files_are_recipe_errors(tmp_path: Path) -> None:
 
 def test_recipes_page_matches_the_options(repository: Path) -> None:
     assert (repository / "docs/recipes.md").read_text() == recipes_page(), "python -m pipeline.recipe > docs/recipes.md"
+
+
+def test_wrong_choice_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="did you mean dedup"):
+        load_recipe(write(tmp_path, 'stages = ["clean", "dedupe"]\n' + SHORTEST))
