@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("flows.commands:run", "Run a recipe: raw files in, token shards, a checkpoint and a report out."),
     "status": ("flows.commands:status", "Show each stage of a run: shards, records, bytes, seconds, state."),
     "verify": ("flows.commands:verify", "Re-read every output of a run against its checksum."),
+    "dedup": ("pipeline.dedup.cli:dedup_app", "Deduplicate your own JSONL, Parquet or Arrow files; plan, compare."),
     "inspect": ("flows.commands:inspect", "Show schema, counts and rows of a table, or what a run folder holds."),
     "report": ("flows.commands:report", "Write report/index.html of a run."),
     "filter": (

@@ -1,0 +1,128 @@
+"""``tokenmill dedup``: thin, the work is done next door.  Neither Prefect nor torch is loaded."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from pipeline.console import emit, out
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
+Many = Parameter(negative=())
+
+dedup_app = App(
+    name="dedup",
+    help="Deduplicate your own files; see what a banding catches; compare two texts.",
+    help_format="plaintext",
+)
+
+
+@dedup_app.command
+def plan(
+    *,
+    threshold: float = 0.8,
+    bands: int = 14,
+    rows: int = 8,
+    documents: Annotated[list[int] | None, Many] = None,
+    document_bytes: int = 3000,
+    memory: str = "2GB",
+    workers: int = 0,
+    json: Json = False,
+) -> int:
+    """Show the S-curve (the chance to catch a pair by its similarity), and memory and disk for N documents.
+
+    Example: tokenmill dedup plan --threshold 0.8 --bands 14 --rows 8 --documents 1000000
+
+    Parameters
+    ----------
+    threshold
+        Exact Jaccard similarity from which a record is removed.
+    bands
+        Bands of the signature.
+    rows
+        Min-hash values in a band.
+    documents
+        Documents to say the cost for; may be given several times.
+    document_bytes
+        Mean bytes of text in a document.
+    memory
+        Memory of the join.
+    workers
+        Worker processes; 0: one for each processor.
+    """
+    from pipeline.dedup.planning import plan as make_plan
+    from pipeline.dedup.priority import parse_memory
+    from pipeline.dedup.settings import checked_options, positive
+    from pipeline.pool import default_workers
+
+    options = checked_options(threshold=threshold, bands=bands, rows=rows, memory=memory)
+    counts = [positive("--documents", n) for n in documents or [10**5, 10**6, 10**7, 10**8]]
+    size = positive("--document-bytes", document_bytes)
+    made = make_plan(threshold, bands, rows, counts, size, parse_memory(options.memory), workers or default_workers())
+    if json:
+        emit(made)
+        return 0
+    out(f"{bands} bands x {rows} rows = {bands * rows} permutations")
+    out(f"{'similarity':>10} {'caught':>8}")
+    for point in made["curve"]:
+        out(f"{point['similarity']:10.2f} {point['chance']:8.2%} {'#' * round(50 * point['chance'])}")
+    out(f"at the threshold {threshold:g}: {made['chance_at_threshold']:.2%}; even at {made['even_chance_at']:.3f}")
+    if made["suggested"]:
+        out("to catch 99 % at the threshold: --bands {bands} --rows {rows}".format(**made["suggested"]))
+    out(f"\n{'documents':>14} {'text':>9} {'memory':>9} {'scratch disk':>13}")
+    for item in made["costs"]:
+        sizes = [f"{item[name] / 1e9:,.1f} GB" for name in ("text_bytes", "memory_bytes", "disk_bytes")]
+        out(f"{item['documents']:14,} {sizes[0]:>9} {sizes[1]:>9} {sizes[2]:>13}")
+    return 0
+
+
+@dedup_app.command
+def compare(
+    a: Path,
+    b: Path,
+    *,
+    ngram: int = 5,
+    bands: int = 14,
+    rows: int = 8,
+    seed: int = 1,
+    threshold: float = 0.8,
+    json: Json = False,
+) -> int:
+    """Show the exact and the estimated Jaccard similarity of two text files, and what would happen to them.
+
+    Example: tokenmill dedup compare a.txt b.txt
+
+    Parameters
+    ----------
+    a
+        A text file, UTF-8.
+    b
+        Another.
+    ngram
+        Words in a shingle.
+    bands
+        Bands of the signature.
+    rows
+        Min-hash values in a band.
+    seed
+        Seed of the permutations.
+    threshold
+        Exact Jaccard similarity from which a record is removed.
+    """
+    from pipeline.dedup.comparison import OUTCOMES, read_text
+    from pipeline.dedup.comparison import compare as make_comparison
+    from pipeline.dedup.settings import checked_options
+
+    options = checked_options(ngram=ngram, bands=bands, rows=rows, seed=seed, threshold=threshold)
+    found = {"a": str(a), "b": str(b), **make_comparison(read_text(a), read_text(b), options)}
+    if json:
+        emit(found)
+        return 0
+    out(f"shingles of {ngram} words: {found['shingles'][0]:,} and {found['shingles'][1]:,}")
+    out(f"exact similarity      {found['similarity']:.4f}  ({found['intersection']:,} / {found['union']:,})")
+    out(f"estimated similarity  {found['estimated_similarity']:.4f}  ({bands * rows} permutations)")
+    out(
+        f"equal bands           {found['bands_equal']} of {bands} (a pair this similar is caught {found['chance']:.2%})"
+    )
+    out(f"threshold {threshold:g}: {OUTCOMES[found['outcome']]}")
+    return 0
