@@ -1,13 +1,14 @@
 """Quality classifiers: fastText, trained on texts that are wanted and texts that are not.
 
-fastText 0.9.2 sets only as many tenths of its input matrix as it has threads; the rest is whatever the memory held.  A
-large matrix comes from fresh pages, all zeros; a small one (no sub-words, few word n-grams) from reused memory, and the
-training then meets NaN.  So the matrix is always made larger than any block that the allocator reuses, training takes
-one thread (the same input gives the same model), and weights and scores are checked to be finite.
+The same input gives the same model: the training runs by itself in a process whose memory is set (fasttext_fit.py says
+why fastText needs that), and weights and scores are checked to be finite.
 """
 
 import hashlib
-import math
+import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -20,12 +21,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import RunError, UserError
+from pipeline.filter import fasttext_fit
 from pipeline.filter.classifier_texts import Texts, read_texts
 from pipeline.filter.fasttext_file import check_model_file
 from pipeline.manifest import canonical_json, digest_file
 
 POSITIVE, NEGATIVE = "__label__positive", "__label__negative"
-FRESH_BYTES = 64 << 20  # glibc never reuses blocks above 32 MiB
 MIN_TEXTS = 10
 BINS = 10
 
@@ -51,7 +52,8 @@ class Options:
             "keep_rate": self.keep_rate is not None and not 0.0 < self.keep_rate < 1.0,
             "learning_rate": not 0.0 < self.learning_rate <= 10.0,
             "dimension": not 1 <= self.dimension <= 1000,
-            "word_ngrams": not 2 <= self.word_ngrams <= 5,
+            "word_ngrams": not 1 <= self.word_ngrams <= 5,
+            "buckets": not 1 <= self.buckets <= 50_000_000,
             "epochs": self.epochs < 1,
         }
         for name in (name for name, is_wrong in wrong.items() if is_wrong):
@@ -164,36 +166,46 @@ def _hash(text: str, seed: int) -> int:
 
 
 def _fit(texts: dict[str, list[str]], options: Options, path: Path) -> None:
-    import fasttext
-
+    """Trains in a process of its own, see fasttext_fit.py."""
     lines = sorted(
         (_hash(text, options.seed + 1), f"{label} {text}\n") for label, found in texts.items() for text in found
     )  # shuffled, so that the learning rate falls over both classes alike
-    buckets = max(options.buckets, math.ceil(FRESH_BYTES / (4 * options.dimension)))
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.writelines(line for _, line in lines)
-        file.flush()
-        try:
-            model = fasttext.train_supervised(
-                file.name,
-                lr=options.learning_rate,
-                dim=options.dimension,
-                epoch=options.epochs,
-                wordNgrams=options.word_ngrams,
-                bucket=buckets,
-                minn=0,
-                maxn=0,
-                seed=options.seed,
-                thread=1,
-                verbose=0,
-            )
-        except RuntimeError as error:
-            raise UserError(
-                f"classifier: training diverged ({error}); lower --learning-rate, now {options.learning_rate:g}"
-            ) from error
-    if not np.isfinite(model.get_output_matrix()).all():
-        raise UserError(f"classifier: training diverged; lower --learning-rate, now {options.learning_rate:g}")
-    model.save_model(str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        data, settings = Path(folder, "texts.txt"), Path(folder, "settings.json")
+        data.write_text("".join(line for _, line in lines), encoding="utf-8")
+        settings.write_text(json.dumps({"options": {"input": str(data), **_settings(options)}, "output": str(path)}))
+        command = [sys.executable, "-P", str(Path(__file__).with_name("fasttext_fit.py")), str(settings)]
+        done = subprocess.run(
+            command,
+            env={**os.environ, **fasttext_fit.ENVIRONMENT},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+    told = done.stderr.strip()
+    if done.returncode == fasttext_fit.DIVERGED:
+        raise UserError(f"classifier: training diverged ({told}); lower --learning-rate, now {options.learning_rate:g}")
+    if done.returncode == fasttext_fit.UNSET_MEMORY:
+        raise RunError(
+            "classifier: this C library does not fill the memory it hands out (glibc does, by MALLOC_PERTURB_), and "
+            "fastText would train on what was in it; train on a machine with glibc"
+        )
+    if done.returncode:
+        raise RunError(f"classifier: the training process ended with {done.returncode}: {told or 'no message'}")
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    """The options by fastText's names."""
+    return {
+        "lr": options.learning_rate,
+        "dim": options.dimension,
+        "epoch": options.epochs,
+        "wordNgrams": options.word_ngrams,
+        "bucket": options.buckets,
+        "minn": 0,
+        "maxn": 0,
+        "seed": options.seed,
+    }
 
 
 def _threshold(

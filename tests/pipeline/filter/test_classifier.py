@@ -1,6 +1,14 @@
+import ctypes
 import json
+import os
 import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -8,6 +16,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.filter.classifier import Options, Scorer, area_under_curve, train
 from pipeline.filter.classifier_texts import read_texts
+from pipeline.filter.fasttext_fit import DIVERGED, ENVIRONMENT, fit
 from pipeline.tables import SIGNALS, read_table
 from tests.pipeline.filter.helpers import make_run, run_filter
 from tests.pipeline.filter.test_rules import GOOD
@@ -39,13 +48,71 @@ def test_held_out_report_and_card(trained: Path) -> None:
     assert card["model"]["digest"] in (trained / "model" / "card.md").read_text()
 
 
-def test_training_again_gives_the_same_model(trained: Path) -> None:
-    """One thread, and no weight from memory that was never set (fastText's NaN)."""
-    junk = [np.full(50_000, np.nan, np.float32) for _ in range(40)]
-    del junk
+@contextmanager
+def freed_memory(byte: int, megabytes: int) -> Iterator[None]:
+    """Leaves freed, contiguous memory full of a byte to the next allocation, as a long-lived process has it."""
+    library = ctypes.CDLL(None)
+    library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    library.free.restype, library.free.argtypes = None, [ctypes.c_void_p]
+    pieces = [library.malloc(100_000) for _ in range(10 * megabytes)]
+    last = library.malloc(100_000)  # keeps the pieces below it from going back to the system
+    for piece in pieces:
+        ctypes.memset(piece, byte, 100_000)
+        library.free(piece)
+    try:
+        yield
+    finally:
+        library.free(last)
+
+
+@pytest.mark.parametrize("byte", [0x7F, 0xFF, 0x3C])
+def test_training_again_gives_the_same_model(trained: Path, byte: int) -> None:
+    """Whatever freed memory the process has: large numbers, NaN, or plausible weights (0.0115)."""
     good, bad = str(trained / "good.jsonl"), str(trained / "bad.jsonl")
-    again = train([good], [bad], trained / "again", QUICK)
+    with freed_memory(byte, megabytes=200):
+        again = train([good], [bad], trained / "again", QUICK)
     assert again["model"]["digest"] == json.loads((trained / "model" / "card.json").read_text())["model"]["digest"]
+
+
+@pytest.mark.slow
+def test_fifty_trainings_give_one_model(trained: Path) -> None:
+    good, bad = str(trained / "good.jsonl"), str(trained / "bad.jsonl")
+    digests = set()
+    for n in range(50):
+        with freed_memory((37 * n + 11) % 256, megabytes=20 + 4 * n):
+            digests.add(train([good], [bad], trained / "again", QUICK)["model"]["digest"])
+    assert len(digests) == 1
+
+
+def test_allocator_that_reuses_memory_as_it_was_is_told_from_one_that_sets_it() -> None:
+    """The probe sees what fastText would see: without the setting, memory written before; with it, zeros."""
+    code = "from pipeline.filter.fasttext_fit import memory_is_set; print(memory_is_set())"
+    for extra, expected in (({}, "False"), (ENVIRONMENT, "True")):
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=plain | extra, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
+
+
+def test_words_alone_train_without_nan(trained: Path) -> None:
+    """No sub-words and no word n-grams: the small matrix that reused memory used to spoil."""
+    good, bad = str(trained / "good.jsonl"), str(trained / "bad.jsonl")
+    options = replace(QUICK, word_ngrams=1)
+    with freed_memory(0xFF, megabytes=20):
+        card = train([good], [bad], trained / "words", options)
+    assert card["held_out"]["auc"] > 0.99
+    assert card["model"]["bytes"] < 10_000
+
+
+def test_diverged_training_is_refused(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nan(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError("Encountered NaN.")
+
+    monkeypatch.setattr("fasttext.train_supervised", nan)
+    monkeypatch.setattr("pipeline.filter.fasttext_fit.memory_is_set", lambda: True)
+    assert fit({}, trained / "never.bin") == DIVERGED
+    assert not (trained / "never.bin").exists()
 
 
 def test_scores_are_probabilities_of_every_text(trained: Path) -> None:
@@ -88,8 +155,8 @@ def test_damaged_model_file_is_refused(trained: Path, tmp_path: Path, damage: st
 def test_wrong_label_and_wrong_options_are_named(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no label '__label__x'; it has __label__"):
         Scorer(trained / "model" / "model.bin", "__label__x")
-    with pytest.raises(UserError, match="word_ngrams = 1"):
-        train(["a"], ["b"], tmp_path, Options(word_ngrams=1))
+    with pytest.raises(UserError, match="word_ngrams = 0"):
+        train(["a"], ["b"], tmp_path, Options(word_ngrams=0))
     with pytest.raises(UserError, match="no such file"):
         train([str(tmp_path / "no.jsonl")], ["b"], tmp_path, Options())
     (tmp_path / "few.jsonl").write_text('{"text": "a b"}\n')
