@@ -139,7 +139,9 @@ class Decontamination(Section):
     sets: list[EvaluationSet] = Field(default_factory=list, description="the evaluation sets")
     ngram: int = Field(13, ge=4, le=50, description="words that must be the same in a row")
     max_overlap: Share = Field(0.0, description="share of an item's n-grams beyond which a document is dropped")
-    action: Literal["drop", "report"] = Field("drop", description="drop the document, or only report the overlap")
+    action: Literal["drop", "cut", "report"] = Field(
+        "drop", description="drop the document, cut the shared text out of it, or only report the overlap"
+    )
 
 
 class Classifier(Section):

@@ -73,7 +73,7 @@ def _apply(root: str, overrides: list[str], workers: int) -> dict[str, Any]:
 def _print_funnels(result: dict[str, Any]) -> None:
     before, after = result["before"], result["after"]
     out(f"{'':48} {'now':>12} {'then':>12} {'change':>10}")
-    for name in ("documents_in", "kept", "dropped", "tokens_estimated"):
+    for name in ("documents_in", "kept", "cut", "dropped", "tokens_estimated"):
         _line(name.replace("_", " "), before[name], after[name])
     for title in ("reasons", "sources"):
         out(f"\n{title if title == 'reasons' else 'kept by source'}")

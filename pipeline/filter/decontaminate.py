@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.filter.cuts import merged
 from pipeline.filter.evaluation_sets import data_files, read_items
 from pipeline.filter.measure import buffers, large_strings
 from pipeline.kernels.overlap import find_ngrams, ngram_hashes, word_ends
@@ -99,21 +100,21 @@ class Index:
                     spans[row, item].add((position, position + length))
         totals = self.items["ngrams"].to_numpy()
         return [
-            Hit(row, item, min(1.0, len(found) / int(totals[item])), _merged(spans[row, item]))
+            Hit(row, item, min(1.0, len(found) / int(totals[item])), merged(spans[row, item]))
             for (row, item), found in sorted(matched.items())
         ]
 
     def columns(self, texts: pa.Array) -> list[pa.Array]:
-        """For each set the largest overlap and its item, and at the end the byte spans of all hits."""
+        """For each set the largest overlap and its item; then the byte spans of all hits, and the share of each."""
         found = self.hits(texts)
         best: dict[tuple[int, str], Hit] = {}
-        spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        own: dict[int, list[Hit]] = defaultdict(list)
         names, ids = self.items["set"].to_pylist(), self.items["id"].to_pylist()
         for hit in found:
             key = (hit.row, names[hit.item])
             if key not in best or hit.overlap > best[key].overlap:
                 best[key] = hit
-            spans[hit.row] += hit.words
+            own[hit.row].append(hit)
         result = []
         for name in self.sets:
             overlaps = np.zeros(len(texts), np.float32)
@@ -123,9 +124,12 @@ class Index:
                     overlaps[row], items[row] = hit.overlap, ids[hit.item]
             result += [pa.array(overlaps), pa.array(items, pa.string())]
         ranges: list[list[int]] = [[] for _ in range(len(texts))]
-        for row, words in spans.items():
-            ranges[row] = [edge for span in byte_spans(texts[row].as_py(), _merged(words)) for edge in span]
-        return [*result, pa.array(ranges, pa.list_(pa.int32()))]
+        shares: list[list[float]] = [[] for _ in range(len(texts))]
+        for row, hits in own.items():
+            words = [span for hit in hits for span in hit.words]
+            ranges[row] = [edge for span in byte_spans(texts[row].as_py(), words) for edge in span]
+            shares[row] = [hit.overlap for hit in hits for _ in hit.words]
+        return [*result, pa.array(ranges, pa.list_(pa.int32())), pa.array(shares, pa.list_(pa.float32()))]
 
 
 def _find(words: Any, offsets: Any, length: int, bits: Any, known: Any) -> list[NDArray[np.int64]]:
@@ -136,17 +140,6 @@ def _find(words: Any, offsets: Any, length: int, bits: Any, known: Any) -> list[
         if found <= room:
             return [column[:found] for column in out]
         room = found
-
-
-def _merged(spans: Any) -> list[tuple[int, int]]:
-    """Overlapping or touching spans as one, in order."""
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def text_words(array: pa.Array) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -171,15 +164,6 @@ def byte_spans(text: str, words: list[tuple[int, int]]) -> list[tuple[int, int]]
         start, end = start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
         spans.append((start, end))
     return spans
-
-
-def cut_spans(text: str, spans: Sequence[int]) -> str:
-    """The text without byte ranges (start, end, start, end, ...)."""
-    raw, kept, at = text.encode(), [], 0
-    for start, end in zip(spans[::2], spans[1::2], strict=True):
-        kept.append(raw[at:start])
-        at = end
-    return b"".join([*kept, raw[at:]]).decode("utf-8", "replace")
 
 
 def build_index(sets: Sequence[dict[str, Any]], paths: dict[str, str], ngram: int) -> Index:

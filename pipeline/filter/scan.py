@@ -9,10 +9,11 @@ from pipeline import storage
 from pipeline.engine import Context
 from pipeline.errors import UserError
 from pipeline.filter.columns import column_batches
+from pipeline.filter.cuts import CUT_SPANS, cut_text, moved
 from pipeline.filter.decontaminate import Index, build_index, byte_spans
 from pipeline.filter.evaluation_sets import data_files
 from pipeline.run import Run
-from pipeline.tables import DOCUMENTS, TOKENS
+from pipeline.tables import DOCUMENTS, TOKENS, VERDICTS
 
 
 def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> dict[str, Any]:
@@ -20,7 +21,8 @@ def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> 
 
     Returns:
         ``documents``, ``documents_touched``, ``items``, and ``hits``: doc_id, source, url, set, item, overlap, byte
-        range in the text, and where the document was tokenized its token shard, row and token range in it.
+        range in the text, and where the document was tokenized its token shard, row and token range in it (an empty
+        one where the run has cut the range out before it made tokens).
 
     Raises:
         UserError: If there is no such run or set, or an item lacks a named field.
@@ -33,10 +35,11 @@ def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> 
     index = build_index(described, sets, ngram)
     documents, hits = 0, []
     for shard in Context(run, dry=True).document_shards():
-        local = run.local(f"documents/{shard}.arrow")
+        local, first = run.local(f"documents/{shard}.arrow"), 0
         for batch in column_batches(local, DOCUMENTS, ["doc_id", "text", "source", "url"]):
-            documents += batch.num_rows
-            hits += [{**hit, "shard": shard} for hit in _batch_hits(batch, index)]
+            hits += [{**hit, "shard": shard, "row": first + hit["row"]} for hit in _batch_hits(batch, index)]
+            first += batch.num_rows
+        documents += first
     _add_token_ranges(run, hits)
     for hit in hits:
         del hit["text"]
@@ -51,6 +54,7 @@ def _batch_hits(batch: pa.RecordBatch, index: Index) -> Iterator[dict[str, Any]]
         for start, end in byte_spans(text, hit.words):
             yield {
                 "doc_id": batch["doc_id"][hit.row].as_py().hex(),
+                "row": hit.row,
                 "source": batch["source"][hit.row].as_py(),
                 "url": batch["url"][hit.row].as_py(),
                 "set": names[hit.item].as_py(),
@@ -71,16 +75,42 @@ def _add_token_ranges(run: Run, hits: list[dict[str, Any]]) -> None:
 
     tokenizer = Tokenizer.from_file(str(storage.open_local(url)))
     for shard in sorted({hit["shard"] for hit in hits}):
-        rows = _token_rows(run, shard)
+        rows, cuts = _token_rows(run, shard), _cuts(run, shard)
         for hit in hits:
             if hit["shard"] != shard or hit["doc_id"] not in rows:
                 continue
             hit["token_shard"], hit["token_row"] = rows[hit["doc_id"]]
-            raw = hit["text"].encode()
-            start, end = (len(raw[:edge].decode("utf-8", "ignore")) for edge in (hit["start"], hit["end"]))
-            offsets = tokenizer.encode(hit["text"], add_special_tokens=False).offsets
-            inside = [k for k, (first, last) in enumerate(offsets) if first < end and last > start]
-            hit["token_start"], hit["token_end"] = (inside[0], inside[-1] + 1) if inside else (0, 0)
+            hit["token_start"], hit["token_end"] = _token_range(tokenizer, hit, cuts.get(hit["row"], []))
+
+
+def _token_range(tokenizer: Any, hit: dict[str, Any], cut: list[int]) -> tuple[int, int]:
+    """Tokens of the document that stand for the hit's bytes."""
+    text = cut_text(hit["text"], cut)
+    start, end = (_characters(text, moved(hit[edge], cut)) for edge in ("start", "end"))
+    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+    inside = [k for k, (first, last) in enumerate(offsets) if first < end and last > start] if start < end else []
+    return (inside[0], inside[-1] + 1) if inside else (0, 0)
+
+
+def _characters(text: str, size: int) -> int:
+    """Characters in the first bytes of a text."""
+    return len(text.encode()[:size].decode("utf-8", "ignore"))
+
+
+def _cuts(run: Run, shard: str) -> dict[int, list[int]]:
+    """Byte ranges that the run cut out before it made tokens, by row of the document shard."""
+    path = f"verdicts/tokenize/{shard}.arrow"
+    if not storage.exists(run.url(path)):
+        return {}
+    found: dict[int, list[int]] = {}
+    first = 0
+    for batch in column_batches(run.local(path), VERDICTS, [CUT_SPANS]):
+        if CUT_SPANS not in batch.schema.names:
+            return {}
+        spans = batch[CUT_SPANS].to_pylist()
+        found |= {first + row: cut for row, cut in enumerate(spans) if cut}
+        first += batch.num_rows
+    return found
 
 
 def _token_rows(run: Run, shard: str) -> dict[str, tuple[str, int]]:

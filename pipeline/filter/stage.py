@@ -19,7 +19,7 @@ from pipeline.options import Filter
 INDEX_STEP = Step("filter.index", 1, "pipeline.filter.worker:index_evaluation_sets", libraries=("pyarrow",))
 SIGNALS_STEP = Step(
     "filter.signals",
-    1,
+    2,
     "pipeline.filter.worker:measure_shard",
     libraries=("pyarrow", "numba", "stopwordsiso", "fasttext-numpy2-wheel", "datatrove"),
 )
@@ -114,6 +114,6 @@ def _verdict_jobs(context: Context, signals: dict[str, Manifest]) -> list[Job]:
 def summary(totals: dict[str, int]) -> dict[str, Any]:
     """The stage's part of ``run --json``."""
     prefix = "reasons."
-    figures: dict[str, Any] = {name: totals.get(name, 0) for name in ("documents_in", "kept", "dropped")}
+    figures: dict[str, Any] = {name: totals.get(name, 0) for name in ("documents_in", "kept", "cut", "dropped")}
     figures["reasons"] = {k.removeprefix(prefix): n for k, n in totals.items() if k.startswith(prefix)}
     return figures

@@ -18,7 +18,7 @@ from pipeline.filter.columns import column_batches, read_columns
 from pipeline.filter.document_rules import DOCUMENT_COLUMNS
 from pipeline.filter.rules import Failures, Mask
 from pipeline.filter.stage import signal_config
-from pipeline.filter.verdicts import all_failures
+from pipeline.filter.verdicts import all_failures, cut_bytes, wanted_cuts
 from pipeline.filter.worker import alive_documents, read_blocklist
 from pipeline.manifest import load_manifests, total_counts
 from pipeline.options import Filter
@@ -36,14 +36,18 @@ class Funnel:
 
     documents_in: int = 0
     kept: int = 0
+    cut: int = 0
     kept_bytes: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
 
-    def add(self, failures: Failures, alive: Mask, sizes: Any, source: str) -> Mask:
+    def add(self, failures: Failures, alive: Mask, cuts: dict[int, list[int]], sizes: Any, source: str) -> Mask:
         """Counts one shard; returns which of its documents are kept."""
         kept: Mask = alive & ~failures.any()
         number = int(np.count_nonzero(kept))
+        taken = cut_bytes(cuts, len(kept))
+        self.cut += int(np.count_nonzero(kept & (taken > 0)))
+        self.kept_bytes -= int(taken[kept].sum())
         self.documents_in += int(np.count_nonzero(alive))
         self.kept += number
         self.kept_bytes += int(sizes[kept].sum())
@@ -56,6 +60,7 @@ class Funnel:
         return {
             "documents_in": self.documents_in,
             "kept": self.kept,
+            "cut": self.cut,
             "dropped": self.documents_in - self.kept,
             "tokens_estimated": round(self.kept_bytes * tokens_a_byte),
             "reasons": dict(sorted(self.reasons.items())),
@@ -103,8 +108,8 @@ def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str,
         sizes = signals["byte_count"].to_numpy()
         old = _judge(signals, documents, run.recipe.filter)
         new = _judge(signals, documents, recipe.filter)
-        was = before.add(old, alive, sizes, source)
-        will = after.add(new, alive, sizes, source)
+        was = before.add(old, alive, wanted_cuts(signals, run.recipe.filter), sizes, source)
+        will = after.add(new, alive, wanted_cuts(signals, recipe.filter), sizes, source)
         for name, mask, failures in (("come_in", will & ~was, old), ("go_out", was & ~will, new)):
             rows = np.flatnonzero(mask)
             counts[name] += len(rows)

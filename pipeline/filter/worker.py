@@ -14,6 +14,7 @@ from pipeline.filter.document_rules import DOCUMENT_COLUMNS
 from pipeline.filter.rules import Mask, as_mask
 from pipeline.filter.verdicts import (
     DATATROVE_REASONS,
+    OVERLAP_SHARES,
     OVERLAP_SPANS,
     all_failures,
     counts,
@@ -21,6 +22,8 @@ from pipeline.filter.verdicts import (
     overlap_column,
     score_column,
     verdict_batch,
+    verdict_schema,
+    wanted_cuts,
 )
 from pipeline.options import Filter
 from pipeline.tables import DOCUMENTS, SIGNALS, VERDICTS, batches, read_table
@@ -38,6 +41,7 @@ def signals_schema(config: dict[str, Any]) -> pa.Schema:
         schema = schema.append(pa.field(item_column(name), pa.string()))
     if config["evaluation_sets"]:
         schema = schema.append(pa.field(OVERLAP_SPANS, pa.list_(pa.int32()), nullable=False))
+        schema = schema.append(pa.field(OVERLAP_SHARES, pa.list_(pa.float32()), nullable=False))
     if config["datatrove"]:
         schema = schema.append(pa.field(DATATROVE_REASONS, REASONS, nullable=False))
     return schema
@@ -113,9 +117,10 @@ def judge_shard(job: Job, outputs: Outputs) -> None:
         signals.num_rows,
     )
     failures = all_failures(signals, documents, options, read_blocklist(options.url.blocklist))
-    with outputs.table(f"verdicts/filter/{job.shard}.arrow", VERDICTS) as writer:
-        writer.write(verdict_batch(signals["doc_id"], failures, alive, writer.schema))
-    outputs.count(**counts(failures, alive))
+    cuts = wanted_cuts(signals, options)
+    with outputs.table(f"verdicts/filter/{job.shard}.arrow", VERDICTS, schema=verdict_schema(options)) as writer:
+        writer.write(verdict_batch(signals["doc_id"], failures, alive, writer.schema, cuts))
+    outputs.count(**counts(failures, alive, cuts))
 
 
 def alive_documents(verdicts: list[pa.Table], rows: int) -> Mask:

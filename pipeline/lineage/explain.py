@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.errors import TokenmillError, UserError
+from pipeline.filter.cuts import CUT_SPANS
 from pipeline.filter.definitions import RULE_SETS
 from pipeline.lineage import ledger
 from pipeline.lineage.ledger import Ledger
@@ -171,6 +172,8 @@ def _verdict_lines(found: dict[str, Any]) -> list[str]:
     for verdict in found["verdicts"]:
         word = {True: "kept", False: "dropped", None: "not judged: dropped before"}[verdict["keep"]]
         lines.append(f"  {verdict['stage']:15} {word} {', '.join(verdict['reasons'])}".rstrip())
+        spans = (verdict.get(CUT_SPANS) or []) if verdict["stage"] == "filter" else []
+        lines += [f"    bytes {start:,} to {end:,} cut out" for start, end in zip(spans[::2], spans[1::2], strict=True)]
     if found["rules"] and found["signals"] and not found["takedown"]:
         lines += ["", "signals and thresholds"]
         for rule in found["rules"]:

@@ -1,7 +1,8 @@
 """The step ``tokenize.split``: every kept document to its side, once, before anything is trained or encoded.
 
 Reads the verdicts of the stages before, the clusters and the signatures; writes ``verdicts/tokenize/NNNNN.arrow``: a
-verdict table with one more column, ``split`` ("train", "validation", or null where the document is not kept).
+verdict table with one more column, ``split`` ("train", "validation", or null where the document is not kept), and with
+``cut_spans`` where the filter stage cuts text out of documents.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.engine import Job, Outputs
-from pipeline.tables import BATCH_ROWS, CLUSTERS, DOCUMENTS, SIGNATURES, VERDICTS, batches, read_table
+from pipeline.filter.cuts import CUT_FIELD, CUT_SPANS
+from pipeline.tables import BATCH_ROWS, CLUSTERS, DOCUMENTS, SIGNATURES, VERDICTS, batches, open_table, read_table
 from pipeline.tokens.split import DocIds, NearValidation, doc_id_array, shared_keys, validation_mask
 
 NEAR_VALIDATION = "tokenize.near_validation"
@@ -29,6 +31,7 @@ class _Shard:
     name: str
     doc_ids: DocIds
     sides: NDArray[np.uint8]
+    cuts: pa.Array | None
 
 
 def assign(job: Job, outputs: Outputs) -> None:
@@ -60,7 +63,16 @@ def _judge(job: Job, outputs: Outputs, name: str, keys: dict[bytes, bytes]) -> _
     doc_ids, alive = kept_documents(job, outputs, name)
     validation = validation_mask(doc_ids, job.config["seed"], job.config["validation_share"], keys)
     sides = np.where(alive, np.where(validation, VALIDATION, TRAIN), DROPPED).astype(np.uint8)
-    return _Shard(name, doc_ids, sides)
+    return _Shard(name, doc_ids, sides, _cuts(job, outputs, name))
+
+
+def _cuts(job: Job, outputs: Outputs, name: str) -> pa.Array | None:
+    """The byte ranges to cut out of each text, where an earlier stage's verdicts have some."""
+    for stage in job.config["stages"]:
+        path = outputs.run_path(f"verdicts/{stage}/{name}.arrow")
+        if CUT_SPANS in open_table(path, VERDICTS).schema.names:
+            return read_table(path, VERDICTS, [CUT_SPANS])[CUT_SPANS].combine_chunks()
+    return None
 
 
 def kept_documents(job: Job, outputs: Outputs, name: str) -> tuple[DocIds, NDArray[np.bool_]]:
@@ -114,7 +126,8 @@ def _signatures(outputs: Outputs, name: str) -> Iterator[tuple[int, NDArray[np.u
 
 def _write(outputs: Outputs, shard: _Shard) -> None:
     names = np.array([None, "train", "validation", None], object)
-    with outputs.table(f"verdicts/tokenize/{shard.name}.arrow", VERDICTS, schema=SPLIT_SCHEMA) as writer:
+    schema = SPLIT_SCHEMA if shard.cuts is None else SPLIT_SCHEMA.append(CUT_FIELD)
+    with outputs.table(f"verdicts/tokenize/{shard.name}.arrow", VERDICTS, schema=schema) as writer:
         for start in range(0, len(shard.sides), BATCH_ROWS):
             sides = shard.sides[start : start + BATCH_ROWS]
             ids = np.ascontiguousarray(shard.doc_ids[start : start + BATCH_ROWS])
@@ -125,7 +138,18 @@ def _write(outputs: Outputs, shard: _Shard) -> None:
                 pa.array([[NEAR_VALIDATION] if flag else [] for flag in near.tolist()], pa.list_(pa.string())),
                 pa.array(names[sides], pa.string()),
             ]
+            if shard.cuts is not None:
+                columns.append(shard.cuts.slice(start, len(sides)))
             writer.write(pa.record_batch(columns, schema=writer.schema))
+
+
+def read_cuts(outputs: Outputs, name: str) -> pa.Array | None:
+    """The byte ranges to cut out of each document's text (list<int32>), or None where the shard has none."""
+    path = outputs.run_path(f"verdicts/tokenize/{name}.arrow")
+    if CUT_SPANS not in open_table(path, VERDICTS).schema.names:
+        return None
+    cuts = read_table(path, VERDICTS, [CUT_SPANS])[CUT_SPANS].combine_chunks()
+    return cuts if cuts.null_count < len(cuts) else None
 
 
 def read_split(outputs: Outputs, name: str) -> NDArray[np.uint8]:

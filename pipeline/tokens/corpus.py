@@ -12,8 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.engine import Outputs
+from pipeline.filter.cuts import cut_texts
 from pipeline.tables import DOCUMENTS, batches, open_table
-from pipeline.tokens.assign import DROPPED, TRAIN, read_split
+from pipeline.tokens.assign import DROPPED, TRAIN, read_cuts, read_split
 from pipeline.tokens.shards import SOURCE_KEY
 from pipeline.tokens.split import below_share, doc_id_array, keyed_hash
 
@@ -52,13 +53,20 @@ def shard_sources(outputs: Outputs, shards: list[str]) -> dict[str, str]:
 def kept_batches(
     outputs: Outputs, name: str, columns: list[str]
 ) -> Iterator[tuple[pa.RecordBatch, NDArray[np.uint8], NDArray[np.intp]]]:
-    """Kept documents of a shard: batch of ``columns``, their sides, and their rows in the shard."""
+    """Kept documents of a shard: batch of ``columns``, their sides, and their rows in the shard.
+
+    A text is without what the filter stage cuts out of it.
+    """
     sides = read_split(outputs, name)
+    cuts = read_cuts(outputs, name) if "text" in columns else None
     first = 0
     for batch in batches(outputs.run_path(f"documents/{name}.arrow"), DOCUMENTS, columns):
         rows = np.flatnonzero(sides[first : first + batch.num_rows] != DROPPED)
         kept = batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
         rows = rows + first
+        if cuts is not None:
+            texts = cut_texts(kept.column("text"), cuts.take(pa.array(rows)))
+            kept = kept.set_column(kept.schema.get_field_index("text"), kept.schema.field("text"), texts)
         yield kept, sides[rows], rows
         first += batch.num_rows
 

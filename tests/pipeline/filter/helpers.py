@@ -51,13 +51,14 @@ def write_verdicts(job, outputs):
         writer.write(pa.table([ids, keep, [[] if k else ["exact"] for k in keep]], schema=VERDICTS.schema))
 
 
-def make_run(folder: Path, shards, filter_toml="", dedup=None) -> Context:
+def make_run(folder: Path, shards, filter_toml="", dedup=None, *, tokenize="") -> Context:
     """A run whose clean stage (and dedup, where verdicts are given) is done; ``shards`` maps names to rows."""
     recipe = folder / "recipe-in.toml"
     stages = ["clean", "dedup", "filter"] if dedup else ["clean", "filter"]
+    stages += ["tokenize"] if tokenize else []
     recipe.write_text(
         f'name = "t"\nstages = {json.dumps(stages)}\n[[sources]]\nname = "web"\npaths = ["x.jsonl"]\n'
-        f"[filter]\n{filter_toml}\n"
+        f"[filter]\n{filter_toml}\n{tokenize}\n"
     )
     run = Run(str(folder / "run"), load_recipe(recipe))
     run.write_recipe()

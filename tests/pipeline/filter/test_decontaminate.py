@@ -4,12 +4,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tokenizers import Tokenizer
 
 from pipeline.errors import UserError
-from pipeline.filter.decontaminate import build_index, cut_spans
+from pipeline.filter.cuts import cut_text, moved
+from pipeline.filter.decontaminate import build_index
 from pipeline.filter.evaluation_sets import data_files, read_items
 from pipeline.filter.scan import scan
-from pipeline.tables import SIGNALS, VERDICTS, read_table
+from pipeline.filter.whatif import what_if
+from pipeline.lineage.explain import as_text, explain
+from pipeline.lineage.lookup import Located
+from pipeline.tables import SIGNALS, TOKENS, VERDICTS, read_table
+from pipeline.tokens import stage as tokens_stage
 from tests.pipeline.filter.helpers import make_run, run_filter
 from tests.pipeline.filter.test_rules import GOOD
 
@@ -36,7 +42,7 @@ def test_a_planted_item_inside_a_long_document_is_found_and_clean_text_is_not(tm
         host[:5000] + "\n" + item.upper().replace(",", " --") + "\n" + host[5000:]
         for host, item in zip(hosts, items, strict=True)
     ]
-    overlap, found, _ = index.columns(pa.array(planted, pa.large_string()))
+    overlap, found, *_ = index.columns(pa.array(planted, pa.large_string()))
     recall = sum(value == 1.0 for value in overlap.to_pylist()) / len(items)
     assert recall >= 0.95
     assert found[7].as_py() == "set.jsonl:7"
@@ -58,7 +64,7 @@ def test_cut_takes_out_just_the_shared_words(tmp_path: Path) -> None:
     index = index_of(tmp_path, [{"question": item}])
     text = f"Früher stand 漢字 hier: {item} Und später das."
     spans = index.columns(pa.array([text], pa.large_string()))[2][0].as_py()
-    assert cut_spans(text, spans) == "Früher stand 漢字 hier:  Und später das."
+    assert cut_text(text, spans) == "Früher stand 漢字 hier:  Und später das."
 
 
 def test_overlap_columns_and_reason_of_a_run_and_a_later_scan(tmp_path: Path) -> None:
@@ -78,6 +84,67 @@ def test_overlap_columns_and_reason_of_a_run_and_a_later_scan(tmp_path: Path) ->
     assert (result["documents"], result["documents_touched"]) == (2, 1)
     (hit,) = result["hits"]
     assert rows[0]["text"].encode()[hit["start"] : hit["end"]].decode().strip(".") == item.strip(".,")
+
+
+SET = 'sets = [{ name = "quiz", path = "set.jsonl" }]'
+CUT = f'rules = []\ndecontamination = {{ action = "cut", max_overlap = 0.5, {SET} }}'
+SMALL = "[tokenize]\nvocabulary_size = 300\nvalidation_share = 0.0"
+
+
+def test_cut_keeps_the_document_and_takes_the_span_out_of_its_tokens(tmp_path: Path) -> None:
+    """documents/ stays whole; tokens, the tokenizer, explain and a later scan see the text without the item."""
+    rng = random.Random(5)
+    item, other = prose(rng, 30).rstrip(".,"), prose(rng, 40)
+    (tmp_path / "set.jsonl").write_text("".join(json.dumps({"question": text}) + "\n" for text in (item, other)))
+    some = " ".join(other.split()[:15])  # 3 of 28 n-grams: below max_overlap
+    rows = [
+        {"text": f"Früher 漢字 {GOOD} {item} {GOOD} {item} Ende."},
+        {"text": f"{GOOD} {some} 2"},
+        {"text": f"{GOOD} 3"},
+        {"text": f"Quiz: {item}"},
+    ]
+    context = make_run(tmp_path, {"00000": rows}, CUT, tokenize=SMALL)
+    summary = run_filter(context)
+    assert (summary["kept"], summary["cut"], summary["dropped"]) == (3, 1, 1)
+    verdicts = read_table(context.run.local("verdicts/filter/00000.arrow"), VERDICTS).to_pylist()
+    assert [row["keep"] for row in verdicts] == [True, True, True, False]
+    assert verdicts[3]["reasons"] == ["decontamination.quiz"], "little but the item: nothing worth keeping is left"
+    assert [bool(row["cut_spans"]) for row in verdicts] == [True, False, False, False]
+    tokens_stage.run(context)
+    tokenizer = Tokenizer.from_file(str(context.run.local("tokenizer/tokenizer.json")))
+    table = read_table(context.run.local("tokens/train/00000.arrow"), TOKENS)
+    texts = {row["doc_id"]: tokenizer.decode(row["tokens"][:-1]) for row in table.to_pylist()}
+    first = verdicts[0]["doc_id"]
+    assert texts[first] == f"Früher 漢字 {GOOD}  {GOOD}  Ende."
+    assert texts[verdicts[1]["doc_id"]] == rows[1]["text"]
+
+    later, *more = scan(context.root, {"again": str(tmp_path / "set.jsonl")}, [], 13)["hits"]
+    assert later["doc_id"] == first.hex()
+    assert later["token_start"] == later["token_end"], "what was cut has no tokens"
+    touched = next(hit for hit in more if hit["doc_id"] == verdicts[1]["doc_id"].hex())
+    ids = table["tokens"][touched["token_row"]].as_py()[touched["token_start"] : touched["token_end"]]
+    assert tokenizer.decode(ids).strip().strip(".,") == some.strip(".,")
+    located = Located(first, "00000", 0)
+    assert "cut out" in as_text(explain(context.run, located))
+
+
+def test_what_if_counts_cuts_and_tokens_without_them(tmp_path: Path) -> None:
+    item = prose(random.Random(6), 30)
+    (tmp_path / "set.jsonl").write_text(json.dumps({"question": item}) + "\n")
+    context = make_run(tmp_path, {"00000": [{"text": f"{GOOD} {item}"}, {"text": GOOD}]}, CUT)
+    run_filter(context)
+    found = what_if(context.root, ["filter.decontamination.max_overlap=1.0"])
+    assert (found["before"]["cut"], found["after"]["cut"]) == (1, 0)
+    assert found["after"]["tokens_estimated"] > found["before"]["tokens_estimated"]
+    found = what_if(context.root, ["filter.decontamination.action=drop"])
+    assert (found["after"]["dropped"], found["after"]["cut"]) == (1, 0)
+
+
+def test_offsets_move_by_what_was_cut_before_them() -> None:
+    spans = [2, 4, 10, 13]
+    assert [moved(at, spans) for at in (0, 2, 3, 4, 9, 10, 12, 13, 20)] == [0, 2, 2, 2, 7, 8, 8, 8, 15]
+    text = "äb" + "x" * 20
+    assert cut_text(text, [2, 3]) == "ä" + "x" * 20
 
 
 def test_set_without_the_named_field_says_which_it_has(tmp_path: Path) -> None:
