@@ -145,11 +145,30 @@ class Decontamination(Section):
 
 
 class Classifier(Section):
-    """A fastText classifier whose probability is a signal."""
+    """A fastText classifier whose probability is a signal: a model file, or trained from the run's documents."""
 
-    path: str = Field(description="model file, as `tokenmill classifier train` writes it")
+    path: str | None = Field(None, description="model file, as `tokenmill classifier train` writes it")
     label: str = Field("__label__positive", description="label whose probability is the signal")
     min_score: float = Field(0.0, ge=0.0, le=1.0, description="probability below which a document is dropped")
+    positive: list[str] = Field(
+        default_factory=list,
+        description="without path: documents of this run that are wanted, such as source=wiki&language=en",
+    )
+    negative: list[str] = Field(default_factory=list, description="without path: documents of this run not wanted")
+    max_texts: int = Field(100_000, ge=1, description="documents of each kind to train on, at most; chosen by doc_id")
+    epochs: int = Field(5, ge=1, description="passes over them")
+    learning_rate: float = Field(0.1, gt=0.0, le=10.0, description="of fastText")
+    dimension: int = Field(100, ge=1, le=1000, description="size of a word vector")
+    word_ngrams: int = Field(2, ge=1, le=5, description="longest run of words that has a vector")
+    buckets: int = Field(200_000, ge=1, le=50_000_000, description="vectors of runs of words, by hash")
+    seed: int = Field(1, ge=0, lt=2**31, description="seed of the weights and of what is held out")
+
+    @model_validator(mode="after")
+    def _is_given_or_trained(self) -> "Classifier":
+        trained = bool(self.positive and self.negative)
+        if bool(self.path) == trained or bool(self.positive) != bool(self.negative):
+            raise ValueError("a classifier needs either path (a model file), or both positive and negative")
+        return self
 
 
 class Filter(Section):

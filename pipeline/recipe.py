@@ -161,7 +161,9 @@ def _with_absolute_paths(recipe: Recipe, path: str) -> Recipe:
 
 def _filter_with_absolute_paths(section: Filter, absolute: Callable[[str], str]) -> Filter:
     """The filter section's classifiers, evaluation sets and blocklist."""
-    classifiers = {n: c.model_copy(update={"path": absolute(c.path)}) for n, c in section.classifiers.items()}
+    classifiers = {
+        n: c.model_copy(update={"path": absolute(c.path)}) if c.path else c for n, c in section.classifiers.items()
+    }
     sets = [e.model_copy(update={"path": absolute(e.path)}) for e in section.decontamination.sets]
     blocklist = section.url.blocklist
     url = section.url.model_copy(update={"blocklist": absolute(blocklist) if blocklist else None})

@@ -31,6 +31,9 @@ MIN_TEXTS = 10
 BINS = 10
 
 
+FILES = ("model.bin", "card.json", "card.md", "calibration.png")
+
+
 @dataclass(frozen=True)
 class Options:
     """How to train; the defaults are fastText's, with word bigrams as DCLM uses them."""
@@ -118,6 +121,13 @@ def train(
     """
     options.check()
     classes = {POSITIVE: read_texts(positive), NEGATIVE: read_texts(negative)}
+    return train_texts(classes, output, options, read_texts(reference).texts if reference else None)
+
+
+def train_texts(
+    classes: dict[str, Texts], output: Path, options: Options, reference: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Like ``train``, of texts that are read already: ``classes`` maps both labels to theirs."""
     both = {prepare(t) for t in classes[POSITIVE].texts} & {prepare(t) for t in classes[NEGATIVE].texts}
     parts = {label: _split(found, options, both) for label, found in classes.items()}
     for label, (trained, held) in parts.items():
@@ -209,10 +219,10 @@ def _settings(options: Options) -> dict[str, Any]:
 
 
 def _threshold(
-    scorer: Scorer, scores: dict[str, NDArray[np.float32]], options: Options, reference: Sequence[str]
+    scorer: Scorer, scores: dict[str, NDArray[np.float32]], options: Options, reference: Sequence[str] | None
 ) -> dict[str, Any]:
     """0.5, or the score that keeps the wanted share of the reference texts."""
-    known = scorer.scores(read_texts(reference).texts).to_numpy() if reference else np.concatenate([*scores.values()])
+    known = scorer.scores(reference).to_numpy() if reference else np.concatenate([*scores.values()])
     if options.keep_rate is None:
         value = 0.5
     else:

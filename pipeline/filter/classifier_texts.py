@@ -1,8 +1,11 @@
 """Texts to train a classifier on: files, or a query over a run's columns (``RUN?source=wiki&min_word_count=200``)."""
 
 import hashlib
+import heapq
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,7 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.engine import Context
+from pipeline.engine import Context, Outputs
 from pipeline.errors import UserError
 from pipeline.filter.columns import read_columns
 from pipeline.filter.definitions import nearest
@@ -85,6 +88,57 @@ def _from_run(spec: str) -> tuple[list[str], str]:
         for doc_id in table["doc_id"].to_pylist():
             hasher.update(doc_id)
     return texts, hasher.hexdigest()
+
+
+def texts_of_shards(
+    outputs: Outputs, shards: Sequence[str], stages: Sequence[str], queries: Sequence[str], most: int
+) -> Texts:
+    """Texts of a run's documents that fit one of the queries and that no stage so far drops; for a step of the run.
+
+    Where there are more than ``most``, those with the smallest doc_ids (hashes) are taken.
+
+    Raises:
+        UserError: If a query has another condition than one of ``DOCUMENT_KEYS``, or nothing fits.
+    """
+    found = Texts()
+    for query in queries:
+        conditions = parse_qsl(query, keep_blank_values=True)
+        wrong = [key for key, _ in conditions if key not in DOCUMENT_KEYS]
+        if wrong or not conditions:
+            raise UserError(
+                f"query {query!r}: allowed are {', '.join(DOCUMENT_KEYS)}, as in source=wiki&language=en; signals are "
+                "measured after the classifier is trained"
+            )
+        texts, digest = _smallest(outputs, shards, stages, conditions, most)
+        if not texts:
+            raise UserError(f"query {query!r}: no document of this run fits it")
+        found.texts += texts
+        found.sources.append({"spec": query, "texts": len(texts), "digest": digest})
+    return found
+
+
+def _smallest(
+    outputs: Outputs, shards: Sequence[str], stages: Sequence[str], conditions: list[tuple[str, str]], most: int
+) -> tuple[list[str], str]:
+    """Texts of at most ``most`` documents that fit, and the digest of their doc_ids."""
+    places: list[tuple[bytes, str, int]] = []
+    for shard in shards:
+        table = read_columns(outputs.run_path(f"documents/{shard}.arrow"), DOCUMENTS, ["doc_id", *DOCUMENT_KEYS])
+        verdicts = [read_table(outputs.run_path(f"verdicts/{s}/{shard}.arrow"), VERDICTS, ["keep"]) for s in stages]
+        chosen = alive_documents(verdicts, table.num_rows)
+        for key, value in conditions:
+            chosen &= as_mask(pc.equal(table[key], value))
+        rows = np.flatnonzero(chosen)
+        ids = table["doc_id"].take(rows).to_pylist()
+        places = heapq.nsmallest(most, [*places, *zip(ids, repeat(shard), rows.tolist(), strict=False)])
+    wanted: dict[str, list[int]] = defaultdict(list)
+    for _, shard, row in places:
+        wanted[shard].append(row)
+    texts: list[str] = []
+    for shard, rows_ in sorted(wanted.items()):
+        table = read_columns(outputs.run_path(f"documents/{shard}.arrow"), DOCUMENTS, ["text"])
+        texts += table["text"].take(sorted(rows_)).to_pylist()
+    return texts, hashlib.blake2b(b"".join(doc_id for doc_id, _, _ in places), digest_size=16).hexdigest()
 
 
 def _rows(context: Context, shard: str, conditions: list[tuple[str, str]]) -> Mask:

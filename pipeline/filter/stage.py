@@ -1,8 +1,9 @@
 """The filter stage: signals of every document, then the verdicts.
 
-1. ``filter.index``    evaluation sets -> hashes of their n-grams (only where the recipe names some).
-2. ``filter.signals``  document shards -> signals/, for every document, whatever other stages say of it.
-3. ``filter``          signals/ and document columns -> verdicts/filter/; text is not read.
+1. ``filter.classifier``  documents -> classifiers/<name>/ (only for those that the recipe trains from the run itself).
+2. ``filter.index``       evaluation sets -> hashes of their n-grams (only where the recipe names some).
+3. ``filter.signals``     document shards -> signals/, for every document, whatever other stages say of it.
+4. ``filter``             signals/ and document columns -> verdicts/filter/; text is not read.
 
 Nothing heavy is imported here: planning a finished run calls ``run`` too.
 """
@@ -14,8 +15,11 @@ from pipeline.engine import Context, Job, Step
 from pipeline.errors import UserError
 from pipeline.filter.definitions import is_class_path
 from pipeline.manifest import Manifest, digest_file, total_counts
-from pipeline.options import Filter
+from pipeline.options import Classifier, Filter
 
+CLASSIFIER_STEP = Step(
+    "filter.classifier", 1, "pipeline.filter.worker:train_classifier", libraries=("fasttext-numpy2-wheel", "pyarrow")
+)
 INDEX_STEP = Step("filter.index", 1, "pipeline.filter.worker:index_evaluation_sets", libraries=("pyarrow",))
 SIGNALS_STEP = Step(
     "filter.signals",
@@ -41,7 +45,9 @@ def _signal_jobs(context: Context) -> list[Job]:
     if options.decontamination.sets:
         index = context.run_step(INDEX_STEP, [_index_job(options)])
         shared = index["all"].digests("decontamination/")
-    arguments = {"classifiers": {name: classifier.path for name, classifier in options.classifiers.items()}}
+    for name, made in _trained(context).items():
+        shared[model_path(name)] = made.digests("classifiers/")[model_path(name)]
+    arguments = {"classifiers": {name: c.path for name, c in options.classifiers.items() if c.path}}
     return [
         Job(shard, config, {f"documents/{shard}.arrow": digest, **shared}, arguments)
         for shard, digest in context.document_shards().items()
@@ -52,13 +58,39 @@ def signal_config(options: Filter) -> dict[str, Any]:
     """What of the recipe decides the signals: classifiers, evaluation sets, datatrove filters; no threshold."""
     return {
         "classifiers": {
-            name: {"label": classifier.label, "digest": _digest(classifier.path, f"filter.classifiers.{name}.path")}
-            for name, classifier in sorted(options.classifiers.items())
+            name: {"label": c.label, "digest": _digest(c.path, f"filter.classifiers.{name}.path")}
+            if c.path
+            else _training_config(c)
+            for name, c in sorted(options.classifiers.items())
         },
         "evaluation_sets": [evaluation.name for evaluation in options.decontamination.sets],
         "ngram": options.decontamination.ngram if options.decontamination.sets else None,
         "datatrove": {path: options.datatrove.get(path, {}) for path in options.rules if is_class_path(path)},
     }
+
+
+def _training_config(classifier: Classifier) -> dict[str, Any]:
+    return classifier.model_dump(mode="json", exclude={"path", "min_score"})
+
+
+def model_path(classifier: str) -> str:
+    """Where a classifier that the run trains stands in the run folder."""
+    return f"classifiers/{classifier}/model.bin"
+
+
+def _trained(context: Context) -> dict[str, Manifest]:
+    """The classifiers that the recipe trains from the run's documents."""
+    wanted = {name: c for name, c in context.recipe.filter.classifiers.items() if not c.path}
+    shards, stages = context.document_shards(), context.verdict_stages_before("filter")
+    if not wanted and not context.manifests(CLASSIFIER_STEP.name):
+        return {}
+    inputs = {f"documents/{shard}.arrow": digest for shard, digest in shards.items()}
+    for shard in shards if wanted else ():
+        inputs |= context.verdict_inputs("filter", shard)
+    config = {"shards": list(shards), "stages": stages}
+    return context.run_step(
+        CLASSIFIER_STEP, [Job(name, {**config, **_training_config(c)}, inputs) for name, c in wanted.items()]
+    )
 
 
 def _index_job(options: Filter) -> Job:
@@ -96,7 +128,7 @@ def _verdict_jobs(context: Context, signals: dict[str, Manifest]) -> list[Job]:
     options = context.recipe.filter
     config = options.model_dump(mode="json")
     for classifier in config["classifiers"].values():
-        del classifier["path"]  # its digest decides, and stands in the signals' fingerprint
+        classifier.pop("path")  # its digest decides, and stands in the signals' fingerprint
     for evaluation in config["decontamination"]["sets"]:
         del evaluation["path"]
     blocklist = config["url"].pop("blocklist")

@@ -1,5 +1,8 @@
 """The step functions of the filter stage, which run in worker processes."""
 
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,8 +72,10 @@ def _extra_signals(job: Job, outputs: Outputs) -> list[Any]:
     extras: list[Any] = []
     for name, classifier in job.config["classifiers"].items():
         from pipeline.filter.classifier import Scorer
+        from pipeline.filter.stage import model_path
 
-        path = storage.open_local(job.arguments["classifiers"][name])
+        given = job.arguments["classifiers"].get(name)
+        path = storage.open_local(given) if given else outputs.run_path(model_path(name))
         scorer = Scorer(path, classifier["label"])
         extras.append(lambda batch, scorer=scorer: [scorer.scores(batch["text"])])
     if job.config["evaluation_sets"]:
@@ -90,6 +95,25 @@ def _extra_signals(job: Job, outputs: Outputs) -> list[Any]:
 def _datatrove_reasons(batch: pa.RecordBatch, steps: list[Any]) -> pa.Array:
     judged = [step.judge(batch) for step in steps]
     return pa.array([[reason for reasons in row for reason in reasons] for row in zip(*judged, strict=True)], REASONS)
+
+
+def train_classifier(job: Job, outputs: Outputs) -> None:
+    """Trains a classifier on documents of the run; its name is the job's shard."""
+    from pipeline.filter.classifier import FILES, NEGATIVE, POSITIVE, Options, train_texts
+    from pipeline.filter.classifier_texts import texts_of_shards
+
+    config = job.config
+    classes = {
+        label: texts_of_shards(outputs, config["shards"], config["stages"], config[key], config["max_texts"])
+        for label, key in ((POSITIVE, "positive"), (NEGATIVE, "negative"))
+    }
+    names = ("epochs", "learning_rate", "dimension", "word_ngrams", "buckets", "seed")
+    options = Options(name=job.shard, **{name: config[name] for name in names})
+    with tempfile.TemporaryDirectory() as folder:
+        card = train_texts(classes, Path(folder), options)
+        for name in FILES:
+            shutil.copyfile(Path(folder, name), outputs.file(f"classifiers/{job.shard}/{name}"))
+    outputs.count(texts=sum(data["trained"] + data["held_out"] for data in card["data"].values()))
 
 
 def index_evaluation_sets(job: Job, outputs: Outputs) -> None:

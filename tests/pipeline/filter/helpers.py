@@ -53,6 +53,7 @@ def write_verdicts(job, outputs):
 
 def make_run(folder: Path, shards, filter_toml="", dedup=None, *, tokenize="") -> Context:
     """A run whose clean stage (and dedup, where verdicts are given) is done; ``shards`` maps names to rows."""
+    folder.mkdir(exist_ok=True)
     recipe = folder / "recipe-in.toml"
     stages = ["clean", "dedup", "filter"] if dedup else ["clean", "filter"]
     stages += ["tokenize"] if tokenize else []

@@ -17,6 +17,8 @@ from pipeline.errors import UserError
 from pipeline.filter.classifier import Options, Scorer, area_under_curve, train
 from pipeline.filter.classifier_texts import read_texts
 from pipeline.filter.fasttext_fit import DIVERGED, ENVIRONMENT, fit
+from pipeline.filter.whatif import what_if
+from pipeline.recipe import RecipeError
 from pipeline.tables import SIGNALS, read_table
 from tests.pipeline.filter.helpers import make_run, run_filter
 from tests.pipeline.filter.test_rules import GOOD
@@ -129,6 +131,51 @@ def test_quality_score_is_a_signal_and_a_rule_of_a_run(trained: Path, tmp_path: 
     assert run_filter(context)["reasons"] == {"classifier.quality": 1}
     scores = read_table(context.run.local("signals/00000.arrow"), SIGNALS)["quality_score"].to_pylist()
     assert scores[0] > 0.5 > scores[1]
+
+
+TRAINED_HERE = """rules = []
+[filter.classifiers.quality]
+positive = ["source=web&language=en"]
+negative = ["language=de", "licence=ads"]
+dimension = 16
+buckets = 1000
+learning_rate = 0.5
+max_texts = {most}
+"""
+
+
+def some_documents() -> list[dict[str, str]]:
+    rng = random.Random(3)
+    good = ["river", "valley", "council", "history", "season", "museum"]
+    bad = ["cheap", "pills", "click", "offer", "win", "now"]
+    rows = [{"text": " ".join(rng.choices(good, k=20)) + f" {n}"} for n in range(30)]
+    rows += [{"text": " ".join(rng.choices(bad, k=20)) + f" {n}", "language": "de"} for n in range(30)]
+    return [*rows, *({"text": f"buy {n} now", "language": "fr", "licence": "ads"} for n in range(5))]
+
+
+def test_recipe_trains_a_classifier_from_the_documents_of_its_run(tmp_path: Path) -> None:
+    rows = some_documents()
+    context = make_run(tmp_path, {"00000": rows[:40], "00001": rows[40:]}, TRAINED_HERE.format(most=28))
+    run_filter(context)
+    card = json.loads(context.run.local("classifiers/quality/card.json").read_text())
+    texts = {label: [source["texts"] for source in data["sources"]] for label, data in card["data"].items()}
+    assert texts == {"__label__positive": [28], "__label__negative": [28, 5]}
+    scores = read_table(context.run.local("signals/00000.arrow"), SIGNALS)["quality_score"].to_pylist()
+    assert min(scores[:30]) > max(scores[30:])
+    changed = what_if(context.root, ["filter.classifiers.quality.min_score=1.0"])
+    assert changed["after"]["reasons"]["classifier.quality"] > 30
+    with pytest.raises(UserError, match="needs signals that the run does not have"):
+        what_if(context.root, ["filter.classifiers.quality.epochs=6"])
+
+
+def test_recipe_with_a_query_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    shards, options = {"00000": some_documents()}, TRAINED_HERE.format(most=28)
+    with pytest.raises(UserError, match=r"min_word_count=3.*allowed are source, language, licence"):
+        run_filter(make_run(tmp_path / "a", shards, options.replace("language=de", "min_word_count=3")))
+    with pytest.raises(UserError, match="no document of this run fits"):
+        run_filter(make_run(tmp_path / "b", shards, options.replace("language=de", "language=xx")))
+    with pytest.raises(RecipeError, match="either path"):
+        make_run(tmp_path / "c", shards, options + 'path = "model.bin"')
 
 
 def test_query_over_a_run_chooses_by_columns(tmp_path: Path) -> None:
