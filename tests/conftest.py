@@ -1,3 +1,4 @@
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,3 +31,10 @@ def unclaimed_stdout() -> Iterator[None]:
     if console._stdout is not None:
         console._stdout.close()
         console._stdout = None
+
+
+@pytest.fixture
+def nothing_left_open() -> Iterator[None]:
+    """For tests that use sockets: one that is left open fails this test, not a random later one."""
+    yield
+    gc.collect()

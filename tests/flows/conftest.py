@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import os
 import warnings
@@ -18,17 +19,19 @@ paths = ["x"]
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prefect_server() -> Iterator[None]:
-    """One Prefect server for every flow test of the session; its start costs seconds."""
+    """One Prefect server for the flow tests of a module; its start costs seconds."""
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with contextlib.ExitStack() as harness:
+        harness.enter_context(prefect_test_harness(server_startup_timeout=120))
         yield
-    with warnings.catch_warnings():  # the sockets of prefect's clients are closed here, not at the session's end
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+        with warnings.catch_warnings():  # the services of Prefect end here, and their sockets with them
+            warnings.simplefilter("ignore", ResourceWarning)
+            harness.close()
+            gc.collect()
 
 
 @pytest.fixture

@@ -11,17 +11,23 @@ from tests.pipeline.test_engine import tree
 pytestmark = [
     pytest.mark.flow,
     pytest.mark.xdist_group("prefect"),
-    pytest.mark.usefixtures("prefect_server", "small_stages"),
+    pytest.mark.usefixtures("prefect_server", "small_stages", "nothing_left_open"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # prefect's own clients
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning"
+    ),  # Prefect opens clients that it never closes (prefect/results.py, artifacts.py)
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 
 def artifacts_of_latest(key: str) -> Any:
-    from prefect.artifacts import Artifact
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+    from prefect.client.schemas.sorting import ArtifactSort
 
-    return Artifact.get(key=key)
+    with get_client(sync_client=True) as client:
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+        return client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.UPDATED_DESC, limit=1)[0]
 
 
 def outcome(root: Path) -> dict[str, bytes]:

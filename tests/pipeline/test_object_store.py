@@ -25,6 +25,7 @@ from tests.pipeline.test_engine import RECIPE, run_dummy, tree
 pytest.importorskip("moto")
 pytestmark = [
     pytest.mark.xdist_group("s3"),
+    pytest.mark.usefixtures("nothing_left_open"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # aiobotocore's sessions end with the process
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

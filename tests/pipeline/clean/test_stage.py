@@ -119,6 +119,7 @@ def test_files_behind_a_url_are_read(tmp_path: Path, pool: Any) -> None:
     assert run(tmp_path / "run", url, pool)[0]["documents"] == 1
 
 
+@pytest.mark.usefixtures("nothing_left_open")
 def test_files_of_an_object_store_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("moto")
     from moto.server import ThreadedMotoServer
@@ -128,12 +129,12 @@ def test_files_of_an_object_store_are_read(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("TOKENMILL_CACHE", str(tmp_path / "cache"))
     server = ThreadedMotoServer(port=0, verbose=False)
+    import s3fs
+
     server.start()
     try:
         host, port = server.get_host_and_port()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        import s3fs
-
         s3fs.S3FileSystem.clear_instance_cache()
         store = s3fs.S3FileSystem()
         store.mkdir("bucket")
@@ -151,6 +152,7 @@ def test_files_of_an_object_store_are_read(tmp_path: Path, monkeypatch: pytest.M
         globbed = Recipe.model_validate({"sources": [{"name": "s", "paths": ["s3://bucket/in/*.txt"]}]})
         assert len(stage.plan_jobs(globbed)[0].config["parts"]) == 1
     finally:
+        s3fs.S3FileSystem.clear_instance_cache()
         server.stop()
 
 

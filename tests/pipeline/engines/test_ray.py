@@ -19,6 +19,7 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("ray"),
+    pytest.mark.usefixtures("nothing_left_open"),
     pytest.mark.timeout(280),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # ray's own sockets and pipes
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
