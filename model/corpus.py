@@ -15,6 +15,7 @@ from pipeline.errors import FormatError, UserError
 from pipeline.manifest import digest_file, load_manifests
 from pipeline.run import Run
 from pipeline.tables import DOCUMENTS, batches
+from pipeline.tokens.layout import known_shards
 from pipeline.tokens.shards import TokenShard, map_batches
 
 TOKENIZER = "tokenizer/tokenizer.json"
@@ -75,8 +76,14 @@ def open_corpus(run: Run, context_length: int) -> Corpus:
     return Corpus(train, validation, tokenizer)
 
 
-def open_train(run: Run, context_length: int) -> TokenDataset:
+def open_train(run: Run, context_length: int, *, trust_manifests: bool = False) -> TokenDataset:
     """Opens the training tokens of a run, and of the other runs its recipe mixes in, in their order.
+
+    Args:
+        run: The run.
+        context_length: Tokens the model attends over.
+        trust_manifests: Take the sizes of shards from the manifests instead of opening every file: for lookups, which
+            touch few of them.
 
     Raises:
         UserError: If there is not one window.
@@ -86,7 +93,9 @@ def open_train(run: Run, context_length: int) -> TokenDataset:
     runs = [run, *(Run.open(root) for root in recipe.train.runs)]
     weights, max_epochs = weights_and_caps(runs)
     folders = [_local_folder(other, "tokens/train") for other in runs]
-    return TokenDataset(folders, context_length, recipe.train.seed, weights=weights, max_epochs=max_epochs)
+    pairs = zip(runs, folders, strict=True) if trust_manifests else ()
+    known = {folder: known_shards(other, folder) for other, folder in pairs}
+    return TokenDataset(folders, context_length, recipe.train.seed, weights=weights, max_epochs=max_epochs, known=known)
 
 
 def _open_validation(run: Run, context_length: int) -> TokenDataset:

@@ -28,6 +28,7 @@ from model.feistel import Permutation
 from model.mixture import Mixture, Quota
 from model.token_streams import Place, Stream, TokenStreams
 from pipeline.errors import UserError
+from pipeline.tokens.shards import TokenShard
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +55,7 @@ class TokenDataset:
         seed: Key of the order.
         weights: Sequences a source gives to an epoch, relative to its size; 1 where not named.
         max_epochs: Passes over a source after which it gives no more; no limit where not named.
+        known: By folder and file name, shards that need not be opened to know their size; training opens them all.
 
     Raises:
         UserError: If there are no shards, or not one window.
@@ -73,12 +75,13 @@ class TokenDataset:
         *,
         weights: Mapping[str, float] | None = None,
         max_epochs: Mapping[str, float] | None = None,
+        known: Mapping[Path, Mapping[str, TokenShard]] | None = None,
     ) -> None:
         if context_length < 1:
             raise UserError(f"context_length = {context_length}: expected at least 1")
         folders = [folder] if isinstance(folder, str | Path) else folder
         self.context_length, self.seed = context_length, seed
-        self.data = TokenStreams([Path(item) for item in folders])
+        self.data = TokenStreams([Path(item) for item in folders], known)
         self.windows = [max(0, (stream.tokens - 1) // context_length) for stream in self.streams]
         self._window_starts = np.cumsum([0, *self.windows]).astype(np.int64)
         self.mixture = self._make_mixture(weights or {}, max_epochs or {})

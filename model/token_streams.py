@@ -7,7 +7,7 @@ A *place* is an address cut in two: (segment, first token in it); a window is re
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,10 +20,10 @@ from pipeline.errors import FormatError
 from pipeline.tokens.shards import (
     REBUILD,
     MappedBatch,
+    ShardBatches,
     TokenFormat,
     TokenShard,
     common_format,
-    map_batches,
     open_folder,
 )
 
@@ -45,13 +45,18 @@ class Stream:
 class TokenStreams:
     """The streams below some folders of token shards.
 
+    Args:
+        folders: Folders of token shards, one a run.
+        known: By folder, shards that need not be opened (``pipeline/tokens/layout.py``).
+
     Raises:
         UserError: If a folder has no shards.
         FormatError: If a shard is damaged, or two shards come from two tokenizers.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], known: Mapping[Path, Mapping[str, TokenShard]] | None = None) -> None:
         self.folders = list(folders)
+        self._known = known or {}
         self.shards: list[TokenShard] = []
         self.streams = list(self._make_streams())
         self.format: TokenFormat = common_format(self.shards)
@@ -78,7 +83,7 @@ class TokenStreams:
     def _make_streams(self) -> Iterator[Stream]:
         base = 0
         for number, folder in enumerate(self.folders):
-            shards = open_folder(folder)
+            shards = open_folder(folder, self._known.get(folder))
             run = folder.resolve().parent.parent.name
             for source in sorted({shard.source for shard in shards}):
                 own = [shard for shard in shards if shard.source == source]
@@ -99,11 +104,11 @@ class TokenStreams:
                 found[segment] = rows
         return found
 
-    def _map_shard(self, shard: int) -> list[MappedBatch]:
-        return map_batches(self.shards[shard].path)
+    def _map_shard(self, shard: int) -> ShardBatches:
+        return ShardBatches(self.shards[shard].path, sparse=bool(self._known))
 
     def _segment(self, segment: int) -> MappedBatch:
-        batches: list[MappedBatch] = self._mapped(self._segment_shard[segment])
+        batches: ShardBatches = self._mapped(self._segment_shard[segment])
         return batches[self._segment_batch[segment]]
 
     def places(self, addresses: NDArray[np.int64]) -> list[Place]:

@@ -86,7 +86,7 @@ class Manifest:
     counts: dict[str, Any]
     read: dict[str, Any] = field(
         default_factory=dict
-    )  # raw inputs as found while reading: what clean recognises them by
+    )  # raw inputs as found while reading (what clean recognises them by); layouts of token shards
     takedown: str = ""  # digest of takedown.jsonl when the outputs were made; empty, and left out, while there is none
 
     def to_bytes(self) -> bytes:

@@ -222,6 +222,7 @@ def tokens_table(vocabulary_size: int) -> Table:
 
 TOKENS = tokens_table(65_536)
 
+BATCH_ROWS_KEY = "tokenmill.batch_rows"  # of index/doc_id.arrow: rows of each record batch of each document shard
 DOC_INDEX = Table(
     "doc_index",
     "index/doc_id.arrow",

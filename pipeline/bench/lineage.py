@@ -21,12 +21,25 @@ from numpy.typing import NDArray
 from pipeline import tables
 from pipeline.lineage.keys import hash_of
 from pipeline.lineage.keys import write as write_keys
-from pipeline.tables import CLUSTERS, DOC_INDEX, DOCUMENTS, KEY_INDEX, SIGNALS, VERDICTS, TableWriter, tokens_table
+from pipeline.manifest import Manifest, Output
+from pipeline.tables import (
+    BATCH_ROWS_KEY,
+    CLUSTERS,
+    DOC_INDEX,
+    DOCUMENTS,
+    KEY_INDEX,
+    SIGNALS,
+    VERDICTS,
+    TableWriter,
+    tokens_table,
+)
+from pipeline.tokens.layout import describe
 from pipeline.tokens.shards import TokenFormat
 
 DOCUMENT_COUNT = 10_000_000
 TOKENS_PER_DOCUMENT = 1_000
 SHARDS = 160
+DOCUMENT_ROWS = 1_000  # of a record batch of documents: about as many as 8 MiB of text hold
 BATCH_DOCUMENTS = 4_096  # of a token shard: about 4 million tokens
 SEQUENCES = 128
 CONTEXT_LENGTH = 2_048
@@ -125,7 +138,7 @@ def _write(
     values: dict[str, pa.Array],
     constants: dict[str, Any],
     rows: int,
-    batch_rows: int = 1_000,  # about as many documents as 8 MiB of text hold
+    batch_rows: int = DOCUMENT_ROWS,
 ) -> None:
     columns = []
     for field in table.schema:
@@ -155,7 +168,7 @@ def _write_tokens(path: Path, ids: NDArray[np.uint8]) -> None:
         key.encode(): value.encode() for key, value in TokenFormat("synthetic", 50_257, 0).metadata("web").items()
     }
     schema = table.schema.with_metadata({**table.schema.metadata, **metadata})
-    file = SparseFile(path)
+    file, batches = SparseFile(path), []
     with pa.ipc.new_file(pa.PythonFile(file, mode="w"), schema) as writer:
         for start in range(0, len(ids), BATCH_DOCUMENTS):
             rows = ids[start : start + BATCH_DOCUMENTS]
@@ -164,7 +177,15 @@ def _write_tokens(path: Path, ids: NDArray[np.uint8]) -> None:
                 offsets, pa.array(np.zeros(len(rows) * TOKENS_PER_DOCUMENT, np.uint16))
             )
             writer.write_batch(pa.record_batch([_ids(rows), tokens], schema=schema))
+            batches.append((len(rows), len(rows) * TOKENS_PER_DOCUMENT))
     file.close()
+    name, shard = f"tokens/train/{path.name}", path.stem
+    output = Output(name, path.stat().st_size, "not read", len(ids))
+    read = {name: describe("web", TokenFormat("synthetic", 50_257, 0), batches)}
+    made = Manifest("tokenize", shard, "", 1, {}, {}, {}, [output], {"documents": len(ids)}, read)
+    target = path.parents[2] / "manifests/tokenize" / f"{shard}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(made.to_bytes())
 
 
 def _write_indexes(root: Path, ids: NDArray[np.uint8], edges: NDArray[np.int64]) -> None:
@@ -172,7 +193,9 @@ def _write_indexes(root: Path, ids: NDArray[np.uint8], edges: NDArray[np.int64])
     order = np.lexsort((halves[:, 1], halves[:, 0]))
     shards = np.repeat(np.arange(SHARDS, dtype=np.int32), np.diff(edges))
     rows = (np.arange(len(ids)) - np.repeat(edges[:-1], np.diff(edges))).astype(np.int32)
-    with TableWriter(root / "index/doc_id.arrow", DOC_INDEX) as writer:
+    sizes = [[min(DOCUMENT_ROWS, size - first) for first in range(0, size, DOCUMENT_ROWS)] for size in np.diff(edges)]
+    metadata = {BATCH_ROWS_KEY: str([[int(rows) for rows in shard] for shard in sizes])}
+    with TableWriter(root / "index/doc_id.arrow", DOC_INDEX, metadata) as writer:
         for start in range(0, len(order), tables.BATCH_ROWS):
             part = order[start : start + tables.BATCH_ROWS]
             columns = [_ids(ids[part]), pa.array(shards[part]), pa.array(rows[part])]

@@ -53,6 +53,9 @@ def blank_outputs(root: str, outputs: Outputs, takedown: str) -> None:
         if blanked is not None:
             outputs.replace(path, blanked.scratch, blanked.rows)
             adjust_counts(outputs.counts, blanked)
+            if path in outputs.read and blanked.batches is not None:
+                outputs.read[path]["documents"] = [documents for documents, _ in blanked.batches]
+                outputs.read[path]["tokens"] = [tokens for _, tokens in blanked.batches]
 
 
 @dataclass
@@ -60,7 +63,7 @@ class Blanked:
     """A rewritten file, and what changed in it.
 
     ``verdicts`` has, for each row of a verdict table that changed, (keep before, reasons before, keep after); ``keys``
-    the entries that are left of a key index.
+    the entries that are left of a key index; ``batches`` the documents and tokens of a token shard's record batches.
     """
 
     scratch: Path
@@ -68,6 +71,7 @@ class Blanked:
     verdicts: list[tuple[bool | None, list[str], bool | None]]
     keys: int | None = None
     tokens_added: tuple[str, int, int] | None = None  # split, documents and tokens put back into a rebuilt shard
+    batches: list[tuple[int, int]] | None = None
 
 
 def adjust_counts(counts: dict[str, Any], blanked: Blanked) -> None:
@@ -133,7 +137,8 @@ class Blanker:
             made = blank_tokens(written, path, self.removed, scratch)
             if made is None:
                 return None
-            return Blanked(scratch, made.rows, [], tokens_added=(path.split("/")[1], *made.added))
+            added = (path.split("/")[1], *made.added)
+            return Blanked(scratch, made.rows, [], tokens_added=added, batches=made.batches)
         return self._blank_rows(reader, table, path, scratch)
 
     def _blank_rows(self, reader: Any, table: str, path: str, scratch: Path) -> Blanked | None:

@@ -60,10 +60,15 @@ def token_layout(path: Path) -> TokenLayout:
 
 @dataclass(frozen=True)
 class MadeTokens:
-    """What was written: rows in all, and (documents, tokens) more than the file had before."""
+    """What was written: documents and tokens of each record batch, and (documents, tokens) more than before."""
 
-    rows: int
+    batches: list[tuple[int, int]]
     added: tuple[int, int]
+
+    @property
+    def rows(self) -> int:
+        """Documents in all."""
+        return sum(documents for documents, _ in self.batches)
 
 
 def blank_tokens(written: Path, path: str, removed: Ledger, scratch: Path) -> MadeTokens | None:
@@ -87,7 +92,9 @@ def blank_tokens(written: Path, path: str, removed: Ledger, scratch: Path) -> Ma
     schema = pa.ipc.open_file(pa.memory_map(str(written), "r")).schema
     _write_tokens(scratch, schema, wanted, tokens, place)
     added = len(wanted.doc_ids) - len(layout.doc_ids), int(wanted.lengths.sum() - layout.lengths.sum())
-    return MadeTokens(len(wanted.doc_ids), added)
+    edges = np.cumsum([0, *wanted.batches])
+    sizes = [int(wanted.lengths[first:end].sum()) for first, end in pairwise(edges.tolist())]
+    return MadeTokens(list(zip(wanted.batches, sizes, strict=True)), added)
 
 
 def _with_rows(layout: TokenLayout, stays: NDArray[np.bool_], place: TokenRows) -> TokenLayout | None:

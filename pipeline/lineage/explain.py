@@ -2,16 +2,14 @@
 
 from typing import Any
 
-import pyarrow as pa
-
 from pipeline import storage
 from pipeline.errors import TokenmillError, UserError
 from pipeline.filter.cuts import CUT_SPANS
 from pipeline.filter.definitions import RULE_SETS
 from pipeline.lineage import ledger
 from pipeline.lineage.ledger import Ledger
-from pipeline.lineage.lookup import Located
-from pipeline.lineage.rows import matching_rows, read_row, read_rows
+from pipeline.lineage.lookup import DocIndex, Located
+from pipeline.lineage.rows import read_row, read_rows, rows_of_id
 from pipeline.lineage.training import Training
 from pipeline.run import Run
 from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS
@@ -19,15 +17,21 @@ from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS
 SHOWN_TWINS = 20
 
 
-def explain(run: Run, located: Located) -> dict[str, Any]:
+def explain(run: Run, located: Located, index: DocIndex | None = None) -> dict[str, Any]:
     """Collects what is known; parts that the run has not made yet are null or empty.
+
+    Args:
+        run: The run.
+        located: The document.
+        index: The run's index, where it is open already.
 
     Returns:
         A JSON-able dict: ``doc_id``, ``shard``, ``row``, ``takedown``, ``record``, ``signals``, ``rules``,
         ``verdicts``, ``duplicates``, ``tokens``, ``training``.
     """
     shard = located.shard
-    record = read_row(run, f"documents/{shard}.arrow", DOCUMENTS, located.row)
+    edges = (index or DocIndex(run)).edges(shard)
+    record = read_row(run, f"documents/{shard}.arrow", DOCUMENTS, located.row, edges=edges)
     text = record.pop("text", "")
     del record["doc_id"]
     signals = read_row(run, f"signals/{shard}.arrow", SIGNALS, located.row)
@@ -43,7 +47,7 @@ def explain(run: Run, located: Located) -> dict[str, Any]:
         "signals": signals,
         "rules": _rules(run, signals, record.get("language"), verdicts),
         "verdicts": verdicts,
-        "duplicates": _duplicates(run, located),
+        "duplicates": _duplicates(run, located, verdicts),
         **_training(run, located),
     }
 
@@ -90,14 +94,15 @@ def _rules(
     return found
 
 
-def _duplicates(run: Run, located: Located) -> dict[str, Any]:
+def _duplicates(run: Run, located: Located, verdicts: list[dict[str, Any]]) -> dict[str, Any]:
     """The kept twin where the document was removed, and those that were removed in its favour."""
-    wanted = pa.array([located.doc_id], pa.binary(16))
+    kept = {verdict["stage"]: verdict["keep"] for verdict in verdicts}.get("dedup")
     kept_twin, removed = None, []
+    columns = ("kept_id",) if kept else ("doc_id", "kept_id")  # a kept document has no row of its own
     for name in storage.list_files(run.url("clusters"), ".arrow"):
         path = run.local(f"clusters/{name}")
-        for column in ("doc_id", "kept_id"):
-            rows = list(matching_rows(path, CLUSTERS, column, wanted))
+        for column in columns:
+            rows = list(rows_of_id(path, CLUSTERS, column, located.doc_id))
             for row in read_rows(path, CLUSTERS, rows).to_pylist() if rows else ():
                 shown = {key: value.hex() if isinstance(value, bytes) else value for key, value in row.items()}
                 if column == "doc_id":

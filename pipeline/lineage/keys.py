@@ -23,12 +23,6 @@ PATH = "index/keys.arrow"
 KINDS = ("id", "url")
 
 
-def doc_id_rows(column: pa.Array) -> NDArray[np.uint8]:
-    """A doc_id column as uint8 (N, 16), without a copy."""
-    rows = len(column)
-    return np.frombuffer(column.buffers()[1], np.uint8, rows * 16, column.offset * 16).reshape(rows, 16)
-
-
 def exists(run: Run) -> bool:
     """True where the run has the index."""
     return storage.exists(run.url(PATH))
@@ -80,7 +74,8 @@ def find(run: Run, kind: str, value: str) -> Iterator[tuple[int, int]]:
     reader = open_table(run.local(PATH), KEY_INDEX)
     for number in range(reader.num_record_batches):
         batch = reader.get_batch(number)
-        keys = batch.column("key").to_numpy()
+        column = batch.column("key")  # not to_numpy: that would load pandas
+        keys = np.frombuffer(column.buffers()[1], np.uint64, len(column), column.offset * 8)
         if not len(keys) or keys[-1] < wanted:
             continue
         if keys[0] > wanted:

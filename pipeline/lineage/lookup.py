@@ -4,9 +4,11 @@ A doc_id is found by bisection in the mapped ``index/doc_id.arrow``, a URL or re
 (pipeline/lineage/keys.py).  A run without one of them (not tokenized yet) is searched through, which takes longer.
 """
 
+import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,8 @@ from pipeline.errors import UserError
 from pipeline.lineage import keys, ledger
 from pipeline.lineage.rows import matching_rows, read_row, read_rows, shard_names
 from pipeline.run import Run
-from pipeline.tables import DOC_INDEX, DOCUMENTS, batches, open_table
+from pipeline.tables import BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS, batches, open_table
+from pipeline.tokens.split import doc_id_array
 
 INDEX = "index/doc_id.arrow"
 SHOWN = 5  # candidates named in a message
@@ -43,6 +46,7 @@ class DocIndex:
 
     def __init__(self, run: Run) -> None:
         self.run, self.shards = run, shard_names(run)
+        self._batch_rows: list[list[int]] = []
         if not self.shards:
             raise UserError(f"{run.root}: no documents yet; `tokenmill run` makes them")
         if storage.exists(run.url(INDEX)):
@@ -52,12 +56,13 @@ class DocIndex:
 
     def _load(self, path: Path) -> None:
         reader = open_table(path, DOC_INDEX)
+        self._batch_rows = json.loads((reader.schema.metadata or {}).get(BATCH_ROWS_KEY.encode(), b"[]"))
         self._ids: list[NDArray[np.uint8]] = []
         self._places: list[tuple[pa.Array, pa.Array]] = []
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)
             if batch.num_rows:
-                self._ids.append(keys.doc_id_rows(batch.column("doc_id")))
+                self._ids.append(doc_id_array(batch.column("doc_id")))
                 self._places.append((batch.column("shard"), batch.column("row")))
         self._firsts = [ids[0].tobytes() for ids in self._ids]
 
@@ -74,6 +79,12 @@ class DocIndex:
         self._ids = [ids] if rows else []
         self._places = [(pa.array([shard for _, shard, _ in rows]), pa.array([row for _, _, row in rows]))]
         self._firsts = [ids[0].tobytes()] if rows else []
+
+    def edges(self, shard: str) -> list[int] | None:
+        """Number of the first row of each record batch of a document shard, and of all rows; None where not known."""
+        if len(self._batch_rows) != len(self.shards):
+            return None
+        return [0, *accumulate(self._batch_rows[bisect_left(self.shards, shard)])]
 
     def from_key(self, key: bytes) -> Iterator[Located]:
         """The documents from the first doc_id that is not below ``key`` on, in order."""

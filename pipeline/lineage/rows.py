@@ -1,5 +1,6 @@
 """Single rows of table files, without decompressing more than the record batches they lie in."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -7,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.run import Run
 from pipeline.tables import Table, open_table
+from pipeline.tokens.split import doc_id_array
 
 
 def shard_names(run: Run) -> list[str]:
@@ -19,7 +20,13 @@ def shard_names(run: Run) -> list[str]:
     return [name.removesuffix(".arrow") for name in storage.list_files(run.url("documents"), ".arrow")]
 
 
-def read_rows(path: Path, table: Table, rows: Sequence[int], columns: Collection[str] | None = None) -> pa.Table:
+def read_rows(
+    path: Path,
+    table: Table,
+    rows: Sequence[int],
+    columns: Collection[str] | None = None,
+    edges: Sequence[int] | None = None,
+) -> pa.Table:
     """Some rows of a table file, in the order asked for.
 
     Args:
@@ -27,28 +34,37 @@ def read_rows(path: Path, table: Table, rows: Sequence[int], columns: Collection
         table: What it holds.
         rows: Row numbers.
         columns: Only these columns are decompressed; None: all.
+        edges: Number of the first row of each record batch, and of all rows, where it is known; else it is read.
     """
-    edges = _edges(path, table)
     reader = open_table(path, table, columns)
-    wanted = np.asarray(rows, np.int64)
-    order = np.argsort(wanted, kind="stable")
+    if edges is None or len(edges) != reader.num_record_batches + 1:
+        edges = _edges(path, table)
+    # slices, not take: that would load pyarrow.compute and pandas, which costs more than a lookup
     parts: list[pa.RecordBatch] = []
-    for number, start in enumerate(edges[:-1]):
-        inside = wanted[order]
-        chosen = inside[(inside >= start) & (inside < edges[number + 1])]
-        if len(chosen):
-            parts.append(reader.get_batch(number).take(pa.array(chosen - start)))
-    found = pa.Table.from_batches(parts, reader.schema)
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return found.take(pa.array(back))
+    opened: tuple[int, pa.RecordBatch | None] = (-1, None)
+    slices: dict[int, pa.RecordBatch] = {}
+    for row in sorted(set(rows)):
+        number = bisect_right(edges, row) - 1
+        if opened[0] != number:
+            opened = number, reader.get_batch(number)
+        assert opened[1] is not None
+        slices[row] = opened[1].slice(row - edges[number], 1)
+    parts = [slices[row] for row in rows]
+    return pa.Table.from_batches(parts, reader.schema)
 
 
-def read_row(run: Run, path: str, table: Table, row: int, columns: Collection[str] | None = None) -> dict[str, Any]:
+def read_row(
+    run: Run,
+    path: str,
+    table: Table,
+    row: int,
+    columns: Collection[str] | None = None,
+    edges: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """One row of a table of the run as a dict; empty where the run has no such file."""
     if not storage.exists(run.url(path)):
         return {}
-    found: list[dict[str, Any]] = read_rows(run.local(path), table, [row], columns).to_pylist()
+    found: list[dict[str, Any]] = read_rows(run.local(path), table, [row], columns, edges).to_pylist()
     return found[0]
 
 
@@ -59,8 +75,21 @@ def _edges(path: Path, table: Table) -> list[int]:
     return [0, *accumulate(sizes)]
 
 
+def rows_of_id(path: Path, table: Table, column: str, doc_id: bytes) -> Iterator[int]:
+    """Rows of a table file whose ``column`` of doc_ids is this one; compared as two words, without a hash table."""
+    first_word, second_word = np.frombuffer(doc_id, np.uint64)
+    reader = open_table(path, table, [column])
+    first = 0
+    for number in range(reader.num_record_batches):
+        halves = doc_id_array(reader.get_batch(number).column(0)).view(np.uint64)
+        yield from (np.flatnonzero((halves[:, 0] == first_word) & (halves[:, 1] == second_word)) + first).tolist()
+        first += len(halves)
+
+
 def matching_rows(path: Path, table: Table, column: str, wanted: pa.Array) -> Iterator[int]:
     """Rows of a table file whose ``column`` is one of ``wanted``."""
+    import pyarrow.compute as pc
+
     reader = open_table(path, table, [column])
     first = 0
     for number in range(reader.num_record_batches):

@@ -71,7 +71,8 @@ def _facts(run: Run, counts: Counter[bytes], shards: dict[bytes, str]) -> dict[b
         else:
             facts[doc_id] = {**dict.fromkeys(FACTS[1:]), "taken_down": False}
     for shard, found in sorted(by_shard.items()):
-        table = read_rows(run.local(f"documents/{shard}.arrow"), DOCUMENTS, [place.row for place in found], FACTS)
+        path, rows = run.local(f"documents/{shard}.arrow"), [place.row for place in found]
+        table = read_rows(path, DOCUMENTS, rows, FACTS, index.edges(shard))
         for row in table.to_pylist():
             doc_id = row.pop("doc_id")
             facts[doc_id] = {**row, "taken_down": doc_id.hex() in removed}

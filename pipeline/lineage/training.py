@@ -22,7 +22,7 @@ from pipeline.lineage.lookup import Located
 from pipeline.lineage.rows import read_row
 from pipeline.run import Run
 from pipeline.tables import VERDICTS
-from pipeline.tokens.shards import map_batches
+from pipeline.tokens.shards import ShardBatches
 
 _STATE = re.compile(r"step-(\d{7,})/state\.json")
 
@@ -68,7 +68,7 @@ class Training:
         Raises:
             UserError: If there are none.
         """
-        return open_train(self.run, self.context_length)
+        return open_train(self.run, self.context_length, trust_manifests=True)
 
     @cached_property
     def checkpoints(self) -> list[int]:
@@ -115,7 +115,7 @@ class Training:
     def _in_shard(self, path: str, split: str, doc_id: bytes) -> TokenRange | None:
         wanted = np.frombuffer(doc_id, np.uint64)
         row, start = 0, 0
-        for batch in map_batches(self.run.local(path)):
+        for batch in ShardBatches(self.run.local(path), sparse=True):
             ids = np.ascontiguousarray(batch.doc_ids).view(np.uint64)
             for inside in np.flatnonzero((ids[:, 0] == wanted[0]) & (ids[:, 1] == wanted[1])).tolist():
                 first, end = int(batch.offsets[inside]), int(batch.offsets[inside + 1])

@@ -19,6 +19,7 @@ from pipeline.tables import tokens_table
 from pipeline.tokens.assign import TRAIN, VALIDATION
 from pipeline.tokens.corpus import kept_batches, shard_sources, text_buffers
 from pipeline.tokens.engines import check_no_special, make_encoder
+from pipeline.tokens.layout import describe
 from pipeline.tokens.shards import TokenFormat, write_documents
 from pipeline.tokens.split import DocIds, doc_id_array, keyed_hash
 from pipeline.tokens.training import ENCODING, TOKENIZER
@@ -48,7 +49,9 @@ def encode_shard(job: Job, outputs: Outputs) -> None:
         path = f"{FOLDERS[side]}/{job.shard}.arrow"
         table = tokens_table(token_format.vocabulary_size)
         with outputs.table(path, table, token_format.metadata(source)) as writer:
-            documents, tokens = _write_ordered(writer, found, job.config["seed"], token_format)
+            batches = _write_ordered(writer, found, job.config["seed"], token_format)
+        documents, tokens = (sum(sizes) for sizes in zip(*batches, strict=True)) if batches else (0, 0)
+        outputs.read[path] = describe(source, token_format, batches)
         name = FOLDERS[side].rpartition("/")[2]
         outputs.count(**{f"{name}_documents": documents, f"{name}_tokens": tokens})
         outputs.count(documents=documents, tokens=tokens)
@@ -96,10 +99,10 @@ def end_documents(ids: NDArray[np.uint32], offsets: NDArray[np.int64], token_for
     return pa.LargeListArray.from_arrays(pa.array(offsets + np.arange(documents + 1)), pa.array(values))
 
 
-def _write_ordered(writer: Any, found: _Side, seed: int, token_format: TokenFormat) -> tuple[int, int]:
-    """Writes a side in keyed-hash order; returns its documents and tokens."""
+def _write_ordered(writer: Any, found: _Side, seed: int, token_format: TokenFormat) -> list[tuple[int, int]]:
+    """Writes a side in keyed-hash order; returns the documents and tokens of each record batch."""
     if not found.doc_ids:
-        return 0, 0
+        return []
     doc_ids = np.concatenate(found.doc_ids)
     hashes = keyed_hash(doc_ids, f"order {seed}")
     halves = doc_ids.view("<u8").reshape(-1, 2)
@@ -108,5 +111,4 @@ def _write_ordered(writer: Any, found: _Side, seed: int, token_format: TokenForm
     found.tokens.clear()
     offsets = tokens.offsets.to_numpy()
     values = tokens.values.to_numpy()
-    write_documents(writer, values.astype(token_format.dtype, copy=False), offsets, doc_ids[order])
-    return len(doc_ids), len(values)
+    return write_documents(writer, values.astype(token_format.dtype, copy=False), offsets, doc_ids[order])

@@ -7,10 +7,11 @@ Because the values are not compressed, a record batch of a mapped file *is* thre
 offsets of the documents in them, and the doc_ids.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import FormatError, UserError
 from pipeline.tables import TOKENS, TableWriter, open_table, tokens_table
+from pipeline.tokens.arrow_file import ArrowFile
 
 SOURCE_KEY = "tokenmill.source"
 TOKENIZER_KEY = "tokenmill.tokenizer"
@@ -25,6 +27,7 @@ VOCABULARY_KEY = "tokenmill.vocabulary_size"
 END_OF_TEXT_KEY = "tokenmill.end_of_text"
 WITHDRAWN_KEY = "tokenmill.withdrawn"  # rows whose document was taken down: end-of-text in its place, never scored
 WAS_KEY = "tokenmill.before_takedown"  # digest of that shard's file before anything of it was taken down
+TOKEN_BUFFERS = 6  # of a record batch: validity and values of doc_id; validity, offsets, validity, values of tokens
 BATCH_TOKENS = 4 << 20  # a record batch closes at this many tokens, or at 65,536 documents: a format constant
 REBUILD = "`tokenmill verify RUN --delete` removes what is damaged and `tokenmill run` makes it again"
 
@@ -88,7 +91,7 @@ class TokenShard:
 
 def write_documents(
     writer: TableWriter, token_ids: NDArray[Any], offsets: NDArray[np.int64], doc_ids: NDArray[np.uint8]
-) -> None:
+) -> list[tuple[int, int]]:
     """Writes documents to a token shard, in batches that close by the format's rule.
 
     Args:
@@ -96,8 +99,11 @@ def write_documents(
         token_ids: Flat ids, of the table's integer type.
         offsets: Where each document starts in ``token_ids``, and the end of the last; int64 (N + 1,).
         doc_ids: uint8 (N, 16).
+
+    Returns:
+        Documents and tokens of each record batch.
     """
-    first = 0
+    first, written = 0, []
     while first < len(doc_ids):
         by_tokens = int(np.searchsorted(offsets, offsets[first] + BATCH_TOKENS, side="left"))
         end = min(max(by_tokens, first + 1), first + 65_536, len(doc_ids))
@@ -109,7 +115,9 @@ def write_documents(
             pa.binary(16), end - first, [None, pa.py_buffer(np.ascontiguousarray(doc_ids[first:end]))]
         )
         writer.write(pa.record_batch([ids, tokens], schema=writer.schema))
+        written.append((end - first, len(values)))
         first = end
+    return written
 
 
 def write_token_shard(
@@ -132,13 +140,75 @@ def map_batches(path: Path) -> list[MappedBatch]:
     Raises:
         FormatError: If the file is damaged or is no token shard; the message names it and the command that rebuilds it.
     """
-    try:
+    with _as_damage(path):
         reader = open_table(path, TOKENS)
         return [_mapped(reader.get_batch(number), path) for number in range(reader.num_record_batches)]
+
+
+class ShardBatches(Sequence[MappedBatch]):
+    """The record batches of a shard, each looked at when it is first asked for.
+
+    Args:
+        path: The shard.
+        sparse: Little of it will be read: nothing is read ahead.
+
+    Raises:
+        FormatError: As ``map_batches``; of a single batch when that one is asked for.
+    """
+
+    def __init__(self, path: Path, *, sparse: bool = False) -> None:
+        self._path = path
+        with _as_damage(path):
+            self._width = 2 if open_table(path, TOKENS).schema.field("tokens").type.value_type == pa.uint16() else 4
+            self._file = ArrowFile(path, sparse=sparse)
+        self._made: dict[int, MappedBatch] = {}
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    @overload
+    def __getitem__(self, number: int) -> MappedBatch: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[MappedBatch]: ...
+
+    def __getitem__(self, number: int | slice) -> MappedBatch | list[MappedBatch]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        if number not in self._made:
+            self._made[number] = self._map(number)
+        return self._made[number]
+
+    def _map(self, number: int) -> MappedBatch:
+        place, data = self._file.batch(number), self._file.data
+        if len(place.buffers) != TOKEN_BUFFERS:
+            raise FormatError(f"{self._path}: damaged token shard: {len(place.buffers)} buffers; {REBUILD}")
+        _, ids, _, offsets, _, values = place.buffers
+        if ids[1] < place.rows * 16 or offsets[1] < (place.rows + 1) * 8:
+            raise _unfit(self._path)
+        ends = np.frombuffer(data, np.int64, place.rows + 1, offsets[0])
+        end = int(ends[-1])
+        if ends[0] != 0 or end < 0 or end * self._width > values[1]:
+            raise _unfit(self._path)
+        flat = np.frombuffer(data, f"<u{self._width}", end, values[0])
+        return MappedBatch(flat, ends, np.frombuffer(data, np.uint8, place.rows * 16, ids[0]).reshape(-1, 16))
+
+
+@contextlib.contextmanager
+def _as_damage(path: Path) -> Iterator[None]:
+    """Errors of reading a file as the error that names it and the command that rebuilds it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
     except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
         raise FormatError(f"{path}: damaged token shard: {error}; {REBUILD}") from error
+
+
+def _unfit(path: Path) -> FormatError:
+    return FormatError(f"{path}: damaged token shard: its offsets do not fit its tokens; {REBUILD}")
 
 
 def _mapped(batch: pa.RecordBatch, path: Path) -> MappedBatch:
@@ -149,7 +219,7 @@ def _mapped(batch: pa.RecordBatch, path: Path) -> MappedBatch:
     values = tokens.values.buffers()[1]
     end = int(offsets[-1])
     if offsets[0] != 0 or end < 0 or end * width > values.size:
-        raise FormatError(f"{path}: damaged token shard: its offsets do not fit its tokens; {REBUILD}")
+        raise _unfit(path)
     flat = np.frombuffer(values, f"<u{width}", end) if end else np.empty(0, f"<u{width}")
     doc_ids = np.frombuffer(ids.buffers()[1], np.uint8, rows * 16, ids.offset * 16).reshape(rows, 16)
     return MappedBatch(flat, offsets, doc_ids)
@@ -192,8 +262,12 @@ def original_digest(path: Path) -> str | None:
     return value.decode() if value else None
 
 
-def open_folder(folder: Path) -> list[TokenShard]:
+def open_folder(folder: Path, known: Mapping[str, TokenShard] | None = None) -> list[TokenShard]:
     """Every shard of ``tokens/train`` or ``tokens/validation``, by name.
+
+    Args:
+        folder: The folder.
+        known: Shards that need not be opened, by file name: what their manifests say of them (``layout.py``).
 
     Raises:
         UserError: If there is none.
@@ -202,7 +276,8 @@ def open_folder(folder: Path) -> list[TokenShard]:
     paths = sorted(folder.glob("*.arrow"))
     if not paths:
         raise UserError(f"{folder}: no token shards; `tokenmill run RECIPE --stages tokenize` makes them")
-    return [open_shard(path) for path in paths]
+    known = known or {}
+    return [known.get(path.name) or open_shard(path) for path in paths]
 
 
 def common_format(shards: Sequence[TokenShard]) -> TokenFormat:

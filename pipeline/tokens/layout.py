@@ -1,0 +1,56 @@
+"""What the manifests of the tokenize stage say of its shards, so that a lookup need not open every file.
+
+``encode`` leaves, for each token shard, its source, tokenizer and the sizes of its record batches in the manifest.  A
+shard that is not as its manifest says (another size), that was changed by a takedown, or that has no such entry, is
+opened.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.lineage import ledger
+from pipeline.manifest import load_manifests
+from pipeline.run import Run
+from pipeline.tokens.shards import TokenFormat, TokenShard
+
+STEP = "tokenize"
+
+
+def describe(source: str, token_format: TokenFormat, batches: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """The manifest's entry of a token shard; ``batches``: documents and tokens of each record batch."""
+    return {
+        "source": source,
+        "tokenizer": token_format.tokenizer,
+        "vocabulary_size": token_format.vocabulary_size,
+        "end_of_text": token_format.end_of_text,
+        "documents": [documents for documents, _ in batches],
+        "tokens": [tokens for _, tokens in batches],
+    }
+
+
+def known_shards(run: Run, folder: Path, split: str = "train") -> dict[str, TokenShard]:
+    """Token shards of a run as their manifests describe them, by file name.
+
+    Args:
+        run: The run.
+        folder: Where the shards of the split lie on this machine.
+        split: "train" or "validation".
+    """
+    changed = ledger.load(run.root).tokens
+    found: dict[str, TokenShard] = {}
+    for manifest in load_manifests(run.root, STEP).values():
+        for output in manifest.outputs:
+            layout = manifest.read.get(output.path)
+            name = output.path.removeprefix(f"tokens/{split}/")
+            if layout is None or name == output.path or output.path in changed:
+                continue
+            path = folder / name
+            if path.exists() and path.stat().st_size == output.bytes:
+                found[name] = _shard(path, layout)
+    return found
+
+
+def _shard(path: Path, layout: dict[str, Any]) -> TokenShard:
+    token_format = TokenFormat(layout["tokenizer"], layout["vocabulary_size"], layout["end_of_text"])
+    return TokenShard(path, layout["source"], token_format, tuple(layout["tokens"]), tuple(layout["documents"]))
