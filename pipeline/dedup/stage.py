@@ -71,7 +71,12 @@ def _clusters_job(context: Context, documents: dict[str, str], signed: dict[str,
         "stages_before": earlier,
     }
     scratch = str(storage.local_path(context.root) / storage.SCRATCH) if storage.is_local(context.root) else None
-    return Job("all", config, inputs, {"memory": options.memory, "scratch": scratch})
+    arguments: dict[str, Any] = {"memory": options.memory, "scratch": scratch}
+    if context.takedown:  # its digest is in the fingerprint
+        from pipeline.lineage.evidence import remembered
+
+        arguments["remembered"] = remembered(context, config, options.threshold)
+    return Job("all", config, inputs, arguments)
 
 
 def _signals(context: Context, shard: str) -> dict[str, str]:

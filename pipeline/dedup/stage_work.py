@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.dedup.signing import Signer, band_keys, text_buffers
 from pipeline.dedup.stage import EVIDENCE
 from pipeline.engine import Job, Outputs
 from pipeline.errors import UserError
+from pipeline.lineage.evidence import Remembered
 from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS, TableWriter, batches, open_table
 
 JOIN_SHARE = 0.7  # of `memory`: the rest is for the process itself and what it holds a record
@@ -65,13 +67,16 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
     """Writes the evidence of every removed document."""
     config = job.config
     corpus = _Corpus(job, outputs)
-    alive = np.flatnonzero(corpus.alive)
+    remembered = Remembered(job.arguments.get("remembered"), corpus.doc_ids)
+    alive = np.flatnonzero(corpus.alive & ~remembered.left_out)
     order = np.array([], np.int64)
     if len(alive):
         order = visiting_order(config["keep"], len(alive), corpus.lengths[alive], corpus.values(alive))
     records = Records(corpus.text_hash[alive], corpus.num_shingles[alive], order)
     memory_bytes = int(parse_memory(job.arguments["memory"]) * JOIN_SHARE)
     scratch = job.arguments.get("scratch")
+    if scratch:
+        Path(scratch).mkdir(parents=True, exist_ok=True)  # nothing else of this run may have been written yet
     with tempfile.TemporaryDirectory(prefix="dedup-", dir=scratch) as folder:
         sets = _DocumentSets(corpus, alive, config["ngram"], Path(folder) / "sets")
         found = select_duplicates(
@@ -83,8 +88,9 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
             memory_bytes=memory_bytes,
         )
     with outputs.table(EVIDENCE, CLUSTERS) as writer:
-        _write_evidence(writer, found, corpus.doc_ids.take(alive))
-    outputs.count(**selection_counts(found), documents_in=len(alive))
+        _write_evidence(writer, found, corpus.doc_ids.take(alive), remembered)
+    counts = {**selection_counts(found), "documents_in": int(corpus.alive.sum())}
+    outputs.count(**(remembered.counts(counts) if remembered else counts))
 
 
 def selection_counts(found: Selection) -> dict[str, int]:
@@ -99,7 +105,20 @@ def selection_counts(found: Selection) -> dict[str, int]:
     }
 
 
-def _write_evidence(writer: TableWriter, found: Selection, doc_ids: pa.ChunkedArray) -> None:
+def _write_evidence(writer: TableWriter, found: Selection, doc_ids: pa.ChunkedArray, remembered: Remembered) -> None:
+    parts = list(_evidence(found, doc_ids))
+    if remembered:
+        whole = remembered.merged(pa.concat_tables([CLUSTERS.schema.empty_table(), *parts])).combine_chunks()
+        parts = [
+            whole.take(pa.array(np.arange(start, min(start + EVIDENCE_ROWS, len(whole)))))
+            for start in range(0, len(whole), EVIDENCE_ROWS)
+        ]
+    for part in parts:
+        writer.write(part)
+
+
+def _evidence(found: Selection, doc_ids: pa.ChunkedArray) -> Iterator[pa.Table]:
+    """Rows of clusters/ in the order of the removed documents, a record batch's worth at a time."""
     similarities = found.similarities
     for start in range(0, len(found.removed), EVIDENCE_ROWS):
         part = slice(start, start + EVIDENCE_ROWS)
@@ -112,8 +131,7 @@ def _write_evidence(writer: TableWriter, found: Selection, doc_ids: pa.ChunkedAr
             pa.array(np.where(found.exact[part], "exact", "near").tolist(), pa.string()),
             doc_ids.take(found.clusters[found.removed[part]]),
         ]
-        table = pa.Table.from_arrays(columns, schema=CLUSTERS.schema).combine_chunks()
-        writer.write(table)
+        yield pa.Table.from_arrays(columns, schema=CLUSTERS.schema).combine_chunks()
 
 
 class _Corpus:

@@ -14,7 +14,7 @@ Rows stay; what they say of the document goes:
   index)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ class Blanked:
     keys: int | None = None
     tokens_added: tuple[str, int, int] | None = None  # split, documents and tokens put back into a rebuilt shard
     batches: list[tuple[int, int]] | None = None
+    sides: list[str] = field(default_factory=list)  # of a split table: the count that each emptied row was part of
 
 
 def adjust_counts(counts: dict[str, Any], blanked: Blanked) -> None:
@@ -84,6 +85,8 @@ def adjust_counts(counts: dict[str, Any], blanked: Blanked) -> None:
             for key in (name, f"{split}_{name}"):
                 if key in counts:
                     counts[key] += added
+    for name in blanked.sides:
+        counts[name] -= 1
     reasons = dict(counts.get("reasons", {}))
     for before, old_reasons, after in blanked.verdicts:
         if "documents_in" in counts:
@@ -175,32 +178,38 @@ class Blanker:
 
 def _blank_batch(batch: pa.RecordBatch, mask: pa.Array, kept: set[str]) -> pa.RecordBatch:
     columns = []
-    for field, column in zip(batch.schema, batch.columns, strict=True):
-        if field.name in kept:
+    for described, column in zip(batch.schema, batch.columns, strict=True):
+        if described.name in kept:
             columns.append(column)
-        elif field.name == "text_hash":
+        elif described.name == "text_hash":
             columns.append(_replace(column, mask, batch.column("doc_id")))
-        elif field.name == "signature":
+        elif described.name == "signature":
             columns.append(_replace(column, mask, _empty_signatures(column)))
         else:
-            columns.append(_replace(column, mask, _nothing(field, len(batch))))
+            columns.append(_replace(column, mask, _nothing(described, len(batch))))
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def _blank_verdicts(batch: pa.RecordBatch, mask: pa.Array, *, is_first: bool, blanked: Blanked) -> pa.RecordBatch:
     rows = np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist()
     keep, reasons = batch.column("keep").to_pylist(), batch.column("reasons").to_pylist()
+    if "split" in batch.schema.names:
+        splits = batch.column("split").to_pylist()
+        sides = [
+            f"{splits[row]}_documents" if splits[row] else "near_validation" for row in rows if keep[row] is not None
+        ]
+        blanked.sides += sides
     for row in rows:
         after, after_reasons = (False, [REASON]) if is_first else (None, [])
         blanked.verdicts.append((keep[row], reasons[row], after))
         keep[row], reasons[row] = after, after_reasons
     columns = {"keep": pa.array(keep, pa.bool_()), "reasons": pa.array(reasons, batch.schema.field("reasons").type)}
     others = {
-        field.name: batch.column(field.name)
-        if field.name == "doc_id"
-        else _replace(batch.column(field.name), mask, _nothing(field, len(batch)))
-        for field in batch.schema
-        if field.name not in columns
+        column.name: batch.column(column.name)
+        if column.name == "doc_id"
+        else _replace(batch.column(column.name), mask, _nothing(column, len(batch)))
+        for column in batch.schema
+        if column.name not in columns
     }
     return pa.RecordBatch.from_arrays([{**others, **columns}[name] for name in batch.schema.names], schema=batch.schema)
 

@@ -4,13 +4,15 @@ The file is only ever replaced by a longer one, in one step.  Its digest is part
 shard is made without what was taken down.  It holds no text, no URL and no record id: those would be what was to go;
 their 64-bit hashes stay, so that asking for one of them again is answered with "taken down".
 
-Three kinds of lines, by their first key:
+Kinds of lines, by their first key:
 
 ``request``   one a takedown: how documents were chosen, how many they are
 ``doc_id``    one a document: document shard and row, hashes of its record id and URL
 ``tokens``    one a token shard: the rows that hold end-of-text in the place of a document, and the digest of the
               shard's layout (doc_ids and lengths).  A rebuilt shard that has this layout gets these rows again, so that
               every later token keeps its place; a shard of another recipe has another layout, and does not.
+``evidence``  one a takedown: the rows of clusters/ of every cluster that holds one of its documents
+``near_validation``  documents that stay out of training because they were near a validation document that went
 """
 
 import hashlib
@@ -61,6 +63,9 @@ class Ledger:
     requests: tuple[dict[str, Any], ...] = ()
     documents: dict[str, Removed] = field(default_factory=dict)
     tokens: dict[str, TokenRows] = field(default_factory=dict)
+    evidence: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # doc_id -> its row of clusters/, ids as hex
+    cluster_counts: dict[str, dict[str, int]] = field(default_factory=dict)  # by digest of the step's configuration
+    near_validation: tuple[str, ...] = ()
 
     def by_key(self, kind: str, value: str) -> list[Removed]:
         """Documents taken down whose record id (``kind`` "id") or URL ("url") was ``value``."""
@@ -100,6 +105,9 @@ def parse(data: bytes, where: str) -> Ledger:
     requests: list[dict[str, Any]] = []
     documents: dict[str, Removed] = {}
     tokens: dict[str, TokenRows] = {}
+    evidence: dict[str, tuple[Any, ...]] = {}
+    cluster_counts: dict[str, dict[str, int]] = {}
+    near_validation: set[str] = set()
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
         try:
             values = json.loads(line)
@@ -110,6 +118,11 @@ def parse(data: bytes, where: str) -> Ledger:
                 rows = tuple((int(row), str(doc_id), int(length)) for row, doc_id, length in values["rows"])
                 batches = tuple(int(size) for size in values["batches"])
                 tokens[values["tokens"]] = TokenRows(values["tokens"], values["was"], values["layout"], batches, rows)
+            elif "evidence" in values:
+                evidence |= {str(row[0]): tuple(row) for row in values["rows"]}
+                cluster_counts[values["evidence"]] = dict(values["counts"])
+            elif "near_validation" in values:
+                near_validation |= set(values["near_validation"])
             else:
                 requests.append({"request": values["request"], **values})
         except (ValueError, KeyError, TypeError) as error:
@@ -117,11 +130,17 @@ def parse(data: bytes, where: str) -> Ledger:
                 f"{where}: line {number} is damaged ({error}); bring the file back from a copy: without it a rebuild "
                 "would bring back what was taken down"
             ) from error
-    return Ledger(digest_bytes(data), tuple(requests), documents, tokens)
+    near = tuple(sorted(near_validation))
+    return Ledger(digest_bytes(data), tuple(requests), documents, tokens, evidence, cluster_counts, near)
 
 
-def lines(request: dict[str, Any], documents: Iterable[Removed], tokens: Sequence[TokenRows]) -> bytes:
-    """The lines of one takedown, to be appended."""
+def lines(
+    request: dict[str, Any],
+    documents: Iterable[Removed],
+    tokens: Sequence[TokenRows],
+    others: Iterable[dict[str, Any] | None] = (),
+) -> bytes:
+    """The lines of one takedown, to be appended; ``others``: those of evidence.py, as they stand."""
     values: list[dict[str, Any]] = [request]
     for found in sorted(documents, key=lambda removed: (removed.shard, removed.row)):
         values.append(
@@ -137,6 +156,7 @@ def lines(request: dict[str, Any], documents: Iterable[Removed], tokens: Sequenc
         rows = [list(row) for row in item.rows]
         batches = list(item.batches)
         values.append({"tokens": item.path, "was": item.was, "layout": item.layout, "batches": batches, "rows": rows})
+    values += [value for value in others if value is not None]
     return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode()
 
 

@@ -44,6 +44,7 @@ def assign(job: Job, outputs: Outputs) -> None:
     shards = [_judge(job, outputs, name, keys) for name in job.config["shards"]]
     if job.config["exclude_near_validation"]:
         _exclude(job, outputs, shards)
+        _exclude_remembered(job.arguments.get("near_validation", []), shards)
     for shard in shards:
         _write(outputs, shard)
     sides = np.bincount(np.concatenate([shard.sides for shard in shards] or [np.empty(0, np.uint8)]), minlength=4)
@@ -111,6 +112,14 @@ def _exclude(job: Job, outputs: Outputs, shards: list[_Shard]) -> None:
             sides = shard.sides[first : first + len(signatures)]
             training = np.flatnonzero((sides == TRAIN) & has_words)
             sides[training[near.mask(signatures[training])]] = NEAR
+
+
+def _exclude_remembered(names: list[str], shards: list[_Shard]) -> None:
+    """The same for documents that were near a validation document which was taken down since."""
+    wanted = {bytes.fromhex(name) for name in names}
+    for shard in shards if wanted else ():
+        near = np.array([doc_id.tobytes() in wanted for doc_id in shard.doc_ids], bool)
+        shard.sides[near & (shard.sides == TRAIN)] = NEAR
 
 
 def _signatures(outputs: Outputs, name: str) -> Iterator[tuple[int, NDArray[np.uint32], NDArray[np.bool_]]]:

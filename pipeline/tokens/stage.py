@@ -11,6 +11,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.engine import Context, Job, Step
 from pipeline.errors import UserError
+from pipeline.lineage import ledger
 from pipeline.lineage.keys import make_keys
 from pipeline.manifest import Manifest, digest_file, total_counts
 from pipeline.tokens.index import make_index
@@ -63,7 +64,10 @@ def _split_job(context: Context) -> Job:
         "shards": shards,
         "stages": stages,
     }
-    return Job("all", config, inputs)
+    arguments: dict[str, Any] = {}
+    if context.takedown:  # its digest is in the fingerprint
+        arguments["near_validation"] = list(ledger.load(context.root).near_validation)
+    return Job("all", config, inputs, arguments)
 
 
 def _tokenizer_job(context: Context, documents: dict[str, str], split: Manifest) -> Job:

@@ -121,6 +121,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def held_out(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
+    """A run with half of the documents held out, and training documents kept out because they are near those."""
+    folder = tmp_path_factory.mktemp("held-out")
+    recipe = write_inputs(folder, sample)
+    text = recipe.read_text().replace("validation_share = 0.1", "validation_share = 0.5")
+    recipe.write_text(text.replace("exclude_near_validation = false", "exclude_near_validation = true"))
+    path = folder / "raw/prose.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    shorter = [{"text": r["text"][: len(r["text"]) * 7 // 10], "id": f"shorter {r['id']}"} for r in records]
+    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records + shorter))
+    run_stages(Run(str(folder / "run"), load_recipe(recipe)))
+    return folder / "run"
+
+
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Run:
     """A copy of the finished run, to be changed."""

@@ -24,7 +24,7 @@ from pipeline.lineage.training import Training
 from pipeline.manifest import total_counts
 from pipeline.run import Run
 from pipeline.stages import plan
-from pipeline.tables import DOCUMENTS, read_table
+from pipeline.tables import DOCUMENTS, VERDICTS, read_table
 from tests.pipeline.lineage.conftest import run_stages
 
 OUTSIDE = (".lock", ".scratch", "logs", "metrics", "report")
@@ -234,6 +234,57 @@ def test_all_files_deleted_and_rebuilt_do_not_bring_the_text_back(run: Run) -> N
     assert run_stages(run) > 10
     assert mentions(Path(run.root), [text]) == []
     assert explain(run, DocIndex(run).find(document["doc_id"]))["verdicts"][0]["reasons"] == ["takedown"]
+
+
+def test_everything_rebuilt_after_a_takedown_has_the_same_bytes(run: Run) -> None:
+    kept = explain(run, one_by_key(run, "id", "exact twin"))["duplicates"]["kept_twin"]["kept_id"]
+    take_down(run, Choice(ids=(kept,), urls=("https://twin.example.com/near",)))
+    take_down(run, Choice(ids=(read_document(run, 9)["doc_id"],)))
+    before = tree(run)
+    assert explain(run, one_by_key(run, "id", "exact twin"))["tokens"] is None
+    Path(run.url("clusters/evidence.arrow")).unlink()
+    assert run_stages(run) >= 1
+    assert tree(run) == before, "the twins of what was taken down stay where they were"
+    for folder in ("documents", "signatures", "signals", "verdicts", "tokens", "index", "manifests", "clusters"):
+        shutil.rmtree(run.url(folder))
+    # the tokenizer was trained on text that is gone: it stays, and so must what says how it came about
+    for name, data in before.items():
+        if name.startswith("manifests/tokenize.tokenizer"):
+            Path(run.url(name)).parent.mkdir(parents=True, exist_ok=True)
+            Path(run.url(name)).write_bytes(data)
+    run_stages(run)
+    assert tree(run) == before
+
+
+def test_documents_near_a_validation_document_that_went_do_not_come_back(held_out: Path, tmp_path: Path) -> None:
+    shutil.copytree(held_out, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    held, near = [], 0
+    for path in sorted(Path(run.root).glob("verdicts/tokenize/*.arrow")):
+        rows = read_table(path, VERDICTS).to_pylist()
+        held += [row["doc_id"].hex() for row in rows if row["split"] == "validation"]
+        near += sum(row["keep"] is False for row in rows)
+    assert near > 5
+    take_down(run, Choice(ids=tuple(held[: len(held) * 3 // 4])))
+    assert len(ledger.load(run.root).near_validation) > 3
+    before = tree(run)
+    shutil.rmtree(run.url("verdicts/tokenize"))
+    run_stages(run)
+    assert tree(run) == before
+
+
+def test_twins_stay_away_under_another_recipe_too(run: Run) -> None:
+    kept = explain(run, one_by_key(run, "id", "exact twin"))["duplicates"]["kept_twin"]["kept_id"]
+    take_down(run, Choice(ids=(kept,)))
+    recipe = Path(run.url("recipe.toml"))
+    recipe.write_text(recipe.read_text().replace("threshold = 0.8", "threshold = 0.7"))
+    changed = Run.open(run.root)
+    assert changed.recipe.dedup.threshold == 0.7
+    run_stages(changed)
+    for twin in ("exact twin", "near twin"):
+        assert explain(changed, one_by_key(changed, "id", twin))["verdicts"][0]["keep"] is False
+    counts = total_counts(Context(changed, dry=True).manifests("dedup.clusters").values())
+    assert (counts["removed_exact"] >= 1, counts["removed_near"] >= 1) == (True, True)
 
 
 def test_lost_ledger_is_noticed_before_anything_is_rebuilt(run: Run) -> None:
