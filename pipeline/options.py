@@ -86,6 +86,9 @@ class Dedup(Section):
     keep: str = Field("longest", description="first | longest | a column, highest first")
     memory: MemorySize = Field("2GB", description="memory of the join")
     seed: int = Field(1, ge=0, lt=2**32, description="seed of the permutations")
+    against: list[str] = Field(
+        default_factory=list, description="earlier runs and dedup indexes whose documents are not to come again"
+    )
 
     @model_validator(mode="after")
     def _signature_has_a_sane_width(self) -> "Dedup":

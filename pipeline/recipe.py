@@ -152,10 +152,11 @@ def _with_absolute_paths(recipe: Recipe, path: str) -> Recipe:
     tokenizer = recipe.tokenize.tokenizer
     tokenize = recipe.tokenize.model_copy(update={"tokenizer": absolute(tokenizer) if tokenizer else None})
     train = recipe.train.model_copy(update={"runs": [absolute(run) for run in recipe.train.runs]})
+    dedup = recipe.dedup.model_copy(update={"against": [absolute(place) for place in recipe.dedup.against]})
     lists = {"url_block": recipe.clean.url_block, "url_allow": recipe.clean.url_allow}
     files = {k: [f"@{absolute(e[1:])}" if e.startswith("@") else e for e in v] for k, v in lists.items()}
     clean = recipe.clean.model_copy(update=files)
-    update = {"sources": sources, "clean": clean, "tokenize": tokenize, "train": train}
+    update = {"sources": sources, "clean": clean, "dedup": dedup, "tokenize": tokenize, "train": train}
     return recipe.model_copy(update={**update, "filter": _filter_with_absolute_paths(recipe.filter, absolute)})
 
 

@@ -135,15 +135,21 @@ SIGNATURES = Table(
 CLUSTERS = Table(
     "clusters",
     "clusters/",
-    (1, 0),
+    (1, 1),
     (
         Column("doc_id", DOC_ID, "the removed document"),
-        Column("kept_id", DOC_ID, "the document kept in its place"),
+        Column(
+            "kept_id",
+            DOC_ID,
+            "the document kept in its place; of a corpus that is no run, BLAKE2b-128 of the document's id there",
+        ),
         Column("similarity", pa.float64(), "exact Jaccard similarity of the two shingle sets"),
         Column("intersection", pa.int32(), "shingles in both"),
         Column("union", pa.int32(), "shingles in either"),
         Column("rule", pa.string(), "exact | near"),
         Column("cluster_id", DOC_ID, "first document of the connected component of verified pairs"),
+        Column("kept_corpus", pa.string(), "earlier run or corpus of the kept document; null: this run", nullable=True),
+        Column("kept_name", pa.string(), "the kept document's id in that corpus", nullable=True),
     ),
     "document order of the removed document",
 )

@@ -1,7 +1,8 @@
 """The dedup stage: signatures of every document, clusters over all shards, a verdict a shard.
 
 1. ``dedup.signatures``  documents/NNNNN.arrow -> signatures/NNNNN.arrow, every document, whatever a stage before said
-2. ``dedup.clusters``    all signatures, texts of candidates -> clusters/evidence.arrow, a row a removed document
+2. ``dedup.clusters``    all signatures, texts of candidates, earlier runs and indexes (``against``)
+                         -> clusters/evidence.arrow, a row a removed document
 3. ``dedup``             evidence -> verdicts/dedup/NNNNN.arrow
 
 The work itself is in stage_work.py, which loads the kernels; this module only plans.
@@ -10,11 +11,12 @@ The work itself is in stage_work.py, which loads the kernels; this module only p
 from typing import Any
 
 from pipeline import storage
+from pipeline.dedup.index_runs import absolute, against_digest, definition_of
 from pipeline.engine import Context, Job, Step
 from pipeline.manifest import Manifest, total_counts
 
 SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage_work:sign_shard")
-CLUSTERS_STEP = Step("dedup.clusters", 1, "pipeline.dedup.stage_work:find_clusters")
+CLUSTERS_STEP = Step("dedup.clusters", 2, "pipeline.dedup.stage_work:find_clusters")
 VERDICTS_STEP = Step("dedup", 1, "pipeline.dedup.stage_work:judge_shard")
 EVIDENCE = "clusters/evidence.arrow"
 
@@ -47,6 +49,7 @@ def run(context: Context) -> dict[str, Any]:
         "dropped": counts.get("dropped", 0),
         "dropped_exact": found.get("removed_exact", 0),
         "dropped_near": found.get("removed_near", 0),
+        "dropped_earlier": found.get("removed_earlier", 0),
         "clusters": found.get("clusters", 0),
         "largest_cluster": found.get("largest_cluster", 0),
         "large_buckets": found.get("large_buckets", 0),
@@ -70,8 +73,12 @@ def _clusters_job(context: Context, documents: dict[str, str], signed: dict[str,
         "shards": list(documents),
         "stages_before": earlier,
     }
+    if options.against:
+        definition = definition_of(options)
+        config["against"] = [against_digest(place, definition, context.root) for place in options.against]
     scratch = str(storage.local_path(context.root) / storage.SCRATCH) if storage.is_local(context.root) else None
-    arguments: dict[str, Any] = {"memory": options.memory, "scratch": scratch}
+    places = {"against": options.against, "root": absolute(context.root), "seed": options.seed}
+    arguments: dict[str, Any] = {"memory": options.memory, "scratch": scratch, **places}
     if context.takedown:  # its digest is in the fingerprint
         from pipeline.lineage.evidence import remembered
 

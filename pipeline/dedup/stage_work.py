@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.dedup.earlier import Outcome, earlier_id, select_against
+from pipeline.dedup.index import Index
+from pipeline.dedup.index_format import Definition
+from pipeline.dedup.index_runs import open_against
 from pipeline.dedup.priority import FIRST, LONGEST, parse_memory, visiting_order
-from pipeline.dedup.selection import Records, Rule, Selection, select_duplicates
+from pipeline.dedup.selection import Records, Rule, Selection
 from pipeline.dedup.sets import Ints, SetWriter, SpilledSets
 from pipeline.dedup.signing import Signer, band_keys, text_buffers
 from pipeline.dedup.stage import EVIDENCE
@@ -79,18 +84,35 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
         Path(scratch).mkdir(parents=True, exist_ok=True)  # nothing else of this run may have been written yet
     with tempfile.TemporaryDirectory(prefix="dedup-", dir=scratch) as folder:
         sets = _DocumentSets(corpus, alive, config["ngram"], Path(folder) / "sets")
-        found = select_duplicates(
-            records,
-            Rule(config["threshold"]),
-            sets,
-            lambda band: corpus.keys(band, config["rows"])[alive],
-            config["bands"],
-            memory_bytes=memory_bytes,
-        )
-    with outputs.table(EVIDENCE, CLUSTERS) as writer:
-        _write_evidence(writer, found, corpus.doc_ids.take(alive), remembered)
-    counts = {**selection_counts(found), "documents_in": int(corpus.alive.sum())}
+        with _earlier_indexes(job, Path(folder)) as indexes:
+            found = select_against(
+                indexes,
+                records,
+                Rule(config["threshold"]),
+                sets,
+                lambda band: corpus.keys(band, config["rows"])[alive],
+                config["bands"],
+                memory_bytes=memory_bytes,
+                exclude_root=job.arguments["root"],
+            )
+            with outputs.table(EVIDENCE, CLUSTERS) as writer:
+                _write_evidence(writer, found, corpus.doc_ids.take(alive), remembered)
+    counts = {**selection_counts(found.selection), "documents_in": int(corpus.alive.sum())}
+    if indexes:
+        counts["removed_earlier"] = int(found.is_earlier.sum())
     outputs.count(**(remembered.counts(counts) if remembered else counts))
+
+
+@contextmanager
+def _earlier_indexes(job: Job, scratch: Path) -> Iterator[list[Index]]:
+    """The indexes of what the run is deduplicated against."""
+    config, places = job.config, job.arguments["against"]
+    definition = Definition(config["ngram"], config["bands"], config["rows"], job.arguments["seed"])
+    with ExitStack() as opened:
+        yield [
+            opened.enter_context(open_against(place, definition, scratch / f"against-{number}"))
+            for number, place in enumerate(places)
+        ]
 
 
 def selection_counts(found: Selection) -> dict[str, int]:
@@ -105,7 +127,7 @@ def selection_counts(found: Selection) -> dict[str, int]:
     }
 
 
-def _write_evidence(writer: TableWriter, found: Selection, doc_ids: pa.ChunkedArray, remembered: Remembered) -> None:
+def _write_evidence(writer: TableWriter, found: Outcome, doc_ids: pa.ChunkedArray, remembered: Remembered) -> None:
     parts = list(_evidence(found, doc_ids))
     if remembered:
         whole = remembered.merged(pa.concat_tables([CLUSTERS.schema.empty_table(), *parts])).combine_chunks()
@@ -117,21 +139,37 @@ def _write_evidence(writer: TableWriter, found: Selection, doc_ids: pa.ChunkedAr
         writer.write(part)
 
 
-def _evidence(found: Selection, doc_ids: pa.ChunkedArray) -> Iterator[pa.Table]:
+def _evidence(found: Outcome, doc_ids: pa.ChunkedArray) -> Iterator[pa.Table]:
     """Rows of clusters/ in the order of the removed documents, a record batch's worth at a time."""
-    similarities = found.similarities
-    for start in range(0, len(found.removed), EVIDENCE_ROWS):
+    selection = found.selection
+    similarities = selection.similarities
+    for start in range(0, len(selection.removed), EVIDENCE_ROWS):
         part = slice(start, start + EVIDENCE_ROWS)
+        kept_id, kept_corpus, kept_name = _kept_columns(found, selection.keepers[part], doc_ids)
         columns = [
-            doc_ids.take(found.removed[part]),
-            doc_ids.take(found.keepers[part]),
+            doc_ids.take(selection.removed[part]),
+            kept_id,
             pa.array(similarities[part]),
-            pa.array(found.intersections[part]),
-            pa.array(found.unions[part]),
-            pa.array(np.where(found.exact[part], "exact", "near").tolist(), pa.string()),
-            doc_ids.take(found.clusters[found.removed[part]]),
+            pa.array(selection.intersections[part]),
+            pa.array(selection.unions[part]),
+            pa.array(np.where(selection.exact[part], "exact", "near").tolist(), pa.string()),
+            doc_ids.take(selection.clusters[selection.removed[part]]),
+            kept_corpus,
+            kept_name,
         ]
         yield pa.Table.from_arrays(columns, schema=CLUSTERS.schema).combine_chunks()
+
+
+def _kept_columns(found: Outcome, keepers: Ints, doc_ids: pa.ChunkedArray) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """kept_id, kept_corpus and kept_name of some removed documents."""
+    kept_ids: list[bytes] = doc_ids.take(np.where(keepers < found.count, keepers, 0)).to_pylist()
+    corpora: list[str | None] = [None] * len(keepers)
+    names: list[str | None] = [None] * len(keepers)
+    places = np.flatnonzero(keepers >= found.count)
+    for place, (name, corpus) in zip(places.tolist(), found.names(keepers[places]), strict=True):
+        kept_ids[place] = earlier_id(name, corpus)
+        corpora[place], names[place] = corpus.name, name.decode("utf-8", "replace")
+    return pa.array(kept_ids, pa.binary(16)), pa.array(corpora, pa.string()), pa.array(names, pa.string())
 
 
 class _Corpus:

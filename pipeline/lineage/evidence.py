@@ -147,7 +147,7 @@ class Remembered:
 
     def _column(self, name: str) -> list[Any]:
         number = CLUSTERS.schema.names.index(name)
-        return [row[number] for row in self._rows]
+        return [row[number] if number < len(row) else None for row in self._rows]  # format 1.0 had fewer columns
 
     def counts(self, found: dict[str, int]) -> dict[str, int]:
         """The step's counts with what is remembered: as they were, or, under another recipe, added up."""
@@ -155,6 +155,9 @@ class Remembered:
             return dict(self._counts)
         rules, clusters = self._column("rule"), self._column("cluster_id")
         sizes = {name: clusters.count(name) + 1 for name in set(clusters)}
+        if "removed_earlier" in found:
+            earlier = sum(corpus is not None for corpus in self._column("kept_corpus"))
+            found = {**found, "removed_earlier": found["removed_earlier"] + earlier}
         return {
             **found,
             "removed_exact": found["removed_exact"] + rules.count("exact"),
