@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from pipeline import manifest as manifests
 from pipeline import storage
@@ -17,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.manifest import Manifest, canonical_json, digest_bytes
 from pipeline.options import Dedup
 from pipeline.run import RECIPE_FILE, Run
-from pipeline.tables import DOCUMENTS, VERDICTS, batches
+from pipeline.tables import DOCUMENTS, batches
 
 if TYPE_CHECKING:
     from pipeline.dedup.index import Index
@@ -73,10 +72,12 @@ def _manifests(run: Run) -> tuple[dict[str, Manifest], dict[str, dict[str, Manif
 
 def run_batches(root: str) -> Iterator[tuple[list[str], pa.Array]]:
     """doc_ids in hex and texts of the documents that every curation stage of a run keeps, in document order."""
+    from pipeline.dedup.stage_work import read_alive
+
     run = Run.open(root)
     clean, judged = _manifests(run)
     for path in sorted(path for made in clean.values() for path in made.digests("documents/")):
-        alive = [_kept(run.local(f"verdicts/{stage}/{Path(path).name}")) for stage in judged]
+        alive = [read_alive(run.local(f"verdicts/{stage}/{Path(path).name}")) for stage in judged]
         first = 0
         for batch in batches(run.local(path), DOCUMENTS, ["doc_id", "text"]):
             mask = np.ones(batch.num_rows, bool)
@@ -85,12 +86,6 @@ def run_batches(root: str) -> Iterator[tuple[list[str], pa.Array]]:
             first += batch.num_rows
             kept = batch.filter(pa.array(mask))
             yield [doc_id.hex() for doc_id in kept.column("doc_id").to_pylist()], kept.column("text")
-
-
-def _kept(path: Path) -> NDArray[np.bool_]:
-    pieces = [batch.column("keep").fill_null(False) for batch in batches(path, VERDICTS, ["keep"])]
-    kept: NDArray[np.bool_] = np.concatenate([np.zeros(0, bool), *(p.to_numpy(zero_copy_only=False) for p in pieces)])
-    return kept
 
 
 def build_run_index(root: str) -> Path:
