@@ -1,9 +1,11 @@
 """The schedule example: each night the new crawl becomes a run of its own, and the model trains on all of them.
 
 The inputs of a run are closed, so that it can be reproduced; what is new goes into a new run folder, named by the day.
-The tokenizer is that of the first run, and training mixes the tokens of all earlier runs in (``train.runs``).
+What an earlier run has kept does not come again (``dedup.against``, through a dedup index in each run folder).  The
+tokenizer is that of the first run, and training mixes the tokens of all earlier runs in (``train.runs``).
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,6 +16,8 @@ from pydantic import Field
 from flows.end_to_end import Summaries, end_to_end
 from flows.parameters import LOCAL, NONE, Engine, Location, Overrides, WorkerCount
 from pipeline import storage
+from pipeline.dedup.index_runs import build_run_index
+from pipeline.recipe import load_recipe
 
 Day = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
 
@@ -40,16 +44,28 @@ def nightly(
     scheduled = flow_run.get_scheduled_start_time() or datetime.now(UTC)
     day = day or f"{scheduled:%Y-%m-%d}"  # a retry after midnight is still that day's run
     chosen = [override.replace("{day}", day) for override in overrides]
-    chosen += earlier_runs_overrides(runs, day)
+    chosen += earlier_runs_overrides(recipe, runs, day, chosen)
     return end_to_end(recipe, storage.join(runs, day), chosen, [], workers, engine)
 
 
-def earlier_runs_overrides(runs: str, day: str) -> list[str]:
-    """Overrides that mix the finished runs of earlier days in: their tokens, and the first one's tokenizer."""
+def earlier_runs_overrides(recipe: str, runs: str, day: str, overrides: Sequence[str]) -> list[str]:
+    """Overrides that bring the finished runs of earlier days in: their tokens, the first one's tokenizer, their index.
+
+    The index of each earlier run on this machine is built first, unless it is there and up to date.
+    """
     marks = [name for name in storage.list_files(runs, "manifests/tokenize.json") if name.count("/") == 2]
     earlier = sorted(storage.join(runs, name.split("/")[0]) for name in marks if name.split("/")[0] < day)
     if not earlier:
         return []
-    listed = ", ".join(f'"{root}"' for root in earlier)
     tokenizer = storage.join(earlier[0], "tokenizer/tokenizer.json")
-    return [f"train.runs=[{listed}]", f'tokenize.tokenizer="{tokenizer}"']
+    found = [f"train.runs={_toml(earlier)}", f'tokenize.tokenizer="{tokenizer}"']
+    loaded = load_recipe(recipe, overrides)
+    if "dedup" in loaded.stages:
+        for root in filter(storage.is_local, earlier):
+            build_run_index(root)
+        found.append(f"dedup.against={_toml([*loaded.dedup.against, *earlier])}")
+    return found
+
+
+def _toml(values: list[str]) -> str:
+    return "[" + ", ".join(f'"{value}"' for value in values) + "]"

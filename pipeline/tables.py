@@ -255,7 +255,35 @@ KEY_INDEX = Table(
     compression=None,
 )
 
-TABLES = (DOCUMENTS, QUARANTINE, EXCLUDED, SIGNATURES, CLUSTERS, SIGNALS, VERDICTS, TOKENS, DOC_INDEX, KEY_INDEX)
+INDEX_MATCHES = Table(
+    "index_matches",
+    "a file that --output or --removed of tokenmill dedup index names",
+    (1, 0),
+    (
+        Column("id", pa.string(), "the new document"),
+        Column("kept_id", pa.string(), "the earlier (or, for add, other new) document that it duplicates"),
+        Column("kept_corpus", pa.string(), "the corpus of that document"),
+        Column("similarity", pa.float64(), "exact Jaccard similarity of the two shingle sets"),
+        Column("intersection", pa.int32(), "shingles in both"),
+        Column("union", pa.int32(), "shingles in either"),
+        Column("rule", pa.string(), "exact | near"),
+    ),
+    "input order of the new documents; of one document, the most similar first",
+)
+
+TABLES = (
+    DOCUMENTS,
+    QUARANTINE,
+    EXCLUDED,
+    SIGNATURES,
+    CLUSTERS,
+    SIGNALS,
+    VERDICTS,
+    TOKENS,
+    DOC_INDEX,
+    KEY_INDEX,
+    INDEX_MATCHES,
+)
 
 
 class TableWriter:

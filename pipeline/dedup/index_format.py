@@ -271,6 +271,7 @@ def clear_leftovers(root: Path) -> None:
             if f"{folder}/{path.name}" not in known:
                 path.unlink()
     (root / f".{RECORD}").unlink(missing_ok=True)
+    storage.clear_scratch(str(root))
 
 
 def add_up(corpora: Iterable[Corpus], number: int, documents: int, digest: tuple[int, int]) -> tuple[Corpus, ...]:

@@ -96,13 +96,15 @@ def build_run_index(root: str) -> Path:
 
     Raises:
         UserError: If the run is not that far, or lies in an object store.
-        RunError: If the index cannot be written.
+        RunError: If the index cannot be written, or another process is working on the run.
     """
     from pipeline.dedup.index_write import Batch, build_index
 
-    corpus, definition = run_corpus(root), definition_of(Run.open(root).recipe.dedup)
-    folder = storage.local_path(run_index(root))
-    if _fresh_index(root, definition, str(corpus.state)) is None:
+    run, folder = Run.open(root), storage.local_path(run_index(root))
+    corpus, definition = run_corpus(root), definition_of(run.recipe.dedup)
+    if _fresh_index(root, definition, str(corpus.state)) is not None:
+        return folder
+    with run.lock():
         (folder / RECORD).unlink(missing_ok=True)  # first: what is half removed is no index
         if folder.exists():
             shutil.rmtree(folder)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline import storage
 from pipeline.dedup.index import Index
 from pipeline.dedup.index_format import (
     RECORD,
@@ -191,7 +192,7 @@ def build_index(root: str | Path, definition: Definition, corpora: Iterable[tupl
     folder = index_folder(root)
     if (folder / RECORD).exists():
         raise UserError(f"{folder}: there is an index; `tokenmill dedup index add` adds to it")
-    ours = {"segments", "sets", ".lock", f".{RECORD}"}  # of a build that was killed
+    ours = {"segments", "sets", ".lock", storage.SCRATCH, f".{RECORD}"}  # of a build that was killed
     strange = sorted(path.name for path in folder.iterdir() if path.name not in ours) if folder.is_dir() else []
     if strange:
         raise UserError(f"{folder}: not empty, and no index ({', '.join(strange[:3])}); name a new folder")
