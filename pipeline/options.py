@@ -89,6 +89,14 @@ class Dedup(Section):
     against: list[str] = Field(
         default_factory=list, description="earlier runs and dedup indexes whose documents are not to come again"
     )
+    prefer_sources: list[str] = Field(
+        default_factory=list, description="sources from best to worst, with * and ?; they decide before keep"
+    )
+    prefer_licences: list[str] = Field(
+        default_factory=list, description="licences from best to worst, with * and ?; they decide after prefer_sources"
+    )
+    copies: int = Field(1, ge=1, le=1_000_000, description="similar documents that may be kept; 1 removes all but one")
+    same_url: bool = Field(False, description="of documents of one (canonical) URL only one is kept")
 
     @model_validator(mode="after")
     def _signature_has_a_sane_width(self) -> "Dedup":

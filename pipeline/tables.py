@@ -146,12 +146,52 @@ CLUSTERS = Table(
         Column("similarity", pa.float64(), "exact Jaccard similarity of the two shingle sets"),
         Column("intersection", pa.int32(), "shingles in both"),
         Column("union", pa.int32(), "shingles in either"),
-        Column("rule", pa.string(), "exact | near"),
+        Column("rule", pa.string(), "exact | near | url"),
         Column("cluster_id", DOC_ID, "first document of the connected component of verified pairs"),
         Column("kept_corpus", pa.string(), "earlier run or corpus of the kept document; null: this run", nullable=True),
         Column("kept_name", pa.string(), "the kept document's id in that corpus", nullable=True),
+        Column("cluster_size", pa.int64(), "documents in that component; null: not known", nullable=True),
+        Column("chosen_by", pa.string(), "what put the kept one first: source, licence, longest, …", nullable=True),
     ),
     "document order of the removed document",
+)
+
+REMOVED = Table(
+    "removed",
+    "removed.arrow of `tokenmill dedup run`",
+    (1, 0),
+    (
+        Column("id", pa.string(), "the removed record's id; path:row where it has none"),
+        Column("kept_id", pa.string(), "id of the record kept in its place"),
+        Column(
+            "similarity", pa.float64(), "exact Jaccard similarity of the two shingle sets; estimated with --no-verify"
+        ),
+        Column("intersection", pa.int32(), "shingles in both; with --no-verify, equal signature values"),
+        Column("union", pa.int32(), "shingles in either; with --no-verify, signature values"),
+        Column("rule", pa.string(), "exact | near | url"),
+        Column("cluster_id", pa.string(), "id of the first record of the connected component of verified pairs"),
+        Column("path", pa.string(), "input file, below the folder that all inputs share"),
+        Column("row", pa.int64(), "line (JSON Lines) or row in that file, from 0"),
+        Column("kept_path", pa.string(), "input file of the kept record"),
+        Column("kept_row", pa.int64(), "its line or row in that file"),
+        Column("cluster_size", pa.int64(), "records in the component"),
+        Column("chosen_by", pa.string(), "what put the kept record first: source, licence, longest, a field, first"),
+    ),
+    "input order of the removed record",
+)
+
+KEPT_CLUSTERS = Table(
+    "kept_clusters",
+    "clusters.arrow of `tokenmill dedup run`",
+    (1, 0),
+    (
+        Column("id", pa.string(), "a kept record that has duplicates; path:row where it has no id"),
+        Column("path", pa.string(), "input file, below the folder that all inputs share"),
+        Column("row", pa.int64(), "line (JSON Lines) or row in that file, from 0"),
+        Column("cluster_id", pa.string(), "id of the first record of its component"),
+        Column("cluster_size", pa.int64(), "records in the component, for upsampling by size"),
+    ),
+    "input order",
 )
 
 SIGNALS = Table(
@@ -283,6 +323,8 @@ TABLES = (
     DOC_INDEX,
     KEY_INDEX,
     INDEX_MATCHES,
+    REMOVED,
+    KEPT_CLUSTERS,
 )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from pipeline.console import emit, out
+from pipeline.errors import UserError
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
 Many = Parameter(negative=())
@@ -15,6 +16,129 @@ dedup_app = App(
     help="Deduplicate your own files; see what a banding catches; compare two texts.",
     help_format="plaintext",
 )
+
+
+@dedup_app.command
+def run(
+    inputs: Annotated[list[str], Parameter(name="INPUT", negative=())],
+    /,
+    *,
+    output: Path,
+    text_field: str = "text",
+    id_field: str = "id",
+    threshold: float = 0.8,
+    ngram: int = 5,
+    bands: int = 14,
+    rows: int = 8,
+    seed: int = 1,
+    exact_only: Annotated[bool, Parameter(negative=())] = False,
+    verify: Annotated[bool, Parameter(name="--no-verify", negative=())] = False,
+    keep: str = "first",
+    copies: int = 1,
+    prefer_source: Annotated[list[str] | None, Many] = None,
+    prefer_licence: Annotated[list[str] | None, Many] = None,
+    licence_field: str = "licence",
+    same_url: Annotated[bool, Parameter(negative=())] = False,
+    url_field: str = "url",
+    memory: str = "2GB",
+    workers: int = 0,
+    json: Json = False,
+) -> int:
+    """Deduplicate your own JSON Lines (plain, gz, zst), Parquet or Arrow files.
+
+    Writes OUT/kept/ (the records kept, file by file), OUT/removed.arrow (why each other one went), OUT/clusters.arrow
+    and OUT/summary.json; all of it at the end, or nothing.
+
+    Example: tokenmill dedup run crawl/ notes.jsonl.gz --output unique --keep longest
+
+    Parameters
+    ----------
+    inputs
+        Files, globs and folders.
+    output
+        Folder to write to; it must not exist or be empty.
+    text_field
+        Field or column with the text; a dotted name looks into nested objects.
+    id_field
+        Field or column with the record's id.
+    threshold
+        Exact Jaccard similarity from which a record is removed.
+    ngram
+        Words in a shingle.
+    bands
+        Bands of the signature.
+    rows
+        Min-hash values in a band.
+    seed
+        Seed of the permutations.
+    exact_only
+        Remove equal texts only.
+    verify
+        Go by the estimated similarity: faster by little, and no guarantee for a removed record.
+    keep
+        Which of similar records stays: first, longest, or a field, highest first.
+    copies
+        Similar records that may be kept.
+    prefer_source
+        Input paths from best to worst, with * and ?; they decide before --keep. May be given several times.
+    prefer_licence
+        Licences from best to worst, with * and ?; they decide after --prefer-source. May be given several times.
+    licence_field
+        Field with the licence.
+    same_url
+        Keep only one of the records of one URL.
+    url_field
+        Field with the URL.
+    memory
+        Memory of the join.
+    workers
+        Worker processes; 0: one for each processor.
+    """
+    from pipeline.dedup.command import Request
+    from pipeline.dedup.command import run as run_command
+    from pipeline.dedup.settings import checked_options
+    from pipeline.pool import default_workers
+
+    options = checked_options(
+        threshold=threshold,
+        ngram=ngram,
+        bands=bands,
+        rows=rows,
+        seed=seed,
+        keep=keep,
+        copies=copies,
+        prefer_sources=prefer_source or [],
+        prefer_licences=prefer_licence or [],
+        same_url=same_url,
+        memory=memory,
+    )
+    if workers < 0:
+        raise UserError(f"--workers {workers}: must be 0 or more")
+    request = Request(
+        tuple(inputs),
+        output,
+        options,
+        text_field,
+        id_field,
+        url_field,
+        licence_field,
+        exact_only,
+        not verify,
+        workers or default_workers(),
+    )
+    summary = run_command(request)
+    if json:
+        emit({"output": str(output), **summary})
+        return 0
+    removed = summary["records_removed_exact"] + summary["records_removed_near"]
+    out(
+        f"{summary['records_in']:,} records: {summary['records_kept']:,} kept, {removed:,} removed "
+        f"({summary['records_removed_exact']:,} exact, {summary['records_removed_near']:,} near), "
+        f"{summary['records_quarantined']:,} quarantined; {summary['clusters']:,} clusters, the largest of "
+        f"{summary['largest_cluster']:,}; {summary['seconds']:.1f} s"
+    )
+    out(f"{output}: kept/, removed.arrow, clusters.arrow, summary.json; to look: tokenmill inspect {output}")
+    return 0
 
 
 @dedup_app.command

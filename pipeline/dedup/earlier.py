@@ -41,6 +41,16 @@ class Outcome:
         """Whether the keeper of each removed record is an earlier document, shape (R,)."""
         return self.selection.keepers >= self.count
 
+    def load(self, records: Ints, count: int, batch: SetSource) -> tuple[Keys, Ints]:
+        """Shingle sets of records; numbers of ``count`` or more are earlier documents.
+
+        Args:
+            records: Numbers.
+            count: Records that ``batch`` numbers.
+            batch: The others' sets.
+        """
+        return _CombinedSets(batch, self.earlier, count).load(records)
+
     def names(self, keepers: Ints) -> list[tuple[bytes, Corpus]]:
         """Id and corpus of earlier documents by their numbers (N or more)."""
         found: list[tuple[bytes, Corpus] | None] = [None] * len(keepers)
@@ -64,7 +74,7 @@ def select_against(
     records: Records,
     rule: Rule,
     sets: SetSource,
-    keys: Callable[[int], Keys],
+    keys: Callable[[int], Keys] | None,
     bands: int,
     *,
     memory_bytes: int = 1 << 30,
@@ -87,10 +97,12 @@ def select_against(
     count = len(records.text_hash)
     has_words = records.num_shingles > 0
     earlier = [
-        index.find(records.text_hash, has_words, keys, number, exclude_root) for number, index in enumerate(indexes)
+        index.find(records.text_hash, has_words, keys, number, exclude_root)
+        for number, index in enumerate(indexes)
+        if keys is not None
     ]
     found = sum(map(len, earlier))
-    if not found:
+    if not found or keys is None:
         selection = select_duplicates(records, rule, sets, keys, bands, memory_bytes=memory_bytes, threads=threads)
         return Outcome(selection, earlier, count)
     keys_BM = np.concatenate([part.band_keys for part in earlier], axis=1)

@@ -1,6 +1,12 @@
-"""The order in which records are visited: first, longest, or by a column, highest first; ties in input order."""
+"""The order in which records are visited, from the survivor policy: who of two duplicates stays.
 
+A policy is a list of criteria, each a rank a record, 0 the best: preferred sources, preferred licences, then ``first``,
+``longest`` or a column, highest first.  What ties in all of them goes by input order.
+"""
+
+import fnmatch
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +16,8 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 
 FIRST, LONGEST = "first", "longest"
+SOURCE, LICENCE, EARLIER = "source", "licence", "earlier"
+Ints = NDArray[np.int64]
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
 
@@ -35,42 +43,102 @@ def parse_memory(text: str) -> int:
     return size
 
 
-def visiting_order(
-    keep: str,
-    count: int,
-    lengths: NDArray[np.int64] | None = None,
-    values: Sequence[pa.Array] | None = None,
-    preference: Sequence[str] = (),
-) -> NDArray[np.int64]:
-    """Record numbers in priority order, shape (N,).
+@dataclass(frozen=True)
+class Criterion:
+    """One comparison of two records: the lower rank stays.
+
+    Attributes:
+        name: What the evidence calls it: ``source``, ``licence``, ``longest`` or the column's name.
+        ranks: Shape (N,).
+    """
+
+    name: str
+    ranks: Ints
+
+
+def by_pattern(name: str, column: pa.ChunkedArray | pa.Array, patterns: Sequence[str]) -> Criterion:
+    """Ranks values by the first pattern that they match, in either letter case; others, and null, come last.
 
     Args:
-        keep: ``first``, ``longest``, or the name of the column that ``values`` holds.
-        count: N.
-        lengths: Characters of each text, for ``longest``.
-        values: The column in pieces; null (and not-a-number) comes last.
-        preference: Values of the column from best to worst, instead of highest first; others come after them.
+        name: Of the criterion.
+        column: Strings.
+        patterns: With ``*`` and ``?``, the best first.
+    """
+    encoded = pc.dictionary_encode(column.cast(pa.large_string()))
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks() if encoded.num_chunks != 1 else encoded.chunk(0)
+    folded = [pattern.casefold() for pattern in patterns]
+    rank_of = [
+        next(
+            (rank for rank, pattern in enumerate(folded) if fnmatch.fnmatchcase(value.casefold(), pattern)), len(folded)
+        )
+        for value in encoded.dictionary.to_pylist()
+    ]
+    codes = encoded.indices.fill_null(len(rank_of)).to_numpy()
+    return Criterion(name, np.array([*rank_of, len(folded)], np.int64)[codes])
+
+
+def by_length(lengths: Ints) -> Criterion:
+    """The longest text first.
+
+    Args:
+        lengths: Characters, shape (N,).
+    """
+    return Criterion(LONGEST, -lengths)
+
+
+def by_column(name: str, values: Sequence[pa.Array]) -> Criterion:
+    """The highest value first; null (and not-a-number) last.
+
+    Args:
+        name: Of the column.
+        values: The column in pieces.
 
     Raises:
         UserError: If the column mixes numbers and text, or holds what has no order.
     """
-    if keep == FIRST:
-        return np.arange(count)
-    if keep == LONGEST:
-        assert lengths is not None
-        return np.argsort(-lengths, kind="stable")
-    column = _one_column(keep, values or [])
-    if preference:
-        wanted = pa.array(list(preference), pa.string())
-        column = pc.negate(pc.index_in(column.cast(pa.string()), value_set=wanted).fill_null(len(preference)))
+    column = _one_column(name, values)
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    table = pa.table({"value": column, "record": np.arange(count)})
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
     try:
-        order = pc.sort_indices(table, [("value", "descending", "at_end"), ("record", "ascending", "at_end")])
+        ranks = pc.rank(column, sort_keys="descending", tiebreaker="dense")
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise UserError(f"keep = {keep}: values of type {column.type} have no order") from error
-    return order.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+        raise UserError(f"keep = {name}: values of type {column.type} have no order") from error
+    return Criterion(name, ranks.to_numpy().astype(np.int64))
+
+
+def visiting_order(criteria: Sequence[Criterion], count: int) -> Ints:
+    """Record numbers in priority order, shape (N,).
+
+    Args:
+        criteria: The first one decides first; ties of all go by record number.
+        count: N.
+    """
+    if not criteria:
+        return np.arange(count)
+    order: Ints = np.lexsort([criterion.ranks for criterion in reversed(criteria)])
+    return order
+
+
+def decided_by(criteria: Sequence[Criterion], removed: Ints, keepers: Ints, count: int) -> pa.DictionaryArray:
+    """For each removed record, what put its keeper before it: a criterion, ``first`` (input order) or ``earlier``.
+
+    Args:
+        criteria: As given to ``visiting_order``.
+        removed: Record numbers, shape (R,).
+        keepers: The records kept in their place, shape (R,); one of ``count`` or more is an earlier document.
+        count: N.
+    """
+    codes = np.full(len(removed), len(criteria), np.int8)
+    earlier = keepers >= count
+    mine = np.where(earlier, removed, keepers)
+    for number in range(len(criteria) - 1, -1, -1):
+        ranks = criteria[number].ranks
+        codes[ranks[removed] != ranks[mine]] = number
+    codes[earlier] = len(criteria) + 1
+    return pa.DictionaryArray.from_arrays(codes, [*(criterion.name for criterion in criteria), FIRST, EARLIER])
 
 
 def _one_column(name: str, values: Sequence[pa.Array]) -> pa.ChunkedArray:

@@ -107,7 +107,7 @@ class SetWriter:
 
     def write(self, sets: ShingleSets) -> None:
         """Appends the sets of a batch."""
-        sets.hashes.tofile(self._file)
+        self._file.write(np.ascontiguousarray(sets.hashes).data)
         self.written += len(sets.hashes)
 
     def close(self) -> None:

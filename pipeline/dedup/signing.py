@@ -4,7 +4,7 @@ Shape letters: N texts, P permutations.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,3 +134,37 @@ def text_hashes(texts: Iterable[str | bytes]) -> NDArray[np.uint64]:
     encoded = (text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text for text in texts)
     digests = b"".join([hashlib.blake2b(text, digest_size=16).digest() for text in encoded])
     return np.frombuffer(digests, "<u8").reshape(-1, 2)
+
+
+def array_hashes(texts: pa.Array) -> NDArray[np.uint64]:
+    """``text_hashes`` of an Arrow array of strings, read in place."""
+    data, offsets = text_buffers(texts)
+    view, ends = data.data, offsets.tolist()
+    digests = [hashlib.blake2b(view[ends[i] : ends[i + 1]], digest_size=16).digest() for i in range(len(ends) - 1)]
+    return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
+
+
+def url_hashes(urls: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
+    """128-bit hashes of canonical URLs, shape (N, 2); zeros where there is none."""
+    return name_hashes([canonical_url(url) if url else None for url in urls.to_pylist()])
+
+
+def name_hashes(names: Sequence[str | None]) -> NDArray[np.uint64]:
+    """128-bit hashes of names, shape (N, 2); zeros for None and for an empty one."""
+    known = np.array([bool(name) for name in names], bool)
+    return np.where(known[:, None], text_hashes(name or "" for name in names), np.uint64(0))
+
+
+def canonical_url(url: str) -> str:
+    """A URL without what does not name the page: scheme, letter case of the host, ``www.``, port, fragment, last slash.
+
+    Example:
+        >>> canonical_url("HTTP://www.Example.org:80/a/?b=1#top")
+        'example.org/a?b=1'
+    """
+    rest = url.strip().partition("#")[0]
+    rest = rest.partition("://")[2] or rest.removeprefix("//")
+    host, slash, path = rest.partition("/")
+    path, question, query = path.partition("?")
+    host = host.lower().rpartition("@")[2].removeprefix("www.").removesuffix(":80").removesuffix(":443")
+    return host + (slash + path).rstrip("/") + question + query

@@ -1,6 +1,5 @@
 """What the dedup stage's workers do: sign a shard, find the clusters, judge a shard."""
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,14 +12,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.dedup.earlier import Outcome, earlier_id, select_against
+from pipeline.dedup.deduplicate import Facts, Outcome, deduplicate
+from pipeline.dedup.earlier import earlier_id
 from pipeline.dedup.index import Index
 from pipeline.dedup.index_format import Definition
 from pipeline.dedup.index_runs import open_against
-from pipeline.dedup.priority import FIRST, LONGEST, parse_memory, visiting_order
-from pipeline.dedup.selection import Records, Rule, Selection
+from pipeline.dedup.priority import (
+    FIRST,
+    LICENCE,
+    LONGEST,
+    SOURCE,
+    Criterion,
+    by_column,
+    by_length,
+    by_pattern,
+    parse_memory,
+)
+from pipeline.dedup.selection import Rule
 from pipeline.dedup.sets import Ints, SetWriter, SpilledSets
-from pipeline.dedup.signing import Signer, band_keys, text_buffers
+from pipeline.dedup.signing import Signer, array_hashes, band_keys, url_hashes
 from pipeline.dedup.stage import EVIDENCE
 from pipeline.engine import Job, Outputs
 from pipeline.errors import UserError
@@ -51,7 +61,7 @@ def _signature_batch(signer: Signer, batch: pa.RecordBatch) -> pa.RecordBatch:
     offsets = pa.array(np.arange(len(signatures_NP) + 1, dtype=np.int32) * width)
     columns = [
         batch.column("doc_id"),
-        pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(texts), [None, pa.py_buffer(_text_hashes(texts))]),
+        pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(texts), [None, pa.py_buffer(array_hashes(texts))]),
         pa.array(np.diff(sets.offsets).astype(np.int32)),
         pc.utf8_length(texts).cast(pa.int64()),
         pa.ListArray.from_arrays(offsets, pa.array(signatures_NP.reshape(-1))),
@@ -60,24 +70,18 @@ def _signature_batch(signer: Signer, batch: pa.RecordBatch) -> pa.RecordBatch:
                            schema=SIGNATURES.schema)  # fmt: skip
 
 
-def _text_hashes(texts: pa.Array) -> bytes:
-    data, offsets = text_buffers(texts)
-    view, ends = data.data, offsets.tolist()
-    return b"".join(
-        [hashlib.blake2b(view[ends[i] : ends[i + 1]], digest_size=16).digest() for i in range(len(ends) - 1)]
-    )
-
-
 def find_clusters(job: Job, outputs: Outputs) -> None:
     """Writes the evidence of every removed document."""
     config = job.config
     corpus = _Corpus(job, outputs)
     remembered = Remembered(job.arguments.get("remembered"), corpus.doc_ids)
     alive = np.flatnonzero(corpus.alive & ~remembered.left_out)
-    order = np.array([], np.int64)
-    if len(alive):
-        order = visiting_order(config["keep"], len(alive), corpus.lengths[alive], corpus.values(alive))
-    records = Records(corpus.text_hash[alive], corpus.num_shingles[alive], order)
+    facts = Facts(
+        corpus.text_hash[alive],
+        corpus.num_shingles[alive],
+        corpus.criteria(alive),
+        corpus.url_hashes(alive) if config["same_url"] else None,
+    )
     memory_bytes = int(parse_memory(job.arguments["memory"]) * JOIN_SHARE)
     scratch = job.arguments.get("scratch")
     if scratch:
@@ -85,19 +89,19 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
     with tempfile.TemporaryDirectory(prefix="dedup-", dir=scratch) as folder:
         sets = _DocumentSets(corpus, alive, config["ngram"], Path(folder) / "sets")
         with _earlier_indexes(job, Path(folder)) as indexes:
-            found = select_against(
-                indexes,
-                records,
-                Rule(config["threshold"]),
+            found = deduplicate(
+                facts,
+                Rule(config["threshold"], config["copies"]),
                 sets,
                 lambda band: corpus.keys(band, config["rows"])[alive],
                 config["bands"],
                 memory_bytes=memory_bytes,
+                indexes=indexes,
                 exclude_root=job.arguments["root"],
             )
             with outputs.table(EVIDENCE, CLUSTERS) as writer:
                 _write_evidence(writer, found, corpus.doc_ids.take(alive), remembered)
-    counts = {**selection_counts(found.selection), "documents_in": int(corpus.alive.sum())}
+    counts = {**found.counts(), "documents_in": int(corpus.alive.sum())}
     if indexes:
         counts["removed_earlier"] = int(found.is_earlier.sum())
     outputs.count(**(remembered.counts(counts) if remembered else counts))
@@ -115,18 +119,6 @@ def _earlier_indexes(job: Job, scratch: Path) -> Iterator[list[Index]]:
         ]
 
 
-def selection_counts(found: Selection) -> dict[str, int]:
-    """Figures of a selection for manifests and summaries."""
-    sizes = np.bincount(found.clusters, minlength=1) if len(found.clusters) else np.zeros(1, np.int64)
-    return {
-        "removed_exact": int(found.exact.sum()),
-        "removed_near": int((~found.exact).sum()),
-        "clusters": int((sizes > 1).sum()),
-        "largest_cluster": int(sizes.max()) if (sizes > 1).any() else 0,
-        "large_buckets": found.large_buckets,
-    }
-
-
 def _write_evidence(writer: TableWriter, found: Outcome, doc_ids: pa.ChunkedArray, remembered: Remembered) -> None:
     parts = list(_evidence(found, doc_ids))
     if remembered:
@@ -141,21 +133,22 @@ def _write_evidence(writer: TableWriter, found: Outcome, doc_ids: pa.ChunkedArra
 
 def _evidence(found: Outcome, doc_ids: pa.ChunkedArray) -> Iterator[pa.Table]:
     """Rows of clusters/ in the order of the removed documents, a record batch's worth at a time."""
-    selection = found.selection
-    similarities = selection.similarities
-    for start in range(0, len(selection.removed), EVIDENCE_ROWS):
+    rules, sizes = found.rule_names(), found.cluster_sizes()
+    for start in range(0, len(found.removed), EVIDENCE_ROWS):
         part = slice(start, start + EVIDENCE_ROWS)
-        kept_id, kept_corpus, kept_name = _kept_columns(found, selection.keepers[part], doc_ids)
+        kept_id, kept_corpus, kept_name = _kept_columns(found, found.keepers[part], doc_ids)
         columns = [
-            doc_ids.take(selection.removed[part]),
+            doc_ids.take(found.removed[part]),
             kept_id,
-            pa.array(similarities[part]),
-            pa.array(selection.intersections[part]),
-            pa.array(selection.unions[part]),
-            pa.array(np.where(selection.exact[part], "exact", "near").tolist(), pa.string()),
-            doc_ids.take(selection.clusters[selection.removed[part]]),
+            pa.array(found.similarities[part]),
+            pa.array(found.intersections[part]),
+            pa.array(found.unions[part]),
+            rules[part],
+            doc_ids.take(found.clusters[found.removed[part]]),
             kept_corpus,
             kept_name,
+            pa.array(sizes[found.removed[part]]),
+            found.chosen_by[part].cast(pa.string()),
         ]
         yield pa.Table.from_arrays(columns, schema=CLUSTERS.schema).combine_chunks()
 
@@ -166,7 +159,7 @@ def _kept_columns(found: Outcome, keepers: Ints, doc_ids: pa.ChunkedArray) -> tu
     corpora: list[str | None] = [None] * len(keepers)
     names: list[str | None] = [None] * len(keepers)
     places = np.flatnonzero(keepers >= found.count)
-    for place, (name, corpus) in zip(places.tolist(), found.names(keepers[places]), strict=True):
+    for place, (name, corpus) in zip(places.tolist(), found.earlier_names(keepers[places]), strict=True):
         kept_ids[place] = earlier_id(name, corpus)
         corpora[place], names[place] = corpus.name, name.decode("utf-8", "replace")
     return pa.array(kept_ids, pa.binary(16)), pa.array(corpora, pa.string()), pa.array(names, pa.string())
@@ -210,23 +203,42 @@ class _Corpus:
                 found.append(band_keys(part, 1)[0])
         return np.concatenate([*found, np.zeros(0, np.uint64)])
 
-    def values(self, alive: Ints) -> list[pa.Array]:
-        """The column that ``keep`` names, of the alive documents.
+    def criteria(self, alive: Ints) -> list[Criterion]:
+        """The survivor policy over the alive documents."""
+        config, found = self._job.config, []
+        for name, patterns in ((SOURCE, config["prefer_sources"]), (LICENCE, config["prefer_licences"])):
+            if patterns:
+                found.append(by_pattern(name, self._column(name).take(alive), patterns))
+        if config["keep"] == LONGEST:
+            found.append(by_length(self.lengths[alive]))
+        elif config["keep"] != FIRST:
+            found.append(by_column(config["keep"], self._values(config["keep"]).take(alive).chunks))
+        return found
+
+    def url_hashes(self, alive: Ints) -> NDArray[np.uint64]:
+        """Hashes of the canonical URLs of the alive documents, else of their URLs; zeros for none."""
+        urls = pc.coalesce(self._column("canonical_url"), self._column("url")).take(alive)
+        return url_hashes(urls)
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        paths = [self._outputs.run_path(f"documents/{shard}.arrow") for shard in self.shards]
+        pieces = [batch.column(name) for path in paths for batch in batches(path, DOCUMENTS, [name])]
+        return pa.chunked_array(pieces, pa.string())
+
+    def _values(self, name: str) -> pa.ChunkedArray:
+        """The column that ``keep`` names.
 
         Raises:
             UserError: If no document has it.
         """
-        name = self._job.config["keep"]
-        if name in (FIRST, LONGEST):
-            return []
         pieces = [piece for shard in self.shards for piece in self._shard_values(name, shard)]
-        column = pa.chunked_array([piece.cast(_common_type(pieces)) for piece in pieces])
-        if column.null_count == len(column):
+        column = pa.chunked_array([piece.cast(_common_type(pieces)) for piece in pieces], _common_type(pieces))
+        if column.null_count == len(column) and len(column):
             raise UserError(
                 f"dedup.keep = {name!r}: no document has it; give first, longest, a column of documents, a field of "
                 "the records, or a signal where filter runs before dedup"
             )
-        return column.take(alive).chunks  # type: ignore[no-any-return]
+        return column
 
     def _shard_values(self, name: str, shard: str) -> list[pa.Array]:
         signals = f"signals/{shard}.arrow"

@@ -112,7 +112,7 @@ def remembered(context: "Context", config: dict[str, Any], threshold: float) -> 
     Under another recipe the rows hold as far as their similarity reaches its threshold; ``counts`` is null then.
     """
     removed = ledger.load(context.root)
-    rows = [row for row in removed.evidence.values() if row[5] == "exact" or row[2] >= threshold]
+    rows = [row for row in removed.evidence.values() if row[5] != "near" or row[2] >= threshold]
     counts = removed.cluster_counts.get(config_digest(config))
     return {"gone": sorted(removed.documents), "rows": [list(row) for row in rows], "counts": counts}
 
@@ -160,7 +160,8 @@ class Remembered:
             found = {**found, "removed_earlier": found["removed_earlier"] + earlier}
         return {
             **found,
-            "removed_exact": found["removed_exact"] + rules.count("exact"),
+            "removed_exact": found["removed_exact"] + rules.count("exact") + rules.count("url"),
+            "removed_url": found["removed_url"] + rules.count("url"),
             "removed_near": found["removed_near"] + rules.count("near"),
             "clusters": found["clusters"] + len(sizes),
             "largest_cluster": max([found["largest_cluster"], *sizes.values()]),

@@ -44,7 +44,7 @@ def read_arrow(file: Path | pa.NativeFile, path: str, fields: Fields, limits: Li
     """One record a row of an Arrow IPC file, IPC stream or Feather file."""
     try:
         source = pa.memory_map(str(file)) if isinstance(file, Path) else file
-        batches, schema, rows = _open_ipc(source)
+        batches, schema, rows = open_ipc(source)
     except ERRORS as error:
         yield Damaged(path, 0, None, "corrupt_file", f"arrow: {error}")
         return
@@ -55,7 +55,8 @@ def read_arrow(file: Path | pa.NativeFile, path: str, fields: Fields, limits: Li
     yield from _batches(batches, path, fields, limits, 0, rows)
 
 
-def _open_ipc(source: pa.NativeFile) -> tuple[Iterator[pa.RecordBatch], pa.Schema, int | None]:
+def open_ipc(source: pa.NativeFile) -> tuple[Iterator[pa.RecordBatch], pa.Schema, int | None]:
+    """Batches, schema and (where it is known) rows of an Arrow IPC file, IPC stream or Feather file."""
     head = source.read(6)
     source.seek(0)
     if head[:4] == b"FEA1":  # Feather version 1

@@ -105,6 +105,12 @@ def _value(data: bytes, path: str, offset: int, fields: Fields, limits: Limits, 
 
 
 def _parse(data: bytes, path: str, offset: int, fields: Fields) -> Item:
+    value = parse_object(data, path, offset)
+    return value if isinstance(value, Damaged) else fields.record(value, path, offset, data)
+
+
+def parse_object(data: bytes, path: str, offset: int) -> dict[str, Any] | Damaged:
+    """The JSON object in ``data``, or what is wrong with it."""
     try:
         value = orjson.loads(data)
     except ValueError as error:
@@ -113,7 +119,7 @@ def _parse(data: bytes, path: str, offset: int, fields: Fields) -> Item:
             return _damaged(path, offset, data, value.reason, str(error))
     if type(value) is not dict:
         return _damaged(path, offset, data, "json_not_object", f"a {_kind(value)}")
-    return fields.record(value, path, offset, data)
+    return value
 
 
 def _second_look(data: bytes) -> Any:

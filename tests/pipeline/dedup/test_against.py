@@ -15,7 +15,7 @@ from pipeline.dedup.index import open_index, run_index
 from pipeline.dedup.index_format import Corpus, Definition
 from pipeline.dedup.index_runs import build_run_index, forget_in_run
 from pipeline.dedup.index_write import Batch, add_all, build_index
-from pipeline.dedup.priority import visiting_order
+from pipeline.dedup.priority import by_length, visiting_order
 from pipeline.dedup.selection import Records, Rule, select_duplicates
 from pipeline.dedup.sets import SetWriter, SpilledSets
 from pipeline.dedup.signing import Signer, band_keys, text_hashes
@@ -41,7 +41,7 @@ def prepared(texts: list[str], folder: Path):  # type: ignore[no-untyped-def]
     writer.close()
     sizes = np.diff(sets.offsets).astype(np.int32)
     spilled = SpilledSets([folder / f"sets{len(texts)}"], np.array([0, len(texts)]), sets.offsets[:-1], sizes)
-    order = visiting_order("longest", len(texts), np.array([len(text) for text in texts]))
+    order = visiting_order([by_length(np.array([len(text) for text in texts]))], len(texts))
     return Records(text_hashes(texts), sizes, order), spilled, lambda band: keys_BN[band]
 
 

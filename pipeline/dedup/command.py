@@ -1,0 +1,352 @@
+"""``tokenmill dedup run``: the user's own files in, the kept records and the evidence of the removed ones out.
+
+1. list the files, check what can be checked, and say what memory and disk it will take
+2. first pass, in workers: hash and sign every text (scan.py)
+3. join, verify, select: the code of the dedup stage (deduplicate.py)
+4. last pass, in workers: write the kept records (writing.py); then the evidence, and everything appears at once
+"""
+
+import errno
+import json
+import multiprocessing
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.console import say
+from pipeline.dedup import planning
+from pipeline.dedup.corpus import CandidateSets, Corpus
+from pipeline.dedup.deduplicate import Facts, Outcome, deduplicate
+from pipeline.dedup.estimate import estimate
+from pipeline.dedup.files import File, list_files, parts_of
+from pipeline.dedup.output import CLUSTERS_FILE, QUARANTINE_FILE, REMOVED_FILE, SUMMARY, OutputFolder
+from pipeline.dedup.priority import (
+    FIRST,
+    LICENCE,
+    LONGEST,
+    SOURCE,
+    Criterion,
+    by_column,
+    by_length,
+    by_pattern,
+    parse_memory,
+)
+from pipeline.dedup.reading import Wanted, check_text_column, schema_of
+from pipeline.dedup.scan import Job, Scanned, scan
+from pipeline.dedup.selection import Rule
+from pipeline.dedup.writing import copy_ranges, write_kept
+from pipeline.errors import RunError, UserError
+from pipeline.options import Dedup
+from pipeline.pool import Pool
+from pipeline.tables import KEPT_CLUSTERS, QUARANTINE, REMOVED, TableWriter, batches
+
+JOIN_SHARE = 0.7  # of --memory: the rest is for the process itself and what it holds a record
+TABLE_ROWS = 65_536
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    inputs: tuple[str, ...]
+    output: Path
+    options: Dedup
+    text_field: str = "text"
+    id_field: str = "id"
+    url_field: str = "url"
+    licence_field: str = "licence"
+    exact_only: bool = False
+    verify: bool = True
+    workers: int = 1
+
+
+def run(request: Request) -> dict[str, Any]:
+    """Does the whole job; returns what ``summary.json`` says.
+
+    Raises:
+        UserError: If an input or an option cannot be used.
+        RunError: If a file changes or goes, or the disk is full; nothing is then under a final name.
+    """
+    started = time.perf_counter()
+    listing = list_files(request.inputs)
+    for path in listing.passed_over:
+        say(f"passed over, neither JSON Lines, Parquet nor Arrow: {path}")
+    for file in listing.files:
+        if file.format != "jsonl":
+            check_text_column(file, schema_of(file)[0], request.text_field)
+    with OutputFolder(request.output) as output:
+        try:
+            return _run(request, listing.files, output, started)
+        except OSError as error:
+            if error.errno in FULL:
+                free, size = shutil.disk_usage(output.partial).free, sum(file.size for file in listing.files)
+                raise RunError(
+                    f"{output.path}: the disk is full: {error.strerror or error}; {free:,} bytes are free, the input "
+                    f"has {size:,}; nothing was written"
+                ) from error
+            raise
+
+
+def _run(request: Request, files: Sequence[File], output: OutputFolder, started: float) -> dict[str, Any]:
+    options = request.options
+    jobs = _jobs(request, files, output.scratch)
+    _say_cost(request, files, output)
+    with _Workers(request.workers if len(jobs) > 1 else 1) as workers:
+        scanned = workers.run(scan, [(job,) for job in jobs])
+        corpus = Corpus(jobs, scanned)
+        quarantined = _check(request, corpus, scanned)
+        num_shingles = corpus.numbers("num_shingles").astype(np.int32)
+        facts = Facts(
+            corpus.hashes("text_hash"),
+            num_shingles,
+            _criteria(request, corpus),
+            corpus.hashes("url_hash") if options.same_url else None,
+        )
+        found = deduplicate(
+            facts,
+            Rule(options.threshold, options.copies, request.verify),
+            CandidateSets(corpus, num_shingles, workers.run),
+            None if request.exact_only else corpus.keys,
+            options.bands,
+            memory_bytes=int(parse_memory(options.memory) * JOIN_SHARE),
+            threads=request.workers,
+        )
+        _write_all_kept(corpus, files, found, output, workers)
+    _write_removed(corpus, found, output.partial / REMOVED_FILE)
+    _write_clusters(corpus, found, output.partial / CLUSTERS_FILE)
+    _write_quarantine(jobs, output.partial / QUARANTINE_FILE)
+    counts = found.counts()
+    summary = {
+        "records_in": len(corpus) + quarantined,
+        "records_kept": len(corpus) - len(found.removed),
+        "records_removed_exact": counts["removed_exact"],
+        "records_removed_near": counts["removed_near"],
+        "records_quarantined": quarantined,
+        "records_removed_url": counts["removed_url"],
+        "clusters": counts["clusters"],
+        "largest_cluster": counts["largest_cluster"],
+        "large_buckets": counts["large_buckets"],
+        "duplicate_ids": _duplicate_ids(corpus),
+        "seconds": round(time.perf_counter() - started, 3),
+        "bytes_in": sum(file.size for file in files),
+        "text_bytes": sum(item.text_bytes for item in scanned),
+        "files": len(files),
+        "options": _option_values(request),
+    }
+    (output.partial / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+    output.publish()
+    return summary
+
+
+def _option_values(request: Request) -> dict[str, Any]:
+    values = request.options.model_dump(exclude={"memory"})
+    fields = {name: getattr(request, name) for name in ("text_field", "id_field", "exact_only", "verify")}
+    return values | fields
+
+
+def _jobs(request: Request, files: Sequence[File], folder: Path) -> list[Job]:
+    options = request.options
+    others = [request.url_field] if options.same_url else []
+    others += [options.keep] if options.keep not in (FIRST, LONGEST) else []
+    others += [request.licence_field] if options.prefer_licences else []
+    wanted = Wanted(request.text_field, request.id_field, tuple(others))
+    return [
+        Job(
+            f"{number:05d}",
+            tuple(parts),
+            folder,
+            wanted,
+            options.ngram,
+            0 if request.exact_only else options.bands,
+            options.rows,
+            options.seed,
+            keep_signatures=not request.verify and not request.exact_only,
+            by_url=options.same_url,
+        )
+        for number, parts in enumerate(parts_of(files))
+    ]
+
+
+def _say_cost(request: Request, files: Sequence[File], output: OutputFolder) -> None:
+    """Tells what it will take, before anything large is read."""
+    documents, text_bytes = estimate(files)
+    memory = parse_memory(request.options.memory)
+    cost = planning.cost(documents, text_bytes, request.options.bands, memory, request.workers)
+    free = shutil.disk_usage(output.partial).free
+    size = sum(file.size for file in files)
+    say(
+        f"{len(files):,} files, {size / 1e6:,.1f} MB, about {documents:,} records; memory about "
+        f"{cost.memory_bytes / 1e6:,.0f} MB, disk about {cost.disk_bytes / 1e6:,.0f} MB of scratch and at most "
+        f"{size / 1e6:,.0f} MB of kept records in {output.path.parent} ({free / 1e6:,.0f} MB free)"
+    )
+    if free < cost.disk_bytes + size:
+        say("that may not fit the disk: where it does not, the command stops and leaves nothing behind")
+    least = planning.memory_of_records(documents, request.options.bands)
+    if least > memory:
+        say(
+            f"--memory {request.options.memory} bounds the join; what is held a record takes {least / 1e6:,.0f} MB more"
+        )
+
+
+class _Workers:
+    """Calls functions in worker processes; with one worker, in this process."""
+
+    def __init__(self, workers: int) -> None:
+        self._pool: Pool | None = None
+        if workers > 1:
+            # one import of the kernels serves all workers
+            multiprocessing.get_context("forkserver").set_forkserver_preload(["pipeline.dedup.scan"])
+            self._pool = Pool(workers)
+        self.workers = workers
+
+    def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Results in the order of the calls."""
+        if self._pool is None:
+            return [function(*call) for call in calls]
+        results: list[Any] = [None] * len(calls)
+        for number, result in self._pool.run(function, [(call, number) for number, call in enumerate(calls)]):
+            results[number] = result
+        return results
+
+    def __enter__(self) -> "_Workers":
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if self._pool is not None:
+            self._pool.__exit__(kind, error, trace)
+
+
+def _check(request: Request, corpus: Corpus, scanned: Sequence[Scanned]) -> int:
+    """Quarantined records in all.
+
+    Raises:
+        UserError: If no record has a text, or none has the id field that was asked for.
+    """
+    quarantined = sum(item.quarantined for item in scanned)
+    problem = next((item.problem for item in scanned if item.problem), "")
+    if quarantined and not len(corpus):
+        raise UserError(f"no record has a text: {quarantined:,} of {quarantined:,} are damaged, the first: {problem}")
+    if quarantined:
+        say(f"quarantined {quarantined:,} records, the first: {problem}")
+    if request.id_field != "id" and len(corpus) and not corpus.numbers("id_hash").any():
+        raise UserError(f"--id-field {request.id_field}: no record has it")
+    return quarantined
+
+
+def _duplicate_ids(corpus: Corpus) -> int:
+    """Records whose id an earlier record has; told with an example, since removed.arrow then needs path and row."""
+    hashes = corpus.numbers("id_hash")
+    order = np.argsort(hashes, kind="stable")
+    again = order[1:][(hashes[order[1:]] == hashes[order[:-1]]) & (hashes[order[1:]] != 0)]
+    if len(again):
+        name = corpus.names(np.array([again.min()]))[0]
+        say(f"{len(again):,} records have the id of an earlier one, such as {name!r}: tell them apart by path and row")
+    return len(again)
+
+
+def _criteria(request: Request, corpus: Corpus) -> list[Criterion]:
+    """The survivor policy."""
+    options, found = request.options, []
+    position = 0  # the URL is not among these
+    keep = options.keep
+    column = None
+    if keep not in (FIRST, LONGEST):
+        column = by_column(keep, _known(f"--keep {keep}", corpus.other(position)))
+        position += 1
+    if options.prefer_sources:
+        found.append(by_pattern(SOURCE, corpus.paths(), options.prefer_sources))
+    if options.prefer_licences:
+        values = _known(f"--licence-field {request.licence_field}", corpus.other(position))
+        found.append(
+            by_pattern(LICENCE, pa.chunked_array([v.cast(pa.string()) for v in values]), options.prefer_licences)
+        )
+    if keep == LONGEST:
+        found.append(by_length(corpus.numbers("characters")))
+    elif column is not None:
+        found.append(column)
+    return found
+
+
+def _known(flag: str, pieces: list[pa.Array]) -> list[pa.Array]:
+    if pieces and all(piece.null_count == len(piece) for piece in pieces) and sum(map(len, pieces)):
+        raise UserError(f"{flag}: no record has this field")
+    return pieces
+
+
+def _write_all_kept(
+    corpus: Corpus, files: Sequence[File], found: Outcome, output: OutputFolder, workers: _Workers
+) -> None:
+    kept = np.ones(len(corpus), bool)
+    kept[found.removed] = False
+    starts, ends, rows = corpus.numbers("start"), corpus.numbers("end"), corpus.file_rows()
+    copies, calls = [], []
+    for file, (low, high) in zip(files, corpus.file_bounds(files), strict=True):
+        chosen = low + np.flatnonzero(kept[low:high])
+        target = output.kept / file.path
+        if file.format == "jsonl" and file.compression is None:
+            copies.append((file, np.stack([starts[chosen], ends[chosen]], axis=1), target))
+        else:
+            calls.append((file, rows[chosen], target))
+    with ThreadPoolExecutor(workers.workers) as threads:
+        for future in [threads.submit(copy_ranges, *copy) for copy in copies]:
+            future.result()
+    workers.run(write_kept, calls)
+
+
+def _write_removed(corpus: Corpus, found: Outcome, path: Path) -> None:
+    rules, sizes = found.rule_names(), found.cluster_sizes()
+    with TableWriter(path, REMOVED) as writer:
+        for start in range(0, len(found.removed), TABLE_ROWS):
+            part = slice(start, start + TABLE_ROWS)
+            removed, keepers = found.removed[part], found.keepers[part]
+            (paths, rows), (kept_paths, kept_rows) = corpus.places(removed), corpus.places(keepers)
+            columns = [
+                corpus.names(removed),
+                corpus.names(keepers),
+                found.similarities[part],
+                found.intersections[part],
+                found.unions[part],
+                rules[part],
+                corpus.names(found.clusters[removed]),
+                paths,
+                rows,
+                kept_paths,
+                kept_rows,
+                sizes[removed],
+                found.chosen_by[part].cast(pa.string()),
+            ]
+            _write_columns(writer, columns)
+
+
+def _write_clusters(corpus: Corpus, found: Outcome, path: Path) -> None:
+    kept = found.cluster_sizes() > 1
+    kept[found.removed] = False
+    records, sizes = np.flatnonzero(kept), found.cluster_sizes()
+    with TableWriter(path, KEPT_CLUSTERS) as writer:
+        for start in range(0, len(records), TABLE_ROWS):
+            part = records[start : start + TABLE_ROWS]
+            paths, rows = corpus.places(part)
+            _write_columns(writer, [corpus.names(part), paths, rows, corpus.names(found.clusters[part]), sizes[part]])
+
+
+def _write_columns(writer: TableWriter, columns: Sequence[Any]) -> None:
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, writer.schema, strict=True)]
+    writer.write(pa.record_batch(arrays, schema=writer.schema))
+
+
+def _write_quarantine(jobs: Sequence[Job], path: Path) -> None:
+    """Every damaged record, where there are any."""
+    found = [job.path("lost") for job in jobs if job.path("lost").exists()]
+    if found:
+        with TableWriter(path, QUARANTINE) as writer:
+            for lost in found:
+                for batch in batches(lost, QUARANTINE):
+                    writer.write(batch)

@@ -1,0 +1,245 @@
+import bz2
+import gzip
+import json
+import lzma
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from pipeline.dedup import files
+from pipeline.dedup.command import Request, run
+from pipeline.options import Dedup
+from tests.pipeline.dedup.reference import random_corpus, reference
+
+Record = dict[str, Any]
+
+
+def request(inputs: Iterable[Path], output: Path, workers: int = 1, **options: Any) -> Request:
+    request_only = {name: options.pop(name) for name in list(options) if name not in Dedup.model_fields}
+    return Request(
+        tuple(map(str, inputs)), output, Dedup(**{"keep": "first", **options}), workers=workers, **request_only
+    )
+
+
+def json_lines(records: Iterable[Record]) -> bytes:
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def write_jsonl(path: Path, records: list[Record]) -> None:
+    path.write_bytes(json_lines(records))
+
+
+def write_gzip(path: Path, records: list[Record]) -> None:
+    path.write_bytes(gzip.compress(json_lines(records)))
+
+
+def write_zstd(path: Path, records: list[Record]) -> None:
+    path.write_bytes(zstandard.compress(json_lines(records)))
+
+
+def write_bz2(path: Path, records: list[Record]) -> None:
+    path.write_bytes(bz2.compress(json_lines(records)))
+
+
+def write_xz(path: Path, records: list[Record]) -> None:
+    path.write_bytes(lzma.compress(json_lines(records)))
+
+
+def write_parquet(path: Path, records: list[Record]) -> None:
+    schema = pa.Table.from_pylist(records).schema.with_metadata({"made": "by a test"})
+    pq.write_table(pa.Table.from_pylist(records, schema), path, compression="zstd", row_group_size=7)
+
+
+def write_arrow(path: Path, records: list[Record]) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, pa.Table.from_pylist(records).schema) as writer:
+        writer.write_table(pa.Table.from_pylist(records), max_chunksize=5)
+
+
+def write_stream(path: Path, records: list[Record]) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, pa.Table.from_pylist(records).schema) as writer:
+        writer.write_table(pa.Table.from_pylist(records), max_chunksize=5)
+
+
+def write_feather(path: Path, records: list[Record]) -> None:
+    feather.write_feather(pa.Table.from_pylist(records), path, compression="lz4", chunksize=5)
+
+
+WRITERS: dict[str, Callable[[Path, list[Record]], None]] = {
+    "a.jsonl": write_jsonl,
+    "b.jsonl.gz": write_gzip,
+    "c.ndjson.zst": write_zstd,
+    "d.jsonl.bz2": write_bz2,
+    "e.jsonl.xz": write_xz,
+    "f.parquet": write_parquet,
+    "g.arrow": write_arrow,
+    "h.ipc": write_stream,
+    "i.feather": write_feather,
+}
+
+
+def read_any(path: Path) -> list[Record]:
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    if path.suffix in (".arrow", ".feather"):
+        return pa.ipc.open_file(path.read_bytes()).read_all().to_pylist()
+    if path.suffix == ".ipc":
+        return pa.ipc.open_stream(path.read_bytes()).read_all().to_pylist()
+    openers = {".gz": gzip.open, ".zst": zstandard.open, ".bz2": bz2.open, ".xz": lzma.open, ".jsonl": open}
+    with openers[path.suffix](path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def removed(output: Path) -> list[Record]:
+    return pa.ipc.open_file((output / "removed.arrow").read_bytes()).read_all().to_pylist()
+
+
+def snapshot(output: Path) -> dict[str, bytes]:
+    found = {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    summary = json.loads(found.pop("summary.json"))
+    summary.pop("seconds")
+    return found | {"summary.json": json.dumps(summary).encode()}
+
+
+def edited_corpus(seed: int = 3, families: int = 30) -> list[Record]:
+    texts = random_corpus(np.random.default_rng(seed), families=families, members=5, words=60)
+    return [{"id": f"r{number}", "text": text, "score": number % 7} for number, text in enumerate(texts)]
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> tuple[Path, list[Record]]:
+    """One folder with a file of each format, and all records in input order."""
+    records = edited_corpus()
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    share = -(-len(records) // len(WRITERS))
+    for number, (name, write) in enumerate(WRITERS.items()):
+        write(folder / name, records[number * share : (number + 1) * share])
+    return folder, records
+
+
+def test_every_format_comes_out_as_it_went_in_and_the_rule_is_kept(
+    mixed: tuple[Path, list[Record]], tmp_path: Path
+) -> None:
+    folder, records = mixed
+    summary = run(request([folder], tmp_path / "out", threshold=0.7))
+    expected, clusters = reference([r["text"] for r in records], list(range(len(records))), 0.7)
+    assert len(expected) > 20
+    kept = [record for number, record in enumerate(records) if number not in expected]
+    assert [record for name in WRITERS for record in read_any(tmp_path / "out/kept" / name)] == kept
+    rows = removed(tmp_path / "out")
+    assert [row["id"] for row in rows] == [f"r{number}" for number in sorted(expected)]
+    for row, number in zip(rows, sorted(expected), strict=True):
+        wanted = expected[number]
+        assert row["kept_id"] == f"r{wanted.keeper}"
+        assert (row["intersection"], row["union"]) == (wanted.intersection, wanted.union)
+        assert row["rule"] == ("exact" if wanted.exact else "near")
+        assert row["cluster_id"] == f"r{clusters[number]}"
+        assert row["cluster_size"] == clusters.count(clusters[number])
+        name = list(WRITERS)[number // -(-len(records) // len(WRITERS))]
+        assert (row["path"], row["row"]) == (name, number % -(-len(records) // len(WRITERS)))
+    assert summary["records_in"] == len(records)
+    assert summary["records_kept"] == len(kept)
+    four = [f"records_{kind}" for kind in ("kept", "removed_exact", "removed_near", "quarantined")]
+    assert sum(summary[name] for name in four) == summary["records_in"]
+    assert json.loads((tmp_path / "out/summary.json").read_text()) == summary
+    parquet = pq.ParquetFile(tmp_path / "out/kept/f.parquet")
+    assert parquet.schema_arrow.metadata[b"made"] == b"by a test"
+    assert parquet.metadata.row_group(0).column(0).compression == "ZSTD"
+    parquet.close()
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_workers_memory_split_and_order_of_input_do_not_change_a_byte(
+    mixed: tuple[Path, list[Record]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verify: bool
+) -> None:
+    folder, _ = mixed
+    run(request([folder], tmp_path / "one", verify=verify, keep="longest"))
+    one = snapshot(tmp_path / "one")
+    monkeypatch.setattr(files, "partition_bytes", lambda total: 2000)
+    paths = sorted(folder.glob("*.*"), reverse=True)
+    run(request(paths, tmp_path / "two", 2, verify=verify, keep="longest", memory="1KB"))
+    assert snapshot(tmp_path / "two") == one
+    assert len(removed(tmp_path / "one")) > 20
+
+
+def test_lines_pass_through_byte_for_byte(tmp_path: Path) -> None:
+    lines = [
+        b'\xef\xbb\xbf{"text":  "one of a kind, number one", "n": 1.50, "\\u0061": "\xc3\xa9"}\r\n',
+        b"\n",
+        b'{"text": "one of a kind, number two", "n": 1e400}\n',
+        b'{"n": 1, "text": "one of a kind, number two"}\n',
+        b'  {"text": "a lone \\ud800 surrogate stays as it is"}  \n',
+        b'{"text": "the last line has no line feed"}',
+    ]
+    (tmp_path / "a.jsonl").write_bytes(b"".join(lines))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[4:])))
+    run(request([tmp_path / "a.jsonl"], tmp_path / "out"))
+    assert (tmp_path / "out/kept/a.jsonl").read_bytes() == b"".join([lines[0], lines[2], lines[4], lines[5]])
+    run(request([tmp_path / "b.jsonl.gz"], tmp_path / "packed"))
+    assert gzip.decompress((tmp_path / "packed/kept/b.jsonl.gz").read_bytes()) == b"".join(lines[4:])
+
+
+def test_records_without_id_are_named_by_path_and_row(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [{"text": "twice"}, {"id": 7, "text": "twice"}, {"id": None, "text": "twice"}])
+    run(request([tmp_path / "a.jsonl"], tmp_path / "out"))
+    assert [(row["id"], row["kept_id"]) for row in removed(tmp_path / "out")] == [
+        ("7", "a.jsonl:0"),
+        ("a.jsonl:2", "a.jsonl:0"),
+    ]
+
+
+def test_quarantined_records_are_counted_and_listed(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(
+        b'{"text": "good"}\nnot json\n{"id": 1}\n{"text": 5}\n[1]\n{"text": "\xff"}\n{"text": null}\n{"text": "good"}\n'
+    )
+    summary = run(request([tmp_path / "a.jsonl"], tmp_path / "out"))
+    assert (summary["records_in"], summary["records_kept"], summary["records_quarantined"]) == (8, 1, 6)
+    assert removed(tmp_path / "out")[0]["row"] == 7
+    rows = pa.ipc.open_file((tmp_path / "out/quarantine.arrow").read_bytes()).read_all()
+    assert set(rows["reason"].to_pylist()) == {
+        "json_invalid",
+        "missing_text",
+        "wrong_type",
+        "json_not_object",
+        "not_utf8",
+    }
+    assert (tmp_path / "out/kept/a.jsonl").read_bytes() == b'{"text": "good"}\n'
+
+
+def test_exact_only_removes_equal_texts_only(tmp_path: Path) -> None:
+    base = " ".join(f"w{number}" for number in range(50))
+    records = [{"id": str(n), "text": text} for n, text in enumerate([base, base + " x", base, "", "", "?"])]
+    write_jsonl(tmp_path / "a.jsonl", records)
+    summary = run(request([tmp_path / "a.jsonl"], tmp_path / "out", exact_only=True))
+    assert [row["id"] for row in removed(tmp_path / "out")] == ["2", "4"]
+    assert summary["records_removed_exact"] == 2
+    assert removed(tmp_path / "out")[0]["union"] == 46
+
+
+def test_random_survivor_policies_follow_their_order(tmp_path: Path) -> None:
+    generator = random.Random(5)
+    base = " ".join(f"w{number}" for number in range(60))
+    records = [
+        {"id": str(n), "text": f"{base} {'x' * generator.randrange(9)}", "score": generator.choice([None, 1, 2.5, 3])}
+        for n in range(40)
+    ]
+    write_jsonl(tmp_path / "a.jsonl", records)
+
+    def survivor(**options: Any) -> str:
+        output = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        run(request([tmp_path / "a.jsonl"], output, **options))
+        (kept,) = read_any(output / "kept/a.jsonl")
+        return str(kept["id"])
+
+    assert survivor(keep="first") == "0"
+    longest = max(len(record["text"]) for record in records)
+    assert survivor(keep="longest") == next(r["id"] for r in records if len(r["text"]) == longest)
+    assert survivor(keep="score") == next(r["id"] for r in records if r["score"] == 3)
