@@ -6,11 +6,13 @@ Deduplication needs less (the best match of what is removed) and goes another wa
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline.dedup.index import Earlier, Index, Match
 from pipeline.dedup.join import Ints, Keys
 from pipeline.dedup.signing import ShingleSets, Signer, band_keys, text_hashes
 from pipeline.errors import UserError
+from pipeline.tables import INDEX_MATCHES
 
 BATCH = 1024  # texts looked up at a time
 COMPARED_HASHES = 1 << 22  # shingle hashes of earlier documents in memory at a time
@@ -26,6 +28,23 @@ def query(index: Index, texts: Sequence[str], threshold: float) -> list[list[Mat
     for start in range(0, len(texts), BATCH):
         found += _query_batch(index, list(texts[start : start + BATCH]), threshold, signer)
     return found
+
+
+def matches_table(ids: Sequence[str], found: Sequence[Sequence[Match]]) -> pa.Table:
+    """Matches as a table (``INDEX_MATCHES``), a row a match.
+
+    Args:
+        ids: The new documents.
+        found: What ``query`` found for each.
+    """
+    rows = [
+        (name, match.id, match.corpus, match.similarity, match.intersection, match.union, match.rule)
+        for name, matches in zip(ids, found, strict=True)
+        for match in matches
+    ]
+    schema = INDEX_MATCHES.schema
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
 def _query_batch(index: Index, texts: list[str], threshold: float, signer: Signer) -> list[list[Match]]:

@@ -26,6 +26,7 @@ from pipeline.options import Recipe
 from pipeline.run import Run
 from pipeline.stages import run_stage
 from pipeline.tables import CLUSTERS, read_table
+from tests.pipeline.dedup.in_process import InProcess
 from tests.pipeline.dedup.reference import random_corpus
 
 BASE = " ".join(f"word{number}" for number in range(200))
@@ -80,20 +81,6 @@ def test_batch_after_batch_keeps_what_one_pass_over_all_keeps(
     rows = zip(whole.removed.tolist(), *(column.tolist() for column in columns), strict=True)
     assert evidence == {record: tuple(values) for record, *values in rows}
     assert sorted(kept) == sorted(set(range(len(texts))) - set(evidence))
-
-
-class InProcess:
-    """Workers that are this process: an error arrives as it was raised."""
-
-    def run(self, function, jobs):  # type: ignore[no-untyped-def]
-        for arguments, job in jobs:
-            yield job, function(*arguments)
-
-    def __enter__(self):  # type: ignore[no-untyped-def]
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        pass
 
 
 @pytest.fixture
