@@ -13,6 +13,7 @@ BENCHMARKS = {
     "filter": "pipeline.bench.filter",
     "train": "pipeline.bench.train",
     "lineage": "pipeline.bench.lineage",
+    "index": "pipeline.bench.index",
 }
 
 

@@ -10,12 +10,14 @@ from pipeline.errors import UserError
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
 Many = Parameter(negative=())
+INDEX_HELP = "An on-disk index of earlier documents that names the one a new document duplicates."
 
 dedup_app = App(
     name="dedup",
-    help="Deduplicate your own files; see what a banding catches; compare two texts.",
+    help="Deduplicate your own files; see what a banding catches; compare two texts; keep an index of earlier ones.",
     help_format="plaintext",
 )
+dedup_app.command("pipeline.dedup.index_cli:index_app", name="index", help=INDEX_HELP)
 
 
 @dedup_app.command

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from pipeline.console import emit, out, say
+from pipeline.dedup.cli import INDEX_HELP
 from pipeline.errors import RunError, UserError
 
 if TYPE_CHECKING:
@@ -16,20 +17,22 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
 Flag = Annotated[bool, Parameter(negative=())]
-Many = Parameter(negative=())
+Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
 KEEPS = ("longest", "first")
 
 index_app = App(
     name="index",
-    help="An on-disk index of earlier documents that names the one a new document duplicates.",
+    help=INDEX_HELP,
     help_format="plaintext",
 )
 
 
 @index_app.command
 def build(
-    index: Path,
-    *inputs: str,
+    index: Annotated[Path, Parameter(name="INDEX")],
+    inputs: Inputs,
+    /,
+    *,
     corpus: str | None = None,
     text_field: str = "text",
     id_field: str = "id",
@@ -79,8 +82,10 @@ def build(
 
 @index_app.command
 def add(
-    index: Path,
-    *inputs: str,
+    index: Annotated[Path, Parameter(name="INDEX")],
+    inputs: Inputs,
+    /,
+    *,
     corpus: str | None = None,
     text_field: str = "text",
     id_field: str = "id",
@@ -155,8 +160,10 @@ def add(
 
 @index_app.command
 def query(
-    index: Path,
-    *inputs: str,
+    index: Annotated[Path, Parameter(name="INDEX")],
+    inputs: Inputs,
+    /,
+    *,
     text_field: str = "text",
     id_field: str = "id",
     threshold: float = 0.8,
@@ -211,7 +218,8 @@ def query(
 
 @index_app.command
 def remove(
-    index: Path,
+    index: Annotated[Path, Parameter(name="INDEX")],
+    /,
     *,
     ids: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)] = None,
     ids_file: Path | None = None,
@@ -247,7 +255,7 @@ def remove(
 
 
 @index_app.command
-def verify(index: Path, *, json: Json = False) -> int:
+def verify(index: Annotated[Path, Parameter(name="INDEX")], /, *, json: Json = False) -> int:
     """Read every byte of an index against its checksums, and tell what it holds.
 
     Example: tokenmill dedup index verify corpus.index
@@ -274,25 +282,21 @@ def verify(index: Path, *, json: Json = False) -> int:
 
 
 def _sources(inputs: Sequence[str], corpus: str | None, text_field: str, id_field: str) -> "list[Source]":
-    from pipeline.dedup.index_inputs import Inputs, sources
+    from pipeline.dedup.index_inputs import sources
 
-    if not inputs:
-        raise UserError("name at least one INPUT: a file, a glob, a folder or a run folder")
     found = sources(inputs, corpus, text_field, id_field)
     for source in found:
-        for path in source.place.passed_over if isinstance(source.place, Inputs) else ():
+        for path in source.passed_over:
             say(f"passed over, neither JSON Lines, Parquet nor Arrow: {path}")
     return found
 
 
 def _lost(found: "list[Source]") -> dict[str, Any]:
     """Records without a text that can be read."""
-    from pipeline.dedup.index_inputs import Inputs
-
-    files = [source.place for source in found if isinstance(source.place, Inputs)]
-    quarantined = sum(inputs.quarantined for inputs in files)
+    quarantined = sum(source.quarantined for source in found)
     if quarantined:
-        say(f"{quarantined:,} records have no text that can be read, the first: {files[0].problem}")
+        problem = next(source.problem for source in found if source.problem)
+        say(f"{quarantined:,} records have no text that can be read, the first: {problem}")
     return {"quarantined": quarantined}
 
 

@@ -63,16 +63,32 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Source:
-    """A corpus and where its documents are read."""
+    """A corpus, and the run folder or the files that its documents are read from."""
 
     corpus: Corpus
-    place: str | Inputs
+    run: str | None = None
+    files: Inputs | None = None
 
     def batches(self) -> Iterator[Batch]:
         """Its documents."""
-        if isinstance(self.place, Inputs):
-            return self.place.batches()
-        return (Batch(*batch) for batch in run_batches(self.place))
+        if self.files is not None:
+            return self.files.batches()
+        return (Batch(*batch) for batch in run_batches(str(self.run)))
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Files in no format that can be read."""
+        return self.files.passed_over if self.files else ()
+
+    @property
+    def quarantined(self) -> int:
+        """Records without a text that can be read, when all batches are taken."""
+        return self.files.quarantined if self.files else 0
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the first of them."""
+        return self.files.problem if self.files else ""
 
 
 def sources(paths: Sequence[str], name: str | None, text_field: str, id_field: str) -> list[Source]:
@@ -91,8 +107,8 @@ def sources(paths: Sequence[str], name: str | None, text_field: str, id_field: s
     files = [path for path in paths if path not in runs]
     if name is not None and not files:
         raise UserError(f"--corpus {name}: a run folder is a corpus of its own, named by the folder")
-    found = [Source(run_corpus(path), path) for path in runs]
+    found = [Source(run_corpus(path), run=path) for path in runs]
     if files:
         label = name or Path(files[0].rstrip("/")).name
-        found.append(Source(Corpus(label), Inputs(files, text_field, id_field)))
+        found.append(Source(Corpus(label), files=Inputs(files, text_field, id_field)))
     return found

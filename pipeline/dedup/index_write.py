@@ -45,7 +45,7 @@ from pipeline.dedup.index_segment import (
     write_sets,
 )
 from pipeline.dedup.join import Ints, Keys
-from pipeline.dedup.signing import ShingleSets, Signer, band_keys, text_hashes
+from pipeline.dedup.signing import ShingleSets, Signer, array_hashes, band_keys
 from pipeline.errors import UserError
 from pipeline.kernels import verify
 
@@ -93,7 +93,7 @@ def sign(signer: Signer, bands: int, batch: Batch) -> Signed:
     """Signs a batch."""
     signatures_NP, sets = signer.sign_and_hash(batch.texts)
     ids = [value.encode("utf-8", "surrogatepass") for value in batch.ids]
-    return Signed(ids, text_hashes(batch.texts.to_pylist()), band_keys(signatures_NP, bands), sets)
+    return Signed(ids, array_hashes(batch.texts), band_keys(signatures_NP, bands), sets)
 
 
 def signer_of(definition: Definition) -> Signer:
