@@ -15,6 +15,7 @@ from pipeline.errors import FormatError, UserError
 from pipeline.manifest import digest_file, load_manifests
 from pipeline.run import Run
 from pipeline.tables import DOCUMENTS, batches
+from pipeline.tokens import restored
 from pipeline.tokens.layout import known_shards
 from pipeline.tokens.shards import TokenShard, map_batches
 
@@ -95,7 +96,33 @@ def open_train(run: Run, context_length: int, *, trust_manifests: bool = False) 
     folders = [_local_folder(other, "tokens/train") for other in runs]
     pairs = zip(runs, folders, strict=True) if trust_manifests else ()
     known = {folder: known_shards(other, folder) for other, folder in pairs}
-    return TokenDataset(folders, context_length, recipe.train.seed, weights=weights, max_epochs=max_epochs, known=known)
+    return TokenDataset(
+        folders,
+        context_length,
+        recipe.train.seed,
+        weights=weights,
+        max_epochs=max_epochs,
+        known=known,
+        restored=_restored_of(run),
+    )
+
+
+def _restored_of(run: Run) -> tuple[Path, dict[int, int]] | None:
+    """What came back after a takedown of this run (not of those mixed in), and from which epoch on it is read.
+
+    Raises:
+        UserError: If the shards are not made yet.
+    """
+    found = {restoration.number: restoration.first_epoch for restoration in restored.load(run.root)}
+    if not found:
+        return None
+    made = {restored.parse_name(Path(name).stem)[0] for name in storage.list_files(run.url(restored.FOLDER), ".arrow")}
+    if missing := sorted(set(found) - made):
+        raise UserError(
+            f"{run.url(restored.FOLDER)}: documents of restoration {missing[0]} are not made yet; "
+            f"`tokenmill takedown {run.root}` or `tokenmill run` makes them"
+        )
+    return _local_folder(run, restored.FOLDER), found
 
 
 def _open_validation(run: Run, context_length: int) -> TokenDataset:

@@ -56,6 +56,7 @@ class TokenDataset:
         weights: Sequences a source gives to an epoch, relative to its size; 1 where not named.
         max_epochs: Passes over a source after which it gives no more; no limit where not named.
         known: By folder and file name, shards that need not be opened to know their size; training opens them all.
+        restored: Folder of documents that came back after a takedown, and the first epoch of each restoration.
 
     Raises:
         UserError: If there are no shards, or not one window.
@@ -76,12 +77,13 @@ class TokenDataset:
         weights: Mapping[str, float] | None = None,
         max_epochs: Mapping[str, float] | None = None,
         known: Mapping[Path, Mapping[str, TokenShard]] | None = None,
+        restored: tuple[Path, Mapping[int, int]] | None = None,
     ) -> None:
         if context_length < 1:
             raise UserError(f"context_length = {context_length}: expected at least 1")
         folders = [folder] if isinstance(folder, str | Path) else folder
         self.context_length, self.seed = context_length, seed
-        self.data = TokenStreams([Path(item) for item in folders], known)
+        self.data = TokenStreams([Path(item) for item in folders], known, restored)
         self.windows = [max(0, (stream.tokens - 1) // context_length) for stream in self.streams]
         self._window_starts = np.cumsum([0, *self.windows]).astype(np.int64)
         self.mixture = self._make_mixture(weights or {}, max_epochs or {})
@@ -233,9 +235,9 @@ class TokenDataset:
             )
         quotas = []
         for stream, windows in zip(self.streams, self.windows, strict=True):
-            source = stream.name.rpartition("/")[2]
-            weight, cap = (given.get(stream.name, given.get(source)) for given in (weights, max_epochs))
-            quotas.append(_quota(windows, 1.0 if weight is None else weight, cap))
+            full, source = stream.labels
+            weight, cap = (given.get(full, given.get(source)) for given in (weights, max_epochs))
+            quotas.append(_quota(windows, 1.0 if weight is None else weight, cap, stream.first_epoch))
         try:
             return Mixture(quotas)
         except ValueError as error:
@@ -373,9 +375,9 @@ class BatchReader:
         self.close()
 
 
-def _quota(windows: int, weight: float, max_epochs: float | None) -> Quota:
+def _quota(windows: int, weight: float, max_epochs: float | None, first_epoch: int) -> Quota:
     per_epoch = max(1, round(weight * windows)) if weight > 0 and windows else 0
-    return Quota(per_epoch, None if max_epochs is None else int(max_epochs * windows))
+    return Quota(per_epoch, None if max_epochs is None else int(max_epochs * windows), first_epoch)
 
 
 def _part(step: int, sequences: int, rank: int, world_size: int) -> tuple[int, int]:

@@ -23,20 +23,27 @@ MAX_SEQUENCES = 3_000_000_000  # an epoch's length squared must fit int64
 
 @dataclass(frozen=True)
 class Quota:
-    """What a source gives: ``per_epoch`` sequences an epoch, ``total`` in all (None: without end)."""
+    """What a source gives: ``per_epoch`` sequences an epoch, ``total`` in all (None: without end).
+
+    It joins in ``first_epoch``; the order of the epochs before is as if there were no such source.
+    """
 
     per_epoch: int
     total: int | None = None
+    first_epoch: int = 0
 
     def used_before(self, epoch: int) -> int:
         """Sequences given before ``epoch`` (counted from 0)."""
-        used = self.per_epoch * epoch
+        used = self.per_epoch * max(0, epoch - self.first_epoch)
         return used if self.total is None else min(used, self.total)
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """A run of equal epochs: from ``epoch`` on, ``quotas`` sequences of each source; ``start`` is its position."""
+    """A run of equal epochs: from ``epoch`` on, ``quotas`` sequences of each source; ``start`` is its position.
+
+    ``quotas`` ends with the last source that has joined.
+    """
 
     epoch: int
     start: int
@@ -51,7 +58,7 @@ class Mixture:
     """The order of sources over all epochs.
 
     Args:
-        quotas: One a source.
+        quotas: One a source; those that join later stand behind the others.
 
     Raises:
         ValueError: If no source gives anything, or an epoch is longer than ``MAX_SEQUENCES``.
@@ -66,6 +73,9 @@ class Mixture:
         self.quotas = tuple(quotas)
         if not any(quota.per_epoch for quota in quotas):
             raise ValueError("no source gives any sequence")
+        joins = [quota.first_epoch for quota in quotas]
+        if joins != sorted(joins):
+            raise ValueError("a source that joins later stands before one that joins earlier")
         if sum(quota.per_epoch for quota in quotas) > MAX_SEQUENCES:
             raise ValueError(f"an epoch of more than {MAX_SEQUENCES:,} sequences")
         self._pieces = self._make_pieces()
@@ -85,12 +95,16 @@ class Mixture:
     def _make_pieces(self) -> list[_Piece]:
         """The pieces: a new one where a source gives less than in the epoch before."""
         caps = [
-            (quota.total // quota.per_epoch) for quota in self.quotas if quota.total is not None and quota.per_epoch
+            quota.first_epoch + quota.total // quota.per_epoch
+            for quota in self.quotas
+            if quota.total is not None and quota.per_epoch
         ]
-        edges = sorted({0} | {epoch + step for epoch in caps for step in (0, 1)})
+        joins = {quota.first_epoch for quota in self.quotas}
+        edges = sorted({0} | joins | {epoch + step for epoch in caps for step in (0, 1)})
         pieces: list[_Piece] = []
         for epoch in edges:
-            gives = tuple(q.used_before(epoch + 1) - q.used_before(epoch) for q in self.quotas)
+            joined = [quota for quota in self.quotas if quota.first_epoch <= epoch]
+            gives = tuple(quota.used_before(epoch + 1) - quota.used_before(epoch) for quota in joined)
             before = pieces[-1] if pieces else None
             start = before.start + (epoch - before.epoch) * before.length if before else 0
             if before is None or gives != before.quotas:
@@ -122,7 +136,8 @@ class Mixture:
                 )
             epochs, inside = np.divmod(positions[chosen] - piece.start, piece.length)
             found, ranks = _deal(inside, piece.quotas)
-            used = np.array([quota.used_before(piece.epoch) for quota in self.quotas], np.int64)
+            joined = self.quotas[: len(piece.quotas)]
+            used = np.array([quota.used_before(piece.epoch) for quota in joined], np.int64)
             gives = np.array(piece.quotas, np.int64)
             sources[chosen], ordinals[chosen] = found, used[found] + epochs * gives[found] + ranks
         return sources, ordinals
@@ -133,6 +148,7 @@ class Mixture:
         if quota.per_epoch == 0 or (quota.total is not None and ordinal >= quota.total):
             return None
         epoch, rank = divmod(ordinal, quota.per_epoch)
+        epoch += quota.first_epoch
         piece = next(p for p in reversed(self._pieces) if p.epoch <= epoch)
         return piece.start + (epoch - piece.epoch) * piece.length + _undeal(rank, source, piece.quotas)
 
@@ -144,11 +160,23 @@ class Mixture:
         if piece.length == 0:
             return [quota.used_before(piece.epoch) for quota in self.quotas]
         epochs, inside = divmod(positions - piece.start, piece.length)
-        dealt = _dealt(inside, piece.quotas)
+        later = [0] * (len(self.quotas) - len(piece.quotas))
+        dealt = [*_dealt(inside, piece.quotas), *later]
         return [
             quota.used_before(piece.epoch) + epochs * gives + part
-            for quota, gives, part in zip(self.quotas, piece.quotas, dealt, strict=True)
+            for quota, gives, part in zip(self.quotas, [*piece.quotas, *later], dealt, strict=True)
         ]
+
+    def epoch_of(self, position: int) -> int:
+        """The epoch (counted from 0) that a position lies in."""
+        piece = self._piece_of(position)
+        return piece.epoch + (position - piece.start) // piece.length if piece.length else piece.epoch
+
+    def next_epoch(self, positions: int) -> tuple[int, int]:
+        """The first epoch of which none of the first ``positions`` sequences is a part, and where it starts."""
+        epoch = self.epoch_of(positions - 1) + 1 if positions else 0
+        piece = next(piece for piece in reversed(self._pieces) if piece.epoch <= epoch)
+        return epoch, piece.start + (epoch - piece.epoch) * piece.length
 
 
 def _deal(positions: Integers, quotas: Sequence[int]) -> tuple[Integers, Integers]:

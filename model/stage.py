@@ -23,6 +23,7 @@ from pipeline.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.lineage import ledger
 from pipeline.manifest import Manifest, digest_file
 from pipeline.run import RECIPE_FILE, Run
+from pipeline.tokens import restored
 from pipeline.tokens.shards import original_digest
 
 STEP = Step("train", 1, "model.launch:main", libraries=("torch", "safetensors"))
@@ -81,19 +82,22 @@ def training_of(run: Run) -> Training:
     inputs = token_inputs(run)
     train = {key: value for key, value in recipe.train.model_dump(mode="json").items() if key not in _NOT_DEFINING}
     sources = {source.name: [source.weight, source.max_epochs] for source in recipe.sources}
+    sequences = recipe.train.steps * max(1, recipe.train.global_batch_tokens // recipe.model.context_length)
     config = {
         "model": recipe.model.model_dump(mode="json", exclude={"init"}),
         "train": train,
         "sources": sources,
         "validates": recipe.tokenize.validation_share > 0.0,
         "init": _init_digests(recipe.model.init),
-        "runs": [token_inputs(Run.open(other)) for other in recipe.train.runs],
+        "runs": [before_takedown(other, token_inputs(other)) for other in map(Run.open, recipe.train.runs)],
     }
     config = json.loads(json.dumps(config))
     steering = {key: value for key, value in train.items() if key not in _ROUNDING_ONLY}
     trajectory = manifests.fingerprint(
         "train.trajectory", STEP.logic_version, {**config, "train": steering}, before_takedown(run, inputs)
     )
+    # what came back joins in an epoch that had not begun, so it is no part of what led to a checkpoint
+    inputs |= restored.inputs(run, sequences)
     return Training(EngineJob(SHARD, config, inputs), trajectory, ledger.digest(run.root))
 
 

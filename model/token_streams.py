@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import FormatError
+from pipeline.tokens.restored import parse_name
 from pipeline.tokens.shards import (
     REBUILD,
     MappedBatch,
@@ -28,6 +29,7 @@ from pipeline.tokens.shards import (
 )
 
 Place = tuple[int, int]
+RESTORED = " restored "  # in the name of a stream of documents that came back after a takedown
 _OPEN_SHARDS = 256  # mapped at one time; a mapping holds a file descriptor
 
 
@@ -40,6 +42,13 @@ class Stream:
     base: int  # address of its first token
     tokens: int
     documents: int
+    source: str
+    first_epoch: int = 0  # of the training order, counted from 0: later than that for documents that were restored
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Names that a weight or cap may be given under: "run/source" (where several runs are read) and "source"."""
+        return self.name.partition(RESTORED)[0], self.source
 
 
 class TokenStreams:
@@ -48,14 +57,20 @@ class TokenStreams:
     Args:
         folders: Folders of token shards, one a run.
         known: By folder, shards that need not be opened (``pipeline/tokens/layout.py``).
+        restored: Folder of the first run's restored shards, and the first epoch of each restoration that is read.
 
     Raises:
         UserError: If a folder has no shards.
         FormatError: If a shard is damaged, or two shards come from two tokenizers.
     """
 
-    def __init__(self, folders: Sequence[Path], known: Mapping[Path, Mapping[str, TokenShard]] | None = None) -> None:
-        self.folders = list(folders)
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        known: Mapping[Path, Mapping[str, TokenShard]] | None = None,
+        restored: tuple[Path, Mapping[int, int]] | None = None,
+    ) -> None:
+        self.folders, self._restored = list(folders), restored
         self._known = known or {}
         self.shards: list[TokenShard] = []
         self.streams = list(self._make_streams())
@@ -89,7 +104,30 @@ class TokenStreams:
                 own = [shard for shard in shards if shard.source == source]
                 name = source if len(self.folders) == 1 else f"{run}/{source}"
                 tokens = sum(shard.tokens for shard in own)
-                yield Stream(name, f"{number}/{source}", base, tokens, sum(shard.documents for shard in own))
+                documents = sum(shard.documents for shard in own)
+                yield Stream(name, f"{number}/{source}", base, tokens, documents, source)
+                base += tokens
+                self.shards += own
+        yield from self._restored_streams(base)
+
+    @property
+    def restored_folder(self) -> Path:
+        """Where the restored shards lie; an empty path where there are none."""
+        return self._restored[0] if self._restored else Path()
+
+    def _restored_streams(self, base: int) -> Iterator[Stream]:
+        """One for each restoration and source, behind all others: so nothing before them moves."""
+        folder, first_epochs = self._restored or (Path(), {})
+        shards = open_folder(folder) if first_epochs else []
+        run = self.folders[0].resolve().parent.parent.name
+        for restoration, first_epoch in sorted(first_epochs.items()):
+            ours = [shard for shard in shards if parse_name(shard.path.stem)[0] == restoration]
+            for source in sorted({shard.source for shard in ours}):
+                own = [shard for shard in ours if shard.source == source]
+                label = source if len(self.folders) == 1 else f"{run}/{source}"
+                tokens, documents = sum(shard.tokens for shard in own), sum(shard.documents for shard in own)
+                name, key = f"{label}{RESTORED}{restoration}", f"0/{source}{RESTORED}{restoration}"
+                yield Stream(name, key, base, tokens, documents, source, first_epoch)
                 base += tokens
                 self.shards += own
 

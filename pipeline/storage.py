@@ -105,6 +105,16 @@ def cache_folder() -> Path:
     return Path(base)
 
 
+def _copies_of(url: str) -> Path:
+    """The folder of this machine's copies of an object, one a version."""
+    return cache_folder() / "objects" / hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
+
+
+def _forget_copies(url: str) -> None:
+    """Removes this machine's copies of an object; whoever has one mapped keeps it until it closes it."""
+    shutil.rmtree(_copies_of(url), ignore_errors=True)
+
+
 @_in_words
 def open_local(url: str) -> Path:
     """A local path that holds the bytes of ``url``: the file itself, or a cached copy of the object.
@@ -120,9 +130,10 @@ def open_local(url: str) -> Path:
     filesystem, path = _remote(url)
     info = filesystem.info(path)
     version = str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or "")
-    key = hashlib.blake2b(f"{url}\0{info['size']}\0{version}".encode(), digest_size=16).hexdigest()
-    copy = cache_folder() / "objects" / key / path.rsplit("/", 1)[-1]
+    key = hashlib.blake2b(f"{info['size']}\0{version}".encode(), digest_size=16).hexdigest()
+    copy = _copies_of(url) / key / path.rsplit("/", 1)[-1]
     if not copy.exists():
+        _forget_copies(url)  # an earlier version may hold what was taken down since
         copy.parent.mkdir(parents=True, exist_ok=True)
         partial = copy.with_name(f".{copy.name}.{uuid.uuid4().hex}")
         filesystem.get_file(path, str(partial))
@@ -149,6 +160,7 @@ def delete(url: str) -> None:
         local_path(url).unlink(missing_ok=True)
         return
     filesystem, path = _remote(url)
+    _forget_copies(url)
     if filesystem.isfile(path):
         filesystem.rm_file(path)
 
@@ -187,6 +199,7 @@ def publish(finished: Path, url: str) -> None:
         return
     filesystem, path = _remote(url)
     filesystem.put_file(str(finished), path)
+    _forget_copies(url)
     finished.unlink()
 
 

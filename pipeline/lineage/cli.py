@@ -170,6 +170,7 @@ def takedown(
     url: Several = None,
     domain: Several = None,
     licence: Several = None,
+    restore: Several = None,
     note: str = "",
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
@@ -192,6 +193,9 @@ def takedown(
         Domains, with all their sub-domains.
     licence
         Licences; "unknown" for documents without one.
+    restore
+        doc_ids of documents that were removed as duplicates of one taken down, and that may stay: they come back in
+        token shards of their own.
 
     Note:
         Kept in takedown.jsonl, such as the number of the request.
@@ -203,9 +207,9 @@ def takedown(
 
     run = Run.open(root)
     choice = Choice(_values(ids), _values(url), _values(domain), _values(licence), note)
-    if dry_run and not choice:
-        raise UserError("--dry-run needs a choice: --ids, --url, --domain or --licence")
-    found = take_down(run, choice, dry_run=dry_run)
+    if dry_run and not choice and not restore:
+        raise UserError("--dry-run needs a choice: --ids, --url, --domain, --licence or --restore")
+    found = take_down(run, choice, restoring=_values(restore), dry_run=dry_run)
     if json:
         emit({**found, "history": history(run)})
     else:
@@ -231,7 +235,8 @@ def _values(given: list[str] | None) -> tuple[str, ...]:
 
 def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
     """What a takedown did, or would do, for a person."""
-    verb = "would be taken down" if found["status"] == "planned" else "taken down"
+    planned = found["status"] == "planned"
+    verb = "would be taken down" if planned else "taken down"
     lines = [f"{len(found['documents']):,} documents {verb} ({found['status']})"]
     lines += [f"  {row['doc_id']}  {row['shard']} row {row['row']}" for row in found["documents"][:20]]
     if len(found["documents"]) > 20:
@@ -257,6 +262,12 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
         )
     if found["tokenizer"]:
         lines.append("the tokenizer was trained on a sample of all training documents; its merges are not changed")
+    back = found.get("restored", {})
+    if back.get("documents"):
+        lines.append(f"{len(back['documents']):,} documents {'would come' if planned else 'came'} back")
+        lines += [f"  {doc_id}" for doc_id in back["documents"][:20]]
+    if "first_epoch" in back:
+        lines.append(f"they are trained on from epoch {back['first_epoch']} on, as far as they make whole windows")
     for request in history:
         lines.append(
             f"request {request['request']}: {request['documents']:,} documents {request.get('note', '')}".rstrip()

@@ -13,6 +13,7 @@ from pipeline.lineage.rows import read_row, read_rows, rows_of_id
 from pipeline.lineage.training import Training
 from pipeline.run import Run
 from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS
+from pipeline.tokens import restored
 
 SHOWN_TWINS = 20
 
@@ -43,6 +44,7 @@ def explain(run: Run, located: Located, index: DocIndex | None = None) -> dict[s
         "shard": shard,
         "row": located.row,
         "takedown": _takedown(ledger.load(run.root), located),
+        "restored": _restored(run, located),
         "record": {**record, "characters": len(text), "begins": text[:200]},
         "signals": signals,
         "rules": _rules(run, signals, record.get("language"), verdicts),
@@ -57,6 +59,12 @@ def _takedown(removed: Ledger, located: Located) -> dict[str, Any] | None:
     if found is None:
         return None
     return next((dict(r) for r in removed.requests if r["request"] == found.request), {"request": found.request})
+
+
+def _restored(run: Run, located: Located) -> int | None:
+    """Number of the restoration that brought the document back; None where none did."""
+    name = located.doc_id.hex()
+    return next((r.number for r in restored.load(run.root) if any(name == row[0] for row in r.documents)), None)
 
 
 def _verdicts(run: Run, located: Located) -> list[dict[str, Any]]:
@@ -134,7 +142,7 @@ def _training(run: Run, located: Located) -> dict[str, Any]:
         "end": tokens.start + tokens.tokens,
         "tokens": tokens.tokens,
     }
-    if tokens.split != "train":
+    if tokens.split == "validation":
         return {"tokens": place, "training": None}
     try:
         training.check_checkpoints()
@@ -162,6 +170,8 @@ def as_text(found: dict[str, Any]) -> str:
     lines = [f"document {found['doc_id']}", f"  stands in       documents/{found['shard']}.arrow, row {found['row']}"]
     if found["takedown"]:
         lines.append(f"  TAKEN DOWN      request {found['takedown']['request']}: its text is gone")
+    if found["restored"]:
+        lines.append(f"  restored        came back (restoration {found['restored']}) after its twin was taken down")
     record = found["record"]
     names = ("source", "path", "offset", "id", "url", "title", "date", "language", "language_score", "characters")
     lines += [f"  {name:15} {record[name]}" for name in names if record.get(name) is not None]

@@ -19,6 +19,7 @@ from pipeline.lineage.blank_tokens import token_layout
 from pipeline.lineage.training import Training
 from pipeline.run import Run
 from pipeline.tables import DOCUMENTS, read_table
+from pipeline.tokens.restored import parse_name
 
 UNKNOWN = "unknown"
 
@@ -94,8 +95,11 @@ def _shards(training: Training, steps: int) -> Iterator[tuple[str, str, NDArray[
         inside = base - dataset.streams[stream].base + np.concatenate([[0], np.cumsum(layout.lengths)])
         counts = np.diff(_targets_before(inside, reads, before, training.context_length))
         base += shard.tokens
-        if shard.path.parent == own:
-            yield shard.path.stem, shard.source, layout.doc_ids, counts
+        name = shard.path.stem
+        if shard.path.parent == dataset.data.restored_folder:
+            yield parse_name(name)[1], shard.source, layout.doc_ids, counts
+        elif shard.path.parent == own:
+            yield name, shard.source, layout.doc_ids, counts
 
 
 def _window_reads(training: Training, stream: int, used: int) -> NDArray[np.int64]:

@@ -28,13 +28,14 @@ from pipeline.lineage.choose import Choice, Chosen, choose, keys_of, near_duplic
 from pipeline.lineage.evidence import evidence_line, near_validation_line
 from pipeline.lineage.ledger import Ledger, Removed, TokenRows
 from pipeline.lineage.lookup import Located
+from pipeline.lineage.restore import finish_restoring, restore
 from pipeline.lineage.training import Training
 from pipeline.manifest import Manifest, Output
 from pipeline.run import Run
 
 PENDING = "takedown.pending"
 SHOWS_TEXT = ("report", "metrics/samples.jsonl")  # made from documents, outside the manifests
-SPLITS = ("train", "validation")
+SPLITS = ("train", "validation", "restored")
 
 
 @dataclass
@@ -61,8 +62,14 @@ class Plan:
         return cls(**values)
 
 
-def take_down(run: Run, choice: Choice, *, dry_run: bool = False) -> dict[str, Any]:
-    """Takes down what ``choice`` names; finishes an interrupted takedown first.
+def take_down(run: Run, choice: Choice, *, restoring: Sequence[str] = (), dry_run: bool = False) -> dict[str, Any]:
+    """Takes down what ``choice`` names; finishes an interrupted takedown or restoration first.
+
+    Args:
+        run: The run.
+        choice: What to take down.
+        restoring: doc_ids to bring back, after that (restore.py).
+        dry_run: Write nothing.
 
     Returns:
         ``status`` ("planned", "done", or "nothing to do"), ``documents``, ``already_taken_down``, ``near_duplicates``,
@@ -73,19 +80,23 @@ def take_down(run: Run, choice: Choice, *, dry_run: bool = False) -> dict[str, A
         RunError: If a file is damaged or missing, the folder cannot be written, or another process holds the run.
     """
     with contextlib.nullcontext() if dry_run else run.lock():
-        finished = not dry_run and finish(run)
+        finished = not dry_run and (finish(run) or finish_restoring(run))
         removed = ledger.load(run.root)
         chosen = choose(run, choice, removed) if choice else Chosen()
         found = _summary(run, chosen)
         if dry_run:
-            return {"status": "planned", **found, "files": sorted(_affected(run, chosen.documents))}
+            back = {"restored": restore(run, restoring, dry_run=True)} if restoring else {}
+            return {"status": "planned", **found, "files": sorted(_affected(run, chosen.documents)), **back}
         if not chosen.documents:
-            return {"status": "done" if finished else "nothing to do", **found, "files": []}
+            back = {"restored": restore(run, restoring)} if restoring else {}
+            did = finished or (restoring and back["restored"]["documents"])
+            return {"status": "done" if did else "nothing to do", **found, "files": [], **back}
         plan, data = _prepare(run, choice, chosen.documents, removed)
         storage.publish_bytes(plan.to_bytes(), run.url(manifests.FOLDER, PENDING), run.root)
         storage.publish_bytes(data, run.url(ledger.FILE), run.root)
         finish(run)
-        return {"status": "done", **found, "files": sorted(plan.after)}
+        back = {"restored": restore(run, restoring)} if restoring else {}
+        return {"status": "done", **found, "files": sorted(plan.after), **back}
 
 
 # -- what it means

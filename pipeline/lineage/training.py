@@ -22,6 +22,7 @@ from pipeline.lineage.lookup import Located
 from pipeline.lineage.rows import read_row
 from pipeline.run import Run
 from pipeline.tables import VERDICTS
+from pipeline.tokens import restored
 from pipeline.tokens.shards import ShardBatches
 
 _STATE = re.compile(r"step-(\d{7,})/state\.json")
@@ -110,6 +111,15 @@ class Training:
                 found = self._in_shard(path, split, located.doc_id)
                 if found is not None:
                     return found
+        return self._restored_range(located)
+
+    def _restored_range(self, located: Located) -> TokenRange | None:
+        """Where a document's tokens stand that came back after a takedown."""
+        for restoration in restored.load(self.run.root):
+            if any(doc_id == located.doc_id.hex() for doc_id, _, _ in restoration.documents):
+                path = restored.shard_path(restoration.number, located.shard)
+                if storage.exists(self.run.url(path)):
+                    return self._in_shard(path, "restored", located.doc_id)
         return None
 
     def _in_shard(self, path: str, split: str, doc_id: bytes) -> TokenRange | None:
@@ -119,18 +129,19 @@ class Training:
             ids = np.ascontiguousarray(batch.doc_ids).view(np.uint64)
             for inside in np.flatnonzero((ids[:, 0] == wanted[0]) & (ids[:, 1] == wanted[1])).tolist():
                 first, end = int(batch.offsets[inside]), int(batch.offsets[inside + 1])
-                stream, stream_start = self._in_stream(path, doc_id) if split == "train" else (-1, 0)
+                stream, stream_start = (-1, 0) if split == "validation" else self._in_stream(path, doc_id)
                 return TokenRange(split, path, row + inside, start + first, end - first, stream, stream_start)
             row, start = row + len(batch.doc_ids), start + len(batch.tokens)
         return None
 
     def _in_stream(self, path: str, doc_id: bytes) -> tuple[int, int]:
         try:
-            shards = self.dataset.data.shards
+            data = self.dataset.data
         except UserError:  # too few tokens for a single window: nothing was trained
             return -1, 0
-        name, folder = path.rpartition("/")[2], self.dataset.data.folders[0]
-        number = next(n for n, shard in enumerate(shards) if shard.path == folder / name)
+        # the run's own: shards of runs that are mixed in may have the same names
+        folder = data.restored_folder if path.startswith(restored.FOLDER) else data.folders[0]
+        number = next(n for n, s in enumerate(data.shards) if s.path == folder / path.rpartition("/")[2])
         stream, start, _ = next(self.dataset.data.find(doc_id, number))
         return stream, start
 
@@ -148,7 +159,7 @@ class Training:
         for position, window in dataset.positions_of(tokens.stream, start, end, steps * self.sequences):
             first = window * length + 1  # the window's first target
             targets = max(0, min(end, first + length) - max(start, first))
-            found.append((position // self.sequences, position // len(dataset) + 1, targets))
+            found.append((position // self.sequences, dataset.mixture.epoch_of(position) + 1, targets))
         return found
 
     # -- steps -> documents

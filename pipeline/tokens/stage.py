@@ -15,6 +15,7 @@ from pipeline.lineage import ledger
 from pipeline.lineage.keys import make_keys
 from pipeline.manifest import Manifest, digest_file, total_counts
 from pipeline.tokens.index import make_index
+from pipeline.tokens.restored import make_restored
 
 SPLIT_STEP = Step("tokenize.split", 1, "pipeline.tokens.assign:assign", ("pyarrow", "numpy"))
 TOKENIZER_STEP = Step(
@@ -30,6 +31,7 @@ def run(context: Context) -> dict[str, Any]:
     split = context.run_step(SPLIT_STEP, [_split_job(context)])["all"]
     tokenizer = context.run_step(TOKENIZER_STEP, [_tokenizer_job(context, documents, split)])["all"]
     made = context.run_step(ENCODE_STEP, _encode_jobs(context, split, tokenizer))
+    make_restored(context, split, tokenizer)
     make_index(context)
     make_keys(context)
     counts = total_counts(made.values())

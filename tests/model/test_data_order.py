@@ -48,6 +48,35 @@ def test_small_permutations_reach_every_place_about_equally_often() -> None:
 QUOTAS = st.lists(st.builds(Quota, st.integers(0, 9), st.one_of(st.none(), st.integers(0, 40))), min_size=1, max_size=6)
 
 
+@given(QUOTAS, st.lists(st.builds(Quota, st.integers(0, 9), st.none(), st.integers(0, 3)), max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_source_that_joins_later_leaves_the_epochs_before_as_they_are(quotas: list[Quota], later: list[Quota]) -> None:
+    try:
+        before = Mixture(quotas)
+    except ValueError:
+        return
+    joining = sorted(later, key=lambda quota: quota.first_epoch)
+    mixture = Mixture([*quotas, *joining])
+    length = mixture.total if mixture.total is not None else 150
+    first = min((quota.first_epoch for quota in joining), default=0)
+    start = next((i for i in range(length) if mixture.epoch_of(i) >= first), length) if joining else length
+    start = min(start, before.total if before.total is not None else start)
+    assert mixture.locate(np.arange(start))[0].tolist() == before.locate(np.arange(start))[0].tolist()
+    sources, ordinals = mixture.locate(np.arange(length))
+    seen = [0] * len(mixture.quotas)
+    for i, (source, ordinal) in enumerate(zip(sources.tolist(), ordinals.tolist(), strict=True)):
+        assert ordinal == seen[source]
+        assert mixture.epoch_of(i) >= mixture.quotas[source].first_epoch
+        seen[source] += 1
+        assert mixture.position(source, ordinal) == i
+        assert mixture.counts(i + 1) == seen
+
+
+def test_next_epoch_starts_where_no_sequence_of_it_was_given() -> None:
+    mixture = Mixture([Quota(5), Quota(3)])
+    assert [mixture.next_epoch(n) for n in (0, 1, 8, 9)] == [(0, 0), (1, 8), (1, 8), (2, 16)]
+
+
 @given(QUOTAS)
 @settings(max_examples=200, deadline=None)
 def test_locate_position_and_counts_agree_with_counting(quotas: list[Quota]) -> None:

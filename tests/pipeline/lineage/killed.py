@@ -1,0 +1,40 @@
+"""Takes documents down, or restores one, and dies by SIGKILL at one of its changes of the run folder.
+
+``python killed.py ROOT NUMBER WHEN IDS [RESTORE]``: at change NUMBER (a rename or a removal), WHEN "before" or "after".
+Prints how many changes there were, when it is not killed.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline.lineage.choose import Choice
+from pipeline.lineage.takedown import take_down
+from pipeline.run import Run
+
+root, number, when, ids, *restoring = sys.argv[1:]
+changes = 0
+
+
+def dying(real: Any) -> Any:
+    def change(*arguments: Any, **options: Any) -> Any:
+        global changes
+        here = changes == int(number) and str(arguments[-1]).startswith(root)
+        changes += str(arguments[-1]).startswith(root)
+        if here and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = real(*arguments, **options)
+        if here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    return change
+
+
+os.replace = dying(os.replace)
+Path.unlink = dying(Path.unlink)  # type: ignore[method-assign]
+choice = Choice(ids=tuple(ids.split(",")) if ids else ())
+take_down(Run.open(root), choice, restoring=restoring)
+sys.stdout.write(str(changes))
