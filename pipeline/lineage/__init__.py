@@ -9,6 +9,8 @@
 7. licences.py  tokens by licence in what was trained on
 8. blank.py     one table file without what was taken down: the same bytes in place and when rebuilt
 9. takedown.py  chooses documents, records them, and goes through every shard and manifest
+10. evidence.py what is remembered of clusters and split, so that tables made again have the same rows
+11. restore.py  brings back a twin of what was taken down, in a token shard of its own
 
 Everything here works on the run folder alone, and loads neither torch nor Prefect.
 """

@@ -171,6 +171,7 @@ def takedown(
     domain: Several = None,
     licence: Several = None,
     restore: Several = None,
+    index: Several = None,
     note: str = "",
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
@@ -196,6 +197,8 @@ def takedown(
     restore
         doc_ids of documents that were removed as duplicates of one taken down, and that may stay: they come back in
         token shards of their own.
+    index
+        Dedup indexes outside the run that forget what was taken down, now and before; RUN/index/dedup always does.
 
     Note:
         Kept in takedown.jsonl, such as the number of the request.
@@ -209,7 +212,7 @@ def takedown(
     choice = Choice(_values(ids), _values(url), _values(domain), _values(licence), note)
     if dry_run and not choice and not restore:
         raise UserError("--dry-run needs a choice: --ids, --url, --domain, --licence or --restore")
-    found = take_down(run, choice, restoring=_values(restore), dry_run=dry_run)
+    found = take_down(run, choice, restoring=_values(restore), indexes=_values(index), dry_run=dry_run)
     if json:
         emit({**found, "history": history(run)})
     else:
@@ -262,6 +265,7 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
         )
     if found["tokenizer"]:
         lines.append("the tokenizer was trained on a sample of all training documents; its merges are not changed")
+    lines += [f"{place}: {count:,} documents forgotten" for place, count in found.get("forgotten", {}).items()]
     back = found.get("restored", {})
     if back.get("documents"):
         lines.append(f"{len(back['documents']):,} documents {'would come' if planned else 'came'} back")

@@ -9,7 +9,7 @@ from pipeline.filter.definitions import RULE_SETS
 from pipeline.lineage import ledger
 from pipeline.lineage.ledger import Ledger
 from pipeline.lineage.lookup import DocIndex, Located
-from pipeline.lineage.rows import read_row, read_rows, rows_of_id
+from pipeline.lineage.rows import behind, read_row, read_rows, rows_of_id
 from pipeline.lineage.training import Training
 from pipeline.run import Run
 from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS
@@ -34,7 +34,8 @@ def explain(run: Run, located: Located, index: DocIndex | None = None) -> dict[s
     edges = (index or DocIndex(run)).edges(shard)
     record = read_row(run, f"documents/{shard}.arrow", DOCUMENTS, located.row, edges=edges)
     text = record.pop("text", "")
-    del record["doc_id"]
+    if record.pop("doc_id", None) != located.doc_id:
+        raise behind(run.root)
     signals = read_row(run, f"signals/{shard}.arrow", SIGNALS, located.row)
     signals.pop("doc_id", None)
     verdicts = _verdicts(run, located)

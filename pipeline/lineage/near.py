@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.lineage.lookup import Located
+from pipeline.lineage import ledger
+from pipeline.lineage.lookup import DocIndex, Located
 from pipeline.lineage.rows import matching_rows, read_rows, shard_names
 from pipeline.run import Run
 from pipeline.tables import SIGNATURES, batches
@@ -16,10 +17,12 @@ from pipeline.tables import SIGNATURES, batches
 def nearest_text(run: Run, text: str) -> tuple[Located, float]:
     """The document whose text is ``text``, as it stands or normalised as clean does it; else the nearest one.
 
-    Near means that a band of the signatures is equal, as in the dedup stage; every signature of the run is read.
+    Near is what the run's dedup index finds (``tokenmill dedup index build``), with the exact similarity.  Without one,
+    or where it finds nothing, every signature of the run is compared; near means then that a band is equal, and the
+    similarity is estimated.
 
     Returns:
-        Where it stands, and the estimated similarity (1.0: equal).
+        Where it stands, and the similarity (1.0: equal).
 
     Raises:
         UserError: If nothing is equal or near, or the run has no signatures.
@@ -35,10 +38,24 @@ def nearest_text(run: Run, text: str) -> tuple[Located, float]:
         path = run.local(f"signatures/{shard}.arrow")
         for row in matching_rows(path, SIGNATURES, "text_hash", hashes):
             return Located(read_rows(path, SIGNATURES, [row], ["doc_id"])["doc_id"][0].as_py(), shard, row), 1.0
-    found = _nearest(run, shards, normal)
+    found = _in_index(run, normal) or _nearest(run, shards, normal)
     if found is None:
         raise UserError("no document of the run has this text, or one near to it")
     return found
+
+
+def _in_index(run: Run, text: str) -> tuple[Located, float] | None:
+    """The most similar document of this run that its dedup index knows; None without one."""
+    from pipeline.dedup.index import is_index, open_index, run_index
+
+    place = run_index(run.root)
+    if not is_index(place):
+        return None
+    gone = ledger.load(run.root).documents
+    with open_index(place) as index:
+        (matches,) = index.query([text], run.recipe.dedup.threshold)
+    match = next((match for match in matches if match.id not in gone), None)
+    return None if match is None else (DocIndex(run).find(match.id), match.similarity)
 
 
 def _text_hash(text: str) -> bytes:

@@ -10,9 +10,18 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.errors import RunError
 from pipeline.run import Run
 from pipeline.tables import Table, open_table
 from pipeline.tokens.split import doc_id_array
+
+
+def behind(where: str | Path) -> RunError:
+    """The error of an index whose documents have changed since it was made."""
+    return RunError(
+        f"{where}: its index is behind its documents: the run is being written, or was stopped. `tokenmill status RUN` "
+        "shows it; `tokenmill run` finishes it"
+    )
 
 
 def shard_names(run: Run) -> list[str]:
@@ -44,11 +53,15 @@ def read_rows(
     opened: tuple[int, pa.RecordBatch | None] = (-1, None)
     slices: dict[int, pa.RecordBatch] = {}
     for row in sorted(set(rows)):
+        if row >= edges[-1]:
+            raise behind(path)
         number = bisect_right(edges, row) - 1
         if opened[0] != number:
             opened = number, reader.get_batch(number)
         assert opened[1] is not None
         slices[row] = opened[1].slice(row - edges[number], 1)
+        if not slices[row].num_rows:
+            raise behind(path)
     parts = [slices[row] for row in rows]
     return pa.Table.from_batches(parts, reader.schema)
 

@@ -19,7 +19,8 @@ from typing import Any
 
 from pipeline import manifest as manifests
 from pipeline import storage
-from pipeline.errors import RunError
+from pipeline.dedup.index_format import is_index, run_index
+from pipeline.errors import RunError, UserError
 from pipeline.inspection import steps_of
 from pipeline.lineage import ledger
 from pipeline.lineage.blank import Blanker, adjust_counts
@@ -62,13 +63,21 @@ class Plan:
         return cls(**values)
 
 
-def take_down(run: Run, choice: Choice, *, restoring: Sequence[str] = (), dry_run: bool = False) -> dict[str, Any]:
+def take_down(
+    run: Run,
+    choice: Choice,
+    *,
+    restoring: Sequence[str] = (),
+    indexes: Sequence[str] = (),
+    dry_run: bool = False,
+) -> dict[str, Any]:
     """Takes down what ``choice`` names; finishes an interrupted takedown or restoration first.
 
     Args:
         run: The run.
         choice: What to take down.
         restoring: doc_ids to bring back, after that (restore.py).
+        indexes: Dedup indexes outside the run that forget everything taken down from it, now and before.
         dry_run: Write nothing.
 
     Returns:
@@ -79,6 +88,17 @@ def take_down(run: Run, choice: Choice, *, restoring: Sequence[str] = (), dry_ru
         UserError: If the choice names something unknown, or every document.
         RunError: If a file is damaged or missing, the folder cannot be written, or another process holds the run.
     """
+    for place in indexes:
+        if not is_index(place):
+            raise UserError(f"--index {place}: not a dedup index (no index.json)")
+    found = _take_down(run, choice, restoring, dry_run=dry_run)
+    forgotten = {} if dry_run else {place: _forget(run, place) for place in indexes}
+    if any(forgotten.values()):
+        found["status"] = "done"
+    return {**found, **({"forgotten": forgotten} if indexes else {})}
+
+
+def _take_down(run: Run, choice: Choice, restoring: Sequence[str], *, dry_run: bool) -> dict[str, Any]:
     with contextlib.nullcontext() if dry_run else run.lock():
         finished = not dry_run and (finish(run) or finish_restoring(run))
         removed = ledger.load(run.root)
@@ -271,8 +291,17 @@ def finish(run: Run) -> bool:
         _publish(run, blanker, path, plan)
     _rewrite_manifests(run, plan)
     _remove_what_shows_text(run)
+    if is_index(run_index(run.root)):
+        _forget(run, run_index(run.root))
     storage.delete(url)
     return True
+
+
+def _forget(run: Run, index: str) -> int:
+    """A dedup index forgets everything that was taken down from the run; returns how many documents it had of it."""
+    from pipeline.dedup.index_write import remove_documents
+
+    return remove_documents(index, ledger.load(run.root).documents)
 
 
 def _publish(run: Run, blanker: Blanker, path: str, plan: Plan) -> None:

@@ -8,7 +8,7 @@ from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.lineage import ledger
 from pipeline.lineage.lookup import DocIndex, Located
-from pipeline.lineage.rows import read_rows
+from pipeline.lineage.rows import behind, read_rows
 from pipeline.lineage.training import Training, metrics_lines
 from pipeline.run import Run
 from pipeline.tables import DOCUMENTS
@@ -76,6 +76,8 @@ def _facts(run: Run, counts: Counter[bytes], shards: dict[bytes, str]) -> dict[b
         for row in table.to_pylist():
             doc_id = row.pop("doc_id")
             facts[doc_id] = {**row, "taken_down": doc_id.hex() in removed}
+    if facts.keys() != counts.keys():
+        raise behind(run.root)
     return facts
 
 

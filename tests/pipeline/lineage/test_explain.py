@@ -1,12 +1,14 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from flows.cli import main
-from pipeline.errors import UserError
+from pipeline.errors import RunError, UserError
 from pipeline.lineage.explain import as_text, explain
 from pipeline.lineage.lookup import DocIndex, Located, by_text, one_by_key
+from pipeline.lineage.trace import trace
 from pipeline.lineage.training import Training
 from pipeline.run import Run
 from pipeline.tables import DOCUMENTS, read_table
@@ -100,6 +102,45 @@ def test_unknown_doc_id_names_the_nearest_one(run: Run) -> None:
 def test_ambiguous_id_lists_the_candidates(run: Run) -> None:
     with pytest.raises(UserError, match="2 documents have the id web 0; ask for one of them by its doc_id"):
         one_by_key(run, "id", "web 0")
+
+
+def test_ambiguous_url_lists_the_candidates(run: Run) -> None:
+    with pytest.raises(UserError, match=r"2 documents have the url https://news\.example\.net/0; ask for one"):
+        one_by_key(run, "url", "https://news.example.net/0")
+
+
+def test_ambiguous_prefix_lists_the_candidates(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.lineage.lookup.SHORTEST_PREFIX", 1)
+    digits = [row["doc_id"].hex()[0] for row in documents(run)]  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"doc_ids begin with .; ask for one of them by its doc_id"):
+        DocIndex(run).find(max(digits, key=digits.count))
+
+
+def test_run_whose_documents_are_newer_than_its_index_is_answered_clearly(run: Run) -> None:
+    located = trained(run)
+    path = Path(run.url(f"documents/{located.shard}.arrow"))
+    other = next(p for p in sorted(path.parent.glob("*.arrow")) if p != path)
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(RunError, match="its index is behind its documents: the run is being written, or was stopped"):
+        explain(run, located)
+    with pytest.raises(RunError, match="its index is behind its documents"):
+        trace(run, 0, STEPS_DONE - 1)
+
+
+def test_run_that_is_being_written_tells_what_there_is(run: Run) -> None:
+    for folder in ("tokens", "index", "verdicts/tokenize", "verdicts/filter", "checkpoints", "metrics"):
+        shutil.rmtree(run.url(folder))
+    row = documents(run)[7]
+    with run.lock():  # another process holds it: reading needs no lock
+        found = explain(run, DocIndex(run).find(row["doc_id"].hex()))  # type: ignore[attr-defined]
+    assert [verdict["stage"] for verdict in found["verdicts"]] == ["dedup"]
+    assert found["tokens"] is None
+    assert "not in the training or validation set" in as_text(found)
+    with pytest.raises(UserError, match="no token shards"):
+        trace(run, 0, 0)
+    shutil.rmtree(run.url("documents"))
+    with pytest.raises(UserError, match="no documents yet"):
+        DocIndex(run)
 
 
 @pytest.mark.parametrize(("asked", "message"), [("xyz", "not a doc_id"), ("ab", "not a doc_id")])

@@ -1,0 +1,76 @@
+"""Lineage and the dedup index: texts found by it, and documents that it forgets."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.dedup import shingles
+from pipeline.dedup.index import Index, open_index, run_index
+from pipeline.dedup.index_runs import build_run_index, definition_of, run_batches, run_corpus
+from pipeline.dedup.index_write import Batch, build_index
+from pipeline.errors import UserError
+from pipeline.lineage.choose import Choice
+from pipeline.lineage.lookup import Located, by_text
+from pipeline.lineage.takedown import take_down
+from pipeline.run import Run
+from tests.pipeline.lineage.test_explain import documents
+from tests.pipeline.lineage.test_restore import kept_twin
+from tests.pipeline.lineage.test_takedown import read_document
+
+
+@pytest.fixture
+def indexed(run: Run) -> Run:
+    build_run_index(run.root)
+    return run
+
+
+def test_near_text_is_found_in_the_dedup_index_with_its_exact_similarity(indexed: Run, tmp_path: Path) -> None:
+    row = documents(indexed)[7]
+    text = str(row["text"])
+    (tmp_path / "near.txt").write_text(text + " One word more.")
+    located, similarity = by_text(indexed, tmp_path / "near.txt")
+    assert located == Located(row["doc_id"], row["shard"], row["row"])  # type: ignore[arg-type]
+    one, other = set(shingles(text)), set(shingles(text + " One word more."))
+    assert similarity == len(one & other) / len(one | other)
+
+
+def test_index_of_the_run_forgets_what_is_taken_down(indexed: Run, tmp_path: Path) -> None:
+    document = read_document(indexed)
+    (tmp_path / "near.txt").write_text(document["text"] + " One word more.")
+    assert by_text(indexed, tmp_path / "near.txt")[0].doc_id.hex() == document["doc_id"]
+    with open_index(run_index(indexed.root)) as index:
+        before = index.documents
+    take_down(indexed, Choice(ids=(document["doc_id"],)))
+    with open_index(run_index(indexed.root)) as index:
+        assert index.documents == before - 1
+        assert index.query([document["text"]]) == [[]]
+    with pytest.raises(UserError, match="no document of the run has this text"):
+        by_text(indexed, tmp_path / "near.txt")
+
+
+def test_index_outside_the_run_forgets_too_also_afterwards(run: Run, tmp_path: Path) -> None:
+    place = tmp_path / "outside"
+    corpus = run_corpus(run.root), (Batch(*batch) for batch in run_batches(run.root))
+    build_index(place, definition_of(run.recipe.dedup), [corpus])
+    document, kept = read_document(run), kept_twin(run)
+    found = take_down(run, Choice(ids=(document["doc_id"],)), indexes=[str(place)])
+    assert found["forgotten"] == {str(place): 1}
+    take_down(run, Choice(ids=(kept,)))
+    with Index(place) as index:
+        assert index.query([document["text"]]) == [[]]
+    assert take_down(run, Choice(), indexes=[str(place)])["forgotten"] == {str(place): 1}
+    assert take_down(run, Choice(), indexes=[str(place)])["status"] == "nothing to do"
+
+
+def test_folder_that_is_no_index_is_refused_before_anything_is_done(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a dedup index"):
+        take_down(run, Choice(ids=(read_document(run)["doc_id"],)), indexes=[str(tmp_path)])
+    assert not Path(run.url("takedown.jsonl")).exists()
+
+
+def test_planning_a_takedown_loads_no_kernels() -> None:
+    code = "import sys, pipeline.lineage.cli, pipeline.lineage.takedown; print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
