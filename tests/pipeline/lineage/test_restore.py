@@ -172,7 +172,7 @@ def test_restored_document_can_be_taken_down(run: Run) -> None:
     dataset = Training(run).dataset
     assert dataset.data.has_withdrawn
     before = tree(run)
-    Path(run.url(restored.shard_path(1, before and _shard_of(before)))).unlink()
+    Path(run.url(restored.shard_path(1, _shard_of(before)))).unlink()
     assert run_stages(run) >= 1
     assert tree(run) == before
 
