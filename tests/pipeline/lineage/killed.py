@@ -14,15 +14,17 @@ from pipeline.lineage.choose import Choice
 from pipeline.lineage.takedown import take_down
 from pipeline.run import Run
 
-root, number, when, ids, *restoring = sys.argv[1:]
 changes = 0
 
 
-def dying(real: Any) -> Any:
+def dying(real: Any, root: str, number: int, when: str) -> Any:
+    """``real``, but change ``number`` below ``root`` kills the process."""
+
     def change(*arguments: Any, **options: Any) -> Any:
         global changes
-        here = changes == int(number) and str(arguments[-1]).startswith(root)
-        changes += str(arguments[-1]).startswith(root)
+        inside = str(arguments[-1]).startswith(root)
+        here = inside and changes == number
+        changes += inside
         if here and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         done = real(*arguments, **options)
@@ -33,8 +35,15 @@ def dying(real: Any) -> Any:
     return change
 
 
-os.replace = dying(os.replace)
-Path.unlink = dying(Path.unlink)  # type: ignore[method-assign]
-choice = Choice(ids=tuple(ids.split(",")) if ids else ())
-take_down(Run.open(root), choice, restoring=restoring)
-sys.stdout.write(str(changes))
+def main() -> None:
+    """Reads the arguments, and takes down or restores."""
+    root, number, when, ids, *restoring = sys.argv[1:]
+    os.replace = dying(os.replace, root, int(number), when)
+    Path.unlink = dying(Path.unlink, root, int(number), when)  # type: ignore[method-assign]
+    choice = Choice(ids=tuple(ids.split(",")) if ids else ())
+    take_down(Run.open(root), choice, restoring=restoring)
+    sys.stdout.write(str(changes))
+
+
+if __name__ == "__main__":
+    main()

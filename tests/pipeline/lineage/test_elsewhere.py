@@ -39,6 +39,7 @@ def upload(run: Run, root: str) -> Run:
     return Run.open(root)
 
 
+@pytest.mark.slow
 @in_store
 @pytest.mark.xdist_group("s3")
 def test_takedown_in_an_object_store_leaves_the_objects_of_a_local_one(
