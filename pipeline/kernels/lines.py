@@ -6,12 +6,12 @@ text that begins or ends with one has an empty line there); FineWeb at each line
 are what two line feeds or more separate in the stripped text.
 """
 
-import numba
 import numpy as np
 
-from pipeline.kernels.token_rules import BASE, decode
+from pipeline.kernels.jit import bare, inlined
+from pipeline.kernels.token_rules import decode, span_hash
 from pipeline.kernels.token_tables import DECIMAL, LINE_END, SPACE, TERMINAL
-from pipeline.kernels.tokens import AFTER_SPACE_TOKEN, ALL_PUNCTUATION, ENDS_SENTENCE, new_tokens, tokenize
+from pipeline.kernels.tokens import AFTER_SPACE_TOKEN, ALL_PUNCTUATION, ENDS_SENTENCE, fill_tokens
 
 SHORT_LINE_CHARACTERS = 30  # FineWeb
 MIN_WORDS_A_LINE = 3  # C4
@@ -37,7 +37,84 @@ for _phrase, _ in _PHRASES:
 _CITATIONS = (np.frombuffer(b"edit]", dtype=np.uint8), np.frombuffer(b"citation needed]", dtype=np.uint8))
 
 
-@numba.njit(nogil=True, inline="always")
+LINE_FEED, OTHER_LINE_END, CURLY, SQUARE, HASH, NOT_ASCII, DOT, ELLIPSIS, PHRASE = (1 << k for k in range(9))
+_BYTE_KINDS = np.zeros(256, np.int64)
+_BYTE_KINDS[0x0A] = LINE_FEED
+_BYTE_KINDS[[0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E]] = OTHER_LINE_END
+_BYTE_KINDS[[0x7B, 0x5B, 0x23, 0x2E]] = CURLY, SQUARE, HASH, DOT
+_BYTE_KINDS[0x80:] = NOT_ASCII
+
+# every phrase has ten bytes or more, so one of its first four runs of four bytes begins at a multiple of four
+_RUN_MIX = np.uint64(0x9E3779B97F4A7C15)
+_PHRASE_RUNS = np.zeros(4096, np.bool_)
+for _phrase, _ in _PHRASES:
+    for _at in range(4):
+        _run = int.from_bytes(_phrase[_at : _at + 4], "little") | 0x20202020
+        _PHRASE_RUNS[((_run * int(_RUN_MIX)) & 0xFFFFFFFFFFFFFFFF) >> 52] = True
+
+
+@bare
+def survey(data, start, end, places):  # type: ignore[no-untyped-def]
+    """What stands anywhere in the text, as a sum of this module's flags; and its line feeds.
+
+    Where a flag is not set, a slow look for the thing would find nothing.
+
+    Args:
+        data: UTF-8 bytes.
+        start: Where the text begins.
+        end: Where it ends.
+        places: Becomes where the line feeds are, and ``end`` after them; as long as the text, and one more.
+
+    Returns:
+        The flags, and the number of line feeds.
+    """
+    kinds, feeds = 0, 0
+    for i in range(start, end):
+        kind = _BYTE_KINDS[data[i]]
+        if kind == 0:
+            continue
+        if kind == LINE_FEED:
+            places[feeds] = i
+            feeds += 1
+        elif kind == DOT:
+            if is_at(data, i, end, 0x2E, 0x2E, 0x2E):
+                kinds |= ELLIPSIS
+        elif kind == NOT_ASCII:
+            if is_at(data, i, end, 0xE2, 0x80, 0xA6):
+                kinds |= ELLIPSIS
+            separator = is_at(data, i, end, 0xE2, 0x80, 0xA8) or is_at(data, i, end, 0xE2, 0x80, 0xA9)
+            if separator or (data[i] == 0xC2 and i + 1 < end and data[i + 1] == 0x85):
+                kinds |= OTHER_LINE_END
+        kinds |= kind
+    places[feeds] = end
+    return kinds | (PHRASE if _has_phrase(data, start, end) else 0), feeds
+
+
+@bare
+def _has_phrase(data, start, end):  # type: ignore[no-untyped-def]
+    """True where one of C4's phrases stands in the text, in either letter case."""
+    for i in range(start, end - 3, 4):
+        low = np.uint64(data[i]) | np.uint64(data[i + 1]) << np.uint64(8)
+        high = np.uint64(data[i + 2]) | np.uint64(data[i + 3]) << np.uint64(8)
+        run = low | high << np.uint64(16) | np.uint64(0x20202020)
+        if _PHRASE_RUNS[np.int64((run * _RUN_MIX) >> np.uint64(52))]:
+            for first in range(max(start, i - 3), i + 1):
+                for k in range(len(_PHRASE_KINDS)):
+                    if _is_phrase(data, first, end, _PHRASE_STARTS[k], _PHRASE_STARTS[k + 1]):
+                        return True
+    return False
+
+
+@inlined
+def _characters(data, start, end):  # type: ignore[no-untyped-def]
+    """Code points of ``data[start:end]``."""
+    found = 0
+    for i in range(start, end):
+        found += data[i] & 0xC0 != 0x80
+    return found
+
+
+@inlined
 def seen_before(table, value):  # type: ignore[no-untyped-def]
     """Adds ``value`` to an open-addressing set (a power of two of slots, 0 = empty); True where it was there."""
     mask = len(table) - 1
@@ -51,7 +128,7 @@ def seen_before(table, value):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def table_size(entries):  # type: ignore[no-untyped-def]
     """Slots of a set for so many entries: a power of two, at most half full."""
     size = 16
@@ -60,7 +137,7 @@ def table_size(entries):  # type: ignore[no-untyped-def]
     return size
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _strip(data, start, end, classes):  # type: ignore[no-untyped-def]
     """The range of ``data[start:end]`` without white space at its ends, as ``str.strip``."""
     while start < end:
@@ -79,38 +156,39 @@ def _strip(data, start, end, classes):  # type: ignore[no-untyped-def]
     return start, end
 
 
-@numba.njit(cache=True, nogil=True)
-def line_feeds(data, start, end, classes):  # type: ignore[no-untyped-def]
+@bare
+def line_feeds(data, start, end, classes, ascii_only, places, feeds, table):  # type: ignore[no-untyped-def]
     """Lines between line feeds.
+
+    Args:
+        data: UTF-8 bytes.
+        start: Where the text begins.
+        end: Where it ends.
+        classes: What each code point is.
+        ascii_only: True where every byte is a character.
+        places: Where the line feeds are (``survey``).
+        feeds: Their number.
+        table: Zeros, ``table_size(feeds + 2)`` of them.
 
     Returns:
         Lines of Gopher repetition, repeated ones of them, their characters; FineWeb's lines, those that end a sentence,
-        short ones, characters of repeated ones; line feeds; characters of the text.
+        short ones, characters of repeated ones; characters of the text.
     """
-    feeds = 0
-    for i in range(start, end):
-        feeds += data[i] == 0x0A
-    table = np.zeros(table_size(feeds + 1), np.uint64)
     lines, repeated, repeated_chars = 0, 0, 0
     full, terminal, short, full_repeated_chars = 0, 0, 0, 0
     characters = feeds
-    i = start
-    while i <= end:
-        first = i
-        value = np.uint64(0)
-        chars = 0
-        while i < end and data[i] != 0x0A:
-            value = value * BASE + np.uint64(data[i]) + np.uint64(1)
-            chars += data[i] & 0xC0 != 0x80
-            i += 1
-        characters += chars
+    first = start
+    for place in range(feeds + 1):
+        i = places[place]
         if i == first:
             if first in (start, end) and end > start:  # re.split leaves an empty line at either end
                 lines += 1
                 repeated += seen_before(table, np.uint64(1))
-            i += 1
+            first = i + 1
             continue
-        twin = seen_before(table, value)
+        chars = i - first if ascii_only else _characters(data, first, i)
+        characters += chars
+        twin = seen_before(table, span_hash(data, first, i))
         lines += 1
         if twin:
             repeated += 1
@@ -122,11 +200,11 @@ def line_feeds(data, start, end, classes):  # type: ignore[no-untyped-def]
             terminal += _ends_with_class(data, first, i, classes, TERMINAL)
             if twin:
                 full_repeated_chars += chars
-        i += 1
-    return lines, repeated, repeated_chars, full, terminal, short, full_repeated_chars, feeds, characters
+        first = i + 1
+    return lines, repeated, repeated_chars, full, terminal, short, full_repeated_chars, characters
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _ends_with_class(data, start, end, classes, wanted):  # type: ignore[no-untyped-def]
     last = end - 1
     while last > start and data[last] & 0xC0 == 0x80:
@@ -135,35 +213,44 @@ def _ends_with_class(data, start, end, classes, wanted):  # type: ignore[no-unty
     return 1 if classes[code] & wanted else 0
 
 
-@numba.njit(cache=True, nogil=True)
-def paragraphs(data, start, end, classes):  # type: ignore[no-untyped-def]
-    """Paragraphs of the stripped text, repeated ones, and the characters of these."""
+@bare
+def paragraphs(data, start, end, classes, ascii_only, places, feeds, table):  # type: ignore[no-untyped-def]
+    """Paragraphs of the stripped text, repeated ones, and the characters of these (arguments as ``line_feeds``)."""
     start, end = _strip(data, start, end, classes)
-    breaks = 0
-    for i in range(start + 1, end):
-        breaks += data[i] == 0x0A and data[i - 1] == 0x0A
-    table = np.zeros(table_size(breaks + 1), np.uint64)
     count, repeated, repeated_chars = 0, 0, 0
     i = start
+    place = 0
     while i < end:
-        value = np.uint64(0)
-        chars = 0
-        while i < end and not (data[i] == 0x0A and i + 1 < end and data[i + 1] == 0x0A):
-            value = value * BASE + np.uint64(data[i]) + np.uint64(1)
-            chars += data[i] & 0xC0 != 0x80
-            i += 1
+        while place < feeds and (places[place] < i or places[place] + 1 != places[place + 1]):
+            place += 1  # on to a line feed that another one follows
+        stop = min(end, places[place]) if place < feeds else end
+        count += 1
+        if seen_before(table, span_hash(data, i, stop)):
+            repeated += 1
+            repeated_chars += stop - i if ascii_only else _characters(data, i, stop)
+        i = stop
         while i < end and data[i] == 0x0A:
             i += 1
-        count += 1
-        if seen_before(table, value):
-            repeated += 1
-            repeated_chars += chars
     return count, repeated, repeated_chars
 
 
-@numba.njit(cache=True, nogil=True)
-def all_line_ends(data, start, end, tokens, count, tables, cache):  # type: ignore[no-untyped-def]
+@bare
+def all_line_ends(data, start, end, kinds, longest, places, tokens, count, tables, cache, spare, line):  # type: ignore[no-untyped-def]
     """Lines of ``str.splitlines``: what Gopher quality and C4 ask of them.
+
+    Args:
+        data: UTF-8 bytes.
+        start: Where the text begins.
+        end: Where it ends.
+        kinds: What stands in the text (``survey``).
+        longest: Characters of its longest run without white space.
+        places: Where its line feeds are.
+        tokens: Its tokens,
+        count: and their number.
+        tables: ``TokenTables``.
+        cache: ``ChunkCache``.
+        spare: Room for the tokens of a line without citations, where there is a ``SQUARE`` bracket,
+        line: and for its bytes.
 
     Returns:
         Lines, those that start with a bullet, those that end with an ellipsis; sentences on the lines that C4 keeps,
@@ -172,22 +259,16 @@ def all_line_ends(data, start, end, tokens, count, tables, cache):  # type: igno
     classes = tables.classes
     lines, bullets, ellipses = 0, 0, 0
     sentences, bracket, lorem = 0, False, False
-    token = 0
+    token = place = 0
     i = start
     while i < end:
         first = i
         width = 1
-        while i < end:
-            if data[i] < 0x80:
-                if classes[data[i]] & LINE_END:
-                    width = 1
-                    break
-                i += 1
-                continue
-            code, width = decode(data, i, end)
-            if classes[code] & LINE_END:
-                break
-            i += width
+        if kinds & OTHER_LINE_END:
+            i, width = _next_line_end(data, i, end, classes)
+        else:
+            i = places[place]
+            place += 1
         last = i
         if i < end:  # over the line end; \r\n is one
             i += width
@@ -198,51 +279,58 @@ def all_line_ends(data, start, end, tokens, count, tables, cache):  # type: igno
         if head < tail:
             bullets += data[head] == 0x2D or is_at(data, head, tail, 0xE2, 0x80, 0xA2)
             ellipses += is_at(data, tail - 3, tail, 0x2E, 0x2E, 0x2E) or is_at(data, tail - 3, tail, 0xE2, 0x80, 0xA6)
-        found, token, bracket_here, lorem_here = _c4_line(data, start, head, tail, tokens, count, token, tables, cache)
-        sentences += found
-        bracket |= bracket_here
-        lorem |= lorem_here
+        if not _has_words(data, head, tail, classes) or (
+            longest > MAX_WORD_CHARACTERS and _longest_word(data, head, tail, classes) > MAX_WORD_CHARACTERS
+        ):
+            continue
+        low, high = head, tail
+        cited = False
+        if kinds & SQUARE:
+            size = _without_citations(data, head, tail, classes, line)
+            cited = size < tail - head
+        if cited or kinds & (CURLY | PHRASE):
+            if cited:
+                found, bracket_here = _phrases(line, 0, size)
+            else:
+                found, bracket_here = _phrases(data, low, high)
+            lorem |= found & LOREM_IPSUM != 0
+            bracket |= bracket_here and not found & (LOREM_IPSUM | JAVASCRIPT)
+            if found or bracket_here:
+                continue
+        if cited:  # its tokens are not those of the text
+            _, more, _ = fill_tokens(line, 0, size, tables, cache, cache.scratch, spare, False)
+            sentences += max(1, more)
+            continue
+        while token < count and tokens.start[token] < head - start:
+            token += 1
+        more, token = _line_sentences(tokens, count, token, tail - start)
+        sentences += more
     return lines, bullets, ellipses, sentences, bracket, lorem
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
+def _next_line_end(data, i, end, classes):  # type: ignore[no-untyped-def]
+    """Where the next line end of ``str.splitlines`` is, and its bytes."""
+    while i < end:
+        if data[i] < 0x80:
+            if classes[data[i]] & LINE_END:
+                return i, 1
+            i += 1
+            continue
+        code, width = decode(data, i, end)
+        if classes[code] & LINE_END:
+            return i, width
+        i += width
+    return end, 1
+
+
+@inlined
 def is_at(data, start, end, a, b, c):  # type: ignore[no-untyped-def]
     """True where three bytes stand at ``start``."""
     return start >= 0 and start + 3 <= end and data[start] == a and data[start + 1] == b and data[start + 2] == c
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _c4_line(data, text, head, tail, tokens, count, token, tables, cache):  # type: ignore[no-untyped-def]
-    """C4's look at one stripped line: sentences it adds, the next token, curly bracket, lorem ipsum."""
-    words, longest, citation = _words(data, head, tail, tables.classes)
-    if words < MIN_WORDS_A_LINE or (
-        longest > MAX_WORD_CHARACTERS and _longest_word(data, head, tail, tables.classes) > MAX_WORD_CHARACTERS
-    ):
-        return 0, token, False, False
-    line, low, high = data, head, tail
-    if citation:
-        shorter, size = _without_citations(data, head, tail, tables.classes)
-        if size < tail - head:
-            line, low, high = shorter, 0, size
-    found, bracket = _phrases(line, low, high)
-    if found & LOREM_IPSUM:
-        return 0, token, False, True
-    if found & JAVASCRIPT:
-        return 0, token, False, False
-    if bracket:
-        return 0, token, True, False
-    if found & POLICY:
-        return 0, token, False, False
-    if high - low < tail - head:  # citations were taken out: its tokens are not those of the text
-        _, _, sentences, _ = tokenize(line, low, high, tables, cache, new_tokens(high - low + 8), False)
-        return max(1, sentences), token, False, False
-    while token < count and tokens.start[token] < head - text:
-        token += 1
-    sentences, token = _line_sentences(tokens, count, token, tail - text)
-    return sentences, token, False, False
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _line_sentences(tokens, count, token, end):  # type: ignore[no-untyped-def]
     """Sentences of the tokens from ``token`` to the one at ``end``, and that one's index."""
     sentences = 1
@@ -262,30 +350,26 @@ def _line_sentences(tokens, count, token, end):  # type: ignore[no-untyped-def]
     return sentences, token
 
 
-@numba.njit(nogil=True, inline="always")
-def _words(data, start, end, classes):  # type: ignore[no-untyped-def]
-    """Words between white space, bytes of the longest, and whether there is an opening square bracket."""
-    words, longest, citation = 0, 0, False
-    word = start  # where the word began, or the white space after it
+@inlined
+def _has_words(data, start, end, classes):  # type: ignore[no-untyped-def]
+    """True where a line has ``MIN_WORDS_A_LINE`` words between white space."""
+    words = 0
+    between = True
     i = start
-    while i < end:
+    while i < end and words < MIN_WORDS_A_LINE:
         byte = data[i]
         if byte < 0x80:
             space, width = classes[byte] & SPACE, 1
-            citation |= byte == 0x5B
         else:
             code, width = decode(data, i, end)
             space = classes[code] & SPACE
-        if space:
-            words += i > word
-            longest = max(longest, i - word)
-            word = i + width
+        words += between and not space
+        between = space != 0
         i += width
-    words += end > word
-    return words, max(longest, end - word), citation
+    return words >= MIN_WORDS_A_LINE
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _longest_word(data, start, end, classes):  # type: ignore[no-untyped-def]
     """Characters of the longest run without white space."""
     longest, chars = 0, 0
@@ -298,7 +382,7 @@ def _longest_word(data, start, end, classes):  # type: ignore[no-untyped-def]
     return longest
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _phrases(data, start, end):  # type: ignore[no-untyped-def]
     """Kinds of C4's phrases in the line, letter case of ASCII ignored, and whether there is a curly bracket."""
     found, bracket = 0, False
@@ -313,7 +397,7 @@ def _phrases(data, start, end):  # type: ignore[no-untyped-def]
     return found, bracket
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _is_phrase(data, i, end, start, stop):  # type: ignore[no-untyped-def]
     if i + stop - start > end:
         return False
@@ -326,10 +410,9 @@ def _is_phrase(data, i, end, start, stop):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
-def _without_citations(data, start, end, classes):  # type: ignore[no-untyped-def]
-    """The line without [1], [], [edit] and [citation needed], and its size."""
-    line = np.empty(end - start, np.uint8)
+@bare
+def _without_citations(data, start, end, classes, line):  # type: ignore[no-untyped-def]
+    """Copies a line without [1], [], [edit] and [citation needed] into ``line``; returns its size."""
     size = 0
     i = start
     while i < end:
@@ -340,10 +423,10 @@ def _without_citations(data, start, end, classes):  # type: ignore[no-untyped-de
         line[size] = data[i]
         size += 1
         i += 1
-    return line, size
+    return size
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _citation_end(data, i, end, classes):  # type: ignore[no-untyped-def]
     """Where the citation that opens at ``i`` ends; ``i`` where it is none."""
     k = i + 1

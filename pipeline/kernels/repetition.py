@@ -11,6 +11,7 @@ does: "1 11" and "11 1" are the same there.
 import numba
 import numpy as np
 
+from pipeline.kernels.jit import bare, inlined
 from pipeline.kernels.lines import table_size
 from pipeline.kernels.token_rules import BASE
 
@@ -28,7 +29,7 @@ def base_powers():  # type: ignore[no-untyped-def]
     return powers
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _power(exponent, powers):  # type: ignore[no-untyped-def]
     if exponent < POWERS:
         return powers[exponent]
@@ -52,11 +53,14 @@ def top_ngrams(tokens, count, char_ends):  # type: ignore[no-untyped-def]
     """
     result = np.zeros(3, np.int64)
     size = table_size(count)
-    keys = np.zeros(size, np.uint64)
-    numbers = np.zeros(size, np.int32)
-    slots = np.full(count, -1, np.int32)
-    hashes = tokens.hash[:count].copy()
-    candidates = np.ones(count, np.bool_)
+    keys, numbers = np.zeros(size, np.uint64), np.zeros(size, np.int32)
+    slots, candidates = np.empty(count, np.int32), np.ones(count, np.bool_)
+    _top_ngrams(tokens.hash, tokens.hash[:count].copy(), count, char_ends, keys, numbers, slots, candidates, result)
+    return result
+
+
+@bare
+def _top_ngrams(words, hashes, count, char_ends, keys, numbers, slots, candidates, result):  # type: ignore[no-untyped-def]
     for n in range(2, 5):
         if count < n:
             break
@@ -65,7 +69,7 @@ def top_ngrams(tokens, count, char_ends):  # type: ignore[no-untyped-def]
             numbers[:] = 0
         most = 1
         for i in range(count - n + 1):
-            hashes[i] = (hashes[i] ^ (hashes[i] >> np.uint64(29))) * MIX + tokens.hash[i + n - 1]
+            hashes[i] = (hashes[i] ^ (hashes[i] >> np.uint64(29))) * MIX + words[i + n - 1]
             slots[i] = -1
             if not candidates[i] or not candidates[i + 1]:
                 continue
@@ -83,10 +87,9 @@ def top_ngrams(tokens, count, char_ends):  # type: ignore[no-untyped-def]
         if n < 4:
             for i in range(count):
                 candidates[i] = i <= count - n and slots[i] >= 0 and numbers[slots[i]] > 1
-    return result
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _slot(keys, value):  # type: ignore[no-untyped-def]
     """The slot of ``value`` in an open-addressing table, taken for it where it is new."""
     mask = len(keys) - 1
@@ -102,21 +105,22 @@ def _slot(keys, value):  # type: ignore[no-untyped-def]
 def repeated_ngrams(tokens, count, char_ends, powers):  # type: ignore[no-untyped-def]
     """Characters of repeated 5, 6, ... 10-grams (arguments as ``top_ngrams``)."""
     result = np.zeros(6, np.int64)
-    if count < 6:
-        return result
-    ends = np.empty(count + 1, np.uint64)  # hash of the first k tokens joined
-    ends[0] = 0
-    bytes_before = np.empty(count + 1, np.int64)
-    bytes_before[0] = 0
+    if count >= 6:
+        ends, bytes_before = np.empty(count + 1, np.uint64), np.empty(count + 1, np.int64)
+        keys = np.empty(2 * table_size(count), np.uint64)
+        _repeated_ngrams(tokens.size, tokens.hash, count, char_ends, powers, ends, bytes_before, keys, result)
+    return result
+
+
+@bare
+def _repeated_ngrams(sizes, hashes, count, char_ends, powers, ends, bytes_before, keys, result):  # type: ignore[no-untyped-def]
+    ends[0], bytes_before[0] = 0, 0
     for i in range(count):
-        size = tokens.size[i]
-        ends[i + 1] = ends[i] * _power(size, powers) + tokens.hash[i]
-        bytes_before[i + 1] = bytes_before[i] + size
-    keys = np.zeros(table_size(count), np.uint64)
+        ends[i + 1] = ends[i] * _power(sizes[i], powers) + hashes[i]  # hash of the first k tokens joined
+        bytes_before[i + 1] = bytes_before[i] + sizes[i]
     mask = len(keys) - 1
     for n in range(5, 11):
-        if n > 5:
-            keys[:] = 0
+        keys[:] = 0
         i = 0
         repeated = 0
         while i < count - n + 1:
@@ -132,4 +136,3 @@ def repeated_ngrams(tokens, count, char_ends, powers):  # type: ignore[no-untype
                 repeated += char_ends[i + n] - char_ends[i]
                 i += n
         result[n - 5] = repeated
-    return result

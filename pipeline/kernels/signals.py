@@ -6,7 +6,19 @@ Columns of the result are ``COLUMNS``, which pipeline/filter/measure.py turns in
 import numba
 import numpy as np
 
-from pipeline.kernels.lines import all_line_ends, is_at, line_feeds, paragraphs
+from pipeline.kernels.jit import bare
+from pipeline.kernels.lines import (
+    ELLIPSIS,
+    HASH,
+    NOT_ASCII,
+    SQUARE,
+    all_line_ends,
+    is_at,
+    line_feeds,
+    paragraphs,
+    survey,
+    table_size,
+)
 from pipeline.kernels.repetition import MIX, base_powers, repeated_ngrams, top_ngrams
 from pipeline.kernels.tokens import ALL_SYMBOLS, HAS_LETTER, new_tokens, tokenize
 
@@ -67,7 +79,8 @@ def measure_texts(data, offsets, stop_sets, stop_tables, split_unspaced, tables,
     """
     total = len(offsets) - 1
     result = np.zeros((34, total), np.float64)
-    tokens = new_tokens(4096)
+    tokens, spare = new_tokens(4096), new_tokens(16)
+    places = np.empty(4096, np.int64)
     powers = base_powers()
     seen_stop = np.full(STOP_SLOTS, -1, np.int64)
     for k in range(total):
@@ -77,11 +90,22 @@ def measure_texts(data, offsets, stop_sets, stop_tables, split_unspaced, tables,
         tokens, count, sentences, longest = tokenize(data, start, end, tables, cache, tokens, split_unspaced[k])
         row = result[:, k]
         row[3], row[5], row[30] = end - start, longest, sentences
-        char_ends = _words(tokens, count, row)
+        char_ends = np.empty(count + 1, np.int64)
+        _words(tokens, count, char_ends, row)
         if stop_sets[k] >= 0:
             row[10] = _stop_words(tokens, count, stop_tables[stop_sets[k]], seen_stop, k)
-        _symbols(data, start, end, count, row)
-        _lines(data, start, end, tokens, count, tables, cache, row)
+        if len(places) < end - start + 1:  # untouched room costs no memory
+            places = np.empty(2 * (end - start) + 64, np.int64)
+        kinds, feeds = survey(data, start, end, places)
+        if kinds & (HASH | ELLIPSIS):
+            _symbols(data, start, end, count, row)
+        if kinds & SQUARE and len(spare.start) < end - start + 8:
+            spare = new_tokens(2 * (end - start) + 64)
+        table = np.zeros(table_size(feeds + 2), np.uint64)
+        row[29] = _ratio(feeds, count)
+        _lines(data, start, end, kinds, places, feeds, table, tables.classes, row)
+        line = np.empty(end - start if kinds & SQUARE else 0, np.uint8)
+        _line_ends(data, start, end, kinds, longest, places, tokens, count, tables, cache, spare, line, row)
         characters = row[2]
         top = top_ngrams(tokens, count, char_ends)
         for n in range(3):
@@ -92,15 +116,14 @@ def measure_texts(data, offsets, stop_sets, stop_tables, split_unspaced, tables,
     return result
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _ratio(part, whole):  # type: ignore[no-untyped-def]
     return part / whole if whole else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
-def _words(tokens, count, row):  # type: ignore[no-untyped-def]
-    """Counts of words; returns the characters of the first k tokens."""
-    char_ends = np.empty(count + 1, np.int64)
+@bare
+def _words(tokens, count, char_ends, row):  # type: ignore[no-untyped-def]
+    """Counts of words; ``char_ends`` becomes the characters of the first k tokens."""
     char_ends[0] = 0
     words, word_chars, with_letter = 0, 0, 0
     for i in range(count):
@@ -113,10 +136,9 @@ def _words(tokens, count, row):  # type: ignore[no-untyped-def]
             with_letter += 1
     row[0], row[1] = count, words
     row[4], row[9] = _ratio(word_chars, words), _ratio(with_letter, count)
-    return char_ends
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _stop_words(tokens, count, table, seen, document):  # type: ignore[no-untyped-def]
     """Distinct stop words among the tokens; ``seen`` remembers in which document a slot was last met."""
     found = 0
@@ -134,7 +156,7 @@ def _stop_words(tokens, count, table, seen, document):  # type: ignore[no-untype
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _symbols(data, start, end, count, row):  # type: ignore[no-untyped-def]
     """# and ellipses a token, as ``str.count`` counts them."""
     hashes, ellipses = 0, 0
@@ -151,18 +173,25 @@ def _symbols(data, start, end, count, row):  # type: ignore[no-untyped-def]
     row[6] = max(row[7], row[8])
 
 
-@numba.njit(cache=True, nogil=True)
-def _lines(data, start, end, tokens, count, tables, cache, row):  # type: ignore[no-untyped-def]
-    classes = tables.classes
-    lines, repeated, repeated_chars, full, terminal, short, full_repeated_chars, feeds, characters = line_feeds(
-        data, start, end, classes
+@bare
+def _lines(data, start, end, kinds, places, feeds, table, classes, row):  # type: ignore[no-untyped-def]
+    ascii_only = not kinds & NOT_ASCII
+    lines, repeated, repeated_chars, full, terminal, short, full_repeated_chars, characters = line_feeds(
+        data, start, end, classes, ascii_only, places, feeds, table
     )
     row[2] = characters
     row[13], row[15] = _ratio(repeated, lines), _ratio(repeated_chars, characters)
-    parts, repeated, repeated_chars = paragraphs(data, start, end, classes)
-    row[14], row[16] = _ratio(repeated, parts), _ratio(repeated_chars, characters)
     row[26], row[27] = _ratio(terminal, full), _ratio(short, full)
-    row[28], row[29] = _ratio(full_repeated_chars, characters - feeds), _ratio(feeds, count)
-    lines, bullets, ellipses, sentences, bracket, lorem = all_line_ends(data, start, end, tokens, count, tables, cache)
+    row[28] = _ratio(full_repeated_chars, characters - feeds)
+    table[:] = 0
+    parts, repeated, repeated_chars = paragraphs(data, start, end, classes, ascii_only, places, feeds, table)
+    row[14], row[16] = _ratio(repeated, parts), _ratio(repeated_chars, characters)
+
+
+@bare
+def _line_ends(data, start, end, kinds, longest, places, tokens, count, tables, cache, spare, line, row):  # type: ignore[no-untyped-def]
+    lines, bullets, ellipses, sentences, bracket, lorem = all_line_ends(
+        data, start, end, kinds, longest, places, tokens, count, tables, cache, spare, line
+    )
     row[11], row[12] = _ratio(bullets, lines), _ratio(ellipses, lines)
     row[31], row[32], row[33] = sentences, bracket, lorem

@@ -7,9 +7,13 @@ special-case matcher does (which here does not look across a blank: documented i
 Positions are in code points of the chunk: ``codes[k]`` is one, ``bits[k]`` its class, ``at[k]`` its first byte.
 """
 
+from typing import Any, NamedTuple
+
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.kernels.jit import bare, inlined
 from pipeline.kernels.token_tables import (
     ALPHA,
     ALPHA_LOWER,
@@ -22,9 +26,14 @@ from pipeline.kernels.token_tables import (
     QUOTE,
     SUFFIX,
     WORD,
+    edge_index,
 )
 
+_edge_index = inlined(edge_index)
+
 BASE = np.uint64(0x9E3779B97F4A7C15)
+_POWERS = [np.uint64(pow(int(BASE), k, 1 << 64)) for k in range(5)]
+BASE2, BASE3, BASE4 = _POWERS[2:]
 HASH_MIX = np.uint64(0xD6E8FEB86659FD93)
 MAX_EXCEPTION_BYTES = 40
 MAX_MATCHED_TOKENS = 12
@@ -32,7 +41,7 @@ MAX_UNIT = 6
 REPLACEMENT = 0xFFFD
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def decode(data, i, end):  # type: ignore[no-untyped-def]
     """The code point at byte ``i`` and its width; U+FFFD and 1 where the bytes are not UTF-8."""
     lead = np.int64(data[i])
@@ -54,11 +63,9 @@ def decode(data, i, end):  # type: ignore[no-untyped-def]
     return code, width
 
 
-@numba.njit(nogil=True, inline="always")
-def exception_index(value, size, tables):  # type: ignore[no-untyped-def]
+@inlined
+def exception_index(value, tables):  # type: ignore[no-untyped-def]
     """Which exception has the hash ``value``; -1 where none has."""
-    if size > MAX_EXCEPTION_BYTES or not tables.exception_sizes[size]:
-        return -1
     if not tables.exception_bits[np.int64((value * HASH_MIX) >> np.uint64(48))]:
         return -1
     found = np.searchsorted(tables.exception_hashes, value)
@@ -67,33 +74,80 @@ def exception_index(value, size, tables):  # type: ignore[no-untyped-def]
     return -1
 
 
-@numba.njit(nogil=True, inline="always")
-def _hash(data, start, end):  # type: ignore[no-untyped-def]
+@inlined
+def span_hash(data, start, end):  # type: ignore[no-untyped-def]
+    """The hash of ``data[start:end]``: four bytes a step, so that multiplications do not wait for each other."""
     value = np.uint64(0)
-    for i in range(start, end):
+    i = start
+    while i + 4 <= end:
+        a, b = np.uint64(data[i]) + np.uint64(1), np.uint64(data[i + 1]) + np.uint64(1)
+        c, d = np.uint64(data[i + 2]) + np.uint64(1), np.uint64(data[i + 3]) + np.uint64(1)
+        value = value * BASE4 + (a * BASE3 + b * BASE2 + (c * BASE + d))
+        i += 4
+    while i < end:
         value = value * BASE + np.uint64(data[i]) + np.uint64(1)
+        i += 1
     return value
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _exception_at(data, at, low, high, tables):  # type: ignore[no-untyped-def]
-    size = at[high] - at[low]
-    if size > MAX_EXCEPTION_BYTES or not tables.exception_sizes[size]:
+    if not _maybe_exception(data, at[low], at[high], tables):
         return -1
-    return exception_index(_hash(data, at[low], at[high]), size, tables)
+    return exception_index(span_hash(data, at[low], at[high]), tables)
+
+
+@inlined
+def _maybe_exception(data, start, end, tables):  # type: ignore[no-untyped-def]
+    """False where size, first and last byte say that it is no exception, as they nearly always do."""
+    size = end - start
+    if size > MAX_EXCEPTION_BYTES:
+        return False
+    return tables.exception_edges[_edge_index(size, np.int64(data[start]), np.int64(data[end - 1]))]
+
+
+class Scratch(NamedTuple):
+    """Room for the chunk that is being cut, kept from chunk to chunk: an allocation would cost as much as the cut."""
+
+    codes: NDArray[np.int64]
+    bits: NDArray[np.int64]
+    at: NDArray[np.int64]
+    suffix_sizes: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    merged: NDArray[np.int64]
 
 
 @numba.njit(cache=True, nogil=True)
-def cut_chunk(data, start, end, value, tables):  # type: ignore[no-untyped-def]
-    """Sizes in bytes of the tokens of ``data[start:end]``, a chunk without white space, whose hash is ``value``."""
-    whole = exception_index(value, end - start, tables)
+def new_scratch(room: int) -> Any:
+    """Room for chunks of so many bytes, less eight."""
+    return Scratch(
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+    )
+
+
+@bare
+def cut_chunk(data, start, end, value, tables, scratch):  # type: ignore[no-untyped-def]
+    """Cuts ``data[start:end]``, a chunk without white space, whose hash is ``value``.
+
+    ``scratch`` must have room for its bytes and eight more.
+
+    Returns:
+        The number of its tokens; ``scratch.sizes`` begins with their sizes in bytes.
+    """
+    codes, bits, at = scratch.codes, scratch.bits, scratch.at
+    suffix_sizes, sizes = scratch.suffix_sizes, scratch.sizes
+    whole = exception_index(value, tables)
     if whole >= 0:
-        pieces = tables.piece_bytes[tables.piece_starts[whole] : tables.piece_starts[whole + 1]]
-        return pieces.astype(np.int64)
-    room = end - start + 1
-    block = np.empty(5 * room + 8, np.int64)  # one allocation: most chunks are short
-    codes, bits, at = block[:room], block[room : 2 * room], block[2 * room : 3 * room]
-    suffix_sizes, sizes = block[3 * room : 4 * room], block[4 * room :]
+        first = tables.piece_starts[whole]
+        number = tables.piece_starts[whole + 1] - first
+        for k in range(number):
+            sizes[k] = tables.piece_bytes[first + k]
+        return number
     count = 0
     i = start
     while i < end:
@@ -104,11 +158,11 @@ def cut_chunk(data, start, end, value, tables):  # type: ignore[no-untyped-def]
     at[count] = end
     number = _cut(data, codes, bits, at, count, tables, sizes, suffix_sizes)
     if number > 1 and _has_exception(data, start, sizes, number, tables):
-        number = _join_exceptions(data, start, sizes, number, tables)
-    return sizes[:number]
+        number = _join_exceptions(data, start, number, tables, scratch)
+    return number
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _cut(data, codes, bits, at, count, tables, sizes, suffix_sizes):  # type: ignore[no-untyped-def]
     """Affixes, then the rest; writes ``sizes`` and returns their number.  The whole is known to be no exception."""
     low, high = 0, count
@@ -161,12 +215,12 @@ def _cut(data, codes, bits, at, count, tables, sizes, suffix_sizes):  # type: ig
     return number
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _is_digit(code):  # type: ignore[no-untyped-def]
     return 0x30 <= code <= 0x39
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _dots(codes, low, high):  # type: ignore[no-untyped-def]
     """Length of the run of dots that begins at ``low``."""
     k = low
@@ -175,7 +229,7 @@ def _dots(codes, low, high):  # type: ignore[no-untyped-def]
     return k - low
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _prefix(codes, bits, low, high):  # type: ignore[no-untyped-def]
     """Characters to take off at the start; 0 for none."""
     if bits[low] & PREFIX:
@@ -193,7 +247,7 @@ def _prefix(codes, bits, low, high):  # type: ignore[no-untyped-def]
     return 0
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _suffix(data, codes, bits, at, low, high, tables):  # type: ignore[no-untyped-def]
     """Characters to take off at the end: the longest of the suffix rules; 0 for none."""
     if high <= low:
@@ -218,19 +272,19 @@ def _suffix(data, codes, bits, at, low, high, tables):  # type: ignore[no-untype
         if digit < low:
             break
         if _is_digit(codes[digit]):
-            if _is_unit(_hash(data, at[digit + 1], at[high]), tables.units):
+            if _is_unit(span_hash(data, at[digit + 1], at[high]), tables.units):
                 longest = max(longest, size)
             break
     return longest
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _is_unit(value, units):  # type: ignore[no-untyped-def]
     found = np.searchsorted(units, value)
     return found < len(units) and units[found] == value
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _dot_suffix(codes, bits, low, high):  # type: ignore[no-untyped-def]
     """Characters to take off a chunk that ends with a dot."""
     k = high - 1
@@ -246,10 +300,22 @@ def _dot_suffix(codes, bits, low, high):  # type: ignore[no-untyped-def]
         return 0
     if bits[high - 2] & ALPHA_UPPER and bits[high - 3] & ALPHA_UPPER:
         return 1
-    return 1 if codes[high - 3] == 0xB0 and codes[high - 2] in (0x43, 0x46, 0x4B, 0x63, 0x66, 0x6B) else 0
+    return (
+        1
+        if codes[high - 3] == 0xB0
+        and (
+            codes[high - 2] == 0x43
+            or codes[high - 2] == 0x46
+            or codes[high - 2] == 0x4B
+            or codes[high - 2] == 0x63
+            or codes[high - 2] == 0x66
+            or codes[high - 2] == 0x6B
+        )
+        else 0
+    )
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _cut_infixes(codes, bits, at, low, high, sizes, number):  # type: ignore[no-untyped-def]
     start = low
     k = low
@@ -272,7 +338,7 @@ def _cut_infixes(codes, bits, at, low, high, sizes, number):  # type: ignore[no-
     return number
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _infix(codes, bits, low, high, k):  # type: ignore[no-untyped-def]
     """Length of the infix at ``k``; 0 where there is none."""
     code = codes[k]
@@ -287,7 +353,7 @@ def _infix(codes, bits, low, high, k):  # type: ignore[no-untyped-def]
     if k == low or k + 1 >= high:
         return 0
     before, after = bits[k - 1], bits[k + 1]
-    operator = code in (0x2B, 0x2D, 0x2A, 0x5E) and _is_digit(codes[k - 1])
+    operator = (code == 0x2B or code == 0x2D or code == 0x2A or code == 0x5E) and _is_digit(codes[k - 1])
     if operator and (_is_digit(codes[k + 1]) or codes[k + 1] == 0x2D):
         return 1
     if code == 0x2E:
@@ -296,20 +362,20 @@ def _infix(codes, bits, low, high, k):  # type: ignore[no-untyped-def]
         return 1 if before & ALPHA and after & ALPHA else 0
     if not (before & ALPHA or _is_digit(codes[k - 1])):
         return 0
-    if code in (0x3A, 0x3C, 0x3E, 0x3D, 0x2F):
+    if code == 0x3A or code == 0x3C or code == 0x3E or code == 0x3D or code == 0x2F:
         return 1 if after & ALPHA else 0
     return _hyphen(codes, bits, high, k)
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _hyphen(codes, bits, high, k):  # type: ignore[no-untyped-def]
     """Length of - – — -- --- —— or ~ at ``k`` before a letter; 0 for none."""
     code = codes[k]
-    if code not in (0x2D, 0x2013, 0x2014, 0x7E):
+    if code != 0x2D and code != 0x2013 and code != 0x2014 and code != 0x7E:
         return 0
     if bits[k + 1] & ALPHA:
         return 1
-    if code in (0x2D, 0x2014) and k + 2 < high and codes[k + 1] == code:
+    if (code == 0x2D or code == 0x2014) and k + 2 < high and codes[k + 1] == code:
         if bits[k + 2] & ALPHA:
             return 2
         if code == 0x2D and k + 3 < high and codes[k + 2] == code and bits[k + 3] & ALPHA:
@@ -317,7 +383,7 @@ def _hyphen(codes, bits, high, k):  # type: ignore[no-untyped-def]
     return 0
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _is_url(codes, bits, low, high):  # type: ignore[no-untyped-def]
     """True where spaCy's URL pattern matches the whole: optional scheme and user, host, optional port and path."""
     dot = False
@@ -330,7 +396,7 @@ def _is_url(codes, bits, low, high):  # type: ignore[no-untyped-def]
     if _is_host(codes, bits, low, high):
         return True
     k = low
-    while k < high and (bits[k] & WORD or codes[k] in (0x2B, 0x2D, 0x2E)):
+    while k < high and (bits[k] & WORD or (codes[k] == 0x2B or codes[k] == 0x2D or codes[k] == 0x2E)):
         k += 1
     scheme = k - low >= 2 and k + 3 < high and codes[k] == 0x3A and codes[k + 1] == 0x2F and codes[k + 2] == 0x2F
     if scheme and _is_host(codes, bits, k + 3, high):
@@ -341,11 +407,11 @@ def _is_url(codes, bits, low, high):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _is_host(codes, bits, low, high):  # type: ignore[no-untyped-def]
     """True where a host, an optional port and an optional path are all of ``[low, high)``."""
     end = low
-    while end < high and codes[end] not in (0x3A, 0x2F, 0x3F, 0x23):
+    while end < high and (codes[end] != 0x3A and codes[end] != 0x2F and codes[end] != 0x3F and codes[end] != 0x23):
         end += 1
     if not (_is_domain(codes, bits, low, end) or _is_address(codes, bits, low, end)):
         return False
@@ -356,10 +422,10 @@ def _is_host(codes, bits, low, high):  # type: ignore[no-untyped-def]
         if not 2 <= k - end - 1 <= 5:
             return False
         end = k
-    return end == high or codes[end] in (0x2F, 0x3F, 0x23)
+    return end == high or (codes[end] == 0x2F or codes[end] == 0x3F or codes[end] == 0x23)
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _is_domain(codes, bits, low, high):  # type: ignore[no-untyped-def]
     """Labels of 1 to 64 characters, each followed by a dot, and 2 to 63 lower-case letters."""
     last = high - 1
@@ -381,74 +447,70 @@ def _is_domain(codes, bits, low, high):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _in_host(code):  # type: ignore[no-untyped-def]
     return _is_digit(code) or 0x41 <= code <= 0x5A or 0x61 <= code <= 0x7A or 0xA1 <= code <= 0xFFFF
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _is_address(codes, bits, low, high):  # type: ignore[no-untyped-def]
     """A public IPv4 address: four numbers, first 1 to 223, last 1 to 254, none of the private ranges."""
-    parts = np.zeros(4, np.int64)
+    a, b, c, d = 0, 0, 0, 0
     part, digits = 0, 0
     for k in range(low, high):
         if codes[k] == 0x2E:
             if digits == 0 or part == 3:
                 return False
+            a, b, c, d = b, c, d, 0
             part, digits = part + 1, 0
         elif _is_digit(codes[k]) and digits < 3:
-            if digits == 0 and codes[k] == 0x30 and part in (0, 3):
+            if digits == 0 and codes[k] == 0x30 and (part == 0 or part == 3):
                 return False
-            parts[part] = 10 * parts[part] + codes[k] - 0x30
+            d = 10 * d + codes[k] - 0x30
             digits += 1
         else:
             return False
     if part != 3 or digits == 0:
         return False
-    a, b, c, d = parts
     if not (1 <= a <= 223 and b <= 255 and c <= 255 and 1 <= d <= 254):
         return False
     private = a == 10 or a == 127 or (a == 169 and b == 254) or (a == 192 and b == 168)
     return not (private or (a == 172 and 16 <= b <= 31))
 
 
-@numba.njit(nogil=True, inline="always")
+@inlined
 def _has_exception(data, start, sizes, number, tables):  # type: ignore[no-untyped-def]
     """True where some neighbours may be an exception; nearly always false, and quick then."""
     first_byte = start
     for first in range(number):
-        value = np.uint64(0)
-        byte = first_byte
+        end = first_byte
         for piece in range(first, min(number, first + MAX_MATCHED_TOKENS)):
-            end = byte + sizes[piece]
+            end += sizes[piece]
             if end - first_byte > MAX_EXCEPTION_BYTES:
                 break
-            while byte < end:
-                value = value * BASE + np.uint64(data[byte]) + np.uint64(1)
-                byte += 1
-            if exception_index(value, end - first_byte, tables) >= 0:
+            maybe = _maybe_exception(data, first_byte, end, tables)
+            if maybe and exception_index(span_hash(data, first_byte, end), tables) >= 0:
                 return True
         first_byte += sizes[first]
     return False
 
 
-@numba.njit(cache=True, nogil=True)
-def _join_exceptions(data, start, sizes, number, tables):  # type: ignore[no-untyped-def]
+@bare
+def _join_exceptions(data, start, number, tables, scratch):  # type: ignore[no-untyped-def]
     """Joins neighbours that spaCy's matcher takes for an exception; the longest first, then the leftmost."""
-    taken = np.zeros(number, np.uint8)
-    joined = np.full(number, -1, np.int64)
-    spans = np.zeros(number, np.int64)
+    sizes, merged = scratch.sizes, scratch.merged
+    taken, joined, spans, ends = scratch.codes, scratch.bits, scratch.suffix_sizes, scratch.at  # no longer needed
     found_any = False
-    ends = np.empty(number + 1, np.int64)
     ends[0] = start
     for k in range(number):
         ends[k + 1] = ends[k] + sizes[k]
+        taken[k], joined[k], spans[k] = 0, -1, 0
     for length in range(min(number, MAX_MATCHED_TOKENS), 0, -1):
         for first in range(number - length + 1):
             size = ends[first + length] - ends[first]
-            if size > MAX_EXCEPTION_BYTES:
+            if size > MAX_EXCEPTION_BYTES or not _maybe_exception(data, ends[first], ends[first + length], tables):
                 continue
-            found = exception_index(_hash(data, ends[first], ends[first + length]), size, tables)
+            found = exception_index(span_hash(data, ends[first], ends[first + length]), tables)
             if found < 0 or not _is_match(sizes, first, length, found, tables):
                 continue
             if not taken[first] and not taken[first + length - 1]:
@@ -458,7 +520,6 @@ def _join_exceptions(data, start, sizes, number, tables):  # type: ignore[no-unt
                 taken[k] = 1
     if not found_any:
         return number
-    merged = np.empty(len(sizes), np.int64)
     count = 0
     k = 0
     while k < number:
@@ -476,7 +537,7 @@ def _join_exceptions(data, start, sizes, number, tables):  # type: ignore[no-unt
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@bare
 def _is_match(sizes, first, length, found, tables):  # type: ignore[no-untyped-def]
     start, end = tables.match_starts[found], tables.match_starts[found + 1]
     if end - start != length:

@@ -42,7 +42,8 @@ class TokenTables(NamedTuple):
     split into pieces of ``piece_bytes[piece_starts[i]:piece_starts[i + 1]]`` bytes.  Where ``match_starts`` gives it a
     range of ``match_bytes``, tokens of just these sizes inside a word are joined to the exception again.
     ``units`` are the hashes of the units that are split off after a digit.  ``exception_bits`` says of 16 bits of a
-    hash whether an exception has them, ``exception_sizes`` whether one has so many bytes: most need no search.
+    hash whether an exception has them, ``exception_sizes`` whether one has so many bytes, ``exception_edges`` whether
+    one has this size, first and last byte (``edge_index``): most words need no search.
     """
 
     classes: NDArray[np.uint32]
@@ -54,9 +55,15 @@ class TokenTables(NamedTuple):
     units: NDArray[np.uint64]
     exception_bits: NDArray[np.bool_]
     exception_sizes: NDArray[np.bool_]
+    exception_edges: NDArray[np.bool_]
 
 
-STORED = TokenTables._fields[1:-2]
+def edge_index(size: int, first: int, last: int) -> int:
+    """Place in ``exception_edges`` of words of this size, first and last byte; few share one."""
+    return ((first << 8) ^ last ^ (size * 0x1F35)) & 0xFFFF
+
+
+STORED = TokenTables._fields[1:-3]
 
 
 @cache
@@ -65,9 +72,11 @@ def load_tables() -> TokenTables:
     with np.load(Path(__file__).with_name("token_tables.npz")) as stored:
         classes = np.repeat(stored["class_values"], np.diff(stored["class_starts"], append=0x110000))
         loaded = {name: stored[name] for name in STORED}
+        edges = np.zeros(1 << 16, np.bool_)
+        edges[stored["exception_edges"]] = True
     bits = np.zeros(1 << 16, np.bool_)
     bits[(loaded["exception_hashes"] * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(48)] = True
     sizes = np.zeros(256, np.bool_)
     sizes[np.add.reduceat(loaded["piece_bytes"].astype(np.int64), loaded["piece_starts"][:-1])] = True
     classes = np.ascontiguousarray(classes, dtype=np.uint32)
-    return TokenTables(classes, **loaded, exception_bits=bits, exception_sizes=sizes)
+    return TokenTables(classes, **loaded, exception_bits=bits, exception_sizes=sizes, exception_edges=edges)

@@ -14,7 +14,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.token_rules import BASE, HASH_MIX, MAX_EXCEPTION_BYTES, cut_chunk, decode
+from pipeline.kernels.jit import bare
+from pipeline.kernels.token_rules import BASE, HASH_MIX, MAX_EXCEPTION_BYTES, Scratch, cut_chunk, decode, new_scratch
 from pipeline.kernels.token_tables import (
     LETTER,
     PUNCTUATION,
@@ -34,6 +35,7 @@ AFTER_SPACE_TOKEN = 16  # white space other than one blank stands before it, whi
 CACHE_SLOTS = 1 << 16
 MAX_CACHED_BYTES = 255
 MAX_CACHED_TOKENS = 7
+SCRATCH_BYTES = 1 << 14  # of a chunk; a longer one gets room of its own
 
 
 class Tokens(NamedTuple):
@@ -51,12 +53,13 @@ class ChunkCache(NamedTuple):
 
     keys: NDArray[np.uint64]
     sizes: NDArray[np.uint64]
-    nothing: NDArray[np.int64]  # no sizes: what stands where they come from the cache
+    scratch: Scratch
 
 
 def new_cache() -> ChunkCache:
     """An empty cache."""
-    return ChunkCache(np.zeros(CACHE_SLOTS, np.uint64), np.zeros(CACHE_SLOTS, np.uint64), np.zeros(0, np.int64))
+    scratch = Scratch(*(np.zeros(SCRATCH_BYTES, np.int64) for _ in Scratch._fields))
+    return ChunkCache(np.zeros(CACHE_SLOTS, np.uint64), np.zeros(CACHE_SLOTS, np.uint64), scratch)
 
 
 def hash_bytes(text: bytes) -> int:
@@ -96,14 +99,24 @@ def tokenize(data, start, end, tables, cache, tokens, split_unspaced):  # type: 
         The tokens (the given ones or larger), their number, the number of sentences, and the characters of the longest
         chunk.
     """
+    if len(tokens.start) < end - start + 8:  # untouched room costs no memory
+        tokens = new_tokens(2 * (end - start) + 64)
+    count, sentences, longest = fill_tokens(data, start, end, tables, cache, cache.scratch, tokens, split_unspaced)
+    if count < 0:
+        scratch = new_scratch(end - start + 8)
+        count, sentences, longest = fill_tokens(data, start, end, tables, cache, scratch, tokens, split_unspaced)
+    return tokens, count, sentences, longest
+
+
+@bare
+def fill_tokens(data, start, end, tables, cache, scratch, tokens, split_unspaced):  # type: ignore[no-untyped-def]
+    """Like ``tokenize``, into ``tokens`` that are large enough; -1, 0, 0 where a chunk is too long for ``scratch``."""
     classes = tables.classes
     count, sentences, longest = 0, 0, 0
     after_end = False  # a sentence has ended and the next one has not begun
-    if len(tokens.start) < end - start + 8:  # untouched room costs no memory
-        tokens = new_tokens(2 * (end - start) + 64)
-    # the arrays by themselves: passing the tuples on for every word would cost more than the word
     t_start, t_size, t_chars, t_flags, t_hash = tokens.start, tokens.size, tokens.chars, tokens.flags, tokens.hash
     exception_bits, exception_sizes = tables.exception_bits, tables.exception_sizes
+    cache_keys, cache_sizes, pieces = cache.keys, cache.sizes, scratch.sizes
     i = start
     while i < end:
         blank = i
@@ -173,7 +186,51 @@ def tokenize(data, start, end, tables, cache, tokens, split_unspaced):  # type: 
                 t_hash[count] = np.uint64(mark) + np.uint64(1)
                 count += 1
         else:
-            count = _add_cut_chunk(data, start, chunk, i, value, tables, cache, tokens, count, split_unspaced)
+            key = value ^ np.uint64(0x5555555555555555) if split_unspaced else value
+            slot = np.int64((key * HASH_MIX) >> np.uint64(48))
+            packed = np.uint64(0)
+            if cache_keys[slot] == key and key != 0:
+                packed = cache_sizes[slot]
+                number = np.int64(packed >> np.uint64(56))
+            else:
+                if i - chunk + 8 > len(pieces):
+                    return -1, 0, 0
+                number = cut_chunk(data, chunk, i, value, tables, scratch)
+                if split_unspaced:
+                    number = _characters_apart(data, chunk, number, classes, scratch)
+                if number <= MAX_CACHED_TOKENS and i - chunk <= MAX_CACHED_BYTES:
+                    kept = np.uint64(number) << np.uint64(56)
+                    for k in range(number):
+                        kept |= np.uint64(pieces[k]) << np.uint64(8 * k)
+                    cache_keys[slot], cache_sizes[slot] = key, kept
+            at = chunk
+            for k in range(number):
+                size = np.int64((packed >> np.uint64(8 * k)) & np.uint64(0xFF)) if packed != 0 else pieces[k]
+                piece, stop = at, at + size
+                value = np.uint64(0)
+                chars, every, some, kind = 0, np.uint32(0xFFFFFFFF), np.uint32(0), np.uint32(0)
+                while at < stop:
+                    byte = data[at]
+                    if byte < 0x80:
+                        kind = classes[byte]
+                        value = value * BASE + np.uint64(byte) + np.uint64(1)
+                        at += 1
+                    else:
+                        code, width = decode(data, at, stop)
+                        kind = classes[code]
+                        for _ in range(width):
+                            value = value * BASE + np.uint64(data[at]) + np.uint64(1)
+                            at += 1
+                    every &= kind
+                    some |= kind
+                    chars += 1
+                flags = HAS_LETTER if some & LETTER else 0
+                flags |= ALL_SYMBOLS if every & SYMBOL else 0
+                flags |= ALL_PUNCTUATION if every & PUNCTUATION else 0
+                flags |= ENDS_SENTENCE if chars == 1 and kind & SENTENCE_END else 0
+                t_start[count], t_size[count], t_chars[count] = piece - start, size, chars
+                t_flags[count], t_hash[count] = flags, value
+                count += 1
         if space_token:
             t_flags[first] |= AFTER_SPACE_TOKEN
         if sentences == 0:
@@ -185,76 +242,17 @@ def tokenize(data, start, end, tables, cache, tokens, split_unspaced):  # type: 
                 after_end = False
             elif flags & ENDS_SENTENCE:
                 after_end = True
-    return tokens, count, sentences, longest
+    return count, sentences, longest
 
 
-@numba.njit(cache=True, nogil=True)
-def _add_cut_chunk(data, text, start, end, value, tables, cache, tokens, count, split_unspaced):  # type: ignore[no-untyped-def]
-    """Appends the tokens of the chunk ``data[start:end]`` with hash ``value``; returns the new number of tokens."""
-    key = value if not split_unspaced else value ^ np.uint64(0x5555555555555555)
-    slot = np.int64((key * HASH_MIX) >> np.uint64(48))
-    if cache.keys[slot] == key and key != 0:
-        packed = cache.sizes[slot]
-        return _add_tokens(data, text, start, packed, cache.nothing, tables.classes, tokens, count)
-    sizes = cut_chunk(data, start, end, value, tables)
-    if split_unspaced:
-        sizes = _characters_apart(data, start, sizes, tables.classes)
-    if len(sizes) <= MAX_CACHED_TOKENS and end - start <= MAX_CACHED_BYTES:
-        packed = np.uint64(len(sizes)) << np.uint64(56)
-        for k in range(len(sizes)):
-            packed |= np.uint64(sizes[k]) << np.uint64(8 * k)
-        cache.keys[slot] = key
-        cache.sizes[slot] = packed
-    return _add_tokens(data, text, start, np.uint64(0), sizes, tables.classes, tokens, count)
-
-
-@numba.njit(cache=True, nogil=True)
-def _add_tokens(data, text, start, packed, sizes, classes, tokens, count):  # type: ignore[no-untyped-def]
-    """Appends the tokens from ``start`` on, whose sizes are packed as in the cache, or else in ``sizes``."""
-    t_start, t_size, t_chars, t_flags, t_hash = tokens.start, tokens.size, tokens.chars, tokens.flags, tokens.hash
-    number = np.int64(packed >> np.uint64(56)) if packed != 0 else len(sizes)
-    i = start
-    for k in range(number):
-        size = np.int64((packed >> np.uint64(8 * k)) & np.uint64(0xFF)) if packed != 0 else sizes[k]
-        first, end = i, i + size
-        value = np.uint64(0)
-        chars, every, some, last = 0, np.uint32(0xFFFFFFFF), np.uint32(0), np.uint32(0)
-        while i < end:
-            byte = data[i]
-            if byte < 0x80:
-                last = classes[byte]
-                value = value * BASE + np.uint64(byte) + np.uint64(1)
-                i += 1
-            else:
-                code, width = decode(data, i, end)
-                last = classes[code]
-                for _ in range(width):
-                    value = value * BASE + np.uint64(data[i]) + np.uint64(1)
-                    i += 1
-            every &= last
-            some |= last
-            chars += 1
-        flags = HAS_LETTER if some & LETTER else 0
-        flags |= ALL_SYMBOLS if every & SYMBOL else 0
-        flags |= ALL_PUNCTUATION if every & PUNCTUATION else 0
-        flags |= ENDS_SENTENCE if chars == 1 and last & SENTENCE_END else 0
-        t_start[count], t_size[count], t_chars[count] = first - text, size, chars
-        t_flags[count], t_hash[count] = flags, value
-        count += 1
-    return count
-
-
-@numba.njit(cache=True, nogil=True)
-def _characters_apart(data, start, sizes, classes):  # type: ignore[no-untyped-def]
-    """Cuts each character of a script without spaces out of its token."""
-    total = 0
-    for size in sizes:
-        total += size
-    apart = np.empty(total, np.int64)
+@bare
+def _characters_apart(data, start, number, classes, scratch):  # type: ignore[no-untyped-def]
+    """Cuts each character of a script without spaces out of its token; returns the new number of sizes."""
+    sizes, apart = scratch.sizes, scratch.merged
     count = 0
     at = start
-    for size in sizes:
-        end = at + size
+    for k in range(number):
+        end = at + sizes[k]
         open_at = at
         i = at
         while i < end:
@@ -271,7 +269,9 @@ def _characters_apart(data, start, sizes, classes):  # type: ignore[no-untyped-d
             apart[count] = end - open_at
             count += 1
         at = end
-    return apart[:count]
+    for k in range(count):
+        sizes[k] = apart[k]
+    return count
 
 
 def token_texts(text: str, tables: Any) -> list[str]:

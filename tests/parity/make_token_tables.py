@@ -42,6 +42,7 @@ def build():
         matches.append(matcher_pieces(tokenizer, text))
     units = sorted({hash_bytes(unit.encode()) for unit in _units.split(" ")})
     assert max(len(unit) for unit in _units.split(" ")) <= 6, "tokens._unit_suffix looks at six characters"
+    edges = {bits.edge_index(len(raw), raw[0], raw[-1]) for raw in (text.encode() for _, text in exceptions)}
     return {
         "class_starts": changes.astype(np.int32),
         "class_values": classes[changes],
@@ -51,6 +52,7 @@ def build():
         "match_starts": np.cumsum([0, *map(len, matches)]).astype(np.int32),
         "match_bytes": np.array([size for sizes in matches for size in sizes], np.uint8),
         "units": np.array(units, np.uint64),
+        "exception_edges": np.array(sorted(edges), np.uint16),
     }
 
 
