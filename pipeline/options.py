@@ -66,7 +66,7 @@ class Clean(Section):
         default_factory=list, description="C4-like cleaning of lines within a document; empty: none"
     )
     fix_mojibake: bool = Field(True, description="repair UTF-8 that was read as a one-byte encoding, where it shows")
-    language_characters: int = Field(500, ge=50, le=100_000, description="size of the sample that language is told by")
+    language_characters: int = Field(300, ge=50, le=100_000, description="size of the sample that language is told by")
     http_statuses: list[int] = Field(default_factory=lambda: [200], description="WARC responses that become documents")
     max_record_bytes: int = Field(256 << 20, ge=1024, le=256 << 20, description="a larger record is quarantined")
     max_html_bytes: int = Field(16 << 20, ge=1024, description="a larger page is quarantined")

@@ -20,15 +20,15 @@ ROBOTS_NAMES = ("robots", "googlebot", "bingbot", "ai-robots")
 DATE_NAMES = ("article:published_time", "datepublished", "date", "dc.date", "dc.date.issued", "dcterms.issued",
               "dcterms.created", "citation_publication_date", "pubdate", "og:published_time")  # fmt: skip
 
-_TAG = re.compile(rb"<(meta|link|html)\b((?:[^>\"']|\"[^\"]*\"|'[^']*')*)>", re.IGNORECASE)
-# what must stand in a tag that is worth taking apart
-_WANTED = (b"lang", b"canonical", b"bot", b"date", b"publi", b"issued", b"created", b"tdm", b"licen", b"rights")
+_TAG = re.compile(
+    rb"<([mM][eE][tT][aA]|[lL][iI][nN][kK]|[hH][tT][mM][lL])\b([^>\"']*(?:(?:\"[^\"]*\"|'[^']*')[^>\"']*)*)>"
+)
+_TELLING = {b"link": b"canonical", b"html": b"lang"}  # what must stand in these tags to be worth taking apart
 _ATTRIBUTE = re.compile(rb"([a-zA-Z_:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
 _TITLE = re.compile(rb"<title\b[^>]*>([^<]{0,4000})", re.IGNORECASE)
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
-_REL_LICENCE = re.compile(
-    rb"rel\s*=\s*[\"']?[^\"'<>]{0,80}\blicen[sc]e\b"
-)  # case matters: it then starts with a fast search
+_REL_LICENCE = re.compile(rb"rel\s*=\s*[\"']?[^\"'<>]{0,80}\blicen[sc]e\b")
+_REL_BYTES = 120  # how far before the word its ``rel`` may begin
 _CC_LINK = re.compile(rb"(?:https?:)?//(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[a-zA-Z0-9./+-]+")
 _CC_URL = re.compile(
     r"(?:https?:)?//(?:www\.)?creativecommons\.org/(licenses|publicdomain)/([a-z+-]+)(?:/(\d\.\d))?(?:/([a-z]{2}))?",
@@ -75,7 +75,7 @@ def facts(body: bytes, encoding: str, record: Record) -> Facts:
             found.language = found.language or attributes.get("lang") or attributes.get("xml:lang")
         elif "canonical" in attributes.get("rel", "").lower().split():
             found.canonical_url = found.canonical_url or _absolute(attributes.get("href"), record.url)
-    linked = _json_ld(body, encoding) if b"ld+json" in body else {}
+    linked = _json_ld(body, encoding) if b"application/ld+json" in body else {}
     found.language = _language(found.language or metas.get("content-language") or _header(record, "content-language"))
     found.date = _date(metas, linked)
     found.licence, found.licence_evidence = _licence(body, encoding, metas, linked, record)
@@ -95,10 +95,27 @@ def _head(body: bytes) -> bytes:
 
 
 def _tags(head: bytes, encoding: str) -> Iterator[tuple[bytes, dict[str, str]]]:
+    """Name and attributes of each tag of the head that may say something; most do not, and are not taken apart."""
     for match in _TAG.finditer(head):
-        lower = match.group(2).lower()
-        if any(word in lower for word in _WANTED):
-            yield match.group(1).lower(), _attributes(match.group(2), encoding)
+        name, data = match.groups()
+        name, lower = name.lower(), data.lower()
+        if _says_something(lower) if name == b"meta" else _TELLING[name] in lower:
+            yield name, _attributes(data, encoding)
+
+
+def _says_something(meta: bytes) -> bool:
+    """Whether the name of a ``<meta>`` that is read (robots, dates, licence, language, tdm) may stand in it."""
+    return (
+        b"bot" in meta
+        or b"date" in meta
+        or b"publi" in meta
+        or b"licen" in meta
+        or b"rights" in meta
+        or b"content-lang" in meta
+        or b"tdm" in meta
+        or b"issued" in meta
+        or b"created" in meta
+    )
 
 
 def _attributes(data: bytes, encoding: str) -> dict[str, str]:
@@ -144,6 +161,8 @@ def _header(record: Record, name: str) -> str | None:
 def _absolute(href: str | None, base: str | None) -> str | None:
     if not href:
         return None
+    if href.startswith(("http://", "https://")):
+        return href
     try:
         joined = urljoin(base or "", href)
     except ValueError:  # a malformed host
@@ -200,7 +219,7 @@ def _licence(
     """The licence that the page states, and where: the most explicit place wins."""
     if "license" in linked:
         return spdx(linked["license"]), "json-ld"
-    if b"icen" in body and (rel := _REL_LICENCE.search(body)) is not None:
+    if (rel := _rel_licence(body)) is not None:
         tag = body[body.rfind(b"<", 0, rel.start()) : body.find(b">", rel.end())]
         href = _attributes(tag, encoding).get("href")
         if href and not href.startswith(("#", "javascript:")):
@@ -213,6 +232,17 @@ def _licence(
         if len(named) == 1:  # several: of pictures, or a list of licences
             return named.pop(), "link"
     return None, None
+
+
+def _rel_licence(body: bytes) -> "re.Match[bytes] | None":
+    """The first ``rel`` that names a licence; looked for around the word, which few pages have, in lower case."""
+    at = body.find(b"licen")
+    while at >= 0:
+        found = _REL_LICENCE.search(body, max(0, at - _REL_BYTES), at + 8)  # with the byte after the word
+        if found is not None:
+            return found
+        at = body.find(b"licen", at + 7)
+    return None
 
 
 def spdx(value: str) -> str:

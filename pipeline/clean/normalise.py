@@ -66,8 +66,11 @@ def _normalise_flagged(text: str, flags: int) -> str:
 
 
 def mend(text: str) -> str:
-    """Repairs mojibake line by line, as ftfy does, and leaves lines that need none alone."""
+    """Repairs mojibake line by line, as ftfy does, and leaves lines that show no sign of it alone."""
     from ftfy import fix_encoding
 
     lines = text.split("\n")
-    return "\n".join(line if line.isascii() else fix_encoding(line) for line in lines)
+    signs = flags_of(lines) & text_scan.MOJIBAKE
+    for number in np.flatnonzero(signs).tolist():
+        lines[number] = fix_encoding(lines[number])
+    return "\n".join(lines)

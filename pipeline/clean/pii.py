@@ -67,6 +67,7 @@ _SECRET_FORMS = re.compile(
     rb"|-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s:,.()_-]{40,20000}?"
     rb"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 )
+_SMALL_NUMBERS = re.compile(rb"0*1?\d(?:\.0*1?\d){3}")  # four numbers below 20
 _EIGHT_DIGITS_OF_A_DATE = re.compile(rb"(?:19|20)\d\d[-./ ]?(?:0[1-9]|1[0-2])[-./ ]?(?:0[1-9]|[12]\d|3[01])(?!\d)")
 _LOOK_BACK = 32
 
@@ -151,6 +152,10 @@ def _top_level_domains() -> frozenset[str]:
 
 
 def _ip(text: bytes, first: int, last: int) -> Span | None:
+    before = text[max(0, first - _LOOK_BACK) : first]
+    stated = _ADDRESS_BEFORE.search(before) is not None
+    if not stated and _SMALL_NUMBERS.fullmatch(text, first, last):
+        return None  # a version or a section number
     try:
         address = ipaddress.ip_address(text[first:last].decode())
     except ValueError:
@@ -159,11 +164,9 @@ def _ip(text: bytes, first: int, last: int) -> Span | None:
         return None
     if address.version == 6 and not 0x20 <= address.packed[0] <= 0x3F:
         return None  # outside what is handed out (2000::/3): C++ names look like it
-    before = text[max(0, first - _LOOK_BACK) : first]
-    stated = _ADDRESS_BEFORE.search(before) is not None
     if address.version == 4:
-        if not stated and (_VERSION_BEFORE.search(before) or max(address.packed) < 20):
-            return None  # a version or a section number
+        if not stated and _VERSION_BEFORE.search(before):
+            return None
         if before.endswith((b"-", b"_")) or text[last : last + 1] in (b"-", b"_"):
             return None
     return first, last, "ip"

@@ -9,7 +9,6 @@ import codecs
 import hashlib
 import lzma
 import os
-import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -193,8 +192,14 @@ class _ZstdState:
         return b"".join(out)
 
 
+def _gzip_state() -> Any:
+    from isal import isal_zlib  # twice as fast as zlib
+
+    return isal_zlib.decompressobj(wbits=31)
+
+
 _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
-    "gzip": lambda: zlib.decompressobj(wbits=31),
+    "gzip": _gzip_state,
     "bz2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(memlimit=512 << 20),
     "zstd": _ZstdState,
@@ -204,8 +209,9 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 def decompression_errors() -> tuple[type[Exception], ...]:
     """What a decompressor raises on damaged data."""
     import zstandard
+    from isal import isal_zlib
 
-    return (zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, ValueError)
+    return (isal_zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, ValueError)
 
 
 def next_member(reader: RangeReader, position: int, compression: str, prefix: bytes = b"") -> int | None:

@@ -71,6 +71,10 @@ def test_mojibake_is_counted() -> None:
     assert mended == 1
 
 
+def test_mojibake_is_repaired_in_its_line_alone() -> None:
+    assert one("cafÃ©\nÃ® la carte: déjà vu\nright: café") == "café\nî la carte: déjà vu\nright: café"
+
+
 def test_mojibake_repair_can_be_off() -> None:
     assert normalise(["cafÃ©"], fix_mojibake=False) == (["cafÃ©"], 0)
 

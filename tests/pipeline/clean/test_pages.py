@@ -50,6 +50,8 @@ def test_page_that_says_nothing_has_no_facts() -> None:
         ),
         ('<head><meta name="dcterms.license" content="MIT"></head>', "MIT", "meta"),
         ("<p>We license this software to you.</p>", None, None),
+        ('<a rel="licensed" href="/x">x</a>', None, None),
+        ("<p>A license.</p>" * 9 + '<a rel=license href="/terms">x</a>', "https://site.example/terms", "rel"),
         ('<a rel="item-license" href="#52ebf452">x</a>', None, None),
         (
             '<a href="http://creativecommons.org/licenses/by/4.0/">a</a><a href="http://creativecommons.org/licenses/by-nc/2.0/">b</a>',
