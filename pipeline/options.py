@@ -197,6 +197,9 @@ class Filter(Section):
         default_factory=list, description="languages kept, as en, eng, en-US or English; empty: all"
     )
     min_language_score: Share = Field(0.65, description="probability of the language label below which it is dropped")
+    min_language_scores: dict[LanguageCode, Share] = Field(
+        default_factory=dict, description="language -> the probability that counts for it instead"
+    )
     rules: list[str] = Field(
         default_factory=lambda: ["gopher_quality", "gopher_repetition", "c4", "fineweb"],
         description="rule sets applied, and class paths of datatrove filters",

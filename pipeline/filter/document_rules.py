@@ -39,8 +39,7 @@ def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, b
     if options.languages:
         wanted = pc.is_in(documents["language"], value_set=pa.array(options.languages, pa.string()))
         add("language.languages", ~as_mask(wanted))
-    scores = pc.fill_null(documents["language_score"], 0.0).to_numpy()
-    add("language.min_language_score", scores < np.float32(options.min_language_score))
+    add("language.min_language_score", _unsure(documents, options))
     _length(signals, options, add)
     _licence(documents["licence"], options.licence, add)
     for signal in options.opt_out:
@@ -49,6 +48,15 @@ def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, b
     for kind, most in options.max_pii.items():
         add(f"pii.max_{kind}", documents[f"pii_{kind}"].to_numpy() > most)
     return failures
+
+
+def _unsure(documents: pa.Table, options: Filter) -> Mask:
+    """Documents whose language is less sure than the recipe asks for, in general or of that language."""
+    least = np.full(documents.num_rows, options.min_language_score, np.float32)
+    for language, score in options.min_language_scores.items():
+        least[as_mask(pc.equal(documents["language"], language))] = score
+    unsure: Mask = pc.fill_null(documents["language_score"], 0.0).to_numpy() < least
+    return unsure
 
 
 def _length(signals: pa.Table, options: Filter, add: Any) -> None:

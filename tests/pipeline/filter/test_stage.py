@@ -90,6 +90,16 @@ def test_a_language_has_its_own_thresholds(tmp_path: Path) -> None:
     assert [row["keep"] for row in verdicts(context)] == [False, True]
 
 
+def test_a_language_has_its_own_score(tmp_path: Path) -> None:
+    found = [("en", 0.6), ("de", 0.4), ("de", 0.39), ("en", 0.7), ("fr", 0.0)]
+    rows = [{"text": f"{GOOD} {n}", "language": name, "language_score": score} for n, (name, score) in enumerate(found)]
+    options = "rules = []\nmin_language_scores = { deu = 0.4, fr = 0 }"
+    context = make_run(tmp_path, {"00000": rows}, options)
+    run_filter(context)
+    assert [row["keep"] for row in verdicts(context)] == [False, True, False, True, True]
+    assert verdicts(context)[2]["reasons"] == ["language.min_language_score"]
+
+
 def test_changed_threshold_judges_again_but_does_not_measure_again(tmp_path: Path) -> None:
     context = make_run(tmp_path, {"00000": [{"text": SHORT}]})
     run_filter(context)
