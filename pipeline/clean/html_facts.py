@@ -20,13 +20,13 @@ ROBOTS_NAMES = ("robots", "googlebot", "bingbot", "ai-robots")
 DATE_NAMES = ("article:published_time", "datepublished", "date", "dc.date", "dc.date.issued", "dcterms.issued",
               "dcterms.created", "citation_publication_date", "pubdate", "og:published_time")  # fmt: skip
 
-_TAG = re.compile(
-    rb"<([mM][eE][tT][aA]|[lL][iI][nN][kK]|[hH][tT][mM][lL])\b([^>\"']*(?:(?:\"[^\"]*\"|'[^']*')[^>\"']*)*)>"
-)
+# every search is bounded, or goes on where the last one ended: no page makes it quadratic
+_TAG_START = re.compile(rb"<([mM][eE][tT][aA]|[lL][iI][nN][kK]|[hH][tT][mM][lL])\b")
+_TAG_REST = re.compile(rb"[^>\"']*+(?:(?:\"[^\"]*+\"|'[^']*+')[^>\"']*+)*+>")
+_TAG_BYTES = 4096  # a longer tag is passed over
 _TELLING = {b"link": b"canonical", b"html": b"lang"}  # what must stand in these tags to be worth taking apart
 _ATTRIBUTE = re.compile(rb"([a-zA-Z_:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
-_TITLE = re.compile(rb"<title\b[^>]*>([^<]{0,4000})", re.IGNORECASE)
-_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
+_TITLE = re.compile(rb"<title\b[^>]{0,1000}>([^<]{0,4000})", re.IGNORECASE)
 _REL_LICENCE = re.compile(rb"rel\s*=\s*[\"']?[^\"'<>]{0,80}\blicen[sc]e\b")
 _REL_BYTES = 120  # how far before the word its ``rel`` may begin
 _CC_LINK = re.compile(rb"(?:https?:)?//(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[a-zA-Z0-9./+-]+")
@@ -34,9 +34,10 @@ _CC_URL = re.compile(
     r"(?:https?:)?//(?:www\.)?creativecommons\.org/(licenses|publicdomain)/([a-z+-]+)(?:/(\d\.\d))?(?:/([a-z]{2}))?",
     re.I,
 )
-_JSON_LD = re.compile(
-    rb"<script\b[^>]*type\s*=\s*[\"']?application/ld\+json[^>]*>(.*?)</script", re.IGNORECASE | re.DOTALL
-)
+_JSON_LD = b"application/ld+json"
+_SCRIPT = re.compile(rb"<script\b[^>]*type\s*=\s*[\"']?$", re.IGNORECASE)  # what stands before it
+_SCRIPT_END = re.compile(rb"</script", re.IGNORECASE)
+_SCRIPT_BYTES = 1000  # of a start tag
 _DATE = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?)?)?")
 
 
@@ -75,7 +76,7 @@ def facts(body: bytes, encoding: str, record: Record) -> Facts:
             found.language = found.language or attributes.get("lang") or attributes.get("xml:lang")
         elif "canonical" in attributes.get("rel", "").lower().split():
             found.canonical_url = found.canonical_url or _absolute(attributes.get("href"), record.url)
-    linked = _json_ld(body, encoding) if b"application/ld+json" in body else {}
+    linked = _json_ld(body, encoding) if _JSON_LD in body else {}
     found.language = _language(found.language or metas.get("content-language") or _header(record, "content-language"))
     found.date = _date(metas, linked)
     found.licence, found.licence_evidence = _licence(body, encoding, metas, linked, record)
@@ -91,14 +92,29 @@ def _head(body: bytes) -> bytes:
     if end < 0:
         end = body.find(b"</HEAD", 0, HEAD_BYTES)
     head = body[: end if end >= 0 else HEAD_BYTES]
-    return _COMMENT.sub(b"", head) if b"<!--" in head else head
+    return _without_comments(head) if b"<!--" in head else head
+
+
+def _without_comments(head: bytes) -> bytes:
+    pieces: list[bytes] = []
+    at = 0
+    while (start := head.find(b"<!--", at)) >= 0 and (end := head.find(b"-->", start + 4)) >= 0:
+        pieces.append(head[at:start])
+        at = end + 3
+    return b"".join((*pieces, head[at:]))
 
 
 def _tags(head: bytes, encoding: str) -> Iterator[tuple[bytes, dict[str, str]]]:
     """Name and attributes of each tag of the head that may say something; most do not, and are not taken apart."""
-    for match in _TAG.finditer(head):
-        name, data = match.groups()
-        name, lower = name.lower(), data.lower()
+    at = 0
+    while (start := _TAG_START.search(head, at)) is not None:
+        at = start.end()
+        rest = _TAG_REST.match(head, at, at + _TAG_BYTES)
+        if rest is None:
+            continue
+        at = rest.end()
+        name, data = start.group(1).lower(), rest.group()
+        lower = data.lower()
         if _says_something(lower) if name == b"meta" else _TELLING[name] in lower:
             yield name, _attributes(data, encoding)
 
@@ -178,7 +194,7 @@ def _language(value: str | None) -> str | None:
 def _json_ld(body: bytes, encoding: str) -> dict[str, str]:
     """The first ``license`` and ``datePublished`` of the page's JSON-LD."""
     found: dict[str, str] = {}
-    for block in _JSON_LD.findall(body):
+    for block in _json_ld_blocks(body):
         try:
             values = json.loads(block.decode(encoding, "replace"))
         except (ValueError, RecursionError):
@@ -190,6 +206,22 @@ def _json_ld(body: bytes, encoding: str) -> dict[str, str]:
                 if isinstance(value, str) and value.strip():
                     found.setdefault(name, value.strip())
     return found
+
+
+def _json_ld_blocks(body: bytes) -> Iterator[bytes]:
+    at = 0
+    while (found := body.find(_JSON_LD, at)) >= 0:
+        at = found + len(_JSON_LD)
+        if _SCRIPT.search(body, max(0, found - _SCRIPT_BYTES), found) is None:
+            continue
+        start = body.find(b">", at, at + _SCRIPT_BYTES)
+        if start < 0:
+            continue
+        end = _SCRIPT_END.search(body, start)
+        if end is None:
+            return
+        yield body[start + 1 : end.start()]
+        at = end.end()
 
 
 def _nodes(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:

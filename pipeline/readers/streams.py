@@ -9,6 +9,7 @@ import codecs
 import hashlib
 import lzma
 import os
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -207,11 +208,11 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 
 
 def decompression_errors() -> tuple[type[Exception], ...]:
-    """What a decompressor raises on damaged data."""
+    """What a decompressor raises on damaged data; ``zlib.error`` comes from ZIP members."""
     import zstandard
     from isal import isal_zlib
 
-    return (isal_zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, ValueError)
+    return (isal_zlib.error, zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, ValueError)
 
 
 def next_member(reader: RangeReader, position: int, compression: str, prefix: bytes = b"") -> int | None:

@@ -37,6 +37,15 @@ def test_page_that_says_nothing_has_no_facts() -> None:
 
 
 @pytest.mark.parametrize(
+    "broken", ['<meta "', '<meta ""', "<link ", "<title ", "<!--", "<script type=application/ld+json", "rel= licen"]
+)
+def test_head_of_broken_tags_is_read_in_linear_time(broken: str) -> None:
+    """Half a minute each where a search starts over at every tag."""
+    page = found("<title>T</title>" + broken * 18_000)
+    assert (page.title, page.canonical_url, page.licence) == ("T", None, None)
+
+
+@pytest.mark.parametrize(
     ("html", "licence", "evidence"),
     [
         ('<a rel="license" href="https://creativecommons.org/licenses/by-sa/3.0/de/">x</a>', "CC-BY-SA-3.0-DE", "rel"),
