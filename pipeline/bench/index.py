@@ -2,8 +2,9 @@
 
 The documents are made of the sample's real sentences, twelve in random order in each; of a new batch, one in five is an
 edited copy of an earlier document, one in twenty an equal one, and the same shares of each other.  Everything lies in
-a scratch folder ($TOKENMILL_BENCH_SCRATCH, or the temporary one: 4 GB for a million) and goes when it is done.
-$TOKENMILL_BENCH_DOCUMENTS makes another size than a million.
+a scratch folder (3 GB for a million documents) and goes when it is done.  $TOKENMILL_BENCH_DOCUMENTS makes another size
+than a million; $TOKENMILL_BENCH_INDEX names a folder where the indexes are built, stay, and are taken from while they
+are as they were built.
 """
 
 import json
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dedup.index_write import Batch
+from pipeline.errors import UserError
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "wikipedia-en.parquet"
 DOCUMENTS, BATCH_DOCUMENTS, REPEATS = 1_000_000, 10_000, 3
@@ -35,41 +37,45 @@ def run(documents: int | None = None, batch_documents: int = BATCH_DOCUMENTS) ->
         batch_documents: Documents of a batch.
     """
     documents = documents or int(os.environ.get("TOKENMILL_BENCH_DOCUMENTS", DOCUMENTS))
-    maker = _Maker(documents, batch_documents)
+    maker = Maker(documents, batch_documents)
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="tokenmill-index-", dir=os.environ.get("TOKENMILL_BENCH_SCRATCH")) as place:
+    with tempfile.TemporaryDirectory(prefix="tokenmill-index-") as place:
         folder = Path(place)
+        indexes = Path(os.environ.get("TOKENMILL_BENCH_INDEX", folder))
         alone = _median(lambda repeat: _dedup_alone(folder, maker, repeat))
         rows.append({"name": "dedup run of the batch alone", "documents": batch_documents, **alone})
         for size in sorted({documents // 100, documents // 10, documents}):
-            rows += _index_rows(folder / str(size), maker, size, alone["seconds"])
+            rows += [
+                build(indexes / str(size), maker, size),
+                *_used(indexes / str(size), folder, maker, size, alone["seconds"]),
+            ]
     return rows
 
 
-def _index_rows(folder: Path, maker: "_Maker", size: int, alone_seconds: float) -> list[dict[str, Any]]:
+def build(index: Path, maker: "Maker", size: int) -> dict[str, Any]:
+    """Builds an index, unless one stands there as it was built."""
+    from pipeline.dedup.index import is_index, open_index
     from pipeline.dedup.index_format import Corpus, Definition
     from pipeline.dedup.index_write import build_index
 
     started = time.perf_counter()
-    build_index(folder, Definition(), [(Corpus("earlier"), maker.earlier(size))])
-    built = time.perf_counter() - started
-    disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    rows: list[dict[str, Any]] = [
-        {"name": "build", "index_documents": size, "seconds": round(built, 2), "bytes_a_document": round(disk / size)}
-    ]
-    added = _median(lambda repeat: _add(folder, maker, repeat))
-    rows.append(
-        {
-            "name": "add the batch",
-            "index_documents": size,
-            **added,
-            "times_dedup_alone": round(added["seconds"] / alone_seconds, 2),
-        }
-    )
-    queried = _median(lambda repeat: _query(folder, maker, repeat))
-    rows.append({"name": "query 1,000 documents", "index_documents": size, **queried})
-    rows.append({"name": "remove 10 documents", "index_documents": size, **_remove(folder)})
-    return rows
+    built = not is_index(index)
+    if built:
+        build_index(index, Definition(), [(Corpus("earlier"), maker.earlier(size))])
+    seconds = round(time.perf_counter() - started, 2) if built else None
+    with open_index(index) as opened:
+        if opened.documents != size:
+            raise UserError(f"{index}: {opened.documents:,} documents, not the {size:,} it was built of; remove it")
+    disk = sum(path.stat().st_size for path in index.rglob("*") if path.is_file())
+    return {"name": "build", "index_documents": size, "seconds": seconds, "bytes_a_document": round(disk / size)}
+
+
+def _used(index: Path, folder: Path, maker: "Maker", size: int, alone_seconds: float) -> list[dict[str, Any]]:
+    added = _median(lambda repeat: _add(index, folder / f"batch-{repeat}.jsonl"))
+    added["times_dedup_alone"] = round(added["seconds"] / alone_seconds, 2)
+    queried = _median(lambda repeat: _query(index, maker.batch(repeat + REPEATS + 1)))
+    found = {"add the batch": added, "query 1,000 documents": queried, "remove 10 documents": _remove(index)}
+    return [{"name": name, "index_documents": size, **figures} for name, figures in found.items()]
 
 
 def _median(work: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
@@ -78,7 +84,7 @@ def _median(work: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
     return sorted(found, key=lambda item: float(item["seconds"]))[len(found) // 2]
 
 
-def _dedup_alone(folder: Path, maker: "_Maker", repeat: int) -> dict[str, Any]:
+def _dedup_alone(folder: Path, maker: "Maker", repeat: int) -> dict[str, Any]:
     from pipeline.dedup.command import Request
     from pipeline.dedup.command import run as dedup_run
     from pipeline.options import Dedup
@@ -92,37 +98,36 @@ def _dedup_alone(folder: Path, maker: "_Maker", repeat: int) -> dict[str, Any]:
     return {"seconds": round(seconds, 3), "removed": removed}
 
 
-def _add(folder: Path, maker: "_Maker", repeat: int) -> dict[str, Any]:
+def _add(index: Path, batch: Path) -> dict[str, Any]:
     from pipeline.dedup.index_add import add_new
     from pipeline.dedup.index_format import Corpus
     from pipeline.dedup.index_inputs import Inputs
 
-    path = folder.parent / f"batch-{repeat}.jsonl"
     started = time.perf_counter()
-    done = add_new(folder, Corpus(f"batch-{repeat}"), Inputs([str(path)]).batches())
+    done = add_new(index, Corpus(batch.stem), Inputs([str(batch)]).batches())
     return {"seconds": round(time.perf_counter() - started, 3), "removed": len(done.removed)}
 
 
-def _query(folder: Path, maker: "_Maker", repeat: int) -> dict[str, Any]:
+def _query(index: Path, batch: Batch) -> dict[str, Any]:
     from pipeline.dedup.index import open_index
 
-    texts = maker.batch(repeat).texts.to_pylist()[:1000]
+    texts = batch.texts.slice(0, 1000).to_pylist()
     started = time.perf_counter()
-    with open_index(folder) as index:
-        found = index.query(texts)
+    with open_index(index) as opened:
+        found = opened.query(texts)
     return {"seconds": round(time.perf_counter() - started, 3), "matched": sum(map(bool, found))}
 
 
-def _remove(folder: Path) -> dict[str, Any]:
+def _remove(index: Path) -> dict[str, Any]:
     from pipeline.dedup.index import open_index
 
     started = time.perf_counter()
-    with open_index(folder) as index:
-        removed = index.remove([f"d{number}" for number in range(0, 100, 10)])
+    with open_index(index) as opened:
+        removed = opened.remove([f"d{number}" for number in range(0, 100, 10)])
     return {"seconds": round(time.perf_counter() - started, 3), "removed": removed}
 
 
-class _Maker:
+class Maker:
     """Documents by number: the same number is the same text in every run."""
 
     def __init__(self, documents: int, batch_documents: int) -> None:
