@@ -159,7 +159,7 @@ CLUSTERS = Table(
 REMOVED = Table(
     "removed",
     "removed.arrow of `tokenmill dedup run`",
-    (1, 0),
+    (1, 1),
     (
         Column("id", pa.string(), "the removed record's id; path:row where it has none"),
         Column("kept_id", pa.string(), "id of the record kept in its place"),
@@ -172,10 +172,17 @@ REMOVED = Table(
         Column("cluster_id", pa.string(), "id of the first record of the connected component of verified pairs"),
         Column("path", pa.string(), "input file, below the folder that all inputs share"),
         Column("row", pa.int64(), "line (JSON Lines) or row in that file, from 0"),
-        Column("kept_path", pa.string(), "input file of the kept record"),
-        Column("kept_row", pa.int64(), "its line or row in that file"),
+        Column("kept_path", pa.string(), "input file of the kept record; null for an earlier one", nullable=True),
+        Column("kept_row", pa.int64(), "its line or row in that file", nullable=True),
         Column("cluster_size", pa.int64(), "records in the component"),
-        Column("chosen_by", pa.string(), "what put the kept record first: source, licence, longest, a field, first"),
+        Column(
+            "chosen_by",
+            pa.string(),
+            "what put the kept record first: source, licence, longest, a field, first, earlier",
+        ),
+        Column(
+            "kept_corpus", pa.string(), "earlier run or corpus of the kept record; null: these files", nullable=True
+        ),
     ),
     "input order of the removed record",
 )

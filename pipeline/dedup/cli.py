@@ -42,6 +42,7 @@ def run(
     licence_field: str = "licence",
     same_url: Annotated[bool, Parameter(negative=())] = False,
     url_field: str = "url",
+    against: Annotated[list[str] | None, Many] = None,
     memory: str = "2GB",
     workers: int = 0,
     json: Json = False,
@@ -91,6 +92,8 @@ def run(
         Keep only one of the records of one URL.
     url_field
         Field with the URL.
+    against
+        An index or run folder whose documents are not to come again. May be given several times.
     memory
         Memory of the join.
     workers
@@ -112,8 +115,11 @@ def run(
         prefer_sources=prefer_source or [],
         prefer_licences=prefer_licence or [],
         same_url=same_url,
+        against=against or [],
         memory=memory,
     )
+    if against and verify:
+        raise UserError("--no-verify with --against: an index holds shingle sets to verify with, and no signatures")
     if workers < 0:
         raise UserError(f"--workers {workers}: must be 0 or more")
     request = Request(

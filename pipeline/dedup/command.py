@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipeline.console import say
 from pipeline.dedup import planning
@@ -26,6 +28,8 @@ from pipeline.dedup.corpus import CandidateSets, Corpus
 from pipeline.dedup.deduplicate import Facts, Outcome, deduplicate
 from pipeline.dedup.estimate import estimate
 from pipeline.dedup.files import File, list_files, parts_of
+from pipeline.dedup.index_runs import against_digest, definition_of, opened_against
+from pipeline.dedup.join import Ints
 from pipeline.dedup.output import CLUSTERS_FILE, QUARANTINE_FILE, REMOVED_FILE, SUMMARY, OutputFolder
 from pipeline.dedup.priority import (
     FIRST,
@@ -76,6 +80,8 @@ def run(request: Request) -> dict[str, Any]:
         RunError: If a file changes or goes, or the disk is full; nothing is then under a final name.
     """
     started = time.perf_counter()
+    for place in request.options.against:
+        against_digest(place, definition_of(request.options))
     listing = list_files(request.inputs)
     for path in listing.passed_over:
         say(f"passed over, neither JSON Lines, Parquet nor Arrow: {path}")
@@ -110,17 +116,19 @@ def _run(request: Request, files: Sequence[File], output: OutputFolder, started:
             _criteria(request, corpus),
             corpus.hashes("url_hash") if options.same_url else None,
         )
-        found = deduplicate(
-            facts,
-            Rule(options.threshold, options.copies, request.verify),
-            CandidateSets(corpus, num_shingles, workers.run),
-            None if request.exact_only else corpus.keys,
-            options.bands,
-            memory_bytes=int(parse_memory(options.memory) * JOIN_SHARE),
-            threads=request.workers,
-        )
+        with opened_against(options.against, definition_of(options), output.scratch) as indexes:
+            found = deduplicate(
+                facts,
+                Rule(options.threshold, options.copies, request.verify),
+                CandidateSets(corpus, num_shingles, workers.run),
+                None if request.exact_only else corpus.keys,
+                options.bands,
+                memory_bytes=int(parse_memory(options.memory) * JOIN_SHARE),
+                threads=request.workers,
+                indexes=indexes,
+            )
+            _write_removed(corpus, found, output.partial / REMOVED_FILE)
         _write_all_kept(corpus, files, found, output, workers)
-    _write_removed(corpus, found, output.partial / REMOVED_FILE)
     _write_clusters(corpus, found, output.partial / CLUSTERS_FILE)
     _write_quarantine(jobs, output.partial / QUARANTINE_FILE)
     counts = found.counts()
@@ -131,6 +139,7 @@ def _run(request: Request, files: Sequence[File], output: OutputFolder, started:
         "records_removed_near": counts["removed_near"],
         "records_quarantined": quarantined,
         "records_removed_url": counts["removed_url"],
+        "records_removed_earlier": int(found.is_earlier.sum()),
         "clusters": counts["clusters"],
         "largest_cluster": counts["largest_cluster"],
         "large_buckets": counts["large_buckets"],
@@ -307,10 +316,11 @@ def _write_removed(corpus: Corpus, found: Outcome, path: Path) -> None:
         for start in range(0, len(found.removed), TABLE_ROWS):
             part = slice(start, start + TABLE_ROWS)
             removed, keepers = found.removed[part], found.keepers[part]
-            (paths, rows), (kept_paths, kept_rows) = corpus.places(removed), corpus.places(keepers)
+            paths, rows = corpus.places(removed)
+            kept_names, kept_paths, kept_rows, kept_corpora = _kept_places(corpus, found, keepers)
             columns = [
                 corpus.names(removed),
-                corpus.names(keepers),
+                kept_names,
                 found.similarities[part],
                 found.intersections[part],
                 found.unions[part],
@@ -322,8 +332,29 @@ def _write_removed(corpus: Corpus, found: Outcome, path: Path) -> None:
                 kept_rows,
                 sizes[removed],
                 found.chosen_by[part].cast(pa.string()),
+                kept_corpora,
             ]
             _write_columns(writer, columns)
+
+
+def _kept_places(
+    corpus: Corpus, found: Outcome, keepers: Ints
+) -> tuple[list[str], pa.Array, pa.Array, list[str | None]]:
+    """Ids, paths, rows and earlier corpora of kept records; an earlier one has no path and row here."""
+    earlier = keepers >= found.count
+    inside = np.where(earlier, 0, keepers)
+    names = corpus.names(inside)
+    corpora: list[str | None] = [None] * len(keepers)
+    paths, rows = corpus.places(inside)
+    places = np.flatnonzero(earlier)
+    for place, (name, known) in zip(places.tolist(), found.earlier_names(keepers[places]), strict=True):
+        names[place], corpora[place] = name.decode("utf-8", "replace"), known.name
+    return names, _null_where(earlier, paths, pa.string()), _null_where(earlier, rows, pa.int64()), corpora
+
+
+def _null_where(mask: NDArray[np.bool_], values: Any, kind: pa.DataType) -> pa.Array:
+    column = pa.array(values, kind)
+    return pc.if_else(pa.array(mask), pa.scalar(None, kind), column)
 
 
 def _write_clusters(corpus: Corpus, found: Outcome, path: Path) -> None:

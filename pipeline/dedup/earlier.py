@@ -88,7 +88,7 @@ def select_against(
         records: The batch.
         rule: The rule; ``forced`` is set here.
         sets: Shingle sets of the batch.
-        keys: Band keys of the batch.
+        keys: Band keys of the batch; None: only equal texts are duplicates.
         bands: B.
         memory_bytes: See ``select_duplicates``.
         threads: See ``select_duplicates``.
@@ -97,12 +97,10 @@ def select_against(
     count = len(records.text_hash)
     has_words = records.num_shingles > 0
     earlier = [
-        index.find(records.text_hash, has_words, keys, number, exclude_root)
-        for number, index in enumerate(indexes)
-        if keys is not None
+        index.find(records.text_hash, has_words, keys, number, exclude_root) for number, index in enumerate(indexes)
     ]
     found = sum(map(len, earlier))
-    if not found or keys is None:
+    if not found:
         selection = select_duplicates(records, rule, sets, keys, bands, memory_bytes=memory_bytes, threads=threads)
         return Outcome(selection, earlier, count)
     keys_BM = np.concatenate([part.band_keys for part in earlier], axis=1)
@@ -115,7 +113,7 @@ def select_against(
         combined,
         replace(rule, forced=found),
         _CombinedSets(sets, earlier, count),
-        lambda band: np.concatenate([keys(band), keys_BM[band]]),
+        None if keys is None else lambda band: np.concatenate([keys(band), keys_BM[band]]),
         bands,
         memory_bytes=memory_bytes,
         threads=threads,

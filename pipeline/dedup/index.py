@@ -208,7 +208,7 @@ class Index:
         self,
         text_hash: Keys,
         has_words: NDArray[np.bool_],
-        keys: Callable[[int], Keys],
+        keys: Callable[[int], Keys] | None,
         number: int = 0,
         exclude_root: str | None = None,
     ) -> Earlier:
@@ -217,7 +217,7 @@ class Index:
         Args:
             text_hash: 128-bit hashes of the batch's texts, shape (Q, 2).
             has_words: Texts with shingles, shape (Q,).
-            keys: The band keys of all texts in a band, shape (Q,).
+            keys: The band keys of all texts in a band, shape (Q,); None: equal texts only.
             number: Of this index among those that a batch is compared with: each has its own keys that no text has.
             exclude_root: Leaves out documents that were entered from this run folder.
         """
@@ -226,7 +226,8 @@ class Index:
         equal, equal_rows = self.find_texts(text_hash, excluded)
         searched = has_words.copy()
         searched[equal] = False  # the equal text of the index stands for it
-        hits = [(band, rows, hit_keys) for band, _, rows, hit_keys in self.find_bands(searched, keys)]
+        bands = self.find_bands(searched, keys) if keys is not None else ()
+        hits = [(band, rows, hit_keys) for band, _, rows, hit_keys in bands]
         found = np.unique(np.concatenate([np.zeros(0, np.int64), *(rows for _, rows, _ in hits)]))
         instead = self._not_excluded(found, excluded)
         rows = np.unique(np.concatenate([equal_rows, instead[instead >= 0]]))

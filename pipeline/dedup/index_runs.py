@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,26 +140,41 @@ def _fresh_index(root: str, definition: Definition, state: str) -> str | None:
     return folder if [corpus.state for corpus in found.corpora] == [state] else None
 
 
-def against_digest(place: str, definition: Definition, own_root: str) -> str:
-    """Digest of what a run is deduplicated against: an index, without the run's own documents, or an earlier run.
+def against_digest(place: str, definition: Definition, own_root: str | None = None) -> str:
+    """Digest of what is deduplicated against: an index, without the run's own documents, or an earlier run.
 
     Raises:
         UserError: If ``place`` is neither, an index of another definition, a run that is not finished, or the run.
     """
+    own = absolute(own_root) if own_root is not None else None
     if is_run(place):
-        if absolute(place) == absolute(own_root):
-            raise UserError(f"dedup.against: {place} is this run itself")
+        if own is not None and absolute(place) == own:
+            raise UserError(f"against: {place} is this run itself")
         return run_state(place)
     if not is_index(place):
-        raise UserError(
-            f"dedup.against: {place} is neither a dedup index (index.json) nor a run folder ({RECIPE_FILE})"
-        )
+        raise UserError(f"against: {place} is neither a dedup index (index.json) nor a run folder ({RECIPE_FILE})")
     state = load_state(storage.local_path(place), definition)
-    others = sorted((c.name, c.documents, c.digest) for c in state.corpora if c.root != absolute(own_root))
+    others = sorted((c.name, c.documents, c.digest) for c in state.corpora if own is None or c.root != own)
     return digest_bytes(canonical_json(others).encode())
 
 
-def open_against(place: str, definition: Definition, scratch: Path) -> "Index":
+@contextmanager
+def opened_against(places: Sequence[str], definition: Definition, scratch: Path) -> Iterator[list["Index"]]:
+    """The indexes of what a batch is deduplicated against.
+
+    Args:
+        places: Indexes and run folders.
+        definition: What similarity means for the batch.
+        scratch: Folder for the indexes of runs that have none.
+    """
+    with ExitStack() as held:
+        yield [
+            held.enter_context(_open_against(place, definition, scratch / f"against-{number}"))
+            for number, place in enumerate(places)
+        ]
+
+
+def _open_against(place: str, definition: Definition, scratch: Path) -> "Index":
     """Opens an entry of ``[dedup] against``; of a run without an up-to-date index one is built in ``scratch``."""
     from pipeline.dedup.index import Index
     from pipeline.dedup.index_write import Batch, build_index

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.dedup.deduplicate import Facts, Outcome, deduplicate
 from pipeline.dedup.earlier import earlier_id
-from pipeline.dedup.index import Index
 from pipeline.dedup.index_format import Definition
-from pipeline.dedup.index_runs import open_against
+from pipeline.dedup.index_runs import opened_against
 from pipeline.dedup.priority import (
     FIRST,
     LICENCE,
@@ -88,7 +86,8 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
         Path(scratch).mkdir(parents=True, exist_ok=True)  # nothing else of this run may have been written yet
     with tempfile.TemporaryDirectory(prefix="dedup-", dir=scratch) as folder:
         sets = _DocumentSets(corpus, alive, config["ngram"], Path(folder) / "sets")
-        with _earlier_indexes(job, Path(folder)) as indexes:
+        definition = Definition(config["ngram"], config["bands"], config["rows"], job.arguments["seed"])
+        with opened_against(job.arguments["against"], definition, Path(folder)) as indexes:
             found = deduplicate(
                 facts,
                 Rule(config["threshold"], config["copies"]),
@@ -105,18 +104,6 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
     if indexes:
         counts["removed_earlier"] = int(found.is_earlier.sum())
     outputs.count(**(remembered.counts(counts) if remembered else counts))
-
-
-@contextmanager
-def _earlier_indexes(job: Job, scratch: Path) -> Iterator[list[Index]]:
-    """The indexes of what the run is deduplicated against."""
-    config, places = job.config, job.arguments["against"]
-    definition = Definition(config["ngram"], config["bands"], config["rows"], job.arguments["seed"])
-    with ExitStack() as opened:
-        yield [
-            opened.enter_context(open_against(place, definition, scratch / f"against-{number}"))
-            for number, place in enumerate(places)
-        ]
 
 
 def _write_evidence(writer: TableWriter, found: Outcome, doc_ids: pa.ChunkedArray, remembered: Remembered) -> None:
