@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pipeline.readers.items import HEAD_BYTES
 
@@ -212,7 +212,8 @@ def decompression_errors() -> tuple[type[Exception], ...]:
     import zstandard
     from isal import isal_zlib
 
-    return (isal_zlib.error, zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, ValueError)
+    isal_error = cast(type[Exception], isal_zlib.error)  # its stubs take the class for an instance
+    return (isal_error, zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, ValueError)
 
 
 def next_member(reader: RangeReader, position: int, compression: str, prefix: bytes = b"") -> int | None:
