@@ -75,6 +75,7 @@ BAD = {
     "only line feeds": "\n" * 1000,
     "a null character": "a\0b",
     "infixes": "a-" * 50_000,
+    "a word of digits longer than the room for a cut": "(" + "9" * 40_000 + ").",
 }
 
 
@@ -86,6 +87,12 @@ def test_bad_text_gives_a_row_of_finite_numbers(name: str) -> None:
         assert table[column].null_count == 0
         assert np.isfinite(table[column].to_numpy(zero_copy_only=False).astype(float)).all(), column
     assert table["token_count"][1].as_py() == 22
+
+
+def test_words_too_long_for_the_kept_room_are_cut_all_the_same() -> None:
+    assert [len(token) for token in token_texts("(" + "9" * 40_000 + ").")] == [1, 40_000, 1, 1]
+    assert (len(token_texts("x1-" * 100)), len(token_texts("x1-" * 10_000))) == (199, 19_999)
+    assert row("漢" * 20_000, "zh")["token_count"] == 20_000
 
 
 def test_bytes_that_are_not_utf8_count_as_replacement_characters() -> None:

@@ -9,7 +9,8 @@ from pipeline.filter import stage
 from pipeline.filter.whatif import what_if
 from pipeline.run import Run
 from pipeline.tables import DOCUMENTS, SIGNALS, VERDICTS, read_table
-from tests.pipeline.filter.helpers import make_run, run_filter
+from pipeline.tokens import stage as tokens_stage
+from tests.pipeline.filter.helpers import HerePool, make_run, run_filter
 from tests.pipeline.filter.test_rules import GOOD
 
 SHORT = "Too short to keep."
@@ -177,6 +178,26 @@ def test_filter_apply_writes_the_verdicts_and_the_recipe(tmp_path: Path) -> None
     assert filter_run(context.root, set=options, apply=True, workers=1, json=True) == 0
     assert verdicts(context)[0]["keep"] is True
     assert Run.open(context.root).recipe.filter.gopher_quality["min_words"] == 1
+
+
+def test_after_apply_the_later_stages_have_work_and_then_hold_the_new_documents(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.filter.cli import filter_run
+
+    rows = [{"text": GOOD}, {"text": f"{SHORT} But the dog was with that cat."}]
+    small = "[tokenize]\nvocabulary_size = 300\nvalidation_share = 0.0"
+    context = make_run(tmp_path, {"00000": rows}, 'rules = ["gopher_quality"]', tokenize=small)
+    run_filter(context)
+    assert tokens_stage.run(context)["documents"] == 1
+    filter_run(context.root, set=["filter.gopher_quality.min_words=5"], apply=True, workers=1)
+    told = capsys.readouterr()
+    assert "['tokenize'] up to date" in told.err
+    assert "applied" in told.out
+    with pytest.raises(NeedsWork) as work:
+        tokens_stage.run(Context(Run.open(context.root), dry=True))
+    assert work.value.step == "tokenize.split"
+    assert tokens_stage.run(Context(Run.open(context.root), HerePool()))["documents"] == 2
 
 
 def test_empty_shard_passes_through(tmp_path: Path) -> None:
