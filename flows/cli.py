@@ -37,6 +37,7 @@ COMMANDS = {
     "trace": ("pipeline.lineage.cli:trace", "Documents, sources and licences in the global batch of a step."),
     "licences": ("pipeline.lineage.cli:licences", "Tokens by licence and source in what was trained on."),
     "takedown": ("pipeline.lineage.cli:takedown", "Take documents out of every table and shard of a run."),
+    "ablate": ("flows.ablate:ablate", "Train the same small model on each variant: did this filter help?"),
     "doctor": ("flows.commands:doctor", "Check this environment and say what to do."),
     "bench": ("flows.commands:bench", "Time tokenmill against installed peers, side by side."),
 }

@@ -284,6 +284,9 @@ class Tokenize(Section):
     train_exclusion_similarity: float = Field(
         0.6, gt=0.0, le=1.0, description="estimated similarity from which they are near"
     )
+    held_out: str | None = Field(
+        None, description="a signatures table; neither its documents nor what is near them train (tokenmill ablate)"
+    )
     engine: Literal["auto", "tokenizers"] = Field(
         "auto", description="auto: gigatoken where its ids are proven equal to those of tokenizers"
     )

@@ -150,7 +150,12 @@ def _with_absolute_paths(recipe: Recipe, path: str) -> Recipe:
 
     sources = [s.model_copy(update={"paths": [absolute(p) for p in s.paths]}) for s in recipe.sources]
     tokenizer = recipe.tokenize.tokenizer
-    tokenize = recipe.tokenize.model_copy(update={"tokenizer": absolute(tokenizer) if tokenizer else None})
+    held_out = recipe.tokenize.held_out
+    update_tokenize = {
+        "tokenizer": absolute(tokenizer) if tokenizer else None,
+        "held_out": absolute(held_out) if held_out else None,
+    }
+    tokenize = recipe.tokenize.model_copy(update=update_tokenize)
     train = recipe.train.model_copy(update={"runs": [absolute(run) for run in recipe.train.runs]})
     dedup = recipe.dedup.model_copy(update={"against": [absolute(place) for place in recipe.dedup.against]})
     lists = {"url_block": recipe.clean.url_block, "url_allow": recipe.clean.url_allow}

@@ -14,6 +14,7 @@ from pipeline import storage
 from pipeline.dedup.index_runs import absolute, against_digest, definition_of
 from pipeline.engine import Context, Job, Step
 from pipeline.manifest import Manifest, total_counts
+from pipeline.options import Dedup
 
 SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage_work:sign_shard")
 CLUSTERS_STEP = Step("dedup.clusters", 2, "pipeline.dedup.stage_work:find_clusters")
@@ -23,21 +24,8 @@ EVIDENCE = "clusters/evidence.arrow"
 
 def run(context: Context) -> dict[str, Any]:
     """Runs the three steps; returns the summary of the stage."""
-    options = context.recipe.dedup
-    signing = {
-        "ngram": options.ngram,
-        "bands": options.bands,
-        "rows": options.rows,
-        "seed": options.seed,
-    }
     documents = context.document_shards()
-    signed = context.run_step(
-        SIGNATURES_STEP,
-        [
-            Job(shard, signing, {f"documents/{shard}.arrow": digest}, {"shard": shard})
-            for shard, digest in documents.items()
-        ],
-    )
+    signed = sign_documents(context)
     clusters = context.run_step(CLUSTERS_STEP, [_clusters_job(context, documents, signed)])
     evidence = clusters["all"].digests("clusters/")
     verdicts = context.run_step(VERDICTS_STEP, [_verdict_job(context, shard, signed, evidence) for shard in documents])
@@ -54,6 +42,19 @@ def run(context: Context) -> dict[str, Any]:
         "largest_cluster": found.get("largest_cluster", 0),
         "large_buckets": found.get("large_buckets", 0),
     }
+
+
+def signature_config(options: Dedup) -> dict[str, Any]:
+    """What of the recipe decides a signature."""
+    return options.model_dump(include={"ngram", "bands", "rows", "seed"})
+
+
+def sign_documents(context: Context) -> dict[str, Manifest]:
+    """Signs every document shard that is not signed yet."""
+    config = signature_config(context.recipe.dedup)
+    documents = context.document_shards().items()
+    jobs = [Job(shard, config, {f"documents/{shard}.arrow": digest}, {"shard": shard}) for shard, digest in documents]
+    return context.run_step(SIGNATURES_STEP, jobs)
 
 
 def _clusters_job(context: Context, documents: dict[str, str], signed: dict[str, Manifest]) -> Job:

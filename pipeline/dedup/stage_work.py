@@ -1,7 +1,7 @@
 """What the dedup stage's workers do: sign a shard, find the clusters, judge a shard."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +41,27 @@ EVIDENCE_ROWS = 65_536
 
 def sign_shard(job: Job, outputs: Outputs) -> None:
     """Writes signatures/NNNNN.arrow of one document shard."""
-    config = job.config
-    signer = Signer(config["ngram"], config["bands"] * config["rows"], config["seed"])
-    metadata = {name: str(config[name]) for name in ("ngram", "bands", "rows", "seed")} | {"scheme": "affine32"}
+    signer = make_signer(job.config)
     (source,) = job.inputs
     shard = Path(source).name
-    with outputs.table(f"signatures/{shard}", SIGNATURES, metadata) as writer:
+    with outputs.table(f"signatures/{shard}", SIGNATURES, signature_metadata(job.config)) as writer:
         for batch in batches(outputs.run_path(source), DOCUMENTS, ["doc_id", "text"]):
-            writer.write(_signature_batch(signer, batch))
+            writer.write(signature_batch(signer, batch))
     outputs.count(documents=writer.rows)
 
 
-def _signature_batch(signer: Signer, batch: pa.RecordBatch) -> pa.RecordBatch:
+def make_signer(config: Mapping[str, int]) -> Signer:
+    """The signer of a ``signature_config``."""
+    return Signer(config["ngram"], config["bands"] * config["rows"], config["seed"])
+
+
+def signature_metadata(config: Mapping[str, int]) -> dict[str, str]:
+    """Schema metadata of signatures made by a ``signature_config``."""
+    return {name: str(config[name]) for name in ("ngram", "bands", "rows", "seed")} | {"scheme": "affine32"}
+
+
+def signature_batch(signer: Signer, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows of the signatures table for a batch of ``doc_id`` and ``text``."""
     texts = batch.column("text")
     signatures_NP, sets = signer.sign_and_hash(texts)
     width = signatures_NP.shape[1]

@@ -7,6 +7,7 @@ verdict table with one more column, ``split`` ("train", "validation", or null wh
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.engine import Job, Outputs
+from pipeline.errors import UserError
 from pipeline.filter.cuts import CUT_FIELD, CUT_SPANS
 from pipeline.tables import BATCH_ROWS, CLUSTERS, DOCUMENTS, SIGNATURES, VERDICTS, batches, open_table, read_table
 from pipeline.tokens.split import DocIds, NearValidation, doc_id_array, shared_keys, validation_mask
 
 NEAR_VALIDATION = "tokenize.near_validation"
 SPLIT_SCHEMA = VERDICTS.schema.append(pa.field("split", pa.string()))
-DROPPED, TRAIN, VALIDATION, NEAR = range(4)
+HELD_OUT_REASON = "tokenize.held_out"
+DROPPED, TRAIN, VALIDATION, NEAR, HELD_OUT = range(5)
+REASONS = {NEAR: NEAR_VALIDATION, HELD_OUT: HELD_OUT_REASON}
 
 
 @dataclass
@@ -38,19 +42,24 @@ def assign(job: Job, outputs: Outputs) -> None:
     """Job "all" of the step.
 
     ``job.config``: ``seed``, ``validation_share``, ``exclude_near_validation``, ``similarity``, ``shards`` (names) and
-    ``stages`` (those whose verdicts count).
+    ``stages`` (those whose verdicts count); ``held_out`` where a table of documents that must not train is given
+    (its path is in ``job.arguments``).
     """
     keys = shared_keys(_cluster_rows(job, outputs))
     shards = [_judge(job, outputs, name, keys) for name in job.config["shards"]]
     if job.config["exclude_near_validation"]:
         _exclude(job, outputs, shards)
         _exclude_remembered(job.arguments.get("near_validation", []), shards)
+    if "held_out" in job.config:
+        _exclude_held_out(job, outputs, shards)
     for shard in shards:
         _write(outputs, shard)
-    sides = np.bincount(np.concatenate([shard.sides for shard in shards] or [np.empty(0, np.uint8)]), minlength=4)
+    sides = np.bincount(np.concatenate([shard.sides for shard in shards] or [np.empty(0, np.uint8)]), minlength=5)
     outputs.count(
         train_documents=int(sides[TRAIN]), validation_documents=int(sides[VALIDATION]), near_validation=int(sides[NEAR])
     )
+    if "held_out" in job.config:
+        outputs.count(held_out=int(sides[HELD_OUT]))
 
 
 def _cluster_rows(job: Job, outputs: Outputs) -> Iterator[dict[str, bytes]]:
@@ -106,7 +115,41 @@ def _exclude(job: Job, outputs: Outputs, shards: list[_Shard]) -> None:
             held_out.append(signatures[(sides == VALIDATION) & has_words])
     if not any(len(part) for part in held_out):
         return
-    near = NearValidation(np.concatenate(held_out), job.config["similarity"])
+    _exclude_near(outputs, shards, NearValidation(np.concatenate(held_out), job.config["similarity"]))
+
+
+def _exclude_held_out(job: Job, outputs: Outputs, shards: list[_Shard]) -> None:
+    """Turns documents of the given table, and exact twins of them, to ``HELD_OUT``, and what is near them to ``NEAR``.
+
+    Raises:
+        UserError: If its signatures were made by other settings than the recipe's.
+    """
+    path = Path(job.arguments["held_out"])
+    table = read_table(path, SIGNATURES)
+    _check_scheme(path, outputs.run_path(f"signatures/{shards[0].name}.arrow"))
+    ids, hashes = (set(table[name].to_pylist()) for name in ("doc_id", "text_hash"))
+    for shard in shards:
+        own = read_table(outputs.run_path(f"signatures/{shard.name}.arrow"), SIGNATURES, ["doc_id", "text_hash"])
+        rows = zip(own["doc_id"].to_pylist(), own["text_hash"].to_pylist(), strict=True)
+        held = np.fromiter((doc_id in ids or text in hashes for doc_id, text in rows), bool, len(own))
+        shard.sides[held & (shard.sides != DROPPED)] = HELD_OUT
+    table = table.filter(pc.greater(table["num_shingles"], 0))
+    signatures = table["signature"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+    _exclude_near(outputs, shards, NearValidation(signatures, job.config["similarity"]))
+
+
+def _check_scheme(given: Path, own: Path) -> None:
+    schemes = [open_table(path, SIGNATURES).schema.metadata for path in (given, own)]
+    differing = [k.decode() for k in (b"ngram", b"bands", b"rows", b"seed") if schemes[0][k] != schemes[1][k]]
+    if differing:
+        raise UserError(
+            f"tokenize.held_out = {given}: its signatures were made with another {', '.join(differing)} than the "
+            "[dedup] of this recipe; make it again with these settings"
+        )
+
+
+def _exclude_near(outputs: Outputs, shards: list[_Shard], near: NearValidation) -> None:
+    """Turns training documents that are near to ``NEAR``."""
     for shard in shards:
         for first, signatures, has_words in _signatures(outputs, shard.name):
             sides = shard.sides[first : first + len(signatures)]
@@ -134,17 +177,18 @@ def _signatures(outputs: Outputs, name: str) -> Iterator[tuple[int, NDArray[np.u
 
 
 def _write(outputs: Outputs, shard: _Shard) -> None:
-    names = np.array([None, "train", "validation", None], object)
+    names = np.array([None, "train", "validation", None, None], object)
     schema = SPLIT_SCHEMA if shard.cuts is None else SPLIT_SCHEMA.append(CUT_FIELD)
     with outputs.table(f"verdicts/tokenize/{shard.name}.arrow", VERDICTS, schema=schema) as writer:
         for start in range(0, len(shard.sides), BATCH_ROWS):
             sides = shard.sides[start : start + BATCH_ROWS]
             ids = np.ascontiguousarray(shard.doc_ids[start : start + BATCH_ROWS])
-            near = sides == NEAR
+            dropped_here = np.isin(sides, list(REASONS))
+            reasons = [[REASONS[side]] if side in REASONS else [] for side in sides.tolist()]
             columns: list[Any] = [
                 pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(sides), [None, pa.py_buffer(ids)]),
-                pa.array(~near, mask=sides == DROPPED),
-                pa.array([[NEAR_VALIDATION] if flag else [] for flag in near.tolist()], pa.list_(pa.string())),
+                pa.array(~dropped_here, mask=sides == DROPPED),
+                pa.array(reasons, pa.list_(pa.string())),
                 pa.array(names[sides], pa.string()),
             ]
             if shard.cuts is not None:

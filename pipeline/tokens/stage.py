@@ -6,9 +6,11 @@
 4. ``index``, ``index.keys``  index/doc_id.arrow, index/keys.arrow
 """
 
+from pathlib import Path
 from typing import Any
 
 from pipeline import storage
+from pipeline.dedup.stage import sign_documents
 from pipeline.engine import Context, Job, Step
 from pipeline.errors import UserError
 from pipeline.lineage import ledger
@@ -39,6 +41,7 @@ def run(context: Context) -> dict[str, Any]:
     return {
         **{name: counts.get(name, 0) for name in names},
         "near_validation": split.counts.get("near_validation", 0),
+        **({"held_out": split.counts["held_out"]} if "held_out" in split.counts else {}),
         "text_bytes": counts.get("text_bytes", 0),
         "vocabulary_size": tokenizer.counts["vocabulary_size"],
         "engine": "gigatoken" if tokenizer.counts["gigatoken"] else "tokenizers",
@@ -69,6 +72,11 @@ def _split_job(context: Context) -> Job:
     arguments: dict[str, Any] = {}
     if context.takedown:  # its digest is in the fingerprint
         arguments["near_validation"] = list(ledger.load(context.root).near_validation)
+    if options.held_out:
+        for manifest in sign_documents(context).values():  # also where the recipe has no dedup stage
+            inputs |= manifest.digests("signatures/")
+        table = _given_file(options.held_out, "tokenize.held_out")
+        config["held_out"], arguments["held_out"] = digest_file(table), str(table)
     return Job("all", config, inputs, arguments)
 
 
@@ -89,14 +97,14 @@ def _tokenizer_job(context: Context, documents: dict[str, str], split: Manifest)
     }
     arguments: dict[str, Any] = {}
     if options.tokenizer:
-        path = _given_tokenizer(options.tokenizer)
+        path = _given_file(options.tokenizer, "tokenize.tokenizer")
         config["given"], arguments["tokenizer"] = digest_file(path), str(path)
     return Job("all", config, documents | split.digests("verdicts/"), arguments)
 
 
-def _given_tokenizer(url: str) -> Any:
+def _given_file(url: str, key: str) -> Path:
     if not storage.exists(url):
-        raise UserError(f"tokenize.tokenizer = {url}: no such file")
+        raise UserError(f"{key} = {url}: no such file")
     return storage.open_local(url)
 
 

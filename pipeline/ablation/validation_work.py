@@ -1,0 +1,85 @@
+"""What the steps of validation.py do in a worker."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.ablation.validation import DOCUMENTS_FOLDER, SIGNATURES_PATH, TOKENS_FOLDER
+from pipeline.dedup.stage_work import make_signer, signature_batch, signature_metadata
+from pipeline.engine import Job, Outputs
+from pipeline.manifest import digest_file
+from pipeline.tables import DOCUMENTS, SIGNATURES, batches, tokens_table
+from pipeline.tokens.assign import VALIDATION, read_split
+from pipeline.tokens.corpus import text_buffers
+from pipeline.tokens.encode import end_documents
+from pipeline.tokens.engines import make_encoder
+from pipeline.tokens.shards import WITHDRAWN_KEY, TokenFormat, write_documents
+from pipeline.tokens.split import DocIds, below_share, doc_id_array, keyed_hash
+from pipeline.tokens.training import ENCODING, TOKENIZER
+
+PADDING_ID = np.zeros((1, 16), np.uint8)
+
+
+def hold_out(job: Job, outputs: Outputs) -> None:
+    """Job of one document shard: its rows that are held out."""
+    sides = read_split(outputs, job.shard)
+    first = size = 0
+    with outputs.table(f"{DOCUMENTS_FOLDER}/{job.shard}.arrow", DOCUMENTS) as writer:
+        for batch in batches(outputs.run_path(f"documents/{job.shard}.arrow"), DOCUMENTS):
+            held = _chosen(batch, job.config) & (sides[first : first + batch.num_rows] == VALIDATION)
+            first += batch.num_rows
+            if held.any():
+                taken = batch.filter(pa.array(held))
+                writer.write(taken)
+                size += int(text_buffers(taken.column("text"))[0][-1])
+    outputs.count(documents=writer.rows, text_bytes=size)
+
+
+def _chosen(batch: pa.RecordBatch, config: dict[str, Any]) -> NDArray[np.bool_]:
+    """Documents of the wanted sources, as many as the limit of bytes lets in."""
+    hashes = keyed_hash(doc_id_array(batch.column("doc_id")), f"ablation {config['seed']}")
+    chosen = below_share(hashes, config["share"])
+    if config["sources"]:
+        chosen = chosen & np.isin(np.array(batch.column("source").to_pylist()), config["sources"])
+    return chosen
+
+
+def sign(job: Job, outputs: Outputs) -> None:
+    """Job "all": one signature table over all held-out documents."""
+    signer = make_signer(job.config)
+    with outputs.table(SIGNATURES_PATH, SIGNATURES, signature_metadata(job.config)) as writer:
+        for path in sorted(job.inputs):
+            for batch in batches(outputs.run_path(path), DOCUMENTS, ["doc_id", "text"]):
+                writer.write(signature_batch(signer, batch))
+
+
+def encode(job: Job, outputs: Outputs) -> None:
+    """Job of one shard of held-out documents; ``job.config``: tokens of padding ``before`` and ``after`` them."""
+    definition = outputs.run_path(TOKENIZER).read_text(encoding="utf-8")
+    encoding: dict[str, Any] = json.loads(outputs.run_path(ENCODING).read_bytes())
+    size, end = encoding["vocabulary_size"], encoding["end_of_text_id"]
+    token_format = TokenFormat(digest_file(outputs.run_path(TOKENIZER)), size, end)
+    encoder = make_encoder(encoding["engine"], definition, cut_long_texts=encoding["cut_long_texts"])
+    parts: list[tuple[NDArray[Any], DocIds]] = []
+    source = ""
+    for batch in batches(outputs.run_path(f"{DOCUMENTS_FOLDER}/{job.shard}.arrow"), DOCUMENTS):
+        documents = end_documents(*encoder(batch.column("text")), token_format)
+        ids = doc_id_array(batch.column("doc_id"))
+        parts += [(documents[row].values.to_numpy(), ids[row : row + 1]) for row in range(len(ids))]
+        source = batch.column("source")[0].as_py()
+    before, after = job.config["before"], job.config["after"]
+    padded = [*_padding(before, end), *parts, *_padding(after, end)]
+    blank = [row for row, (_, doc_id) in enumerate(padded) if doc_id is PADDING_ID]
+    metadata = token_format.metadata(source) | {WITHDRAWN_KEY: ",".join(map(str, blank))}
+    offsets = np.cumsum([0, *(len(tokens) for tokens, _ in padded)]).astype(np.int64)
+    tokens = np.concatenate([tokens for tokens, _ in padded]).astype(token_format.dtype)
+    with outputs.table(f"{TOKENS_FOLDER}/{job.shard}.arrow", tokens_table(size), metadata) as writer:
+        write_documents(writer, tokens, offsets, np.concatenate([doc_id for _, doc_id in padded]))
+    outputs.count(documents=len(parts), tokens=int(len(tokens) - before - after))
+
+
+def _padding(tokens: int, end_of_text: int) -> list[tuple[NDArray[Any], DocIds]]:
+    return [(np.full(tokens, end_of_text), PADDING_ID)] if tokens else []
