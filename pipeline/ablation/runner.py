@@ -31,6 +31,7 @@ SHARED_STEPS = (
     "dedup.signatures",
     "dedup.clusters",
     "dedup",
+    "filter.classifier",
     "filter.index",
     "filter.signals",
     "filter",

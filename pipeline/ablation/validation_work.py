@@ -12,8 +12,8 @@ from pipeline.dedup.stage_work import make_signer, signature_batch, signature_me
 from pipeline.engine import Job, Outputs
 from pipeline.manifest import digest_file
 from pipeline.tables import DOCUMENTS, SIGNATURES, batches, tokens_table
-from pipeline.tokens.assign import VALIDATION, read_split
-from pipeline.tokens.corpus import text_buffers
+from pipeline.tokens.assign import VALIDATION
+from pipeline.tokens.corpus import kept_batches, text_buffers
 from pipeline.tokens.encode import end_documents
 from pipeline.tokens.engines import make_encoder
 from pipeline.tokens.shards import WITHDRAWN_KEY, TokenFormat, write_documents
@@ -25,12 +25,10 @@ PADDING_ID = np.zeros((1, 16), np.uint8)
 
 def hold_out(job: Job, outputs: Outputs) -> None:
     """Job of one document shard: its rows that are held out."""
-    sides = read_split(outputs, job.shard)
-    first = size = 0
+    size = 0
     with outputs.table(f"{DOCUMENTS_FOLDER}/{job.shard}.arrow", DOCUMENTS) as writer:
-        for batch in batches(outputs.run_path(f"documents/{job.shard}.arrow"), DOCUMENTS):
-            held = _chosen(batch, job.config) & (sides[first : first + batch.num_rows] == VALIDATION)
-            first += batch.num_rows
+        for batch, sides, _ in kept_batches(outputs, job.shard, DOCUMENTS.schema.names):
+            held = _chosen(batch, job.config) & (sides == VALIDATION)
             if held.any():
                 taken = batch.filter(pa.array(held))
                 writer.write(taken)

@@ -9,10 +9,12 @@ import json
 import random
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+PAGES = ("apache-manual.warc.gz", "postgresql-manual.warc.gz", "debian-handbook.warc.gz")
 LINKS = re.compile(rb"<a\s[^>]*>([^<]{2,60})</a>")
 RECIPE = """
 name = "noise"
@@ -49,7 +51,7 @@ width = 64
 context_length = 64
 
 [train]
-steps = 120
+steps = 100
 global_batch_tokens = 4096
 micro_batch_sequences = 64
 optimizer = "muon"
@@ -72,20 +74,19 @@ def write(folder: Path, sample: Path, documents: int = 1200) -> Path:
         for line in json.loads(record)["body"].splitlines()
         if line.strip()
     ]
-    _write(folder / "spam.jsonl", [_run(lines, draw, 20) for _ in range(half)])
-    with gzip.open(sample / "apache-manual.warc.gz") as pages:
-        links = [html.unescape(found.decode("utf-8", "ignore")).strip() for found in LINKS.findall(pages.read())]
-    _write(folder / "navigation.jsonl", [_run(links, draw, 60) for _ in range(half)])
+    _write(folder / "spam.jsonl", ["\n".join(draw.sample(lines, 20)) for _ in range(half)])
+    links = sorted({link for name in PAGES for link in _links(sample / name)})
+    _write(folder / "navigation.jsonl", ["\n".join(draw.sample(links, 40)) for _ in range(half)])
     _write(folder / "shuffled.jsonl", [_shuffled(text, draw) for text in prose[-half:]])
     recipe = folder / "noise.toml"
     recipe.write_text(RECIPE)
     return recipe
 
 
-def _run(lines: list[str], draw: random.Random, length: int) -> str:
-    """Some lines that follow each other."""
-    start = draw.randrange(len(lines) - length)
-    return "\n".join(lines[start : start + length])
+def _links(path: Path) -> Iterator[str]:
+    """What stands in the links of web pages."""
+    with gzip.open(path) as pages:
+        yield from (html.unescape(found.decode("utf-8", "ignore")).strip() for found in LINKS.findall(pages.read()))
 
 
 def _shuffled(text: str, draw: random.Random) -> str:

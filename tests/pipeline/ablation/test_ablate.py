@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 from tests.pipeline.ablation import noise
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
-RULES = '[["gopher_quality", "gopher_repetition", "c4", "fineweb"], []]'
+RULES = '[["fineweb"], []]'
 SMALL = ["--set", "train.steps=12", "--set", "model.width=32", "--set", "tokenize.vocabulary_size=300"]
 
 
