@@ -43,6 +43,9 @@ COMMANDS = {
 }
 
 
+REPORT = "please report this with the lines above; what was finished is kept"
+
+
 def build_app(arguments: list[str]) -> Any:
     """The cyclopts application; commands load when they are called.
 
@@ -110,6 +113,11 @@ def _run(arguments: list[str], as_json: bool) -> int:
         return _failed(f"{type(error).__name__}: {error}", 1, as_json)
     except KeyboardInterrupt:
         return _failed("interrupted; run the same command again to go on", 130, as_json)
+    except Exception as error:  # noqa: BLE001  a mistake of ours: shown, with an exit code and an object of its own
+        from flows.unexpected import shortened
+
+        say(shortened(error))
+        return _failed(f"unexpected {type(error).__name__}: {error}; {REPORT}", 1, as_json)
     return result if isinstance(result, int) else 0
 
 

@@ -37,7 +37,7 @@ def prefect_api() -> Iterator[str]:
     """
     url = os.environ.get("PREFECT_API_URL")
     if url:
-        _check(url)
+        check_server(url)
         yield url
         return
     with _listening() as listener, _child(listener) as child:
@@ -114,8 +114,12 @@ def _await_health(url: str, child: "subprocess.Popen[bytes]") -> None:
         ) from error
 
 
-def _check(url: str) -> None:
-    """Names what is wrong with the user's ``PREFECT_API_URL``, if anything is."""
+def check_server(url: str) -> None:
+    """Names what is wrong with the user's ``PREFECT_API_URL``, if anything is.
+
+    Raises:
+        UserError: If no Prefect API answers there.
+    """
     advice = "start one with `prefect server start`, or unset PREFECT_API_URL to use the embedded server"
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=10) as answer:

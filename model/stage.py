@@ -22,13 +22,13 @@ from pipeline.engine import Job as EngineJob
 from pipeline.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.lineage import ledger
 from pipeline.manifest import Manifest, digest_file
+from pipeline.pool import GRACE_SECONDS
 from pipeline.run import RECIPE_FILE, Run
 from pipeline.tokens import restored
 from pipeline.tokens.shards import original_digest
 
 STEP = Step("train", 1, "model.launch:main", libraries=("torch", "safetensors"))
 SHARD = "all"
-GRACE_SECONDS = 120.0  # to save a checkpoint after SIGTERM
 
 # [train] keys that say how to hurry, watch and keep, not which weights come out
 _NOT_DEFINING = {
@@ -253,7 +253,11 @@ class _Processes:
             self._context.progress.note(progress_line(line, steps))
 
     def _end(self, process: "subprocess.Popen[str]") -> None:
-        """Ends the whole group: a request, time to save a checkpoint, then by force."""
+        """Ends the whole group: a request, time to save a checkpoint, then by force.
+
+        A checkpoint that takes longer is given up, since a cancelled run has ten seconds in all: it is complete or
+        absent, so the next run goes on from the one before it.
+        """
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
             try:

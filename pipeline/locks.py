@@ -47,12 +47,31 @@ def _take(descriptor: int) -> None:
 
 
 def visible_gpus() -> list[str]:
-    """The NVIDIA devices that this process may use, by number or UUID; found without loading torch."""
+    """The NVIDIA devices that this process may use, by number where it is known; found without loading torch."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    found = [str(number) for number, _ in enumerate(sorted(GPUS.iterdir()))] if GPUS.is_dir() else []
-    if chosen is None or not found:
-        return found
-    return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    uuids = _gpu_uuids()
+    if chosen is None or not uuids:
+        return [str(number) for number in range(len(uuids))]
+    names = []
+    for name in (part.strip() for part in chosen.split(",")):
+        if name == "-1":
+            break  # CUDA's rule: what follows is not seen
+        if name:
+            names.append(next((str(number) for number, uuid in enumerate(uuids) if uuid.startswith(name)), name))
+    return names
+
+
+def _gpu_uuids() -> list[str]:
+    """The UUID of each device by number, "" where the driver does not tell: one device must not have two locks."""
+    folders = sorted(GPUS.iterdir()) if GPUS.is_dir() else []
+    found = []
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            lines = (folder / "information").read_text(errors="replace").splitlines()
+            found.append(next((line.split()[-1] for line in lines if line.startswith("GPU UUID")), ""))
+            continue
+        found.append("")
+    return found
 
 
 def gpu_lock_folder() -> Path:

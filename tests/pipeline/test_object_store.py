@@ -1,15 +1,5 @@
 """A run whose root is an object store: an S3 server on this machine (moto)."""
 
-import gc
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-import uuid
-import warnings
-from collections.abc import Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -30,56 +20,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # aiobotocore's sessions end with the process
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    endpoint = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, "the S3 server ended"
-        yield endpoint
-    finally:
-        import s3fs
-
-        s3fs.S3FileSystem.clear_instance_cache()
-        with warnings.catch_warnings():  # its sockets are closed here, not at the end of the whole session
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
-        server.kill()
-        server.wait()
-
-
-@pytest.fixture
-def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    import s3fs
-
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": s3,
-        "TOKENMILL_CACHE": str(tmp_path / "cache"),
-    }.items():
-        monkeypatch.setenv(name, value)
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # an earlier test's workers do not know these variables
-    s3fs.S3FileSystem.clear_instance_cache()
-    name = f"bucket-{uuid.uuid4().hex[:8]}"
-    s3fs.S3FileSystem().mkdir(name)
-    return f"s3://{name}/run"
 
 
 def run_on(root: str, **arguments: object) -> Context:

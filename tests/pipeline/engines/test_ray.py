@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +26,6 @@ pytestmark = [
 ]
 SHARDS = 8
 RESULTS = "logs/cluster/dummy-*/results/*.json"
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    yield made
-    made.shutdown()
 
 
 def run_on(address: str, root: Path, *settings: str, **arguments: object) -> None:
@@ -68,19 +57,19 @@ def when(root: Path, nodes: int, act: Any) -> threading.Thread:
     return thread
 
 
-def test_two_nodes_one_removed_in_the_middle_write_the_bytes_of_a_local_run(cluster: Any, tmp_path: Path) -> None:
-    second = cluster.add_node(num_cpus=1)
+def test_two_nodes_one_removed_in_the_middle_write_the_bytes_of_a_local_run(ray_cluster: Any, tmp_path: Path) -> None:
+    second = ray_cluster.add_node(num_cpus=1)
     left_at_removal: list[int] = []
     worked: set[str] = set()
 
     def remove() -> None:
         # looked at now: a shard whose answer is lost with its node is made again on the other
         worked.update(raylets(tmp_path / "ray"))
-        cluster.remove_node(second, allow_graceful=False)
+        ray_cluster.remove_node(second, allow_graceful=False)
         left_at_removal.append(SHARDS - len(list((tmp_path / "ray").glob(RESULTS))))
 
     thread = when(tmp_path / "ray", 2, remove)
-    run_on(cluster.address, tmp_path / "ray", slow_seconds=0.5)
+    run_on(ray_cluster.address, tmp_path / "ray", slow_seconds=0.5)
     thread.join()
     run_dummy(tmp_path / "local", shards=SHARDS)
     assert left_at_removal[0] > 0, "the node must have been removed while shards were left"
@@ -88,12 +77,12 @@ def test_two_nodes_one_removed_in_the_middle_write_the_bytes_of_a_local_run(clus
     assert tree(tmp_path / "ray") == tree(tmp_path / "local")
 
 
-def test_cluster_that_is_too_small_or_vanishes_is_told_in_a_sentence(cluster: Any, tmp_path: Path) -> None:
+def test_cluster_that_is_too_small_or_vanishes_is_told_in_a_sentence(ray_cluster: Any, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no node of the Ray cluster has that"):
-        run_on(cluster.address, tmp_path / "a", "ray.cpus_per_task=64")
-    thread = when(tmp_path / "a", 1, cluster.shutdown)
+        run_on(ray_cluster.address, tmp_path / "a", "ray.cpus_per_task=64")
+    thread = when(tmp_path / "a", 1, ray_cluster.shutdown)
     with pytest.raises(RunError, match="the Ray cluster is gone"):
-        run_on(cluster.address, tmp_path / "a", slow_seconds=1.0)
+        run_on(ray_cluster.address, tmp_path / "a", slow_seconds=1.0)
     thread.join()
     run_dummy(tmp_path / "a", shards=SHARDS)
     run_dummy(tmp_path / "b", shards=SHARDS)

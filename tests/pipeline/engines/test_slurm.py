@@ -4,8 +4,6 @@ No real Slurm has run this; docs/scale.md says so.
 """
 
 import json
-import os
-import stat
 import sys
 from pathlib import Path
 
@@ -22,27 +20,6 @@ from tests.pipeline.test_engine import RECIPE, tree
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 SETTINGS = ["slurm.poll_seconds=0.2", "slurm.partition=short", "slurm.sbatch.account=ours"]
 SHARDS = 3
-
-
-@pytest.fixture
-def slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    commands, state = tmp_path / "bin", tmp_path / "slurm"
-    commands.mkdir()
-    state.mkdir()
-    for name in ("sbatch", "srun", "squeue", "scancel", "scontrol"):
-        script = commands / name
-        script.write_text(f"#!{sys.executable}\n" + Path(stand_in_module.__file__).read_text())
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    (commands / "slurm_stand_in.py").write_text(Path(stand_in_module.__file__).read_text())
-    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("STAND_IN_SLURM", str(state))
-    monkeypatch.setenv("PYTHONPATH", str(commands))
-    return state
-
-
-@pytest.fixture(autouse=True)
-def _stand_in_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("STAND_IN_SLURM", str(tmp_path / "slurm"))
 
 
 def run_on_slurm(root: Path, *settings: str, **arguments: object) -> None:

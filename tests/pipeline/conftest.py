@@ -1,0 +1,100 @@
+"""Stand-ins for what a run may stand or work on elsewhere: an object store, Slurm, a Ray cluster."""
+
+import gc
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+import warnings
+from collections.abc import Iterator
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import storage
+from tests.pipeline.engines import slurm_stand_in
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    endpoint = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, "the S3 server ended"
+        yield endpoint
+    finally:
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()
+        with warnings.catch_warnings():  # its sockets are closed here, not at the end of the whole session
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    import s3fs
+
+    (tmp_path / "cache").mkdir()
+    for kernels in storage.cache_folder().glob("kernels-*"):  # compiled already
+        (tmp_path / "cache" / kernels.name).symlink_to(kernels)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3,
+        "TOKENMILL_CACHE": str(tmp_path / "cache"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # an earlier test's workers do not know these variables
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"bucket-{uuid.uuid4().hex[:8]}"
+    s3fs.S3FileSystem().mkdir(name)
+    return f"s3://{name}/run"
+
+
+@pytest.fixture
+def slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    commands, state = tmp_path / "bin", tmp_path / "slurm"
+    commands.mkdir()
+    state.mkdir()
+    for name in ("sbatch", "srun", "squeue", "scancel", "scontrol"):
+        script = commands / name
+        script.write_text(f"#!{sys.executable}\n" + Path(slurm_stand_in.__file__).read_text())
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    (commands / "slurm_stand_in.py").write_text(Path(slurm_stand_in.__file__).read_text())
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("STAND_IN_SLURM", str(state))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(commands), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    return state
+
+
+@pytest.fixture
+def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield made
+    made.shutdown()
