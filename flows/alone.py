@@ -1,4 +1,4 @@
-"""Flows for one part of the work alone: ``dedup`` of a person's own files, and ``evaluate`` of a finished run.
+"""Flows for one part of the work alone: ``dedup`` of a person's own files, ``evaluate`` of a finished run, ``ablate``.
 
 Each runs the command of the same name in a process of its own, with the same result.
 """
@@ -11,7 +11,20 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from flows.child import run_command
-from flows.parameters import Count, Location, MemorySize, Share, WorkerCount
+from flows.parameters import (
+    NONE,
+    Count,
+    FieldName,
+    Location,
+    MemorySize,
+    Ngram,
+    Overrides,
+    Seed,
+    SeedCount,
+    Share,
+    Vary,
+    WorkerCount,
+)
 from flows.show import shown
 
 Inputs = Annotated[list[Location], Field(min_length=1, max_length=10_000)]
@@ -33,32 +46,56 @@ def publish_figures(key: str, values: dict[str, Any], description: str) -> None:
 def dedup(
     inputs: Inputs,
     output: Location,
-    text_field: str = "text",
+    text_field: FieldName = "text",
+    id_field: FieldName = "id",
     threshold: Share = 0.8,
-    ngram: Count = 5,
+    ngram: Ngram = 5,
     bands: Count = 14,
     rows: Count = 8,
-    keep: str = "first",
+    seed: Seed = 1,
+    keep: FieldName = "first",
+    copies: Count = 1,
+    exact_only: bool = False,
+    same_url: bool = False,
     memory: MemorySize = "2GB",
     workers: WorkerCount = 0,
 ) -> dict[str, Any]:
     """Deduplicates JSONL, Parquet or Arrow files of your own; see `tokenmill dedup run`.
 
     Args:
-        inputs: Files or folders to deduplicate.
-        output: Folder for kept/, removed.arrow and summary.json.
+        inputs: Files, globs and folders to deduplicate.
+        output: Folder for kept/, removed.arrow and summary.json; it must not exist or be empty.
         text_field: Field or column that holds the text.
+        id_field: Field or column that holds the record's id.
         threshold: Exact Jaccard similarity from which a record is removed.
         ngram: Words in a shingle.
         bands: Bands of the signature.
         rows: Min-hash values in a band.
-        keep: Which record of a pair is kept: first, longest, or a field, highest first.
+        seed: Seed of the permutations.
+        keep: Which of similar records is kept: first, longest, or a field, highest first.
+        copies: Similar records that may be kept.
+        exact_only: Remove equal texts only.
+        same_url: Keep only one of the records of one URL.
         memory: Memory of the join, such as 2GB.
         workers: Worker processes; 0: one for each processor.
     """
-    arguments = [*inputs, "--output", output, "--text-field", text_field, "--threshold", str(threshold)]
-    arguments += ["--ngram", str(ngram), "--bands", str(bands), "--rows", str(rows), "--keep", keep, "--memory", memory]
-    summary = command_task("dedup run", [*arguments, *(["--workers", str(workers)] if workers else [])])
+    values: dict[str, Any] = {
+        "output": output,
+        "text-field": text_field,
+        "id-field": id_field,
+        "threshold": threshold,
+        "ngram": ngram,
+        "bands": bands,
+        "rows": rows,
+        "seed": seed,
+        "keep": keep,
+        "copies": copies,
+        "memory": memory,
+        "workers": workers,
+    }
+    arguments = [*inputs, *(f"--{name}={value}" for name, value in values.items())]
+    arguments += ["--exact-only"] * exact_only + ["--same-url"] * same_url
+    summary = command_task("dedup run", arguments)
     publish_figures("tokenmill-dedup", summary, f"deduplication into {output}")
     return summary
 
@@ -73,3 +110,45 @@ def evaluate(root: Location) -> dict[str, Any]:
     result = command_task("eval", [root])
     publish_figures("tokenmill-evaluation", result, f"evaluation of {root}")
     return result
+
+
+@flow(name="ablate", persist_result=False)
+def ablate(
+    recipe: Location,
+    root: Location,
+    vary: Vary,
+    seeds: SeedCount = 3,
+    overrides: Overrides = NONE,
+    workers: WorkerCount = 0,
+) -> dict[str, Any]:
+    """Trains the same small model on each variant of a recipe and compares them; see `tokenmill ablate`.
+
+    Args:
+        recipe: Path of the recipe, a TOML file.
+        root: Folder of the ablation, on a local disk.
+        vary: KEY=[VALUE, ...] in TOML; with several, every combination is a variant. The first is the reference.
+        seeds: Trainings of each variant.
+        overrides: KEY=VALUE pairs that hold for every variant, such as train.steps=200.
+        workers: Worker processes of the data steps; 0: one for each processor.
+    """
+    values = {"root": root, "seeds": seeds, "workers": workers}
+    arguments = [recipe, *(f"--{name}={value}" for name, value in values.items())]
+    arguments += [f"--vary={text}" for text in vary] + [f"--set={text}" for text in overrides]
+    found = command_task("ablate", arguments)
+    publish_variants(found)
+    return found
+
+
+def publish_variants(found: dict[str, Any]) -> None:
+    """The variants of an ablation as a table artifact: bits per byte, difference, verdict."""
+    table = []
+    for row in found["variants"]:
+        difference = row["difference"]
+        shown_difference = ""
+        if difference:
+            shown_difference = f"{difference['mean']:+.4f} [{difference['low']:+.4f}, {difference['high']:+.4f}]"
+        score = f"{row['bits_per_byte']['mean']:.4f}"
+        table.append(
+            {"variant": row["name"], "bits per byte": score, "difference": shown_difference, "verdict": row["verdict"]}
+        )
+    create_table_artifact(key="tokenmill-ablation", table=table, description=f"variants in {found['root']}")

@@ -1,5 +1,7 @@
 """The flows on a real Prefect server, over small stages."""
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -116,6 +118,7 @@ def test_error_that_may_pass_is_tried_again(recipe: Path, tmp_path: Path, monkey
         ("nightly", "day", {"pattern": r"^(\d{4}-\d\d-\d\d)?$"}),
         ("pretrain", "overrides", {"maxItems": 1000}),
         ("evaluate", "root", {"minLength": 1}),
+        ("ablate", "seeds", {"minimum": 2, "maximum": 100}),
     ],
 )
 def test_form_of_each_flow_has_descriptions_and_bounds(name: str, parameter: str, bound: dict[str, Any]) -> None:
@@ -138,3 +141,57 @@ def test_value_out_of_bounds_is_refused_with_the_name_of_the_parameter(recipe: P
 
     with pytest.raises(ParameterTypeError, match="workers"):
         curate(str(recipe), str(tmp_path / str(uuid4())), workers=-1)
+
+
+def test_dedup_flow_deduplicates_files_and_shows_its_figures(tmp_path: Path) -> None:
+    from flows.alone import dedup
+
+    text = "the quick brown fox jumps over the lazy dog and runs away from the hunter in the wood"
+    lines = [{"id": "a", "text": text}, {"id": "b", "text": text}, {"id": "c", "text": "something else altogether"}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    summary = dedup([str(tmp_path / "in.jsonl")], str(tmp_path / "out"), exact_only=True, workers=1)
+    assert (summary["records_in"], summary["records_kept"], summary["records_removed_exact"]) == (3, 2, 1)
+    assert (tmp_path / "out/kept/in.jsonl").read_text().count("\n") == 2
+    assert '"records_kept"' in artifacts_of_latest("tokenmill-dedup").data
+
+
+def test_flow_of_a_failing_command_fails_in_the_words_of_the_command(tmp_path: Path) -> None:
+    from flows.alone import evaluate
+    from pipeline.errors import UserError
+
+    with pytest.raises(UserError, match="not a run folder"):
+        evaluate(str(tmp_path))
+
+
+def test_burst_of_shards_and_artifacts_loses_no_record(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    from flows import artifacts
+    from flows.end_to_end import end_to_end
+    from tests.flows import stand_in
+
+    sent: list[str] = []
+    monkeypatch.setattr(stand_in, "SHARDS", 200)
+    real = artifacts.update_progress_artifact
+
+    def update(artifact_id: Any, **values: Any) -> None:
+        sent.append(values["description"])
+        real(artifact_id, **values)
+
+    monkeypatch.setattr(artifacts, "update_progress_artifact", update)
+    end_to_end(str(recipe), str(tmp_path / "run"), stages=["clean", "dedup", "filter", "tokenize"], workers=2)
+    assert len(sent) < 60, "200 shards a stage, and a few updates"
+    stages = ["clean", "dedup", "filter", "tokenize"]
+    with get_client(sync_client=True) as client:
+        ours = [run.id for run in client.read_flow_runs(limit=2, sort=FlowRunSort.START_TIME_DESC)]
+        states: dict[str, str] = {}
+        deadline = time.monotonic() + 60  # the server records task runs from events, a little later
+        while list(states.values()) != ["Completed"] * 4 and time.monotonic() < deadline:
+            tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ours)))
+            states = {task.name: task.state.name for task in tasks if task.state and task.name in stages}
+    assert states == dict.fromkeys(stages, "Completed")
+    assert [artifacts_of_latest(f"tokenmill-{stage}").data for stage in stages] == [100.0] * 4

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from model import stage
 from model.stage import run as run_stage
 from pipeline.engine import Context, NeedsWork
 from pipeline.errors import UserError
@@ -94,3 +95,37 @@ def test_training_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     while child.exists() and b"model.train" in child.read_bytes() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not (child.exists() and b"model.train" in child.read_bytes())
+
+
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print('{"event": "note", "text": "saving a large checkpoint"}', flush=True)
+time.sleep(600)
+"""
+
+
+def test_trainer_that_takes_too_long_to_save_is_ended_when_the_run_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cancelled(Silent):
+        def note(self, text: str) -> None:
+            raise KeyboardInterrupt
+
+    started: list[subprocess.Popen[str]] = []
+    real = subprocess.Popen
+
+    def start(*arguments: Any, **values: Any) -> "subprocess.Popen[str]":
+        started.append(real(*arguments, **values))
+        return started[-1]
+
+    monkeypatch.setattr(stage, "launch_command", lambda *_: [sys.executable, "-c", STUBBORN])
+    monkeypatch.setattr(stage, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(stage.subprocess, "Popen", start)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(Context(make_run(tmp_path), progress=Cancelled()))
+    assert started[0].returncode == -signal.SIGKILL
+
+
+def test_a_cancelled_run_leaves_its_trainer_half_of_the_ten_seconds() -> None:
+    assert 1.0 <= stage.GRACE_SECONDS <= 5.0
