@@ -49,11 +49,15 @@ def test_error_of_a_worker_process_keeps_the_workers_lines() -> None:
     assert '"""' not in told
 
 
+def explained() -> None:
+    try:
+        breaks()
+    except ValueError as error:
+        raise RuntimeError("and so") from error
+
+
 def test_what_an_error_came_from_stands_before_it() -> None:
     with pytest.raises(RuntimeError) as caught:
-        try:
-            breaks()
-        except ValueError as error:
-            raise RuntimeError("and so") from error
+        explained()
     told = shortened(caught.value).splitlines()
     assert told.index("ValueError: in a worker") < told.index("RuntimeError: and so")
