@@ -6,22 +6,21 @@ document that is kept has the same text.  Nothing is changed in any table: the d
 own (pipeline/tokens/restored.py).
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.engine import Context
+from pipeline.engine import Context, Job
 from pipeline.errors import UserError
 from pipeline.lineage import ledger
 from pipeline.lineage.ledger import Ledger
 from pipeline.lineage.lookup import DocIndex, Located
 from pipeline.lineage.rows import matching_rows, read_row, read_rows
 from pipeline.lineage.training import Training
-from pipeline.manifest import load_manifests, missing_output
-from pipeline.pool import Pool
+from pipeline.manifest import FOLDER, Manifest, load_manifests, missing_output, stage_manifest_bytes
 from pipeline.run import Run
 from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS, batches
 from pipeline.tokens import restored
@@ -69,18 +68,39 @@ def finish_restoring(run: Run) -> bool:
     """Makes what a killed restoration has recorded and not made; True if there was something."""
     found = {f"{item.number:04d}-{shard}" for item in restored.load(run.root) for shard in item.shards()}
     done = load_manifests(run.root, restored.STEP)
-    if all(name in done and not missing_output(run.root, done[name]) for name in found):
+    stage = run.url(FOLDER, f"{restored.STEP}.json")
+    is_told = not found or (storage.exists(stage) and storage.read_bytes(stage) == _told(done))
+    if is_told and all(name in done and not missing_output(run.root, done[name]) for name in found):
         return False
     make(run)
     return True
 
 
+def _told(done: dict[str, Manifest]) -> bytes:
+    return stage_manifest_bytes(restored.STEP, done)
+
+
 def make(run: Run) -> None:
     """Makes the restored shards; ``tokenmill run`` does it too, so a killed restoration is finished by either."""
-    with Pool(1) as pool:
-        context = Context(run, pool)
-        split, tokenizer = (context.manifests(f"tokenize.{name}")["all"] for name in ("split", "tokenizer"))
-        restored.make_restored(context, split, tokenizer)
+    context = Context(run, _Here())
+    split, tokenizer = (context.manifests(f"tokenize.{name}")["all"] for name in ("split", "tokenizer"))
+    restored.make_restored(context, split, tokenizer)
+
+
+class _Here:
+    """Workers that are this process: a few documents are not worth starting another one."""
+
+    def run(
+        self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Job]]
+    ) -> Iterator[tuple[Job, tuple[Manifest, float]]]:
+        for arguments, job in jobs:
+            yield job, function(*arguments)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def _place(located: Located) -> tuple[str, int]:

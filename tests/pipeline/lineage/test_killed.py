@@ -51,6 +51,7 @@ def check(finished: Path, tmp_path: Path, share: float | None) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_killed_at_every_change_ends_byte_identical(finished: Path, tmp_path: Path) -> None:
     check(finished, tmp_path, None)
 
@@ -60,6 +61,7 @@ def test_killed_at_some_changes_ends_byte_identical(finished: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_restoration_killed_at_every_change_ends_byte_identical(finished: Path, tmp_path: Path) -> None:
     begun = copy(finished, tmp_path / "begun")
     take_down(begun, Choice(ids=(kept_twin(begun),)))
