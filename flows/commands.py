@@ -167,9 +167,9 @@ def inspect(path: str, *, rows: int = 5, json: Json = False) -> int:
     Parameters
     ----------
     path
-        An Arrow, Parquet or JSONL file, or a run folder.
+        An Arrow, Parquet or JSONL file, a run folder, or the output folder of `tokenmill dedup run`.
     rows
-        Rows to show.
+        Rows to show; of a dedup output, clusters.
     """
     from pipeline.inspection import describe
 

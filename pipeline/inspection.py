@@ -75,15 +75,17 @@ def _problem(root: str, output: manifests.Output) -> str | None:
 
 
 def describe(path: str, rows: int) -> dict[str, Any]:
-    """Schema, counts and first rows of a table file, or the stages of a run folder.
+    """Schema, counts and first rows of a table file, the stages of a run folder, or the clusters of a dedup output.
 
     Raises:
         UserError: If ``path`` is neither.
     """
     if storage.exists(storage.join(path, "recipe.toml")):
         return _describe_run(path)
+    if storage.is_local(path) and (dedup_output := _dedup_output(path, rows)):
+        return dedup_output
     if not storage.exists(path):
-        raise UserError(f"{path}: no such file or run folder")
+        raise UserError(f"{path}: no such file, run folder or dedup output")
     table = _load(storage.open_local(path))
     metadata = {k.decode(): v.decode(errors="replace") for k, v in (table.schema.metadata or {}).items()}
     first = [{name: _cell(value) for name, value in row.items()} for row in table.slice(0, rows).to_pylist()]
@@ -94,6 +96,15 @@ def describe(path: str, rows: int) -> dict[str, Any]:
         lines += [f"row {number}", *(f"  {name} = {value}" for name, value in row.items())]
     text = "\n".join(lines)
     return {"path": path, "rows": table.num_rows, "metadata": metadata, "schema": schema, "first": first, "text": text}
+
+
+def _dedup_output(path: str, clusters: int) -> dict[str, Any] | None:
+    """The largest clusters, where ``path`` is what `tokenmill dedup run` wrote."""
+    if not (storage.local_path(path) / "removed.arrow").is_file():
+        return None
+    from pipeline.dedup.listing import describe_output
+
+    return describe_output(path, clusters)
 
 
 def _describe_run(path: str) -> dict[str, Any]:

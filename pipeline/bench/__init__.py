@@ -10,6 +10,8 @@ from pipeline.errors import UserError
 
 BENCHMARKS = {
     "clean": "pipeline.bench.clean",
+    "dedup": "pipeline.bench.dedup",
+    "dedup_accuracy": "pipeline.bench.dedup_accuracy",
     "filter": "pipeline.bench.filter",
     "train": "pipeline.bench.train",
     "lineage": "pipeline.bench.lineage",

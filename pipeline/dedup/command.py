@@ -27,7 +27,7 @@ from pipeline.dedup import planning
 from pipeline.dedup.corpus import CandidateSets, Corpus
 from pipeline.dedup.deduplicate import Facts, Outcome, deduplicate
 from pipeline.dedup.estimate import estimate
-from pipeline.dedup.files import File, list_files, parts_of
+from pipeline.dedup.files import File, Listing, list_files, parts_of
 from pipeline.dedup.index_runs import against_digest, definition_of, opened_against
 from pipeline.dedup.join import Ints
 from pipeline.dedup.output import CLUSTERS_FILE, QUARANTINE_FILE, REMOVED_FILE, SUMMARY, OutputFolder
@@ -90,7 +90,7 @@ def run(request: Request) -> dict[str, Any]:
             check_text_column(file, schema_of(file)[0], request.text_field)
     with OutputFolder(request.output) as output:
         try:
-            return _run(request, listing.files, output, started)
+            return _run(request, listing, output, started)
         except OSError as error:
             if error.errno in FULL:
                 free, size = shutil.disk_usage(output.partial).free, sum(file.size for file in listing.files)
@@ -101,8 +101,8 @@ def run(request: Request) -> dict[str, Any]:
             raise
 
 
-def _run(request: Request, files: Sequence[File], output: OutputFolder, started: float) -> dict[str, Any]:
-    options = request.options
+def _run(request: Request, listing: Listing, output: OutputFolder, started: float) -> dict[str, Any]:
+    options, files = request.options, listing.files
     jobs = _jobs(request, files, output.scratch)
     _say_cost(request, files, output)
     with _Workers(request.workers if len(jobs) > 1 else 1) as workers:
@@ -148,6 +148,8 @@ def _run(request: Request, files: Sequence[File], output: OutputFolder, started:
         "bytes_in": sum(file.size for file in files),
         "text_bytes": sum(item.text_bytes for item in scanned),
         "files": len(files),
+        "files_passed_over": len(listing.passed_over),
+        "root": listing.root,
         "options": _option_values(request),
     }
     (output.partial / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline import storage
 from pipeline.errors import RunError, UserError
 from pipeline.readers.formats import format_of
-from pipeline.readers.inputs import InputFile, list_inputs, source_root
+from pipeline.readers.inputs import InputFile, list_inputs
 from pipeline.readers.partition import partition_bytes, split
 from pipeline.readers.streams import CHUNK_BYTES, RangeReader, compression_of, utf16_of
 
@@ -63,8 +63,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Listing:
-    """The input files, and those of folders that are in no format that can be read."""
+    """The input files below their shared folder, and those of folders that are in no format that can be read."""
 
+    root: str
     files: tuple[File, ...]
     passed_over: tuple[str, ...]
 
@@ -79,20 +80,21 @@ def list_files(inputs: Sequence[str]) -> Listing:
     named = {path for path in paths if not os.path.isdir(path)}
     files: list[File] = []
     passed_over: list[str] = []
-    for found in list_inputs("INPUT", paths).files:
-        if found.error is not None:
-            raise UserError(f"{found.path}: {found.error}")
-        file = _file(found)
+    found = list_inputs("INPUT", paths)
+    for item in found.files:
+        if item.error is not None:
+            raise UserError(f"{item.path}: {item.error}")
+        file = _file(item)
         if file.format in FORMATS:
             files.append(file)
-        elif found.url in named:
-            raise UserError(f"{found.path}: expected JSON Lines, Parquet or Arrow, found {file.format}")
+        elif item.url in named:
+            raise UserError(f"{item.path}: expected JSON Lines, Parquet or Arrow, found {file.format}")
         else:
-            passed_over.append(found.path)
+            passed_over.append(item.path)
     if not files:
         there = ", ".join(passed_over[:5]) or "nothing"
         raise UserError(f"no JSON Lines, Parquet or Arrow file in {', '.join(inputs)}; found {there}")
-    return Listing(tuple(files), tuple(passed_over))
+    return Listing(found.root, tuple(files), tuple(passed_over))
 
 
 def _file(found: InputFile) -> File:
@@ -110,6 +112,11 @@ def _file(found: InputFile) -> File:
     if kind == "jsonl" and utf16_of(head) and compression is None:
         raise UserError(f"{found.path}: UTF-16 or UTF-32; convert it to UTF-8 first, as with iconv")
     return File(found.path, local, kind, compression, status.st_size, status.st_mtime_ns)
+
+
+def file_at(path: str, local: str) -> File:
+    """A file that was an input once, as it is now."""
+    return _file(InputFile(path, local, os.path.getsize(local)))
 
 
 def _holds_lines(local: Path, compression: str | None) -> bool:
@@ -143,8 +150,3 @@ def parts_of(files: Sequence[File]) -> Iterator[list[Part]]:
             job.append(part)
     if job:
         yield job
-
-
-def shared_folder(inputs: Sequence[str]) -> str:
-    """The folder that the files' paths are relative to."""
-    return source_root([path if "://" in path else os.path.abspath(os.path.expanduser(path)) for path in inputs])

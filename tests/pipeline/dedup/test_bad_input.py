@@ -1,0 +1,319 @@
+import gzip
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flows.cli import main
+from pipeline.dedup import command, output, scan
+from pipeline.errors import RunError, UserError
+from tests.pipeline.dedup.test_command import edited_corpus, removed, request, run, write_jsonl, write_parquet
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "in" / "a.jsonl"
+    path.parent.mkdir()
+    write_jsonl(path, edited_corpus())
+    return path
+
+
+def left_behind(folder: Path) -> list[str]:
+    """What stands beside the input."""
+    return sorted(path.name for path in folder.iterdir() if path.name != "in")
+
+
+def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["dedup", "run", *arguments])
+    captured = capfd.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threshold", "1.01"], "--threshold 1.01"),
+        (["--threshold", "0"], "--threshold 0"),
+        (["--bands", "2000"], "--bands 2000"),
+        (["--bands", "1000", "--rows", "9"], "at most 4,096"),
+        (["--ngram", "0"], "--ngram 0"),
+        (["--seed", "-1"], "--seed -1"),
+        (["--memory", "much"], "--memory much"),
+        (["--workers", "-1"], "--workers -1"),
+        (["--copies", "0"], "--copies 0"),
+        (["--keep", "nonsense"], "--keep nonsense: no record has this field"),
+        (["--text-field", "body"], "no body; fields: id, score, text"),
+        (["--id-field", "key"], "--id-field key: no record has it"),
+        (["--prefer-licence", "CC*"], "--licence-field licence: no record has this field"),
+        (["--thresold", "0.8"], "--thresold"),
+    ],
+)
+def test_wrong_option_is_exit_code_2_and_leaves_nothing(
+    capfd: pytest.CaptureFixture[str], corpus: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    options = options if "--workers" in options else ["--workers", "1", *options]
+    code, shown, error = call(capfd, str(corpus), "--output", str(tmp_path / "out"), *options)
+    assert (code, shown) == (2, "")
+    assert message in error
+    assert left_behind(tmp_path) == []
+
+
+def test_error_is_one_json_object_too(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, shown, _ = call(capfd, str(tmp_path / "none.jsonl"), "--output", str(tmp_path / "out"), "--json")
+    assert code == 2
+    found = json.loads(shown)
+    assert found["exit_code"] == 2
+    assert "none.jsonl" in found["error"]
+
+
+def test_result_is_one_json_object(capfd: pytest.CaptureFixture[str], corpus: Path, tmp_path: Path) -> None:
+    code, shown, error = call(capfd, str(corpus), "--output", str(tmp_path / "out"), "--workers", "1", "--json")
+    assert code == 0
+    assert json.loads(shown)["records_in"] == len(edited_corpus())
+    assert "memory about" in error
+    assert "free" in error
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [({"body": ["a"]}, "no column text; columns: body"), ({"text": [1]}, "column text is of type int64, not string")],
+)
+def test_columnar_file_without_texts_is_refused(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=message):
+        run(request([tmp_path / "a.parquet"], tmp_path / "out"))
+    assert left_behind(tmp_path) == ["a.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.parquet", b"PAR1 no parquet", "not a parquet file"),
+        ("a.arrow", b"ARROW1 no arrow", "not a arrow file"),
+        ("a.csv", b"text\nhello\n", "expected JSON Lines, Parquet or Arrow, found csv"),
+        ("a.json", b'[{"text": "a"}]', "JSON that is not one object a line"),
+        ("a.jsonl", '{"text": "a"}\n'.encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_file_of_another_kind_is_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=message):
+        run(request([tmp_path / name], tmp_path / "out"))
+    assert left_behind(tmp_path) == [name]
+
+
+def test_other_files_of_a_folder_are_passed_over_and_counted(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (corpus.parent / "README.md").write_text("# about")
+    summary = run(request([corpus.parent], tmp_path / "out"))
+    assert (summary["files"], summary["files_passed_over"]) == (1, 1)
+    assert "README.md" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("columns", [["records", "kept"], ["README"]])
+def test_output_folder_that_is_not_empty_is_refused_and_stays(corpus: Path, tmp_path: Path, columns: list[str]) -> None:
+    (tmp_path / "out").mkdir()
+    for name in columns:
+        (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        run(request([corpus], tmp_path / "out"))
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == dict.fromkeys(columns, "mine")
+
+
+def test_output_that_is_a_file_is_refused(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(UserError, match="must be a folder"):
+        run(request([corpus], tmp_path / "out"))
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_what_a_killed_run_left_is_cleared(corpus: Path, tmp_path: Path, exists: bool) -> None:
+    partial = (tmp_path / "out" if exists else tmp_path) / ".out.partial"
+    (partial / "kept").mkdir(parents=True)
+    (partial / "kept" / "a.jsonl").write_text("half")
+    run(request([corpus], tmp_path / "out"))
+    assert left_behind(tmp_path) == ["out"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("clusters.arrow", "kept", "removed.arrow", "summary.json"),
+    ]
+
+
+def after_scan(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Calls ``act`` once, when every record has been read for the first time."""
+    found = command.deduplicate
+
+    def acting(*arguments: Any, **named: Any) -> Any:
+        act()
+        return found(*arguments, **named)
+
+    monkeypatch.setattr(command, "deduplicate", acting)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.parquet"])
+@pytest.mark.parametrize("deleted", [True, False])
+def test_input_that_goes_or_changes_midway_stops_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, deleted: bool
+) -> None:
+    path = tmp_path / "in" / name
+    path.parent.mkdir()
+    if name.endswith("parquet"):
+        write_parquet(path, edited_corpus())
+    else:
+        write_jsonl(path, edited_corpus())
+        path.write_bytes(gzip.compress(path.read_bytes()) if name.endswith("gz") else path.read_bytes())
+    after_scan(monkeypatch, path.unlink if deleted else lambda: path.write_bytes(path.read_bytes() + b" "))
+    with pytest.raises(RunError, match="is gone" if deleted else "was changed"):
+        run(request([path], tmp_path / "out"))
+    assert left_behind(tmp_path) == []
+
+
+def test_input_that_is_deleted_while_it_is_copied_stops_the_command(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = command.copy_ranges
+    monkeypatch.setattr(command, "copy_ranges", lambda *given: (corpus.unlink(), copy(*given)))
+    with pytest.raises(RunError, match="is gone"):
+        run(request([corpus], tmp_path / "out"))
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_interrupted_command_leaves_nothing(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool, workers: int
+) -> None:
+    if exists:
+        (tmp_path / "out").mkdir()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    after_scan(monkeypatch, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(request([corpus], tmp_path / "out", workers))
+    assert left_behind(tmp_path) == (["out"] if exists else [])
+    assert not exists or list((tmp_path / "out").iterdir()) == []
+
+
+def test_interrupt_between_two_renames_leaves_nothing(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    rename, calls = os.rename, []
+
+    def interrupted(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(output.os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(request([corpus], tmp_path / "out"))
+    assert len(calls) == 3
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+CHILD = """
+import os, resource, signal, sys
+from flows.cli import main
+from pipeline.dedup import command
+
+what, source, target = sys.argv[1:]
+if what == "interrupt":
+    command.deduplicate = lambda *given, **named: os.kill(os.getpid(), signal.SIGINT)
+else:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(what), int(what)))
+main(["dedup", "run", source, "--output", target, "--workers", "1"])
+"""
+
+
+def child(what: str, source: Path, target: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, what, str(source), str(target)], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+def test_ctrl_c_is_exit_code_130(corpus: Path, tmp_path: Path) -> None:
+    code, error = child("interrupt", corpus, tmp_path / "out")
+    assert code == 130
+    assert "Traceback" not in error
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [2_000, 20_000])
+def test_disk_that_takes_no_more_is_exit_code_1_and_leaves_nothing(corpus: Path, tmp_path: Path, size: int) -> None:
+    assert resource.RLIMIT_FSIZE  # a limit on the size of a file stands in for a full disk
+    code, error = child(str(size), corpus, tmp_path / "out")
+    assert code == 1
+    assert "the disk is full" in error
+    assert "bytes are free" in error
+    assert "Traceback" not in error
+    assert left_behind(tmp_path) == []
+
+
+def test_duplicate_ids_are_told_apart_by_path_and_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ["one text", "another text", "one text", "and another"]
+    write_jsonl(tmp_path / "a.jsonl", [{"id": "same", "text": text} for text in texts])
+    summary = run(request([tmp_path / "a.jsonl"], tmp_path / "out"))
+    assert summary["duplicate_ids"] == 3
+    assert "'same'" in capsys.readouterr().err
+    (row,) = removed(tmp_path / "out")
+    assert (row["row"], row["kept_row"]) == (2, 0)
+
+
+def test_empty_texts_and_texts_of_one_word(tmp_path: Path) -> None:
+    texts = ["", "word", "", "Word!", "?", "word", "other"]
+    write_jsonl(tmp_path / "a.jsonl", [{"id": str(n), "text": text} for n, text in enumerate(texts)])
+    run(request([tmp_path / "a.jsonl"], tmp_path / "out"))
+    assert [(row["id"], row["kept_id"], row["rule"]) for row in removed(tmp_path / "out")] == [
+        ("2", "0", "exact"),
+        ("3", "1", "near"),
+        ("5", "1", "exact"),
+    ]
+
+
+def test_no_records_at_all(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"\n\n")
+    (tmp_path / "b.jsonl").write_bytes(b"")
+    summary = run(request([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], tmp_path / "out"))
+    assert (summary["records_in"], summary["clusters"]) == (0, 0)
+    assert (tmp_path / "out/kept/b.jsonl").read_bytes() == b""
+
+
+def test_field_that_mixes_numbers_and_text_has_no_order(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [{"text": "a", "score": 1}, {"text": "b", "score": "high"}])
+    with pytest.raises(UserError, match="score holds numbers and text"):
+        run(request([tmp_path / "a.jsonl"], tmp_path / "out", keep="score"))
+
+
+def test_line_above_the_limit_is_quarantined(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.readers.streams import Limits
+
+    reader = scan.PartReader
+    monkeypatch.setattr(scan, "PartReader", lambda part, wanted: reader(part, wanted, Limits(record_bytes=1000)))
+    with open(corpus, "ab") as file:
+        file.write(json.dumps({"text": "long " * 300}).encode() + b"\n")
+    summary = run(request([corpus], tmp_path / "out"))
+    assert summary["records_quarantined"] == 1
+
+
+@pytest.mark.slow
+def test_document_of_200_megabytes(tmp_path: Path) -> None:
+    line = b'{"text": "' + b" ".join(b"w%d" % number for number in range(25_000_000)) + b'"}\n'
+    assert len(line) > 200_000_000
+    (tmp_path / "a.jsonl").write_bytes(line + line)
+    summary = run(request([tmp_path / "a.jsonl"], tmp_path / "out"))
+    assert (summary["records_kept"], summary["records_removed_exact"]) == (1, 1)
+    assert removed(tmp_path / "out")[0]["union"] == 25_000_000 - 4
