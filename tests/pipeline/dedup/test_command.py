@@ -16,6 +16,7 @@ import zstandard
 
 from pipeline.dedup import files
 from pipeline.dedup.command import Request, run
+from pipeline.inspection import describe
 from pipeline.options import Dedup
 from tests.pipeline.dedup.reference import random_corpus, reference
 
@@ -243,3 +244,65 @@ def test_random_survivor_policies_follow_their_order(tmp_path: Path) -> None:
     longest = max(len(record["text"]) for record in records)
     assert survivor(keep="longest") == next(r["id"] for r in records if len(r["text"]) == longest)
     assert survivor(keep="score") == next(r["id"] for r in records if r["score"] == 3)
+
+
+def test_inspect_shows_the_largest_clusters_side_by_side(tmp_path: Path) -> None:
+    base = " ".join(f"w{number}" for number in range(60))
+    texts = [base, base + " the end", "something else", base + " an end", "something else"]
+    (tmp_path / "in").mkdir()
+    write_jsonl(tmp_path / "in/a.jsonl", [{"id": str(n), "text": text} for n, text in enumerate(texts)])
+    run(request([tmp_path / "in"], tmp_path / "out"))
+    found = describe(str(tmp_path / "out"), 1)
+    assert found["summary"]["clusters"] == 2
+    (cluster,) = found["clusters"]
+    assert (cluster["cluster_size"], cluster["kept_id"]) == (3, "0")
+    assert "[the end]" in found["text"]
+    (tmp_path / "in/a.jsonl").unlink()
+    assert "not to be found" in describe(str(tmp_path / "out"), 2)["text"]
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "chosen_by"),
+    [
+        ({"prefer_sources": ["b*", "a*"]}, ["1"], "source"),
+        ({"prefer_licences": ["CC0*", "cc-by-*"]}, ["2"], "licence"),
+        ({"prefer_sources": ["z*"], "prefer_licences": ["MIT"]}, ["0"], "first"),
+        ({"copies": 2}, ["0", "1"], "first"),
+        ({"keep": "longest", "copies": 2}, ["0", "2"], "longest"),
+    ],
+)
+def test_policies_decide_and_the_evidence_says_which(
+    tmp_path: Path, options: dict[str, Any], kept: list[str], chosen_by: str
+) -> None:
+    base = " ".join(f"w{number}" for number in range(60))
+    write_jsonl(tmp_path / "a.jsonl", [{"id": "0", "text": base + " xx", "licence": None}])
+    records = [
+        {"id": "1", "text": base, "licence": "CC-BY-4.0"},
+        {"id": "2", "text": base + " yyyyyy", "licence": "cc0-1.0"},
+    ]
+    write_jsonl(tmp_path / "b.jsonl", records)
+    run(request([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], tmp_path / "out", **options))
+    found = [record["id"] for name in ("a.jsonl", "b.jsonl") for record in read_any(tmp_path / "out/kept" / name)]
+    assert found == kept
+    assert chosen_by in {row["chosen_by"] for row in removed(tmp_path / "out")}
+    clusters = pa.ipc.open_file((tmp_path / "out/clusters.arrow").read_bytes()).read_all().to_pylist()
+    assert [(row["id"], row["cluster_id"], row["cluster_size"]) for row in clusters] == [
+        (name, "0", 3) for name in kept
+    ]
+
+
+def test_of_records_of_one_url_one_is_kept(tmp_path: Path) -> None:
+    records = [
+        {"id": "0", "url": "https://example.org/a", "text": "an old page with old words in it"},
+        {"id": "1", "url": "http://www.example.org/a/", "text": "a new page, longer, with quite other words in it"},
+        {"id": "2", "url": None, "text": "no url"},
+        {"id": "3", "url": "https://example.org/b", "text": "an old page with old words in it"},
+        {"id": "4", "text": "no url either"},
+    ]
+    write_jsonl(tmp_path / "a.jsonl", records)
+    summary = run(request([tmp_path / "a.jsonl"], tmp_path / "out", same_url=True, keep="longest"))
+    assert summary["records_removed_url"] == 1
+    assert summary["records_removed_exact"] == 1
+    (row,) = removed(tmp_path / "out")
+    assert (row["id"], row["kept_id"], row["rule"], row["similarity"]) == ("0", "1", "url", 0.0)
+    assert (row["chosen_by"], row["cluster_size"]) == ("longest", 2)

@@ -1,0 +1,130 @@
+"""``tokenmill bench dedup_scale``: `dedup run` on 100 thousand to a million documents: time, memory, disk, growth.
+
+Documents are made of sentences of the corpus in random order, a fifth of them copies of earlier ones with some
+sentences changed; the same ones every time.  Memory is the sum over all processes of what they alone hold (private
+pages), disk the largest size of the scratch folder; both are sampled.
+"""
+
+import gzip
+import math
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from pipeline.bench.clean import corpus
+from pipeline.console import say
+from pipeline.processes import descendants
+
+SIZES = (100_000, 300_000, 1_000_000)
+SENTENCES = (6, 20)  # of a document
+COPIES = 0.2
+SAMPLE_SECONDS = 0.2
+
+
+def run(sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
+    """A row a size; the last one has the growth exponents of time and memory."""
+    with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
+        folder, rows = Path(name), []
+        for size in sizes:
+            path = folder / f"{size}.jsonl"
+            write_documents(path, size)
+            rows.append(measure(path, folder / f"out{size}"))
+            say(orjson.dumps(rows[-1]).decode())
+            path.unlink()
+    first, last = rows[0], rows[-1]
+    grown = math.log(last["documents"] / first["documents"]) if len(rows) > 1 else 0.0
+    if grown:
+        for figure in ("seconds", "peak_memory_megabytes"):
+            last[f"growth_exponent_{figure}"] = round(math.log(last[figure] / first[figure]) / grown, 2)
+    return rows
+
+
+def write_documents(path: Path, count: int) -> None:
+    """Documents as JSON Lines."""
+    generator = np.random.default_rng(11)
+    sentences = np.array(list(_sentences()), object)
+    recent: list[list[str]] = []
+    with open(path, "wb") as file:
+        for number in range(count):
+            if recent and generator.random() < COPIES:
+                words = list(recent[int(generator.integers(len(recent)))])
+                for _ in range(int(generator.integers(0, 3))):
+                    words[int(generator.integers(len(words)))] = sentences[int(generator.integers(len(sentences)))]
+            else:
+                words = sentences[generator.integers(len(sentences), size=int(generator.integers(*SENTENCES)))].tolist()
+            if len(recent) < 50_000:
+                recent.append(words)
+            else:
+                recent[int(generator.integers(len(recent)))] = words
+            file.write(orjson.dumps({"id": str(number), "text": " ".join(words)}) + b"\n")
+
+
+def _sentences() -> Iterator[str]:
+    for path in corpus("text", "*.jsonl.gz"):
+        for line in gzip.decompress(path.read_bytes()).splitlines():
+            value = orjson.loads(line)
+            for sentence in (value.get("text") or value.get("extract") or "").split(". "):
+                if 40 <= len(sentence) <= 300:
+                    yield sentence
+
+
+def measure(path: Path, output: Path) -> dict[str, Any]:
+    """Runs the command on a file, watched."""
+    command = [sys.executable, "-m", "flows.cli", "dedup", "run", str(path), "--output", str(output), "--json"]
+    started = time.perf_counter()
+    with subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        watch = _Watch(process.pid, output.parent / f".{output.name}.partial" / ".scratch")
+        watch.start()
+        assert process.stdout is not None  # it is a pipe
+        summary = orjson.loads(process.stdout.read())
+        process.wait()
+    watch.join()
+    return {
+        "documents": summary["records_in"],
+        "megabytes": round(summary["text_bytes"] / 1e6, 1),
+        "seconds": round(time.perf_counter() - started, 2),
+        "kept": summary["records_kept"],
+        "removed_exact": summary["records_removed_exact"],
+        "removed_near": summary["records_removed_near"],
+        "peak_memory_megabytes": round(watch.memory / 1e6),
+        "peak_scratch_megabytes": round(watch.disk / 1e6),
+    }
+
+
+class _Watch(threading.Thread):
+    """Samples a process tree and a folder until the process ends."""
+
+    def __init__(self, pid: int, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self._pid, self._folder = pid, folder
+        self.memory = self.disk = 0
+
+    def run(self) -> None:
+        while Path(f"/proc/{self._pid}").exists():
+            self.memory = max(self.memory, sum(_private_bytes(p) for p in (self._pid, *descendants(self._pid))))
+            self.disk = max(self.disk, sum(_size(place) for place in self._folder.glob("*")))
+            time.sleep(SAMPLE_SECONDS)
+
+
+def _private_bytes(pid: int) -> int:
+    """Pages that only this process holds; shared ones, such as mapped files, can be given back."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
+
+
+def _size(place: Path) -> int:
+    try:
+        return place.stat().st_size
+    except OSError:
+        return 0
