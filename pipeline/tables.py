@@ -156,6 +156,17 @@ CLUSTERS = Table(
     "document order of the removed document",
 )
 
+SURVIVORS = Table(
+    "survivors",
+    "clusters/survivors.arrow",
+    (1, 0),
+    (
+        Column("doc_id", DOC_ID, "a kept document whose cluster keeps others too"),
+        Column("cluster_id", DOC_ID, "first document of the connected component of verified pairs"),
+    ),
+    "document order",
+)
+
 REMOVED = Table(
     "removed",
     "removed.arrow of `tokenmill dedup run`",
@@ -324,6 +335,7 @@ TABLES = (
     EXCLUDED,
     SIGNATURES,
     CLUSTERS,
+    SURVIVORS,
     SIGNALS,
     VERDICTS,
     TOKENS,

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "dedup_accuracy": "pipeline.bench.dedup_accuracy",
     "dedup_scale": "pipeline.bench.dedup_scale",
     "filter": "pipeline.bench.filter",
+    "tokenize": "pipeline.bench.tokens",
     "train": "pipeline.bench.train",
     "lineage": "pipeline.bench.lineage",
     "index": "pipeline.bench.index",

@@ -8,14 +8,13 @@ The peers that take long read an even sample of the same records; every rate is 
 
 import gzip
 import os
-import resource
 import tempfile
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.bench.rates import row_of, with_ratios
 from pipeline.clean.language import model
 from pipeline.clean.settings import job_config
 from pipeline.clean.worker import clean_partition
@@ -147,15 +146,15 @@ def warc_rows(folder: Path) -> list[dict[str, Any]]:
     peer_pages, peer_size = sample_warc(part, PEER_PAGES)
     ours(part, "warc", folder)  # compiles the kernels and loads the model
     rows = [
-        _row("warc", "tokenmill, everything on", pages, size, lambda: ours(full, "warc", folder)),
-        _row("warc", "fastwarc + resiliparse, bare", pages, size, lambda: bare_loop(full)),
-        _row("warc sample", "tokenmill, everything on", peer_pages, peer_size, lambda: ours(part, "warc", folder)),
-        _row(
+        row_of("warc", "tokenmill, everything on", pages, size, lambda: ours(full, "warc", folder)),
+        row_of("warc", "fastwarc + resiliparse, bare", pages, size, lambda: bare_loop(full)),
+        row_of("warc sample", "tokenmill, everything on", peer_pages, peer_size, lambda: ours(part, "warc", folder)),
+        row_of(
             *("warc sample", "datatrove WarcReader + Trafilatura + LanguageFilter", peer_pages, peer_size),
             lambda: _datatrove(part, _warc_steps),
         ),
     ]
-    return _with_ratios(rows)
+    return with_ratios(rows)
 
 
 def jsonl_rows(folder: Path) -> list[dict[str, Any]]:
@@ -165,46 +164,15 @@ def jsonl_rows(folder: Path) -> list[dict[str, Any]]:
     peer_records, peer_size = sample_jsonl(part, PEER_RECORDS)
     ours(part, "jsonl", folder)
     rows = [
-        _row("jsonl.gz", "tokenmill, without PII", records, size, lambda: ours(full, "jsonl", folder, pii="off")),
-        _row("jsonl.gz", "tokenmill, everything on", records, size, lambda: ours(full, "jsonl", folder)),
-        _row(
+        row_of("jsonl.gz", "tokenmill, without PII", records, size, lambda: ours(full, "jsonl", folder, pii="off")),
+        row_of("jsonl.gz", "tokenmill, everything on", records, size, lambda: ours(full, "jsonl", folder)),
+        row_of(
             *("jsonl.gz sample", "tokenmill, without PII", peer_records, peer_size),
             lambda: ours(part, "jsonl", folder, pii="off"),
         ),
-        _row(
+        row_of(
             *("jsonl.gz sample", "datatrove JsonlReader + FTFYFormatter + LanguageFilter", peer_records, peer_size),
             lambda: _datatrove(part, _jsonl_steps),
         ),
     ]
-    return _with_ratios(rows)
-
-
-def _row(name: str, who: str, records: int, size: int, work: Callable[[], None]) -> dict[str, Any]:
-    started, cpu_started = time.perf_counter(), _cpu_seconds()
-    work()
-    seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - cpu_started
-    return {
-        "input": name,
-        "who": who,
-        "records": records,
-        "megabytes": round(size / 1e6, 2),
-        "seconds": round(seconds, 3),
-        "cpu_seconds": round(cpu_seconds, 3),
-        "megabytes_per_cpu_second": round(size / 1e6 / cpu_seconds, 2),
-        "records_per_cpu_second": round(records / cpu_seconds, 1),
-    }
-
-
-def _cpu_seconds() -> float:
-    """Processor time of this process and of those it has ended: what another job on the machine changes least."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def _with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Adds our rate over each row's, ours being the first row of the same input."""
-    first: dict[str, float] = {}
-    for row in rows:
-        ours_rate = first.setdefault(row["input"], row["megabytes_per_cpu_second"])
-        row["ours_over_this"] = round(ours_rate / row["megabytes_per_cpu_second"], 2)
-    return rows
+    return with_ratios(rows)

@@ -2,7 +2,8 @@
 
 1. ``dedup.signatures``  documents/NNNNN.arrow -> signatures/NNNNN.arrow, every document, whatever a stage before said
 2. ``dedup.clusters``    all signatures, texts of candidates, earlier runs and indexes (``against``)
-                         -> clusters/evidence.arrow, a row a removed document
+                         -> clusters/evidence.arrow, a row a removed document, and
+                         clusters/survivors.arrow, a row a kept document whose cluster keeps others too
 3. ``dedup``             evidence -> verdicts/dedup/NNNNN.arrow
 
 The work itself is in stage_work.py, which loads the kernels; this module only plans.
@@ -27,7 +28,7 @@ def run(context: Context) -> dict[str, Any]:
     documents = context.document_shards()
     signed = sign_documents(context)
     clusters = context.run_step(CLUSTERS_STEP, [_clusters_job(context, documents, signed)])
-    evidence = clusters["all"].digests("clusters/")
+    evidence = clusters["all"].digests(EVIDENCE)
     verdicts = context.run_step(VERDICTS_STEP, [_verdict_job(context, shard, signed, evidence) for shard in documents])
     counts = total_counts(verdicts.values())
     found = total_counts(clusters.values())

@@ -30,6 +30,7 @@ from pipeline.dedup.selection import Rule
 from pipeline.dedup.sets import Ints, SetWriter, SpilledSets
 from pipeline.dedup.signing import Signer, array_hashes, band_keys, url_hashes
 from pipeline.dedup.stage import EVIDENCE
+from pipeline.dedup.survivors import write_survivors
 from pipeline.engine import Job, Outputs
 from pipeline.errors import UserError
 from pipeline.lineage.evidence import Remembered
@@ -109,6 +110,7 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
             )
             with outputs.table(EVIDENCE, CLUSTERS) as writer:
                 _write_evidence(writer, found, corpus.doc_ids.take(alive), remembered)
+    write_survivors(outputs, corpus.doc_ids.take(alive), found.clusters, found.removed)
     counts = {**found.counts(), "documents_in": int(corpus.alive.sum())}
     if indexes:
         counts["removed_earlier"] = int(found.is_earlier.sum())

@@ -180,7 +180,7 @@ def near_duplicates(run: Run, documents: Sequence[Located]) -> list[dict[str, An
     chosen = {located.doc_id for located in documents}
     wanted = pa.array(sorted(chosen), pa.binary(16))
     found: dict[tuple[bytes, bytes], dict[str, Any]] = {}
-    for name in storage.list_files(run.url("clusters"), ".arrow"):
+    for name in storage.list_files(run.url("clusters"), "evidence.arrow"):
         path = run.local(f"clusters/{name}")
         rows = {row for column in ("doc_id", "kept_id") for row in matching_rows(path, CLUSTERS, column, wanted)}
         for row in read_rows(path, CLUSTERS, sorted(rows)).to_pylist() if rows else ():

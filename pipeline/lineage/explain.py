@@ -108,7 +108,7 @@ def _duplicates(run: Run, located: Located, verdicts: list[dict[str, Any]]) -> d
     kept = {verdict["stage"]: verdict["keep"] for verdict in verdicts}.get("dedup")
     kept_twin, removed = None, []
     columns = ("kept_id",) if kept else ("doc_id", "kept_id")  # a kept document has no row of its own
-    for name in storage.list_files(run.url("clusters"), ".arrow"):
+    for name in storage.list_files(run.url("clusters"), "evidence.arrow"):
         path = run.local(f"clusters/{name}")
         for column in columns:
             rows = list(rows_of_id(path, CLUSTERS, column, located.doc_id))

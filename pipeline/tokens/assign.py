@@ -15,11 +15,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.dedup.survivors import PATH as SURVIVORS_PATH
 from pipeline.engine import Job, Outputs
 from pipeline.errors import UserError
 from pipeline.filter.cuts import CUT_FIELD, CUT_SPANS
-from pipeline.tables import BATCH_ROWS, CLUSTERS, DOCUMENTS, SIGNATURES, VERDICTS, batches, open_table, read_table
-from pipeline.tokens.split import DocIds, NearValidation, doc_id_array, shared_keys, validation_mask
+from pipeline.tables import (
+    BATCH_ROWS,
+    DOC_ID,
+    DOCUMENTS,
+    SIGNATURES,
+    SURVIVORS,
+    VERDICTS,
+    batches,
+    open_table,
+    read_table,
+)
+from pipeline.tokens.split import DocIds, NearValidation, SharedClusters, doc_id_array, validation_mask
 
 NEAR_VALIDATION = "tokenize.near_validation"
 SPLIT_SCHEMA = VERDICTS.schema.append(pa.field("split", pa.string()))
@@ -45,8 +56,8 @@ def assign(job: Job, outputs: Outputs) -> None:
     ``stages`` (those whose verdicts count); ``held_out`` where a table of documents that must not train is given
     (its path is in ``job.arguments``).
     """
-    keys = shared_keys(_cluster_rows(job, outputs))
-    shards = [_judge(job, outputs, name, keys) for name in job.config["shards"]]
+    clusters = _shared_clusters(job, outputs)
+    shards = [_judge(job, outputs, name, clusters) for name in job.config["shards"]]
     if job.config["exclude_near_validation"]:
         _exclude(job, outputs, shards)
         _exclude_remembered(job.arguments.get("near_validation", []), shards)
@@ -62,16 +73,18 @@ def assign(job: Job, outputs: Outputs) -> None:
         outputs.count(held_out=int(sides[HELD_OUT]))
 
 
-def _cluster_rows(job: Job, outputs: Outputs) -> Iterator[dict[str, bytes]]:
-    for path in sorted(path for path in job.inputs if path.startswith("clusters/")):
-        for batch in batches(outputs.run_path(path), CLUSTERS, ["doc_id", "kept_id", "cluster_id"]):
-            yield from batch.to_pylist()
+def _shared_clusters(job: Job, outputs: Outputs) -> SharedClusters | None:
+    if SURVIVORS_PATH not in job.inputs:
+        return None
+    table = read_table(outputs.run_path(SURVIVORS_PATH), SURVIVORS).combine_chunks()
+    ids = (pa.concat_arrays([pa.array([], DOC_ID), *table[name].chunks]) for name in ("doc_id", "cluster_id"))
+    return SharedClusters(*ids)
 
 
-def _judge(job: Job, outputs: Outputs, name: str, keys: dict[bytes, bytes]) -> _Shard:
+def _judge(job: Job, outputs: Outputs, name: str, clusters: SharedClusters | None) -> _Shard:
     """Sides of a shard's documents before the exclusion."""
     doc_ids, alive = kept_documents(job, outputs, name)
-    validation = validation_mask(doc_ids, job.config["seed"], job.config["validation_share"], keys)
+    validation = validation_mask(doc_ids, job.config["seed"], job.config["validation_share"], clusters)
     sides = np.where(alive, np.where(validation, VALIDATION, TRAIN), DROPPED).astype(np.uint8)
     return _Shard(name, doc_ids, sides, _cuts(job, outputs, name))
 

@@ -1,11 +1,15 @@
-"""What the step ``tokenize.tokenizer`` reads: a survey of the kept documents, then chosen texts.
+"""What the step ``tokenize.tokenizer`` reads: proof documents, a survey of all kept documents, and the training sample.
 
-The survey reads every kept document once: bytes by source, and the first documents that hold code points which no
-document before them held.  Samples are by keyed hash of the doc_id, so they do not depend on the order of anything.
+1. Proof documents: of each source those with the smallest keyed hashes.  Engines are compared on them.
+2. The survey reads every kept document once: bytes by source, and, for the proof too, the first documents of each
+   source that hold code points which no proof document before them holds.
+
+All draws are by keyed hash of the doc_id, so they do not depend on the order of anything.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +27,14 @@ PROOF_DOCUMENTS = 100  # of each source
 PROOF_BYTES = 256 << 10  # a longer document is proven by its beginning
 DOCUMENT_SAMPLE_BYTES = 1 << 20  # a longer document trains the tokenizer with its beginning only
 
-Place = tuple[str, int]  # shard, row
+
+@dataclass(frozen=True)
+class Sample:
+    """A document on which engines are compared, and which the tokenizer report describes."""
+
+    source: str
+    language: str
+    text: str
 
 
 @dataclass
@@ -31,14 +42,8 @@ class Survey:
     """What the kept documents hold."""
 
     sources: dict[str, str]  # shard -> source
-    train_bytes: dict[str, int] = field(default_factory=dict)  # source -> bytes of training text
-    proof: dict[str, list[tuple[int, str, int]]] = field(default_factory=dict)  # source -> (hash, shard, row), smallest
-    new_code_points: list[Place] = field(default_factory=list)
-
-    def proof_places(self) -> set[Place]:
-        """The documents on which engines are compared."""
-        chosen = {(shard, row) for found in self.proof.values() for _, shard, row in found}
-        return chosen | set(self.new_code_points)
+    train_bytes: dict[str, int]  # source -> bytes of training text
+    proof: list[Sample]
 
 
 def shard_sources(outputs: Outputs, shards: list[str]) -> dict[str, str]:
@@ -72,34 +77,52 @@ def kept_batches(
 
 
 def survey(outputs: Outputs, shards: list[str], seed: int) -> Survey:
-    """Reads every kept document once."""
-    found = Survey(shard_sources(outputs, shards))
+    """Reads every kept document once, and the proof documents before."""
+    sources = shard_sources(outputs, shards)
+    proof = [
+        _sample(sources[name], row)
+        for name, rows in _smallest_hashes(outputs, sources, seed).items()
+        for row in _rows(outputs, name, rows)
+    ]
     seen = np.zeros(0x110000, bool)
-    for name in shards:
-        source = found.sources[name]
-        for batch, sides, rows in kept_batches(outputs, name, ["doc_id", "text"]):
-            if not len(rows):
-                continue
+    offsets, data = text_buffers(pa.array([sample.text for sample in proof], pa.large_string()))
+    documents_with_new_code_points(offsets, data, seen)
+    left = dict.fromkeys(sources.values(), CODE_POINT_DOCUMENTS // max(1, len(set(sources.values()))))
+    train_bytes: dict[str, int] = {}
+    for name, source in sources.items():
+        for batch, sides, _ in kept_batches(outputs, name, ["text", "language"]):
             offsets, data = text_buffers(batch.column("text"))
-            lengths = np.diff(offsets)
-            found.train_bytes[source] = found.train_bytes.get(source, 0) + int(lengths[sides == TRAIN].sum())
+            train_bytes[source] = train_bytes.get(source, 0) + int(np.diff(offsets)[sides == TRAIN].sum())
+            if left[source]:
+                fresh = documents_with_new_code_points(offsets, data, seen)[: left[source]]
+                left[source] -= len(fresh)
+                proof += [_sample(source, row) for row in batch.take(pa.array(fresh, pa.int64())).to_pylist()]
+    return Survey(sources, train_bytes, proof)
+
+
+def _smallest_hashes(outputs: Outputs, sources: Mapping[str, str], seed: int) -> dict[str, list[int]]:
+    """Rows by shard: of each source the ``PROOF_DOCUMENTS`` kept documents with the smallest keyed hashes."""
+    best: dict[str, list[tuple[int, str, int]]] = {}
+    for name, source in sources.items():
+        for batch, _, rows in kept_batches(outputs, name, ["doc_id"]):
             hashes = keyed_hash(doc_id_array(batch.column("doc_id")), f"proof {seed}")
-            _keep_smallest(found.proof.setdefault(source, []), hashes, name, rows)
-            if len(found.new_code_points) < CODE_POINT_DOCUMENTS:
-                fresh = documents_with_new_code_points(offsets, data, seen)
-                found.new_code_points += [(name, int(rows[row])) for row in fresh]
-    del found.new_code_points[CODE_POINT_DOCUMENTS:]
-    return found
+            order = np.argsort(hashes, kind="stable")[:PROOF_DOCUMENTS]
+            found = [(int(hashes[n]), name, int(rows[n])) for n in order]
+            best[source] = sorted(best.get(source, []) + found)[:PROOF_DOCUMENTS]
+    chosen: dict[str, list[int]] = {}
+    for _, name, row in sorted(place for places in best.values() for place in places):
+        chosen.setdefault(name, []).append(row)
+    return {name: sorted(chosen[name]) for name in sorted(chosen)}
 
 
-def _keep_smallest(
-    best: list[tuple[int, str, int]], hashes: NDArray[np.uint64], name: str, rows: NDArray[np.intp]
-) -> None:
-    """Keeps the ``PROOF_DOCUMENTS`` smallest hashes seen of a source."""
-    order = np.argsort(hashes, kind="stable")[:PROOF_DOCUMENTS]
-    best += [(int(hashes[n]), name, int(rows[n])) for n in order]
-    best.sort()
-    del best[PROOF_DOCUMENTS:]
+def _rows(outputs: Outputs, name: str, wanted: list[int]) -> Iterator[dict[str, Any]]:
+    """Text and language of some kept rows of a shard, in order."""
+    for batch, _, rows in kept_batches(outputs, name, ["text", "language"]):
+        yield from batch.take(pa.array(np.flatnonzero(np.isin(rows, wanted)))).to_pylist()
+
+
+def _sample(source: str, row: Mapping[str, Any]) -> Sample:
+    return Sample(source, row["language"] or "unknown", shortened(row["text"], PROOF_BYTES))
 
 
 def text_buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -176,27 +199,3 @@ def shortened(text: str, size: int) -> str:
     if len(text) * 4 <= size or len(text.encode()) <= size:
         return text
     return text.encode()[:size].decode(errors="ignore")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A document on which engines are compared, and which the tokenizer report describes."""
-
-    source: str
-    language: str
-    text: str
-
-
-def proof_texts(outputs: Outputs, found: Survey) -> list[Sample]:
-    """The documents of ``Survey.proof_places``, in shard and row order."""
-    wanted: dict[str, set[int]] = {}
-    for name, row in found.proof_places():
-        wanted.setdefault(name, set()).add(row)
-    samples = []
-    for name in sorted(wanted):
-        for batch, _, rows in kept_batches(outputs, name, ["text", "language"]):
-            chosen = [place for place, row in enumerate(rows.tolist()) if row in wanted[name]]
-            for item in batch.take(pa.array(chosen, pa.int64())).to_pylist() if chosen else ():
-                text = shortened(item["text"], PROOF_BYTES)
-                samples.append(Sample(found.sources[name], item["language"] or "unknown", text))
-    return samples

@@ -5,19 +5,18 @@ encode text that looks like a special token as ordinary text: gigatoken is built
 and ``tokenizers`` is told to.  ``choose`` compares their ids once a run.
 """
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
+import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import RunError
-from pipeline.tokens.definition import special_ids
 
 LONG_TEXT_BYTES = 4 << 20  # ``tokenizers`` needs about a hundred times a text's size: longer ones are cut for it
 # a line feed that ends a line of text and is followed by a letter: every named pretokenizer cuts there anyway
@@ -40,9 +39,9 @@ class GigatokenEncoder:
     def __init__(self, definition: str) -> None:
         import gigatoken
 
-        parsed = json.loads(definition)
+        parsed = orjson.loads(definition)
         parsed["added_tokens"] = []
-        self._tokenizer = gigatoken.Tokenizer.from_json(json.dumps(parsed))
+        self._tokenizer = gigatoken.Tokenizer.from_json(orjson.dumps(parsed).decode())
 
     def __call__(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """See ``Encoder``."""
@@ -154,13 +153,16 @@ def make_encoder(engine: str, definition: str, *, cut_long_texts: bool) -> Encod
     return TokenizersEncoder(definition, cut_long_texts=cut_long_texts)
 
 
-def check_no_special(ids: NDArray[Any], definition: dict[str, Any]) -> None:
+def check_no_special(ids: NDArray[Any], special: Mapping[str, int]) -> None:
     """Text must never give a special token: such a document would end, or command, where it only quotes.
+
+    Args:
+        ids: Token ids of text.
+        special: The special tokens and their ids.
 
     Raises:
         RunError: Naming the token.
     """
-    special = special_ids(definition)
     found = np.intersect1d(np.fromiter(special.values(), np.uint32), ids[np.isin(ids, list(special.values()))])
     if len(found):
         names = [token for token, token_id in special.items() if token_id == found[0]]

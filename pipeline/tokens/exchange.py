@@ -149,12 +149,16 @@ def _import(
                 f"{token_format.vocabulary_size:,} entries: another tokenizer made this file"
             )
         flat, offsets = _ended(part, starts[first : end + 1] - starts[first], token_format)
+
+        def tokens_of(first: int, end: int, flat: NDArray[Any] = flat, at: NDArray[np.int64] = offsets) -> NDArray[Any]:
+            return flat[at[first] : at[end]]
+
         ids = b"".join(
             hashlib.blake2b(f"{identity}\0{row}".encode(), digest_size=16).digest() for row in range(first, end)
         )
         table = tokens_table(token_format.vocabulary_size)
         with TableWriter(folder / f"{number:05}.arrow", table, token_format.metadata(source)) as writer:
-            write_documents(writer, flat, offsets, np.frombuffer(ids, np.uint8).reshape(-1, 16))
+            write_documents(writer, tokens_of, offsets, np.frombuffer(ids, np.uint8).reshape(-1, 16))
         first, number, written = end, number + 1, written + len(flat)
     return {"documents": len(starts) - 1, "tokens": written, "shards": number}
 

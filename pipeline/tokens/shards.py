@@ -8,7 +8,7 @@ offsets of the documents in them, and the doc_ids.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -90,14 +90,17 @@ class TokenShard:
 
 
 def write_documents(
-    writer: TableWriter, token_ids: NDArray[Any], offsets: NDArray[np.int64], doc_ids: NDArray[np.uint8]
+    writer: TableWriter,
+    tokens_of: Callable[[int, int], NDArray[Any]],
+    offsets: NDArray[np.int64],
+    doc_ids: NDArray[np.uint8],
 ) -> list[tuple[int, int]]:
     """Writes documents to a token shard, in batches that close by the format's rule.
 
     Args:
         writer: Writer of a ``tokens_table``.
-        token_ids: Flat ids, of the table's integer type.
-        offsets: Where each document starts in ``token_ids``, and the end of the last; int64 (N + 1,).
+        tokens_of: ``(first, end) -> `` flat ids of these documents, of the table's integer type.
+        offsets: Where each document starts in all their tokens, and the end of the last; int64 (N + 1,).
         doc_ids: uint8 (N, 16).
 
     Returns:
@@ -107,7 +110,7 @@ def write_documents(
     while first < len(doc_ids):
         by_tokens = int(np.searchsorted(offsets, offsets[first] + BATCH_TOKENS, side="left"))
         end = min(max(by_tokens, first + 1), first + 65_536, len(doc_ids))
-        values = pa.array(token_ids[offsets[first] : offsets[end]])
+        values = pa.array(tokens_of(first, end))
         starts = pa.array(offsets[first : end + 1] - offsets[first])
         # cast to the field's type: from_arrays names its child "item" and allows null, as the schema does
         tokens = pa.LargeListArray.from_arrays(starts, values)
@@ -126,12 +129,14 @@ def write_token_shard(
     """Writes a whole small shard from (doc_id, token ids) pairs: imports and tests; the stage writes arrays."""
     pairs = list(documents)
     lengths = [len(ids) for _, ids in pairs]
-    flat = np.concatenate([np.asarray(ids, dtype=token_format.dtype) for _, ids in pairs] or [np.empty(0, np.uint16)])
+    flat = np.concatenate(
+        [np.empty(0, token_format.dtype), *(np.asarray(i, dtype=token_format.dtype) for _, i in pairs)]
+    )
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     doc_ids = np.frombuffer(b"".join(doc_id for doc_id, _ in pairs), np.uint8).reshape(-1, 16)
     table = tokens_table(token_format.vocabulary_size)
     with TableWriter(path, table, token_format.metadata(source)) as writer:
-        write_documents(writer, flat.astype(token_format.dtype, copy=False), offsets, doc_ids)
+        write_documents(writer, lambda first, end: flat[offsets[first] : offsets[end]], offsets, doc_ids)
 
 
 def map_batches(path: Path) -> list[MappedBatch]:

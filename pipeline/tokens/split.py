@@ -1,7 +1,7 @@
 """Which kept documents are held out for validation, and which training documents are too near to those.
 
-1. A document's side is a keyed hash of its doc_id.  Kept documents of one verified cluster share the hash of the
-   smallest of their doc_ids, so that no cluster stands on both sides; removed duplicates are dropped anyway.
+1. A document's side is a keyed hash of its doc_id.  Where a verified cluster keeps several documents, they share the
+   hash of the cluster's id, so that no cluster stands on both sides.  Removed duplicates are on no side.
 2. Training documents near a validation document are dropped ("tokenize.near_validation"): their signature shares a
    band of three values with it, and agrees with it in at least the asked share of all values.
 
@@ -9,10 +9,11 @@ Shape letters: N documents, P permutations of a signature, B = P // 3 bands, V v
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 DocIds = NDArray[np.uint8]  # (N, 16)
@@ -52,27 +53,32 @@ def doc_id_array(column: pa.FixedSizeBinaryArray) -> DocIds:
     return np.frombuffer(column.buffers()[1], np.uint8, rows * 16, start).reshape(rows, 16)
 
 
-def shared_keys(clusters: Iterable[Mapping[str, bytes]]) -> dict[bytes, bytes]:
-    """For kept documents of a cluster that keeps several: the doc_id whose hash decides for all of them.
+class SharedClusters:
+    """The kept documents of clusters that keep several, and what decides for all of a cluster.
 
     Args:
-        clusters: Rows of the clusters table (doc_id, kept_id, cluster_id).
+        doc_ids: The documents, binary(16).
+        cluster_ids: The clusters of each.
     """
-    members: dict[bytes, set[bytes]] = {}
-    removed: set[bytes] = set()
-    for row in clusters:
-        members.setdefault(row["cluster_id"], {row["cluster_id"]}).add(row["kept_id"])
-        removed.add(row["doc_id"])
-    keys: dict[bytes, bytes] = {}
-    for found in members.values():
-        kept = sorted(found - removed)
-        if len(kept) > 1:
-            keys.update(dict.fromkeys(kept, kept[0]))
-    return keys
+
+    def __init__(self, doc_ids: pa.FixedSizeBinaryArray, cluster_ids: pa.FixedSizeBinaryArray) -> None:
+        self._doc_ids, self._clusters = doc_ids, doc_id_array(cluster_ids)
+
+    def deciding(self, doc_ids: DocIds) -> DocIds:
+        """The id whose hash decides for each document, (N, 16): its own, or that of its cluster."""
+        if not len(self._doc_ids) or not len(doc_ids):
+            return doc_ids
+        flat = pa.py_buffer(np.ascontiguousarray(doc_ids))
+        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(doc_ids), [None, flat])
+        places = pc.index_in(column, value_set=self._doc_ids)
+        shared = places.is_valid().to_numpy(zero_copy_only=False)
+        deciding = doc_ids.copy()
+        deciding[shared] = self._clusters[places.drop_null().to_numpy()]
+        return deciding
 
 
 def validation_mask(
-    doc_ids: DocIds, seed: int, share: float, keys: Mapping[bytes, bytes] | None = None
+    doc_ids: DocIds, seed: int, share: float, clusters: SharedClusters | None = None
 ) -> NDArray[np.bool_]:
     """True for the documents on the validation side.
 
@@ -80,15 +86,9 @@ def validation_mask(
         doc_ids: uint8 (N, 16).
         seed: Key of the split.
         share: Share of documents held out.
-        keys: What ``shared_keys`` gave.
+        clusters: Documents that must not be parted.
     """
-    deciding = doc_ids
-    if keys:
-        deciding = doc_ids.copy()
-        for row, doc_id in enumerate(doc_ids):
-            key = keys.get(doc_id.tobytes())
-            if key is not None:
-                deciding[row] = np.frombuffer(key, np.uint8)
+    deciding = clusters.deciding(doc_ids) if clusters else doc_ids
     return below_share(keyed_hash(deciding, f"split {seed}"), share)
 
 

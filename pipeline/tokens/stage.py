@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.dedup.stage import sign_documents
+from pipeline.dedup.survivors import PATH as SURVIVORS_PATH
 from pipeline.engine import Context, Job, Step
 from pipeline.errors import UserError
 from pipeline.lineage import ledger
@@ -19,9 +20,9 @@ from pipeline.manifest import Manifest, digest_file, total_counts
 from pipeline.tokens.index import make_index
 from pipeline.tokens.restored import make_restored
 
-SPLIT_STEP = Step("tokenize.split", 1, "pipeline.tokens.assign:assign", ("pyarrow", "numpy"))
+SPLIT_STEP = Step("tokenize.split", 2, "pipeline.tokens.assign:assign", ("pyarrow", "numpy"))
 TOKENIZER_STEP = Step(
-    "tokenize.tokenizer", 1, "pipeline.tokens.training:make_tokenizer", ("pyarrow", "tokenizers", "gigatoken")
+    "tokenize.tokenizer", 2, "pipeline.tokens.training:make_tokenizer", ("pyarrow", "tokenizers", "gigatoken")
 )
 ENCODE_STEP = Step("tokenize", 1, "pipeline.tokens.encode:encode_shard", ("pyarrow", "tokenizers", "gigatoken"))
 _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
@@ -57,7 +58,7 @@ def _split_job(context: Context) -> Job:
     exclude = options.exclude_near_validation and "dedup" in stages and options.validation_share > 0
     if "dedup" in stages:
         for manifest in context.manifests("dedup.clusters").values():
-            inputs |= manifest.digests("clusters/")
+            inputs |= manifest.digests(SURVIVORS_PATH)
     if exclude:
         for manifest in context.manifests("dedup.signatures").values():
             inputs |= manifest.digests("signatures/")

@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.console import say
 from pipeline.engine import Job, Outputs
 from pipeline.errors import RunError, UserError
 from pipeline.manifest import canonical_json
 from pipeline.tokens import corpus
-from pipeline.tokens.definition import end_of_text_id, from_tiktoken, pre_tokenizer, vocabulary_size
-from pipeline.tokens.engines import Choice, choose
+from pipeline.tokens.definition import end_of_text_id, from_tiktoken, pre_tokenizer, special_ids, vocabulary_size
+from pipeline.tokens.engines import Choice, choose, make_encoder
 from pipeline.tokens.tokenizer_report import REPORT_BYTES, make_report
 
 TOKENIZER, ENCODING, REPORT = "tokenizer/tokenizer.json", "tokenizer/encoding.json", "tokenizer/report.json"
@@ -45,14 +47,15 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
         texts = _remembering(corpus.training_texts(outputs, found, shares, config["seed"]), recent)
         definition = train(texts, config)
     parsed = json.loads(definition)
+    named = not given or str(given).endswith(".tiktoken")
+    refuse_reachable_special(definition, parsed, cut_long_texts=named)
     size = vocabulary_size(parsed)
     if not given and size < config["vocabulary_size"]:
         say(
             f"tokenize: the corpus supports a vocabulary of {size:,} entries, {config['vocabulary_size']:,} were asked "
             "for: no further pair of tokens occurs twice"
         )
-    samples = corpus.proof_texts(outputs, found)
-    named = not given or str(given).endswith(".tiktoken")
+    samples = found.proof
     choice = choose(definition, [sample.text for sample in samples], config["engine"], cut_long_texts=named)
     if choice.engine != "gigatoken":
         say(f"tokenize: encoding with {choice.engine}: {choice.reason}")
@@ -67,6 +70,26 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
     )
 
 
+def refuse_reachable_special(definition: str, parsed: dict[str, Any], *, cut_long_texts: bool) -> None:
+    """Text that reads like a special token must stay text: refuses special tokens that merges of text can reach.
+
+    Raises:
+        UserError: Naming them.
+    """
+    special = special_ids(parsed)
+    merges = (pair if isinstance(pair, list) else pair.split(" ") for pair in parsed["model"].get("merges") or ())
+    reached = special.keys() & {"".join(pair) for pair in merges}
+    encode = make_encoder("tokenizers", definition, cut_long_texts=cut_long_texts)
+    for token, token_id in special.items():
+        if token_id in encode(pa.array([token], pa.large_string()))[0]:
+            reached = reached | {token}
+    if reached:
+        raise UserError(
+            f"the special tokens {', '.join(map(repr, sorted(reached)))} are also what this tokenizer makes of plain "
+            "text, which could then end a document; name ones that text is always cut inside of, such as '<|pad|>'"
+        )
+
+
 def _write(
     outputs: Outputs, definition: str, parsed: dict[str, Any], choice: Choice, config: dict[str, Any], *, named: bool
 ) -> None:
@@ -78,6 +101,7 @@ def _write(
         "cut_long_texts": named,
         "end_of_text": config["end_of_text"],
         "end_of_text_id": end_of_text_id(parsed, config["end_of_text"]),
+        "special_tokens": special_ids(parsed),
         "vocabulary_size": vocabulary_size(parsed),
     }
     outputs.file(ENCODING).write_text(canonical_json(encoding))

@@ -1,0 +1,46 @@
+"""Rows of a benchmark: rates by processor time, and ratios between the rows of one input."""
+
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def row_of(name: str, who: str, records: int, size: int, work: Callable[[], Any]) -> dict[str, Any]:
+    """Does the work; a row with its rates.
+
+    Args:
+        name: The input.
+        who: Whose work it is.
+        records: Records of the input, and
+        size: bytes of its text or pages.
+        work: What is timed.
+    """
+    started, cpu_started = time.perf_counter(), used_seconds()
+    work()
+    seconds, cpu_seconds = time.perf_counter() - started, used_seconds() - cpu_started
+    return {
+        "input": name,
+        "who": who,
+        "records": records,
+        "megabytes": round(size / 1e6, 2),
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(cpu_seconds, 3),
+        "megabytes_per_cpu_second": round(size / 1e6 / cpu_seconds, 2),
+        "records_per_cpu_second": round(records / cpu_seconds, 1),
+    }
+
+
+def used_seconds() -> float:
+    """Processor time of this process and of those it has ended: what another job on the machine changes least."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Adds our rate over each row's, ours being the first row of the same input."""
+    first: dict[str, float] = {}
+    for row in rows:
+        ours_rate = first.setdefault(row["input"], row["megabytes_per_cpu_second"])
+        row["ours_over_this"] = round(ours_rate / row["megabytes_per_cpu_second"], 2)
+    return rows
