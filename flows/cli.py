@@ -28,6 +28,7 @@ COMMANDS = {
     ),
     "classifier": ("pipeline.filter.cli:classifier_app", "Train a fastText quality classifier."),
     "decontaminate": ("pipeline.filter.cli:decontaminate", "Documents and token ranges an evaluation set touches."),
+    "tokens": ("pipeline.tokens.cli:tokens_app", "Token shards to and from Megatron's and nanoGPT's files."),
     "train": ("model.cli:train", "Train the model of a recipe on the token shards of a run."),
     "eval": ("model.cli:evaluate", "Validation loss and bits per byte of a run's checkpoint."),
     "sample": ("model.cli:sample", "Write text with a run's checkpoint."),

@@ -16,6 +16,7 @@ TOKENIZER_REPORT = "tokenizer/report.json"
 def collect_training(run: Run, figures: Figures) -> None:
     """Fills tokens, tokenizer, training, validation, result and samples."""
     figures.tokens = manifests.total_counts(manifests.load_manifests(run.root, "tokenize").values())
+    figures.tokens |= manifests.total_counts(manifests.load_manifests(run.root, "tokenize.leakage").values())
     url = run.url(TOKENIZER_REPORT)
     if storage.exists(url):
         figures.tokenizer = json.loads(storage.read_bytes(url))

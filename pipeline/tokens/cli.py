@@ -13,11 +13,15 @@ from pipeline.tokens.definition import end_of_text_id, vocabulary_size
 from pipeline.tokens.exchange import export_megatron, export_nanogpt, import_megatron, import_nanogpt
 from pipeline.tokens.shards import TokenFormat
 
-app = App(help="Token shards: export to and import from Megatron .bin/.idx and nanoGPT .bin.", help_format="plaintext")
+tokens_app = App(
+    name="tokens",
+    help="Token shards: export to and import from Megatron .bin/.idx and nanoGPT .bin.",
+    help_format="plaintext",
+)
 Layout = Literal["megatron", "nanogpt"]
 
 
-@app.command(name="export")
+@tokens_app.command(name="export")
 def export_tokens(
     root: Path, *, output: Path, layout: Layout = "megatron", split: str = "train", json: bool = False
 ) -> None:
@@ -44,7 +48,7 @@ def export_tokens(
     _tell({"output": str(output), "layout": layout, **written}, json)
 
 
-@app.command(name="import")
+@tokens_app.command(name="import")
 def import_tokens(
     path: Path,
     *,

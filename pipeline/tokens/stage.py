@@ -3,7 +3,8 @@
 1. ``tokenize.split``      every kept document to training or validation: verdicts/tokenize/
 2. ``tokenize.tokenizer``  train or take a tokenizer, choose the engine: tokenizer/
 3. ``tokenize``            documents/NNNNN.arrow -> tokens/train/NNNNN.arrow and tokens/validation/NNNNN.arrow
-4. ``index``, ``index.keys``  index/doc_id.arrow, index/keys.arrow
+4. ``tokenize.leakage``    what training text still is near validation text: tokens/leakage.json
+5. ``index``, ``index.keys``  index/doc_id.arrow, index/keys.arrow
 """
 
 from pathlib import Path
@@ -25,6 +26,7 @@ TOKENIZER_STEP = Step(
     "tokenize.tokenizer", 2, "pipeline.tokens.training:make_tokenizer", ("pyarrow", "tokenizers", "gigatoken")
 )
 ENCODE_STEP = Step("tokenize", 1, "pipeline.tokens.encode:encode_shard", ("pyarrow", "tokenizers", "gigatoken"))
+LEAKAGE_STEP = Step("tokenize.leakage", 1, "pipeline.tokens.leakage:measure")
 _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 
 
@@ -35,6 +37,7 @@ def run(context: Context) -> dict[str, Any]:
     tokenizer = context.run_step(TOKENIZER_STEP, [_tokenizer_job(context, documents, split)])["all"]
     made = context.run_step(ENCODE_STEP, _encode_jobs(context, split, tokenizer))
     make_restored(context, split, tokenizer)
+    leakage = context.run_step(LEAKAGE_STEP, _leakage_jobs(context, documents, split))
     make_index(context)
     make_keys(context)
     counts = total_counts(made.values())
@@ -43,6 +46,7 @@ def run(context: Context) -> dict[str, Any]:
         **{name: counts.get(name, 0) for name in names},
         "near_validation": split.counts.get("near_validation", 0),
         **({"held_out": split.counts["held_out"]} if "held_out" in split.counts else {}),
+        **total_counts(leakage.values()),
         "text_bytes": counts.get("text_bytes", 0),
         "vocabulary_size": tokenizer.counts["vocabulary_size"],
         "engine": "gigatoken" if tokenizer.counts["gigatoken"] else "tokenizers",
@@ -122,6 +126,15 @@ def _encode_jobs(context: Context, split: Manifest, tokenizer: Manifest) -> list
         )
         for name, digest in context.document_shards().items()
     ]
+
+
+def _leakage_jobs(context: Context, documents: dict[str, str], split: Manifest) -> list[Job]:
+    """One job; none where nothing is held out."""
+    options = context.recipe.tokenize
+    if not split.counts.get("validation_documents"):
+        return []
+    config = {"seed": options.seed, "ngram": context.recipe.dedup.ngram, "shards": list(context.document_shards())}
+    return [Job("all", config, documents | split.digests("verdicts/"))]
 
 
 def memory_bytes(size: str) -> int:

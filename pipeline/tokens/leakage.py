@@ -1,0 +1,171 @@
+"""The step ``tokenize.leakage``: how near the validation documents still are to training text, by brute force.
+
+The split and the exclusion work with hashes and estimates; this measures what they leave.  A sample of validation
+documents is compared with every training document of whole shards, drawn until ``TRAINING_BYTES`` of text: the exact
+Jaccard similarity of their shingle sets, no candidates and no signatures between.  Writes ``tokens/leakage.json``.
+
+Shape letters: V sampled validation documents, H shingle hashes of theirs, D training documents of a batch.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.dedup.signing import ShingleSets, Signer
+from pipeline.engine import Job, Outputs
+from pipeline.manifest import canonical_json
+from pipeline.tokens.assign import TRAIN, VALIDATION
+from pipeline.tokens.corpus import kept_batches, text_buffers
+from pipeline.tokens.split import DocIds, doc_id_array, keyed_hash
+
+PATH = "tokens/leakage.json"
+VALIDATION_DOCUMENTS = 500
+TRAINING_BYTES = 256 << 20
+LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.3)
+PAIRS_SHOWN = 20
+_PREFIX_BITS = np.uint64(24)  # a table of 16 MB says which hashes cannot be in the sample
+_PAIRS_AT_ONCE = 1 << 22  # bounds the memory of shingles that many validation documents share
+
+Hashes = NDArray[np.uint64]
+
+
+class Nearest:
+    """The most similar training document of each of V validation documents.
+
+    Args:
+        sets: Distinct shingle hashes of the validation documents.
+    """
+
+    def __init__(self, sets: ShingleSets) -> None:
+        owners_H = np.repeat(np.arange(len(sets.offsets) - 1), np.diff(sets.offsets))
+        order = np.argsort(sets.hashes, kind="stable")
+        self._hashes_H, self._owners_H = sets.hashes[order], owners_H[order]
+        self._possible = np.zeros(1 << int(_PREFIX_BITS), bool)
+        self._possible[self._hashes_H >> (np.uint64(64) - _PREFIX_BITS)] = True
+        self._sizes_V = np.diff(sets.offsets)
+        self.similarity_V = np.zeros(len(self._sizes_V))
+        self.contained_V = np.zeros(len(self._sizes_V))  # largest share of its shingles in one training document
+        self.doc_id_V: DocIds = np.zeros((len(self._sizes_V), 16), np.uint8)
+
+    def add(self, sets: ShingleSets, doc_ids: DocIds) -> None:
+        """Compares D training documents with all validation documents."""
+        chosen = np.flatnonzero(self._possible[sets.hashes >> (np.uint64(64) - _PREFIX_BITS)])
+        documents = np.searchsorted(sets.offsets, chosen, side="right") - 1
+        hashes = sets.hashes[chosen]
+        first = np.searchsorted(self._hashes_H, hashes, side="left")
+        counts = np.searchsorted(self._hashes_H, hashes, side="right") - first
+        # documents are cut apart between, not within, parts: an intersection is counted whole
+        edges = np.flatnonzero(np.diff(documents, prepend=-1, append=-1))
+        ends = np.cumsum(counts)
+        start = 0
+        while start < len(edges) - 1:
+            before = ends[edges[start] - 1] if edges[start] else 0
+            stop = max(start + 1, int(np.searchsorted(ends[edges[1:] - 1], before + _PAIRS_AT_ONCE, side="right")))
+            part = slice(edges[start], edges[stop])
+            self._count(documents[part], first[part], counts[part], sets, doc_ids)
+            start = stop
+
+    def _count(
+        self,
+        documents: NDArray[np.intp],
+        first: NDArray[np.intp],
+        counts: NDArray[np.intp],
+        sets: ShingleSets,
+        doc_ids: DocIds,
+    ) -> None:
+        inside = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        owners = self._owners_H[np.repeat(first, counts) + inside]
+        pairs, common = np.unique(np.repeat(documents, counts) * len(self._sizes_V) + owners, return_counts=True)
+        documents, owners = np.divmod(pairs, len(self._sizes_V))
+        sizes = np.diff(sets.offsets)[documents]
+        similarity = common / (sizes + self._sizes_V[owners] - common)
+        np.maximum.at(self.contained_V, owners, common / self._sizes_V[owners])
+        nearest = np.lexsort((-similarity, owners))
+        nearest = nearest[np.flatnonzero(np.diff(owners[nearest], prepend=-1))]
+        better = nearest[similarity[nearest] > self.similarity_V[owners[nearest]]]
+        self.similarity_V[owners[better]] = similarity[better]
+        self.doc_id_V[owners[better]] = doc_ids[documents[better]]
+
+
+def measure(job: Job, outputs: Outputs) -> None:
+    """Job "all" of the step; ``job.config``: ``seed``, ``ngram``, ``shards``."""
+    seed, signer = job.config["seed"], Signer(job.config["ngram"], 1)
+    held_out, texts = _validation_sample(job, outputs)
+    nearest = Nearest(signer.hash(texts))
+    documents, text_bytes, shards = 0, 0, 0
+    for name in _drawn(job.config["shards"], seed) if len(texts) else ():
+        if text_bytes >= TRAINING_BYTES:
+            break
+        shards += 1
+        for ids, part in _texts(outputs, name, TRAIN):
+            nearest.add(signer.hash(part), ids)
+            documents += len(part)
+            text_bytes += int(text_buffers(part)[0][-1])
+    found = _report(nearest, held_out) | {
+        "training_documents": documents,
+        "training_bytes": text_bytes,
+        "training_shards": shards,
+        "all_shards": shards == len(job.config["shards"]),
+        "ngram": job.config["ngram"],
+    }
+    outputs.file(PATH).write_text(canonical_json(found))
+    outputs.count(leakage_sample=len(held_out), leakage_at_0_8=found["validation_documents_at"]["0.8"])
+
+
+def _drawn(shards: list[str], seed: int) -> list[str]:
+    """The shards in the order in which they are drawn."""
+    ids = np.frombuffer(b"".join(name.encode().ljust(16, b"\0")[:16] for name in shards), np.uint8).reshape(-1, 16)
+    return [shards[n] for n in np.argsort(keyed_hash(ids, f"leakage {seed}"), kind="stable")]
+
+
+def _texts(outputs: Outputs, name: str, side: int) -> Iterator[tuple[DocIds, pa.LargeStringArray]]:
+    """Ids and texts of a shard's documents of one side, batch by batch."""
+    for batch, sides, _ in kept_batches(outputs, name, ["doc_id", "text"]):
+        rows = np.flatnonzero(sides == side)
+        if len(rows):
+            chosen = batch if len(rows) == len(sides) else batch.take(pa.array(rows))
+            yield doc_id_array(chosen.column("doc_id")), chosen.column("text")
+
+
+def _validation_sample(job: Job, outputs: Outputs) -> tuple[DocIds, pa.LargeStringArray]:
+    """The validation documents with the smallest keyed hashes."""
+    best: list[tuple[int, str, int]] = []
+    for name in job.config["shards"]:
+        for batch, sides, rows in kept_batches(outputs, name, ["doc_id"]):
+            held_out = np.flatnonzero(sides == VALIDATION)
+            hashes = keyed_hash(doc_id_array(batch.column("doc_id"))[held_out], f"leakage {job.config['seed']}")
+            found = zip(hashes.tolist(), rows[held_out].tolist(), strict=True)
+            best = sorted([*best, *((number, name, row) for number, row in found)])[:VALIDATION_DOCUMENTS]
+    ids: list[DocIds] = [np.zeros((0, 16), np.uint8)]
+    texts = [pa.array([], pa.large_string())]
+    for name in sorted({name for _, name, _ in best}):
+        wanted = [row for _, shard, row in best if shard == name]
+        for batch, _, rows in kept_batches(outputs, name, ["doc_id", "text"]):
+            chosen = batch.take(pa.array(np.flatnonzero(np.isin(rows, wanted))))
+            ids.append(doc_id_array(chosen.column("doc_id")))
+            texts.append(chosen.column("text"))
+    return np.concatenate(ids), pa.concat_arrays(texts)
+
+
+def _report(nearest: Nearest, held_out: DocIds) -> dict[str, Any]:
+    similarity = nearest.similarity_V
+    order = np.argsort(-similarity, kind="stable")[:PAIRS_SHOWN]
+    return {
+        "validation_documents": len(held_out),
+        "validation_documents_at": {str(level): int((similarity >= level).sum()) for level in LEVELS},
+        "validation_documents_contained_at_0.8": int((nearest.contained_V >= 0.8).sum()),
+        "highest_similarity": round(float(similarity.max(initial=0.0)), 4),
+        "mean_of_highest": round(float(similarity.mean()), 4) if len(similarity) else 0.0,
+        "nearest_pairs": [
+            {
+                "validation": held_out[n].tobytes().hex(),
+                "training": nearest.doc_id_V[n].tobytes().hex(),
+                "similarity": round(float(similarity[n]), 4),
+            }
+            for n in order
+            if similarity[n] > 0
+        ],
+    }
