@@ -17,7 +17,7 @@ from pipeline.run import Run
 from pipeline.tables import DOCUMENTS, batches
 from pipeline.tokens import restored
 from pipeline.tokens.layout import known_shards
-from pipeline.tokens.shards import TokenShard, map_batches
+from pipeline.tokens.shards import TokenShard, check_tokenizer, common_format, map_batches
 
 TOKENIZER = "tokenizer/tokenizer.json"
 REBUILD_TOKENS = "make them again: `tokenmill run RECIPE --root RUN --stages tokenize`"
@@ -135,14 +135,10 @@ def _open_validation(run: Run, context_length: int) -> TokenDataset:
 
 
 def _check_tokenizer(tokenizer: Path, train: TokenDataset, validation: TokenDataset | None) -> None:
-    digest = digest_file(tokenizer)
-    for dataset in (train, *([validation] if validation else [])):
-        found = dataset.data.format
-        if found.tokenizer != digest or found != train.data.format:
-            raise FormatError(
-                f"{dataset.data.folders[0]}: these token shards were made by another tokenizer "
-                f"({found.tokenizer[:12]}…) than {tokenizer} ({digest[:12]}…); {REBUILD_TOKENS}"
-            )
+    digest, datasets = digest_file(tokenizer), [train, *([validation] if validation else [])]
+    for dataset in datasets:
+        check_tokenizer(dataset.data.format, digest, str(dataset.data.folders[0]))
+    common_format([shard for dataset in datasets for shard in dataset.data.shards])
 
 
 def _local_folder(run: Run, path: str) -> Path:

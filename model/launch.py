@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 from model import checkpoint, metrics
 from model.config import ModelConfig
 from model.corpus import languages_of, open_corpus, token_counts
+from model.data import TokenDataset
 from model.evaluate import Validator
+from model.mixing import budget_lines
 from model.report import Reporter
 from model.stage import SHARD, STEP, Training, summary, training_of, unfinished, write_manifest
 from model.train import Stopped, Trainer, check_batch
@@ -23,7 +25,7 @@ from model.world import World, joined
 from pipeline import manifest as manifests
 from pipeline import storage
 from pipeline.console import claim_stdout, emit, out, say
-from pipeline.errors import TokenmillError
+from pipeline.errors import TokenmillError, UserError
 from pipeline.locks import gpu_lock
 from pipeline.recipe import load_recipe
 from pipeline.run import Run
@@ -64,6 +66,9 @@ def train_run(
         reporter.event("started", step=_last_step(run))
         result = trainer.execute(previous=previous)
         if world.leads:
+            result["trained_on"] = _tell_budget(
+                trainer.corpus.train, trainer.step * trainer.sequences, reporter, "read"
+            )
             write_samples(run, trainer)
             _record(run, training, trainer.step, result)
         return summary(run) if world.leads else result
@@ -73,7 +78,9 @@ def _prepared(run: Run, training: Training, world: World, reporter: Reporter) ->
     recipe = run.recipe
     model = initial_model(run)
     corpus = open_corpus(run, model.config.context_length)
-    check_batch(model.config, run, world.size)  # before anything that takes long
+    sequences = check_batch(model.config, run, world.size) * recipe.train.steps  # before anything that takes long
+    check_budget(corpus.train, sequences, run)
+    _tell_budget(corpus.train, sequences, reporter, "to read")
     counts = _leading(world, lambda: token_counts(corpus.train))
     trainer = Trainer(run, corpus, model, world, reporter, training.trajectory)
     if corpus.validation is not None:
@@ -96,6 +103,30 @@ def initial_model(run: Run) -> Transformer:
         return load_folder(recipe.model.init, context_length=recipe.model.context_length)
     corpus_size = open_corpus(run, recipe.model.context_length).vocabulary_size
     return Transformer(ModelConfig.from_recipe(recipe.model, corpus_size), seed=recipe.train.seed)
+
+
+def check_budget(dataset: TokenDataset, sequences: int, run: Run) -> None:
+    """Refuses a training that asks for more than the sources' ``max_epochs`` allow.
+
+    Raises:
+        UserError: With the steps that they allow.
+    """
+    total, train = dataset.mixture.total, run.recipe.train
+    if total is not None and sequences > total:
+        allowed = total * dataset.context_length // train.global_batch_tokens
+        raise UserError(
+            f"train.steps = {train.steps:,} read {sequences:,} sequences of {dataset.context_length:,} tokens, but "
+            f"max_epochs of the sources allow {total:,}, so at most {allowed:,} steps; raise one or lower the other"
+        )
+
+
+def _tell_budget(dataset: TokenDataset, sequences: int, reporter: Reporter, what: str) -> dict[str, dict[str, Any]]:
+    """Says what each source gives to the training; returns it by source."""
+    rows = dataset.budget(sequences)
+    reporter.note(f"tokens {what}, by source:")
+    for line in budget_lines(rows):
+        reporter.note(line)
+    return {row["source"]: {key: round(row[key], 6) for key in ("tokens", "share", "epochs")} for row in rows}
 
 
 def _leading(world: World, work: Any) -> Any:

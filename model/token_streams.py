@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import FormatError
+from pipeline.manifest import digest_file
 from pipeline.tokens.restored import parse_name
 from pipeline.tokens.shards import (
     REBUILD,
@@ -24,6 +25,7 @@ from pipeline.tokens.shards import (
     ShardBatches,
     TokenFormat,
     TokenShard,
+    check_tokenizer,
     common_format,
     open_folder,
 )
@@ -61,7 +63,7 @@ class TokenStreams:
 
     Raises:
         UserError: If a folder has no shards.
-        FormatError: If a shard is damaged, or two shards come from two tokenizers.
+        FormatError: If a shard is damaged, two shards come from two tokenizers, or from another than their run's.
     """
 
     def __init__(
@@ -75,6 +77,10 @@ class TokenStreams:
         self.shards: list[TokenShard] = []
         self.streams = list(self._make_streams())
         self.format: TokenFormat = common_format(self.shards)
+        for folder in self.folders:
+            tokenizer = folder.absolute().parent.parent / "tokenizer" / "tokenizer.json"
+            if tokenizer.is_file():
+                check_tokenizer(self.format, digest_file(tokenizer), str(folder))
         sizes = [
             (size, shard, batch)
             for shard, found in enumerate(self.shards)

@@ -15,6 +15,7 @@ BENCHMARKS = {
     "dedup_scale": "pipeline.bench.dedup_scale",
     "filter": "pipeline.bench.filter",
     "tokenize": "pipeline.bench.tokens",
+    "loader": "pipeline.bench.loader",
     "train": "pipeline.bench.train",
     "lineage": "pipeline.bench.lineage",
     "index": "pipeline.bench.index",

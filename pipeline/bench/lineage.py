@@ -129,7 +129,7 @@ def _write_shard(root: Path, name: str, ids: NDArray[np.uint8], first: int) -> N
     for stage in ("dedup", "filter"):
         verdicts = {"doc_id": _ids(ids), "reasons": pa.array([[]] * count, pa.list_(pa.string()))}
         _write(root / f"verdicts/{stage}/{name}.arrow", VERDICTS, verdicts, {"keep": True}, count)
-    _write_tokens(root / f"tokens/train/{name}.arrow", ids)
+    write_tokens(root / f"tokens/train/{name}.arrow", ids)
 
 
 def _write(
@@ -161,7 +161,8 @@ def _zero(field: pa.Field) -> Any:
     return "near" if pa.types.is_string(field.type) else False if pa.types.is_boolean(field.type) else 0
 
 
-def _write_tokens(path: Path, ids: NDArray[np.uint8]) -> None:
+def write_tokens(path: Path, ids: NDArray[np.uint8]) -> None:
+    """A sparse token shard: 1,000 zeros for each doc_id of (N, 16)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table = tokens_table(50_257)
     metadata = {

@@ -18,7 +18,7 @@ from pipeline.manifest import Manifest, total_counts
 from pipeline.options import Dedup
 
 SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage_work:sign_shard")
-CLUSTERS_STEP = Step("dedup.clusters", 2, "pipeline.dedup.stage_work:find_clusters")
+CLUSTERS_STEP = Step("dedup.clusters", 3, "pipeline.dedup.stage_work:find_clusters")
 VERDICTS_STEP = Step("dedup", 1, "pipeline.dedup.stage_work:judge_shard")
 EVIDENCE = "clusters/evidence.arrow"
 

@@ -310,8 +310,8 @@ def check_tokenizer(token_format: TokenFormat, digest: str, where: str) -> None:
     """
     if token_format.tokenizer != digest:
         raise FormatError(
-            f"{where}: its shards were encoded with tokenizer {token_format.tokenizer}, the tokenizer here is "
-            f"{digest}; run the tokenize stage again"
+            f"{where}: its shards were made by another tokenizer ({token_format.tokenizer}) than the one of this run "
+            f"({digest}); make them again: `tokenmill run RECIPE --root RUN --stages tokenize`"
         )
 
 
