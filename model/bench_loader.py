@@ -32,7 +32,7 @@ from pipeline.tokens.shards import TokenFormat, write_token_shard
 DEMO = Path(__file__).resolve().parents[1] / "configs" / "demo.toml"
 TOKENS, VOCABULARY, SHARDS = 40_000_000, 4096, 4
 LARGE_DOCUMENTS, LARGE_SHARDS = 5_000_000, 40  # of 1,000 tokens of two bytes each: 10 GB
-LARGE_WINDOWS, LARGE_CONTEXT = 200_000, 2_048
+LARGE_WINDOWS, LARGE_CONTEXT = 20_000, 2_048
 REPEATS = 5
 
 

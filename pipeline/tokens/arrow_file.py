@@ -70,7 +70,7 @@ class ArrowFile:
             message = start + 8 + self._u32(start + 8)  # after the continuation marker and the size
             header = self._table(message, _HEADER_FIELD)
             if self._field(header, _COMPRESSION_FIELD):
-                raise FormatError(f"{self._path}: compressed; expected an uncompressed file")
+                raise FormatError(f"{self._path}: compressed; expected an uncompressed file, as tokenmill writes it")
             field = self._field(header, _LENGTH_FIELD)
             rows = self._i64(field) if field else 0
             return BatchPlace(rows, tuple(self._buffers(header, start + header_bytes)))
@@ -78,7 +78,7 @@ class ArrowFile:
             raise self._damage(error) from error
 
     def _damage(self, error: object) -> FormatError:
-        return FormatError(f"{self._path}: damaged Arrow file: {error}")
+        return FormatError(f"{self._path}: damaged Arrow file: {error}; `tokenmill verify RUN` names what to rebuild")
 
     def _read_blocks(self) -> Iterator[tuple[int, int]]:
         """Start of each record batch's message, and bytes until its body."""

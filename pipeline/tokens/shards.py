@@ -250,7 +250,7 @@ def open_shard(path: Path) -> TokenShard:
         raise FormatError(
             f"{path}: tokens are {schema.field('tokens').type}, its vocabulary asks for {expected}; {REBUILD}"
         )
-    mapped = map_batches(path)
+    mapped = ShardBatches(path, sparse=True)  # the ends of the offsets alone: not a page of tokens
     tokens, documents = tuple(len(b.tokens) for b in mapped), tuple(len(b.doc_ids) for b in mapped)
     return TokenShard(path, source, token_format, tokens, documents, withdrawn_rows(metadata))
 
