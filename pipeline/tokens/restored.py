@@ -146,10 +146,10 @@ def encode_restored(job: "Job", outputs: "Outputs") -> None:
     with outputs.table(target, tokens_table(token_format.vocabulary_size), token_format.metadata(source)) as writer:
         if rows:
             ids, offsets = encode(table["text"].chunk(0))
-            check_no_special(ids, json.loads(definition))
-            ended = end_documents(ids, offsets, token_format)
-            flat, ends = ended.values.to_numpy(), ended.offsets.to_numpy()
-            batches = write_documents(writer, flat, ends, doc_id_array(table["doc_id"].chunk(0)))
+            check_no_special(ids, encoding["special_tokens"])
+            flat, ends = end_documents(ids, offsets, token_format)
+            doc_ids = doc_id_array(table["doc_id"].chunk(0))
+            batches = write_documents(writer, lambda first, end: flat[ends[first] : ends[end]], ends, doc_ids)
     outputs.read[target] = describe(source, token_format, batches)
     outputs.count(documents=len(rows), tokens=sum(tokens for _, tokens in batches))
 
