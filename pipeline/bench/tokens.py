@@ -31,7 +31,7 @@ from pipeline.tokens.encode import encode_shard
 from pipeline.tokens.shards import SOURCE_KEY, map_batches
 from pipeline.tokens.training import ENCODING, TOKENIZER, train
 
-RECORDS, PEER_RECORDS = 200_000, 4_000
+RECORDS, PEER_RECORDS = 200_000, 18_000
 VOCABULARY, END_OF_TEXT = 32_768, "<|endoftext|>"
 TRAINING_BYTES = 20_000_000
 DOCUMENT_SHARD, SPLIT_SHARD = "documents/00000.arrow", "verdicts/tokenize/00000.arrow"

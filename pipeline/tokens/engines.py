@@ -23,6 +23,9 @@ LONG_TEXT_BYTES = 4 << 20  # ``tokenizers`` needs about a hundred times a text's
 _SAFE_CUT = re.compile(r"(?<=\S\n)(?=[A-Za-z])")
 
 
+_FEW_IDS = 64  # special ids below it are looked for among the few ids of text that are as small
+
+
 class Encoder(Protocol):
     """Encodes documents."""
 
@@ -50,9 +53,10 @@ class GigatokenEncoder:
         if not len(texts):
             return np.empty(0, np.uint32), np.zeros(1, np.int64)
         # awkward takes a large_string column over without a copy; gigatoken copies a bare pyarrow array
-        encoded = awkward.to_packed(self._tokenizer.encode_batch(awkward.from_arrow(texts), parallel=False))
-        layout = encoded.layout
-        return np.asarray(layout.content.data), np.asarray(layout.offsets.data, np.int64)
+        encoded = self._tokenizer.encode_batch(awkward.from_arrow(texts), parallel=False)
+        layout = encoded.layout.to_ListOffsetArray64(True)  # offsets from 0; no copy where they are so
+        offsets = np.asarray(layout.offsets.data, np.int64)
+        return np.asarray(layout.content.data)[: offsets[-1]], offsets
 
 
 class TokenizersEncoder:
@@ -163,10 +167,11 @@ def check_no_special(ids: NDArray[Any], special: Mapping[str, int]) -> None:
     Raises:
         RunError: Naming the token.
     """
-    found = np.intersect1d(np.fromiter(special.values(), np.uint32), ids[np.isin(ids, list(special.values()))])
-    if len(found):
-        names = [token for token, token_id in special.items() if token_id == found[0]]
-        raise RunError(
-            f"text of a document was encoded as the special token {names[0]!r}: this tokenizer's vocabulary gives it "
-            "for ordinary text; name special tokens that text cannot hold"
-        )
+    bound = max(special.values(), default=-1)
+    low = ids[ids <= bound] if bound < _FEW_IDS else ids  # one pass where special ids come first, as in trained ones
+    for token, token_id in special.items():
+        if (low == token_id).any():
+            raise RunError(
+                f"text of a document was encoded as the special token {token!r}: this tokenizer's vocabulary gives it "
+                "for ordinary text; name special tokens that text cannot hold"
+            )
