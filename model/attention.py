@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  the customary name
 
+from model import cpu_ops
+
 
 @dataclass
 class KeyValueCache:
@@ -71,6 +73,8 @@ def attend(query_BHTE: Tensor, key_BKSE: Tensor, value_BKSE: Tensor, layout: Lay
     grouped = query_BHTE.shape[1] != key_BKSE.shape[1]
     if layout.cumulative_lengths is not None:
         return _attend_varlen(query_BHTE, key_BKSE, value_BKSE, layout)
+    if cpu_ops.fits(query_BHTE, key_BKSE):
+        return cpu_ops.attention(query_BHTE, key_BKSE, value_BKSE, layout.mask)
     mask = None if layout.mask is None else layout.mask[:, None]
     queries, keys = query_BHTE.shape[2], key_BKSE.shape[2]
     causal = mask is None and queries == keys

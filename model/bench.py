@@ -1,9 +1,15 @@
 """``python -m model.bench``: training beside a nanoGPT checkout, as rows of figures and ratios.
 
-Both train a 4-layer, 256-wide model with a vocabulary of 4,096 on the same tokens, 4,096 a step in a context of 256,
-each in processes of its own, in turn.  nanoGPT runs as its README has it for a CPU (float32, no compile, its AdamW),
-with its schedule run to the end.  Both are scored on the same validation windows, all of them, by their own model code;
-the times are those of the training steps, without validation, checkpoints and start.
+All train a 4-layer, 256-wide model with a vocabulary of 4,096 on the same tokens, 4,096 a step in a context of 256,
+each in processes of its own, in turn.  nanoGPT runs as its README has it for a CPU (float32, no compile, its AdamW,
+a twentieth of the steps as warm-up, a cosine to a tenth of the rate), with its schedule run to the end.  Models are
+scored on the same validation windows, all of them, by their own code; the times are those of the training steps,
+without validation, checkpoints and start.
+
+1. nanoGPT, once for each learning rate.
+2. transformers' GPT2LMHeadModel in a plain loop with fused AdamW, in float32 and in bfloat16: speed and memory.
+3. Ours with the same architecture and optimizer: speed and memory.
+4. Our best recipe, given a sixth (``--times``) of the time that nanoGPT took.
 """
 
 import argparse
@@ -16,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +34,8 @@ from model.metrics import read_lines
 from pipeline.console import say
 from pipeline.errors import UserError
 from pipeline.manifest import digest_file
-from pipeline.tokens.shards import TokenFormat, write_token_shard
+from pipeline.tokens.exchange import export_nanogpt
+from pipeline.tokens.shards import TokenFormat, common_format, open_folder, write_token_shard
 
 VOCABULARY, CONTEXT, BATCH = 4096, 256, 16
 VALIDATION_DOCUMENTS = 50  # of a thousand
@@ -38,7 +46,7 @@ tokenize.vocabulary_size = 4096
 model = { layers = 4, heads = 4, width = 256, context_length = 256 }
 [train]
 global_batch_tokens = 4096
-micro_batch_sequences = 16
+micro_batch_sequences = 8
 log_every_steps = 5
 checkpoint_every_steps = 0
 """
@@ -54,6 +62,31 @@ BEST = [
     "train.warmup_steps=5",
     "train.weight_decay=0.05",
 ]
+SPEED_STEPS = 30
+TRANSFORMERS = """
+import json, sys, time
+import numpy as np, torch
+from transformers import GPT2Config, GPT2LMHeadModel
+steps, dtype = int(sys.argv[1]), getattr(torch, sys.argv[2])
+config = GPT2Config(vocab_size=4096, n_positions=256, n_embd=256, n_layer=4, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0,
+                    attn_pdrop=0.0, bos_token_id=0, eos_token_id=0, use_cache=False)
+model = GPT2LMHeadModel(config)
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1, fused=True)
+tokens = torch.from_numpy(np.fromfile("data/bench/train.bin", dtype=np.uint16).astype(np.int64))
+times = []
+for step in range(steps):
+    started = time.perf_counter()
+    x = torch.stack([tokens[(step * 16 + r) * 256 :][:256] for r in range(16)])
+    with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+        loss = model(input_ids=x, labels=x).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    loss.item()
+    times.append(time.perf_counter() - started)
+print(json.dumps({"times": times[3:], "parameters": sum(p.numel() for p in model.parameters())}))
+"""
 SCORER = """
 import json, sys
 import numpy as np, torch
@@ -85,9 +118,9 @@ def read_texts(files: list[Path]) -> Iterator[str]:
 
 
 def prepare(files: list[Path], folder: Path) -> Path:
-    """Tokens of the texts as a run folder, and as nanoGPT's flat files; returns the run folder."""
-    root, flat = folder / "run", folder / "nanogpt" / "data" / "bench"
-    for path in (root / "tokenizer", root / "tokens/train", root / "tokens/validation", flat):
+    """Tokens of the texts as a run folder; returns it."""
+    root = folder / "run"
+    for path in (root / "tokenizer", root / "tokens/train", root / "tokens/validation"):
         path.mkdir(parents=True)
     texts = [text for text in read_texts(files) if text]
     if not texts:
@@ -110,14 +143,36 @@ def prepare(files: list[Path], folder: Path) -> Path:
         doc_id = hashlib.blake2b(text.encode(), digest_size=16).digest()
         split = "validation" if int.from_bytes(doc_id[:4]) % 1000 < VALIDATION_DOCUMENTS else "train"
         documents[split].append((doc_id, [*encoded.ids, 0]))
+    for split, rows in documents.items():
+        write_token_shard(root / "tokens" / split / "00000.arrow", token_format, "text", rows)
+    return root
+
+
+def flatten(root: Path, folder: Path) -> None:
+    """The same tokens as nanoGPT's flat files below ``folder``.
+
+    Raises:
+        UserError: If the run's vocabulary is not that of the benchmark.
+    """
+    flat = folder / "data" / "bench"
+    flat.mkdir(parents=True)
     for split, name in (("train", "train"), ("validation", "val")):
-        write_token_shard(root / "tokens" / split / "00000.arrow", token_format, "text", documents[split])
-        np.array([i for _, ids in documents[split] for i in ids], np.uint16).tofile(flat / f"{name}.bin")
+        counts = export_nanogpt(root / "tokens" / split, flat / f"{name}.bin")
+        say(f"{split}: {counts['tokens']:,} tokens, {counts['documents']:,} documents")
+    if (found := common_format(open_folder(root / "tokens/train")).vocabulary_size) != VOCABULARY:
+        raise UserError(f"{root}: a vocabulary of {found:,}; the benchmark's model has {VOCABULARY:,}")
     import pickle  # nanoGPT's own format for the size of a vocabulary
 
     (flat / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": VOCABULARY}))
-    say("tokens: " + ", ".join(f"{split} {sum(len(ids) for _, ids in d):,}" for split, d in documents.items()))
-    return root
+
+
+def run_transformers(folder: Path, dtype: str) -> dict[str, Any]:
+    """Speed and memory of transformers' GPT2LMHeadModel in a plain training loop."""
+    (folder / "transformers_loop.py").write_text(TRANSFORMERS)
+    said, memory, wall = _run([sys.executable, "transformers_loop.py", str(SPEED_STEPS), dtype], folder)
+    found = json.loads(said.splitlines()[-1])
+    name = f"transformers GPT2LMHeadModel, fused AdamW, {dtype}"
+    return _row(name, found["parameters"], SPEED_STEPS, found["times"], None, memory, wall)
 
 
 def run_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) -> dict[str, Any]:
@@ -147,25 +202,26 @@ def run_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) 
         "log_interval": 1,
     }
     command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in options.items())]
-    said, memory = _run(command, folder)
+    said, memory, wall = _run(command, folder)
     times = [float(value) / 1000 for value in re.findall(r"time ([\d.]+)ms", said)]
     times = times[1:-1]  # the first and the last step's time hold an evaluation
-    scored, _ = _run([sys.executable, "score.py"], folder)
+    scored, _, _ = _run([sys.executable, "score.py"], folder)
     score = json.loads(scored.splitlines()[-1])
-    return _row(f"nanoGPT, AdamW {learning_rate:g}", score["parameters"], steps, times, score["loss"], memory)
+    name = f"nanoGPT, AdamW {learning_rate:g}, warm-up {options['warmup_iters']} steps"
+    return _row(name, score["parameters"], steps, times, score["loss"], memory, wall)
 
 
 def _row(
-    name: str, parameters: int, steps: int, step_seconds: list[float], loss: float, memory: float
+    name: str, parameters: int, steps: int, times: list[float], loss: float | None, memory: float, wall: float
 ) -> dict[str, Any]:
-    median = float(np.median(step_seconds))
     return {
         "what": name,
         "parameters": parameters,
         "steps": steps,
-        "train_seconds": round(float(np.mean(step_seconds)) * steps, 1),
-        "tokens_per_second": round(BATCH * CONTEXT / median),
-        "validation_loss": round(loss, 4),
+        "train_seconds": round(float(np.mean(times)) * steps, 1),
+        "process_seconds": round(wall, 1),
+        "tokens_per_second": round(BATCH * CONTEXT / float(np.median(times))),
+        "validation_loss": loss if loss is None else round(loss, 4),
         "peak_megabytes": round(memory),
     }
 
@@ -178,22 +234,23 @@ def run_ours(root: Path, name: str, steps: int, overrides: list[str]) -> dict[st
     recipe.write_text(RECIPE)
     options = [f"--set={item}" for item in (f"train.steps={steps}", *overrides)]
     command = [sys.executable, "-m", "model.train", "--recipe", str(recipe), "--root", str(copy), "--json", *options]
-    said, memory = _run(command, copy)
+    said, memory, wall = _run(command, copy)
     result = json.loads(said.splitlines()[-1])
     lines = [line for line in read_lines(str(copy)) if "loss" in line]
     times = [BATCH * CONTEXT / line["tokens_per_second"] for line in lines]
-    row = _row(name, result["parameters"], steps, times, result["validation_loss"], memory)
+    row = _row(name, result["parameters"], steps, times, result["validation_loss"], memory, wall)
     loader = sum(line["loader_seconds"] for line in lines[1:]) / max(1e-9, sum(times[1:]) * 5)
     return {**row, "loader_share": round(loader, 5), "bits_per_byte": result["bits_per_byte"]}
 
 
-def _run(command: list[str], folder: Path) -> tuple[str, float]:
-    """Standard output and peak memory (MB) of a process.
+def _run(command: list[str], folder: Path) -> tuple[str, float, float]:
+    """Standard output, peak memory (MB) and seconds of a process.
 
     Raises:
         UserError: If it fails.
     """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    started = time.perf_counter()
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None  # it is a pipe
         said = process.stdout.read()
@@ -201,48 +258,70 @@ def _run(command: list[str], folder: Path) -> tuple[str, float]:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise UserError(f"{' '.join(command[:4])} … failed with exit code {process.returncode}")
-    return said, usage.ru_maxrss / 1024
+    return said, usage.ru_maxrss / 1024, time.perf_counter() - started
 
 
-def compare(
-    files: list[Path], nanogpt: Path | None, steps: int, rates: list[float], share: float
-) -> list[dict[str, Any]]:
-    """All rows; ``share`` is the part of nanoGPT's steps that the best recipe gets."""
+def compare(root: Path | None, files: list[Path], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All rows, each said as soon as it is there."""
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
         folder = Path(name)
-        root = prepare(files, folder)
-        rows = [run_nanogpt(nanogpt, folder / "nanogpt", steps, rate) for rate in rates] if nanogpt else []
-        few = max(20, steps // 10)
-        rows.append(
-            run_ours(root, f"gpt2, fused AdamW, bfloat16 ({few} steps: speed and memory)", few, SAME_ARCHITECTURE)
-        )
-        rows.append(run_ours(root, "qwen3, Muon, WSD, bfloat16", max(20, round(steps * share)), BEST))
-    for row in rows:
-        say(json.dumps(row))
-    if nanogpt:
-        reference = rows[0]
-        for row in rows[1:]:
-            row["tokens_per_second_ratio"] = round(row["tokens_per_second"] / reference["tokens_per_second"], 2)
-            row["memory_ratio"] = round(row["peak_megabytes"] / reference["peak_megabytes"], 2)
-            row["train_seconds_ratio"] = round(reference["train_seconds"] / row["train_seconds"], 2)
-            row["reaches_reference_loss"] = row["validation_loss"] <= reference["validation_loss"]
-    return rows
+        copied = folder / "run"
+        if root is None:
+            prepare(files, folder)
+        else:
+            for part in ("tokenizer", "tokens"):
+                shutil.copytree(root / part, copied / part)
+        peer = folder / "nanogpt"
+        flatten(copied, peer)
+        rows = []
+        for rate in options.rates.split(",") if options.nanogpt else []:
+            rows.append(_said(run_nanogpt(options.nanogpt, peer, options.steps, float(rate))))
+        rows += [_said(run_transformers(peer, dtype)) for dtype in ("float32", "bfloat16")]
+        same = run_ours(copied, "ours, gpt2, fused AdamW, bfloat16", SPEED_STEPS, SAME_ARCHITECTURE)
+        rows.append(_said({**same, "validation_loss": None}))  # as short a run is for speed and memory only
+        best = [*BEST, *(options.best.split() if options.best else [])]
+        probe = run_ours(copied, "ours, qwen3, Muon, WSD, bfloat16: speed", SPEED_STEPS, best)
+        rows.append(_said({**probe, "validation_loss": None}))
+        whole = rows[0]["train_seconds"] if options.nanogpt else options.steps * probe["train_seconds"] / SPEED_STEPS
+        for times in map(float, options.times.split(",")):
+            steps = max(20, int(whole / times * SPEED_STEPS / probe["train_seconds"]))
+            rows.append(
+                _said(run_ours(copied, f"ours, qwen3, Muon, WSD, bfloat16, 1/{times:g} of the time", steps, best))
+            )
+    return [*rows[:1], *(_compared(row, rows[0]) for row in rows[1:])] if options.nanogpt else rows
+
+
+def _said(row: dict[str, Any]) -> dict[str, Any]:
+    say(json.dumps(row))
+    return row
+
+
+def _compared(row: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    """The row with its ratios to the first of nanoGPT."""
+    loss = row["validation_loss"]
+    return {
+        **row,
+        "tokens_per_second_ratio": round(row["tokens_per_second"] / reference["tokens_per_second"], 2),
+        "memory_ratio": round(row["peak_megabytes"] / reference["peak_megabytes"], 2),
+        "train_seconds_ratio": round(reference["train_seconds"] / row["train_seconds"], 2),
+        "reaches_reference_loss": None if loss is None else loss <= reference["validation_loss"],
+    }
 
 
 def main() -> None:
     """Prints one JSON object with the rows."""
     parser = argparse.ArgumentParser(prog="python -m model.bench", description=__doc__)
     parser.add_argument("--nanogpt", type=Path, help="a nanoGPT checkout")
-    parser.add_argument("--text", help="JSONL files with a text field, separated by commas")
+    parser.add_argument("--run", type=Path, help="a run folder with tokens of a vocabulary of 4,096")
+    parser.add_argument("--text", help="or JSONL files with a text field, separated by commas")
     parser.add_argument("--steps", type=int, default=600, help="nanoGPT's steps")
-    parser.add_argument("--share", type=float, default=0.3, help="our best recipe's steps, as a share of nanoGPT's")
     parser.add_argument("--rates", default="1e-3", help="nanoGPT's learning rates, separated by commas")
+    parser.add_argument("--times", default="6", help="parts of nanoGPT's time that our best recipe gets: 6 is a sixth")
+    parser.add_argument("--best", help="KEY=VALUE that change our best recipe, separated by spaces")
     options = parser.parse_args()
     sample = Path(__file__).resolve().parent.parent / "data/sample/wikipedia-leads.jsonl.gz"
     files = [Path(part) for part in options.text.split(",")] if options.text else [sample]
-    rates = [float(rate) for rate in options.rates.split(",")]
-    rows = compare(files, options.nanogpt, options.steps, rates, options.share)
-    sys.stdout.write(json.dumps({"rows": rows}) + "\n")
+    sys.stdout.write(json.dumps({"rows": compare(options.run, files, options)}) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pipeline.options import Model
 VOCABULARY_MULTIPLE = 64  # matrix units like row counts of this multiple
 HEAD_WIDTH_OF_DEPTH = 64
 LOSS_CHUNK_TOKENS = 1024  # rows of logits that exist at once
+LOSS_CHUNK_TOKENS_CPU = 256  # on a CPU, where they should stay in its cache
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  the customary name
 
-from model.config import LOSS_CHUNK_TOKENS
+from model.config import LOSS_CHUNK_TOKENS, LOSS_CHUNK_TOKENS_CPU
 
 IGNORED = -100  # a target that does not count
 
@@ -105,7 +105,7 @@ def chunked_cross_entropy(
     vocabulary_size: int,
     *,
     z_loss: float = 0.0,
-    chunk_tokens: int = LOSS_CHUNK_TOKENS,
+    chunk_tokens: int | None = None,
 ) -> Loss:
     """Sum over valid targets of the next-token loss (plus ``z_loss`` times the squared log-partition).
 
@@ -115,11 +115,13 @@ def chunked_cross_entropy(
         targets_N: Next tokens; ``IGNORED`` where a target does not count.
         vocabulary_size: Entries of the vocabulary.
         z_loss: Weight of the squared log-partition.
-        chunk_tokens: Rows of logits that exist at once.
+        chunk_tokens: Rows of logits that exist at once; by default as many as a CPU's cache or a GPU likes.
 
     Returns:
         The sums; they can be differentiated once.
     """
+    if chunk_tokens is None:
+        chunk_tokens = LOSS_CHUNK_TOKENS_CPU if hidden_ND.device.type == "cpu" else LOSS_CHUNK_TOKENS
     apply = cast(Any, _ChunkedCrossEntropy.apply)
     return Loss(*apply(hidden_ND, weight_VD, targets_N, vocabulary_size, z_loss, chunk_tokens))
 

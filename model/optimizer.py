@@ -54,6 +54,7 @@ class Muon(torch.optim.Optimizer):
         weight_decay: Relative to ``lr``.
         momentum: Decay of the gradients' mean; Nesterov's form is used.
         rows: For a parameter that holds several matrices one above the other, the rows of each.
+        precision: Number format of the orthogonalisation's products.
 
     Raises:
         ValueError: If a parameter is not a matrix.
@@ -66,13 +67,14 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.1,
         momentum: float = 0.95,
         rows: Mapping[nn.Parameter, Sequence[int]] | None = None,
+        precision: torch.dtype = torch.bfloat16,
     ) -> None:
         params = list(params)
         for parameter in params:
             if parameter.ndim != 2:
                 raise ValueError(f"Muon takes matrices; got a parameter of shape {tuple(parameter.shape)}")
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
-        self._rows = rows or {}
+        self._rows, self._precision = rows or {}, precision
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no closure is ever passed
@@ -107,7 +109,9 @@ class Muon(torch.optim.Optimizer):
         for members in groups.values():
             parts = [updates[n][first : first + rows] for n, first, rows in members]
             wide = torch.stack([part.mT if part.shape[0] > part.shape[1] else part for part in parts])
-            for (n, first, rows), part, found in zip(members, parts, orthogonalised(wide), strict=True):
+            for (n, first, rows), part, found in zip(
+                members, parts, orthogonalised(wide, self._precision), strict=True
+            ):
                 direction = found.mT if part.shape[0] > part.shape[1] else found
                 scale = max(1.0, rows / part.shape[1]) ** 0.5
                 directions[n][first : first + rows] = direction.to(part.dtype) * scale
@@ -170,7 +174,9 @@ class Optimizers:
         if split.muon:
             rows = {self._named[name]: sizes for name, sizes in stacked_rows(model).items()}
             matrices = [self._named[name] for name in split.muon]
-            muon = Muon(matrices, train.muon_learning_rate, train.weight_decay, train.momentum, rows)
+            # in float32 where the model is: bfloat16 would amplify the order of sums, which other processes change
+            precision = cast(Any, model).precision
+            muon = Muon(matrices, train.muon_learning_rate, train.weight_decay, train.momentum, rows, precision)
             self._peaks.append((muon, train.muon_learning_rate))
         self.updates = 0
 

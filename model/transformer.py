@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the customary name
 from torch.utils.checkpoint import checkpoint
 
+from model import cpu_ops
 from model.attention import KeyValueCache, Layout, attend, document_layout, rotary_table, rotate
 from model.config import ModelConfig
 from model.loss import chunked_cross_entropy, each_token_loss
@@ -56,6 +57,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """``input`` (..., D), normalised over D."""
+        if input.device.type == "cpu":
+            return cpu_ops.rms_norm(input.float(), self.weight, self.epsilon)
         return F.rms_norm(input.float(), self.weight.shape, self.weight, self.epsilon)
 
 
@@ -82,20 +85,31 @@ class Attention(nn.Module):
         """(B, T, D) -> (B, T, D)."""
         config = self.config
         batch, length, _ = x_BTD.shape
-        sizes = [config.attention_width, config.key_value_width, config.key_value_width]
-        query, key, value = self.query_key_value(x_BTD).split(sizes, dim=-1)
-        query = query.view(batch, length, config.heads, config.head_width)
-        key = key.view(batch, length, config.key_value_heads, config.head_width)
-        value = value.view(batch, length, config.key_value_heads, config.head_width)
+        heads, shared = config.heads, config.key_value_heads
+        stacked = self.query_key_value(x_BTD).view(batch, length, heads + 2 * shared, config.head_width)
+        turned, value = stacked.split([heads + shared, shared], dim=2)
         if rotary is not None:
-            if config.qk_norm:
-                query, key = self.query_norm(query), self.key_norm(key)
-            query, key = (rotate(x, *rotary).to(value.dtype) for x in (query, key))
+            turned = self._positioned(turned, rotary)
+        query, key = turned.split([heads, shared], dim=2)
         query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
         if layout.cache is not None:
             key, value = layout.cache.extend(self.layer, key, value)
         attended_BTD = attend(query, key, value, layout).transpose(1, 2).reshape(batch, length, -1)
         return cast(Tensor, self.output(attended_BTD))
+
+    def _positioned(self, x_BTNE: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+        """Queries and keys (N heads together), normalised if the model does that, and turned to their positions."""
+        config = self.config
+        gain_NE = None
+        if config.qk_norm:
+            sizes = ((self.query_norm, config.heads), (self.key_norm, config.key_value_heads))
+            gain_NE = torch.cat([norm.weight.expand(heads, -1) for norm, heads in sizes])
+        if x_BTNE.device.type == "cpu":
+            return cpu_ops.norm_and_rotate(x_BTNE, gain_NE, *rotary, config.norm_epsilon)
+        x = x_BTNE.float()
+        if gain_NE is not None:
+            x = F.rms_norm(x, x.shape[-1:], None, config.norm_epsilon) * gain_NE
+        return rotate(x, *rotary).to(x_BTNE.dtype)
 
 
 class GeluFeedForward(nn.Module):
@@ -121,7 +135,10 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        gate, up = self.gate_up(x_BTD).chunk(2, dim=-1)
+        both = self.gate_up(x_BTD)
+        if both.device.type == "cpu":
+            return cast(Tensor, self.down(cpu_ops.gated_unit(both)))
+        gate, up = both.chunk(2, dim=-1)
         return cast(Tensor, self.down(F.silu(gate) * up))
 
 

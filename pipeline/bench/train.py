@@ -2,7 +2,8 @@
 
 The nanoGPT checkout is the user's: ``TOKENMILL_NANOGPT=/path/to/nanoGPT tokenmill bench train``; without one, only our
 own figures appear.  The work needs torch and is done in ``python -m model.bench``, whose options these variables set:
-``TOKENMILL_BENCH_TEXT`` (JSONL files; default: the sample), ``TOKENMILL_BENCH_STEPS``.
+``TOKENMILL_BENCH_RUN`` (a run folder with tokens of a vocabulary of 4,096) or ``TOKENMILL_BENCH_TEXT`` (JSONL files;
+default: the sample), ``TOKENMILL_BENCH_STEPS``, ``TOKENMILL_BENCH_RATES``, ``TOKENMILL_BENCH_TIMES``.
 """
 
 import json
@@ -21,10 +22,14 @@ def run() -> list[dict[str, Any]]:
         RunError: If a training run fails; what it said stands on standard error.
     """
     command = [sys.executable, "-m", "model.bench"]
-    for option, variable in (("--nanogpt", "NANOGPT"), ("--text", "BENCH_TEXT"), ("--steps", "BENCH_STEPS")):
+    names = {
+        "nanogpt": "NANOGPT",
+        **{name: f"BENCH_{name.upper()}" for name in ("run", "text", "steps", "rates", "times")},
+    }
+    for option, variable in names.items():
         value = os.environ.get(f"TOKENMILL_{variable}")
         if value:
-            command += [option, value]
+            command += [f"--{option}", value]
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if finished.returncode:
         raise RunError(f"the training benchmark failed with exit code {finished.returncode}")
