@@ -96,11 +96,19 @@ def _has_item(column: pa.ChunkedArray, item: str) -> Mask:
 def _url(urls: pa.ChunkedArray, options: Filter, blocked: frozenset[str], add: Any) -> None:
     domains = blocked | {domain.lower().strip(".") for domain in options.url.deny_domains}
     if domains:
-        add("url.domain", np.array([_is_below(url, domains) for url in urls.to_pylist()], dtype=bool))
+        add("url.domain", _any_below(urls, domains))
     if options.url.deny_words:
         words = "|".join(re.escape(word) for word in options.url.deny_words)
         pattern = rf"(^|[^\pL\pN])({words})($|[^\pL\pN])"
         add("url.word", as_mask(pc.match_substring_regex(urls, pattern, ignore_case=True)))
+
+
+def _any_below(urls: pa.ChunkedArray, domains: frozenset[str]) -> Mask:
+    """True where a URL's host is one of the domains, or below one; each distinct scheme and host is looked at once."""
+    places = pc.struct_field(pc.extract_regex(urls, r"^(?P<place>(?:[^/?#]*:)?//[^/?#]*)"), "place")
+    places = pc.coalesce(places, urls)  # what has no such beginning is judged whole
+    found = [place for place in pc.unique(places).to_pylist() if _is_below(place, domains)]
+    return as_mask(pc.is_in(places, value_set=pa.array(found, pa.string())))
 
 
 def _is_below(url: str | None, domains: frozenset[str]) -> bool:

@@ -21,7 +21,6 @@ from pipeline.filter.stage import signal_config
 from pipeline.filter.verdicts import all_failures, cut_bytes, wanted_cuts
 from pipeline.filter.worker import alive_documents, read_blocklist
 from pipeline.manifest import load_manifests, total_counts
-from pipeline.options import Filter
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run import RECIPE_FILE, Run
 from pipeline.tables import DOCUMENTS, SIGNALS, VERDICTS, read_table
@@ -103,11 +102,13 @@ def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str,
     shards = list(context.document_shards())
     if not shards or not context.manifests("filter.signals"):
         raise UserError(f"{root}: has no signals yet; `tokenmill run` with the filter stage makes them")
+    lists = {path: read_blocklist(path) for path in {r.filter.url.blocklist for r in (run.recipe, recipe)}}
     for shard in shards:
         signals, documents, alive, source = _load(context, shard)
         sizes = signals["byte_count"].to_numpy()
-        old = _judge(signals, documents, run.recipe.filter)
-        new = _judge(signals, documents, recipe.filter)
+        old, new = (
+            all_failures(signals, documents, r.filter, lists[r.filter.url.blocklist]) for r in (run.recipe, recipe)
+        )
         was = before.add(old, alive, wanted_cuts(signals, run.recipe.filter), sizes, source)
         will = after.add(new, alive, wanted_cuts(signals, recipe.filter), sizes, source)
         for name, mask, failures in (("come_in", will & ~was, old), ("go_out", was & ~will, new)):
@@ -134,10 +135,6 @@ def _load(context: Context, shard: str) -> tuple[pa.Table, pa.Table, Mask, str]:
     verdicts = [read_table(run.local(p), VERDICTS, ["keep"]) for p in context.verdict_inputs("filter", shard)]
     source = (documents.schema.metadata or {}).get(b"tokenmill.source", b"").decode()
     return signals, documents, alive_documents(verdicts, signals.num_rows), source
-
-
-def _judge(signals: pa.Table, documents: pa.Table, options: Filter) -> Failures:
-    return all_failures(signals, documents, options, read_blocklist(options.url.blocklist))
 
 
 def _examples(run: Run, shard: str, rows: list[int], failures: Failures, source: str) -> list[dict[str, Any]]:
