@@ -40,13 +40,35 @@ def _key(name: str) -> int:
     return value ^ (len(name) << 56 if len(name) > 8 else 0)
 
 
-def _keys(names: tuple[str, ...]) -> NDArray[np.int64]:
-    return np.array(sorted(_key(name) for name in names), np.int64)
+_VOID, _SELF_CLOSING, _RAW_TEXT, _FORMATTING, _SPECIAL, _SCOPE, _FOREIGN, _HEADING = (1 << bit for bit in range(8))
+_KINDS = {
+    _VOID: VOID,
+    _SELF_CLOSING: SELF_CLOSING,
+    _RAW_TEXT: RAW_TEXT,
+    _FORMATTING: FORMATTING,
+    _SPECIAL: SPECIAL,
+    _SCOPE: SCOPE,
+    _FOREIGN: FOREIGN,
+    _HEADING: ("h1", "h2", "h3", "h4", "h5", "h6"),
+}
+_SLOT_BITS = 10
+_MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: spreads the names over the slots
 
 
-_VOID, _SELF_CLOSING, _RAW_TEXT = _keys(VOID), _keys(SELF_CLOSING), _keys(RAW_TEXT)
-_FORMATTING, _SPECIAL, _SCOPE, _FOREIGN = _keys(FORMATTING), _keys(SPECIAL), _keys(SCOPE), _keys(FOREIGN)
-_HEADING = _keys(("h1", "h2", "h3", "h4", "h5", "h6"))
+def _kind_table() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Names and what they are, in the slots where ``_kind_of`` looks: one look-up a tag instead of a search a kind."""
+    keys, kinds = np.full(1 << _SLOT_BITS, -1, np.int64), np.zeros(1 << _SLOT_BITS, np.uint8)
+    for kind, names in _KINDS.items():
+        for key in map(_key, names):
+            slot = (key * _MULTIPLIER & (1 << 64) - 1) >> 64 - _SLOT_BITS
+            while keys[slot] not in (-1, key):
+                slot = (slot + 1) % len(keys)
+            keys[slot] = key
+            kinds[slot] |= kind
+    return keys, kinds
+
+
+_KEYS, _KINDS_OF_KEYS = _kind_table()
 _TABLE, _PARAGRAPH = _key("table"), _key("p")
 
 
@@ -66,9 +88,14 @@ def scan(page: bytes, max_depth: int) -> tuple[int, int, int]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _has(keys, key):  # type: ignore[no-untyped-def]
-    at = np.searchsorted(keys, key)
-    return at < len(keys) and keys[at] == key
+def _kind_of(key):  # type: ignore[no-untyped-def]
+    """What an element of that name is: a sum of the kinds above, 0 for another name."""
+    slot = np.int64((np.uint64(key) * np.uint64(_MULTIPLIER)) >> np.uint64(64 - _SLOT_BITS))
+    while _KEYS[slot] != key:
+        if _KEYS[slot] == -1:
+            return np.uint8(0)
+        slot = (slot + 1) & ((1 << _SLOT_BITS) - 1)
+    return _KINDS_OF_KEYS[slot]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -103,34 +130,35 @@ def _scan(data, max_depth):  # type: ignore[no-untyped-def]
         i, attributes = _skip_attributes(data, i)
         tags += 1
         cost += COST_DEPTH * (depth + active) + COST_ATTRIBUTES * attributes * attributes
-        special = _has(_SPECIAL, key)
+        kind = _kind_of(key)
+        special = kind & _SPECIAL != 0
         if special or key == _PARAGRAPH:
             cost += COST_REPEATED * active
-        if _has(_FORMATTING, key):
+        if kind & _FORMATTING:
             if closing:
                 active = _forget(names, looks, active, key)
             else:
                 active = _remember(names, looks, active, key, _hash(data, name_start, i))
                 foreign = 0
         elif closing:
-            foreign -= 1 if foreign > 0 and _has(_FOREIGN, key) else 0
+            foreign -= 1 if foreign > 0 and kind & _FOREIGN else 0
             depth = _close(stack, depth, key, special)
-        elif _has(_FOREIGN, key):
+        elif kind & _FOREIGN:
             foreign += 1
             stack[depth] = key
             depth += 1
-        elif special or _has(_SELF_CLOSING, key):
+        elif special or kind & _SELF_CLOSING:
             foreign = 0  # an HTML element ends an SVG or formula
             if special:
-                if depth > 0 and _has(_HEADING, key) and _has(_HEADING, stack[depth - 1]):
+                if depth > 0 and kind & _HEADING and _kind_of(stack[depth - 1]) & _HEADING:
                     depth -= 1  # a heading ends the heading before it
                 stack[depth] = key
                 depth += 1
         elif foreign > 0 and data[i - 2] == 0x2F:
             continue  # only there does "/>" end an element
-        elif _has(_RAW_TEXT, key) and foreign == 0:
+        elif kind & _RAW_TEXT and foreign == 0:
             i = _skip_raw_text(data, i, key)
-        elif not _has(_VOID, key):
+        elif not kind & _VOID:
             stack[depth] = key
             depth += 1
         deepest = max(deepest, depth + active)
@@ -177,9 +205,9 @@ def _close(stack, depth, key, special):  # type: ignore[no-untyped-def]
     """The depth after an end tag has closed its element, and what is open inside it."""
     at = depth - 1
     while at >= 0 and stack[at] != key:
-        if special and key != _TABLE and _has(_SCOPE, stack[at]):
+        if special and key != _TABLE and _kind_of(stack[at]) & _SCOPE:
             return depth
-        if not special and _has(_SPECIAL, stack[at]):
+        if not special and _kind_of(stack[at]) & _SPECIAL:
             return depth
         at -= 1
     return at if at >= 0 else depth

@@ -28,14 +28,34 @@ for _prefix in _SECRET_PREFIXES:
 
 _WORD = np.zeros(256, np.bool_)  # ASCII letters, digits, _ and every byte of a non-ASCII character
 _HEX = np.zeros(256, np.bool_)
-_MAY_START = np.zeros(256, np.uint8)  # 1: an anchor may start here; 2: at the start of a word only
-for _byte in b"@+(:-":
-    _MAY_START[_byte] = 1
-for _byte in b"0123456789abcdefABCDEFGHIJKLMNOPQRSTUVWXYZ" + b"".join(prefix[:1] for prefix in _SECRET_PREFIXES):
-    _MAY_START[_byte] = _MAY_START[_byte] or 2
 for _byte in range(256):
     _WORD[_byte] = _byte >= 0x80 or chr(_byte).isalnum() or _byte == 0x5F
     _HEX[_byte] = chr(_byte) in "0123456789abcdefABCDEF"
+_ADDRESS = _HEX.copy()  # bytes of an IPv6 address
+_ADDRESS[0x3A] = True
+
+# Which bytes an anchor may start with, by whether a byte of a word stands before (256 to 511) or not; in a text of
+# words this table alone is looked at for nine bytes in ten.
+_SIGN, _DIGIT, _LETTER = 1, 2, 3
+_MAY_START = np.zeros(512, np.uint8)
+_ROW = np.where(_WORD, 256, 0).astype(np.uint16)  # of _MAY_START, for the byte after this one
+for _byte in b"+(:-":
+    _MAY_START[_byte] = _SIGN
+for _byte in b"0123456789":
+    _MAY_START[_byte] = _DIGIT
+for _byte in b"abcdefABCDEFGHIJKLMNOPQRSTUVWXYZ" + b"".join(prefix[:1] for prefix in _SECRET_PREFIXES):
+    _MAY_START[_byte] = _MAY_START[_byte] or _LETTER
+_MAY_START[256 | 0x40] = _SIGN
+_CAPITAL = np.zeros(256, np.bool_)
+_CAPITAL[0x41:0x5B] = True
+_SIGN_FOLLOWS = _WORD.copy()  # what stands after one of _SIGN, where it begins an anchor
+_SIGN_FOLLOWS[np.frombuffer(b" -./():", np.uint8)] = True
+_starts = _MAY_START[:256, None]
+# by the first two bytes: whether an anchor may begin with them
+_PAIR = ((_starts == _SIGN) & _SIGN_FOLLOWS) | (_starts == _DIGIT) | (_HEX[:, None] & _ADDRESS)
+_PAIR |= (_CAPITAL[:, None] & _CAPITAL) | _SECRET_PAIRS.reshape(256, 256)
+_PAIR[0x40] = True
+_PAIR = _PAIR.reshape(-1)
 
 
 def anchors(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -58,14 +78,13 @@ def _anchors(data, offsets):  # type: ignore[no-untyped-def]
     for text in range(len(offsets) - 1):
         start, end = offsets[text], offsets[text + 1]
         i = start
-        while i < end:
-            may = _MAY_START[data[i]]
-            if may == 0 or (may == 2 and i > start and _WORD[data[i - 1]]):
-                i += 1
-                continue
+        while True:
+            i = _next_start(data, start, i, end)
+            if i >= end:
+                break
             kind, first, last = _anchor(data, start, i, end)
+            i = last
             if kind == 0:
-                i = last
                 continue
             if count == len(found):
                 larger = np.empty((2 * count, 4), np.int64)
@@ -75,8 +94,35 @@ def _anchors(data, offsets):  # type: ignore[no-untyped-def]
                 found = larger
             found[count, 0], found[count, 1], found[count, 2], found[count, 3] = text, kind, first - start, last - start
             count += 1
-            i = last
     return found[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _next_start(data, start, i, end):  # type: ignore[no-untyped-def]
+    """The next place from ``i`` on where an anchor may start, by its first two or three bytes."""
+    before = _ROW[data[i - 1]] if i > start else np.uint16(0)
+    for j in range(i, end):
+        byte = data[j]
+        may = _MAY_START[before | byte]
+        before = _ROW[byte]
+        if may == 0 or j + 1 >= end or not _PAIR[np.int64(byte) << 8 | data[j + 1]]:
+            continue
+        if may != _LETTER or _goes_on(data, j, end):
+            return j
+    return end
+
+
+@numba.njit(cache=True, nogil=True)
+def _goes_on(data, i, end):  # type: ignore[no-untyped-def]
+    """False where the third byte rules out what the first two letters allow: so it does in almost every word."""
+    if i + 5 >= end:
+        return False
+    byte, second, third = data[i], data[i + 1], data[i + 2]
+    if _SECRET_PAIRS[np.int64(byte) << 8 | second]:
+        return True
+    if _HEX[byte] and _ADDRESS[second] and _ADDRESS[third]:
+        return True
+    return 0x41 <= second <= 0x5A and 0x30 <= third <= 0x39 and 0x41 <= byte <= 0x5A
 
 
 @numba.njit(cache=True, nogil=True)
