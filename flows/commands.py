@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal, cast
 from cyclopts import Parameter
 
 from flows.show import shown, summary_table
+from pipeline import storage
 from pipeline.console import emit, out, say
 from pipeline.engines.options import EngineOptions
-from pipeline.errors import RunError
+from pipeline.errors import RunError, UserError
 from pipeline.recipe import load_recipe
 from pipeline.run import Run
 from pipeline.stages import StagePlan, chosen_stages, plan, stage_seconds
@@ -181,11 +182,24 @@ def inspect(path: str, *, rows: int = 5, json: Json = False) -> int:
     return 0
 
 
-def report(root: str, *, json: Json = False) -> int:
-    """Write report/index.html of a run from its manifests and tables.
+def report(root: str, other: str | None = None, *, output: Path | None = None, json: Json = False) -> int:
+    """Write report/index.html of a run from its manifests and tables, or one page of two runs side by side.
 
-    Example: tokenmill report runs/demo
+    Example: tokenmill report runs/demo runs/stricter
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    other
+        Another run: the page then shows both, and what differs.
+    output
+        Where the page of two runs is written; by default RUN/report/and-OTHER.html.
     """
+    if other is not None:
+        return _compared(root, other, output, json)
+    if output is not None:
+        raise UserError("--output is for the page of two runs; that of one is RUN/report/index.html")
     from pipeline.engine import Context
     from pipeline.pool import Pool
     from pipeline.stages import run_stage
@@ -197,6 +211,27 @@ def report(root: str, *, json: Json = False) -> int:
         emit({"root": root, **summary})
     else:
         out(f"{opened.url('report/index.html')}")
+    return 0
+
+
+def _compared(root: str, other: str, output: Path | None, json: bool) -> int:
+    from pipeline.report.compare import compare_page
+
+    first, second = Run.open(root), Run.open(other)
+    page = compare_page(first, second).encode()
+    if output is None:
+        where = first.url(f"report/and-{Path(other.rstrip('/')).name}.html")
+        storage.publish_bytes(page, where, first.root)
+    else:
+        where = str(output)
+        try:
+            output.write_bytes(page)
+        except OSError as error:
+            raise UserError(f"--output {output}: cannot be written: {error.strerror}") from error
+    if json:
+        emit({"roots": [root, other], "page": where})
+    else:
+        out(where)
     return 0
 
 

@@ -64,6 +64,7 @@ def train_run(
         _keep_memory()
         trainer = _prepared(run, training, world, reporter)
         reporter.event("started", step=_last_step(run))
+        trainer.on_checkpoint = lambda: write_samples(run, trainer)
         result = trainer.execute(previous=previous)
         if world.leads:
             result["trained_on"] = _tell_budget(
@@ -171,7 +172,10 @@ def _record(run: Run, training: Training, step: int, result: dict[str, Any]) -> 
 
 
 def write_samples(run: Run, trainer: Trainer) -> None:
-    """Writes ``metrics/samples.jsonl``: what the model makes of the first words of validation documents."""
+    """Adds to ``metrics/samples.jsonl`` what the model makes of the first words of validation documents.
+
+    Lines of this step and of later ones (of a training that was cut back to a checkpoint) are replaced.
+    """
     import json
 
     from tokenizers import Tokenizer
@@ -181,7 +185,9 @@ def write_samples(run: Run, trainer: Trainer) -> None:
     if trainer.corpus.validation is None or trainer.world.size > 1 or trainer.train.parallel == "fsdp":
         return
     tokenizer = Tokenizer.from_file(str(trainer.corpus.tokenizer))
-    validation, lines = trainer.corpus.validation, []
+    validation = trainer.corpus.validation
+    before = [line for line in metrics.read_lines(run.root, metrics.SAMPLES_PATH) if line["step"] < trainer.step]
+    lines = [json.dumps(line, ensure_ascii=False) for line in before]
     trainer.model.eval()
     for number in range(min(SAMPLE_PROMPTS, validation.num_windows)):
         window = number * validation.num_windows // SAMPLE_PROMPTS
@@ -192,6 +198,7 @@ def write_samples(run: Run, trainer: Trainer) -> None:
         texts = [tokenizer.decode(tokens) for tokens in (prompt, list(found))]
         lines.append(json.dumps({"step": trainer.step, "prompt": texts[0], "text": texts[1]}, ensure_ascii=False))
     storage.publish_bytes(("\n".join(lines) + "\n").encode(), run.url(metrics.SAMPLES_PATH), run.root)
+    trainer.model.train()
 
 
 # -- the process

@@ -53,8 +53,8 @@ def _line(line: dict[str, Any]) -> str:
     return json.dumps(line, allow_nan=False) + "\n"
 
 
-def read_lines(root: str) -> list[dict[str, Any]]:
+def read_lines(root: str, path: str = PATH) -> list[dict[str, Any]]:
     """All complete lines; one that a kill left half-written is dropped."""
-    url = storage.join(root, PATH)
+    url = storage.join(root, path)
     lines = storage.read_bytes(url).decode().splitlines(keepends=True) if storage.exists(url) else []
     return [json.loads(line) for line in lines if line.endswith("\n")]

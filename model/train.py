@@ -11,7 +11,7 @@ SIGTERM saves a checkpoint and ends with exit code 0.  The same command goes on 
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,6 +69,7 @@ class Trainer:
         self.sequences = check_batch(self.config, run, world.size)
         self.model = model.to(world.device)
         self.model.precision = chosen_precision(self.train.precision, world.device)
+        self.on_checkpoint: Callable[[], None] | None = None  # called after each regular checkpoint
         self.model.checkpoint_activations = self.train.activation_checkpointing
         self.guard = Guard(self.train.spike_sigmas)
         self.step = 0
@@ -205,6 +206,8 @@ class Trainer:
             improved = self._validate() if validates else False
             if saves or self._signal or (improved and train.keep_best):
                 self._save()
+            if saves and self.on_checkpoint is not None and not self._signal:
+                self.on_checkpoint()
         if self._signal and not last:
             self._wait_for_writer(last=True)
             raise Stopped(self._signal, self.step)

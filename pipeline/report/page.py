@@ -70,10 +70,21 @@ def report_page(run: Run, figures: Figures, pictures: dict[str, bytes]) -> str:
             "result": [
                 (key, number(value)) for key, value in figures.result.items() if isinstance(value, int | float | str)
             ],
-            "samples": figures.samples[::-1],
+            "samples": samples_by_prompt(figures.samples),
             "recipe": visible(recipe_toml(run.recipe)),
         },
     )
+
+
+def samples_by_prompt(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Samples of the same first words together, the latest checkpoint first."""
+    prompts: dict[str, list[dict[str, Any]]] = {}
+    for sample in samples:
+        prompts.setdefault(str(sample.get("prompt", "")), []).append(sample)
+    return [
+        {"prompt": prompt, "samples": sorted(found, key=lambda sample: -int(sample.get("step", 0)))}
+        for prompt, found in prompts.items()
+    ]
 
 
 def cards(figures: Figures) -> list[dict[str, str]]:
@@ -134,6 +145,12 @@ def tokenizer_tables(report: dict[str, Any]) -> dict[str, Any]:
     """The tokenizer's report as plain facts, and one table for each list or mapping of records in it."""
     facts = [(visible(key), number(value)) for key, value in report.items() if isinstance(value, int | float | str)]
     tables = {}
+    tokens = []
+    use = report.get("vocabulary_use")
+    for key, words in (("longest", "The longest tokens"), ("rarest", "The rarest tokens in use")):
+        if isinstance(use, dict) and isinstance(use.get(key), list):
+            shown = [(visible(str(row.get("token", ""))), number(row.get("count", 0))) for row in use[key]]
+            tokens.append((words, shown))
     for key, value in report.items():
         rows = (
             [{"": name, **row} for name, row in value.items() if isinstance(row, dict)]
@@ -148,4 +165,4 @@ def tokenizer_tables(report: dict[str, Any]) -> dict[str, Any]:
                 "columns": [visible(column) for column in columns],
                 "rows": [[number(row.get(column, "")) for column in columns] for row in rows[:50]],
             }
-    return {"facts": facts, "tables": tables}
+    return {"facts": facts, "tables": tables, "tokens": tokens}

@@ -15,7 +15,7 @@ PAIR = (KEPT, LOST)
 PANEL = (4.6, 2.5)  # inches
 DOTS = 200  # an inch: sharp on a screen of twice the usual density
 BINS = 48
-SMOOTHING = 0.1  # weight of the newest step in the smoothed training loss
+SMOOTHED_SHARE = 0.06  # of the logged steps: what the smoothed training loss looks back on
 
 
 def draw(figures: Figures) -> dict[str, bytes]:
@@ -175,7 +175,8 @@ def _curves(runs: Sequence[tuple[str, Figures]], label: str, key: str, floor: fl
             style: dict[str, Any] = {"color": colour if several else LOST, "marker": "o", "markersize": 4}
             axes.plot(*_columns(held), linewidth=1.2, label=f"{name}: validation" if several else "validation", **style)
         else:
-            axes.plot(*_columns(found), color=colour, linewidth=1.4, label=name)
+            dashes = (0, (4, 1.5)) if colour == LOST else "-"  # seen where the two lie on each other
+            axes.plot(*_columns(found), color=colour, linewidth=1.4, linestyle=dashes, label=name)
     if floor is not None:
         axes.set_ylim(bottom=floor)
     if several or key == "loss":
@@ -188,10 +189,11 @@ def _columns(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]
 
 
 def _smooth(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The exponential mean over the lines before."""
+    """The exponential mean over the lines before: of many lines a smooth one, of few nearly the lines themselves."""
+    weight = 1.0 / max(1.5, SMOOTHED_SHARE * len(pairs))
     smoothed: list[tuple[float, float]] = []
     for step, value in pairs:
-        mean = value if not smoothed else smoothed[-1][1] + SMOOTHING * (value - smoothed[-1][1])
+        mean = value if not smoothed else smoothed[-1][1] + weight * (value - smoothed[-1][1])
         smoothed.append((step, mean))
     return smoothed
 
@@ -200,9 +202,23 @@ def _bits(runs: Sequence[tuple[str, Figures]]) -> bytes:
     figure, axes = _axes("step", "validation, bits a byte")
     for (name, figures), colour in zip(runs, PAIR, strict=False):
         found = points(figures.validation, "bits_per_byte")
-        axes.plot(*_columns(found), color=colour, marker="o", markersize=4, linewidth=1.6, label=name)
+        axes.plot(
+            *_columns(found),
+            color=colour,
+            marker="o",
+            markersize=4,
+            linewidth=1.6,
+            label=name if len(runs) > 1 else "this model",
+        )
         unigram = figures.result.get("unigram_bits_per_byte")
         if finite(unigram):
-            axes.axhline(unigram, color=SOFT, linewidth=1.2, linestyle=":", label=f"unigram model {unigram:.2f}")
+            shade = colour if len(runs) > 1 else SOFT
+            axes.axhline(
+                unigram,
+                color=shade,
+                linewidth=1.2,
+                linestyle=":",
+                label=f"{name}: unigram {unigram:.2f}" if len(runs) > 1 else f"unigram model {unigram:.2f}",
+            )
     _legend(axes)
     return _png(figure)

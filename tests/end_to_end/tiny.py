@@ -83,6 +83,21 @@ def run_all(
     return summaries
 
 
+def write_training(root: Path) -> None:
+    """Writes the metrics and samples that a training leaves; hostile text among them."""
+    (root / "metrics").mkdir(exist_ok=True)
+    lines: list[dict[str, object]] = []
+    for step in range(1, 13):
+        rate = {"tokens_per_second": 900.0 + step, "learning_rate": 0.001, "grad_norm": 1.0 / step}
+        lines.append({"step": step, "tokens": 512 * step, "loss": 6.0 - step / 6, "skipped_steps": 0, **rate})
+        if step % 6 == 0:
+            lines.append({"step": step, "tokens": 512 * step, "validation_loss": 5.0, "bits_per_byte": 4 - step / 12})
+    samples = [{"step": step, "prompt": "Once", "text": f"{HOSTILE} {step}"} for step in (6, 12)]
+    for name, values in (("train", lines), ("samples", samples)):
+        text = "".join(json.dumps(value) + "\n" for value in values)
+        (root / "metrics" / f"{name}.jsonl").write_text(text)
+
+
 def promised(root: Path) -> dict[str, bytes]:
     """Every file of the run that must be byte-identical, by path (docs/architecture.md)."""
     outside = (".prefect", ".lock", ".scratch", "logs", "metrics", "report")
