@@ -64,9 +64,9 @@ def encode(job: Job, outputs: Outputs) -> None:
     parts: list[tuple[NDArray[Any], DocIds]] = []
     source = ""
     for batch in batches(outputs.run_path(f"{DOCUMENTS_FOLDER}/{job.shard}.arrow"), DOCUMENTS):
-        documents = end_documents(*encoder(batch.column("text")), token_format)
+        tokens, ends = end_documents(*encoder(batch.column("text")), token_format)
         ids = doc_id_array(batch.column("doc_id"))
-        parts += [(documents[row].values.to_numpy(), ids[row : row + 1]) for row in range(len(ids))]
+        parts += [(tokens[ends[row] : ends[row + 1]], ids[row : row + 1]) for row in range(len(ids))]
         source = batch.column("source")[0].as_py()
     before, after = job.config["before"], job.config["after"]
     padded = [*_padding(before, end), *parts, *_padding(after, end)]
@@ -75,7 +75,8 @@ def encode(job: Job, outputs: Outputs) -> None:
     offsets = np.cumsum([0, *(len(tokens) for tokens, _ in padded)]).astype(np.int64)
     tokens = np.concatenate([tokens for tokens, _ in padded]).astype(token_format.dtype)
     with outputs.table(f"{TOKENS_FOLDER}/{job.shard}.arrow", tokens_table(size), metadata) as writer:
-        write_documents(writer, tokens, offsets, np.concatenate([doc_id for _, doc_id in padded]))
+        doc_ids = np.concatenate([doc_id for _, doc_id in padded])
+        write_documents(writer, lambda first, end: tokens[offsets[first] : offsets[end]], offsets, doc_ids)
     outputs.count(documents=len(parts), tokens=int(len(tokens) - before - after))
 
 

@@ -30,7 +30,7 @@ def catch_chance(similarity: float, bands: int, rows: int) -> float:
 
     Example:
         >>> round(catch_chance(0.8, 14, 8), 4)
-        0.9236
+        0.9235
     """
     return float(1.0 - (1.0 - similarity**rows) ** bands)
 

@@ -90,7 +90,7 @@ def compare_page(first: Run, second: Run) -> str:
             "roots": [visible(run.root) for run in runs],
             "figures": figures,
             "results": result_rows(figures),
-            "changes": recipe_changes(*(run.recipe.model_dump(mode="json") for run in runs)),
+            "changes": recipe_changes(runs[0].recipe.model_dump(mode="json"), runs[1].recipe.model_dump(mode="json")),
             "funnel": funnel_rows(figures),
             "reasons": reason_rows(figures),
             "mixes": {name: mix_rows(name, figures) for name in MIXES if any(f.mixes.get(name) for f in figures)},
@@ -109,7 +109,7 @@ def recipe_changes(first: Mapping[str, Any], second: Mapping[str, Any], prefix: 
             continue
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             found += recipe_changes(one, other, f"{prefix}{key}.")
-        elif _named(one) and _named(other):  # the sources, each by its name
+        elif one is not None and other is not None and _named(one) and _named(other):  # the sources, each by its name
             found += recipe_changes(_by_name(one), _by_name(other), f"{prefix}{key}.")
         else:
             found.append((f"{prefix}{key}", _value(one), _value(other)))
@@ -190,11 +190,11 @@ def mix_rows(name: str, figures: tuple[Figures, Figures]) -> list[dict[str, Any]
     mixes = [found.mixes.get(name, Mix()) for found in figures]
     totals = [sum(mix.kept_bytes.values()) or 1 for mix in mixes]
     groups = {group for mix in mixes for group in mix.documents}
-    rows = [
-        {"name": group, "shares": [mix.kept_bytes[group] / total for mix, total in zip(mixes, totals, strict=True)]}
-        for group in groups
-    ]
-    return sorted(rows, key=lambda row: (-max(row["shares"]), row["name"]))[:12]  # type: ignore[arg-type]
+    shares = {
+        group: [mix.kept_bytes[group] / total for mix, total in zip(mixes, totals, strict=True)] for group in groups
+    }
+    largest = sorted(shares, key=lambda group: (-max(shares[group]), group))[:12]
+    return [{"name": group, "shares": shares[group]} for group in largest]
 
 
 def sample_rows(figures: tuple[Figures, Figures]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from pipeline.engine import Context, NeedsWork
 from pipeline.report.collect import collect
 from pipeline.run import Run
 
-LOGIC_VERSION = 2
+LOGIC_VERSION = 3
 MADE_FROM = "report/made_from.json"
 PAGE = "report/index.html"
 FILES = ("funnel", "lengths", "similarity", "loss", "bits_per_byte", "throughput")  # also as report/NAME.png

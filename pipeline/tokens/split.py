@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 DocIds = NDArray[np.uint8]  # (N, 16)
@@ -70,6 +69,8 @@ class SharedClusters:
             return doc_ids
         flat = pa.py_buffer(np.ascontiguousarray(doc_ids))
         column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(doc_ids), [None, flat])
+        import pyarrow.compute as pc  # here, since it costs a lookup of one document more than all else
+
         places = pc.index_in(column, value_set=self._doc_ids)
         shared = places.is_valid().to_numpy(zero_copy_only=False)
         deciding = doc_ids.copy()

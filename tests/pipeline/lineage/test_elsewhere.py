@@ -21,9 +21,7 @@ from pipeline.run import Run
 from pipeline.stages import plan
 from tests.pipeline.lineage.test_restore import kept_twin, twin
 from tests.pipeline.lineage.test_takedown import OUTSIDE, Killed, mentions, publications, read_document, tree
-from tests.pipeline.test_object_store import bucket, objects, s3
-
-__all__ = ["bucket", "s3"]
+from tests.pipeline.test_object_store import objects
 
 in_store = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"

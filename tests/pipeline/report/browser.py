@@ -38,6 +38,7 @@ class Browser:
     Attributes:
         problems: Console messages of errors and warnings, and exceptions.
         requests: URLs asked for, the page's own included.
+        blocked: Those of them that the page's policy stopped before they left the browser.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,8 @@ class Browser:
         self._loaded = False
         self.problems: list[str] = []
         self.requests: list[str] = []
+        self.blocked: list[str] = []
+        self._asked: dict[str, str] = {}
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -104,6 +107,9 @@ class Browser:
             self._loaded = True
         elif event == "Network.requestWillBeSent":
             self.requests.append(values["request"]["url"])
+            self._asked[values["requestId"]] = values["request"]["url"]
+        elif event == "Network.loadingFailed" and values.get("blockedReason") == "csp":
+            self.blocked.append(self._asked[values["requestId"]])
         elif event == "Runtime.exceptionThrown":
             self.problems.append(str(values["exceptionDetails"]))
         elif event == "Runtime.consoleAPICalled" and values["type"] in ("error", "warning", "assert"):
@@ -113,7 +119,7 @@ class Browser:
 
     def open(self, page: Path, *, width: int = 1280, height: int = 900, script: bool = True) -> None:
         """Loads a file; ``script``: whether the page may run any."""
-        self.problems, self.requests, self._loaded = [], [], False
+        self.problems, self.requests, self.blocked, self._loaded = [], [], [], False
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -128,7 +134,7 @@ class Browser:
 
     def value(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""
-        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in found:
             raise RuntimeError(str(found["exceptionDetails"]))
         return found["result"].get("value")
