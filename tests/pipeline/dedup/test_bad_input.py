@@ -225,13 +225,14 @@ def test_interrupt_between_two_renames_leaves_nothing(
 
 
 CHILD = """
-import os, resource, signal, sys
+import resource, signal, sys
 from flows.cli import main
 from pipeline.dedup import command
 
 what, source, target = sys.argv[1:]
 if what == "interrupt":
-    command.deduplicate = lambda *given, **named: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts a background job with it ignored
+    command.deduplicate = lambda *given, **named: signal.raise_signal(signal.SIGINT)
 else:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(what), int(what)))
 main(["dedup", "run", source, "--output", target, "--workers", "1"])
