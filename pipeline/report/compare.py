@@ -8,7 +8,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow.compute as pc
@@ -109,14 +109,14 @@ def recipe_changes(first: Mapping[str, Any], second: Mapping[str, Any], prefix: 
             continue
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             found += recipe_changes(one, other, f"{prefix}{key}.")
-        elif one is not None and other is not None and _named(one) and _named(other):  # the sources, each by its name
+        elif _named(one) and _named(other):  # the sources, each by its name
             found += recipe_changes(_by_name(one), _by_name(other), f"{prefix}{key}.")
         else:
             found.append((f"{prefix}{key}", _value(one), _value(other)))
     return found
 
 
-def _named(value: Any) -> bool:
+def _named(value: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) and "name" in v for v in value)
 
 
