@@ -6,10 +6,13 @@ a twentieth of the steps as warm-up, a cosine to a tenth of the rate), with its 
 scored on the same validation windows, all of them, by their own code; the times are those of the training steps,
 without validation, checkpoints and start.
 
-1. nanoGPT, once for each learning rate.
-2. transformers' GPT2LMHeadModel in a plain loop with fused AdamW, in float32 and in bfloat16: speed and memory.
-3. Ours with the same architecture and optimizer: speed and memory.
-4. Our best recipe, given a sixth (``--times``) of the time that nanoGPT took.
+1. nanoGPT, once for each learning rate, to the end of its schedule.
+2. Our best recipe, given a sixth (``--times``) of the time that nanoGPT took.
+3. Speed and memory over 30 steps, in rounds, so that all meet the same state of the machine: nanoGPT, transformers'
+   GPT2LMHeadModel in a plain loop with fused AdamW (float32 and bfloat16), ours with the same architecture and
+   optimizer, ours at its best.  A row is the round of median speed, its ratio the median of the rounds' ratios.
+
+``--steps 0`` leaves 1 and 2 out.
 """
 
 import argparse
@@ -19,11 +22,12 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +66,7 @@ BEST = [
     "train.warmup_steps=5",
     "train.weight_decay=0.05",
 ]
-SPEED_STEPS = 30
+SPEED_STEPS, ROUNDS = 30, 3
 TRANSFORMERS = """
 import json, sys, time
 import numpy as np, torch
@@ -177,9 +181,17 @@ def run_transformers(folder: Path, dtype: str) -> dict[str, Any]:
 
 def run_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) -> dict[str, Any]:
     """Trains with a nanoGPT checkout; seconds of its steps, its loss on all validation windows, its peak memory."""
+    row = train_nanogpt(checkout, folder, steps, learning_rate)
+    (folder / "score.py").write_text(SCORER)
+    scored, _, _ = _run([sys.executable, "score.py"], folder)
+    score = json.loads(scored.splitlines()[-1])
+    return {**row, "parameters": score["parameters"], "validation_loss": round(score["loss"], 4)}
+
+
+def train_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) -> dict[str, Any]:
+    """Trains with a nanoGPT checkout; seconds of its steps and its peak memory."""
     for name in ("train.py", "model.py", "configurator.py"):
         shutil.copy(checkout / name, folder / name)
-    (folder / "score.py").write_text(SCORER)
     options = {
         "dataset": "bench",
         "device": "cpu",
@@ -205,14 +217,12 @@ def run_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) 
     said, memory, wall = _run(command, folder)
     times = [float(value) / 1000 for value in re.findall(r"time ([\d.]+)ms", said)]
     times = times[1:-1]  # the first and the last step's time hold an evaluation
-    scored, _, _ = _run([sys.executable, "score.py"], folder)
-    score = json.loads(scored.splitlines()[-1])
     name = f"nanoGPT, AdamW {learning_rate:g}, warm-up {options['warmup_iters']} steps"
-    return _row(name, score["parameters"], steps, times, score["loss"], memory, wall)
+    return _row(name, None, steps, times, None, memory, wall)
 
 
 def _row(
-    name: str, parameters: int, steps: int, times: list[float], loss: float | None, memory: float, wall: float
+    name: str, parameters: int | None, steps: int, times: list[float], loss: float | None, memory: float, wall: float
 ) -> dict[str, Any]:
     return {
         "what": name,
@@ -273,22 +283,49 @@ def compare(root: Path | None, files: list[Path], options: argparse.Namespace) -
                 shutil.copytree(root / part, copied / part)
         peer = folder / "nanogpt"
         flatten(copied, peer)
-        rows = []
-        for rate in options.rates.split(",") if options.nanogpt else []:
-            rows.append(_said(run_nanogpt(options.nanogpt, peer, options.steps, float(rate))))
-        rows += [_said(run_transformers(peer, dtype)) for dtype in ("float32", "bfloat16")]
-        same = run_ours(copied, "ours, gpt2, fused AdamW, bfloat16", SPEED_STEPS, SAME_ARCHITECTURE)
-        rows.append(_said({**same, "validation_loss": None}))  # as short a run is for speed and memory only
         best = [*BEST, *(options.best.split() if options.best else [])]
-        probe = run_ours(copied, "ours, qwen3, Muon, WSD, bfloat16: speed", SPEED_STEPS, best)
-        rows.append(_said({**probe, "validation_loss": None}))
-        whole = rows[0]["train_seconds"] if options.nanogpt else options.steps * probe["train_seconds"] / SPEED_STEPS
-        for times in map(float, options.times.split(",")):
-            steps = max(20, int(whole / times * SPEED_STEPS / probe["train_seconds"]))
-            rows.append(
-                _said(run_ours(copied, f"ours, qwen3, Muon, WSD, bfloat16, 1/{times:g} of the time", steps, best))
-            )
-    return [*rows[:1], *(_compared(row, rows[0]) for row in rows[1:])] if options.nanogpt else rows
+        rows = whole_runs(copied, peer, best, options) if options.steps else []
+        return rows + speed_rows(copied, peer, best, options.nanogpt)
+
+
+def whole_runs(root: Path, peer: Path, best: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Runs nanoGPT to the end of its schedule at every rate, and ours in a part of the first one's time."""
+    rates = options.rates.split(",") if options.nanogpt else []
+    rows = [_said(run_nanogpt(options.nanogpt, peer, options.steps, float(rate))) for rate in rates]
+    probe = run_ours(root, "ours, qwen3, Muon, WSD, bfloat16: speed", SPEED_STEPS, best)
+    whole = rows[0]["train_seconds"] if rows else options.steps * probe["train_seconds"] / SPEED_STEPS
+    for times in map(float, options.times.split(",")):
+        steps = max(20, int(whole / times * SPEED_STEPS / probe["train_seconds"]))
+        rows.append(_said(run_ours(root, f"ours, qwen3, Muon, WSD, bfloat16, 1/{times:g} of the time", steps, best)))
+    return [*rows[:1], *(_compared(row, rows[0]) for row in rows[1:])] if rates else rows
+
+
+def speed_rows(root: Path, peer: Path, best: list[str], nanogpt: Path | None) -> list[dict[str, Any]]:
+    """Speed and memory of all, each in every round; the first is the reference of the ratios."""
+    short = f"train.max_validation_tokens={BATCH * CONTEXT}"
+    who: list[Callable[[], dict[str, Any]]] = []
+    if nanogpt:
+        who.append(lambda: train_nanogpt(nanogpt, peer, SPEED_STEPS, 1e-3))
+    who += [
+        lambda: run_transformers(peer, "float32"),
+        lambda: run_transformers(peer, "bfloat16"),
+        lambda: run_ours(root, "ours, gpt2, fused AdamW, bfloat16", SPEED_STEPS, [*SAME_ARCHITECTURE, short]),
+        lambda: run_ours(root, "ours, qwen3, Muon, WSD, bfloat16", SPEED_STEPS, [*best, short]),
+    ]
+    rounds = [[_said(run()) for run in who] for _ in range(ROUNDS)]
+    return [_median_row(rows, [each[0] for each in rounds]) for rows in zip(*rounds, strict=True)]
+
+
+def _median_row(rows: tuple[dict[str, Any], ...], references: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row of median speed, with the median of the ratios to the reference of the same round."""
+    row = sorted(rows, key=lambda row: row["tokens_per_second"])[len(rows) // 2]
+    pairs = list(zip(rows, references, strict=True))
+    ratios = {
+        f"{name}_ratio": round(statistics.median(row[figure] / reference[figure] for row, reference in pairs), 2)
+        for name, figure in (("tokens_per_second", "tokens_per_second"), ("memory", "peak_megabytes"))
+    }
+    # so short a run's loss says nothing
+    return {**row, "validation_loss": None, "rounds": len(rows), **ratios}
 
 
 def _said(row: dict[str, Any]) -> dict[str, Any]:
@@ -314,7 +351,7 @@ def main() -> None:
     parser.add_argument("--nanogpt", type=Path, help="a nanoGPT checkout")
     parser.add_argument("--run", type=Path, help="a run folder with tokens of a vocabulary of 4,096")
     parser.add_argument("--text", help="or JSONL files with a text field, separated by commas")
-    parser.add_argument("--steps", type=int, default=600, help="nanoGPT's steps")
+    parser.add_argument("--steps", type=int, default=600, help="nanoGPT's steps; 0: speed and memory only")
     parser.add_argument("--rates", default="1e-3", help="nanoGPT's learning rates, separated by commas")
     parser.add_argument("--times", default="6", help="parts of nanoGPT's time that our best recipe gets: 6 is a sixth")
     parser.add_argument("--best", help="KEY=VALUE that change our best recipe, separated by spaces")
