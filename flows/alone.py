@@ -6,19 +6,22 @@ Each runs the command of the same name in a process of its own, with the same re
 from typing import Annotated, Any
 
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
+from flows.artifacts import Artifacts
 from flows.child import run_command
 from flows.parameters import (
     NONE,
+    Copies,
     Count,
     FieldName,
     Location,
     MemorySize,
     Ngram,
     Overrides,
+    Patterns,
+    Places,
     Seed,
     SeedCount,
     Share,
@@ -39,7 +42,8 @@ def command_task(name: str, arguments: list[str]) -> dict[str, Any]:
 def publish_figures(key: str, values: dict[str, Any], description: str) -> None:
     """The plain figures of a result as a table artifact."""
     table = [{"figure": k, "value": shown(v)} for k, v in values.items() if isinstance(v, int | float | str)]
-    create_table_artifact(key=key, table=table, description=description)
+    with Artifacts() as artifacts:
+        artifacts.table(key, table, description)
 
 
 @flow(name="dedup", persist_result=False)
@@ -54,9 +58,15 @@ def dedup(
     rows: Count = 8,
     seed: Seed = 1,
     keep: FieldName = "first",
-    copies: Count = 1,
+    copies: Copies = 1,
     exact_only: bool = False,
+    no_verify: bool = False,
+    prefer_source: Patterns = NONE,
+    prefer_licence: Patterns = NONE,
+    licence_field: FieldName = "licence",
     same_url: bool = False,
+    url_field: FieldName = "url",
+    against: Places = NONE,
     memory: MemorySize = "2GB",
     workers: WorkerCount = 0,
 ) -> dict[str, Any]:
@@ -75,7 +85,13 @@ def dedup(
         keep: Which of similar records is kept: first, longest, or a field, highest first.
         copies: Similar records that may be kept.
         exact_only: Remove equal texts only.
+        no_verify: Go by the estimated similarity: faster by little, and no guarantee for a removed record.
+        prefer_source: Input paths from best to worst, with * and ?; they decide before keep.
+        prefer_licence: Licences from best to worst, with * and ?; they decide after prefer_source.
+        licence_field: Field with the licence.
         same_url: Keep only one of the records of one URL.
+        url_field: Field with the URL.
+        against: Indexes or run folders whose documents are not to come again.
         memory: Memory of the join, such as 2GB.
         workers: Worker processes; 0: one for each processor.
     """
@@ -90,11 +106,15 @@ def dedup(
         "seed": seed,
         "keep": keep,
         "copies": copies,
+        "licence-field": licence_field,
+        "url-field": url_field,
         "memory": memory,
         "workers": workers,
     }
     arguments = [*inputs, *(f"--{name}={value}" for name, value in values.items())]
-    arguments += ["--exact-only"] * exact_only + ["--same-url"] * same_url
+    several = {"prefer-source": prefer_source, "prefer-licence": prefer_licence, "against": against}
+    arguments += [f"--{name}={value}" for name, given in several.items() for value in given]
+    arguments += ["--exact-only"] * exact_only + ["--no-verify"] * no_verify + ["--same-url"] * same_url
     summary = command_task("dedup run", arguments)
     publish_figures("tokenmill-dedup", summary, f"deduplication into {output}")
     return summary
@@ -151,4 +171,5 @@ def publish_variants(found: dict[str, Any]) -> None:
         table.append(
             {"variant": row["name"], "bits per byte": score, "difference": shown_difference, "verdict": row["verdict"]}
         )
-    create_table_artifact(key="tokenmill-ablation", table=table, description=f"variants in {found['root']}")
+    with Artifacts() as artifacts:
+        artifacts.table("tokenmill-ablation", table, f"variants in {found['root']}")

@@ -5,12 +5,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from flows.show import shown, summary_table
-from pipeline import storage
+from pipeline import failures, storage
 from pipeline.console import emit, out, say
 from pipeline.engines.options import EngineOptions
 from pipeline.errors import RunError, UserError
@@ -70,6 +70,7 @@ def run(
     if dry_run:
         return _finish(job, "planned", {p.stage: {"state": p.state, "reasons": p.reasons} for p in plans}, json)
     if done:
+        failures.forget(job, chosen)  # a gate that was raised since
         say(f"nothing to do: {job.root} is finished")
         return _finish(job, "done", {p.stage: _done_summary(job, p) for p in plans}, json)
     summaries = _run_flow(job, recipe, set or [], chosen, workers, options, rebuild)
@@ -95,12 +96,15 @@ def _run_flow(
 
     with job.lock():  # a folder that is in use or cannot be written is refused before a server starts
         prepare(job.root)
-    say(f"run folder {job.root}; starting Prefect ({_where()})")
+    say(f"run folder {job.root}")
+    say(f"starting Prefect ({_where()}) ...")
     with prefect_api():
-        from flows.end_to_end import end_to_end
+        from flows.end_to_end import Summaries, end_to_end
+        from flows.lost import observed
 
         recipe = recipe if "://" in recipe else str(Path(recipe).absolute())
-        return end_to_end(recipe, job.root, overrides, cast(Any, stages), workers, engine, rebuild)
+        found: Summaries = observed(end_to_end, recipe, job.root, overrides, stages, workers, engine, rebuild)
+        return found
 
 
 def _where() -> str:
@@ -117,7 +121,10 @@ def _finish(job: Run, status: str, stages: dict[str, dict[str, Any]], as_json: b
 
 
 def status(root: str, *, json: Json = False) -> int:
-    """Show each stage of a run: shards done and in all, records, bytes, seconds, verified or damaged.
+    """Show each stage of a run: shards done and in all, records, bytes, seconds, and its state.
+
+    The state is done, running (or not finished), failed with the reason, damaged, missing (outputs that were removed:
+    the next run makes them again), or outdated (a report of earlier tables).
 
     Example: tokenmill status runs/demo
     """
@@ -129,7 +136,10 @@ def status(root: str, *, json: Json = False) -> int:
         return 0
     for stage, row in rows.items():
         records = ", ".join(f"{name} {value:,}" for name, value in row["counts"].items() if "." not in name)
-        out(f"{stage:22} {row['done']:5} of {row['total']:<5} {row['bytes']:>14,} B  {row['state']:9} {records}")
+        shards = f"{row['done']:5} of {row['total']:<5}"
+        out(f"{stage:22} {shards} {row['bytes']:>14,} B  {row['state']:9} {records}".rstrip())
+        for problem in row["problems"]:
+            out(f"  {problem}")
     return 0
 
 
@@ -145,7 +155,7 @@ def verify(root: str, *, delete: Annotated[bool, Parameter(negative=())] = False
     delete
         Remove what is damaged, so that the next `tokenmill run` rebuilds it.
     """
-    from pipeline.inspection import verify_run
+    from pipeline.inspection import rebuild_command, verify_run
 
     opened = Run.open(root)
     files, damaged = verify_run(opened.root, delete=delete)
@@ -153,10 +163,11 @@ def verify(root: str, *, delete: Annotated[bool, Parameter(negative=())] = False
         emit({"root": root, "files": files, "damaged": damaged})
     for entry in damaged:
         say(f"damaged: {entry['path']} ({entry['problem']}); made by {entry['step']} {entry['shard']}")
-    if damaged and not delete:
-        say(f"to rebuild: tokenmill verify {root} --delete, then tokenmill run {root}/recipe.toml --root {root}")
+    if damaged:
+        first = "" if delete else f"tokenmill verify {root} --delete, then "
+        say(f"to rebuild: {first}{rebuild_command(opened)}")
     if not json:
-        out(f"{files} files read, {len(damaged)} damaged")
+        out(f"{files} files read, {len(damaged)} damaged{' and removed' if damaged and delete else ''}")
     return RunError.exit_code if damaged and not delete else 0
 
 

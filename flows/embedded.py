@@ -4,19 +4,28 @@ Prefect can start such a server by itself, but its child lives on after a SIGKIL
 run's database.  Ours reads a pipe whose other end only the parent has: when the pipe closes, it exits.  The parent
 makes the listening socket and hands it over, so that no port can be taken between choosing and using it.
 
+A new database costs five of the eight seconds of processor time that a start takes, all of it Prefect's migrations of
+an empty file; so an empty migrated one is kept in the cache folder, by Prefect's version, and copied.
+
 ``python -m flows.embedded DESCRIPTOR`` is the child.
 """
 
+import asyncio
 import contextlib
 import os
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 
+from pipeline import storage
 from pipeline.console import say
 from pipeline.errors import RunError, UserError
 
@@ -138,9 +147,46 @@ def check_server(url: str) -> None:
 def serve(descriptor: int) -> None:
     """Runs the server on an inherited listening socket until SIGTERM or the parent's end."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if not any(name.endswith("DATABASE_CONNECTION_URL") for name in os.environ):
+        new_database(Path(os.environ["PREFECT_HOME"]) / "prefect.db")
     import uvicorn
 
     uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on")
+
+
+def new_database(path: Path) -> None:
+    """Puts an empty, migrated database at ``path``, where Prefect has its own, unless there is one.
+
+    The server still migrates what it finds, so a kept file can only save time.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = storage.cache_folder() / f"prefect-{version('prefect')}.db"
+    if kept.exists():
+        _copy_whole(kept, path)
+        return
+    from prefect.server.database import provide_database_interface
+
+    asyncio.run(provide_database_interface().run_migrations_upgrade())
+    with contextlib.suppress(OSError, sqlite3.Error):  # a cache that cannot be written costs seconds at the next start
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        _snapshot(path, kept)
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copies a file so that its name never stands for half of it."""
+    half = target.with_name(f"{target.name}.{os.getpid()}")
+    shutil.copyfile(source, half)
+    half.replace(target)
+
+
+def _snapshot(database: Path, target: Path) -> None:
+    """A copy of a database that may be open, without its journals."""
+    half = target.with_name(f"{target.name}.{os.getpid()}")
+    with contextlib.closing(sqlite3.connect(database)) as source, contextlib.closing(sqlite3.connect(half)) as copy:
+        source.backup(copy)
+    half.replace(target)
 
 
 def _end_with_parent() -> None:

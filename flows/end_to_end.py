@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from flows.artifacts import publish_funnel, publish_loss_curve, publish_report_link
+from flows.lost import is_lost, observed
 from flows.parameters import (
     LOCAL,
     NONE,
@@ -57,7 +57,8 @@ def stage_task(stage: str) -> dict[str, Any]:
 
 def _run_stages(opened: Session, stages: list[str]) -> Summaries:
     for stage in stages:
-        opened.summaries[stage] = stage_task(stage)
+        if not (is_lost() and stage in opened.summaries):  # finished before the server was lost
+            opened.summaries[stage] = observed(stage_task, stage)
     return {stage: opened.summaries[stage] for stage in stages}
 
 
@@ -85,7 +86,7 @@ def curate(
     with session(recipe, root, overrides, workers, engine, rebuild) as opened:
         chosen = [stage for stage in chosen_stages(opened.run, list(stages)) if stage in CURATION]
         summaries = _run_stages(opened, chosen)
-        publish_funnel(opened.summaries)
+        opened.artifacts.funnel(opened.summaries)
         return summaries
 
 
@@ -110,7 +111,7 @@ def pretrain(
     """
     with session(recipe, root, overrides, workers, engine, rebuild) as opened:
         summaries = _run_stages(opened, [stage for stage in opened.run.recipe.stages if stage == "train"])
-        publish_loss_curve(opened.run)
+        opened.artifacts.loss_curve(opened.run)
         return summaries
 
 
@@ -140,10 +141,10 @@ def end_to_end(
         curation = cast(CurationStages, [stage for stage in chosen if stage in CURATION])
         summaries: Summaries = {}
         if curation:
-            summaries |= curate(recipe, root, overrides, curation, workers, engine, rebuild)
+            summaries |= observed(curate, recipe, root, overrides, curation, workers, engine, rebuild)
         if "train" in chosen:
-            summaries |= pretrain(recipe, root, overrides, workers, engine, rebuild)
+            summaries |= observed(pretrain, recipe, root, overrides, workers, engine, rebuild)
         if "report" in chosen:
             summaries |= _run_stages(opened, ["report"])
-        publish_report_link(opened.run)
+        opened.artifacts.report_link(opened.run)
         return summaries

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from prefect.runtime import flow_run
 
-from flows.artifacts import StageArtifacts
+from flows.artifacts import Artifacts
+from flows.lost import is_lost, told_if_possible
 from flows.repair import claim_run
 from flows.show import Terminal
 from pipeline.engine import Context, Workers
@@ -32,7 +33,7 @@ class Session:
     run: Run
     workers: Workers
     progress: Progress
-    artifacts: StageArtifacts
+    artifacts: Artifacts
     rebuild: bool
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -41,6 +42,8 @@ class Session:
         return Context(self.run, self.workers, self.progress, rebuild=self.rebuild)
 
 
+# summaries of the last session, for one that goes on where a lost server broke it off (flows/lost.py)
+_finished: dict[str, dict[str, dict[str, Any]]] = {}
 _open: ContextVar[Session | None] = ContextVar("tokenmill_session", default=None)
 
 
@@ -68,13 +71,21 @@ def session(
         yield outer
         return
     run = Run(root, load_recipe(recipe, overrides))
-    artifacts = StageArtifacts()
-    with run.lock(), make_workers(engine, workers) as pool, Terminal(artifacts.update) as progress:
-        claim_run(root, UUID(flow_run.get_id()))
+    with (
+        run.lock(),
+        Artifacts() as artifacts,
+        make_workers(engine, workers) as pool,
+        Terminal(artifacts.update) as progress,
+    ):
+        if not is_lost():
+            with told_if_possible():
+                claim_run(root, UUID(flow_run.get_id()))
         run.write_recipe()
-        opened = Session(run, pool, progress, artifacts, rebuild)
+        opened = Session(run, pool, progress, artifacts, rebuild, _finished.pop(root, {}) if is_lost() else {})
         token = _open.set(opened)
         try:
             yield opened
         finally:
             _open.reset(token)
+            _finished.clear()
+            _finished[root] = opened.summaries

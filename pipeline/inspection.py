@@ -9,37 +9,87 @@ import pyarrow as pa
 from pipeline import manifest as manifests
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.run import Run
+from pipeline.failures import failed_stages
+from pipeline.manifest import Manifest
+from pipeline.report.stage import PAGE, is_current
+from pipeline.run import RECIPE_FILE, Run
 from pipeline.stages import stage_seconds
 
 MAX_CELL = 160
 
 
 def status_rows(run: Run) -> dict[str, dict[str, Any]]:
-    """For each step with manifests: shards done and in all, outputs' bytes, counts, seconds, and its state."""
+    """For each step with manifests, each stage that failed, and the report: its figures, state and problems.
+
+    A row has shards ``done`` and in ``total``, ``bytes`` of the outputs, ``counts``, ``seconds`` of the stage, and
+    ``state``: done | running (or not finished) | failed | missing (outputs removed: the next run makes them again) |
+    damaged | outdated (a report of earlier tables), with ``problems`` in words.
+    """
     rows: dict[str, dict[str, Any]] = {}
-    seconds = stage_seconds(run)
-    total = len(manifests.load_manifests(run.root, "clean"))
-    for step in steps_of(run.root):
-        found = manifests.load_manifests(run.root, step)
-        problems = [problem for m in found.values() if (problem := manifests.missing_output(run.root, m))]
+    seconds, failed = stage_seconds(run), failed_stages(run)
+    clean = manifests.load_manifests(run.root, "clean")
+    for step in _in_order({*steps_of(run.root), *failed}):
+        found = clean if step == "clean" else manifests.load_manifests(run.root, step)
         finished = storage.exists(run.url(manifests.FOLDER, f"{step}.json"))
+        state, problems = _state(run, found, finished)
+        if step in failed and state in ("done", "running"):
+            state, problems = "failed", [failed[step]]
         rows[step] = {
             "done": len(found),
-            "total": len(found) if finished else max(total, len(found)),
+            "total": len(found) if finished else max(len(clean), len(found)),
             "bytes": sum(output.bytes for m in found.values() for output in m.outputs),
             "counts": manifests.total_counts(found.values()),
             "seconds": seconds.get(step.split(".")[0], 0.0),
-            "state": "damaged" if problems else "done" if finished else "running",
+            "state": state,
             "problems": problems,
         }
+    if "report" not in rows and storage.exists(run.url(PAGE)):
+        rows["report"] = _report_row(run, seconds.get("report", 0.0))
     return rows
+
+
+def _state(run: Run, found: dict[str, Manifest], finished: bool) -> tuple[str, list[str]]:
+    problems = [problem for m in found.values() if (problem := manifests.missing_output(run.root, m))]
+    if any(not problem.endswith(manifests.MISSING) for problem in problems):
+        return "damaged", problems
+    if problems:
+        return "missing", [f"{problem}; the next run makes it again" for problem in problems]
+    return "done" if finished else "running", []
+
+
+def _report_row(run: Run, seconds: float) -> dict[str, Any]:
+    """The report stands outside the manifests, so its row is made from its files."""
+    sizes = [storage.size(run.url("report", name)) or 0 for name in storage.list_files(run.url("report"))]
+    current = is_current(run)
+    outdated = f"{PAGE} was made from earlier tables; `tokenmill report {run.root}` renews it"
+    return {
+        "done": 1,
+        "total": 1,
+        "bytes": sum(sizes),
+        "counts": {"files": len(sizes)},
+        "seconds": seconds,
+        "state": "done" if current else "outdated",
+        "problems": [] if current else [outdated],
+    }
+
+
+def rebuild_command(run: Run) -> str:
+    """The command that makes again what is missing, and starts no stage of the recipe that was never run."""
+    begun = {step.split(".")[0] for step in steps_of(run.root)}
+    if storage.exists(run.url(PAGE)):
+        begun.add("report")
+    stages = [stage for stage in run.recipe.stages if stage in begun]
+    command = f"tokenmill run {run.url(RECIPE_FILE)} --root {run.root}"
+    return command if stages == run.recipe.stages else f"{command} --stages {','.join(stages)}"
 
 
 def steps_of(root: str) -> list[str]:
     """Every step that has manifests, in the order of the data path."""
     names = storage.list_files(storage.join(root, manifests.FOLDER), ".json")
-    steps = {name.split("/")[0].removesuffix(".json") for name in names}
+    return _in_order({name.split("/")[0].removesuffix(".json") for name in names})
+
+
+def _in_order(steps: set[str]) -> list[str]:
     order = ["clean", "dedup", "filter", "tokenize", "index", "train", "report"]
     ranks = {stage: rank for rank, stage in enumerate(order)}
     return sorted(steps, key=lambda step: (ranks.get(step.split(".")[0], len(order)), "." not in step, step))
@@ -110,9 +160,9 @@ def _dedup_output(path: str, clusters: int) -> dict[str, Any] | None:
 def _describe_run(path: str) -> dict[str, Any]:
     rows = status_rows(Run.open(path))
     lines = [f"{path}: run folder"]
-    lines += [
-        f"  {step:22} {row['done']:5} shards  {row['bytes']:>14,} B  {row['state']}" for step, row in rows.items()
-    ]
+    for step, row in rows.items():
+        lines.append(f"  {step:22} {row['done']:5} shards  {row['bytes']:>14,} B  {row['state']}")
+        lines += [f"    {problem}" for problem in row["problems"]]
     return {"path": path, "kind": "run", "stages": rows, "text": "\n".join(lines)}
 
 

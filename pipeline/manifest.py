@@ -23,6 +23,7 @@ from pipeline.errors import FormatError
 
 FORMAT = 1
 FOLDER = "manifests"
+MISSING = " is missing"  # how missing_output ends for a file that is not there
 
 
 def digest_bytes(data: bytes) -> str:
@@ -147,7 +148,7 @@ def missing_output(root: str, manifest: Manifest) -> str | None:
     for output in manifest.outputs:
         found = storage.size(storage.join(root, output.path))
         if found is None:
-            return f"{output.path} is missing"
+            return f"{output.path}{MISSING}"
         if found != output.bytes:
             return f"{output.path} has {found:,} bytes, its manifest says {output.bytes:,}"
     return None

@@ -234,13 +234,16 @@ class Filter(Section):
 
     @model_validator(mode="after")
     def _rules_and_thresholds_exist(self) -> "Filter":
-        problems = check_rule_names(self.rules)
+        problems = [f"rules: {problem}" for problem in check_rule_names(self.rules)]
         for name, values in self.thresholds().items():
             problems += check_thresholds(name, values)
         for language, rule_sets in self.per_language.items():
             for name, values in rule_sets.items():
                 if name not in RULE_SETS:
-                    problems.append(f"per_language.{language}.{name}: unknown rule set{nearest(name, RULE_SETS)}")
+                    problems.append(
+                        f"per_language.{language}.{name}: unknown rule set{nearest(name, RULE_SETS)}; "
+                        f"there are {', '.join(RULE_SETS)}"
+                    )
                 else:
                     merged = {**self.thresholds()[name], **values}
                     problems += [f"per_language.{language}.{problem}" for problem in check_thresholds(name, merged)]
@@ -255,7 +258,7 @@ class Filter(Section):
         if len(set(names)) != len(names):
             problems.append("decontamination.sets: two sets have the same name")
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(f"filter.{problem}" for problem in problems))
         return self
 
 

@@ -104,8 +104,17 @@ def _explain(error: ValidationError) -> Iterator[str]:
             yield f"{location}: missing; it has no default"
         else:
             message = problem["msg"].removeprefix("Value error, ")
+            if isinstance(problem["input"], dict):  # of a whole section, whose keys the message names
+                yield from _section_problems(location, message)
+                continue
             shown = "" if problem["loc"] == () else f" = {_short(problem['input'])}"
             yield f"{location}{shown}: {message[0].lower()}{message[1:]}{_nearest_choice(problem)}"
+
+
+def _section_problems(location: str, message: str) -> Iterator[str]:
+    """The problems of a section as its validator joined them: each a line, with the section unless it names a key."""
+    for line in message.splitlines():
+        yield line if line.startswith(f"{location}.") else f"{location}: {line[0].lower()}{line[1:]}"
 
 
 def _nearest_choice(problem: ErrorDetails) -> str:

@@ -9,9 +9,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import environment, storage
+from pipeline import environment, failures, storage
 from pipeline.engine import Context, NeedsWork, load_function
-from pipeline.errors import UserError
+from pipeline.errors import PassingError, UserError
+from pipeline.filter.definitions import nearest
 from pipeline.run import Run
 
 STAGES = {
@@ -57,7 +58,10 @@ def chosen_stages(run: Run, only: list[str] | None) -> list[str]:
         return list(run.recipe.stages)
     unknown = [stage for stage in only if stage not in run.recipe.stages]
     if unknown:
-        raise UserError(f"--stages {','.join(unknown)}: not in this recipe, whose stages are {run.recipe.stages}")
+        problems = "; ".join(
+            f"{stage!r} is no stage of this recipe{nearest(stage, run.recipe.stages)}" for stage in unknown
+        )
+        raise UserError(f"--stages {','.join(only)}: {problems}; its stages are {','.join(run.recipe.stages)}")
     return [stage for stage in run.recipe.stages if stage in only]
 
 
@@ -81,12 +85,18 @@ def plan(run: Run, stages: list[str], *, rebuild: bool = False) -> list[StagePla
 def run_stage(stage: str, context: Context) -> dict[str, Any]:
     """Runs one stage and returns its summary with ``seconds``, ``shards`` and ``skipped_shards``.
 
-    Seconds are remembered in the run's logs, so that a later look at a finished run can tell them.
+    Seconds are remembered in the run's logs, so that a later look at a finished run can tell them; and so is why the
+    stage failed, until it does not.
     """
     started = time.perf_counter()
     context.progress.stage_started(stage)
     context.shards_run = context.shards_skipped = 0
-    summary = load_function(STAGES[stage])(context)
+    try:
+        summary = load_function(STAGES[stage])(context)
+    except Exception as error:
+        _remember_failure(context, stage, error)
+        raise
+    failures.forget(context.run, [stage])
     seconds = round(time.perf_counter() - started, 3)
     context.progress.stage_finished(stage, seconds)
     if context.shards_run:
@@ -94,6 +104,13 @@ def run_stage(stage: str, context: Context) -> dict[str, Any]:
         environment.remember(context.run, stage)
     shards = {"shards": context.shards_run + context.shards_skipped, "skipped_shards": context.shards_skipped}
     return {"seconds": seconds, **shards, **summary}
+
+
+def _remember_failure(context: Context, stage: str, error: Exception) -> None:
+    try:
+        failures.remember(context.run, stage, error)
+    except (OSError, PassingError) as second:  # of the same disk or store: the first error is the one to tell
+        context.progress.note(f"{stage}: why it failed could not be written into the run folder: {second}")
 
 
 def _remember_seconds(run: Run, stage: str, seconds: float) -> None:

@@ -55,6 +55,7 @@ def _apply(root: str, overrides: list[str], workers: int) -> dict[str, Any]:
     """Writes the new recipe and verdicts."""
     from pipeline.engine import Context
     from pipeline.filter.whatif import changed_recipe
+    from pipeline.inspection import rebuild_command, steps_of
     from pipeline.pool import Pool, default_workers
     from pipeline.run import Run
     from pipeline.stages import run_stage
@@ -64,9 +65,10 @@ def _apply(root: str, overrides: list[str], workers: int) -> dict[str, Any]:
     with changed.lock(), Pool(workers or default_workers()) as pool:
         summary = run_stage("filter", Context(changed, pool))
         changed.write_recipe()
-    later = [stage for stage in recipe.stages[recipe.stages.index("filter") + 1 :] if stage != "report"]
+    begun = {step.split(".")[0] for step in steps_of(root)}
+    later = [stage for stage in recipe.stages[recipe.stages.index("filter") + 1 :] if stage in begun]
     if later:
-        say(f"verdicts are new; `tokenmill run {changed.url('recipe.toml')} --root {root}` brings {later} up to date")
+        say(f"verdicts are new; `{rebuild_command(changed)}` brings {', '.join(later)} up to date")
     return summary
 
 
@@ -79,6 +81,13 @@ def _print_funnels(result: dict[str, Any]) -> None:
         out(f"\n{title if title == 'reasons' else 'kept by source'}")
         for name in sorted(before[title] | after[title]):
             _line(f"  {name}", before[title].get(name, 0), after[title].get(name, 0))
+    for reason, found in result["still_failing"].items():
+        others = ", ".join(f"{name} {count:,}" for name, count in list(found["by"].items())[:3])
+        more = f", and {len(found['by']) - 3} more rules" if len(found["by"]) > 3 else ""
+        out(
+            f"\n{reason}: {found['would_pass']:,} documents would pass it, but {found['still_failing']:,} of them "
+            f"still fail another rule ({others}{more})"
+        )
     for name, title in (("come_in", "would come in"), ("go_out", "would go out")):
         out(f"\n{result[name]['documents']:,} documents {title}")
         for example in result[name]["examples"]:

@@ -104,7 +104,7 @@ def check_thresholds(rule_set: str, thresholds: Mapping[str, float]) -> list[str
     """What is wrong with the thresholds of one rule set, in words: unknown rules, not a number, min above max."""
     known = RULES[rule_set]
     problems = [
-        f"{rule_set}.{name}: unknown rule{nearest(name, known)}; allowed: {', '.join(known)}"
+        f"{rule_set}.{name}: unknown threshold{nearest(name, known)}; there are {', '.join(known)}"
         for name in thresholds
         if name not in known
     ]

@@ -67,6 +67,38 @@ class Funnel:
         }
 
 
+@dataclass
+class Freed:
+    """Documents that pass a rule they failed before, and which rules then still fail them."""
+
+    documents: Counter[str] = field(default_factory=Counter)  # by the rule they would pass
+    still: dict[str, Counter[str]] = field(default_factory=dict)  # that rule -> rule they fail nevertheless
+    still_documents: Counter[str] = field(default_factory=Counter)
+
+    def add(self, old: Failures, new: Failures, alive: Mask) -> None:
+        """Counts one shard."""
+        now = dict(zip(new.reasons, new.masks, strict=True))
+        fails_now = new.any()
+        for reason, mask in zip(old.reasons, old.masks, strict=True):
+            passes = mask & alive & ~now[reason] if reason in now else mask & alive
+            held = passes & fails_now
+            self.documents[reason] += int(np.count_nonzero(passes))
+            self.still_documents[reason] += int(np.count_nonzero(held))
+            if held.any():
+                self.still.setdefault(reason, Counter()).update(new.counts(held))
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """By rule: documents that would pass it, those of them that another rule still fails, and which rules."""
+        return {
+            reason: {
+                "would_pass": self.documents[reason],
+                "still_failing": self.still_documents[reason],
+                "by": dict(self.still[reason].most_common()),
+            }
+            for reason in sorted(self.still)
+        }
+
+
 def changed_recipe(root: str, overrides: Sequence[str]) -> tuple[Run, Recipe]:
     """The run, and its recipe under the overrides.
 
@@ -97,6 +129,7 @@ def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str,
     run, recipe = changed_recipe(root, overrides)
     context = Context(run, dry=True)
     before, after = Funnel(), Funnel()
+    freed = Freed()
     moved: dict[str, list[dict[str, Any]]] = {"come_in": [], "go_out": []}
     counts = dict.fromkeys(moved, 0)
     shards = list(context.document_shards())
@@ -111,6 +144,7 @@ def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str,
         )
         was = before.add(old, alive, wanted_cuts(signals, run.recipe.filter), sizes, source)
         will = after.add(new, alive, wanted_cuts(signals, recipe.filter), sizes, source)
+        freed.add(old, new, alive)
         for name, mask, failures in (("come_in", will & ~was, old), ("go_out", was & ~will, new)):
             rows = np.flatnonzero(mask)
             counts[name] += len(rows)
@@ -122,6 +156,7 @@ def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str,
         "overrides": list(overrides),
         "before": before.as_dict(ratio),
         "after": after.as_dict(ratio),
+        "still_failing": freed.as_dict(),
         "tokens_a_byte": {"value": ratio, "from": "the run's tokens" if exact else "an assumption"},
         **{name: {"documents": counts[name], "examples": moved[name]} for name in moved},
     }

@@ -21,6 +21,8 @@ from pipeline.run import Run
 from pipeline.tables import CLUSTERS, DOCUMENTS
 
 _DOC_ID = re.compile(r"[0-9a-f]{32}")
+_PREFIX = re.compile(r"[0-9a-f]{4,32}")
+SHORTEST_PREFIX = 8  # hex digits of a doc_id that name a document to be taken down
 _DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 UNKNOWN_LICENCE = "unknown"
 
@@ -41,7 +43,7 @@ class Choice:
     def request(self, doc_ids: Sequence[str]) -> dict[str, Any]:
         """The ledger's line of this takedown; ids and URLs only as hashes, since they are part of what goes."""
         asked = {
-            "ids": sorted(value if _DOC_ID.fullmatch(value) else key_hash("id", value) for value in self.ids),
+            "ids": sorted(value if _names_one(value, doc_ids) else key_hash("id", value) for value in self.ids),
             "urls": sorted(key_hash("url", value) for value in self.urls),
             "domains": sorted(self.domains),
             "licences": sorted(self.licences),
@@ -50,6 +52,10 @@ class Choice:
         kept = {key: value for key, value in asked.items() if value}
         note = {"note": self.note} if self.note else {}
         return {"request": name, "documents": len(doc_ids), **kept, **note}
+
+
+def _names_one(value: str, doc_ids: Sequence[str]) -> bool:
+    return bool(_PREFIX.fullmatch(value)) and any(doc_id.startswith(value) for doc_id in doc_ids)
 
 
 @dataclass
@@ -109,7 +115,12 @@ def _gone(found: list[Removed], message: str) -> list[Located]:
 
 
 def _by_id(run: Run, index: DocIndex, value: str, removed: Ledger) -> list[Located]:
-    """A doc_id, or else a record's own id; never a mere prefix: taking down must name the document."""
+    """A doc_id, else a record's own id, else the beginning of one doc_id.
+
+    Raises:
+        UserError: If there is none, or the beginning is that of several or too short to be meant: a record's own id
+            that is not in this run must not take another document down.
+    """
     if _DOC_ID.fullmatch(value.lower()):
         located = next(index.from_key(bytes.fromhex(value.lower())), None)
         if located is not None and located.doc_id.hex() == value.lower():
@@ -118,8 +129,14 @@ def _by_id(run: Run, index: DocIndex, value: str, removed: Ledger) -> list[Locat
     if found:
         return found
     gone = removed.by_key("id", value)
-    if not gone and _DOC_ID.fullmatch(value.lower()):
-        index.find(value)  # its error names the nearest doc_id
+    if not gone and _PREFIX.fullmatch(value.lower()):
+        located = index.find(value)  # its error names the nearest doc_id, or all that begin so
+        if len(value) < SHORTEST_PREFIX:
+            raise UserError(
+                f"--ids {value}: {located.doc_id.hex()} begins so; a takedown wants at least {SHORTEST_PREFIX} of its "
+                "digits"
+            )
+        return [located]
     return _gone(gone, f"{value}: neither a doc_id (32 hex digits) nor a record's own id in this run")
 
 

@@ -24,7 +24,7 @@ def explain(
 ) -> int:
     """Show everything about one document: source, signals, failed rules, duplicates, tokens, the steps that read it.
 
-    Example: tokenmill explain runs/demo 6f3b02aa
+    Example: tokenmill explain runs/demo 40aac2e9
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def takedown(
     root
         The run folder.
     ids
-        doc_ids or records' own ids; @FILE: one a line.
+        doc_ids or at least their first 8 digits, or records' own ids; @FILE: one a line.
     url
         URLs.
     domain

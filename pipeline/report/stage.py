@@ -10,7 +10,6 @@ from typing import Any
 from pipeline import manifest as manifests
 from pipeline import storage
 from pipeline.engine import Context, NeedsWork
-from pipeline.report.collect import collect
 from pipeline.run import Run
 
 LOGIC_VERSION = 3
@@ -22,7 +21,7 @@ FILES = ("funnel", "lengths", "similarity", "loss", "bits_per_byte", "throughput
 def run(context: Context) -> dict[str, Any]:
     """Writes the report unless it shows the present state already."""
     made_from = _made_from(context.run)
-    if not context.rebuild and _is_current(context.run, made_from):
+    if not context.rebuild and is_current(context.run):
         context.shards_skipped += 1
         return {"page": PAGE}
     if context.dry:
@@ -42,15 +41,17 @@ def _made_from(run: Run) -> dict[str, Any]:
     return {"logic_version": LOGIC_VERSION, "report": run.recipe.report.model_dump(mode="json"), "manifests": digests}
 
 
-def _is_current(run: Run, made_from: dict[str, Any]) -> bool:
+def is_current(run: Run) -> bool:
+    """Whether the report shows the present state of the run."""
     if not (storage.exists(run.url(PAGE)) and storage.exists(run.url(MADE_FROM))):
         return False
     recorded: dict[str, Any] = json.loads(storage.read_bytes(run.url(MADE_FROM)))
-    return recorded == made_from
+    return recorded == _made_from(run)
 
 
 def write(run: Run) -> None:
     """Draws the pictures and writes the page."""
+    from pipeline.report.collect import collect
     from pipeline.report.page import report_page
     from pipeline.report.plots import draw
 

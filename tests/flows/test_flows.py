@@ -155,6 +155,21 @@ def test_dedup_flow_deduplicates_files_and_shows_its_figures(tmp_path: Path) -> 
     assert '"records_kept"' in artifacts_of_latest("tokenmill-dedup").data
 
 
+def test_dedup_flow_passes_every_choice_of_its_form_on(tmp_path: Path) -> None:
+    from flows.alone import dedup
+
+    text = "the quick brown fox jumps over the lazy dog and runs away from the hunter in the wood"
+    for name, licence in (("a", "none"), ("b", "CC-BY-4.0"), ("c", "none")):
+        record = {"id": name, "text": text, "rights": licence, "link": f"https://example.org/{name}"}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(record) + "\n")
+    choices: dict[str, Any] = {"prefer_licence": ["CC-*"], "licence_field": "rights", "url_field": "link"}
+    choices |= {"copies": 2, "no_verify": True, "prefer_source": ["*c.jsonl"], "workers": 1}
+    summary = dedup([str(tmp_path / f"{name}.jsonl") for name in "abc"], str(tmp_path / "out"), **choices)
+    assert (summary["records_kept"], summary["records_removed_exact"]) == (2, 1)
+    kept = {name: (tmp_path / f"out/kept/{name}.jsonl").read_text() != "" for name in "abc"}
+    assert kept == {"a": False, "b": True, "c": True}, "c by its source, then b by its licence"
+
+
 def test_flow_of_a_failing_command_fails_in_the_words_of_the_command(tmp_path: Path) -> None:
     from flows.alone import evaluate
     from pipeline.errors import UserError
@@ -170,19 +185,19 @@ def test_burst_of_shards_and_artifacts_loses_no_record(
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.client.schemas.sorting import FlowRunSort
 
-    from flows import artifacts
+    from flows.artifacts import Artifacts
     from flows.end_to_end import end_to_end
     from tests.flows import stand_in
 
     sent: list[str] = []
     monkeypatch.setattr(stand_in, "SHARDS", 200)
-    real = artifacts.update_progress_artifact
+    real = Artifacts.update
 
-    def update(artifact_id: Any, **values: Any) -> None:
-        sent.append(values["description"])
-        real(artifact_id, **values)
+    def update(self: Artifacts, stage: str, share: float, text: str) -> None:
+        sent.append(text)
+        real(self, stage, share, text)
 
-    monkeypatch.setattr(artifacts, "update_progress_artifact", update)
+    monkeypatch.setattr(Artifacts, "update", update)
     end_to_end(str(recipe), str(tmp_path / "run"), stages=["clean", "dedup", "filter", "tokenize"], workers=2)
     assert len(sent) < 60, "200 shards a stage, and a few updates"
     stages = ["clean", "dedup", "filter", "tokenize"]

@@ -80,3 +80,24 @@ def test_recipes_page_matches_the_options(repository: Path) -> None:
 def test_wrong_choice_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="did you mean dedup"):
         load_recipe(write(tmp_path, 'stages = ["clean", "dedupe"]\n' + SHORTEST))
+
+
+def test_mistyped_threshold_is_named_with_its_whole_key_and_the_nearest(tmp_path: Path) -> None:
+    path = write(tmp_path, SHORTEST)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, ["filter.gopher_quality.min_word=30", "filter.rules=['c5']"])
+    assert len(caught.value.problems) == 2
+    rules, threshold = caught.value.problems
+    assert threshold.startswith(
+        "filter.gopher_quality.min_word: unknown threshold; did you mean min_words?; there are "
+    )
+    assert "max_words, " in threshold
+    assert rules.startswith("filter.rules: unknown rule set 'c5'; did you mean c4?")
+    assert "{" not in str(caught.value), "no section is printed as Python"
+
+
+def test_contradiction_in_a_section_is_told_without_the_section(tmp_path: Path) -> None:
+    path = write(tmp_path, SHORTEST)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, ["dedup.bands=500", "dedup.rows=100"])
+    assert caught.value.problems == ["dedup: bands x rows = 500 x 100 = 50,000 permutations; at most 4,096"]

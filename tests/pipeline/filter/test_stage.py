@@ -152,6 +152,29 @@ def test_what_if_equals_what_the_run_then_does_and_writes_nothing(tmp_path: Path
     assert run_filter(changed) == {key: found["after"][key] for key in now}
 
 
+def test_what_if_says_which_rules_still_fail_what_a_lower_threshold_lets_through(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.filter.cli import filter_run
+
+    rows = [{"text": f"{SHORT} {n}"} for n in range(4)] + [{"text": GOOD}]
+    context = make_run(tmp_path, {"00000": rows[:3], "00001": rows[3:]}, 'rules = ["gopher_quality", "c4"]')
+    run_filter(context)
+    override = "filter.gopher_quality.min_words=5"
+    found = what_if(context.root, [override])
+    assert found["come_in"]["documents"] == 0
+    held = found["still_failing"]["gopher_quality.min_words"]
+    assert (held["would_pass"], held["still_failing"], held["by"]["c4.min_sentences"]) == (4, 4, 4)
+    assert "gopher_quality.min_words" not in held["by"]
+    filter_run(context.root, set=[override])
+    told = capsys.readouterr().out
+    assert "gopher_quality.min_words: 4 documents would pass it, but 4 of them still fail another rule (c4." in told
+    assert what_if(context.root, [override, "filter.rules=['gopher_quality']"])["still_failing"].keys() <= {
+        "gopher_quality.min_words",
+        "c4.min_sentences",
+    }
+
+
 def _toml(overrides: list[str]) -> str:
     return "\n".join(override.removeprefix("filter.") for override in overrides)
 
@@ -192,7 +215,7 @@ def test_after_apply_the_later_stages_have_work_and_then_hold_the_new_documents(
     assert tokens_stage.run(context)["documents"] == 1
     filter_run(context.root, set=["filter.gopher_quality.min_words=5"], apply=True, workers=1)
     told = capsys.readouterr()
-    assert "['tokenize'] up to date" in told.err
+    assert "brings tokenize up to date" in told.err
     assert "applied" in told.out
     with pytest.raises(NeedsWork) as work:
         tokens_stage.run(Context(Run.open(context.root), dry=True))

@@ -1,15 +1,21 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from flows.cli import main
+from pipeline.clean.stage import run as clean
+from pipeline.engine import Context
 from pipeline.errors import RunError, UserError
+from pipeline.lineage import cli
 from pipeline.lineage.explain import as_text, explain
 from pipeline.lineage.lookup import DocIndex, Located, by_text, one_by_key
 from pipeline.lineage.trace import trace
 from pipeline.lineage.training import Training
+from pipeline.pool import Pool
+from pipeline.recipe import load_recipe
 from pipeline.run import Run
 from pipeline.tables import DOCUMENTS, read_table
 from tests.pipeline.lineage.conftest import STEPS_DONE
@@ -165,3 +171,14 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["explain", str(tmp_path), "abcd"])
     assert ended.value.code == 2
+
+
+def test_example_of_the_help_names_a_document_of_the_demo(repository: Path, tmp_path: Path) -> None:
+    example = re.search(r"explain runs/demo ([0-9a-f]+)\n", cli.explain.__doc__ or "")
+    assert example
+    recipe = load_recipe(repository / "configs/demo.toml")
+    books = [source for source in recipe.sources if source.name == "books"]
+    run = Run(str(tmp_path), recipe.model_copy(update={"sources": books}))
+    with Pool(1) as pool:
+        clean(Context(run, pool))
+    DocIndex(run).find(example[1])

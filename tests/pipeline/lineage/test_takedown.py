@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -354,6 +355,30 @@ def test_what_cannot_be_taken_down_is_refused_and_nothing_is_done(run: Run, choi
     with pytest.raises(UserError, match=message):
         take_down(run, choice)
     assert tree(run) == before
+
+
+def test_beginning_of_a_doc_id_names_the_document(run: Run) -> None:
+    doc_id = read_document(run)["doc_id"]
+    found = take_down(run, Choice(ids=(doc_id[:8],)), dry_run=True)
+    assert [row["doc_id"] for row in found["documents"]] == [doc_id]
+    assert Choice(ids=(doc_id[:8],)).request([doc_id])["ids"] == [doc_id[:8]]
+
+
+def test_short_beginning_is_refused_with_the_whole_doc_id(run: Run) -> None:
+    doc_id = read_document(run)["doc_id"]
+    with pytest.raises(UserError, match=f"{doc_id} begins so; a takedown wants at least 8 of its digits"):
+        take_down(run, Choice(ids=(doc_id[:5],)), dry_run=True)
+
+
+def test_beginning_of_several_doc_ids_lists_them(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = DocIndex(run)
+    first, second = (located.doc_id.hex() for located, _ in zip(index.from_key(b""), range(2), strict=False))
+    shared = first[: next(n for n in range(32) if first[n] != second[n])]
+    assert len(shared) < 8, "the doc_ids of so few documents differ early"
+    monkeypatch.setattr("pipeline.lineage.lookup.SHORTEST_PREFIX", 0)
+    monkeypatch.setattr("pipeline.lineage.choose._PREFIX", re.compile("[0-9a-f]*"))
+    with pytest.raises(UserError, match=f"doc_ids begin with {shared}; ask for one of them by its doc_id:\n  {first}"):
+        take_down(run, Choice(ids=(shared,)), dry_run=True)
 
 
 def test_unknown_id_among_known_ones_stops_the_whole_takedown(run: Run) -> None:
