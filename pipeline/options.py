@@ -107,14 +107,6 @@ class Dedup(Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _copies_are_counted_within_the_run(self) -> "Dedup":
-        if self.copies > 1 and self.against:
-            raise ValueError(
-                f"copies = {self.copies} with against: copies are counted within one run; give one of them"
-            )
-        return self
-
 
 class LengthRules(Section):
     """Limits of a document's length."""

@@ -1,6 +1,7 @@
 """One process pool for all stages of a run; it outlives a killed worker.
 
 Worker processes come from a fork server, compute on one thread each, and end with their parent, however that dies.
+A caller that has no other thread may fork them itself: they then have all that it has imported.
 When a worker is killed (out of memory, SIGKILL), the executor is rebuilt; the jobs that were in flight then run one at
 a time, so that the one that kills its worker is known, and after ``TRIES`` it is named and the run stops.
 """
@@ -44,6 +45,7 @@ def _start_worker() -> None:
         os.environ[name] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -57,10 +59,15 @@ def _end_with_parent() -> None:
 
 
 class Pool:
-    """Runs jobs on ``workers`` processes; made once a run, lazily started."""
+    """Runs jobs on ``workers`` processes; made once a run, lazily started.
 
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or default_workers()
+    Args:
+        workers: Processes; by default one for each processor.
+        fork: Fork the workers where this process has one thread only: no import is repeated.
+    """
+
+    def __init__(self, workers: int | None = None, *, fork: bool = False) -> None:
+        self.workers, self._fork = workers or default_workers(), fork
         self._executor: ProcessPoolExecutor | None = None
 
     def run(
@@ -98,11 +105,17 @@ class Pool:
             raise
 
     def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
-        if self._executor is None:
-            self._executor = ProcessPoolExecutor(
-                self.workers, multiprocessing.get_context("forkserver"), initializer=_start_worker
-            )
-        return self._executor.submit(function, *arguments)
+        if self._executor is not None:
+            return self._executor.submit(function, *arguments)
+        forks = self._fork and threading.active_count() == 1
+        context = multiprocessing.get_context("fork" if forks else "forkserver")
+        self._executor = ProcessPoolExecutor(self.workers, context, initializer=_start_worker)
+        # Ctrl-C waits until the workers, started by the first call, have become deaf to it
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] if forks else [])
+        try:
+            return self._executor.submit(function, *arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def _after_kill(
         self, running: dict[Future[Any], int], tries: list[int], jobs: Sequence[tuple[tuple[Any, ...], Any]]

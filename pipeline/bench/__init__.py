@@ -12,6 +12,7 @@ BENCHMARKS = {
     "clean": "pipeline.bench.clean",
     "dedup": "pipeline.bench.dedup",
     "dedup_accuracy": "pipeline.bench.dedup_accuracy",
+    "dedup_buckets": "pipeline.bench.dedup_buckets",
     "dedup_scale": "pipeline.bench.dedup_scale",
     "filter": "pipeline.bench.filter",
     "tokenize": "pipeline.bench.tokens",

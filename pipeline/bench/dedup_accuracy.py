@@ -140,12 +140,15 @@ def recall_rows(texts: list[str], left: Ints, right: Ints, similarity: NDArray[n
 
 def outcomes(texts: list[str]) -> dict[str, tuple[NDArray[np.bool_], Ints]]:
     """Removed mask and component of each document, by who."""
-    return {
+    found = {
         "tokenmill": _ours(texts, verify=True),
         "tokenmill --no-verify": _ours(texts, verify=False),
         "datasketch MinHashLSH": _datasketch(texts),
         "rensa": _rensa(texts),
     }
+    if peers.text_dedup_python():
+        found["text-dedup minhash"] = _text_dedup(texts)
+    return found
 
 
 def _ours(texts: list[str], *, verify: bool) -> tuple[NDArray[np.bool_], Ints]:
@@ -156,7 +159,7 @@ def _ours(texts: list[str], *, verify: bool) -> tuple[NDArray[np.bool_], Ints]:
 
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
         path, output = Path(name) / "in.jsonl", Path(name) / "out"
-        path.write_bytes(b"".join(orjson.dumps({"id": str(n), "text": t}) + b"\n" for n, t in enumerate(texts)))
+        _write(path, texts)
         run_command(Request((str(path),), output, Dedup(keep="first"), verify=verify))
         rows = read_table(output / "removed.arrow", REMOVED)
         kept = read_table(output / "clusters.arrow", KEPT_CLUSTERS)
@@ -165,6 +168,18 @@ def _ours(texts: list[str], *, verify: bool) -> tuple[NDArray[np.bool_], Ints]:
         for table in (rows, kept):
             components[table["row"].to_numpy()] = np.array(table["cluster_id"].to_pylist(), np.int64)
     return removed, components
+
+
+def _write(path: Path, texts: Sequence[str]) -> None:
+    path.write_bytes(b"".join(orjson.dumps({"id": str(n), "text": t}) + b"\n" for n, t in enumerate(texts)))
+
+
+def _text_dedup(texts: list[str]) -> tuple[NDArray[np.bool_], Ints]:
+    with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
+        path = Path(name) / "in.jsonl"
+        _write(path, texts)
+        components = np.array(peers.text_dedup_clusters(path, Path(name) / "out"), np.int64)
+    return components != np.arange(len(texts)), components
 
 
 def _datasketch(texts: list[str]) -> tuple[NDArray[np.bool_], Ints]:

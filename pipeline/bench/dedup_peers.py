@@ -155,17 +155,40 @@ def text_dedup_python() -> str | None:
     return os.environ.get("TOKENMILL_BENCH_TEXT_DEDUP")
 
 
-def text_dedup_run(path: Path, target: Path, processes: int) -> int:
-    """text-dedup's minhash command; it writes a folder in the format of ``datasets``."""
-    python = text_dedup_python()
-    assert python is not None
-    command = [
-        *(python, "-m", "text_dedup.minhash", "--path", "json", "--data_files", str(path), "--split", "train"),
+def text_dedup_version() -> str:
+    """The version that interpreter has."""
+    return _text_dedup("-c", "import importlib.metadata as m; print(m.version('text-dedup'))").strip()
+
+
+def text_dedup_run(path: Path, target: Path, processes: int, *options: str) -> int:
+    """text-dedup's minhash command; it writes a folder in the format of ``datasets``.  Returns the records kept."""
+    shown = _text_dedup(
+        *("-m", "text_dedup.minhash", "--path", "json", "--data_files", str(path), "--split", "train"),
         *("--cache_dir", str(target.with_name("text-dedup-cache")), "--output", str(target), "--column", "text"),
         *("--batch_size", "10000", "--ngram", str(NGRAM), "--min_length", "0", "--num_perm", str(PERMUTATIONS)),
         *("--b", str(BANDS), "--r", str(ROWS), "--hash_func", "xxh3", "--hash_bits", "32"),
-        *("--num_proc", str(processes)),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    after = re.search(r"After\s*:\s*(\d+)", done.stdout + done.stderr)
-    return int(after.group(1)) if after else -1
+        *("--num_proc", str(processes), *options),
+    )
+    after = re.search(r"After\s*:\s*(\d+)", shown)
+    assert after is not None, f"text-dedup did not say how many records it keeps: {shown[-2000:]}"
+    return int(after.group(1))
+
+
+def text_dedup_clusters(path: Path, target: Path) -> list[int]:
+    """The record that text-dedup keeps in place of each record of a file, itself where it stays."""
+    text_dedup_run(path, target, 1, "--debug")
+    count = path.read_bytes().count(b"\n")
+    code = (
+        f"import pickle; u = pickle.load(open({str(target / 'uf.pkl')!r}, 'rb')); print([*map(u.find, range({count}))])"
+    )
+    found: list[int] = orjson.loads(_text_dedup("-c", code))
+    return found
+
+
+def _text_dedup(*arguments: str) -> str:
+    """What a call of that interpreter prints."""
+    python = text_dedup_python()
+    assert python is not None
+    command = [python, "-W", "ignore", *arguments]
+    wide = {**os.environ, "COLUMNS": "300"}  # it breaks its lines to the width of the terminal
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=wide).stdout

@@ -1,12 +1,14 @@
 """``tokenmill bench dedup_scale``: `dedup run` on 100 thousand to a million documents: time, memory, disk, growth.
 
 Documents are made of sentences of the corpus in random order, a fifth of them copies of earlier ones with some
-sentences changed; the same ones every time.  Memory is the sum over all processes of what they alone hold (private
-pages), disk the largest size of the scratch folder; both are sampled.
+sentences changed; the same ones every time.  Memory is that of all processes together, a page that several of them hold
+counted once, mapped files included; disk is the largest size of the scratch folder.  Both are sampled, and stand beside
+what the command said before it began.
 """
 
 import gzip
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -79,14 +81,20 @@ def _sentences() -> Iterator[str]:
 def measure(path: Path, output: Path) -> dict[str, Any]:
     """Runs the command on a file, watched."""
     command = [sys.executable, "-m", "flows.cli", "dedup", "run", str(path), "--output", str(output), "--json"]
-    started = time.perf_counter()
-    with subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    started, said = time.perf_counter(), output.with_suffix(".said")
+    with (
+        open(said, "wb") as told,
+        subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.PIPE, stderr=told) as process,
+    ):
         watch = _Watch(process.pid, output.parent / f".{output.name}.partial" / ".scratch")
         watch.start()
         assert process.stdout is not None  # it is a pipe
         summary = orjson.loads(process.stdout.read())
         process.wait()
     watch.join()
+    expected = re.search(r"memory about ([\d,]+) MB, disk about ([\d,]+) MB", said.read_text())
+    assert expected is not None, "the command says what it expects to need"
+    memory, disk = (int(figure.replace(",", "")) for figure in expected.groups())
     return {
         "documents": summary["records_in"],
         "megabytes": round(summary["text_bytes"] / 1e6, 1),
@@ -95,7 +103,10 @@ def measure(path: Path, output: Path) -> dict[str, Any]:
         "removed_exact": summary["records_removed_exact"],
         "removed_near": summary["records_removed_near"],
         "peak_memory_megabytes": round(watch.memory / 1e6),
+        "peak_memory_without_mapped_files": round(watch.anonymous / 1e6),
+        "said_memory_megabytes": memory,
         "peak_scratch_megabytes": round(watch.disk / 1e6),
+        "said_scratch_megabytes": disk,
     }
 
 
@@ -105,22 +116,25 @@ class _Watch(threading.Thread):
     def __init__(self, pid: int, folder: Path) -> None:
         super().__init__(daemon=True)
         self._pid, self._folder = pid, folder
-        self.memory = self.disk = 0
+        self.memory = self.anonymous = self.disk = 0
 
     def run(self) -> None:
         while Path(f"/proc/{self._pid}").exists():
-            self.memory = max(self.memory, sum(_private_bytes(p) for p in (self._pid, *descendants(self._pid))))
+            held = [_held_bytes(pid) for pid in (self._pid, *descendants(self._pid))]
+            self.memory = max(self.memory, sum(everything for everything, _ in held))
+            self.anonymous = max(self.anonymous, sum(anonymous for _, anonymous in held))
             self.disk = max(self.disk, sum(_size(place) for place in self._folder.glob("*")))
             time.sleep(SAMPLE_SECONDS)
 
 
-def _private_bytes(pid: int) -> int:
-    """Pages that only this process holds; shared ones, such as mapped files, can be given back."""
+def _held_bytes(pid: int) -> tuple[int, int]:
+    """A process's share of the pages that it holds, all of them and those of no file."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
-        return 0
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
+        return 0, 0
+    figures = {line.split()[0]: 1024 * int(line.split()[1]) for line in lines[1:]}
+    return figures["Pss:"], figures["Pss_Anon:"]
 
 
 def _size(place: Path) -> int:

@@ -127,9 +127,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
                 threads=request.workers,
                 indexes=indexes,
             )
-            _write_removed(corpus, found, output.partial / REMOVED_FILE)
-        _write_all_kept(corpus, files, found, output, workers)
-    _write_clusters(corpus, found, output.partial / CLUSTERS_FILE)
+            _write_tables_and_kept(corpus, files, found, output, workers)
     _write_quarantine(jobs, output.partial / QUARANTINE_FILE)
     counts = found.counts()
     summary = {
@@ -215,7 +213,7 @@ class _Workers:
         if workers > 1:
             # one import of the kernels serves all workers
             multiprocessing.get_context("forkserver").set_forkserver_preload(["pipeline.dedup.scan"])
-            self._pool = Pool(workers)
+            self._pool = Pool(workers, fork=True)
         self.workers = workers
 
     def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -244,7 +242,10 @@ def _check(request: Request, corpus: Corpus, scanned: Sequence[Scanned]) -> int:
     quarantined = sum(item.quarantined for item in scanned)
     problem = next((item.problem for item in scanned if item.problem), "")
     if quarantined and not len(corpus):
-        raise UserError(f"no record has a text: {quarantined:,} of {quarantined:,} are damaged, the first: {problem}")
+        raise UserError(
+            f"no record has a text: {quarantined:,} of {quarantined:,} are damaged, the first: {problem}; another "
+            f"field with the text is named by --text-field"
+        )
     if quarantined:
         say(f"quarantined {quarantined:,} records, the first: {problem}")
     if request.id_field != "id" and len(corpus) and not corpus.numbers("id_hash").any():
@@ -292,9 +293,10 @@ def _known(flag: str, pieces: list[pa.Array]) -> list[pa.Array]:
     return pieces
 
 
-def _write_all_kept(
+def _write_tables_and_kept(
     corpus: Corpus, files: Sequence[File], found: Outcome, output: OutputFolder, workers: _Workers
 ) -> None:
+    """The kept records, and meanwhile the evidence."""
     kept = np.ones(len(corpus), bool)
     kept[found.removed] = False
     starts, ends, rows = corpus.numbers("start"), corpus.numbers("end"), corpus.file_rows()
@@ -306,10 +308,13 @@ def _write_all_kept(
             copies.append((file, np.stack([starts[chosen], ends[chosen]], axis=1), target))
         else:
             calls.append((file, rows[chosen], target))
-    with ThreadPoolExecutor(workers.workers) as threads:
-        for future in [threads.submit(copy_ranges, *copy) for copy in copies]:
+    with ThreadPoolExecutor(workers.workers) as threads:  # the kernel copies: no lock of Python's is held
+        copying = [threads.submit(copy_ranges, *copy) for copy in copies]
+        _write_removed(corpus, found, output.partial / REMOVED_FILE)
+        _write_clusters(corpus, found, output.partial / CLUSTERS_FILE)
+        workers.run(write_kept, calls)
+        for future in copying:
             future.result()
-    workers.run(write_kept, calls)
 
 
 def _write_removed(corpus: Corpus, found: Outcome, path: Path) -> None:

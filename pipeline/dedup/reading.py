@@ -198,7 +198,7 @@ def open_range(file: File, start: int, end: int) -> RangeReader:
         RunError: If it cannot be opened.
     """
     try:
-        return RangeReader(file.local, start, end)
+        return RangeReader(file.local, start, end, digests=False)
     except OSError as error:
         raise RunError(f"{file.path}: cannot be read: {error.strerror or error}") from error
 

@@ -20,6 +20,7 @@ from pipeline.dedup.join import Buckets, Ints, Keys, Nodes, find_buckets, find_n
 from pipeline.dedup.sets import SetSource
 from pipeline.kernels import verify
 
+GROUPS_PER_THREAD = 4  # where there are several threads: the last one to end keeps the others waiting little
 SET_BYTES = 24  # memory of one shingle hash while its group is worked on: read, sorted, prefix
 
 
@@ -68,6 +69,8 @@ class Selection:
         clusters: First record of each record's component, shape (N,); a record alone is its own.
         large_buckets: Buckets with more than 1,000 records.
         pairs_possible: False where nothing could be similar, because no bucket held two texts.
+        comparisons: Pairs of which the sets (or signatures) were compared.
+        looked_at: Entries of the lists of large buckets looked at on the way.
     """
 
     removed: Ints
@@ -78,6 +81,8 @@ class Selection:
     clusters: Ints
     large_buckets: int = 0
     pairs_possible: bool = False
+    comparisons: int = 0
+    looked_at: int = 0
 
     @property
     def similarities(self) -> NDArray[np.float64]:
@@ -99,6 +104,7 @@ class _State:
     intersections: Ints
     unions: Ints
     roots: Ints
+    work: Ints  # comparisons, and entries of lists looked at
 
 
 def select_duplicates(
@@ -123,15 +129,16 @@ def select_duplicates(
         threads: Groups in work at a time.
     """
     nodes = find_nodes(records.text_hash, records.order)
-    forced = len(np.unique(nodes.of_record[records.order[: rule.forced]])) if rule.forced else 0
     several = rule.copies > 1
     visits = nodes.of_record[records.order] if several else np.arange(len(nodes.representative))
+    forced = rule.forced if several else len(np.unique(nodes.of_record[records.order[: rule.forced]]))
     state = _State(
         visits,
         np.full(len(visits), -1, np.int64),
         np.zeros(len(visits), np.int64),
         np.zeros(len(visits), np.int64),
         np.arange(len(nodes.representative)),
+        np.zeros(2, np.int64),
     )
     buckets = Buckets(np.zeros(0, np.int64), np.zeros((0, 0), np.int32), np.zeros(0, bool), 0)
     if keys is not None and sets is not None:
@@ -159,7 +166,7 @@ def _select_groups(
     visit_order = np.argsort(state.visits, kind="stable") if rule.copies > 1 else np.arange(len(state.visits))
     visit_starts = np.searchsorted(state.visits[visit_order], np.arange(len(nodes.representative) + 1))
 
-    def work(chosen: Ints) -> tuple[Ints, Ints, tuple[Ints, Ints, Ints, Ints]]:
+    def work(chosen: Ints) -> tuple[Ints, Ints, tuple[Ints, Ints, Ints, Ints, Ints]]:
         members = buckets.active[chosen]
         if rule.copies > 1:
             numbers = np.concatenate([visit_order[visit_starts[m] : visit_starts[m + 1]] for m in members])
@@ -167,15 +174,17 @@ def _select_groups(
         else:
             numbers = members
         local = np.searchsorted(members, state.visits[numbers])
-        group_forced = int(np.searchsorted(members, forced))
+        group_forced = int(np.searchsorted(numbers, forced))
         return members, numbers, _run_group(nodes, buckets, chosen, members, local, group_forced, rule, sets)
 
-    groups = list(_split(buckets, sizes, memory_bytes // (2 * threads)))
+    share = int(sizes.sum()) // (GROUPS_PER_THREAD * threads) + 1 if threads > 1 else memory_bytes
+    groups = list(_split(buckets, sizes, min(share, memory_bytes // (2 * threads))))
     with ThreadPoolExecutor(threads) as executor:
-        for members, numbers, (keepers, intersections, unions, roots) in executor.map(work, groups):
+        for members, numbers, (keepers, intersections, unions, roots, took) in executor.map(work, groups):
             kept = np.where(keepers >= 0, members[keepers], -1)
             state.keepers[numbers], state.intersections[numbers], state.unions[numbers] = kept, intersections, unions
             state.roots[members] = members[roots]
+            state.work += took
 
 
 def _split(buckets: Buckets, sizes: Ints, group_bytes: int) -> Iterator[Ints]:
@@ -203,7 +212,7 @@ def _run_group(
     forced: int,
     rule: Rule,
     sets: SetSource,
-) -> tuple[Ints, Ints, Ints, Ints]:
+) -> tuple[Ints, Ints, Ints, Ints, Ints]:
     of_node, bucket_offsets, bucket_members, large = _local_buckets(buckets, chosen)
     records = nodes.representative[members]
     if rule.verify:
@@ -215,7 +224,7 @@ def _run_group(
         hashes, offsets = np.zeros(0, np.uint64), np.zeros(len(records) + 1, np.int64)
         signatures_nP = sets.signatures(records)
     prefixes = _prefixes(hashes, offsets, of_node, large, rule)
-    found: tuple[Ints, Ints, Ints, Ints] = verify.select(
+    found: tuple[Ints, Ints, Ints, Ints, Ints] = verify.select(
         (hashes, offsets, signatures_nP),
         (of_node, bucket_offsets, bucket_members, large),
         prefixes,
@@ -267,7 +276,7 @@ def _keep_copies_of_lonely_nodes(nodes: Nodes, buckets: Buckets, state: _State, 
     position[by_node] = np.arange(len(by_node)) - np.repeat(starts[:-1], nodes.weight)
     lonely = np.ones(len(nodes.weight), bool)
     lonely[buckets.active] = False
-    extra = lonely[state.visits] & (position >= rule.copies) & (state.visits >= forced)
+    extra = lonely[state.visits] & (position >= rule.copies) & (np.arange(len(state.visits)) >= forced)
     state.keepers[extra] = state.visits[extra]
 
 
@@ -300,4 +309,6 @@ def _result(records: Records, nodes: Nodes, buckets: Buckets, state: _State, sev
         clusters=first[roots],
         large_buckets=buckets.large_count,
         pairs_possible=bool(len(buckets.active)),
+        comparisons=int(state.work[0]),
+        looked_at=int(state.work[1]),
     )

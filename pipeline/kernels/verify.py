@@ -7,7 +7,10 @@ removed nodes are looked at afterwards, for the components, and only where these
 Buckets of more than 1,000 records: no pairs between removed nodes, and kept candidates come from a prefix filter.  Two
 sets of similarity t or more share one of the ``|x| - ceil(t |x|) + 1`` first elements of each, in any common order of
 the elements (Chaudhuri, Ganti, Kaushik: A primitive operator for similarity joins, 2006).  Rarest first, pages that
-share a template and nothing else never meet, and no pair above the threshold is lost.
+share a template and nothing else rarely meet.  Where they do, in a template that fills most of each, the place of the
+first shared element tells: all that two sets can share lies behind it (Xiao, Wang, Lin, Yu: Efficient similarity joins
+for near duplicate detection, 2008).  Kept nodes are listed by element, size and place, so a list that cannot hold a
+similar one is passed over as a whole, and no pair above the threshold is lost.
 
 Shape letters: n nodes, B bands, P values of a signature.
 """
@@ -25,7 +28,7 @@ BOOL = numba.types.Array(numba.boolean, 1, "C", readonly=True)
 SETS = numba.types.Tuple((U64, I64, U32_2D))
 PREFIXES = numba.types.Tuple((I64, I64, I64))
 BUCKETS = numba.types.Tuple((I32_2D, I64, I64, BOOL))
-RESULT = numba.types.Tuple((I64_OUT, I64_OUT, I64_OUT, I64_OUT))
+RESULT = numba.types.Tuple((I64_OUT, I64_OUT, I64_OUT, I64_OUT, I64_OUT))
 CHECK_EVERY = 64
 
 
@@ -47,6 +50,12 @@ def overlap(left, right, needed):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True)
+def least_common(size_left, size_right, threshold):  # type: ignore[no-untyped-def]
+    """Elements that two sets of these sizes must share to reach the threshold."""
+    return np.int64(np.ceil(threshold / (1 + threshold) * (size_left + size_right) - 1e-6))
+
+
+@numba.njit(nogil=True)
 def compare(sets, left, right, threshold):  # type: ignore[no-untyped-def]
     """Intersection and union of two nodes; (-1, 1) where they do not reach the threshold.
 
@@ -63,7 +72,7 @@ def compare(sets, left, right, threshold):  # type: ignore[no-untyped-def]
     size_right = offsets[right + 1] - offsets[right]
     if min(size_left, size_right) < threshold * max(size_left, size_right) - 1e-6:
         return -1, 1
-    needed = np.int64(np.floor(threshold / (1 + threshold) * (size_left + size_right) - 1e-6))
+    needed = least_common(size_left, size_right, threshold)
     common = overlap(
         hashes[offsets[left] : offsets[left + 1]], hashes[offsets[right] : offsets[right + 1]], needed
     )  # fmt: skip
@@ -127,8 +136,12 @@ def share_large(bucket_of_nB, large, left, right):  # type: ignore[no-untyped-de
 
 @numba.njit(nogil=True)
 def join_removed(sets, buckets, kept_copies, forced, parents, threshold):  # type: ignore[no-untyped-def]
-    """Joins what similar pairs in small buckets join, beyond the pairs that the selection has compared."""
+    """Joins what similar pairs in small buckets join, beyond the pairs that the selection has compared.
+
+    ``forced`` counts nodes, here.  Returns the comparisons made.
+    """
     bucket_of_nB, bucket_offsets, members, large = buckets
+    comparisons = np.int64(0)
     for band in range(bucket_of_nB.shape[1]):
         for node in range(forced, bucket_of_nB.shape[0]):
             bucket = bucket_of_nB[node, band]
@@ -145,8 +158,58 @@ def join_removed(sets, buckets, kept_copies, forced, parents, threshold):  # typ
                 if not first_common(bucket_of_nB, large, node, other, band):
                     continue
                 common, _ = compare(sets, node, other, threshold)
+                comparisons += 1
                 if common >= 0:
                     join(parents, node, other)
+    return comparisons
+
+
+@numba.njit(nogil=True)
+def keep_in_lists(lists, prefixes, node, size):  # type: ignore[no-untyped-def]
+    """Enters a kept node under each of its prefix elements, in the list of its size and the element's place."""
+    element_heads, list_sizes, list_places, list_nexts, list_heads, nexts, owners = lists
+    prefix_offsets, prefix_elements, _ = prefixes
+    for index in range(prefix_offsets[node], prefix_offsets[node + 1]):
+        element, place = prefix_elements[index] & 0xFFFFFFFF, prefix_elements[index] >> 32
+        found = element_heads[element]
+        while found >= 0 and (list_sizes[found] != size or list_places[found] != place):
+            found = list_nexts[found]
+        if found < 0:
+            found = index  # a list is numbered by the entry that began it
+            list_sizes[found], list_places[found], list_heads[found] = size, place, -1
+            list_nexts[found] = element_heads[element]
+            element_heads[element] = found
+        owners[index] = node
+        nexts[index] = list_heads[found]
+        list_heads[found] = index
+
+
+@numba.njit(nogil=True)
+def find_in_lists(lists, prefixes, buckets, node, size, threshold, stamps, visit, candidates, found):  # type: ignore[no-untyped-def]
+    """Adds the kept nodes that can be similar to ``candidates``; returns how many these are, and what was looked at."""
+    element_heads, list_sizes, list_places, list_nexts, list_heads, nexts, owners = lists
+    prefix_offsets, prefix_elements, _ = prefixes
+    bucket_of_nB, _, _, large = buckets
+    looked = np.int64(0)
+    for index in range(prefix_offsets[node], prefix_offsets[node + 1]):
+        place = prefix_elements[index] >> 32
+        group = element_heads[prefix_elements[index] & 0xFFFFFFFF]
+        while group >= 0:
+            looked += 1
+            left, right = size - place, list_sizes[group] - list_places[group]
+            if min(left, right) >= least_common(size, list_sizes[group], threshold):
+                entry = list_heads[group]
+                while entry >= 0:
+                    looked += 1
+                    other = owners[entry]
+                    if stamps[other] != visit:
+                        stamps[other] = visit
+                        if share_large(bucket_of_nB, large, node, other):
+                            candidates[found] = other
+                            found += 1
+                    entry = nexts[entry]
+            group = list_nexts[group]
+    return found, looked
 
 
 @numba.njit(
@@ -159,34 +222,44 @@ def select(sets, buckets, prefixes, visits, forced, copies, threshold):  # type:
         sets: Sorted shingle hashes, their offsets (n + 1), and signatures (n, P); P = 0 to compare the sets.
         buckets: Bucket of each node and band (n, B), -1 for none; offsets and members (nodes, ascending) of each
             bucket; whether it is large.
-        prefixes: Of each node (offsets, n + 1), the prefix elements by which it is found in large buckets, numbered;
-            and one value: how many such elements there are.  Nodes in no large bucket have none.
+        prefixes: Of each node (offsets, n + 1), the prefix elements by which it is found in large buckets (the place
+            in the set's order in the upper 32 bits, the element's number in the lower); and one value: how many such
+            elements there are.  Nodes in no large bucket have none.
         visits: Nodes in the order of their records' priority; a node once a record, or once where ``copies`` is 1.
-        forced: The first so many nodes are kept whatever they are like: documents of an index.
+        forced: The first so many visits are kept whatever they are like: documents of an index.
         copies: Similar records that may be kept; 1 is deduplication.
         threshold: Least similarity of a duplicate.
 
     Returns:
         For each visit the kept node that it duplicates (-1: kept; itself: an equal text was kept), intersection and
-        union; and the component of each node.
+        union; the component of each node; and what it took: comparisons, and entries of lists looked at.
     """
     bucket_of_nB, bucket_offsets, members, large = buckets
-    prefix_offsets, prefix_elements, prefix_count = prefixes
+    offsets, prefix_offsets = sets[1], prefixes[0]
     nodes, bands = bucket_of_nB.shape
     keepers = np.full(len(visits), -1, np.int64)
     intersections, unions = np.zeros(len(visits), np.int64), np.zeros(len(visits), np.int64)
     parents = np.arange(nodes)
     kept_copies = np.zeros(nodes, np.int64)
     kept_members, kept_in_bucket = np.empty(len(members), np.int64), np.zeros(len(large), np.int64)
-    heads = np.full(prefix_count[0], -1, np.int64)  # lists of kept nodes by prefix element
-    nexts = np.full(len(prefix_elements), -1, np.int64)
-    owners = np.empty(len(prefix_elements), np.int64)
+    entries = len(prefixes[1])
+    lists = (
+        np.full(prefixes[2][0], -1, np.int64),  # the first list of each element
+        np.empty(entries, np.int64),  # size and place of each list, the next of its element, its first entry
+        np.empty(entries, np.int64),
+        np.empty(entries, np.int64),
+        np.empty(entries, np.int64),
+        np.empty(entries, np.int64),  # the next of each entry, and its node
+        np.empty(entries, np.int64),
+    )
     stamps = np.full(nodes, -1, np.int64)
     candidates = np.empty(nodes, np.int64)
+    work = np.zeros(2, np.int64)
     for visit in range(len(visits)):
         node = visits[visit]
-        found = 0
-        if node >= forced:
+        size = offsets[node + 1] - offsets[node]
+        found = np.int64(0)
+        if visit >= forced:
             for band in range(bands):
                 bucket = bucket_of_nB[node, band]
                 if bucket < 0 or large[bucket]:
@@ -198,16 +271,10 @@ def select(sets, buckets, prefixes, visits, forced, copies, threshold):  # type:
                         stamps[other] = visit
                         candidates[found] = other
                         found += 1
-            for index in range(prefix_offsets[node], prefix_offsets[node + 1]):
-                entry = heads[prefix_elements[index]]
-                while entry >= 0:
-                    other = owners[entry]
-                    if stamps[other] != visit:
-                        stamps[other] = visit
-                        if share_large(bucket_of_nB, large, node, other):
-                            candidates[found] = other
-                            found += 1
-                    entry = nexts[entry]
+            found, looked = find_in_lists(
+                lists, prefixes, buckets, node, size, threshold, stamps, visit, candidates, found
+            )  # fmt: skip
+            work[1] += looked
         best, best_common, best_union = np.int64(-1), np.int64(0), np.int64(1)
         similar_copies = kept_copies[node]
         for index in range(found):
@@ -215,6 +282,7 @@ def select(sets, buckets, prefixes, visits, forced, copies, threshold):  # type:
             if other == node:
                 continue
             common, union = compare(sets, node, other, threshold)
+            work[0] += 1
             if common < 0:
                 continue
             similar_copies += kept_copies[other]
@@ -222,7 +290,7 @@ def select(sets, buckets, prefixes, visits, forced, copies, threshold):  # type:
             better = common / union - best_common / best_union
             if best < 0 or better > 0 or (better == 0 and other < best):
                 best, best_common, best_union = other, np.int64(common), np.int64(union)
-        if similar_copies < copies or node < forced:
+        if similar_copies < copies or visit < forced:
             kept_copies[node] += 1
             if kept_copies[node] > 1:
                 continue
@@ -231,18 +299,19 @@ def select(sets, buckets, prefixes, visits, forced, copies, threshold):  # type:
                 if bucket >= 0 and not large[bucket]:
                     kept_members[bucket_offsets[bucket] + kept_in_bucket[bucket]] = node
                     kept_in_bucket[bucket] += 1
-            for index in range(prefix_offsets[node], prefix_offsets[node + 1]):
-                owners[index] = node
-                nexts[index] = heads[prefix_elements[index]]
-                heads[prefix_elements[index]] = index
+            if prefix_offsets[node + 1] > prefix_offsets[node]:
+                keep_in_lists(lists, prefixes, node, size)
         elif kept_copies[node] > 0:
             keepers[visit] = node
         else:
             keepers[visit], intersections[visit], unions[visit] = best, best_common, best_union
-    join_removed(sets, buckets, kept_copies, forced, parents, threshold)
+    forced_nodes = np.int64(0)
+    for visit in range(forced):
+        forced_nodes = max(forced_nodes, visits[visit] + 1)
+    work[0] += join_removed(sets, buckets, kept_copies, forced_nodes, parents, threshold)
     for node in range(nodes):
         parents[node] = root(parents, node)
-    return keepers, intersections, unions, parents
+    return keepers, intersections, unions, parents, work
 
 
 @numba.njit(numba.void(I64_OUT, I32_2D, I64_OUT), cache=True, nogil=True)
@@ -277,7 +346,8 @@ def find_prefixes(hashes, offsets, wanted, threshold, counters, prefix_offsets, 
         threshold: Least similarity that must not be missed.
         counters: Zeros, a power of two of them; scratch.
         prefix_offsets: Out, shape (n + 1,).
-        elements: Out; as many as the wanted nodes have hashes are always enough.
+        elements: Out, the place in the order above the lowest 32 bits; as many as the wanted nodes have hashes are
+            always enough.
 
     Returns:
         Elements in all.
@@ -302,7 +372,7 @@ def find_prefixes(hashes, offsets, wanted, threshold, counters, prefix_offsets, 
             part.sort()
             for index in range(size - np.int64(np.ceil(threshold * size - 1e-6)) + 1):
                 if index < size and part[index] >> 32 > 1:
-                    elements[filled] = part[index] & 0xFFFFFFFF
+                    elements[filled] = (index << 32) | (part[index] & 0xFFFFFFFF)
                     filled += 1
         prefix_offsets[node + 1] = filled
     return filled

@@ -58,19 +58,20 @@ class Gap:
 
 
 class RangeReader:
-    """Reads bytes [start, end) of a file in order, and digests them on the way.
+    """Reads bytes [start, end) of a file in order, and where asked digests them on the way.
 
     Args:
         path: Local file.
         start: First byte.
         end: One past the last byte; what the plan saw, so that a file that shrank since is noticed.
+        digests: Whether ``digest`` will be asked for.
     """
 
-    def __init__(self, path: Path, start: int, end: int) -> None:
+    def __init__(self, path: Path, start: int, end: int, *, digests: bool = True) -> None:
         self.start, self.end, self.position = start, end, start
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115  closed by close()
         self._hasher = hashlib.blake2b(digest_size=16)
-        self._hashed = start
+        self._hashed, self._digests = start, digests
         self._block, self._block_start = b"", start
         self.shrank = False
 
@@ -91,7 +92,7 @@ class RangeReader:
         if not self._block and self.position < self.end:
             self.shrank = True
         end = self.position + len(self._block)
-        if self.position <= self._hashed < end:
+        if self._digests and self.position <= self._hashed < end:
             self._hasher.update(self._block[self._hashed - self.position :])
             self._hashed = end
 
@@ -105,6 +106,7 @@ class RangeReader:
 
     def digest(self) -> str:
         """BLAKE2b-128 of the whole range, reading what is left of it."""
+        assert self._digests, "this reader was made without a digest"
         self.seek(self._hashed)
         while self.read(1 << 20):
             pass

@@ -66,5 +66,19 @@ def test_what_is_no_index_or_of_another_definition_is_refused_before_anything_is
         with pytest.raises(UserError, match=message):
             run(Request((str(new),), tmp_path / "out", options))
         assert not (tmp_path / "out").exists()
-    with pytest.raises(ValueError, match="copies are counted within one run"):
-        Dedup(copies=2, against=[str(index)])
+
+
+def test_copies_that_may_stay_are_counted_with_the_earlier_document(tmp_path: Path, index: Path) -> None:
+    texts = [BASE, NEAR, BASE, NEAR + " again", OTHER, OTHER, OTHER]
+    path = tmp_path / "new.jsonl"
+    path.write_text("".join(json.dumps({"id": f"n{i}", "text": text}) + "\n" for i, text in enumerate(texts)))
+    summary = run(Request((str(path),), tmp_path / "out", Dedup(keep="first", copies=2, against=[str(index)])))
+    rows = read_table(tmp_path / "out" / "removed.arrow", REMOVED).to_pylist()
+    found = [(row["id"], row["kept_id"], row["kept_corpus"], row["rule"]) for row in rows]
+    assert found == [
+        ("n1", "a", "books", "near"),
+        ("n2", "a", "books", "exact"),
+        ("n3", "a", "books", "near"),
+        ("n6", "n4", None, "exact"),
+    ]
+    assert summary["records_removed_earlier"] == 3

@@ -169,6 +169,57 @@ def test_forced_records_are_kept_though_they_are_similar() -> None:
     assert sorted(as_dict(found)) == [0, 3, 4]
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.sampled_from([3, 1000]))
+@settings(max_examples=30, deadline=None)
+def test_earlier_records_that_would_stay_anyway_change_nothing_by_being_forced(
+    seed: int, copies: int, large: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    texts = random_corpus(generator, families=5, members=8, words=60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(join, "LARGE_BUCKET", large)
+        removed = set(select(texts, list(range(len(texts))), Rule(0.7)).removed.tolist())
+        earlier = [record for record in range(len(texts) // 2) if record not in removed]
+        order = earlier + [record for record in range(len(texts)) if record not in set(earlier)]
+        forced = select(texts, order, Rule(0.7, copies=copies, forced=len(earlier)))
+        free = select(texts, order, Rule(0.7, copies=copies))
+    assert as_dict(forced) == as_dict(free)
+    assert not set(forced.removed.tolist()) & set(earlier)
+    assert forced.clusters.tolist() == free.clusters.tolist()
+
+
+def test_twin_of_an_earlier_record_is_a_copy_like_any_other() -> None:
+    base = " ".join(f"w{number}" for number in range(100))
+    texts = [base, "lonely", base, base, base + " x", "lonely", "lonely"]
+    found = as_dict(select(texts, list(range(7)), Rule(0.8, copies=2, forced=2)))
+    assert sorted(found) == [3, 4, 6]
+    assert found[3] == Removed(0, 96, 96, True)
+    assert found[6].keeper == 1
+
+
+def template_pages(count: int, words: int, own: int) -> list[str]:
+    """Pages of one template with ``own`` words of their own in the middle: the licence header, the error page."""
+    template = [f"template{number}" for number in range(words)]
+    first, second = " ".join(template[: words // 2]), " ".join(template[words // 2 :])
+    own_words = [" ".join(f"page{page}n{place}" for place in range(own)) for page in range(count)]
+    return [f"{first} {mine} {second}" for mine in own_words]
+
+
+@pytest.mark.parametrize(
+    ("words", "own", "similar"),
+    [(80, 1, True), (52, 1, True), (46, 1, False), (40, 1, False), (30, 1, False), (80, 40, False)],
+)
+def test_comparisons_in_a_huge_bucket_grow_with_its_records_only(
+    monkeypatch: pytest.MonkeyPatch, words: int, own: int, similar: bool
+) -> None:
+    monkeypatch.setattr(join, "LARGE_BUCKET", 50)
+    for count in (1000, 2000):
+        found = select(template_pages(count, words, own), list(range(count)), Rule(0.8), bands=14, rows=2)
+        assert found.large_buckets > 0
+        assert len(found.removed) == (count - 1 if similar else 0)
+        assert found.comparisons + found.looked_at <= 20 * count  # of two million pairs
+
+
 def test_hashes_that_agree_in_their_first_half_only_are_different_texts() -> None:
     text_hash = np.array([[7, 1], [7, 2], [7, 1], [3, 1]], np.uint64)
     nodes = join.find_nodes(text_hash, np.array([3, 2, 1, 0]))
