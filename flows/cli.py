@@ -79,8 +79,13 @@ def _interrupted(number: int, frame: Any) -> NoReturn:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Runs a command and ends the process with its exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Runs a command (by default that of this process) and ends the process with its exit code."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+        if arguments[:2] == ["dedup", "run"]:
+            from pipeline.quick import leave_out_pandas_and_awkward
+
+            leave_out_pandas_and_awkward()
     if os.environ.pop("TOKENMILL_ENDS_WITH_STDIN", None):  # a flow started us (flows/child.py)
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     as_json = "--json" in arguments

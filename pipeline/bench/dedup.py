@@ -24,7 +24,7 @@ from pipeline.bench.clean import sample_jsonl
 from pipeline.console import say
 
 WORKERS = 2
-SAMPLES = {"whole sample": 24_000, "signature sample": 8_000, "datatrove signature sample": 2_000}
+SAMPLES = {"whole sample": 32_000, "signature sample": 8_000, "datatrove signature sample": 2_000}
 PIECES = 8  # files of a sample for datatrove, whose tasks share files, not lines
 
 

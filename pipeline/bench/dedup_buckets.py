@@ -49,19 +49,18 @@ KINDS: dict[str, Callable[[int], str]] = {
 
 
 def run(sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
-    """A row a kind and size; the largest of a kind has the growth exponent of the time beyond an empty run's."""
+    """A row a kind and size, of two sizes or more; the last of a kind has how the time beyond a tiny run's grows."""
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
         folder = Path(name)
         measure("", lambda number: "a b c", 10, folder)  # loads the kernels
-        empty = measure("one record", lambda number: "a b c", 1, folder)
+        tiny = measure("one record", lambda number: "a b c", 1, folder)
         for kind, text in KINDS.items():
             found = [measure(kind, text, size, folder) for size in sizes]
-            beyond = [max(row["seconds"] - empty["seconds"], 0.01) for row in (found[0], found[-1])]
-            exponent = math.log(beyond[1] / beyond[0]) / math.log(sizes[-1] / sizes[0]) if len(sizes) > 1 else 0.0
-            found[-1]["growth_exponent_seconds"] = round(exponent, 2)
+            before, last = (max(row["seconds"] - tiny["seconds"], 0.01) for row in found[-2:])
+            found[-1]["growth_exponent_seconds"] = round(math.log(last / before) / math.log(sizes[-1] / sizes[-2]), 2)
             rows += found
-    return [empty, *rows]
+    return [tiny, *rows]
 
 
 def measure(kind: str, text: Callable[[int], str], size: int, folder: Path) -> dict[str, Any]:

@@ -51,7 +51,6 @@ from pipeline.options import Dedup
 from pipeline.pool import Pool
 from pipeline.tables import KEPT_CLUSTERS, QUARANTINE, REMOVED, TableWriter, batches
 
-JOIN_SHARE = 0.7  # of --memory: the rest is for the process itself and what it holds a record
 TABLE_ROWS = 65_536
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -123,7 +122,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
                 CandidateSets(corpus, num_shingles, workers.run),
                 None if request.exact_only else corpus.keys,
                 options.bands,
-                memory_bytes=int(parse_memory(options.memory) * JOIN_SHARE),
+                memory_bytes=int(parse_memory(options.memory) * planning.JOIN_SHARE),
                 threads=request.workers,
                 indexes=indexes,
             )

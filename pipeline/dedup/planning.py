@@ -7,11 +7,15 @@ Two documents of similarity s agree in a whole band of r values with probability
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.dedup.selection import GROUPS_PER_THREAD, SET_BYTES
 from pipeline.options import MAX_PERMUTATIONS
 
 CURVE = tuple(number / 20 for number in range(6, 21))  # 0.30, 0.35 ... 1.00
 WANTED_CHANCE = 0.99
 DOCUMENT_BYTES = 3000  # text of a document where nothing is known about it
+PROCESS_BYTES, WORKER_BYTES = 200_000_000, 120_000_000  # a worker shares what it was forked with
+TEXT_BYTES_A_SHINGLE = 6
+JOIN_SHARE = 0.7  # of the memory budget: the rest is for the process itself and what it holds a record
 ACTIVE_SHARE = 0.3  # documents that share a bucket with another: the corpora of docs/benchmarks/dedup.md have fewer
 
 
@@ -55,9 +59,10 @@ def cost(documents: int, text_bytes: int, bands: int, memory_bytes: int, workers
         memory_bytes: The budget of the join.
         workers: Worker processes.
     """
-    groups = min(memory_bytes, int(ACTIVE_SHARE * text_bytes * 4))  # 24 bytes a shingle, about 6 bytes of text each
-    process = 200 << 20
-    memory = process * (workers + 1) + memory_of_records(documents, bands) + groups
+    sets = int(ACTIVE_SHARE * text_bytes * SET_BYTES / TEXT_BYTES_A_SHINGLE)
+    groups = min(int(JOIN_SHARE * memory_bytes / 2), sets // GROUPS_PER_THREAD if workers > 1 else sets)
+    processes = PROCESS_BYTES + (WORKER_BYTES * workers if workers > 1 else 0)
+    memory = processes + memory_of_records(documents, bands) + groups
     disk = documents * (60 + 8 * bands) + int(ACTIVE_SHARE * text_bytes * 1.4)
     return Cost(documents, text_bytes, memory, disk)
 

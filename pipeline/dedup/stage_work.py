@@ -15,6 +15,7 @@ from pipeline.dedup.deduplicate import Facts, Outcome, deduplicate
 from pipeline.dedup.earlier import earlier_id
 from pipeline.dedup.index_format import Definition
 from pipeline.dedup.index_runs import opened_against
+from pipeline.dedup.planning import JOIN_SHARE
 from pipeline.dedup.priority import (
     FIRST,
     LICENCE,
@@ -36,7 +37,6 @@ from pipeline.errors import UserError
 from pipeline.lineage.evidence import Remembered
 from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS, TableWriter, batches, open_table
 
-JOIN_SHARE = 0.7  # of `memory`: the rest is for the process itself and what it holds a record
 EVIDENCE_ROWS = 65_536
 
 

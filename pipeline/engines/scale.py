@@ -19,6 +19,14 @@ TOKENIZE_BYTES_A_SECOND = 18_669_939 / 1.18
 CLUSTERS_SECONDS_A_DOCUMENT = 0.38 / 22_936
 BYTES_ON_DISK = {"documents": 27_423_556, "signatures": 11_382_564, "signals": 1_535_092, "verdicts": 1_359_060}
 TOKEN_BYTES_A_TEXT_BYTE = 8_822_680 / 18_669_939
+# Of the join, one core, 72,598 documents (docs/benchmarks/dedup.md): 8,785 of them shared a bucket, in 62,302 places.
+BANDS = 14
+SORTED_KEYS_A_SECOND = BANDS * 70_700 / 0.099  # of distinct texts
+ACTIVE_SHARE, PLACES_A_DOCUMENT = 8_785 / 72_598, 62_302 / 8_785
+VERIFIED_SECONDS = (0.524 + 0.542) / 8_785  # text read and hashed again, compared
+UNIONS_A_SECOND = 10e6  # assumed: 57 million a second were measured, within the processor's cache
+KEY_BYTES, SORT_BYTES, SET_BYTES, TEXT_BYTES_A_SHINGLE = 16, 40, 24, 6
+TASK_BYTES = 1e9  # memory of a task of the join
 NODE_BYTES = 8 * 3 + 14 * 8  # memory of dedup.clusters: three numbers a record, a 64-bit key for each band
 
 
@@ -72,6 +80,50 @@ def table(estimate: Estimate) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
+@dataclass(frozen=True)
+class SpreadJoin:
+    """Deduplication of so many documents with its join in tasks of ``TASK_BYTES``: a plan, not built."""
+
+    documents: float
+
+    @property
+    def active(self) -> float:
+        """Documents that share a bucket with another."""
+        return self.documents * ACTIVE_SHARE
+
+    def steps(self) -> list[tuple[str, float, float, float, float]]:
+        """Name, tasks, memory of a task, core-hours and bytes written, of each step."""
+        text = Estimate(self.documents * BYTES_A_DOCUMENT, 1)
+        keys, places = self.documents * BANDS, self.active * PLACES_A_DOCUMENT
+        sets = self.active * BYTES_A_DOCUMENT / TEXT_BYTES_A_SHINGLE
+        hours, partitions = text.core_hours(), -(-self.documents * SORT_BYTES // TASK_BYTES)
+        signed = text.disk_bytes()["signatures"] + keys * KEY_BYTES
+        return [
+            ("signatures, a task a shard", text.shards, 1e9, hours["dedup.signatures"], signed),
+            (
+                *(f"join, {partitions:,.0f} partitions of each band by the key's upper bits", BANDS * partitions),
+                *(TASK_BYTES, keys / SORTED_KEYS_A_SECOND / 3600, places * KEY_BYTES),
+            ),
+            ("components, one process", 1, 2 * 8 * self.active, places / UNIONS_A_SECOND / 3600, 8 * self.active),
+            (
+                *("verification, a task a group of components", -(-sets * SET_BYTES // TASK_BYTES), TASK_BYTES),
+                *(self.active * VERIFIED_SECONDS / 3600, sets * 8),
+            ),
+            ("verdicts, a task a shard", text.shards, 1e9, hours["dedup"], text.disk_bytes()["verdicts"]),
+        ]
+
+    def table(self) -> str:
+        """The plan as a Markdown table."""
+        steps = self.steps()
+        lines = ["| step | tasks | memory of a task | core-hours | written |", "|---|---|---|---|---|"]
+        for name, tasks, memory, hours, written in steps:
+            lines.append(f"| {name} | {tasks:,.0f} | {memory / 1e9:,.0f} GB | {hours:,.1f} | {written / TB:,.2f} TB |")
+        hours, written = sum(step[3] for step in steps), sum(step[4] for step in steps)
+        lines.append(f"| in all | {sum(step[1] for step in steps):,.0f} | | {hours:,.0f} | {written / TB:,.1f} TB |")
+        return "\n".join(lines)
+
+
+JOIN_CASE = "10 billion documents on Ray: deduplication alone, its join spread"
 CASES = {
     "10 TB of text, 1,000 cores": Estimate(10 * TB, 1000),
     "1 PB of text, 20,000 cores": Estimate(1000 * TB, 20_000),
@@ -80,7 +132,8 @@ CASES = {
 
 def render() -> str:
     """All tables."""
-    return "\n\n".join(f"### {title}\n\n{table(estimate)}" for title, estimate in CASES.items())
+    tables = {title: table(estimate) for title, estimate in CASES.items()} | {JOIN_CASE: SpreadJoin(1e10).table()}
+    return "\n\n".join(f"### {title}\n\n{rows}" for title, rows in tables.items())
 
 
 if __name__ == "__main__":

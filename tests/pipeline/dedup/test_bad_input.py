@@ -114,6 +114,18 @@ def test_file_of_another_kind_is_refused(tmp_path: Path, name: str, data: bytes,
     assert left_behind(tmp_path) == [name]
 
 
+def test_command_of_its_own_loads_neither_pandas_nor_awkward(corpus: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from flows.cli import main\n"
+        "try: main()\n"
+        "finally: print(sorted({'pandas', 'awkward'} & set(sys.modules)))"
+    )
+    arguments = ["dedup", "run", str(corpus), "--output", str(tmp_path / "out"), "--workers", "2"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert removed(tmp_path / "out")
+
+
 def test_other_files_of_a_folder_are_passed_over_and_counted(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

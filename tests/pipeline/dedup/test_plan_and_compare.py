@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from flows.cli import main
-from pipeline.dedup.planning import catch_chance, plan, suggestion
+from pipeline.bench.dedup_scale import measure, write_documents
+from pipeline.dedup.planning import catch_chance, cost, plan, suggestion
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -33,6 +34,30 @@ def test_curve_is_the_published_formula_and_costs_grow_with_documents() -> None:
     assert many["text_bytes"] == 10 * few["text_bytes"]
     assert many["memory_bytes"] > few["memory_bytes"]
     assert many["disk_bytes"] > few["disk_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("documents", "text_bytes", "memory", "disk"),
+    [
+        (100_000, 186_900_000, 447_000_000, 63_000_000),
+        (300_000, 561_000_000, 648_000_000, 188_000_000),
+        (1_000_000, 1_868_200_000, 969_000_000, 631_000_000),
+    ],
+)
+def test_what_the_command_expects_holds_for_what_was_measured(
+    documents: int, text_bytes: int, memory: int, disk: int
+) -> None:
+    expected = cost(documents, text_bytes, 14, 2_000_000_000, 2)
+    assert memory <= expected.memory_bytes <= 2 * memory
+    assert disk <= expected.disk_bytes <= 2 * disk
+
+
+@pytest.mark.slow
+def test_what_the_command_expects_holds_for_a_run(tmp_path: Path) -> None:
+    write_documents(tmp_path / "in.jsonl", 50_000)
+    found = measure(tmp_path / "in.jsonl", tmp_path / "out")
+    assert found["peak_memory_megabytes"] <= found["said_memory_megabytes"] <= 2 * found["peak_memory_megabytes"]
+    assert found["peak_scratch_megabytes"] <= found["said_scratch_megabytes"] <= 2 * found["peak_scratch_megabytes"]
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9])
