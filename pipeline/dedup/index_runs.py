@@ -73,7 +73,7 @@ def _manifests(run: Run) -> tuple[dict[str, Manifest], dict[str, dict[str, Manif
 
 def run_batches(root: str) -> Iterator[tuple[list[str], pa.Array]]:
     """doc_ids in hex and texts of the documents that every curation stage of a run keeps, in document order."""
-    from pipeline.dedup.stage_work import read_alive
+    from pipeline.dedup.run_corpus import read_alive
 
     run = Run.open(root)
     clean, judged = _manifests(run)

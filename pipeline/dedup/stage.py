@@ -18,7 +18,7 @@ from pipeline.manifest import Manifest, total_counts
 from pipeline.options import Dedup
 
 SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage_work:sign_shard")
-CLUSTERS_STEP = Step("dedup.clusters", 3, "pipeline.dedup.stage_work:find_clusters")
+CLUSTERS_STEP = Step("dedup.clusters", 4, "pipeline.dedup.stage_work:find_clusters")
 VERDICTS_STEP = Step("dedup", 1, "pipeline.dedup.stage_work:judge_shard")
 EVIDENCE = "clusters/evidence.arrow"
 
@@ -29,7 +29,8 @@ def run(context: Context) -> dict[str, Any]:
     signed = sign_documents(context)
     clusters = context.run_step(CLUSTERS_STEP, [_clusters_job(context, documents, signed)])
     evidence = clusters["all"].digests(EVIDENCE)
-    verdicts = context.run_step(VERDICTS_STEP, [_verdict_job(context, shard, signed, evidence) for shard in documents])
+    jobs = [_verdict_job(context, number, shard, signed, evidence) for number, shard in enumerate(documents)]
+    verdicts = context.run_step(VERDICTS_STEP, jobs)
     counts = total_counts(verdicts.values())
     found = total_counts(clusters.values())
     return {
@@ -101,7 +102,9 @@ def _signals(context: Context, shard: str) -> dict[str, str]:
     return found.digests("signals/") if found else {}
 
 
-def _verdict_job(context: Context, shard: str, signed: dict[str, Manifest], evidence: dict[str, str]) -> Job:
+def _verdict_job(
+    context: Context, number: int, shard: str, signed: dict[str, Manifest], evidence: dict[str, str]
+) -> Job:
     inputs = signed[shard].digests("signatures/") | evidence | context.verdict_inputs("dedup", shard)
     config = {"shard": shard, "stages_before": context.verdict_stages_before("dedup")}
-    return Job(shard, config, inputs)
+    return Job(shard, config, inputs, {"number": number})

@@ -122,28 +122,34 @@ class Remembered:
 
     Args:
         arguments: What ``remembered`` gave, or None.
-        doc_ids: Every document, in order.
+
+    Attributes:
+        left_out: Doc_ids that do not take part in the selection.
     """
 
-    def __init__(self, arguments: dict[str, Any] | None, doc_ids: pa.ChunkedArray) -> None:
+    def __init__(self, arguments: dict[str, Any] | None) -> None:
         given = arguments or {"gone": [], "rows": [], "counts": None}
         self._rows, self._counts = given["rows"], given["counts"]
-        self._doc_ids = doc_ids
         left_out = [bytes.fromhex(name) for name in [*given["gone"], *(row[0] for row in self._rows)]]
-        wanted = pa.array(left_out, pa.binary(16))
-        self.left_out: NDArray[np.bool_] = pc.is_in(doc_ids, value_set=wanted).to_numpy()
+        self.left_out = pa.array(left_out, pa.binary(16))
 
     def __bool__(self) -> bool:
         return bool(self._rows)
 
-    def merged(self, found: pa.Table) -> pa.Table:
-        """Found and remembered rows together, in the order of the removed documents."""
+    def merged(self, found: pa.Table, doc_ids: pa.Array) -> tuple[pa.Table, NDArray[np.int64]]:
+        """Found and remembered rows together, in the order of the removed documents, and the numbers of these.
+
+        Args:
+            found: Rows of clusters/.
+            doc_ids: Every document, in order.
+        """
         names = found.schema.names
         columns = [[bytes.fromhex(v) if name in _IDS else v for v in self._column(name)] for name in names]
         arrays = [pa.array(values, found.schema.field(n).type) for n, values in zip(names, columns, strict=True)]
         whole = pa.concat_tables([found, pa.Table.from_arrays(arrays, schema=found.schema)])
-        places = pc.index_in(whole["doc_id"], value_set=self._doc_ids.combine_chunks()).to_numpy()
-        return whole.take(pa.array(np.argsort(places, kind="stable")))
+        places = pc.index_in(whole["doc_id"], value_set=doc_ids).to_numpy()
+        order = np.argsort(places, kind="stable")
+        return whole.take(pa.array(order)), places[order].astype(np.int64)
 
     def _column(self, name: str) -> list[Any]:
         number = CLUSTERS.schema.names.index(name)
