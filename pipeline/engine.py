@@ -311,6 +311,15 @@ class Context:
         self._write_stage_manifest(step)
         return self._current[step.name]
 
+    def forget_step(self, step: Step) -> None:
+        """Removes the outputs and the manifests of a step that the recipe no longer asks for.
+
+        Raises:
+            NeedsWork: In a dry context.
+        """
+        self.run_step(step, [])
+        storage.delete(storage.join(self.root, manifests_module.FOLDER, f"{step.name}.json"))
+
     def _work(self, step: Step, jobs: list[Job]) -> Iterable[tuple[Job, tuple[Manifest, float]]]:
         if not jobs:
             return

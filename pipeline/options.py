@@ -85,6 +85,9 @@ class Dedup(Section):
     threshold: float = Field(0.8, gt=0.0, le=1.0, description="exact Jaccard similarity from which a pair is duplicate")
     keep: str = Field("longest", description="first | longest | a column, highest first")
     memory: MemorySize = Field("2GB", description="memory of the join")
+    partitions: int = Field(
+        1, ge=1, le=10_000, description="tasks of the join; above 1 no process holds the whole corpus"
+    )
     seed: int = Field(1, ge=0, lt=2**32, description="seed of the permutations")
     against: list[str] = Field(
         default_factory=list, description="earlier runs and dedup indexes whose documents are not to come again"
@@ -104,6 +107,15 @@ class Dedup(Section):
             raise ValueError(
                 f"bands x rows = {self.bands} x {self.rows} = {self.bands * self.rows:,} permutations; "
                 f"at most {MAX_PERMUTATIONS:,}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _earlier_documents_are_looked_up_by_one_process(self) -> "Dedup":
+        if self.partitions > 1 and self.against:
+            raise ValueError(
+                f"partitions = {self.partitions} with against: a batch is compared with earlier documents by one "
+                "process, which holds the batch alone; give one of them"
             )
         return self
 

@@ -167,6 +167,40 @@ SURVIVORS = Table(
     "document order",
 )
 
+_NUMBER = Column("document", pa.int64(), "number of the document among all of the run, in document order, from 0")
+
+LINKS = Table(
+    "links",
+    "clusters/links/, where `[dedup] partitions` is above 1",
+    (1, 0),
+    (_NUMBER, Column("group", pa.int64(), "number of its group: documents of a group share a key")),
+    "a record batch a kind of key (text, URL, each band); group, document",
+)
+
+PARTS = Table(
+    "parts",
+    "clusters/parts/, where `[dedup] partitions` is above 1",
+    (1, 0),
+    (_NUMBER,),
+    "document order",
+)
+
+CLUSTER_PIECES = Table(
+    "cluster_pieces",
+    "clusters/pieces/, where `[dedup] partitions` is above 1",
+    CLUSTERS.version,
+    (_NUMBER, *CLUSTERS.columns),
+    CLUSTERS.order,
+)
+
+SURVIVOR_PIECES = Table(
+    "survivor_pieces",
+    "clusters/pieces/survivors-*.arrow, where `[dedup] partitions` is above 1",
+    SURVIVORS.version,
+    (_NUMBER, *SURVIVORS.columns),
+    SURVIVORS.order,
+)
+
 REMOVED = Table(
     "removed",
     "removed.arrow of `tokenmill dedup run`",
@@ -336,6 +370,10 @@ TABLES = (
     SIGNATURES,
     CLUSTERS,
     SURVIVORS,
+    LINKS,
+    PARTS,
+    CLUSTER_PIECES,
+    SURVIVOR_PIECES,
     SIGNALS,
     VERDICTS,
     TOKENS,

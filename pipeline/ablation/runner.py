@@ -29,6 +29,9 @@ from pipeline.stages import run_stage
 SHARED_STEPS = (
     "clean",
     "dedup.signatures",
+    "dedup.links",
+    "dedup.parts",
+    "dedup.select",
     "dedup.clusters",
     "dedup",
     "filter.classifier",

@@ -4,14 +4,17 @@
 2. ``dedup.clusters``    all signatures, texts of candidates, earlier runs and indexes (``against``)
                          -> clusters/evidence.arrow, a row a removed document, and
                          clusters/survivors.arrow, a row a kept document whose cluster keeps others too
+                         (in parts where ``[dedup] partitions`` is above 1: partition.py)
 3. ``dedup``             evidence -> verdicts/dedup/NNNNN.arrow
 
 The work itself is in stage_work.py, which loads the kernels; this module only plans.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from pipeline import storage
+from pipeline.dedup import partition
 from pipeline.dedup.index_runs import absolute, against_digest, definition_of
 from pipeline.engine import Context, Job, Step
 from pipeline.manifest import Manifest, total_counts
@@ -19,6 +22,7 @@ from pipeline.options import Dedup
 
 SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage_work:sign_shard")
 CLUSTERS_STEP = Step("dedup.clusters", 4, "pipeline.dedup.stage_work:find_clusters")
+MERGE_STEP = replace(CLUSTERS_STEP, function="pipeline.dedup.partition_work:merge_pieces")
 VERDICTS_STEP = Step("dedup", 1, "pipeline.dedup.stage_work:judge_shard")
 EVIDENCE = "clusters/evidence.arrow"
 
@@ -27,7 +31,7 @@ def run(context: Context) -> dict[str, Any]:
     """Runs the three steps; returns the summary of the stage."""
     documents = context.document_shards()
     signed = sign_documents(context)
-    clusters = context.run_step(CLUSTERS_STEP, [_clusters_job(context, documents, signed)])
+    clusters = _find_clusters(context, _clusters_job(context, documents, signed), signed)
     evidence = clusters["all"].digests(EVIDENCE)
     jobs = [_verdict_job(context, number, shard, signed, evidence) for number, shard in enumerate(documents)]
     verdicts = context.run_step(VERDICTS_STEP, jobs)
@@ -44,6 +48,14 @@ def run(context: Context) -> dict[str, Any]:
         "largest_cluster": found.get("largest_cluster", 0),
         "large_buckets": found.get("large_buckets", 0),
     }
+
+
+def _find_clusters(context: Context, whole: Job, signed: dict[str, Manifest]) -> dict[str, Manifest]:
+    """One process does it all, or many a part each (partition.py)."""
+    if partition.partitioned(context):
+        return context.run_step(MERGE_STEP, [partition.plan_pieces(context, whole, signed)])
+    partition.forget_pieces(context)
+    return context.run_step(CLUSTERS_STEP, [whole])
 
 
 def signature_config(options: Dedup) -> dict[str, Any]:
