@@ -6,6 +6,7 @@ on the folder sets it to Crashed (flows/repair.py).
 """
 
 import contextlib
+import logging
 import os
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 from prefect.flows import Flow
+from prefect.settings import get_current_settings
 from prefect.tasks import Task
 
 from flows.show import tell
@@ -60,11 +62,21 @@ def _says_lost(error: BaseException) -> bool:
         return False
     url = os.environ.get("PREFECT_API_URL", "")
     _lost.add(url)
+    _leave_alone()
     tell(
         f"the Prefect server at {url} is lost ({type(error).__name__}): the run goes on without it, "
         "and its pages will not show the rest"
     )
     return True
+
+
+def _leave_alone() -> None:
+    """Prefect tries each call to a server that is away again for a minute, and complains of each; not from now on."""
+    settings = get_current_settings()
+    settings.client.max_retries = 0
+    settings.logging.to_api.enabled = False
+    logging.raiseExceptions = False  # what its workers for logs and events still hold
+    logging.getLogger("prefect._internal.concurrency").setLevel(logging.CRITICAL + 1)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

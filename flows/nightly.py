@@ -2,9 +2,11 @@
 
 The inputs of a run are closed, so that it can be reproduced; what is new goes into a new run folder, named by the day.
 What an earlier run has kept does not come again (``dedup.against``, through a dedup index in each run folder).  The
-tokenizer is that of the first run, and training mixes the tokens of all earlier runs in (``train.runs``).
+tokenizer is that of the first run.  Training goes on from the last checkpoint of the latest earlier run (its export is
+``model.init``) and mixes the tokens of all earlier runs in (``train.runs``), so that what is old is not forgotten.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,10 +15,12 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.child import run_command
 from flows.end_to_end import Summaries, end_to_end
 from flows.parameters import LOCAL, NONE, Engine, Location, Overrides, WorkerCount
 from pipeline import storage
 from pipeline.dedup.index_runs import build_run_index
+from pipeline.manifest import load_manifest
 from pipeline.recipe import load_recipe
 
 Day = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
@@ -31,7 +35,7 @@ def nightly(
     workers: WorkerCount = 0,
     engine: Engine = LOCAL,
 ) -> Summaries:
-    """The crawl of one day into a run of its own, then training on it and all earlier days.
+    """The crawl of one day into a run of its own; training goes on from the day before, on it and all earlier days.
 
     Args:
         recipe: Path or URL of the recipe, a TOML file.
@@ -49,9 +53,10 @@ def nightly(
 
 
 def earlier_runs_overrides(recipe: str, runs: str, day: str, overrides: Sequence[str]) -> list[str]:
-    """Overrides that bring the finished runs of earlier days in: their tokens, the first one's tokenizer, their index.
+    """Overrides that bring the finished runs of earlier days in: tokens, the first one's tokenizer, index, checkpoint.
 
-    The index of each earlier run on this machine is built first, unless it is there and up to date.
+    The index of each earlier run on this machine is built first, unless it is there and up to date; and so is the
+    export of the latest one that has trained.
     """
     marks = [name for name in storage.list_files(runs, "manifests/tokenize.json") if name.count("/") == 2]
     earlier = sorted(storage.join(runs, name.split("/")[0]) for name in marks if name.split("/")[0] < day)
@@ -64,7 +69,27 @@ def earlier_runs_overrides(recipe: str, runs: str, day: str, overrides: Sequence
         for root in filter(storage.is_local, earlier):
             build_run_index(root)
         found.append(f"dedup.against={_toml([*loaded.dedup.against, *earlier])}")
+    trained = [root for root in earlier if storage.is_local(root) and load_manifest(root, "train", "all")]
+    if "train" in loaded.stages and trained and loaded.model.init is None:
+        found.append(f'model.init="{exported(trained[-1])}"')
     return found
+
+
+def exported(root: str) -> str:
+    """The folder of the export of a run's last checkpoint, named by what it was made from; made unless it is there.
+
+    Raises:
+        TokenmillError: If the checkpoint cannot be exported, in the words of ``tokenmill export``.
+    """
+    made = load_manifest(root, "train", "all")
+    if made is None:
+        raise ValueError(f"{root}: no finished training")
+    folder = storage.local_path(root) / "export" / made.digest()[:16]
+    whole = folder / "exported.json"  # written last
+    if not whole.exists():
+        files = run_command(["export", root, "--output", str(folder)])["files"]
+        whole.write_text(json.dumps({"checkpoint": sorted(output.path for output in made.outputs), "files": files}))
+    return str(folder)
 
 
 def _toml(values: list[str]) -> str:

@@ -118,7 +118,7 @@ def start(recipe: Path, root: Path, **environment: str) -> "subprocess.Popen[str
 
 def wait_for(process: "subprocess.Popen[str]", appeared: Callable[[], bool]) -> list[int]:
     """The processes below, once ``appeared()`` is true."""
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while not appeared() and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
