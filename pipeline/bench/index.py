@@ -62,12 +62,12 @@ def build(index: Path, maker: "Maker", size: int) -> dict[str, Any]:
     built = not is_index(index)
     if built:
         build_index(index, Definition(), [(Corpus("earlier"), maker.earlier(size))])
-    seconds = round(time.perf_counter() - started, 2) if built else None
+    took = {"seconds": round(time.perf_counter() - started, 2)} if built else {}
     with open_index(index) as opened:
         if opened.documents != size:
             raise UserError(f"{index}: {opened.documents:,} documents, not the {size:,} it was built of; remove it")
     disk = sum(path.stat().st_size for path in index.rglob("*") if path.is_file())
-    return {"name": "build", "index_documents": size, "seconds": seconds, "bytes_a_document": round(disk / size)}
+    return {"name": "build", "index_documents": size, **took, "bytes_a_document": round(disk / size)}
 
 
 def _used(index: Path, folder: Path, maker: "Maker", size: int, alone: dict[str, Any]) -> list[dict[str, Any]]:

@@ -110,7 +110,8 @@ class PartReader:
             pending.add(text, value, row, offset, length)
             return None
         if text is None:
-            detail = f"no {self.wanted.text}; fields: {', '.join(sorted(map(str, value))[:20])}"
+            known = f"no {self.wanted.text}; fields: {', '.join(sorted(map(str, value))[:20])}"
+            detail = f"{self.wanted.text} is null" if self.wanted.text in value else known
             return Damaged(path, offset, length, "missing_text", detail, data[:HEAD_BYTES])
         detail = f"{self.wanted.text} is of type {type(text).__name__}, not a string"
         return Damaged(path, offset, length, "wrong_type", detail, data[:HEAD_BYTES])
