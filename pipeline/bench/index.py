@@ -3,8 +3,8 @@
 The documents are made of the sample's real sentences, twelve in random order in each; of a new batch, one in five is an
 edited copy of an earlier document, one in twenty an equal one, and the same shares of each other.  Everything lies in
 a scratch folder (3 GB for a million documents) and goes when it is done.  $TOKENMILL_BENCH_DOCUMENTS makes another size
-than a million; $TOKENMILL_BENCH_INDEX names a folder where the indexes are built, stay, and are taken from while they
-are as they were built.
+than a million; $TOKENMILL_BENCH_INDEX names a folder where the indexes are built, or taken from while they are as they
+were built: what is added stays in them, so a folder serves one run.
 """
 
 import json
