@@ -71,12 +71,14 @@ def _says_lost(error: BaseException) -> bool:
 
 
 def _leave_alone() -> None:
-    """Prefect tries each call to a server that is away again for a minute, and complains of each; not from now on."""
+    """Prefect tries each call to a server that is away again for a minute, and complains of lost log lines.
+
+    Not from now on.
+    """
     settings = get_current_settings()
     settings.client.max_retries = 0
     settings.logging.to_api.enabled = False
-    logging.raiseExceptions = False  # what its workers for logs and events still hold
-    logging.getLogger("prefect._internal.concurrency").setLevel(logging.CRITICAL + 1)
+    logging.raiseExceptions = False  # of the lines that its worker still holds
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
