@@ -65,7 +65,12 @@ def _give_stdout_back() -> None:
 
 
 def evaluate(
-    root: str, *, choices: str | None = None, previous: Annotated[bool, Flag] = False, json: Json = False
+    root: str,
+    *,
+    choices: str | None = None,
+    pairs: str | None = None,
+    previous: Annotated[bool, Flag] = False,
+    json: Json = False,
 ) -> int:
     """Score the last checkpoint of a run: validation loss and bits per byte, in all and by source and language.
 
@@ -77,12 +82,14 @@ def evaluate(
         The run folder.
     choices
         A JSONL file of multiple-choice questions to score as well (docs/model.md has its form).
+    pairs
+        Minimal pairs to score as well, such as BLiMP: a zip of JSONL files, or one of them.
     previous
         Use the checkpoint before the last one.
     """
     from model.scoring import evaluate_run
 
-    result = evaluate_run(Run.open(root), choices=choices, previous=previous)
+    result = evaluate_run(Run.open(root), choices=choices, pairs=pairs, previous=previous)
     if json:
         emit(result)
         return 0
@@ -91,8 +98,12 @@ def evaluate(
         for name, row in result[kind].items():
             figures = f"loss {row['validation_loss']}  bits per byte {row['bits_per_byte']}"
             out(f"  {name:24} {figures}  tokens {row['tokens']:,}")
-    if "choices" in result:
-        out(f"multiple choice: {result['choices']}")
+    for kind, rows in (("choices", ("accuracy", "accuracy_by_bytes")), ("pairs", ("accuracy",))):
+        for row in rows if kind in result else ():
+            found = result[kind]
+            interval = "{share:.4f}, 95 % interval {low:.4f} to {high:.4f}".format(**found[row])
+            number = found.get("questions") or found["pairs"]
+            out(f"{kind} {row}: {interval}, chance {found['chance']:.4f}, of {number:,}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What defines a model: ``ModelConfig``, from a recipe or a Hugging Face ``config.json``, and the ``depth`` dial.
+"""What defines a model: ``ModelConfig``, from a recipe or a Hugging Face ``config.json``.
 
 No torch here: planning a run or reading a configuration must not load it.
 """
@@ -11,9 +11,9 @@ from pipeline.errors import UserError
 from pipeline.options import Model
 
 VOCABULARY_MULTIPLE = 64  # matrix units like row counts of this multiple
-HEAD_WIDTH_OF_DEPTH = 64
 LOSS_CHUNK_TOKENS = 1024  # rows of logits that exist at once
 LOSS_CHUNK_TOKENS_CPU = 256  # on a CPU, where they should stay in its cache
+LONGEST_EXPLICIT = 1024  # positions up to which a CPU's attention in bfloat16 keeps all scores
 
 
 @dataclass(frozen=True)
@@ -94,22 +94,17 @@ class ModelConfig:
         Raises:
             UserError: If its numbers do not fit together.
         """
-        layers, heads, width = model.layers, model.heads, model.width
-        if model.depth:
-            layers, width = model.depth, model.depth * HEAD_WIDTH_OF_DEPTH
-            heads = model.depth
-        tied = model.tied_embeddings
         return cls(
             architecture=model.architecture,
             vocabulary_size=vocabulary_size,
             context_length=model.context_length,
-            layers=layers,
-            heads=heads,
-            width=width,
+            layers=model.layers,
+            heads=model.heads,
+            width=model.width,
             key_value_heads=model.key_value_heads,
             head_width=model.head_width,
             feed_forward_width=model.feed_forward_width,
-            tied_embeddings=tied,
+            tied_embeddings=model.tied_embeddings,
             qk_norm=model.qk_norm,
             rotary_base=model.rotary_base,
             norm_epsilon=1e-5 if model.architecture == "gpt2" else 1e-6,

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-LONGEST_EXPLICIT = 1024  # positions; the scores of a longer context take more memory than they save time
+from model.config import LONGEST_EXPLICIT
 
 
 class _RMSNorm(torch.autograd.Function):

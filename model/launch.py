@@ -9,11 +9,12 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 from model import checkpoint, metrics
 from model.config import ModelConfig
-from model.corpus import languages_of, open_corpus, token_counts
+from model.corpus import Corpus, languages_of, open_corpus, token_counts
 from model.data import TokenDataset
 from model.evaluate import Validator
 from model.mixing import budget_lines
@@ -79,6 +80,7 @@ def _prepared(run: Run, training: Training, world: World, reporter: Reporter) ->
     recipe = run.recipe
     model = initial_model(run)
     corpus = open_corpus(run, model.config.context_length)
+    check_init_tokenizer(run, model.config, corpus)
     sequences = check_batch(model.config, run, world.size) * recipe.train.steps  # before anything that takes long
     check_budget(corpus.train, sequences, run)
     _tell_budget(corpus.train, sequences, reporter, "to read")
@@ -104,6 +106,30 @@ def initial_model(run: Run) -> Transformer:
         return load_folder(recipe.model.init, context_length=recipe.model.context_length)
     corpus_size = open_corpus(run, recipe.model.context_length).vocabulary_size
     return Transformer(ModelConfig.from_recipe(recipe.model, corpus_size), seed=recipe.train.seed)
+
+
+def check_init_tokenizer(run: Run, config: ModelConfig, corpus: Corpus) -> None:
+    """Refuses tokens of another tokenizer than that of the checkpoint in ``model.init``.
+
+    Raises:
+        UserError: With the key that makes them fit.
+    """
+    from tokenizers import Tokenizer
+
+    init = run.recipe.model.init
+    if init is None:
+        return
+    own = Path(init) / "tokenizer.json"
+    same = corpus.vocabulary_size <= config.vocabulary_size
+    if same and own.is_file():
+        vocabularies = [Tokenizer.from_file(str(path)).get_vocab() for path in (own, corpus.tokenizer)]
+        same = vocabularies[0] == vocabularies[1]
+    if not same:
+        raise UserError(
+            f"{run.root}: its tokens come from another tokenizer than model.init = {init!r} was trained with "
+            f"({corpus.vocabulary_size:,} and {config.vocabulary_size:,} entries); make them with "
+            f"tokenize.tokenizer = {str(own)!r}"
+        )
 
 
 def check_budget(dataset: TokenDataset, sequences: int, run: Run) -> None:

@@ -120,16 +120,24 @@ def chunked_cross_entropy(
     Returns:
         The sums; they can be differentiated once.
     """
-    if chunk_tokens is None:
-        chunk_tokens = LOSS_CHUNK_TOKENS_CPU if hidden_ND.device.type == "cpu" else LOSS_CHUNK_TOKENS
+    chunk_tokens = chunk_tokens or _chunk_tokens(hidden_ND)
     apply = cast(Any, _ChunkedCrossEntropy.apply)
     return Loss(*apply(hidden_ND, weight_VD, targets_N, vocabulary_size, z_loss, chunk_tokens))
 
 
 @torch.no_grad()
 def each_token_loss(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, vocabulary_size: int) -> Tensor:
-    """Negative log-likelihood of each target, float32 (N,); 0 where ignored.  The logits exist a chunk at a time."""
+    """Negative log-likelihood of each target, float32 (N,); 0 where ignored.
+
+    Only targets that count get logits, and those exist a chunk at a time.
+    """
     weight = weight_VD[:vocabulary_size].to(hidden_ND.dtype)
-    starts = range(0, len(targets_N), LOSS_CHUNK_TOKENS)
-    chunks = [(hidden_ND[at : at + LOSS_CHUNK_TOKENS], targets_N[at : at + LOSS_CHUNK_TOKENS]) for at in starts]
-    return torch.cat([token_losses(hidden @ weight.T, targets)[0] for hidden, targets in chunks])
+    losses_N = torch.zeros(len(targets_N), device=hidden_ND.device)
+    for rows in (targets_N != IGNORED).nonzero().flatten().split(_chunk_tokens(hidden_ND)):
+        losses_N[rows] = token_losses(hidden_ND[rows] @ weight.T, targets_N[rows])[0]
+    return losses_N
+
+
+def _chunk_tokens(hidden_ND: Tensor) -> int:
+    """Rows of logits that exist at once: as many as a CPU's cache or a GPU likes."""
+    return LOSS_CHUNK_TOKENS_CPU if hidden_ND.device.type == "cpu" else LOSS_CHUNK_TOKENS

@@ -1,76 +1,20 @@
 """``tokenmill plan``: what a training run will need, before anything is spent.  No torch.
 
-Memory is counted by part: weights, gradients and optimizer state from the parameter counts; activations from what each
-block of model/transformer.py keeps for its backward pass.
+Parameters and operations are counted in model/flops.py, memory in model/memory.py, devices in model/hardware.py.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from model.config import LOSS_CHUNK_TOKENS, ModelConfig
+from model.config import ModelConfig
 from model.flops import flops_per_token, parameter_counts
 from model.hardware import DEVICES, Device
+from model.memory import Memory, memory
 from pipeline.options import Train
 
 TOKENS_PER_PARAMETER = 20.0  # compute-optimal, Hoffmann et al., arXiv:2203.15556
 ASSUMED_MFU = 0.4  # of a well-kept run on one node; the command line takes another
 EMBEDDING_PARTS = ("token_embedding", "position_embedding", "head")
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes on one device, by part."""
-
-    weights: int
-    gradients: int
-    optimizer: int
-    activations: int
-    logits: int
-
-    @property
-    def total(self) -> int:
-        """All parts together."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.logits
-
-
-def memory(config: ModelConfig, train: Train, *, processes: int = 1, bytes_per_value: int = 2) -> Memory:
-    """Bytes that training needs on each device.
-
-    Args:
-        config: The model.
-        train: Micro-batch, optimizer, sharding and activation checkpointing.
-        processes: Devices that train together; ``fsdp`` divides weights, gradients and optimizer state among them.
-        bytes_per_value: 2 where matrix products run in bfloat16, else 4.
-    """
-    counts = parameter_counts(config, padded=True)
-    total = sum(counts.values())
-    hidden = counts["attention"] + counts["feed_forward"] if train.optimizer == "muon" else 0
-    share = processes if train.parallel == "fsdp" else 1
-    tokens = train.micro_batch_sequences * config.context_length
-    logits = 2 * min(tokens, LOSS_CHUNK_TOKENS) * config.padded_vocabulary * 4 + tokens * config.width * bytes_per_value
-    return Memory(
-        weights=4 * total // share,
-        gradients=4 * total // share,
-        optimizer=(8 * (total - hidden) + 4 * hidden) // share,
-        activations=tokens * _activation_bytes(config, train, bytes_per_value),
-        logits=logits,
-    )
-
-
-def _activation_bytes(config: ModelConfig, train: Train, bytes_per_value: int) -> int:
-    """Bytes kept for the backward pass, a token."""
-    width, attention, kv = config.width, config.attention_width, config.key_value_width
-    residual = 4 * width
-    norms = 2 * (4 * width + bytes_per_value * width)  # each norm's float32 input and the cast output
-    stacked = bytes_per_value * (2 * (attention + 2 * kv) + attention)  # projections, their heads, the output's input
-    score_statistics = 4 * config.heads
-    hidden = config.feed_forward_width * bytes_per_value * (2 if config.architecture == "gpt2" else 4)
-    if config.architecture == "qwen3" and config.qk_norm:
-        stacked += 4 * 3 * (attention + kv)  # float32 heads before and after the norm and the rotation
-    block = norms + stacked + score_statistics + hidden
-    if train.activation_checkpointing:
-        return config.layers * residual + block
-    return config.layers * block + 2 * residual
 
 
 def estimate(
@@ -87,8 +31,13 @@ def estimate(
     non_embedding = sum(count for name, count in counts.items() if name not in EMBEDDING_PARTS)
     flops = flops_per_token(config)
     tokens = train.steps * train.global_batch_tokens
-    needed = memory(config, train, processes=devices)
+    needed, on_cpu = memory(config, train, processes=devices), memory(config, train, processes=devices, cpu=True)
+    training = {name: getattr(train, name) for name in ("learning_rate", "global_batch_tokens", "steps")}
+    if train.optimizer == "muon":
+        training["muon_learning_rate"] = train.muon_learning_rate
     return {
+        "shape": {name: getattr(config, name) for name in ("layers", "heads", "width", "context_length")},
+        "training": {"optimizer": train.optimizer, **training},
         "parameters": {**counts, "total": parameters, "without_embeddings": non_embedding},
         "flops_per_token": flops,
         "tokens": tokens,
@@ -96,6 +45,7 @@ def estimate(
         "compute_optimal_tokens": int(TOKENS_PER_PARAMETER * parameters),
         "epochs": None if not available_tokens else tokens / available_tokens,
         "memory_bytes": {**asdict(needed), "total": needed.total},
+        "memory_bytes_cpu": {**asdict(on_cpu), "total": on_cpu.total},
         "checkpoint_bytes": 4 * sum(parameter_counts(config, padded=True).values()) + needed.optimizer,
         "hardware": [_on(device, flops * tokens, needed, devices, mfu) for device in DEVICES],
     }
@@ -114,31 +64,21 @@ def _on(device: Device, total_flops: float, needed: Memory, devices: int, mfu: f
     }
 
 
-def memory_advice(config: ModelConfig, train: Train, processes: int = 1) -> str:
-    """What to lower when memory runs out, with the figures."""
-    needed = memory(config, train, processes=processes)
-    parts = ", ".join(f"{name} {value / 1e6:,.0f} MB" for name, value in asdict(needed).items())
-    half = max(1, train.micro_batch_sequences // 2)
-    ways = [f"train.micro_batch_sequences = {half} (now {train.micro_batch_sequences}; the result is the same)"]
-    if not train.activation_checkpointing:
-        ways.append("train.activation_checkpointing = true")
-    if train.parallel != "fsdp" and processes > 1:
-        ways.append('train.parallel = "fsdp"')
-    return f"the plan needs {needed.total / 1e6:,.0f} MB a device ({parts}); lower it with {', or '.join(ways)}"
-
-
 def plan_text(plan: dict[str, Any]) -> str:
     """The plan as a person reads it."""
-    parameters, parts = plan["parameters"], plan["memory_bytes"]
+    parameters, gpu, cpu = plan["parameters"], plan["memory_bytes"], plan["memory_bytes_cpu"]
     lines = [
+        "shape                 " + ", ".join(f"{name} {value:,}" for name, value in plan["shape"].items()),
+        "training              " + ", ".join(f"{name} {value}" for name, value in plan["training"].items()),
         f"parameters            {parameters['total']:>18,}",
         *(f"  {name:20}{value:>18,}" for name, value in parameters.items() if name != "total" and value),
         f"FLOPs a token         {plan['flops_per_token']:>18,.4g}",
         f"tokens                {plan['tokens']:>18,}",
         f"  compute-optimal     {plan['compute_optimal_tokens']:>18,}",
         f"FLOPs in all          {plan['total_flops']:>18,.4g}",
-        f"memory a device       {parts['total'] / 1e6:>15,.0f} MB",
-        *(f"  {name:20}{value / 1e6:>15,.0f} MB" for name, value in parts.items() if name != "total"),
+        f"memory                {'a GPU':>15}    {'a CPU':>12}",
+        *(f"  {name:20}{gpu[name] / 1e6:>15,.0f} MB {cpu[name] / 1e6:>12,.0f} MB" for name in gpu if name != "total"),
+        f"  {'at most at once':20}{gpu['total'] / 1e6:>15,.0f} MB {cpu['total'] / 1e6:>12,.0f} MB",
         f"checkpoint            {plan['checkpoint_bytes'] / 1e6:>15,.0f} MB",
         "",
         "device       number  fits       hours     dollars   (peaks and prices: model/hardware.py)",

@@ -9,7 +9,7 @@ Source of the pairs' form: Warstadt et al., "BLiMP", TACL 2020.
 import json
 import math
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,18 @@ from model.evaluate import Validator
 from model.export import end_of_text
 from model.generate import Sampling, generate
 from model.hardware import chosen_precision
-from model.loss import IGNORED
+from model.prefix_tree import Text, log_likelihoods
 from model.transformer import Transformer
 from model.world import World
+from pipeline.console import say
 from pipeline.errors import UserError
 from pipeline.run import Run
 
-BATCH_TOKENS = 4096
 
-
-def evaluate_run(run: Run, *, choices: str | None = None, previous: bool = False) -> dict[str, Any]:
-    """Validation figures of a run's last checkpoint, and its multiple-choice scores on a file if asked.
+def evaluate_run(
+    run: Run, *, choices: str | None = None, pairs: str | None = None, previous: bool = False
+) -> dict[str, Any]:
+    """Validation figures of a run's last checkpoint, and its scores on multiple choice or minimal pairs if asked.
 
     Raises:
         UserError: If there is no checkpoint or nothing to score.
@@ -50,9 +51,11 @@ def evaluate_run(run: Run, *, choices: str | None = None, previous: bool = False
     world = World(0, 1, torch.device("cpu"))
     found = Validator(corpus.validation, lengths, languages, run.recipe.train, world).score(model)
     result |= {**found.total.summary(), "by_source": found.by(0), "by_language": found.by(1)}
+    scorer = Scorer(model, run.local(TOKENIZER))
     if choices is not None:
-        scorer = Scorer(model, run.local(TOKENIZER))
         result["choices"] = score_choices(scorer, read_choices(Path(choices)))
+    if pairs is not None:
+        result["pairs"] = score_minimal_pairs(scorer, Path(pairs))
     return result
 
 
@@ -86,46 +89,33 @@ class Scorer:
         The boundary is kept: context and continuation are encoded apart.  What is longer than the model's context
         loses its beginning.
         """
-        rows = [self._row(context, continuation) for context, continuation in pairs]
-        order = sorted(range(len(rows)), key=lambda number: len(rows[number][0]))
-        found = [0.0] * len(rows)
-        for batch in _batches(order, [len(tokens) for tokens, _ in rows]):
-            for number, value in zip(batch, self._score([rows[n] for n in batch]), strict=True):
-                found[number] = value
-        return found
+        return log_likelihoods(self.model, [self._text(context, continuation) for context, continuation in pairs])
 
-    def _row(self, context: str, continuation: str) -> tuple[list[int], int]:
+    def preferences(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Ln P(first) - ln P(second) of each pair of texts; what both begin with cancels out and is not scored."""
+        encoded = self.tokenizer.encode_batch([text for pair in pairs for text in pair], add_special_tokens=False)
+        tokens = [[self.start, *item.ids] for item in encoded]
+        texts = []
+        for first, second in zip(tokens[::2], tokens[1::2], strict=True):
+            same = (number for number, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+            shared = next(same, min(len(first), len(second)))
+            texts += [self._fitted(ids, len(ids) - shared) for ids in (first, second)]
+        values = log_likelihoods(self.model, texts)
+        return [first - second for first, second in zip(values[::2], values[1::2], strict=True)]
+
+    def _text(self, context: str, continuation: str) -> Text:
         before = (
             [self.start, *self.tokenizer.encode(context, add_special_tokens=False).ids] if context else [self.start]
         )
         after = self.tokenizer.encode(continuation, add_special_tokens=False).ids
         if not after:
             raise UserError(f"a choice without text after the context {context[:60]!r}")
-        tokens = [*before, *after][-self.model.config.context_length - 1 :]
-        return tokens, min(len(after), len(tokens) - 1)
+        return self._fitted([*before, *after], len(after))
 
-    @torch.no_grad()
-    def _score(self, rows: list[tuple[list[int], int]]) -> list[float]:
-        longest = max(len(tokens) for tokens, _ in rows)
-        inputs = torch.zeros(len(rows), longest - 1, dtype=torch.int64)
-        targets = torch.full((len(rows), longest - 1), IGNORED)
-        for number, (tokens, scored) in enumerate(rows):
-            inputs[number, : len(tokens) - 1] = torch.tensor(tokens[:-1])
-            targets[number, len(tokens) - 1 - scored : len(tokens) - 1] = torch.tensor(tokens[-scored:])
-        losses = self.model(inputs, targets, each_token=True)
-        return [-value for value in losses.double().sum(1).tolist()]
-
-
-def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Neighbours of similar length, at most ``BATCH_TOKENS`` with their padding."""
-    batch: list[int] = []
-    for number in order:
-        if batch and (len(batch) + 1) * lengths[number] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch
+    def _fitted(self, tokens: list[int], scored: int) -> Text:
+        """The end of a text that the model's context holds."""
+        tokens = tokens[-self.model.config.context_length - 1 :]
+        return Text(tokens, min(scored, len(tokens) - 1))
 
 
 def read_choices(path: Path) -> list[dict[str, Any]]:
@@ -184,40 +174,60 @@ def share(right: int, total: int) -> dict[str, float]:
     return {"share": p, "low": center - half, "high": center + half}
 
 
-def score_pairs(scorer: Scorer, pairs: Sequence[tuple[str, str]]) -> int:
-    """How many of the (good, bad) sentence pairs have the good one likelier."""
-    values = scorer.log_likelihoods([("", sentence) for pair in pairs for sentence in pair])
-    return sum(good > bad for good, bad in zip(values[::2], values[1::2], strict=True))
-
-
-def score_blimp(scorer: Scorer, archive: Path, pairs_a_set: int = 1000) -> dict[str, Any]:
-    """Minimal pairs of BLiMP's sets (a zip of JSONL files): share right in all and by set.
+def score_minimal_pairs(scorer: Scorer, path: Path, pairs_a_set: int | None = None) -> dict[str, Any]:
+    """Share of minimal pairs whose good sentence is the likelier one, in all and by set, with 95 % intervals.
 
     Args:
         scorer: The model.
-        archive: The zip.
-        pairs_a_set: The first so many pairs of each set.
+        path: A zip of JSONL files (BLiMP as it is published) or one JSONL file; a file is a set.
+        pairs_a_set: Only the first so many pairs of each set.
     """
-    by_set: dict[str, int] = {}
-    total = 0
-    for name, pairs in read_blimp(archive):
+    by_set: dict[str, tuple[int, int]] = {}
+    sets = read_minimal_pairs(path)
+    for number, (name, pairs) in enumerate(sets.items(), 1):
         chosen = pairs[:pairs_a_set]
-        by_set[name] = score_pairs(scorer, chosen)
-        total += len(chosen)
-    if not total:
-        raise UserError(f"{archive}: no *.jsonl with sentence_good and sentence_bad in it")
-    size = total // len(by_set)
+        by_set[name] = (sum(value > 0.0 for value in scorer.preferences(chosen)), len(chosen))
+        say(f"minimal pairs: {number} of {len(sets)} sets, {name} {by_set[name][0]} of {len(chosen)}")
+    right, total = (sum(counts) for counts in zip(*by_set.values(), strict=True))
     return {
         "pairs": total,
         "chance": 0.5,
-        "accuracy": share(sum(by_set.values()), total),
-        "by_set": {name: right / size for name, right in sorted(by_set.items())},
+        "accuracy": share(right, total),
+        "by_set": {name: share(*counts) for name, counts in sorted(by_set.items())},
     }
 
 
-def read_blimp(archive: Path) -> Iterable[tuple[str, list[tuple[str, str]]]]:
-    """The sets of a BLiMP archive: name and (good, bad) sentences."""
-    with zipfile.ZipFile(archive) as files:
-        for name in sorted(n for n in files.namelist() if n.endswith(".jsonl")):
-            rows = [json.loads(line) for line in files.read(name).decode("utf-8").splitlines() if line.strip()]
-            yield Path(name).stem, [(row["sentence_good"], row["sentence_bad"]) for row in rows]
+def read_minimal_pairs(path: Path) -> dict[str, list[tuple[str, str]]]:
+    """Sets of (good, bad) sentences by name.
+
+    Raises:
+        UserError: If the file is no zip or JSONL of such pairs, naming the line.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as files:
+                members = [n for n in sorted(files.namelist()) if n.endswith(".jsonl") and "__MACOSX" not in n]
+                texts = {name: files.read(name).decode("utf-8") for name in members}
+        else:
+            texts = {path.name: path.read_text(encoding="utf-8")}
+    except (zipfile.BadZipFile, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    sets = {Path(name).stem: list(_minimal_pairs(text, f"{path}:{name}")) for name, text in texts.items()}
+    sets = {name: pairs for name, pairs in sets.items() if pairs}
+    if not sets:
+        raise UserError(f"{path}: no *.jsonl with sentence_good and sentence_bad in it")
+    return sets
+
+
+def _minimal_pairs(text: str, where: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            good, bad = row["sentence_good"], row["sentence_bad"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{where}:{number}: expected sentence_good and sentence_bad; {error!r}") from error
+        yield str(good), str(bad)

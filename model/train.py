@@ -27,9 +27,9 @@ from model.evaluate import Validator
 from model.flops import flops_per_token
 from model.guards import Guard
 from model.hardware import chosen_precision, peak_flops
+from model.memory import memory_advice
 from model.metrics import Metrics
 from model.optimizer import Optimizers
-from model.plan import memory_advice
 from model.report import Reporter
 from model.schedule import rate_factor
 from model.transformer import Transformer
@@ -104,7 +104,8 @@ class Trainer:
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if "memory" not in str(error).lower():
                 raise
-            advice = memory_advice(self.config, self.train, self.world.size)
+            on_cpu = self.world.device.type == "cpu"
+            advice = memory_advice(self.config, self.train, self.world.size, cpu=on_cpu)
             raise RunError(f"out of memory at step {self.step}: {advice}") from error
         finally:
             for closing in (self.writer, self.metrics):

@@ -5,8 +5,9 @@
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from pipeline import depth
 from pipeline.clean.language_codes import language_label
 from pipeline.filter.definitions import RULE_SETS, check_rule_names, check_thresholds, nearest
 
@@ -316,7 +317,12 @@ class Model(Section):
     """The transformer."""
 
     architecture: Literal["gpt2", "qwen3"] = Field("gpt2", description="gpt2 | qwen3")
-    depth: int = Field(0, ge=0, description="one dial: layers = heads = depth, width = 64 * depth; 0: the keys below")
+    depth: int = Field(
+        0,
+        ge=0,
+        description="one dial for layers, heads and width and for [train] learning_rate, muon_learning_rate, "
+        "global_batch_tokens and steps, each unless it is given (docs/model.md); 0: off",
+    )
     layers: int = Field(4, ge=1, description="transformer blocks")
     heads: int = Field(4, ge=1, description="attention heads")
     width: int = Field(256, ge=1, description="size of the residual stream")
@@ -327,7 +333,18 @@ class Model(Section):
     tied_embeddings: bool = Field(True, description="the head is the token embedding")
     qk_norm: bool = Field(True, description="qwen3: normalise queries and keys; false: the Llama form")
     rotary_base: float = Field(10_000.0, gt=1.0, description="qwen3: base of the rotary frequencies")
-    init: str | None = Field(None, description="a Hugging Face folder to continue from; it then defines the shape")
+    init: str | None = Field(
+        None, description="a Hugging Face folder to continue from, relative to the recipe; it then defines the shape"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _depth_sets_the_shape(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("depth"), int) or data["depth"] < 1:
+            return data
+        if data.get("init") is not None:
+            raise ValueError("depth and init: the folder of init defines the shape; leave depth out")
+        return {**depth.shape(data["depth"]), **data}
 
 
 class Train(Section):
@@ -402,6 +419,22 @@ class Recipe(Section):
     model: Model = Field(default_factory=Model)
     train: Train = Field(default_factory=Train)
     report: Report = Field(default_factory=Report)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _depth_sets_the_training(cls, data: Any) -> Any:
+        model, train = (data.get(key, {}) for key in ("model", "train")) if isinstance(data, dict) else (None, None)
+        if not isinstance(model, dict) or not isinstance(train, dict):
+            return data
+        try:
+            made, given = Model.model_validate(model), Train.model_validate(train)
+        except ValidationError:  # every problem is told once, where it stands
+            return data
+        if not made.depth:
+            return data
+        batch = train.get("global_batch_tokens")
+        rules = depth.training(made.layers, made.width, made.context_length, given.optimizer, batch)
+        return {**data, "train": {**rules, **train}}
 
     @model_validator(mode="after")
     def _stages_and_names_are_consistent(self) -> "Recipe":

@@ -1,7 +1,7 @@
 """Loads a recipe: a TOML file plus ``--set key=value`` overrides, validated once, every error at once.
 
-Defaults (pipeline/options.py) < the file < ``--set``.  Source paths become absolute, so that the resolved recipe
-written to RUN/recipe.toml finds the same files from anywhere.
+Defaults (pipeline/options.py) < ``model.depth`` (pipeline/depth.py) < the file < ``--set``.  Source paths become
+absolute, so that the resolved recipe written to RUN/recipe.toml finds the same files from anywhere.
 """
 
 import difflib
@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline import storage
+from pipeline import depth, storage
 from pipeline.errors import UserError
 from pipeline.options import Filter, Recipe
 
@@ -49,6 +49,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
         raise RecipeError(path, [f"not a TOML file: {error}"]) from error
     problems: list[str] = []
+    if any(override.partition("=")[0].strip() == "model.depth" for override in overrides):
+        _set_aside_dialled_keys(data)
     for override in overrides:
         try:
             apply_override(data, override)
@@ -85,6 +87,14 @@ def apply_override(data: dict[str, Any], override: str) -> None:
     if isinstance(place, list):
         raise ValueError(f"--set {override!r}: {'.'.join(parents)} is a list; name its item before {last}")
     place[last] = value
+
+
+def _set_aside_dialled_keys(data: dict[str, Any]) -> None:
+    """``--set model.depth`` stands for every key that the dial sets, so it wins over what the file says of them."""
+    for section, keys in (("model", depth.SHAPE_KEYS), ("train", depth.TRAIN_KEYS)):
+        for key in keys:
+            if isinstance(data.get(section), dict):
+                data[section].pop(key, None)
 
 
 def _item(items: list[Any], part: str, override: str) -> Any:
@@ -170,7 +180,9 @@ def _with_absolute_paths(recipe: Recipe, path: str) -> Recipe:
     lists = {"url_block": recipe.clean.url_block, "url_allow": recipe.clean.url_allow}
     files = {k: [f"@{absolute(e[1:])}" if e.startswith("@") else e for e in v] for k, v in lists.items()}
     clean = recipe.clean.model_copy(update=files)
-    update = {"sources": sources, "clean": clean, "dedup": dedup, "tokenize": tokenize, "train": train}
+    init = recipe.model.init
+    model = recipe.model.model_copy(update={"init": absolute(init) if init else None})
+    update = {"sources": sources, "clean": clean, "dedup": dedup, "tokenize": tokenize, "model": model, "train": train}
     return recipe.model_copy(update={**update, "filter": _filter_with_absolute_paths(recipe.filter, absolute)})
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from model import checkpoint
 from model.config import ModelConfig
 from model.corpus import open_corpus, token_counts
+from model.export import export_folder
 from model.launch import train_run
 from model.scoring import Scorer, read_choices, score_choices, share
 from model.train import Trainer, check_batch
@@ -86,6 +87,20 @@ def test_shards_of_another_tokenizer_are_refused(run: Run) -> None:
             rewrite_shard(run, f"tokens/{split}/{number:05d}.arrow", other, [*([5] * 500), 0])
     with pytest.raises(FormatError, match="made by another tokenizer"):
         train_run(run)
+
+
+@pytest.mark.parametrize("change", ["vocabulary", "size"])
+def test_tokens_of_another_tokenizer_than_that_of_init_are_refused(run: Run, tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    size = VOCABULARY if change == "vocabulary" else VOCABULARY - 1
+    model = Transformer(ModelConfig("gpt2", size, 32, layers=1, heads=2, width=32))
+    export_folder(model, Path(run.root) / "tokenizer/tokenizer.json", folder)
+    train_run(changed(run, f"model.init={folder}", "train.steps=0")) if change == "vocabulary" else None
+    text = (folder / "tokenizer.json").read_text()
+    (folder / "tokenizer.json").write_text(text.replace('"Ada"', '"Adb"'))
+    with pytest.raises(UserError, match=r"tokenize\.tokenizer ="):
+        train_run(changed(run, f"model.init={folder}", "train.steps=1"))
 
 
 def test_checkpoint_of_another_architecture_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,100 @@
+"""Minimal pairs and the prefix tree that scores texts with a common beginning."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from model import prefix_tree
+from model.config import ModelConfig
+from model.launch import train_run
+from model.prefix_tree import Text, log_likelihoods
+from model.scoring import Scorer, evaluate_run, read_minimal_pairs, score_minimal_pairs
+from model.transformer import Transformer
+from pipeline.errors import UserError
+from tests.model.runs import make_run
+
+CONFIGS = {
+    "gpt2": ModelConfig("gpt2", 90, 24, layers=2, heads=2, width=32),
+    "qwen3": ModelConfig("qwen3", 90, 24, layers=2, heads=4, width=32, key_value_heads=2),
+}
+
+
+def random_texts() -> list[Text]:
+    """Texts of many lengths with many shared beginnings, one the beginning of another, two equal, one unscored."""
+    generator = torch.Generator().manual_seed(5)
+    texts = []
+    for number in range(60):
+        length = int(torch.randint(2, 25, (1,), generator=generator))
+        tokens = torch.randint(0, 3, (length,), generator=generator).tolist()
+        texts.append(Text([number % 2, *tokens], 1 + number % length))
+    return [*texts, Text([1, 5, 6], 2), Text([1, 5, 6, 7], 1), Text([1, 5, 6], 2), Text([1, 5, 6], 0)]
+
+
+@pytest.mark.parametrize("row_nodes", [8, 256])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_tree_gives_each_text_the_likelihood_it_has_alone(
+    name: str, row_nodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefix_tree, "ROW_NODES", row_nodes)
+    monkeypatch.setattr(prefix_tree, "BATCH_TOKENS", 100)
+    model, texts = Transformer(CONFIGS[name]).eval(), random_texts()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)) * 0.1)
+    found = log_likelihoods(model, texts)
+    for text, value in zip(texts, found, strict=True):
+        with torch.no_grad():
+            logits = model(torch.tensor([text.tokens[:-1]]))[0].log_softmax(-1)
+        each = logits[torch.arange(len(text.tokens) - 1), text.tokens[1:]]
+        expected = float(each[len(each) - text.scored :].sum())
+        assert value == pytest.approx(expected, abs=1e-4)
+    assert len({round(value, 3) for value in found}) > 40
+
+
+def test_tree_reads_a_common_beginning_once() -> None:
+    (row,) = prefix_tree._rows([Text([1, 2, 3, 4, 9], 1), Text([1, 2, 3, 5, 9], 1)], 24)
+    assert sorted(row.tokens) == [1, 2, 3, 4, 5]
+
+
+def write_zip(path: Path, sets: dict[str, list[tuple[str, str]]]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("__MACOSX/data/._one.jsonl", b"\x00\xff")
+        for name, pairs in sets.items():
+            lines = [json.dumps({"sentence_good": good, "sentence_bad": bad}) for good, bad in pairs]
+            archive.writestr(f"data/{name}.jsonl", "\n".join(lines) + "\n")
+    return path
+
+
+def test_minimal_pairs_are_scored_by_set_with_intervals(tmp_path: Path) -> None:
+    run = make_run(tmp_path, overrides=("train.steps=60", "train.learning_rate=0.01", "train.log_every_steps=20"))
+    train_run(run)
+    names = ["Ada", "Grace", "Alan", "Emmy"]
+    learned = [(f"{name} wrote to Carl.", f"{name} to wrote Carl.") for name in names]
+    path = write_zip(tmp_path / "pairs.zip", {"order": learned, "same": [("Ada", "Ada")]})
+    found = evaluate_run(run, pairs=str(path))["pairs"]
+    assert found["pairs"] == 5
+    assert found["by_set"]["order"]["share"] == 1.0
+    assert found["by_set"]["same"]["share"] == 0.0  # neither is likelier
+    assert found["accuracy"]["low"] < found["accuracy"]["share"] == 0.8 < found["accuracy"]["high"]
+    scorer = Scorer(Transformer.from_run(run.root), Path(run.root) / "tokenizer/tokenizer.json")
+    good, bad = scorer.log_likelihoods([("", text) for text in learned[0]])
+    assert scorer.preferences(learned[:1]) == pytest.approx([good - bad], abs=1e-3)
+    assert score_minimal_pairs(scorer, path, pairs_a_set=1)["pairs"] == 2
+
+
+@pytest.mark.parametrize("line", ["{", '{"sentence_good": "a"}', "[]"])
+def test_minimal_pair_of_another_form_is_named_by_its_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"sentence_good": "a", "sentence_bad": "b"}\n' + line + "\n")
+    with pytest.raises(UserError, match=r"pairs\.jsonl:2"):
+        read_minimal_pairs(path)
+
+
+def test_archive_without_pairs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="sentence_good"):
+        read_minimal_pairs(write_zip(tmp_path / "empty.zip", {}))
+    with pytest.raises(UserError, match="no such file"):
+        read_minimal_pairs(tmp_path / "none.zip")
