@@ -133,7 +133,7 @@ def each_token_loss(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, voc
     """
     weight = weight_VD[:vocabulary_size].to(hidden_ND.dtype)
     losses_N = torch.zeros(len(targets_N), device=hidden_ND.device)
-    for rows in (targets_N != IGNORED).nonzero().flatten().split(_chunk_tokens(hidden_ND)):
+    for rows in torch.split((targets_N != IGNORED).nonzero().flatten(), _chunk_tokens(hidden_ND)):
         losses_N[rows] = token_losses(hidden_ND[rows] @ weight.T, targets_N[rows])[0]
     return losses_N
 
