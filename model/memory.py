@@ -27,7 +27,7 @@ class Memory:
         casts: bfloat16 copies of the matrices, kept for the backward pass.
         loss: A chunk of logits, the head's gradient, and the gradients of the last hidden states.
         update: What Muon works with between two micro-batches; the activations are gone then.
-        checkpoint: On a CPU, the copies that a checkpoint is written from while training goes on.
+        checkpoint: On a CPU, the copies that a checkpoint is written from; on a slow disk they last into the next step.
     """
 
     weights: int
@@ -42,9 +42,9 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """The most that exists at once: a backward pass or an update, on top of what stays."""
-        passing = max(self.activations + self.backward + self.casts + self.loss, self.update)
-        return self.weights + self.gradients + self.optimizer + passing + self.checkpoint
+        """The most that exists at once: a backward pass, an update or a checkpoint's copies, on top of what stays."""
+        passing = max(self.activations + self.backward + self.casts + self.loss, self.update, self.checkpoint)
+        return self.weights + self.gradients + self.optimizer + passing
 
 
 def memory(config: ModelConfig, train: Train, *, processes: int = 1, cpu: bool = False) -> Memory:
