@@ -26,7 +26,7 @@ class Memory:
         backward: Temporary while one block goes backward.
         casts: bfloat16 copies of the matrices, kept for the backward pass.
         loss: A chunk of logits, the head's gradient, and the gradients of the last hidden states.
-        update: What Muon works with between two micro-batches; the activations are gone then.
+        update: What Muon works with.
         checkpoint: On a CPU, the copies that a checkpoint is written from; on a slow disk they last into the next step.
     """
 
@@ -42,9 +42,12 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """The most that exists at once: a backward pass, an update or a checkpoint's copies, on top of what stays."""
-        passing = max(self.activations + self.backward + self.casts + self.loss, self.update, self.checkpoint)
-        return self.weights + self.gradients + self.optimizer + passing
+        """The most that exists at once: a backward pass or a checkpoint's copies, on top of what stays.
+
+        Muon's update is added: its batches of matrices are too large for the pieces that activations leave behind.
+        """
+        passing = max(self.activations + self.backward + self.casts + self.loss, self.checkpoint)
+        return self.weights + self.gradients + self.optimizer + passing + self.update
 
 
 def memory(config: ModelConfig, train: Train, *, processes: int = 1, cpu: bool = False) -> Memory:
