@@ -13,7 +13,7 @@ from pipeline.options import MAX_PERMUTATIONS
 CURVE = tuple(number / 20 for number in range(6, 21))  # 0.30, 0.35 ... 1.00
 WANTED_CHANCE = 0.99
 DOCUMENT_BYTES = 3000  # text of a document where nothing is known about it
-PROCESS_BYTES, WORKER_BYTES = 200_000_000, 120_000_000  # a worker shares what it was forked with
+PROCESS_BYTES, WORKER_BYTES = 200_000_000, 70_000_000  # a worker shares what it was forked with
 TEXT_BYTES_A_SHINGLE = 6
 JOIN_SHARE = 0.7  # of the memory budget: the rest is for the process itself and what it holds a record
 ACTIVE_SHARE = 0.3  # documents that share a bucket with another: the corpora of docs/benchmarks/dedup.md have fewer
