@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -18,15 +18,24 @@ def row_of(name: str, who: str, records: int, size: int, work: Callable[[], Any]
     """
     started, cpu_started = time.perf_counter(), used_seconds()
     work()
-    seconds, cpu_seconds = time.perf_counter() - started, used_seconds() - cpu_started
+    return _row(name, who, records, size / 1e6, time.perf_counter() - started, used_seconds() - cpu_started)
+
+
+def sum_of(name: str, who: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The row of work whose parts have rows."""
+    sums = (sum(row[column] for row in rows) for column in ("records", "megabytes", "seconds", "cpu_seconds"))
+    return _row(name, who, *sums)
+
+
+def _row(name: str, who: str, records: int, megabytes: float, seconds: float, cpu_seconds: float) -> dict[str, Any]:
     return {
         "input": name,
         "who": who,
         "records": records,
-        "megabytes": round(size / 1e6, 2),
+        "megabytes": round(megabytes, 2),
         "seconds": round(seconds, 3),
         "cpu_seconds": round(cpu_seconds, 3),
-        "megabytes_per_cpu_second": round(size / 1e6 / cpu_seconds, 2),
+        "megabytes_per_cpu_second": round(megabytes / cpu_seconds, 2),
         "records_per_cpu_second": round(records / cpu_seconds, 1),
     }
 

@@ -1,9 +1,10 @@
 """``tokenmill bench tokenize``: document shards to token shards, beside ``tokenizers`` and datatrove, one process each.
 
-Input: the JSONL.gz files of ``bench clean``, as one document shard.  Ours is the job of the stage, whole: it checks and
-reads the shard, encodes, orders, and writes both token shards with their digests.  ``tokenizers.encode_batch`` is given
-the texts as Python strings, and writes nothing.  The peers, which take long, read an even sample of the same documents
-on one thread, and so does a second row of ours, in which fixed costs weigh more; ratios are within the same documents.
+Input: the JSONL.gz files of ``bench clean`` as one document shard, and what clean makes of its WARC files as a second.
+Ours is the job of the stage, whole: it checks and reads a shard, encodes, orders, and writes both token shards with
+their digests; the second shard goes on with the encoder of the first, as in a worker of the stage.  ``tokenizers``'
+``encode_batch`` is given the texts as Python strings, and writes nothing.  The peers, which take long, read an even
+sample of the documents on one thread, and so does a further row of ours; ratios are within the same documents.
 """
 
 import gzip
@@ -12,6 +13,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,18 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from pipeline.bench.clean import sample_jsonl
-from pipeline.bench.rates import row_of, with_ratios
+from pipeline.bench.clean import corpus, sample_jsonl
+from pipeline.bench.clean import ours as clean
+from pipeline.bench.rates import row_of, sum_of, with_ratios
 from pipeline.engine import Job, Outputs
 from pipeline.errors import RunError
 from pipeline.manifest import canonical_json, digest_file
-from pipeline.tables import BATCH_ROWS, BATCH_TEXT_BYTES, DOCUMENTS, VERDICTS, TableWriter
+from pipeline.pool import Pool
+from pipeline.tables import BATCH_ROWS, BATCH_TEXT_BYTES, DOCUMENTS, VERDICTS, TableWriter, read_table
 from pipeline.tokens.assign import SPLIT_SCHEMA
 from pipeline.tokens.definition import vocabulary_size
 from pipeline.tokens.encode import encode_shard
+from pipeline.tokens.engines import forget_encoder
 from pipeline.tokens.shards import SOURCE_KEY, map_batches
 from pipeline.tokens.training import ENCODING, TOKENIZER, train
 
@@ -43,18 +48,33 @@ def run() -> list[dict[str, Any]]:
         folder = Path(name)
         texts, part = read_texts(folder, RECORDS), read_texts(folder, PEER_RECORDS)
         definition = _definition(texts)
-        full_job, part_job = make_run(folder / "full", texts, definition), make_run(folder / "part", part, definition)
-        encode(folder / "part", part_job)  # loads the libraries
+        pages = read_pages(folder)
+        given = {"full": texts, "pages": pages, "part": part}
+        jobs = {name: make_run(folder / name, of_it, definition) for name, of_it in given.items()}
+        sizes = {name: _sizes(of_it) for name, of_it in given.items()}
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        path, sizes, part_sizes = folder / "part" / TOKENIZER, _sizes(texts), _sizes(part)
-        rows = [
-            row_of("documents", "tokenmill", *sizes, lambda: encode(folder / "full", full_job)),
-            row_of("sample", "tokenmill", *part_sizes, lambda: encode(folder / "part", part_job)),
-            row_of("sample", "tokenizers encode_batch", *part_sizes, lambda: encode_batch(path, part)),
-            row_of("sample", "datatrove DocumentTokenizer", *part_sizes, lambda: _datatrove(path, part, folder)),
+        with Pool(1) as pool:
+            ((_, rows),) = pool.run(encode_rows, [((folder, jobs, sizes), None)])
+        path = folder / "part" / TOKENIZER
+        rows += [
+            row_of("sample", "tokenizers encode_batch", *sizes["part"], lambda: encode_batch(path, part)),
+            row_of("sample", "datatrove DocumentTokenizer", *sizes["part"], lambda: _datatrove(path, part, folder)),
         ]
         _check_equal(folder / "part", encode_batch(path, part), part)
     return with_ratios(rows)
+
+
+def encode_rows(folder: Path, jobs: dict[str, Job], sizes: dict[str, tuple[int, int]]) -> list[dict[str, Any]]:
+    """Rows of the stage's work, in a worker of the stage."""
+    encode(folder / "part", jobs["part"])  # loads the libraries
+    forget_encoder()
+    shards = [
+        row_of(name, "tokenmill", *sizes[of_it], partial(encode, folder / of_it, jobs[of_it]))
+        for name, of_it in (("first shard", "full"), ("next shard", "pages"))
+    ]
+    forget_encoder()
+    sample = row_of("sample", "tokenmill", *sizes["part"], partial(encode, folder / "part", jobs["part"]))
+    return [sum_of("both shards", "tokenmill", shards), *shards, sample]
 
 
 def _sizes(texts: list[str]) -> tuple[int, int]:
@@ -69,6 +89,16 @@ def read_texts(folder: Path, records: int) -> list[str]:
     sample_jsonl(folder / "texts.jsonl.gz", records)
     with gzip.open(folder / "texts.jsonl.gz", "rb") as lines:
         return [text for line in lines if (text := orjson.loads(line)["text"])]
+
+
+def read_pages(folder: Path) -> list[str]:
+    """The texts that the clean stage makes of the corpus's pages."""
+    texts: list[str] = []
+    for path in corpus("warc", "*.warc.gz"):
+        clean(path, "warc", folder / path.stem)
+        for shard in sorted((folder / path.stem).rglob("documents/*.arrow")):
+            texts += read_table(shard, DOCUMENTS, ["text"])["text"].to_pylist()
+    return texts
 
 
 def _definition(texts: list[str]) -> str:

@@ -184,7 +184,7 @@ def _failed_rules(run: Run, located: Located) -> list[str]:
     if "filter" not in run.recipe.stages:
         return []
     from pipeline.filter.document_rules import DOCUMENT_COLUMNS
-    from pipeline.filter.verdicts import OVERLAP_SPANS, all_failures
+    from pipeline.filter.verdicts import all_failures
     from pipeline.filter.worker import read_blocklist
 
     options = run.recipe.filter
@@ -193,10 +193,7 @@ def _failed_rules(run: Run, located: Located) -> list[str]:
     columns = ["doc_id", *DOCUMENT_COLUMNS]
     documents = read_rows(run.local(f"documents/{name}"), DOCUMENTS, [located.row], columns).combine_chunks()
     failures = all_failures(signals, documents, options, read_blocklist(options.url.blocklist))
-    found = [reason for reason, mask in zip(failures.reasons, failures.masks, strict=True) if mask[0]]
-    if OVERLAP_SPANS in signals.column_names and options.decontamination.action == "cut":
-        found += ["decontamination.cut"] if signals[OVERLAP_SPANS][0].as_py() else []
-    return found
+    return [reason for reason, mask in zip(failures.reasons, failures.masks, strict=True) if mask[0]]
 
 
 def _is_near_validation(run: Run, located: Located) -> bool:

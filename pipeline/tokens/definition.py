@@ -18,7 +18,7 @@ _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _CL100K = _WORDS + r"\p{N}{1,3}" + _REST
 _QWEN2 = _WORDS + r"\p{N}" + _REST
-_PATTERNS = {"cl100k": _CL100K, "qwen2": _QWEN2}
+PATTERNS = {"cl100k": _CL100K, "qwen2": _QWEN2}
 # ids that the published encodings give to their special tokens, by (pretokenizer, entries of the file)
 _PUBLISHED_SPECIAL = {
     ("gpt2", 50_256): {"<|endoftext|>": 50_256},
@@ -37,7 +37,7 @@ def pre_tokenizer(name: str) -> dict[str, Any]:
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": name == "gpt2"}
     if name == "gpt2":
         return byte_level
-    split = {"type": "Split", "pattern": {"Regex": _PATTERNS[name]}, "behavior": "Isolated", "invert": False}
+    split = {"type": "Split", "pattern": {"Regex": PATTERNS[name]}, "behavior": "Isolated", "invert": False}
     return {"type": "Sequence", "pretokenizers": [split, byte_level]}
 
 

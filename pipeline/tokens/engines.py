@@ -8,6 +8,7 @@ and ``tokenizers`` is told to.  ``choose`` compares their ids once a run.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import RunError
 
+CACHE_TEXT_BYTES = 256 << 20  # of text, after which an encoder is not kept for a further shard
 LONG_TEXT_BYTES = 4 << 20  # ``tokenizers`` needs about a hundred times a text's size: longer ones are cut for it
 # a line feed that ends a line of text and is followed by a letter: every named pretokenizer cuts there anyway
 _SAFE_CUT = re.compile(r"(?<=\S\n)(?=[A-Za-z])")
@@ -36,15 +38,15 @@ class Encoder(Protocol):
 class GigatokenEncoder:
     """gigatoken on Arrow buffers, on the calling thread.
 
-    Its cache of words grows without bound: make a new encoder for each shard.
+    It grows faster and larger with every word that it has seen, without bound: ``text_bytes`` says how much that was.
     """
 
     def __init__(self, definition: str) -> None:
         import gigatoken
 
-        parsed = orjson.loads(definition)
-        parsed["added_tokens"] = []
-        self._tokenizer = gigatoken.Tokenizer.from_json(orjson.dumps(parsed).decode())
+        self.text_bytes = 0
+
+        self._tokenizer = gigatoken.Tokenizer.from_json(_without_added_tokens(definition))
 
     def __call__(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """See ``Encoder``."""
@@ -52,11 +54,23 @@ class GigatokenEncoder:
 
         if not len(texts):
             return np.empty(0, np.uint32), np.zeros(1, np.int64)
+        self.text_bytes += texts.nbytes
         # awkward takes a large_string column over without a copy; gigatoken copies a bare pyarrow array
         encoded = self._tokenizer.encode_batch(awkward.from_arrow(texts), parallel=False)
         layout = encoded.layout.to_ListOffsetArray64(True)  # offsets from 0; no copy where they are so
         offsets = np.asarray(layout.offsets.data, np.int64)
         return np.asarray(layout.content.data)[: offsets[-1]], offsets
+
+
+@lru_cache(maxsize=1)
+def _without_added_tokens(definition: str) -> bytes:
+    """The definition that gigatoken gets.
+
+    Made once a process: parsing tens of thousands of lists costs a small shard more than building the encoder.
+    """
+    parsed = orjson.loads(definition)
+    parsed["added_tokens"] = []
+    return orjson.dumps(parsed)
 
 
 class TokenizersEncoder:
@@ -155,6 +169,28 @@ def make_encoder(engine: str, definition: str, *, cut_long_texts: bool) -> Encod
     if engine == "gigatoken":
         return GigatokenEncoder(definition)
     return TokenizersEncoder(definition, cut_long_texts=cut_long_texts)
+
+
+_kept: dict[str, GigatokenEncoder] = {}  # at most one, by its definition
+
+
+def shard_encoder(engine: str, definition: str, *, cut_long_texts: bool) -> Encoder:
+    """The encoder for a shard: that of the shard before it in this process, until it has seen ``CACHE_TEXT_BYTES``.
+
+    Every id is the same with any encoder; only its speed and memory depend on what it has seen.
+    """
+    if engine != "gigatoken":
+        return make_encoder(engine, definition, cut_long_texts=cut_long_texts)
+    found = _kept.get(definition)
+    if found is None or found.text_bytes >= CACHE_TEXT_BYTES:
+        forget_encoder()
+        found = _kept[definition] = GigatokenEncoder(definition)
+    return found
+
+
+def forget_encoder() -> None:
+    """Frees the encoder that is kept for the next shard."""
+    _kept.clear()
 
 
 def check_no_special(ids: NDArray[Any], special: Mapping[str, int]) -> None:

@@ -23,6 +23,8 @@ from pipeline.tables import DOCUMENTS, VERDICTS, tokens_table
 from pipeline.tokens.shards import TokenFormat
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from pipeline.engine import Context, Job, Outputs
 
 FILE = "restored.jsonl"
@@ -114,11 +116,29 @@ def make_restored(context: "Context", split: Manifest, tokenizer: Manifest) -> N
             if shard not in documents:
                 continue  # the sources changed: there is no such shard any more
             config = {"number": restoration.number, "shard": shard, "documents": [list(row) for row in rows]}
+            cuts = _cuts(context, shard, sorted(row for _, row in rows))
+            config |= {"cuts": cuts} if cuts else {}
             verdicts = f"verdicts/tokenize/{shard}.arrow"
             needed = {f"documents/{shard}.arrow": documents[shard], verdicts: splits[verdicts], **encoder}
             jobs.append(Job(f"{restoration.number:04d}-{shard}", config, needed))
     libraries = ("pyarrow", "tokenizers", "gigatoken")
     context.run_step(Step(STEP, 1, "pipeline.tokens.restored:encode_restored", libraries), jobs)
+
+
+def _cuts(context: "Context", shard: str, rows: Sequence[int]) -> dict[str, list[int]]:
+    """Byte ranges that decontamination cuts out of documents, by row.
+
+    From their signals: the filter's verdicts say nothing of a document that the stage before had dropped.
+    """
+    if "filter" not in context.recipe.stages or context.recipe.filter.decontamination.action != "cut":
+        return {}
+    from pipeline.filter.verdicts import wanted_cuts
+    from pipeline.lineage.rows import read_rows
+    from pipeline.tables import SIGNALS
+
+    signals = read_rows(context.run.local(f"signals/{shard}.arrow"), SIGNALS, rows).combine_chunks()
+    found = wanted_cuts(signals, context.recipe.filter)
+    return {str(rows[place]): spans for place, spans in found.items()}
 
 
 def encode_restored(job: "Job", outputs: "Outputs") -> None:
@@ -145,13 +165,23 @@ def encode_restored(job: "Job", outputs: "Outputs") -> None:
     batches: list[tuple[int, int]] = []
     with outputs.table(target, tokens_table(token_format.vocabulary_size), token_format.metadata(source)) as writer:
         if rows:
-            ids, offsets = encode(table["text"].chunk(0))
+            ids, offsets = encode(_without_cuts(table["text"].chunk(0), rows, job.config.get("cuts", {})))
             check_no_special(ids, encoding["special_tokens"])
             flat, ends = end_documents(ids, offsets, token_format)
             doc_ids = doc_id_array(table["doc_id"].chunk(0))
             batches = write_documents(writer, lambda first, end: flat[ends[first] : ends[end]], ends, doc_ids)
     outputs.read[target] = describe(source, token_format, batches)
     outputs.count(documents=len(rows), tokens=sum(tokens for _, tokens in batches))
+
+
+def _without_cuts(texts: "pa.Array", rows: Sequence[int], cuts: dict[str, list[int]]) -> "pa.Array":
+    import pyarrow as pa
+
+    from pipeline.filter.cuts import CUT_FIELD, cut_texts
+
+    if not cuts:
+        return texts
+    return cut_texts(texts, pa.array([cuts.get(str(row)) for row in rows], CUT_FIELD.type))
 
 
 def _rows_to_encode(job: "Job", outputs: "Outputs", shard: str) -> list[int]:

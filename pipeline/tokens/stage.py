@@ -1,12 +1,14 @@
 """The tokenize stage: split, tokenizer, token shards, index.
 
 1. ``tokenize.split``      every kept document to training or validation: verdicts/tokenize/
-2. ``tokenize.tokenizer``  train or take a tokenizer, choose the engine: tokenizer/
-3. ``tokenize``            documents/NNNNN.arrow -> tokens/train/NNNNN.arrow and tokens/validation/NNNNN.arrow
-4. ``tokenize.leakage``    what training text still is near validation text: tokens/leakage.json
-5. ``index``, ``index.keys``  index/doc_id.arrow, index/keys.arrow
+2. ``tokenize.survey``     what the kept documents of a shard hold: tokenizer/survey/
+3. ``tokenize.tokenizer``  train or take a tokenizer, choose the engine: tokenizer/
+4. ``tokenize``            documents/NNNNN.arrow -> tokens/train/NNNNN.arrow and tokens/validation/NNNNN.arrow
+5. ``tokenize.leakage``    what training text still is near validation text: tokens/leakage.json
+6. ``index``, ``index.keys``  index/doc_id.arrow, index/keys.arrow
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,9 @@ from pipeline.tokens.index import make_index
 from pipeline.tokens.restored import make_restored
 
 SPLIT_STEP = Step("tokenize.split", 2, "pipeline.tokens.assign:assign", ("pyarrow", "numpy"))
+SURVEY_STEP = Step("tokenize.survey", 1, "pipeline.tokens.survey:survey_shard", ("pyarrow", "numpy"))
 TOKENIZER_STEP = Step(
-    "tokenize.tokenizer", 2, "pipeline.tokens.training:make_tokenizer", ("pyarrow", "tokenizers", "gigatoken")
+    "tokenize.tokenizer", 3, "pipeline.tokens.training:make_tokenizer", ("pyarrow", "tokenizers", "gigatoken")
 )
 ENCODE_STEP = Step("tokenize", 1, "pipeline.tokens.encode:encode_shard", ("pyarrow", "tokenizers", "gigatoken"))
 LEAKAGE_STEP = Step("tokenize.leakage", 1, "pipeline.tokens.leakage:measure")
@@ -34,7 +37,8 @@ def run(context: Context) -> dict[str, Any]:
     """Runs the stage; returns its summary."""
     documents = {f"documents/{name}.arrow": digest for name, digest in context.document_shards().items()}
     split = context.run_step(SPLIT_STEP, [_split_job(context)])["all"]
-    tokenizer = context.run_step(TOKENIZER_STEP, [_tokenizer_job(context, documents, split)])["all"]
+    surveys = context.run_step(SURVEY_STEP, _survey_jobs(context, split))
+    tokenizer = context.run_step(TOKENIZER_STEP, [_tokenizer_job(context, documents, split, surveys)])["all"]
     made = context.run_step(ENCODE_STEP, _encode_jobs(context, split, tokenizer))
     make_restored(context, split, tokenizer)
     leakage = context.run_step(LEAKAGE_STEP, _leakage_jobs(context, documents, split))
@@ -85,7 +89,18 @@ def _split_job(context: Context) -> Job:
     return Job("all", config, inputs, arguments)
 
 
-def _tokenizer_job(context: Context, documents: dict[str, str], split: Manifest) -> Job:
+def _survey_jobs(context: Context, split: Manifest) -> list[Job]:
+    splits, config = split.digests("verdicts/"), {"seed": context.recipe.tokenize.seed}
+    jobs = []
+    for name, digest in context.document_shards().items():
+        verdicts = f"verdicts/tokenize/{name}.arrow"
+        jobs.append(Job(name, config, {f"documents/{name}.arrow": digest, verdicts: splits[verdicts]}))
+    return jobs
+
+
+def _tokenizer_job(
+    context: Context, documents: dict[str, str], split: Manifest, surveys: Mapping[str, Manifest]
+) -> Job:
     options, sources = context.recipe.tokenize, context.recipe.sources
     unknown = sorted(set(options.tokenizer_weights) - {source.name for source in sources})
     if unknown:
@@ -104,7 +119,10 @@ def _tokenizer_job(context: Context, documents: dict[str, str], split: Manifest)
     if options.tokenizer:
         path = _given_file(options.tokenizer, "tokenize.tokenizer")
         config["given"], arguments["tokenizer"] = digest_file(path), str(path)
-    return Job("all", config, documents | split.digests("verdicts/"), arguments)
+    inputs = documents | split.digests("verdicts/")
+    for survey in surveys.values():
+        inputs |= survey.digests("tokenizer/survey/")
+    return Job("all", config, inputs, arguments)
 
 
 def _given_file(url: str, key: str) -> Path:

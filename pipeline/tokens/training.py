@@ -20,6 +20,7 @@ from pipeline.manifest import canonical_json
 from pipeline.tokens import corpus
 from pipeline.tokens.definition import end_of_text_id, from_tiktoken, pre_tokenizer, special_ids, vocabulary_size
 from pipeline.tokens.engines import Choice, choose, make_encoder
+from pipeline.tokens.survey import merge
 from pipeline.tokens.tokenizer_report import REPORT_BYTES, make_report
 
 TOKENIZER, ENCODING, REPORT = "tokenizer/tokenizer.json", "tokenizer/encoding.json", "tokenizer/report.json"
@@ -32,7 +33,7 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
     ``shards``, and ``given`` (digest of a given file) with its path in ``job.arguments``.
     """
     config = job.config
-    found = corpus.survey(outputs, config["shards"], config["seed"])
+    found = merge(outputs, config["shards"])
     if not sum(found.train_bytes.values()):
         raise RunError(
             "no training document is left: every document was dropped or held out; `tokenmill report RUN` shows by "

@@ -1,8 +1,10 @@
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 
 from flows.cli import main
 from model.stage import training_of
@@ -16,10 +18,12 @@ from pipeline.lineage.lookup import DocIndex, Located, one_by_key
 from pipeline.lineage.takedown import take_down
 from pipeline.lineage.trace import trace
 from pipeline.lineage.training import Training
+from pipeline.recipe import load_recipe
 from pipeline.run import Run
 from pipeline.tables import VERDICTS, read_table
 from pipeline.tokens import restored
-from tests.pipeline.lineage.conftest import STEPS_DONE, run_stages
+from pipeline.tokens.shards import map_batches
+from tests.pipeline.lineage.conftest import STEPS_DONE, run_stages, write_inputs
 from tests.pipeline.lineage.test_takedown import mentions, read_document, tree
 
 
@@ -47,10 +51,6 @@ def test_twin_comes_back_in_a_shard_of_its_own(run: Run) -> None:
     assert explained["tokens"]["shard"] == f"tokens/restored/0001-{located.shard}.arrow"
     assert explained["tokens"]["tokens"] > 64
     assert "came back" in as_text(explained)
-    from tokenizers import Tokenizer
-
-    from pipeline.tokens.shards import map_batches
-
     tokens = map_batches(run.local(explained["tokens"]["shard"]))[0].tokens
     tokenizer = Tokenizer.from_file(run.url("tokenizer/tokenizer.json"))
     assert tokenizer.decode(tokens[:-1].tolist()).strip().startswith(explained["record"]["begins"][:40])
@@ -180,6 +180,30 @@ def test_restored_document_can_be_taken_down(run: Run) -> None:
 def _shard_of(files: dict[str, bytes]) -> str:
     name = next(name for name in files if name.startswith("tokens/restored/"))
     return restored.parse_name(Path(name).stem)[1]
+
+
+def test_restored_document_is_cut_as_kept_ones_are(tmp_path: Path, sample: Path) -> None:
+    recipe = write_inputs(tmp_path, sample)
+    records = [json.loads(line) for line in (tmp_path / "raw/web.jsonl").read_text().splitlines()]
+    (text,) = (record["text"] for record in records if record["id"] == "near twin")
+    item = " ".join(text.split()[12:40])
+    assert item in text
+    (tmp_path / "raw/set.jsonl").write_text(json.dumps({"question": item}) + "\n")
+    rule = 'rules = ["gopher_repetition"]'
+    cut = 'decontamination = { action = "cut", sets = [{ name = "quiz", path = "raw/set.jsonl" }] }'
+    recipe.write_text(recipe.read_text().replace(rule, f"{rule}\n{cut}"))
+    run = Run(str(tmp_path / "run"), load_recipe(recipe))
+    run_stages(run)
+    bring_back(run)
+    explained = explain(run, twin(run))
+    tokens = map_batches(run.local(explained["tokens"]["shard"]))[0].tokens
+    decoded = Tokenizer.from_file(run.url("tokenizer/tokenizer.json")).decode(tokens[:-1].tolist())
+    start = text.index(item)
+    assert decoded == text[:start] + text[start + len(item) :]
+    before = tree(run)
+    Path(run.url(explained["tokens"]["shard"])).unlink()
+    assert run_stages(run) == 1
+    assert tree(run) == before
 
 
 def test_two_twins_of_each_other_do_not_both_come_back(run: Run) -> None:

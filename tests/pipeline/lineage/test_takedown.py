@@ -250,7 +250,12 @@ def test_everything_rebuilt_after_a_takedown_has_the_same_bytes(run: Run) -> Non
     for folder in ("documents", "signatures", "signals", "verdicts", "tokens", "index", "manifests", "clusters"):
         shutil.rmtree(run.url(folder))
     # the tokenizer was trained, and leakage measured, on text that is gone: both stay as they are
-    kept_files = ("manifests/tokenize.tokenizer", "manifests/tokenize.leakage", "tokens/leakage.json")
+    kept_files = (
+        "manifests/tokenize.survey",
+        "manifests/tokenize.tokenizer",
+        "manifests/tokenize.leakage",
+        "tokens/leakage.json",
+    )
     for name, data in before.items():
         if name.startswith(kept_files):
             Path(run.url(name)).parent.mkdir(parents=True, exist_ok=True)

@@ -111,7 +111,7 @@ def make_run(
     )
     run = Run(str(root), recipe)
     run.write_recipe()
-    jobs = []
+    jobs: list[Job] = []
     for source, texts in sources.items():
         for first in range(0, max(1, len(texts)), shard_documents):
             part = texts[first : first + shard_documents]

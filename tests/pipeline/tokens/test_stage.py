@@ -16,7 +16,7 @@ from pipeline.manifest import digest_file
 from pipeline.run import Run
 from pipeline.stages import run_stage
 from pipeline.tables import TOKENS, open_table
-from pipeline.tokens import encode
+from pipeline.tokens import encode, engines
 from pipeline.tokens.shards import map_batches, open_folder
 from pipeline.tokens.split import keyed_hash
 from tests.pipeline.tokens.runs import do, doc_id, make_run, sentence, sides_of, texts_of, tokens_of
@@ -134,19 +134,28 @@ def test_leakage_and_tokenizer_report_are_written(finished: tuple[Run, dict[str,
     assert use["rarest"][0]["count"] <= use["rarest"][-1]["count"]
 
 
-def test_encoder_is_made_anew_for_each_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its cache of words grows without bound."""
-    made = []
-    real = encode.make_encoder
+@pytest.mark.parametrize(("bound", "encoders"), [(1, 4), (1 << 20, 1)])
+def test_encoder_is_kept_for_further_shards_until_it_has_seen_so_much_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: int, encoders: int
+) -> None:
+    """Its cache of words grows without bound, and makes it faster; the ids are the same."""
+    used = []
+    real = engines.shard_encoder
 
-    def counted(*arguments: Any, **options: Any) -> Any:
-        made.append(real(*arguments, **options))
-        return made[-1]
+    def noted(*arguments: Any, **options: Any) -> Any:
+        used.append(real(*arguments, **options))
+        return used[-1]
 
-    monkeypatch.setattr(encode, "make_encoder", counted)
-    run = make_run(tmp_path, {"web": [sentence(n) for n in range(40)]}, shard_documents=10)
+    monkeypatch.setattr(encode, "shard_encoder", noted)
+    monkeypatch.setattr(engines, "CACHE_TEXT_BYTES", bound)
+    monkeypatch.setattr(engines, "_kept", {})
+    run = make_run(tmp_path / "run", {"web": [sentence(n) for n in range(40)]}, shard_documents=10)
     do(run)
-    assert len(made) == len({id(encoder) for encoder in made}) == 4
+    assert len(used) == 4
+    assert len({id(encoder) for encoder in used}) == encoders
+    whole = make_run(tmp_path / "whole", {"web": [sentence(n) for n in range(40)]})
+    do(whole)
+    assert tokens_of(run, "train") == tokens_of(whole, "train")
 
 
 def test_engine_tokenizers_gives_the_shards_of_gigatoken(finished: tuple[Run, dict[str, Any]], tmp_path: Path) -> None:
@@ -173,7 +182,7 @@ def test_empty_corpus_after_filtering_says_where_to_look(tmp_path: Path) -> None
     run = make_run(tmp_path, {"web": []})
     with pytest.raises(RunError, match=r"no training document is left.*tokenmill report RUN.*tokenmill filter RUN"):
         do(run)
-    assert not (Path(run.root) / "tokenizer").exists()
+    assert not (Path(run.root) / "tokenizer/tokenizer.json").exists()
 
 
 def test_corpus_of_empty_texts_is_an_empty_corpus(tmp_path: Path) -> None:

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from pipeline.engine import Context, Job, Outputs
 from pipeline.errors import UserError
-from pipeline.tokens import corpus
-from pipeline.tokens.byte_lengths import token_byte_lengths
+from pipeline.tokens import corpus, survey
+from pipeline.tokens import definition as definitions
+from pipeline.tokens.byte_lengths import token_byte_lengths, token_bytes
 from pipeline.tokens.definition import from_tiktoken
+from pipeline.tokens.engines import make_encoder
 from pipeline.tokens.training import train
 from tests.pipeline.tokens.runs import do, doc_id, make_run, sentence, sides_of, texts_of
 
@@ -29,6 +33,8 @@ CONFIG: dict[str, Any] = {
     "end_of_text": "<|endoftext|>",
     "special_tokens": ["<|pad|>"],
 }
+# of the published gpt2 encoding (tiktoken's openai_public.py, MIT)
+GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 THREADS = """
 import json, os, sys
 os.sched_getaffinity = lambda _: set(range(int(sys.argv[1])))
@@ -78,15 +84,11 @@ def test_pretokenizers_cut_as_those_of_their_models(pretokenizer: str, pieces: l
     assert found == pieces
 
 
-def by_rank(piece: bytes, ranks: dict[bytes, int]) -> list[int]:
-    """Byte-pair encoding as tiktoken defines it: the pair of lowest rank first."""
-    parts = [piece[n : n + 1] for n in range(len(piece))]
-    while len(parts) > 1:
-        rank, place = min((ranks.get(a + b, 1 << 30), n) for n, (a, b) in enumerate(itertools.pairwise(parts)))
-        if rank == 1 << 30:
-            break
-        parts[place : place + 2] = [parts[place] + parts[place + 1]]
-    return [ranks[part] for part in parts]
+def encoding(pretokenizer: str, ranks: dict[bytes, int]) -> tiktoken.Encoding:
+    """tiktoken's own encoder of the ranks; its files cannot be fetched here, and it takes any ranks."""
+    pattern = {"gpt2": GPT2_PATTERN, "cl100k": definitions.PATTERNS["cl100k"]}[pretokenizer]
+    special = {"<|endoftext|>": len(ranks), "<|pad|>": len(ranks) + 1}
+    return tiktoken.Encoding("ours", pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
 
 
 def write_ranks(path: Path) -> dict[bytes, int]:
@@ -103,11 +105,35 @@ def test_tiktoken_file_encodes_by_its_ranks(tmp_path_factory: pytest.TempPathFac
     path = tmp_path_factory.getbasetemp() / "ranks.tiktoken"
     ranks = write_ranks(path)
     tokenizer = Tokenizer.from_str(from_tiktoken(path, "cl100k", "<|endoftext|>", ["<|pad|>"]))
-    pieces = [text[start:end] for _, (start, end) in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
-    expected = [token for piece in pieces for token in by_rank(piece.encode(), ranks)]
-    assert tokenizer.encode(text).ids == expected
+    assert tokenizer.encode(text).ids == encoding("cl100k", ranks).encode(text)
     assert tokenizer.token_to_id("<|endoftext|>") == len(ranks)
     assert tokenizer.token_to_id("<|pad|>") == len(ranks) + 1
+
+
+TIKTOKEN_TEXTS = [
+    *TEXTS,
+    "The river's THE\u00a0don't I'LL  \t x\r\n\r\n\n  1234567 3.14 --- ...!?\n",
+    "garden gardens' 12 345\n\n\n   indented\n\tif x:\n\t\treturn  ",
+    "مرحبا नमस्ते 👩‍👩‍👧 e\u0301 Ⅷ ²³ \x00\x1f <|pad|><|endoftext|>",
+    "",
+]
+
+
+@pytest.mark.parametrize("pretokenizer", ["gpt2", "cl100k"])
+@pytest.mark.parametrize("engine", ["gigatoken", "tokenizers"])
+def test_tiktoken_file_gives_the_ids_of_tiktoken(tmp_path: Path, pretokenizer: str, engine: str) -> None:
+    """On ranks that a training makes."""
+    trained = json.loads(train([TEXTS], {**CONFIG, "pretokenizer": pretokenizer, "special_tokens": []}))
+    tokens = [token for _, token in sorted(token_bytes(trained).items())]
+    ranks = {token: rank for rank, token in enumerate(tokens)}
+    path = tmp_path / "ranks.tiktoken"
+    path.write_bytes(b"".join(base64.b64encode(token) + b" %d\n" % rank for token, rank in ranks.items()))
+    definition = from_tiktoken(path, pretokenizer, "<|endoftext|>", ["<|pad|>"])
+    theirs = encoding(pretokenizer, ranks)
+    ids, offsets = make_encoder(engine, definition, cut_long_texts=True)(pa.array(TIKTOKEN_TEXTS, pa.large_string()))
+    found = [ids[start:end].tolist() for start, end in itertools.pairwise(offsets.tolist())]
+    assert found == [theirs.encode(text, disallowed_special=()) for text in TIKTOKEN_TEXTS]
+    assert max(max(row, default=0) for row in found) > 256, "merges took part"
 
 
 def test_given_tokenizer_json_is_used_as_it_is(tmp_path: Path) -> None:
@@ -161,8 +187,9 @@ def test_special_token_that_ordinary_text_gives_is_refused(tmp_path: Path) -> No
 def outputs_of(run: Any) -> tuple[Outputs, list[str]]:
     context = Context(run)
     inputs = {path: digest for m in context.manifests("clean").values() for path, digest in m.digests().items()}
-    for manifest in context.manifests("tokenize.split").values():
-        inputs |= manifest.digests()
+    for step in ("tokenize.split", "tokenize.survey"):
+        for manifest in context.manifests(step).values():
+            inputs |= manifest.digests()
     return Outputs(run.root, Job("all", {}, inputs)), list(context.document_shards())
 
 
@@ -171,7 +198,7 @@ def test_validation_documents_never_train_the_tokenizer(tmp_path: Path) -> None:
     run = make_run(tmp_path, sources, tokenize={"validation_share": 0.2})
     do(run)
     outputs, shards = outputs_of(run)
-    found = corpus.survey(outputs, shards, 1)
+    found = survey.merge(outputs, shards)
     shares = corpus.sample_shares(found.train_bytes, {"web": 1.0, "books": 1.0}, 10**9)
     seen = {text for batch in corpus.training_texts(outputs, found, shares, 1) for text in batch}
     sides, texts = sides_of(run), texts_of(sources)
@@ -209,22 +236,61 @@ def test_source_of_weight_0_leaves_no_trace_in_the_tokenizer(tmp_path: Path) -> 
     assert any("qz" in token for token in tokens[1].get_vocab())
 
 
+def proof_of(run: Any) -> list[corpus.Sample]:
+    outputs, shards = outputs_of(run)
+    return survey.merge(outputs, shards).proof
+
+
 def test_proof_holds_a_sample_of_each_source_and_documents_with_code_points_it_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus, "PROOF_DOCUMENTS", 5)
-    monkeypatch.setattr(corpus, "CODE_POINT_DOCUMENTS", 8)
+    monkeypatch.setattr(survey, "PROOF_DOCUMENTS", 5)
+    monkeypatch.setattr(survey, "CODE_POINT_DOCUMENTS", 8)
     rare = [f"{sentence(900 + n)} {chr(0x4E00 + n)}" for n in range(20)]
     sources = {"web": [sentence(n) for n in range(40)] + rare, "books": [sentence(500 + n) for n in range(40)]}
-    run = make_run(tmp_path, sources)
+    run = make_run(tmp_path / "1", sources)
     do(run)
-    outputs, shards = outputs_of(run)
-    proof = corpus.survey(outputs, shards, 1).proof
+    proof = proof_of(run)
     assert [sample.source for sample in proof[:10]] == ["web"] * 5 + ["books"] * 5
     added = proof[10:]
     assert len(added) == 4, "four of the eight for each of two sources, and books has none"
     assert {sample.source for sample in added} == {"web"}
     shown = {character for sample in proof[:10] for character in sample.text}
     assert all(any(ord(c) > 127 and c not in shown for c in sample.text) for sample in added)
-    assert corpus.survey(outputs, shards, 1).proof == proof
-    assert corpus.survey(outputs, shards, 2).proof != proof
+    assert proof_of(run) == proof
+    cut_finer = make_run(tmp_path / "2", sources, shard_documents=7)
+    do(cut_finer)
+    assert sorted(proof_of(cut_finer)[:10], key=repr) == sorted(proof[:10], key=repr)
+    assert [sample.text for sample in proof_of(cut_finer)[10:]] == [sample.text for sample in added]
+    other = make_run(tmp_path / "3", sources, tokenize={"seed": 2})
+    do(other)
+    assert proof_of(other) != proof
+
+
+def test_code_points_far_inside_a_long_document_are_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "PROOF_BYTES", 400)
+    monkeypatch.setattr(survey, "LEAD_BYTES", 30)
+    long = "é" + sentence(1, 300) + " 東京 " + sentence(2, 300) + " 🎉 end"
+    run = make_run(tmp_path, {"web": [sentence(n, 20) for n in range(30)] + [long]}, tokenize={"validation_share": 0.0})
+    do(run)
+    proof = proof_of(run)
+    assert max(len(sample.text.encode()) for sample in proof) <= 400
+    assert {"é", "東", "京", "🎉"} <= {character for sample in proof for character in sample.text}
+    assert all(sample.text in long for sample in proof if not sample.text.isascii())
+
+
+@given(st.lists(st.text(alphabet="ab é東🎉\u07ff\uffff", max_size=40), max_size=8), st.integers(0, 8))
+@settings(max_examples=80, deadline=None)
+def test_new_code_points_are_those_of_plain_python(texts: list[str], known: int) -> None:
+    seen = np.zeros(0x110000, bool)
+    before = {character for text in texts[:known] for character in text if ord(character) > 127}
+    seen[[ord(character) for character in before]] = True
+    offsets, data = corpus.text_buffers(pa.array(texts, pa.large_string()))
+    points, documents, places = survey.new_code_points(offsets, data, seen)
+    expected: dict[int, tuple[int, int]] = {}
+    for number, text in enumerate(texts):
+        for place, character in enumerate(text):
+            if ord(character) > 127 and character not in before:
+                expected.setdefault(ord(character), (number, len(text[:place].encode())))
+    found = zip(points.tolist(), documents.tolist(), places.tolist(), strict=True)
+    assert {point: (document, place) for point, document, place in found} == expected
