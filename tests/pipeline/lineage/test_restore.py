@@ -188,9 +188,10 @@ def test_restored_document_is_cut_as_kept_ones_are(tmp_path: Path, sample: Path)
     (text,) = (record["text"] for record in records if record["id"] == "near twin")
     item = " ".join(text.split()[12:40])
     assert item in text
-    (tmp_path / "raw/set.jsonl").write_text(json.dumps({"question": item}) + "\n")
     rule = 'rules = ["gopher_repetition"]'
-    cut = 'decontamination = { action = "cut", sets = [{ name = "quiz", path = "raw/set.jsonl" }] }'
+    quiz = tmp_path / "raw/set.jsonl"
+    cut = f'decontamination = {{ action = "cut", sets = [{{ name = "quiz", path = "{quiz}" }}] }}'
+    quiz.write_text(json.dumps({"question": item}) + "\n")
     recipe.write_text(recipe.read_text().replace(rule, f"{rule}\n{cut}"))
     run = Run(str(tmp_path / "run"), load_recipe(recipe))
     run_stages(run)
