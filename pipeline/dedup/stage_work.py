@@ -91,7 +91,8 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
     counts = {**found.counts(), "documents_in": corpus.documents_in}
     if indexes:
         counts["removed_earlier"] = int(found.is_earlier.sum())
-    outputs.count(**(remembered.counts(counts) if remembered else counts), survivors_of_shared_clusters=len(rows))
+    counts = {**counts, "survivors_of_shared_clusters": len(rows)}
+    outputs.count(**(remembered.counts(counts) if remembered else counts))
 
 
 @contextmanager
