@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from model.transformer import Transformer
 from pipeline.options import Train
 from tests.model.runs import make_run
 
-SHAPES = {
+SHAPES: dict[str, dict[str, Any]] = {
     "gpt2": {"architecture": "gpt2"},
     "qwen3": {"architecture": "qwen3", "key_value_heads": 2},
     "llama": {"architecture": "qwen3", "key_value_heads": 2, "qk_norm": False},
@@ -61,7 +62,7 @@ def test_advice_lowers_the_micro_batch_by_half() -> None:
     assert "train.micro_batch_sequences = 8 (now 16" in memory_advice(ModelConfig(), Train())
 
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gpt2, AdamW, bfloat16": (
         {"layers": 6, "heads": 6, "width": 384},
         {"precision": "bfloat16", "micro_batch_sequences": 8},
