@@ -21,12 +21,12 @@ from pipeline.lineage.lookup import Located
 from pipeline.lineage.rows import matching_rows, read_row, read_rows
 from pipeline.manifest import canonical_json, digest_bytes, load_manifest
 from pipeline.run import Run
-from pipeline.tables import CLUSTERS, SIGNATURES, VERDICTS, batches
+from pipeline.tables import CLUSTERS, SIGNATURES, SURVIVORS, VERDICTS, batches
 
 if TYPE_CHECKING:
     from pipeline.engine import Context
 
-EVIDENCE = "clusters/evidence.arrow"
+EVIDENCE, SURVIVORS_PATH = "clusters/evidence.arrow", "clusters/survivors.arrow"
 CLUSTERS_STEP = "dedup.clusters"
 _IDS = ("doc_id", "kept_id", "cluster_id")
 
@@ -56,6 +56,25 @@ def evidence_line(run: Run, documents: Sequence[Located]) -> dict[str, Any] | No
         for row in read_rows(path, CLUSTERS, rows).to_pylist()
     ]
     return {"evidence": config_digest(made.config), "counts": made.counts, "rows": found}
+
+
+def survivors_line(run: Run, documents: Sequence[Located]) -> dict[str, Any] | None:
+    """The ledger's line: the kept documents of clusters that keep several and lose one, and the clusters' ids.
+
+    The id decides the side of the split: those that stay keep theirs.
+    """
+    if not storage.exists(run.url(EVIDENCE)) or not storage.exists(run.url(SURVIVORS_PATH)):
+        return None
+    wanted = pa.array([located.doc_id for located in documents], pa.binary(16))
+    clusters: set[bytes] = set()
+    for name, table, columns in ((EVIDENCE, CLUSTERS, _IDS), (SURVIVORS_PATH, SURVIVORS, ("doc_id", "cluster_id"))):
+        path = run.local(name)
+        touched = {row for column in columns for row in matching_rows(path, table, column, wanted)}
+        clusters |= set(read_rows(path, table, sorted(touched), ["cluster_id"])["cluster_id"].to_pylist())
+    path, ids = run.local(SURVIVORS_PATH), pa.array(sorted(clusters), pa.binary(16))
+    rows = sorted(matching_rows(path, SURVIVORS, "cluster_id", ids)) if clusters else []
+    found = read_rows(path, SURVIVORS, rows).to_pylist() if rows else []
+    return {"survivors": [[row["doc_id"].hex(), row["cluster_id"].hex()] for row in found]} if found else None
 
 
 def near_validation_line(run: Run, documents: Sequence[Located]) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ Kinds of lines, by their first key:
               shard's layout (doc_ids and lengths).  A rebuilt shard that has this layout gets these rows again, so that
               every later token keeps its place; a shard of another recipe has another layout, and does not.
 ``evidence``  one a takedown: the rows of clusters/ of every cluster that holds one of its documents
+``survivors``  one a takedown: kept documents that share a cluster with one of its documents, and the clusters' ids
 ``near_validation``  documents that stay out of training because they were near a validation document that went
 """
 
@@ -66,6 +67,7 @@ class Ledger:
     evidence: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # doc_id -> its row of clusters/, ids as hex
     cluster_counts: dict[str, dict[str, int]] = field(default_factory=dict)  # by digest of the step's configuration
     near_validation: tuple[str, ...] = ()
+    survivors: dict[str, str] = field(default_factory=dict)  # doc_id -> id of its cluster, that decides its side
 
     def by_key(self, kind: str, value: str) -> list[Removed]:
         """Documents taken down whose record id (``kind`` "id") or URL ("url") was ``value``."""
@@ -108,6 +110,7 @@ def parse(data: bytes, where: str) -> Ledger:
     evidence: dict[str, tuple[Any, ...]] = {}
     cluster_counts: dict[str, dict[str, int]] = {}
     near_validation: set[str] = set()
+    survivors: dict[str, str] = {}
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
         try:
             values = json.loads(line)
@@ -121,6 +124,8 @@ def parse(data: bytes, where: str) -> Ledger:
             elif "evidence" in values:
                 evidence |= {str(row[0]): tuple(row) for row in values["rows"]}
                 cluster_counts[values["evidence"]] = dict(values["counts"])
+            elif "survivors" in values:
+                survivors |= {str(doc_id): str(cluster) for doc_id, cluster in values["survivors"]}
             elif "near_validation" in values:
                 near_validation |= set(values["near_validation"])
             else:
@@ -131,7 +136,7 @@ def parse(data: bytes, where: str) -> Ledger:
                 "would bring back what was taken down"
             ) from error
     near = tuple(sorted(near_validation))
-    return Ledger(digest_bytes(data), tuple(requests), documents, tokens, evidence, cluster_counts, near)
+    return Ledger(digest_bytes(data), tuple(requests), documents, tokens, evidence, cluster_counts, near, survivors)
 
 
 def lines(

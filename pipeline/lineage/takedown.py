@@ -26,7 +26,7 @@ from pipeline.lineage import ledger
 from pipeline.lineage.blank import Blanker, adjust_counts
 from pipeline.lineage.blank_tokens import token_layout
 from pipeline.lineage.choose import Choice, Chosen, choose, keys_of, near_duplicates
-from pipeline.lineage.evidence import evidence_line, near_validation_line
+from pipeline.lineage.evidence import evidence_line, near_validation_line, survivors_line
 from pipeline.lineage.ledger import Ledger, Removed, TokenRows
 from pipeline.lineage.lookup import Located
 from pipeline.lineage.restore import finish_restoring, restore
@@ -205,7 +205,7 @@ def _prepare(run: Run, choice: Choice, documents: Sequence[Located], removed: Le
         entries.append(Removed(located.doc_id.hex(), located.shard, located.row, keys, request["request"]))
         text_bytes[located.doc_id.hex()] = size
     tokens = list(_token_rows(run, affected, {entry.doc_id for entry in entries}, removed))
-    memory = [evidence_line(run, documents), near_validation_line(run, documents)]
+    memory = [line(run, documents) for line in (evidence_line, survivors_line, near_validation_line)]
     data = ledger.read(run.root) + ledger.lines(request, entries, tokens, memory)
     after = ledger.parse(data, run.url(ledger.FILE))
     plan = Plan(after.digest)

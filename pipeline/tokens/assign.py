@@ -77,8 +77,22 @@ def _shared_clusters(job: Job, outputs: Outputs) -> SharedClusters | None:
     if SURVIVORS_PATH not in job.inputs:
         return None
     table = read_table(outputs.run_path(SURVIVORS_PATH), SURVIVORS).combine_chunks()
+    if job.arguments.get("survivors"):
+        table = _with_remembered(table, job.arguments["survivors"])
     ids = (pa.concat_arrays([pa.array([], DOC_ID), *table[name].chunks]) for name in ("doc_id", "cluster_id"))
     return SharedClusters(*ids)
+
+
+def _with_remembered(table: pa.Table, remembered: dict[str, str]) -> pa.Table:
+    """The clusters with those that documents were in before another one was taken down: their ids decide on."""
+    old = {bytes.fromhex(doc_id): bytes.fromhex(cluster) for doc_id, cluster in remembered.items()}
+    found = list(zip(table["doc_id"].to_pylist(), table["cluster_id"].to_pylist(), strict=True))
+    renamed: dict[bytes, bytes] = {}
+    for doc_id, cluster in found:
+        if doc_id in old:  # where two old clusters are one by now, it still stays on one side
+            renamed[cluster] = min(renamed.get(cluster, old[doc_id]), old[doc_id])
+    deciding = old | {doc_id: renamed.get(cluster, cluster) for doc_id, cluster in found}
+    return pa.table([list(deciding), list(deciding.values())], schema=SURVIVORS.schema)
 
 
 def _judge(job: Job, outputs: Outputs, name: str, clusters: SharedClusters | None) -> _Shard:

@@ -80,7 +80,8 @@ def _split_job(context: Context) -> Job:
     }
     arguments: dict[str, Any] = {}
     if context.takedown:  # its digest is in the fingerprint
-        arguments["near_validation"] = list(ledger.load(context.root).near_validation)
+        removed = ledger.load(context.root)
+        arguments |= {"near_validation": list(removed.near_validation), "survivors": dict(removed.survivors)}
     if options.held_out:
         for manifest in sign_documents(context).values():  # also where the recipe has no dedup stage
             inputs |= manifest.digests("signatures/")

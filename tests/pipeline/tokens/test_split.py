@@ -1,6 +1,7 @@
 """Who is held out, what may not stand on both sides, and what training text stays near validation text."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from pipeline.dedup.definition import shingles
 from pipeline.dedup.signing import Signer
+from pipeline.lineage.choose import Choice
+from pipeline.lineage.takedown import take_down
 from pipeline.run import Run
 from pipeline.tables import CLUSTERS, SURVIVORS, read_table
 from pipeline.tokens.leakage import Nearest
@@ -110,6 +113,23 @@ def test_removed_duplicates_are_on_no_side(chains: Run) -> None:
     sides = sides_of(chains)
     assert len(evidence) >= 30
     assert {sides[row["doc_id"]]["split"] for row in evidence} == {None}
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_documents_that_stay_after_a_takedown_keep_their_side(chains: Run, tmp_path: Path, which: int) -> None:
+    """``which`` of each chain goes: the first one, whose id decides, the removed one that joins them, or the last."""
+    shutil.copytree(chains.root, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    before = sides_of(run)
+    gone = [doc_id("web", 3 * number + which).hex() for number in range(0, 60, 2)]
+    take_down(run, Choice(ids=tuple(gone)))
+    for folder in ("clusters", "verdicts"):
+        shutil.rmtree(run.url(folder))
+    do(run)
+    after = sides_of(run)
+    assert {after[bytes.fromhex(one)]["split"] for one in gone} == {None}
+    stay = before.keys() - {bytes.fromhex(one) for one in gone}
+    assert {one: after[one]["split"] for one in stay} == {one: before[one]["split"] for one in stay}
 
 
 def relatives(number: int) -> list[str]:
