@@ -13,7 +13,7 @@ from pipeline.report.page import render_page
 from pipeline.report.text import visible
 
 PAGE = "ablation.html"
-WIDTH, MARGIN, ROW = 640, 12, 46
+WIDTH, MARGIN, ROW = 640, 30, 46  # half a label of the axis fits the margin
 VERDICT_CLASSES = {"better": "good", "worse": "bad"}
 
 
@@ -87,7 +87,7 @@ def draw(variants: Sequence[dict[str, Any]]) -> Drawing | None:
         )
         for number, row in enumerate(compared)
     ]
-    ticks = [(across(value), f"{value:+.{_digits(high - low)}f}") for value in _ticks(low, high)]
+    ticks = [(across(value), f"{value:+.{_digits(high - low)}f}" if value else "0") for value in _ticks(low, high)]
     return Drawing(40.0 + len(rows) * ROW, across(0.0), ticks, rows)
 
 
