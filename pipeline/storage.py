@@ -110,9 +110,12 @@ def _copies_of(url: str) -> Path:
     return cache_folder() / "objects" / hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
 
 
-def _forget_copies(url: str) -> None:
-    """Removes this machine's copies of an object; whoever has one mapped keeps it until it closes it."""
-    shutil.rmtree(_copies_of(url), ignore_errors=True)
+def _forget_copies(url: str, but: str = "") -> None:
+    """Removes this machine's copies of an object, but not of one version; whoever has one mapped keeps it."""
+    folder = _copies_of(url)
+    for version in folder.iterdir() if folder.is_dir() else ():
+        if version.name != but:
+            shutil.rmtree(version, ignore_errors=True)
 
 
 @_in_words
@@ -133,7 +136,8 @@ def open_local(url: str) -> Path:
     key = hashlib.blake2b(f"{info['size']}\0{version}".encode(), digest_size=16).hexdigest()
     copy = _copies_of(url) / key / path.rsplit("/", 1)[-1]
     if not copy.exists():
-        _forget_copies(url)  # an earlier version may hold what was taken down since
+        # an earlier version may hold what was taken down since; another process may be copying this one
+        _forget_copies(url, but=key)
         copy.parent.mkdir(parents=True, exist_ok=True)
         partial = copy.with_name(f".{copy.name}.{uuid.uuid4().hex}")
         filesystem.get_file(path, str(partial))

@@ -45,3 +45,18 @@ def test_scratch_files_are_never_listed_and_are_cleared(tmp_path: Path) -> None:
     assert storage.list_files(str(tmp_path)) == []
     storage.clear_scratch(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_copy_that_another_process_is_making_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TOKENMILL_CACHE", str(tmp_path / "cache"))
+    url = "memory://bucket/run/shared.bin"
+    storage.publish_bytes(b"three", url, "memory://bucket/run")
+    copy = storage.open_local(url)
+    copy.unlink()
+    partial = copy.with_name(".shared.bin.of-another-process")
+    partial.write_bytes(b"thr")
+    assert storage.open_local(url) == copy
+    assert partial.exists()
+    storage.publish_bytes(b"a later version", url, "memory://bucket/run")
+    assert storage.open_local(url) != copy
+    assert not partial.exists()
