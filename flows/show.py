@@ -17,8 +17,10 @@ RECORDS = ("records_in", "documents", "records", "tokens")  # the count that a r
 IN, OUT = ("records_in", "documents_in", "documents"), ("kept", "documents", "tokens", "steps")
 
 
-def shown(value: int | float | str) -> str:
-    """A figure as a person reads it."""
+def shown(value: int | float | str | None) -> str:
+    """A figure as a person reads it; a dash for one that was not measured."""
+    if value is None:
+        return "-"
     if isinstance(value, bool | str):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from flows.curve import MAX_POINTS, loss_curve_svg
-from flows.show import Terminal, duration, funnel_rows, summary_table
+from flows.show import Terminal, duration, funnel_rows, shown, summary_table
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (190, "3 min 10 s"), (7500, "2 h 05 min")])
@@ -72,3 +72,7 @@ def test_loss_curve_is_well_formed_and_small_whatever_the_steps() -> None:
 def test_loss_curve_of_nothing_is_nothing() -> None:
     assert loss_curve_svg([]) == ""
     assert loss_curve_svg([{"step": 1, "loss": 3.0}]) == ""
+
+
+def test_figures_are_shown_as_a_person_reads_them() -> None:
+    assert [shown(value) for value in (1234567, 0.123456, "x", None)] == ["1,234,567", "0.1235", "x", "-"]
