@@ -26,12 +26,10 @@ from pipeline.dedup.survivors import PATH as SURVIVORS_PATH
 from pipeline.dedup.survivors import survivor_rows, survivor_tables
 from pipeline.engine import Job, Outputs
 from pipeline.lineage.evidence import Remembered
-from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNATURES, SURVIVORS, VERDICTS, batches, open_table
+from pipeline.tables import BATCH_ROWS, CLUSTERS, DOCUMENTS, SIGNATURES, SURVIVORS, VERDICTS, batches, open_table
 
 if TYPE_CHECKING:
     from pipeline.dedup.index import Index
-
-EVIDENCE_ROWS = 65_536
 
 
 def sign_shard(job: Job, outputs: Outputs) -> None:
@@ -183,7 +181,7 @@ def judge_shard(job: Job, outputs: Outputs) -> None:
     reasons = pa.array([[f"dedup.{rule}"] if rule else [] for rule in rules], pa.list_(pa.string()))
     with outputs.table(f"verdicts/dedup/{shard}.arrow", VERDICTS) as writer:
         table = pa.Table.from_arrays([doc_ids, keep, reasons], schema=VERDICTS.schema)
-        for batch in table.to_batches(max_chunksize=EVIDENCE_ROWS):
+        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
             writer.write(batch)
     counts = {rule: rules.count(rule) for rule in ("exact", "near") if rule in rules}
     outputs.count(

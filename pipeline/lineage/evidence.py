@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline import storage
+from pipeline.dedup.survivors import PATH as SURVIVORS_PATH
 from pipeline.lineage import ledger
 from pipeline.lineage.lookup import Located
 from pipeline.lineage.rows import matching_rows, read_row, read_rows
@@ -26,7 +27,7 @@ from pipeline.tables import CLUSTERS, SIGNATURES, SURVIVORS, VERDICTS, batches
 if TYPE_CHECKING:
     from pipeline.engine import Context
 
-EVIDENCE, SURVIVORS_PATH = "clusters/evidence.arrow", "clusters/survivors.arrow"
+EVIDENCE = "clusters/evidence.arrow"
 CLUSTERS_STEP = "dedup.clusters"
 _IDS = ("doc_id", "kept_id", "cluster_id")
 

@@ -16,6 +16,7 @@ from pipeline import storage
 from pipeline.engine import Context, Job
 from pipeline.errors import UserError
 from pipeline.lineage import ledger
+from pipeline.lineage.evidence import EVIDENCE
 from pipeline.lineage.ledger import Ledger
 from pipeline.lineage.lookup import DocIndex, Located
 from pipeline.lineage.rows import matching_rows, read_row, read_rows
@@ -25,8 +26,6 @@ from pipeline.run import Run
 from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS, batches
 from pipeline.tokens import restored
 from pipeline.tokens.restored import Restoration
-
-EVIDENCE = "clusters/evidence.arrow"
 
 
 def restore(run: Run, names: Sequence[str], *, dry_run: bool = False) -> dict[str, Any]:
