@@ -28,15 +28,14 @@ class ExtractionError(ValueError):
 
 @dataclass(slots=True)
 class Page:
-    """An extracted page."""
+    """A page that is within the limits, decoded but not yet extracted."""
 
-    text: str
+    html: str
     facts: Facts
-    encoding: str
 
 
 class Extractor:
-    """Decodes, looks, and extracts.
+    """Looks at pages, then extracts them.
 
     Args:
         options: The recipe's section.
@@ -49,11 +48,11 @@ class Extractor:
         self.options = options
         self._extract = load_extract(options.extractor)
 
-    def __call__(self, record: Record) -> Page:
-        """Extracts one page.
+    def look(self, record: Record) -> Page:
+        """Decodes a page, checks its limits and reads what it says about itself.
 
         Raises:
-            ExtractionError: If it is beyond a limit, or the extractor fails.
+            ExtractionError: If it is beyond a limit.
             NotText: If its bytes are no text.
         """
         body = record.body or b""
@@ -63,30 +62,33 @@ class Extractor:
         html, encoding = decode(body, record.charset, html=True)
         if encoding.startswith(("utf-16", "utf-32")):
             body, encoding = html.encode("utf-8", "replace"), "utf-8"
-        self.check(body)
-        page_facts = facts(body, encoding, record)
+        seen = self._within_limits(body)
+        return Page(html, facts(body, encoding, record, seen.head))
+
+    def text(self, page: Page) -> str:
+        """The text of a page; empty where it has none.
+
+        Raises:
+            ExtractionError: If the extractor fails.
+        """
         try:
-            return Page(self._extract(html), page_facts, encoding)
+            return self._extract(page.html)
         except (ValueError, RuntimeError, RecursionError, TypeError, LookupError) as error:
             raise ExtractionError("extractor_failed", f"{type(error).__name__}: {error}"[:500]) from error
 
-    def check(self, body: bytes) -> None:
-        """Refuses a page that would take a parser too long.
-
-        Raises:
-            ExtractionError: Naming the limit.
-        """
+    def _within_limits(self, body: bytes) -> html_scan.Scan:
+        """Refuses a page that would take a parser too long."""
         options = self.options
-        tags, depth, cost = html_scan.scan(body, options.max_html_depth)
-        if depth > options.max_html_depth:
+        seen = html_scan.scan(body, options.max_html_depth)
+        if seen.depth > options.max_html_depth:
             raise ExtractionError("html_too_deep", f"nested deeper than max_html_depth = {options.max_html_depth:,}")
-        if tags > options.max_html_tags:
-            detail = f"{tags:,} tags, more than max_html_tags = {options.max_html_tags:,}"
+        if seen.tags > options.max_html_tags:
+            detail = f"{seen.tags:,} tags, more than max_html_tags = {options.max_html_tags:,}"
             raise ExtractionError("html_too_many_tags", detail)
-        if cost > MAX_COST:
-            raise ExtractionError(
-                "html_too_complex", f"cost {cost:,} by its nesting and attributes, limit {MAX_COST:,}"
-            )
+        if seen.cost > MAX_COST:
+            detail = f"cost {seen.cost:,} by its nesting and attributes, limit {MAX_COST:,}"
+            raise ExtractionError("html_too_complex", detail)
+        return seen
 
 
 def load_extract(name: str) -> Extract:

@@ -1,7 +1,8 @@
 """What a page says about itself: title, canonical URL, language, date, licence, robots and opt-out marks.
 
-Read off the head's bytes by regular expressions, so that it costs a fiftieth of a parse and does not depend on the
-extractor; licence links in the body are looked for only where the bytes name one.
+Read off the tags that the scan before parsing has noted in the head (pipeline/kernels/html_scan.py), so that it costs a
+fiftieth of a parse and does not depend on the extractor; licence links in the body are looked for only where the bytes
+name one.
 """
 
 import html
@@ -12,21 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
+from pipeline.kernels.html_scan import HTML, LINK, META, TITLE
 from pipeline.readers.items import Record
 
-HEAD_BYTES = 1 << 17  # a head that does not end within is cut
 OPT_OUTS = ("noai", "noimageai", "tdm-reservation")
 ROBOTS_NAMES = ("robots", "googlebot", "bingbot", "ai-robots")
 DATE_NAMES = ("article:published_time", "datepublished", "date", "dc.date", "dc.date.issued", "dcterms.issued",
               "dcterms.created", "citation_publication_date", "pubdate", "og:published_time")  # fmt: skip
 
 # every search is bounded, or goes on where the last one ended: no page makes it quadratic
-_TAG_START = re.compile(rb"<([mM][eE][tT][aA]|[lL][iI][nN][kK]|[hH][tT][mM][lL])\b")
-_TAG_REST = re.compile(rb"[^>\"']*+(?:(?:\"[^\"]*+\"|'[^']*+')[^>\"']*+)*+>")
-_TAG_BYTES = 4096  # a longer tag is passed over
-_TELLING = {b"link": b"canonical", b"html": b"lang"}  # what must stand in these tags to be worth taking apart
-_ATTRIBUTE = re.compile(rb"([a-zA-Z_:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))")
-_TITLE = re.compile(rb"<title\b[^>]{0,1000}>([^<]{0,4000})", re.IGNORECASE)
+_TELLING = {LINK: b"canonical", HTML: b"lang"}  # what must stand in these tags to be worth taking apart
+_ATTRIBUTE = re.compile(rb"(?<![a-zA-Z_:.-])([a-zA-Z_:.-]++)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>\"']++))")
+_TITLE_BYTES = 4000  # of a longer one the rest is cut
 _REL_LICENCE = re.compile(rb"rel\s*=\s*[\"']?[^\"'<>]{0,80}\blicen[sc]e\b")
 _REL_BYTES = 120  # how far before the word its ``rel`` may begin
 _CC_LINK = re.compile(rb"(?:https?:)?//(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[a-zA-Z0-9./+-]+")
@@ -55,24 +53,26 @@ class Facts:
     opt_out: str | None = None  # those of OPT_OUTS, joined by commas
 
 
-def facts(body: bytes, encoding: str, record: Record) -> Facts:
+def facts(body: bytes, encoding: str, record: Record, tags: list[tuple[int, int, int]]) -> Facts:
     """Reads the facts of a page.
 
     Args:
         body: The page in an encoding that contains ASCII.
         encoding: That encoding.
         record: Its URL and HTTP headers.
+        tags: Those of its head, as ``html_scan.scan`` notes them.
     """
-    head = _head(body)
     found = Facts()
     metas: dict[str, str] = {}
     robots = set(_robots_header(record.headers))
-    if (title := _TITLE.search(head)) is not None:
-        found.title = _text(title.group(1), encoding) or None
-    for name, attributes in _tags(head, encoding):
-        if name == b"meta":
+    for kind, start, end in tags:
+        if kind == TITLE:
+            found.title = found.title or _title(body, end, encoding)
+        elif (attributes := _told(body[start:end], kind, encoding)) is None:
+            continue
+        elif kind == META:
             _meta(attributes, metas, robots)
-        elif name == b"html":
+        elif kind == HTML:
             found.language = found.language or attributes.get("lang") or attributes.get("xml:lang")
         elif "canonical" in attributes.get("rel", "").lower().split():
             found.canonical_url = found.canonical_url or _absolute(attributes.get("href"), record.url)
@@ -87,36 +87,16 @@ def facts(body: bytes, encoding: str, record: Record) -> Facts:
     return found
 
 
-def _head(body: bytes) -> bytes:
-    end = body.find(b"</head", 0, HEAD_BYTES)
-    if end < 0:
-        end = body.find(b"</HEAD", 0, HEAD_BYTES)
-    head = body[: end if end >= 0 else HEAD_BYTES]
-    return _without_comments(head) if b"<!--" in head else head
+def _title(body: bytes, start: int, encoding: str) -> str | None:
+    end = body.find(b"<", start, start + _TITLE_BYTES)
+    return _text(body[start : end if end >= 0 else start + _TITLE_BYTES], encoding) or None
 
 
-def _without_comments(head: bytes) -> bytes:
-    pieces: list[bytes] = []
-    at = 0
-    while (start := head.find(b"<!--", at)) >= 0 and (end := head.find(b"-->", start + 4)) >= 0:
-        pieces.append(head[at:start])
-        at = end + 3
-    return b"".join((*pieces, head[at:]))
-
-
-def _tags(head: bytes, encoding: str) -> Iterator[tuple[bytes, dict[str, str]]]:
-    """Name and attributes of each tag of the head that may say something; most do not, and are not taken apart."""
-    at = 0
-    while (start := _TAG_START.search(head, at)) is not None:
-        at = start.end()
-        rest = _TAG_REST.match(head, at, at + _TAG_BYTES)
-        if rest is None:
-            continue
-        at = rest.end()
-        name, data = start.group(1).lower(), rest.group()
-        lower = data.lower()
-        if _says_something(lower) if name == b"meta" else _TELLING[name] in lower:
-            yield name, _attributes(data, encoding)
+def _told(tag: bytes, kind: int, encoding: str) -> dict[str, str] | None:
+    """Attributes of a tag; None of one that says nothing, as most: these are not taken apart."""
+    lower = tag.lower()
+    telling = _says_something(lower) if kind == META else _TELLING[kind] in lower
+    return _attributes(tag, encoding) if telling else None
 
 
 def _says_something(meta: bytes) -> bool:
@@ -270,7 +250,8 @@ def _rel_licence(body: bytes) -> "re.Match[bytes] | None":
     """The first ``rel`` that names a licence; looked for around the word, which few pages have, in lower case."""
     at = body.find(b"licen")
     while at >= 0:
-        found = _REL_LICENCE.search(body, max(0, at - _REL_BYTES), at + 8)  # with the byte after the word
+        rel = body.find(b"rel", max(0, at - _REL_BYTES), at)
+        found = _REL_LICENCE.search(body, rel, at + 8) if rel >= 0 else None  # with the byte after the word
         if found is not None:
             return found
         at = body.find(b"licen", at + 7)

@@ -60,7 +60,7 @@ def _normalise_flagged(text: str, flags: int) -> str:
         text = _LINE_ENDS.sub("\n", text)
     if flags & text_scan.INVISIBLE:
         text = _INVISIBLE.sub("", text)
-    if not unicodedata.is_normalized("NFC", text):
+    if flags & text_scan.NOT_NFC and not unicodedata.is_normalized("NFC", text):
         text = unicodedata.normalize("NFC", text)
     return text
 

@@ -40,27 +40,19 @@ class _Rows:
 
     def __init__(self, table: Table) -> None:
         self.schema = table.schema
-        self.columns: dict[str, list[Any]] = {column.name: [] for column in table.columns}
+        self.rows: list[dict[str, Any]] = []
         self.bytes = 0
 
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
-
     def add(self, row: dict[str, Any], size: int) -> None:
-        for name, values in self.columns.items():
-            values.append(row.get(name))
+        self.rows.append(row)
         self.bytes += size
 
     def is_full(self) -> bool:
-        return self.bytes >= BATCH_TEXT_BYTES or len(self) >= BATCH_ROWS
+        return self.bytes >= BATCH_TEXT_BYTES or len(self.rows) >= BATCH_ROWS
 
     def take(self) -> pa.RecordBatch:
-        arrays = [
-            pa.array(values, field.type) for values, field in zip(self.columns.values(), self.schema, strict=True)
-        ]
-        for values in self.columns.values():
-            values.clear()
-        self.bytes = 0
+        arrays = [pa.array([row.get(field.name) for row in self.rows], field.type) for field in self.schema]
+        self.rows, self.bytes = [], 0
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
@@ -139,7 +131,7 @@ class PartitionWriter:
         self._shard_bytes = 0
 
     def _flush(self, table: Table, writer: TableWriter) -> None:
-        if len(self._rows[table.name]):
+        if self._rows[table.name].rows:
             writer.write(self._rows[table.name].take())
 
     def close(self) -> None:

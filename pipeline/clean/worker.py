@@ -2,7 +2,7 @@
 
 1. read        a part's reader gives records, damaged and excluded ones, in input order
 2. URL         block and allow lists
-3. body        bytes -> text: decoding, and extraction where it is HTML
+3. body        bytes -> text: decoding, and where it is HTML the limits, the facts, and extraction
 4. normalise   line ends, invisible characters, mojibake, NFC; lines that the recipe drops
 5. language    lid.176 on a sample
 6. PII         counted, and replaced by placeholders
@@ -12,12 +12,12 @@ Every item that a reader gives ends in exactly one of the three tables; that is 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pipeline.clean import pii
 from pipeline.clean.decode import NotText, decode
-from pipeline.clean.extract import ExtractionError, Extractor
+from pipeline.clean.extract import ExtractionError, Extractor, Page
 from pipeline.clean.html_facts import Facts
 from pipeline.clean.language import detect
 from pipeline.clean.lines import clean_lines
@@ -30,7 +30,9 @@ from pipeline.errors import GateError
 from pipeline.readers.dispatch import PartReader
 from pipeline.readers.items import HEAD_BYTES, Damaged, Excluded, Item, Record
 
-SLICE_BYTES = 1 << 20  # of raw text or HTML worked on at a time
+# of raw text or HTML worked on at a time: each step then finds its tables in the caches for longer than it takes to
+# load them (the language model's alone cost a third of its time in slices of 1 MiB)
+SLICE_BYTES = 8 << 20
 SLICE_ITEMS = 4096
 NO_PII = {f"pii_{kind}": 0 for kind in pii.KINDS}
 
@@ -72,7 +74,7 @@ def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", record
 
 
 def slices(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Groups items so that one slice's text and HTML fit the caches and bound the memory."""
+    """Groups items, so that a step has many to work on and the memory is bounded."""
     group: list[Item] = []
     size = 0
     for item in items:
@@ -94,7 +96,7 @@ class Cleaner:
         self.source = settings.source
         self.mended = 0
         self.pii: Counter[str] = Counter()
-        self._facts: dict[int, Facts] = {}  # of the slice's pages, by identity of the record
+        self._pages: dict[int, Page] = {}  # of the slice, by identity of the record
         self._extractor: Extractor | None = None
         options = settings.clean
         listed = options.url_block or options.url_allow or options.url_only_allowed
@@ -104,12 +106,11 @@ class Cleaner:
 
     def work(self, items: list[Item], writer: PartitionWriter) -> None:
         """Takes one slice of items through all steps and writes them in order."""
-        self._facts.clear()
+        self._pages.clear()
         if self._urls is not None:
             items = [self._wanted(item, self._urls) for item in items]
-        items = [
-            self._with_text(item) if isinstance(item, Record) and item.body is not None else item for item in items
-        ]
+        items = [self._with_body(self._decode, item) for item in items]
+        items = [self._with_body(self._extract, item) for item in items]
         records = [item for item in items if isinstance(item, Record)]
         texts, mended = normalise([record.text for record in records], fix_mojibake=self.options.fix_mojibake)
         self.mended += mended
@@ -141,9 +142,9 @@ class Cleaner:
                 self.pii.update(kind for _, _, kind in spans)
                 if self.options.pii == "replace":
                     record.text = pii.replace(text, spans)
-            page = self._facts.pop(id(record), None)
+            page = self._pages.pop(id(record), None)
             if page is not None:
-                row |= _page_columns(page)
+                row |= _page_columns(page.facts)
             yield row
 
     @staticmethod
@@ -153,43 +154,57 @@ class Cleaner:
         refused = rules.refuses(item.url)
         return item if refused is None else Excluded(item.path, item.offset, "url_list", refused, item.url)
 
-    def _with_text(self, record: Record) -> Item:
-        """The record with its body decoded and extracted; or why that cannot be."""
-        body = record.body or b""
+    @staticmethod
+    def _with_body(step: Callable[[Record], Item], item: Item) -> Item:
+        """What a step makes of a record that has a body still; any other item as it is."""
+        if not isinstance(item, Record) or item.body is None:
+            return item
         try:
-            if record.body_type == "html":
-                excluded = self._extract(record)
-                if excluded is not None:
-                    return excluded
-            else:
-                record.text, _ = decode(body, record.charset)
+            return step(item)
         except NotText as error:
-            return Damaged(record.path, record.offset, len(body), "not_text", str(error), body[:HEAD_BYTES])
+            reason, detail = "not_text", str(error)
         except ExtractionError as error:
-            return Damaged(record.path, record.offset, len(body), error.reason, str(error), body[:HEAD_BYTES])
+            reason, detail = error.reason, str(error)
+        return Damaged(item.path, item.offset, len(item.body), reason, detail, item.body[:HEAD_BYTES])
+
+    def _decode(self, record: Record) -> Item:
+        """The record with its text, or with its page still to be extracted; an excluded item where that opts out."""
+        if record.body_type == "html":
+            excluded = self._look(record)
+            if excluded is not None:
+                return excluded
+        else:
+            record.text, _ = decode(record.body or b"", record.charset)
+            record.body = None
         if record.licence is None and self.source.licence is not None:
             record.licence, record.licence_evidence = self.source.licence, "recipe"
-        record.body = None
         return record
 
-    def _extract(self, record: Record) -> Excluded | None:
-        """Fills in the text and what the page says about itself; an excluded item where it opts out."""
+    def _look(self, record: Record) -> Excluded | None:
+        """Keeps the page, and fills in what it says about itself."""
         if self._extractor is None:
             self._extractor = Extractor(self.options)
-        page = self._extractor(record)
+        page = self._extractor.look(record)
         facts = page.facts
         refused = [mark for mark in (facts.opt_out or "").split(",") if mark in self.options.opt_outs]
         if refused:
             return Excluded(record.path, record.offset, "opt_out", ",".join(refused), record.url)
-        record.text = page.text
         # a bare link is weaker than the recipe's own word
         if facts.licence and not (facts.licence_evidence == "link" and self.source.licence):
             record.licence, record.licence_evidence = facts.licence, facts.licence_evidence
         if facts.date:
             record.metadata = {**(record.metadata or {}), **({"crawl_date": record.date} if record.date else {})}
             record.date = facts.date
-        self._facts[id(record)] = facts
+        self._pages[id(record)] = page
         return None
+
+    def _extract(self, record: Record) -> Item:
+        """The record with the text of its page."""
+        assert self._extractor is not None, "a page was kept without an extractor"
+        page = self._pages[id(record)]
+        record.text = self._extractor.text(page)
+        record.body, page.html = None, ""
+        return record
 
 
 def _page_columns(facts: Facts) -> dict[str, Any]:

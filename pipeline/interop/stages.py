@@ -87,18 +87,16 @@ class CleanStep(_SliceStep):
     def _extract(self, document: Any) -> bool:
         if self._extractor is None:
             return True
-        url = document.metadata.get("url")
+        body = document.text.encode("utf-8", "replace")
+        record = Record("", 0, body=body, charset="utf-8", url=document.metadata.get("url"))
         try:
-            page = self._extractor(
-                Record("", 0, body=document.text.encode("utf-8", "replace"), charset="utf-8", url=url)
-            )
+            document.text = self._extractor.text(self._extractor.look(record))
         except ExtractionError as error:
             self.stat_update(f"dropped_{error.reason}")
             return False
         except NotText:
             self.stat_update("dropped_not_text")
             return False
-        document.text = page.text
         return True
 
     def _annotate(self, documents: list[Any]) -> None:

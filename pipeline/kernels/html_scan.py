@@ -7,12 +7,22 @@ that close themselves, such as ``p`` and ``td`` (at most four of them lie betwee
 elements, such as ``b``, beyond three that look the same (nesting of these alone costs nothing).  The scan is linear in
 the bytes, times the depth.
 
+On its way it notes where the tags of the head stand that say something about the page (pipeline/clean/html_facts.py
+reads them), so that nobody has to look for them again.
+
 Source of the rules: HTML Living Standard, 13.2.4.3 (formatting elements) and 13.2.6 (tree construction).
 """
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+HTML, META, LINK, TITLE = range(1, 5)  # the tags of the head that are noted
+HEAD_BYTES = 1 << 17  # a head that does not end within is cut
+HEAD_TAGS = 1024  # no more of them are noted
+TAG_BYTES = 4096  # a longer one is passed over
 
 VOID = ("area", "base", "br", "col", "embed", "frame", "hr", "img", "input", "link", "meta", "param", "source", "track",
         "wbr", "image", "basefont", "bgsound", "keygen")  # fmt: skip
@@ -70,21 +80,27 @@ def _kind_table() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
 
 _KEYS, _KINDS_OF_KEYS = _kind_table()
 _TABLE, _PARAGRAPH = _key("table"), _key("p")
+_HEAD, _HTML, _META, _LINK, _TITLE = (_key(name) for name in ("head", "html", "meta", "link", "title"))
 
 
-def scan(page: bytes, max_depth: int) -> tuple[int, int, int]:
+class Scan(NamedTuple):
+    """What a scan saw."""
+
+    tags: int
+    depth: int  # the greatest nesting
+    cost: int  # beyond that of a plain page of that size: about nanoseconds, but counted, not timed
+    head: list[tuple[int, int, int]]  # HTML, META, LINK or TITLE; where its attributes begin; where the tag ends
+
+
+def scan(page: bytes, max_depth: int) -> Scan:
     """Scans a page in an encoding that contains ASCII.
 
     Args:
         page: The bytes.
         max_depth: The scan stops one beyond this depth.
-
-    Returns:
-        Tags seen, the greatest nesting, and the cost beyond a plain page of that size: about nanoseconds, but counted,
-        not timed.
     """
-    tags, depth, cost = _scan(np.frombuffer(page, np.uint8), max_depth)
-    return int(tags), int(depth), int(cost)
+    tags, depth, cost, noted = _scan(np.frombuffer(page, np.uint8), max_depth)
+    return Scan(tags, depth, cost, noted.tolist())
 
 
 @numba.njit(cache=True, nogil=True)
@@ -111,6 +127,9 @@ def _scan(data, max_depth):  # type: ignore[no-untyped-def]
     stack = np.empty(max_depth + 2, np.int64)  # open elements that nest
     names = np.empty(max_depth + 2, np.int64)  # formatting elements whose end tag has not come: name ...
     looks = np.empty(max_depth + 2, np.int64)  # ... and hash of the whole tag
+    head = np.empty((HEAD_TAGS, 3), np.int32)
+    noted = 0
+    in_head = True
     depth = active = deepest = tags = cost = foreign = 0
     i, end = 0, len(data)
     while True:
@@ -126,9 +145,13 @@ def _scan(data, max_depth):  # type: ignore[no-untyped-def]
         if letter < 0x61 or letter > 0x7A:
             i = _skip_markup(data, i, following)
             continue
-        key, i = _name(data, name_start)
-        i, attributes = _skip_attributes(data, i)
+        key, name_end = _name(data, name_start)
+        i, attributes = _skip_attributes(data, name_end)
         tags += 1
+        if in_head:
+            in_head = noted < HEAD_TAGS and i < HEAD_BYTES and not (closing and key == _HEAD)
+            if in_head and not closing and foreign == 0:
+                noted = _note(head, noted, key, name_end, i)
         cost += COST_DEPTH * (depth + active) + COST_ATTRIBUTES * attributes * attributes
         kind = _kind_of(key)
         special = kind & _SPECIAL != 0
@@ -164,7 +187,26 @@ def _scan(data, max_depth):  # type: ignore[no-untyped-def]
         deepest = max(deepest, depth + active)
         if deepest > max_depth:
             break
-    return tags, deepest, cost
+    return tags, deepest, cost, head[:noted]
+
+
+@numba.njit(cache=True, nogil=True)
+def _note(head, noted, key, start, end):  # type: ignore[no-untyped-def]
+    """Notes a tag of the head that may say something; returns how many are noted."""
+    if end - start > TAG_BYTES:
+        return noted
+    if key == _META:
+        what = META
+    elif key == _LINK:
+        what = LINK
+    elif key == _HTML:
+        what = HTML
+    elif key == _TITLE:
+        what = TITLE
+    else:
+        return noted
+    head[noted, 0], head[noted, 1], head[noted, 2] = what, start, end
+    return noted + 1
 
 
 @numba.njit(cache=True, nogil=True)

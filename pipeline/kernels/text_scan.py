@@ -8,13 +8,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-NON_ASCII = 1  # may need NFC
+NOT_NFC = 1  # a character that composition may change or move
 INVISIBLE = 2  # control, zero-width or bidirectional characters, noncharacters
 LINE_ENDS = 4  # other line ends than \n
 MOJIBAKE = 8  # a character that shows a UTF-8 lead byte, then one that shows a continuation byte
-AT_SIGN = 16
-DIGITS = 32  # seven digits or more with at most two other characters between neighbours
-SECRET = 64  # one of the first characters of common API keys and key blocks
 
 
 def flag_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -45,7 +42,9 @@ def _flag_text(data, start, end):  # type: ignore[no-untyped-def]
     while i < end:
         byte = data[i]
         if byte >= 0x80:
-            found |= NON_ASCII | _flag_character(data, i, end)
+            found |= _flag_character(data, i, end)
+            if byte >= 0xCC and not _stays_as_it_is(data, i, end):
+                found |= NOT_NFC
             i += 2 if byte < 0xE0 else (3 if byte < 0xF0 else 4)
             continue
         if byte < 0x20:
@@ -99,6 +98,24 @@ def _flag_character(data, i, end):  # type: ignore[no-untyped-def]
             return INVISIBLE if third in (0xB9, 0xBA, 0xBB, 0xBE, 0xBF) else 0
         return INVISIBLE if second == 0xB7 and 0x90 <= third <= 0xAF else 0
     return 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _stays_as_it_is(data, i, end):  # type: ignore[no-untyped-def]
+    """True of characters from U+0300 on that are common and that NFC never touches, whatever stands beside them."""
+    lead = data[i]
+    if lead == 0xD0 or lead == 0xD1 or 0xE4 <= lead <= 0xE9:  # U+0400 to U+047F, U+4000 to U+9FFF
+        return True
+    if i + 2 >= end:
+        return False
+    second = data[i + 1]
+    if lead == 0xE2:  # U+2002 to U+203F, U+2180 to U+21FF, U+2500 to U+25FF
+        if second == 0x80:
+            return data[i + 2] >= 0x82
+        return second == 0x86 or second == 0x87 or 0x94 <= second <= 0x97
+    if lead == 0xE3:  # U+3000 to U+3029, U+3040 to U+307F, U+30C0 to U+30FF
+        return second == 0x81 or second == 0x83 or (second == 0x80 and data[i + 2] <= 0xA9)
+    return False
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,5 +1,6 @@
 """Text is normalised once, and what shows no sign of damage is left alone."""
 
+import sys
 import unicodedata
 
 import pytest
@@ -98,10 +99,27 @@ def test_texts_do_not_touch_their_neighbours(texts: list[str]) -> None:
 def test_unflagged_text_is_already_normal(text: str) -> None:
     """The kernel's promise: where no flag is set, the slow steps would change nothing."""
     flags = int(flags_of([text])[0])
-    if not flags & text_scan.NON_ASCII:
-        assert text.isascii()
+    if not flags & text_scan.NOT_NFC:
+        assert unicodedata.is_normalized("NFC", text)
     if not flags & (text_scan.INVISIBLE | text_scan.LINE_ENDS):
         assert not set(text) & set("\r\v\f\x00\x7f\x85\xad\u200b\u200e\u2028\u2060\ufeff\uffff")
+
+
+def test_every_character_that_composition_may_touch_is_flagged() -> None:
+    """A text of others is in NFC: each is its own composed form, starts a cluster, and is no second half of a pair."""
+    characters = [chr(number) for number in range(sys.maxunicode + 1) if not 0xD800 <= number < 0xE000]
+    decompositions = (unicodedata.decomposition(character).split() for character in characters)
+    second = {chr(int(parts[1], 16)) for parts in decompositions if len(parts) == 2 and "<" not in parts[0]}
+    second.update(map(chr, (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))))  # Hangul vowels and finals
+    flags = flags_of(characters) & text_scan.NOT_NFC
+    inert = [character for character, flag in zip(characters, flags.tolist(), strict=True) if not flag]
+    assert len(inert) > 25_000
+    wrong = [
+        character
+        for character in inert
+        if unicodedata.combining(character) or character in second or not unicodedata.is_normalized("NFC", character)
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("encoding", LEGACY)

@@ -18,7 +18,8 @@ Clean = Callable[..., Any]
 
 def found(html: str, url: str | None = "https://site.example/a/b", **headers: str) -> Any:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return facts(html.encode(), "utf-8", Record("p", 0, url=url, headers=named))
+    tags = html_scan.scan(html.encode(), 1_000).head
+    return facts(html.encode(), "utf-8", Record("p", 0, url=url, headers=named), tags)
 
 
 def test_title_canonical_language_and_date() -> None:
@@ -204,7 +205,7 @@ def test_unknown_extractor_is_the_users_error(tmp_path: Path, clean: Clean, extr
     ],
 )
 def test_scan_sees_the_nesting_that_a_parser_would(html: str, depth: int) -> None:
-    assert html_scan.scan(html.encode(), 3000)[1] == depth
+    assert html_scan.scan(html.encode(), 3000).depth == depth
 
 
 def test_url_rules() -> None:
