@@ -63,7 +63,7 @@ class Extractor:
         if encoding.startswith(("utf-16", "utf-32")):
             body, encoding = html.encode("utf-8", "replace"), "utf-8"
         seen = self._within_limits(body)
-        return Page(html, facts(body, encoding, record, seen.head))
+        return Page(html, facts(body, encoding, record, seen.notes))
 
     def text(self, page: Page) -> str:
         """The text of a page; empty where it has none.

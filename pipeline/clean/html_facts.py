@@ -1,8 +1,7 @@
 """What a page says about itself: title, canonical URL, language, date, licence, robots and opt-out marks.
 
-Read off the tags that the scan before parsing has noted in the head (pipeline/kernels/html_scan.py), so that it costs a
-fiftieth of a parse and does not depend on the extractor; licence links in the body are looked for only where the bytes
-name one.
+Read off the tags that the scan before parsing has noted (pipeline/kernels/html_scan.py), so that it costs a fiftieth of
+a parse and does not depend on the extractor.
 """
 
 import html
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
-from pipeline.kernels.html_scan import HTML, LINK, META, TITLE
+from pipeline.kernels.html_scan import HTML, JSON_LD, LICENCE, LINK, META, TITLE, Note
 from pipeline.readers.items import Record
 
 OPT_OUTS = ("noai", "noimageai", "tdm-reservation")
@@ -25,17 +24,13 @@ DATE_NAMES = ("article:published_time", "datepublished", "date", "dc.date", "dc.
 _TELLING = {LINK: b"canonical", HTML: b"lang"}  # what must stand in these tags to be worth taking apart
 _ATTRIBUTE = re.compile(rb"(?<![a-zA-Z_:.-])([a-zA-Z_:.-]++)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>\"']++))")
 _TITLE_BYTES = 4000  # of a longer one the rest is cut
-_REL_LICENCE = re.compile(rb"rel\s*=\s*[\"']?[^\"'<>]{0,80}\blicen[sc]e\b")
-_REL_BYTES = 120  # how far before the word its ``rel`` may begin
+_REL_LICENCE = {"license", "licence"}
 _CC_LINK = re.compile(rb"(?:https?:)?//(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[a-zA-Z0-9./+-]+")
 _CC_URL = re.compile(
     r"(?:https?:)?//(?:www\.)?creativecommons\.org/(licenses|publicdomain)/([a-z+-]+)(?:/(\d\.\d))?(?:/([a-z]{2}))?",
     re.I,
 )
-_JSON_LD = b"application/ld+json"
-_SCRIPT = re.compile(rb"<script\b[^>]*type\s*=\s*[\"']?$", re.IGNORECASE)  # what stands before it
 _SCRIPT_END = re.compile(rb"</script", re.IGNORECASE)
-_SCRIPT_BYTES = 1000  # of a start tag
 _DATE = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?)?)?")
 
 
@@ -53,21 +48,27 @@ class Facts:
     opt_out: str | None = None  # those of OPT_OUTS, joined by commas
 
 
-def facts(body: bytes, encoding: str, record: Record, tags: list[tuple[int, int, int]]) -> Facts:
+def facts(body: bytes, encoding: str, record: Record, notes: list[Note]) -> Facts:
     """Reads the facts of a page.
 
     Args:
         body: The page in an encoding that contains ASCII.
         encoding: That encoding.
         record: Its URL and HTTP headers.
-        tags: Those of its head, as ``html_scan.scan`` notes them.
+        notes: Of ``html_scan.scan``.
     """
     found = Facts()
     metas: dict[str, str] = {}
     robots = set(_robots_header(record.headers))
-    for kind, start, end in tags:
+    linked: dict[str, str] = {}
+    rel = None
+    for kind, start, end in notes:
         if kind == TITLE:
             found.title = found.title or _title(body, end, encoding)
+        elif kind == JSON_LD:
+            _json_ld(body, end, encoding, linked)
+        elif kind == LICENCE:
+            rel = rel or _rel_licence(_attributes(body[start:end], encoding), record.url)
         elif (attributes := _told(body[start:end], kind, encoding)) is None:
             continue
         elif kind == META:
@@ -76,10 +77,9 @@ def facts(body: bytes, encoding: str, record: Record, tags: list[tuple[int, int,
             found.language = found.language or attributes.get("lang") or attributes.get("xml:lang")
         elif "canonical" in attributes.get("rel", "").lower().split():
             found.canonical_url = found.canonical_url or _absolute(attributes.get("href"), record.url)
-    linked = _json_ld(body, encoding) if _JSON_LD in body else {}
     found.language = _language(found.language or metas.get("content-language") or _header(record, "content-language"))
     found.date = _date(metas, linked)
-    found.licence, found.licence_evidence = _licence(body, encoding, metas, linked, record)
+    found.licence, found.licence_evidence = _licence(body, metas, linked, rel)
     if metas.get("tdm-reservation") == "1" or _header(record, "tdm-reservation") == "1":
         robots.add("tdm-reservation")
     found.robots = ",".join(sorted(robots)) or None
@@ -171,37 +171,19 @@ def _language(value: str | None) -> str | None:
     return first if re.fullmatch(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*", first) else None
 
 
-def _json_ld(body: bytes, encoding: str) -> dict[str, str]:
-    """The first ``license`` and ``datePublished`` of the page's JSON-LD."""
-    found: dict[str, str] = {}
-    for block in _json_ld_blocks(body):
-        try:
-            values = json.loads(block.decode(encoding, "replace"))
-        except (ValueError, RecursionError):
-            continue  # pages often hold broken JSON-LD; it says nothing then
-        for node in _nodes(values):
-            for name in ("license", "datePublished"):
-                value = node.get(name)
-                value = value.get("@id") or value.get("url") if isinstance(value, dict) else value
-                if isinstance(value, str) and value.strip():
-                    found.setdefault(name, value.strip())
-    return found
-
-
-def _json_ld_blocks(body: bytes) -> Iterator[bytes]:
-    at = 0
-    while (found := body.find(_JSON_LD, at)) >= 0:
-        at = found + len(_JSON_LD)
-        if _SCRIPT.search(body, max(0, found - _SCRIPT_BYTES), found) is None:
-            continue
-        start = body.find(b">", at, at + _SCRIPT_BYTES)
-        if start < 0:
-            continue
-        end = _SCRIPT_END.search(body, start)
-        if end is None:
-            return
-        yield body[start + 1 : end.start()]
-        at = end.end()
+def _json_ld(body: bytes, start: int, encoding: str, found: dict[str, str]) -> None:
+    """Adds ``license`` and ``datePublished`` of a page's JSON-LD, unless an earlier script has named them."""
+    end = _SCRIPT_END.search(body, start)
+    try:
+        values = json.loads(body[start : end.start() if end else None].decode(encoding, "replace"))
+    except (ValueError, RecursionError):
+        return  # pages often hold broken JSON-LD; it says nothing then
+    for node in _nodes(values):
+        for name in ("license", "datePublished"):
+            value = node.get(name)
+            value = value.get("@id") or value.get("url") if isinstance(value, dict) else value
+            if isinstance(value, str) and value.strip():
+                found.setdefault(name, value.strip())
 
 
 def _nodes(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
@@ -226,16 +208,13 @@ def _date(metas: dict[str, str], linked: dict[str, str]) -> str | None:
 
 
 def _licence(
-    body: bytes, encoding: str, metas: dict[str, str], linked: dict[str, str], record: Record
+    body: bytes, metas: dict[str, str], linked: dict[str, str], rel: str | None
 ) -> tuple[str | None, str | None]:
     """The licence that the page states, and where: the most explicit place wins."""
     if "license" in linked:
         return spdx(linked["license"]), "json-ld"
-    if (rel := _rel_licence(body)) is not None:
-        tag = body[body.rfind(b"<", 0, rel.start()) : body.find(b">", rel.end())]
-        href = _attributes(tag, encoding).get("href")
-        if href and not href.startswith(("#", "javascript:")):
-            return spdx(_absolute(href, record.url) or href), "rel"
+    if rel is not None:
+        return spdx(rel), "rel"
     for name in ("dcterms.license", "dc.rights.license", "dc.license", "license", "dcterms.rights", "dc.rights"):
         if name in metas and (_CC_URL.search(metas[name]) or name.endswith("license")):
             return spdx(metas[name]), "meta"
@@ -246,16 +225,13 @@ def _licence(
     return None, None
 
 
-def _rel_licence(body: bytes) -> "re.Match[bytes] | None":
-    """The first ``rel`` that names a licence; looked for around the word, which few pages have, in lower case."""
-    at = body.find(b"licen")
-    while at >= 0:
-        rel = body.find(b"rel", max(0, at - _REL_BYTES), at)
-        found = _REL_LICENCE.search(body, rel, at + 8) if rel >= 0 else None  # with the byte after the word
-        if found is not None:
-            return found
-        at = body.find(b"licen", at + 7)
-    return None
+def _rel_licence(attributes: dict[str, str], base: str | None) -> str | None:
+    """Where a tag points that is marked as the page's licence."""
+    href = attributes.get("href", "")
+    marked = not _REL_LICENCE.isdisjoint(attributes.get("rel", "").lower().split())
+    if not marked or not href or href.startswith(("#", "javascript:")):
+        return None
+    return _absolute(href, base) or href
 
 
 def spdx(value: str) -> str:

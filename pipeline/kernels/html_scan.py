@@ -7,8 +7,8 @@ that close themselves, such as ``p`` and ``td`` (at most four of them lie betwee
 elements, such as ``b``, beyond three that look the same (nesting of these alone costs nothing).  The scan is linear in
 the bytes, times the depth.
 
-On its way it notes where the tags of the head stand that say something about the page (pipeline/clean/html_facts.py
-reads them), so that nobody has to look for them again.
+On its way it notes where the tags stand that say something about the page (pipeline/clean/html_facts.py reads them), so
+that nobody has to look for them again.
 
 Source of the rules: HTML Living Standard, 13.2.4.3 (formatting elements) and 13.2.6 (tree construction).
 """
@@ -19,10 +19,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-HTML, META, LINK, TITLE = range(1, 5)  # the tags of the head that are noted
+# what is noted: these tags of the head, and anywhere JSON-LD scripts and tags whose ``rel`` may name a licence
+HTML, META, LINK, TITLE, JSON_LD, LICENCE = range(1, 7)
 HEAD_BYTES = 1 << 17  # a head that does not end within is cut
-HEAD_TAGS = 1024  # no more of them are noted
-TAG_BYTES = 4096  # a longer one is passed over
+HEAD_TAGS, NOTES = 1000, 1024  # no more are noted
+TAG_BYTES = 4096  # a longer tag of the head is passed over
 
 VOID = ("area", "base", "br", "col", "embed", "frame", "hr", "img", "input", "link", "meta", "param", "source", "track",
         "wbr", "image", "basefont", "bgsound", "keygen")  # fmt: skip
@@ -80,7 +81,12 @@ def _kind_table() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
 
 _KEYS, _KINDS_OF_KEYS = _kind_table()
 _TABLE, _PARAGRAPH = _key("table"), _key("p")
-_HEAD, _HTML, _META, _LINK, _TITLE = (_key(name) for name in ("head", "html", "meta", "link", "title"))
+_HEAD, _HTML, _META, _LINK, _TITLE, _SCRIPT = map(_key, ("head", "html", "meta", "link", "title", "script"))
+_LD_JSON = np.frombuffer(b"ld+json", np.uint8)
+_LICEN = np.frombuffer(b"licen", np.uint8)
+
+
+Note = tuple[int, int, int]  # HTML ... LICENCE, where the tag's attributes begin, where the tag ends
 
 
 class Scan(NamedTuple):
@@ -89,7 +95,7 @@ class Scan(NamedTuple):
     tags: int
     depth: int  # the greatest nesting
     cost: int  # beyond that of a plain page of that size: about nanoseconds, but counted, not timed
-    head: list[tuple[int, int, int]]  # HTML, META, LINK or TITLE; where its attributes begin; where the tag ends
+    notes: list[Note]
 
 
 def scan(page: bytes, max_depth: int) -> Scan:
@@ -99,8 +105,8 @@ def scan(page: bytes, max_depth: int) -> Scan:
         page: The bytes.
         max_depth: The scan stops one beyond this depth.
     """
-    tags, depth, cost, noted = _scan(np.frombuffer(page, np.uint8), max_depth)
-    return Scan(tags, depth, cost, noted.tolist())
+    tags, depth, cost, notes = _scan(np.frombuffer(page, np.uint8), max_depth)
+    return Scan(tags, depth, cost, notes.tolist())
 
 
 @numba.njit(cache=True, nogil=True)
@@ -127,7 +133,7 @@ def _scan(data, max_depth):  # type: ignore[no-untyped-def]
     stack = np.empty(max_depth + 2, np.int64)  # open elements that nest
     names = np.empty(max_depth + 2, np.int64)  # formatting elements whose end tag has not come: name ...
     looks = np.empty(max_depth + 2, np.int64)  # ... and hash of the whole tag
-    head = np.empty((HEAD_TAGS, 3), np.int32)
+    notes = np.empty((NOTES, 3), np.int64)
     noted = 0
     in_head = True
     depth = active = deepest = tags = cost = foreign = 0
@@ -146,12 +152,13 @@ def _scan(data, max_depth):  # type: ignore[no-untyped-def]
             i = _skip_markup(data, i, following)
             continue
         key, name_end = _name(data, name_start)
-        i, attributes = _skip_attributes(data, name_end)
+        i, attributes, licensed = _skip_attributes(data, name_end)
         tags += 1
         if in_head:
             in_head = noted < HEAD_TAGS and i < HEAD_BYTES and not (closing and key == _HEAD)
-            if in_head and not closing and foreign == 0:
-                noted = _note(head, noted, key, name_end, i)
+            what = _kind_of_note(key) if in_head and not closing and foreign == 0 and i - name_end <= TAG_BYTES else 0
+            noted = _note(notes, noted, what, name_end, i)
+        noted = _note(notes, noted, LICENCE if licensed and not closing else 0, name_end, i)
         cost += COST_DEPTH * (depth + active) + COST_ATTRIBUTES * attributes * attributes
         kind = _kind_of(key)
         special = kind & _SPECIAL != 0
@@ -180,6 +187,8 @@ def _scan(data, max_depth):  # type: ignore[no-untyped-def]
         elif foreign > 0 and data[i - 2] == 0x2F:
             continue  # only there does "/>" end an element
         elif kind & _RAW_TEXT and foreign == 0:
+            if key == _SCRIPT and _holds(data, name_end, i, _LD_JSON):
+                noted = _note(notes, noted, JSON_LD, name_end, i)
             i = _skip_raw_text(data, i, key)
         elif not kind & _VOID:
             stack[depth] = key
@@ -187,26 +196,40 @@ def _scan(data, max_depth):  # type: ignore[no-untyped-def]
         deepest = max(deepest, depth + active)
         if deepest > max_depth:
             break
-    return tags, deepest, cost, head[:noted]
+    return tags, deepest, cost, notes[:noted]
 
 
 @numba.njit(cache=True, nogil=True)
-def _note(head, noted, key, start, end):  # type: ignore[no-untyped-def]
-    """Notes a tag of the head that may say something; returns how many are noted."""
-    if end - start > TAG_BYTES:
-        return noted
+def _kind_of_note(key):  # type: ignore[no-untyped-def]
+    """As what a tag of the head is noted; 0 if it is not."""
     if key == _META:
-        what = META
-    elif key == _LINK:
-        what = LINK
-    elif key == _HTML:
-        what = HTML
-    elif key == _TITLE:
-        what = TITLE
-    else:
+        return META
+    if key == _LINK:
+        return LINK
+    if key == _TITLE:
+        return TITLE
+    return HTML if key == _HTML else 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _note(notes, noted, what, start, end):  # type: ignore[no-untyped-def]
+    """Notes a tag, unless it is nothing or there is no room; returns how many are noted."""
+    if what == 0 or noted == NOTES:
         return noted
-    head[noted, 0], head[noted, 1], head[noted, 2] = what, start, end
+    notes[noted, 0], notes[noted, 1], notes[noted, 2] = what, start, end
     return noted + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _holds(data, start, end, word):  # type: ignore[no-untyped-def]
+    """Whether a word of lower-case letters stands in the bytes, in any case."""
+    for i in range(start, end - len(word) + 1):
+        j = 0
+        while j < len(word) and (data[i + j] | 0x20) == (word[j] | 0x20):
+            j += 1
+        if j == len(word):
+            return True
+    return False
 
 
 @numba.njit(cache=True, nogil=True)
@@ -273,27 +296,44 @@ def _name(data, start):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _skip_attributes(data, start):  # type: ignore[no-untyped-def]
-    """Where the tag ends, and about how many attributes it has."""
-    i, attributes, in_space = start, 0, False
+    """Where the tag ends, about how many attributes it has, and whether its ``rel`` may name a licence."""
+    i, attributes, in_space, licensed = start, 0, False, False
     while i < len(data):
         byte = data[i]
         if byte == 0x3E:
-            return i + 1, attributes
+            return i + 1, attributes, licensed
         if byte <= 0x20 or byte == 0x2F:
             in_space = True
         else:
             attributes += in_space
             in_space = False
         if byte == 0x3D:  # a quoted value may hold >
+            is_rel = _is_rel(data, start, i)
             i += 1
             while i < len(data) and data[i] <= 0x20:
                 i += 1
+            value, value_end = i, min(i + len("license"), len(data))
             if i < len(data) and (data[i] == 0x22 or data[i] == 0x27):
                 i = _find(data, i + 1, data[i]) + 1
+                value_end = min(i, len(data))
                 in_space = True
+            licensed |= is_rel and _holds(data, value, value_end, _LICEN)
             continue
         i += 1
-    return i, attributes
+    return i, attributes, licensed
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_rel(data, start, end):  # type: ignore[no-untyped-def]
+    """Whether the attribute's name that ends before ``end``, and any space, is ``rel``."""
+    while end > start and data[end - 1] <= 0x20:
+        end -= 1
+    if end - start < 4:
+        return False
+    before = data[end - 4]
+    if before > 0x20 and before != 0x2F and before != 0x22 and before != 0x27:
+        return False
+    return data[end - 3] | 0x20 == 0x72 and data[end - 2] | 0x20 == 0x65 and data[end - 1] | 0x20 == 0x6C
 
 
 @numba.njit(cache=True, nogil=True)

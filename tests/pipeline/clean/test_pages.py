@@ -18,8 +18,8 @@ Clean = Callable[..., Any]
 
 def found(html: str, url: str | None = "https://site.example/a/b", **headers: str) -> Any:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    tags = html_scan.scan(html.encode(), 1_000).head
-    return facts(html.encode(), "utf-8", Record("p", 0, url=url, headers=named), tags)
+    notes = html_scan.scan(html.encode(), 1_000).notes
+    return facts(html.encode(), "utf-8", Record("p", 0, url=url, headers=named), notes)
 
 
 def test_title_canonical_language_and_date() -> None:
@@ -38,7 +38,11 @@ def test_page_that_says_nothing_has_no_facts() -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", ['<meta "', '<meta ""', "<link ", "<title ", "<!--", "<script type=application/ld+json", "rel= licen"]
+    "broken",
+    [
+        *('<meta "', '<meta ""', "<link ", "<title ", "<!--", "rel= licen", "<a rel=licence ", "<a rel='license' x='"),
+        *("<script type=application/ld+json", "<script type=application/ld+json>", "<meta name=robots content"),
+    ],
 )
 def test_head_of_broken_tags_is_read_in_linear_time(broken: str) -> None:
     """Half a minute each where a search starts over at every tag."""
@@ -62,7 +66,12 @@ def test_head_of_broken_tags_is_read_in_linear_time(broken: str) -> None:
         ("<p>We license this software to you.</p>", None, None),
         ('<a rel="licensed" href="/x">x</a>', None, None),
         ("<p>A license.</p>" * 9 + '<a rel=license href="/terms">x</a>', "https://site.example/terms", "rel"),
-        ('<a rel="item-license" href="#52ebf452">x</a>', None, None),
+        ('<a rel="license" href="#52ebf452">x</a>', None, None),
+        ('<a rel="item-license" href="/x">x</a>', None, None),
+        ('<a data-rel="license" href="/x">x</a>', None, None),
+        ("<!-- <a rel=license href=/x> --><script>'<a rel=license href=/x>'</script>", None, None),
+        ('<a rel = "LICENSE" href="/x">x</a>', "https://site.example/x", "rel"),
+        ('<a rel=license>x</a><a rel=license href="/x">x</a>', "https://site.example/x", "rel"),
         (
             '<a href="http://creativecommons.org/licenses/by/4.0/">a</a><a href="http://creativecommons.org/licenses/by-nc/2.0/">b</a>',
             None,
