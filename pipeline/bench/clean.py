@@ -8,6 +8,7 @@ The peers that take long read an even sample of the same records; every rate is 
 
 import gzip
 import os
+import signal
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -107,10 +108,14 @@ def bare_loop(path: Path) -> None:
 
 def _datatrove(path: Path, steps: Callable[[Path], list[Any]]) -> None:
     data: Any = None
-    for step in steps(path):
-        data = step.run(data, 0, 1)
-    for _ in data:
-        pass
+    ours = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # its extractor forks a child, and ends it by this signal
+    try:
+        for step in steps(path):
+            data = step.run(data, 0, 1)
+        for _ in data:
+            pass
+    finally:
+        signal.signal(signal.SIGTERM, ours)
 
 
 def _language_filter() -> Any:
