@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from flows.lost import interruptible
 from pipeline.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.pool import GRACE_SECONDS
 from pipeline.processes import descendants, end
@@ -30,8 +31,9 @@ def run_command(arguments: Sequence[str]) -> dict[str, Any]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     try:
         assert process.stdout is not None  # it is a pipe
-        answer = process.stdout.read()
-        code = process.wait()
+        with interruptible():
+            answer = process.stdout.read()
+            code = process.wait()
     finally:
         if process.poll() is None:
             end([*descendants(process.pid), process.pid], GRACE_SECONDS)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from pipeline import __version__
 from pipeline.console import claim_stdout, emit, say
 from pipeline.errors import TokenmillError, UserError
+from pipeline.interrupts import interrupts_kept
 from pipeline.processes import descendants, send
 
 COMMANDS = {
@@ -92,7 +93,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if as_json:
         claim_stdout()
     signal.signal(signal.SIGTERM, _interrupted)
-    code = _run(arguments, as_json)
+    with interrupts_kept(KeyboardInterrupt):
+        code = _run(arguments, as_json)
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)

@@ -3,6 +3,8 @@
 Prefect observes; the manifests decide.  So flows and tasks are then called as the plain functions they wrap, nothing is
 sent any more, and the run ends with the same files.  What the server has recorded ends where it went away; the next run
 on the folder sets it to Crashed (flows/repair.py).
+
+An interrupt ends the run whether or not the server is there to record it.
 """
 
 import contextlib
@@ -14,13 +16,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+from prefect.exceptions import TerminationSignal
 from prefect.flows import Flow
 from prefect.settings import get_current_settings
 from prefect.tasks import Task
 
 from flows.show import tell
+from pipeline.interrupts import interrupts_kept
 
 ANSWER_SECONDS = 10.0
+INTERRUPTED_SECONDS = 2.0  # for an answer when the run is to end: of the ten that it has for it
+INTERRUPTS = (KeyboardInterrupt, TerminationSignal)
 _lost: set[str] = set()  # addresses of servers that went away from this process
 
 
@@ -33,15 +39,35 @@ def observed(work: "Flow[..., Any] | Task[..., Any]", *arguments: Any) -> Any:
     """Runs a flow or task under Prefect's eyes, or without them once the server is lost.
 
     What was finished when it went away is skipped by its manifests.
+
+    Raises:
+        KeyboardInterrupt: If the work was interrupted and the server could not be told.
     """
     if is_lost():
         return work.fn(*arguments)
     try:
         return work(*arguments)
     except Exception as error:
+        if any(isinstance(cause, INTERRUPTS) for cause in _causes(error)):
+            raise KeyboardInterrupt from error
         if not _says_lost(error):
             raise
     return work.fn(*arguments)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """For the work of a flow: it ends when it is interrupted, wherever the signal finds it and wherever the server is.
+
+    Prefect records an interrupt before it lets it pass, and tries to for minutes where no server answers.
+    """
+    try:
+        with interrupts_kept(*INTERRUPTS):
+            yield
+    except INTERRUPTS:
+        if not _answers(INTERRUPTED_SECONDS):
+            _leave_alone()
+        raise
 
 
 @contextlib.contextmanager
@@ -58,7 +84,7 @@ def _says_lost(error: BaseException) -> bool:
     """Whether ``error`` came from a server that no longer answers; says so the first time."""
     if is_lost():
         return True
-    if not any(isinstance(cause, httpx.TransportError) for cause in _causes(error)) or _answers():
+    if not any(isinstance(cause, httpx.TransportError) for cause in _causes(error)) or _answers(ANSWER_SECONDS):
         return False
     url = os.environ.get("PREFECT_API_URL", "")
     _lost.add(url)
@@ -87,10 +113,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _answers() -> bool:
+def _answers(patience_seconds: float) -> bool:
     try:
         url = f"{os.environ.get('PREFECT_API_URL', '').rstrip('/')}/health"
-        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS):
+        with urllib.request.urlopen(url, timeout=patience_seconds):
             return True
     except urllib.error.HTTPError:
         return True  # it wants a key, or is busy

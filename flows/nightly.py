@@ -17,6 +17,7 @@ from pydantic import Field
 
 from flows.child import run_command
 from flows.end_to_end import Summaries, end_to_end
+from flows.lost import interruptible
 from flows.parameters import LOCAL, NONE, Engine, Location, Overrides, WorkerCount
 from pipeline import storage
 from pipeline.dedup.index_runs import build_run_index
@@ -48,7 +49,8 @@ def nightly(
     scheduled = flow_run.get_scheduled_start_time() or datetime.now(UTC)
     day = day or f"{scheduled:%Y-%m-%d}"  # a retry after midnight is still that day's run
     chosen = [override.replace("{day}", day) for override in overrides]
-    chosen += earlier_runs_overrides(recipe, runs, day, chosen)
+    with interruptible():
+        chosen += earlier_runs_overrides(recipe, runs, day, chosen)
     return end_to_end(recipe, storage.join(runs, day), chosen, [], workers, engine)
 
 

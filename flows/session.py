@@ -16,7 +16,7 @@ from uuid import UUID
 from prefect.runtime import flow_run
 
 from flows.artifacts import Artifacts
-from flows.lost import is_lost, told_if_possible
+from flows.lost import interruptible, is_lost, told_if_possible
 from flows.repair import claim_run
 from flows.show import Terminal
 from pipeline.engine import Context, Workers
@@ -68,10 +68,12 @@ def session(
     root = root if "://" in root else str(Path(root).absolute())
     outer = _open.get()
     if outer is not None and outer.run.root == root:
-        yield outer
+        with interruptible():
+            yield outer
         return
     run = Run(root, load_recipe(recipe, overrides))
     with (
+        interruptible(),
         run.lock(),
         Artifacts() as artifacts,
         make_workers(engine, workers) as pool,

@@ -2,11 +2,13 @@
 
 Every flow test runs the real flows, commands and engine; only what a shard does is small and quick.  The recipe's
 ``clean.language_characters`` is the number of rows, so that a change of it changes the bytes; the environment variable
-``STAND_IN_SLOW`` (seconds for ten rows) and ``STAND_IN_FAILS`` (a shard's name) make it slow or fail.
+``STAND_IN_SLOW`` (seconds for ten rows) and ``STAND_IN_FAILS`` (a shard's name) make it slow or fail, and
+``STAND_IN_SIGNALLED`` lets the run's process get SIGTERM while it is in a destructor.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -45,7 +47,16 @@ def echo(job: Job, outputs: Outputs) -> None:
     outputs.count(documents=1)
 
 
+class Signalled:
+    """Its destructor gets SIGTERM, as one does that runs in a collection."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
 def dedup(context: Context) -> dict[str, Any]:
+    if "STAND_IN_SIGNALLED" in os.environ and not context.dry:
+        Signalled()
     return _after(context, "dedup")
 
 

@@ -179,3 +179,14 @@ def test_interrupted_and_killed_runs_leave_no_process_and_no_run_shown_as_runnin
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["stages"]["clean"]["skipped_shards"] == 6
     assert "RUNNING" not in flow_states(root)
+
+
+@pytest.mark.slow
+@pytest.mark.flow
+@pytest.mark.xdist_group("prefect")
+def test_signal_that_falls_into_a_destructor_interrupts_the_run(recipe: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    result = tokenmill("run", str(recipe), "--root", str(root), STAND_IN_SIGNALLED="1", STAND_IN_TRAINS="600")
+    assert result.returncode == 130, result.stderr
+    assert "run the same command again" in result.stderr
+    assert "RUNNING" not in flow_states(root)

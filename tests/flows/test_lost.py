@@ -8,10 +8,12 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from prefect.exceptions import TerminationSignal
 
 from flows import lost
+from pipeline import storage
 from pipeline.errors import RunError
-from tests.flows.test_commands import names, start, tokenmill, wait_for
+from tests.flows.test_commands import gone_within_ten_seconds, names, start, tokenmill, wait_for
 from tests.pipeline.test_engine import tree
 
 
@@ -21,7 +23,7 @@ def gone_server(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setattr(lost, "_lost", set())
-    monkeypatch.setattr(lost, "_answers", lambda: False)
+    monkeypatch.setattr(lost, "_answers", lambda seconds: False)
     monkeypatch.setattr(lost, "_leave_alone", lambda: None)  # settings of the whole process
     monkeypatch.setattr(lost, "tell", told.append)
     return told
@@ -72,7 +74,7 @@ def test_error_of_the_work_itself_is_no_loss_of_the_server(gone_server: list[str
 
 
 def test_server_that_answers_is_not_lost(gone_server: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lost, "_answers", lambda: True)
+    monkeypatch.setattr(lost, "_answers", lambda seconds: True)
     with pytest.raises(httpx.ConnectError):
         lost.observed(cast(Any, Work(httpx.ConnectError("refused"))))
     assert not lost.is_lost()
@@ -101,3 +103,34 @@ def test_run_whose_server_is_killed_ends_with_the_right_files_and_says_so_once(r
         {path: data for path, data in tree(folder).items() if not path.startswith(outside)} for folder in (root, never)
     )
     assert made == expected
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), TerminationSignal(signal.SIGTERM)], ids=lambda i: type(i))
+def test_interrupt_that_the_lost_server_could_not_be_told_ends_the_run(
+    gone_server: list[str], interrupt: BaseException
+) -> None:
+    """Prefect's own error, that it cannot record the crash, stands over the interrupt."""
+    unrecorded = httpx.ConnectError("refused")
+    unrecorded.__context__ = interrupt
+    work = Work(unrecorded)
+    with pytest.raises(KeyboardInterrupt):
+        lost.observed(cast(Any, work))
+    assert work.calls == 0
+    assert gone_server == []
+
+
+@pytest.mark.slow
+@pytest.mark.flow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_interrupted_run_whose_server_is_killed_ends_at_once(recipe: Path, tmp_path: Path) -> None:
+    """Prefect would try for minutes to record it, and the run would go on after that."""
+    root = tmp_path / "run"
+    process = start(recipe, root, STAND_IN_SLOW="60")
+    below = wait_for(process, lambda: any(root.glob(f"{storage.SCRATCH}/*")))
+    (server,) = (pid for pid in below if "flows.embedded" in names([pid]))
+    os.kill(server, signal.SIGKILL)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert gone_within_ten_seconds(below)
