@@ -1,0 +1,92 @@
+"""What the scan notes is what a parser sees: the standard library's, on the sample's pages and on small traps."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pipeline.kernels import html_scan
+from pipeline.readers.items import Record
+from pipeline.readers.streams import Limits, RangeReader
+from pipeline.readers.warc import Wanted, read_warc
+
+SAMPLE = Path(__file__).resolve().parents[3] / "data" / "sample"
+KINDS = {"html": html_scan.HTML, "meta": html_scan.META, "link": html_scan.LINK, "title": html_scan.TITLE}
+
+
+class Notes(HTMLParser):
+    """The kinds that should be noted, in order."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=False)
+        self.found: list[int] = []
+        self.in_head = True
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = dict(attributes)
+        if self.in_head and tag in KINDS:
+            self.found.append(KINDS[tag])
+        if tag == "script" and "ld+json" in (values.get("type") or ""):
+            self.found.append(html_scan.JSON_LD)
+        if "licen" in (values.get("rel") or "").lower():
+            self.found.append(html_scan.LICENCE)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_head &= tag != "head"
+
+
+def expected(html: str) -> list[int]:
+    parser = Notes()
+    parser.feed(html)
+    parser.close()
+    return parser.found
+
+
+def sample_pages() -> list[bytes]:
+    path = next(SAMPLE.glob("*.warc.gz"))
+    with RangeReader(path, 0, path.stat().st_size) as reader:
+        items = list(read_warc(reader, path.name, Limits(), Wanted()))
+    return [item.body for item in items if isinstance(item, Record) and item.body_type == "html" and item.body]
+
+
+def test_notes_of_the_sample_are_those_of_a_parser() -> None:
+    pages = sample_pages()
+    assert len(pages) > 50
+    differing = [
+        page[:200]
+        for page in pages
+        if [note[0] for note in html_scan.scan(page, 1_000).notes] != expected(page.decode())
+    ]
+    assert differing == []
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<html lang=en><head><title>a</title><meta charset=utf-8><link rel=canonical href=/a></head><meta name=date>",
+        "<head><!-- <meta name=robots> --><script>'<meta>'</script><style><link></style><meta></head>",
+        "<HTML><HEAD><META NAME='robots' CONTENT='a>b'><Link Rel=x></HEAD><LINK>",
+        "<head><metadata><linked><titles><meta/></head>",
+        "<head></head><script type='application/ld+json'>{}</script><script type=\"text/javascript\">ld+json</script>",
+        "<head></head><a rel = 'nofollow License' href=/a>x</a><a data-rel=license>y</a><a rel='x' title=license>z</a>",
+        "<head></head><a href=/a rel=license>x</a><a href=/b rel=me>y</a></a rel=license>",
+        "<head></head><p>rel=license</p><a title='rel=license'>x</a>",
+    ],
+)
+def test_notes_of_traps_are_those_of_a_parser(html: str) -> None:
+    assert [kind for kind, _, _ in html_scan.scan(html.encode(), 1_000).notes] == expected(html)
+
+
+def test_note_says_where_the_attributes_lie() -> None:
+    html = b"<head><link rel=canonical href='/a>b'><title lang=en>T</title>"
+    notes = html_scan.scan(html, 1_000).notes
+    assert [(kind, html[start:end]) for kind, start, end in notes] == [
+        (html_scan.LINK, b" rel=canonical href='/a>b'>"),
+        (html_scan.TITLE, b" lang=en>"),
+    ]
+
+
+def test_notes_are_bounded_and_leave_room_for_what_stands_in_the_body() -> None:
+    html = "<meta>" * 5_000 + "</head><a rel=license>x</a>"
+    kinds = [kind for kind, _, _ in html_scan.scan(html.encode(), 1_000).notes]
+    assert kinds == [html_scan.META] * html_scan.HEAD_TAGS + [html_scan.LICENCE]
