@@ -123,8 +123,9 @@ def _finish(job: Run, status: str, stages: dict[str, dict[str, Any]], as_json: b
 def status(root: str, *, json: Json = False) -> int:
     """Show each stage of a run: shards done and in all, records, bytes, seconds, and its state.
 
-    The state is done, running (or not finished), failed with the reason, damaged, missing (outputs that were removed:
-    the next run makes them again), or outdated (a report of earlier tables).
+    The state is done, running, interrupted (not finished, and no process works on the run), failed with the reason,
+    damaged, missing (outputs that were removed: the next run makes them again), or outdated (a report of earlier
+    tables).
 
     Example: tokenmill status runs/demo
     """
@@ -137,7 +138,7 @@ def status(root: str, *, json: Json = False) -> int:
     for stage, row in rows.items():
         records = ", ".join(f"{name} {value:,}" for name, value in row["counts"].items() if "." not in name)
         shards = f"{row['done']:5} of {row['total']:<5}"
-        out(f"{stage:22} {shards} {row['bytes']:>14,} B  {row['state']:9} {records}".rstrip())
+        out(f"{stage:22} {shards} {row['bytes']:>14,} B  {row['state']:11} {records}".rstrip())
         for problem in row["problems"]:
             out(f"  {problem}")
     return 0

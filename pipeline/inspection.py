@@ -22,8 +22,9 @@ def status_rows(run: Run) -> dict[str, dict[str, Any]]:
     """For each step with manifests, each stage that failed, and the report: its figures, state and problems.
 
     A row has shards ``done`` and in ``total``, ``bytes`` of the outputs, ``counts``, ``seconds`` of the stage, and
-    ``state``: done | running (or not finished) | failed | missing (outputs removed: the next run makes them again) |
-    damaged | outdated (a report of earlier tables), with ``problems`` in words.
+    ``state``: done | running | interrupted (not finished, and no process works on the run) | failed | missing (outputs
+    removed: the next run makes them again) | damaged | outdated (a report of earlier tables), with ``problems`` in
+    words.
     """
     rows: dict[str, dict[str, Any]] = {}
     seconds, failed = stage_seconds(run), failed_stages(run)
@@ -32,7 +33,7 @@ def status_rows(run: Run) -> dict[str, dict[str, Any]]:
         found = clean if step == "clean" else manifests.load_manifests(run.root, step)
         finished = storage.exists(run.url(manifests.FOLDER, f"{step}.json"))
         state, problems = _state(run, found, finished)
-        if step in failed and state in ("done", "running"):
+        if step in failed and state in ("done", "running", "interrupted"):
             state, problems = "failed", [failed[step]]
         rows[step] = {
             "done": len(found),
@@ -54,7 +55,12 @@ def _state(run: Run, found: dict[str, Manifest], finished: bool) -> tuple[str, l
         return "damaged", problems
     if problems:
         return "missing", [f"{problem}; the next run makes it again" for problem in problems]
-    return "done" if finished else "running", []
+    if finished:
+        return "done", []
+    if run.is_locked():
+        return "running", []
+    where = "" if storage.is_local(run.root) else " of this machine"
+    return "interrupted", [f"no process{where} works on this run; run the same command again to go on"]
 
 
 def _report_row(run: Run, seconds: float) -> dict[str, Any]:

@@ -46,6 +46,21 @@ def _take(descriptor: int) -> None:
     os.pwrite(descriptor, (json.dumps(who) + "\n").encode(), 0)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds ``path``."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # for a moment, and let go with the descriptor
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def visible_gpus() -> list[str]:
     """The NVIDIA devices that this process may use, by number where it is known; found without loading torch."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")

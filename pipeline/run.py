@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import storage
 from pipeline.errors import RunError, UserError
-from pipeline.locks import file_lock
+from pipeline.locks import file_lock, is_held
 from pipeline.recipe import Recipe, load_recipe, recipe_toml
 
 RECIPE_FILE = "recipe.toml"
@@ -72,6 +72,10 @@ class Run:
                 raise RunError(f"{folder}: cannot write to the run folder: {error.strerror}") from error
             storage.clear_scratch(self.root)
             yield
+
+    def is_locked(self) -> bool:
+        """Whether a process works on the run; of a run on an object store, a process of this machine."""
+        return is_held(self._lock_path()[1])
 
     def _lock_path(self) -> tuple[str, Path]:
         if storage.is_local(self.root):

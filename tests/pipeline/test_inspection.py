@@ -1,5 +1,7 @@
 """What ``tokenmill status`` and ``tokenmill verify`` say of a run that is not as it should be."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +136,33 @@ def test_mistyped_stage_names_the_nearest(tmp_path: Path) -> None:
     run = make(tmp_path, [])
     with pytest.raises(UserError, match="'dedupe' is no stage of this recipe; did you mean dedup\\?"):
         chosen_stages(run, ["clean", "dedupe"])
+
+
+def test_stage_that_is_not_finished_is_running_only_while_a_process_holds_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make(tmp_path, ["dedup.threshold=1.0"], "clean", "dedup")
+    Path(run.url("manifests/dedup.json")).unlink()  # written when the last shard is
+    with run.lock():
+        row = status_rows(run)["dedup"]
+        assert (row["state"], row["problems"]) == ("running", [])
+        assert status_rows(run)["clean"]["state"] == "done"
+    row = status_rows(run)["dedup"]
+    assert row["state"] == "interrupted"
+    assert commands.status(run.root) == 0
+    assert "no process works on this run; run the same command again to go on" in capsys.readouterr().out
+    with run.lock():  # the look has let go of it
+        pass
+
+
+def test_run_whose_process_was_killed_is_shown_as_interrupted(tmp_path: Path) -> None:
+    run = make(tmp_path, [], "clean")
+    Path(run.url("manifests/clean.json")).unlink()
+    code = f"from pipeline.run import Run\nwith Run.open({run.root!r}).lock(): print(1, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert status_rows(run)["clean"]["state"] == "running"
+        holder.kill()
+        holder.wait()
+        assert status_rows(run)["clean"]["state"] == "interrupted"
