@@ -11,6 +11,7 @@ from pipeline.console import printable, say
 
 LOG = logging.getLogger("tokenmill")  # flows/environment.py sends it to the run's page
 LOG.setLevel(logging.INFO)  # Prefect adds its handler and leaves the level, which would be that of warnings
+LOG.propagate = False  # and the console of a Prefect worker would show again what ``say`` has put there
 ARTIFACT_SECONDS = 2.0  # between two updates of an artifact
 LINE_SECONDS = 10.0  # between two lines in a pipe
 RECORDS = ("records_in", "documents", "records", "tokens")  # the count that a rate is told in, the first there is

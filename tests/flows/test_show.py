@@ -1,9 +1,12 @@
+import io
+import logging
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 from flows.curve import MAX_POINTS, loss_curve_svg
-from flows.show import Terminal, duration, funnel_rows, shown, summary_table
+from flows.show import Terminal, duration, funnel_rows, shown, summary_table, tell
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (190, "3 min 10 s"), (7500, "2 h 05 min")])
@@ -25,6 +28,22 @@ def test_training_steps_are_not_summed_as_records() -> None:
     terminal.shard_done("train", "10", {"step": 10, "tokens": 1000}, 1.0)
     terminal.shard_done("train", "20", {"step": 20, "tokens": 2000}, 1.0)
     assert terminal.pace(terminal._started + 10.0) == "5 s left"
+
+
+def test_line_is_on_the_console_once_where_prefect_has_its_own_handler_on_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As in the engine process of a worker's run: the root logger writes to the console, ours to the run's page."""
+    console, page = logging.StreamHandler(sys.stderr), logging.StreamHandler(io.StringIO())
+    root, ours = logging.getLogger(), logging.getLogger("tokenmill")
+    root.addHandler(console)
+    ours.addHandler(page)
+    try:
+        tell("clean: 6 of 6 to do")
+    finally:
+        root.removeHandler(console)
+        ours.removeHandler(page)
+    assert capsys.readouterr().err == page.stream.getvalue() == "clean: 6 of 6 to do\n"
 
 
 def test_progress_in_a_pipe_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
