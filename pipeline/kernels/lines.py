@@ -9,7 +9,7 @@ are what two line feeds or more separate in the stripped text.
 import numpy as np
 
 from pipeline.kernels.jit import bare, inlined
-from pipeline.kernels.token_rules import decode, span_hash
+from pipeline.kernels.spans import decode, span_hash
 from pipeline.kernels.token_tables import DECIMAL, LINE_END, SPACE, TERMINAL
 from pipeline.kernels.tokens import AFTER_SPACE_TOKEN, ALL_PUNCTUATION, ENDS_SENTENCE, fill_tokens
 

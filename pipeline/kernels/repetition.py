@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.kernels.jit import bare, inlined
 from pipeline.kernels.lines import table_size
-from pipeline.kernels.token_rules import BASE
+from pipeline.kernels.spans import BASE
 
 POWERS = 1024
 MIX = np.uint64(0xD6E8FEB86659FD93)

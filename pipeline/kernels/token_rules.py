@@ -14,53 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.jit import bare, inlined
+from pipeline.kernels.spans import decode, span_hash
 from pipeline.kernels.token_tables import (
     ALPHA,
     ALPHA_LOWER,
     ALPHA_UPPER,
     BEFORE_DOT,
     CURRENCY,
-    DECIMAL,
     INFIX,
     PREFIX,
     QUOTE,
     SUFFIX,
-    WORD,
     edge_index,
 )
+from pipeline.kernels.token_urls import is_digit, is_url
 
 _edge_index = inlined(edge_index)
 
-BASE = np.uint64(0x9E3779B97F4A7C15)
-_POWERS = [np.uint64(pow(int(BASE), k, 1 << 64)) for k in range(5)]
-BASE2, BASE3, BASE4 = _POWERS[2:]
 HASH_MIX = np.uint64(0xD6E8FEB86659FD93)
 MAX_EXCEPTION_BYTES = 40
 MAX_MATCHED_TOKENS = 12
 MAX_UNIT = 6
-REPLACEMENT = 0xFFFD
-
-
-@inlined
-def decode(data, i, end):  # type: ignore[no-untyped-def]
-    """The code point at byte ``i`` and its width; U+FFFD and 1 where the bytes are not UTF-8."""
-    lead = np.int64(data[i])
-    if lead < 0x80:
-        return lead, 1
-    if lead < 0xC2 or lead > 0xF4:
-        return REPLACEMENT, 1
-    width = 2 if lead < 0xE0 else (3 if lead < 0xF0 else 4)
-    if i + width > end:
-        return REPLACEMENT, 1
-    code = lead & (0x7F >> width)
-    for k in range(1, width):
-        byte = np.int64(data[i + k])
-        if byte & 0xC0 != 0x80:
-            return REPLACEMENT, 1
-        code = (code << 6) | (byte & 0x3F)
-    if code > 0x10FFFF:
-        return REPLACEMENT, 1
-    return code, width
 
 
 @inlined
@@ -72,22 +46,6 @@ def exception_index(value, tables):  # type: ignore[no-untyped-def]
     if found < len(tables.exception_hashes) and tables.exception_hashes[found] == value:
         return found
     return -1
-
-
-@inlined
-def span_hash(data, start, end):  # type: ignore[no-untyped-def]
-    """The hash of ``data[start:end]``: four bytes a step, so that multiplications do not wait for each other."""
-    value = np.uint64(0)
-    i = start
-    while i + 4 <= end:
-        a, b = np.uint64(data[i]) + np.uint64(1), np.uint64(data[i + 1]) + np.uint64(1)
-        c, d = np.uint64(data[i + 2]) + np.uint64(1), np.uint64(data[i + 3]) + np.uint64(1)
-        value = value * BASE4 + (a * BASE3 + b * BASE2 + (c * BASE + d))
-        i += 4
-    while i < end:
-        value = value * BASE + np.uint64(data[i]) + np.uint64(1)
-        i += 1
-    return value
 
 
 @inlined
@@ -204,7 +162,7 @@ def _cut(data, codes, bits, at, count, tables, sizes, suffix_sizes):  # type: ig
             for k in range(tables.piece_starts[special], tables.piece_starts[special + 1]):
                 sizes[number] = tables.piece_bytes[k]
                 number += 1
-        elif _is_url(codes, bits, low, high):
+        elif is_url(codes, bits, low, high):
             sizes[number] = at[high] - at[low]
             number += 1
         else:
@@ -213,11 +171,6 @@ def _cut(data, codes, bits, at, count, tables, sizes, suffix_sizes):  # type: ig
         sizes[number] = suffix_sizes[k]
         number += 1
     return number
-
-
-@bare
-def _is_digit(code):  # type: ignore[no-untyped-def]
-    return 0x30 <= code <= 0x39
 
 
 @inlined
@@ -236,7 +189,7 @@ def _prefix(codes, bits, low, high):  # type: ignore[no-untyped-def]
         return 1
     code = codes[low]
     if code == 0x2B:  # + not before a digit
-        return 0 if low + 1 < high and _is_digit(codes[low + 1]) else 1
+        return 0 if low + 1 < high and is_digit(codes[low + 1]) else 1
     if code == 0x2E:
         run = _dots(codes, low, high)
         return run if run > 1 else 0
@@ -260,18 +213,18 @@ def _suffix(data, codes, bits, at, low, high, tables):  # type: ignore[no-untype
         return 2
     if (last == 0x73 or last == 0x53) and high - 2 >= low and (codes[high - 2] == 0x27 or codes[high - 2] == 0x2019):
         return 2  # 's ’s
-    if high - 2 >= low and _is_digit(codes[high - 2]) and (last == 0x2B or bits[high - 1] & CURRENCY):
+    if high - 2 >= low and is_digit(codes[high - 2]) and (last == 0x2B or bits[high - 1] & CURRENCY):
         return 1
     if last == 0x24:
-        if high - 4 >= low and codes[high - 2] == 0x53 and codes[high - 3] == 0x55 and _is_digit(codes[high - 4]):
+        if high - 4 >= low and codes[high - 2] == 0x53 and codes[high - 3] == 0x55 and is_digit(codes[high - 4]):
             return 3
-        if high - 3 >= low and (codes[high - 2] == 0x43 or codes[high - 2] == 0x41) and _is_digit(codes[high - 3]):
+        if high - 3 >= low and (codes[high - 2] == 0x43 or codes[high - 2] == 0x41) and is_digit(codes[high - 3]):
             return 2
     for size in range(1, MAX_UNIT + 1):
         digit = high - size - 1
         if digit < low:
             break
-        if _is_digit(codes[digit]):
+        if is_digit(codes[digit]):
             if _is_unit(span_hash(data, at[digit + 1], at[high]), tables.units):
                 longest = max(longest, size)
             break
@@ -353,14 +306,14 @@ def _infix(codes, bits, low, high, k):  # type: ignore[no-untyped-def]
     if k == low or k + 1 >= high:
         return 0
     before, after = bits[k - 1], bits[k + 1]
-    operator = (code == 0x2B or code == 0x2D or code == 0x2A or code == 0x5E) and _is_digit(codes[k - 1])
-    if operator and (_is_digit(codes[k + 1]) or codes[k + 1] == 0x2D):
+    operator = (code == 0x2B or code == 0x2D or code == 0x2A or code == 0x5E) and is_digit(codes[k - 1])
+    if operator and (is_digit(codes[k + 1]) or codes[k + 1] == 0x2D):
         return 1
     if code == 0x2E:
         return 1 if before & (ALPHA_LOWER | QUOTE) and after & (ALPHA_UPPER | QUOTE) else 0
     if code == 0x2C:
         return 1 if before & ALPHA and after & ALPHA else 0
-    if not (before & ALPHA or _is_digit(codes[k - 1])):
+    if not (before & ALPHA or is_digit(codes[k - 1])):
         return 0
     if code == 0x3A or code == 0x3C or code == 0x3E or code == 0x3D or code == 0x2F:
         return 1 if after & ALPHA else 0
@@ -381,101 +334,6 @@ def _hyphen(codes, bits, high, k):  # type: ignore[no-untyped-def]
         if code == 0x2D and k + 3 < high and codes[k + 2] == code and bits[k + 3] & ALPHA:
             return 3
     return 0
-
-
-@bare
-def _is_url(codes, bits, low, high):  # type: ignore[no-untyped-def]
-    """True where spaCy's URL pattern matches the whole: optional scheme and user, host, optional port and path."""
-    dot = False
-    for k in range(low, high):
-        if codes[k] == 0x2E:
-            dot = True
-            break
-    if not dot:
-        return False
-    if _is_host(codes, bits, low, high):
-        return True
-    k = low
-    while k < high and (bits[k] & WORD or (codes[k] == 0x2B or codes[k] == 0x2D or codes[k] == 0x2E)):
-        k += 1
-    scheme = k - low >= 2 and k + 3 < high and codes[k] == 0x3A and codes[k + 1] == 0x2F and codes[k + 2] == 0x2F
-    if scheme and _is_host(codes, bits, k + 3, high):
-        return True
-    for k in range(low + 1, high - 1):  # noqa: SIM110  numba compiles this form
-        if codes[k] == 0x40 and _is_host(codes, bits, k + 1, high):
-            return True
-    return False
-
-
-@bare
-def _is_host(codes, bits, low, high):  # type: ignore[no-untyped-def]
-    """True where a host, an optional port and an optional path are all of ``[low, high)``."""
-    end = low
-    while end < high and (codes[end] != 0x3A and codes[end] != 0x2F and codes[end] != 0x3F and codes[end] != 0x23):
-        end += 1
-    if not (_is_domain(codes, bits, low, end) or _is_address(codes, bits, low, end)):
-        return False
-    if end < high and codes[end] == 0x3A:
-        k = end + 1
-        while k < high and bits[k] & DECIMAL:
-            k += 1
-        if not 2 <= k - end - 1 <= 5:
-            return False
-        end = k
-    return end == high or (codes[end] == 0x2F or codes[end] == 0x3F or codes[end] == 0x23)
-
-
-@bare
-def _is_domain(codes, bits, low, high):  # type: ignore[no-untyped-def]
-    """Labels of 1 to 64 characters, each followed by a dot, and 2 to 63 lower-case letters."""
-    last = high - 1
-    while last >= low and codes[last] != 0x2E:
-        last -= 1
-    if last < low or not 2 <= high - last - 1 <= 63:
-        return False
-    for k in range(last + 1, high):
-        if not bits[k] & ALPHA_LOWER:
-            return False
-    start = low
-    for k in range(low, last + 1):
-        if codes[k] == 0x2E:
-            if not 1 <= k - start <= 64 or not _in_host(codes[start]) or not _in_host(codes[k - 1]):
-                return False
-            start = k + 1
-        elif not (_in_host(codes[k]) or codes[k] == 0x2D or codes[k] == 0x5F):
-            return False
-    return True
-
-
-@bare
-def _in_host(code):  # type: ignore[no-untyped-def]
-    return _is_digit(code) or 0x41 <= code <= 0x5A or 0x61 <= code <= 0x7A or 0xA1 <= code <= 0xFFFF
-
-
-@bare
-def _is_address(codes, bits, low, high):  # type: ignore[no-untyped-def]
-    """A public IPv4 address: four numbers, first 1 to 223, last 1 to 254, none of the private ranges."""
-    a, b, c, d = 0, 0, 0, 0
-    part, digits = 0, 0
-    for k in range(low, high):
-        if codes[k] == 0x2E:
-            if digits == 0 or part == 3:
-                return False
-            a, b, c, d = b, c, d, 0
-            part, digits = part + 1, 0
-        elif _is_digit(codes[k]) and digits < 3:
-            if digits == 0 and codes[k] == 0x30 and (part == 0 or part == 3):
-                return False
-            d = 10 * d + codes[k] - 0x30
-            digits += 1
-        else:
-            return False
-    if part != 3 or digits == 0:
-        return False
-    if not (1 <= a <= 223 and b <= 255 and c <= 255 and 1 <= d <= 254):
-        return False
-    private = a == 10 or a == 127 or (a == 169 and b == 254) or (a == 192 and b == 168)
-    return not (private or (a == 172 and 16 <= b <= 31))
 
 
 @inlined

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.jit import bare
-from pipeline.kernels.token_rules import BASE, HASH_MIX, MAX_EXCEPTION_BYTES, Scratch, cut_chunk, decode, new_scratch
+from pipeline.kernels.spans import BASE, decode
+from pipeline.kernels.token_rules import HASH_MIX, MAX_EXCEPTION_BYTES, Scratch, cut_chunk, new_scratch
 from pipeline.kernels.token_tables import (
     LETTER,
     PUNCTUATION,
