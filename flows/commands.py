@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from flows.show import shown, summary_table
 from pipeline import failures, storage
-from pipeline.console import emit, out, say
+from pipeline.console import counted, emit, out, say
 from pipeline.engines.options import EngineOptions
 from pipeline.errors import RunError, UserError
 from pipeline.recipe import load_recipe
@@ -168,7 +168,7 @@ def verify(root: str, *, delete: Annotated[bool, Parameter(negative=())] = False
         first = "" if delete else f"tokenmill verify {root} --delete, then "
         say(f"to rebuild: {first}{rebuild_command(opened)}")
     if not json:
-        out(f"{files} files read, {len(damaged)} damaged{' and removed' if damaged and delete else ''}")
+        out(f"{counted(files, 'file')} read, {len(damaged)} damaged{' and removed' if damaged and delete else ''}")
     return RunError.exit_code if damaged and not delete else 0
 
 

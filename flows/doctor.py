@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipeline.console import counted
 from pipeline.errors import UserError
 from pipeline.locks import visible_gpus
 
@@ -89,7 +90,7 @@ def _processor() -> dict[str, Any]:
         lines = [line for line in information.read_text().splitlines() if line.startswith(("flags", "Features"))]
         flags = set(lines[0].split()) if lines else set()
     wanted = [name for name in VECTORS if name in flags]
-    found = f"{len(os.sched_getaffinity(0))} processors, {' '.join(wanted) or 'no vector extensions found'}"
+    found = f"{counted(len(os.sched_getaffinity(0)), 'processor')}, {' '.join(wanted) or 'no vector extensions found'}"
     advice = (
         "the kernels and torch are several times slower without AVX2; in a virtual machine ask for the host's own "
         "processor type (QEMU: -cpu host)"
@@ -111,7 +112,7 @@ def _gpu() -> dict[str, Any]:
     devices = visible_gpus()
     build = _version("torch") or "missing"
     ok = not (devices and "+cpu" in build)
-    found = f"{len(devices)} NVIDIA devices, torch {build}"
+    found = f"{counted(len(devices), 'NVIDIA device')}, torch {build}"
     return _row("GPU", ok, found, "this torch is a CPU build: pip install --force-reinstall torch, without +cpu")
 
 

@@ -24,6 +24,7 @@ from flows.parameters import (
     WorkerCount,
 )
 from flows.session import Session, current, session
+from pipeline.console import counted
 from pipeline.errors import PassingError
 from pipeline.stages import chosen_stages, run_stage
 
@@ -50,7 +51,7 @@ def stage_task(stage: str) -> dict[str, Any]:
     opened.artifacts.start(stage)
     summary = run_stage(stage, opened.context())
     opened.artifacts.update(
-        stage, 1.0, f"{stage}: {summary['shards']} shards, {summary['skipped_shards']} of them done before"
+        stage, 1.0, f"{stage}: {counted(summary['shards'], 'shard')}, {summary['skipped_shards']} of them done before"
     )
     return summary
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.console import printable, say
+from pipeline.console import counted, printable, say
 
 LOG = logging.getLogger("tokenmill")  # flows/environment.py sends it to the run's page
 LOG.setLevel(logging.INFO)  # Prefect adds its handler and leaves the level, which would be that of warnings
@@ -108,7 +108,7 @@ class Terminal:
             tell(f"{step}: {self._done} of {self._total}, {self.pace(now)}")
         if self._on_share is not None and (last or now - self._sent >= ARTIFACT_SECONDS):
             self._sent = now
-            text = f"{step}: {self._done} of {self._total} shards, {self.pace(now)}"
+            text = f"{step}: {self._done} of {counted(self._total, 'shard')}, {self.pace(now)}"
             self._on_share(self._stage, self._done / self._total, text)
 
     def _count(self, counts: Mapping[str, Any]) -> None:

@@ -39,6 +39,11 @@ def out(text: str) -> None:
     sys.stdout.write(printable(text) + "\n")
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun: ``1 record``, ``2,000 records``; ``plural`` where that is not the noun and an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def emit(value: Mapping[str, Any]) -> None:
     """The one JSON object of ``--json``."""
     stream = _stdout or sys.stdout

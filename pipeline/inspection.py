@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pipeline import manifest as manifests
 from pipeline import storage
+from pipeline.console import counted
 from pipeline.errors import UserError
 from pipeline.failures import failed_stages
 from pipeline.manifest import Manifest
@@ -146,7 +147,7 @@ def describe(path: str, rows: int) -> dict[str, Any]:
     metadata = {k.decode(): v.decode(errors="replace") for k, v in (table.schema.metadata or {}).items()}
     first = [{name: _cell(value) for name, value in row.items()} for row in table.slice(0, rows).to_pylist()]
     schema = {field.name: str(field.type) for field in table.schema}
-    lines = [f"{path}: {table.num_rows:,} rows", *(f"  {key} = {value}" for key, value in metadata.items())]
+    lines = [f"{path}: {counted(table.num_rows, 'row')}", *(f"  {key} = {value}" for key, value in metadata.items())]
     lines += [f"  {name}: {kind}" for name, kind in schema.items()]
     for number, row in enumerate(first):
         lines += [f"row {number}", *(f"  {name} = {value}" for name, value in row.items())]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline import environment, failures, storage
+from pipeline.console import counted
 from pipeline.engine import Context, NeedsWork, load_function
 from pipeline.errors import PassingError, UserError
 from pipeline.filter.definitions import nearest
@@ -44,7 +45,7 @@ class StagePlan:
         if self.state == "after":
             return f"{self.stage:9} to be checked after {self.step}"
         causes = list(dict.fromkeys(self.reasons.values()))
-        more = f" and {len(causes) - 1} other causes" if len(causes) > 1 else ""
+        more = f" and {counted(len(causes) - 1, 'other cause')}" if len(causes) > 1 else ""
         return f"{self.stage:9} runs: {self.step} {len(self.reasons)} of {self.shards_total} ({causes[0]}{more})"
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from pipeline.console import emit, out
+from pipeline.console import counted, emit, out
 from pipeline.errors import UserError
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
@@ -140,9 +140,9 @@ def run(
         return 0
     removed = summary["records_removed_exact"] + summary["records_removed_near"]
     out(
-        f"{summary['records_in']:,} records: {summary['records_kept']:,} kept, {removed:,} removed "
+        f"{counted(summary['records_in'], 'record')}: {summary['records_kept']:,} kept, {removed:,} removed "
         f"({summary['records_removed_exact']:,} exact, {summary['records_removed_near']:,} near), "
-        f"{summary['records_quarantined']:,} quarantined; {summary['clusters']:,} clusters, the largest of "
+        f"{summary['records_quarantined']:,} quarantined; {counted(summary['clusters'], 'cluster')}, the largest of "
         f"{summary['largest_cluster']:,}; {summary['seconds']:.1f} s"
     )
     out(f"{output}: kept/, removed.arrow, clusters.arrow, summary.json; to look: tokenmill inspect {output}")

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.console import say
+from pipeline.console import counted, say
 from pipeline.dedup import planning
 from pipeline.dedup.corpus import CandidateSets, Corpus
 from pipeline.dedup.deduplicate import Facts, Outcome, deduplicate
@@ -191,7 +191,7 @@ def _say_cost(request: Request, files: Sequence[File], output: OutputFolder) -> 
     free = shutil.disk_usage(output.partial).free
     size = sum(file.size for file in files)
     say(
-        f"{len(files):,} files, {size / 1e6:,.1f} MB, about {documents:,} records; memory about "
+        f"{counted(len(files), 'file')}, {size / 1e6:,.1f} MB, about {counted(documents, 'record')}; memory about "
         f"{cost.memory_bytes / 1e6:,.0f} MB, disk about {cost.disk_bytes / 1e6:,.0f} MB of scratch and at most "
         f"{size / 1e6:,.0f} MB of kept records in {output.path.parent} ({free / 1e6:,.0f} MB free)"
     )
@@ -246,7 +246,7 @@ def _check(request: Request, corpus: Corpus, scanned: Sequence[Scanned]) -> int:
             f"field with the text is named by --text-field"
         )
     if quarantined:
-        say(f"quarantined {quarantined:,} records, the first: {problem}")
+        say(f"quarantined {counted(quarantined, 'record')}, the first: {problem}")
     if request.id_field != "id" and len(corpus) and not corpus.numbers("id_hash").any():
         raise UserError(f"--id-field {request.id_field}: no record has it")
     return quarantined
@@ -259,7 +259,10 @@ def _duplicate_ids(corpus: Corpus) -> int:
     again = order[1:][(hashes[order[1:]] == hashes[order[:-1]]) & (hashes[order[1:]] != 0)]
     if len(again):
         name = corpus.names(np.array([again.min()]))[0]
-        say(f"{len(again):,} records have the id of an earlier one, such as {name!r}: tell them apart by path and row")
+        say(
+            f"an id that an earlier record has: {counted(len(again), 'record')}, such as {name!r}; "
+            "tell them apart by path and row"
+        )
     return len(again)
 
 

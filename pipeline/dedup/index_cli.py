@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from pipeline.console import emit, out, say
+from pipeline.console import counted, emit, out, say
 from pipeline.dedup.cli import INDEX_HELP
 from pipeline.errors import RunError, UserError
 
@@ -76,7 +76,8 @@ def build(
     if json:
         emit(result)
         return 0
-    out(f"{index}: {state.documents:,} documents of {len(state.corpora)} corpora")
+    corpora = counted(len(state.corpora), "corpus", "corpora")
+    out(f"{index}: {counted(state.documents, 'document')} of {corpora}")
     return 0
 
 
@@ -212,7 +213,7 @@ def query(
         return 0
     for row in rows:
         out(f"{row['id']}\t{row['rule']} {row['similarity']:.4f}\t{row['kept_corpus']}\t{row['kept_id']}")
-    out(f"{matched:,} of {documents:,} documents duplicate an earlier one")
+    out(f"duplicates of an earlier document: {matched:,} of {documents:,}")
     return 0
 
 
@@ -250,7 +251,7 @@ def remove(
     if json:
         emit({"index": str(index), "asked": len(set(chosen)), "removed": removed})
         return 0
-    out(f"{index}: {removed:,} documents removed, of {len(set(chosen)):,} ids")
+    out(f"{index}: {counted(removed, 'document')} removed, of {counted(len(set(chosen)), 'id')}")
     return 0
 
 
@@ -275,7 +276,7 @@ def verify(index: Annotated[Path, Parameter(name="INDEX")], /, *, json: Json = F
         corpora = _corpora(state.corpora)
         emit({"index": str(index), "documents": state.documents, "corpora": corpora, "definition": definition})
         return 0
-    out(f"{index}: {state.documents:,} documents, every file as it was written")
+    out(f"{index}: {counted(state.documents, 'document')}, every file as it was written")
     for corpus in state.corpora:
         out(f"  {corpus.documents:12,} {corpus.name}")
     return 0
@@ -296,7 +297,7 @@ def _lost(found: "list[Source]") -> dict[str, Any]:
     quarantined = sum(source.quarantined for source in found)
     if quarantined:
         problem = next(source.problem for source in found if source.problem)
-        say(f"{quarantined:,} records have no text that can be read, the first: {problem}")
+        say(f"no text that can be read: {counted(quarantined, 'record')}, the first: {problem}")
     return {"quarantined": quarantined}
 
 

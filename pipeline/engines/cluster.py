@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pipeline import errors, storage
+from pipeline.console import counted
 from pipeline.engine import Job, Step, run_job
 from pipeline.errors import RunError, TokenmillError
 from pipeline.manifest import Manifest, load_manifest
@@ -78,8 +79,8 @@ class Cluster(ABC):
         if left:
             names = ", ".join(call[1].shard for call in left[:5])
             raise RunError(
-                f"{left[0][0][1].name}: {len(left)} shards ({names}) came to no result in {TRIES} tries on the cluster "
-                f"(lost nodes, or no memory?); what it said is in {storage.join(left[0][0][0], FOLDER)}"
+                f"{left[0][0][1].name}: {counted(len(left), 'shard')} ({names}) came to no result in {TRIES} tries on "
+                f"the cluster (lost nodes, or no memory?); what it said is in {storage.join(left[0][0][0], FOLDER)}"
             )
 
     def _run_batch(self, calls: list[Call]) -> Iterator[tuple[int, Made]]:

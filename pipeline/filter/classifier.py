@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.console import counted
 from pipeline.errors import RunError, UserError
 from pipeline.filter import fasttext_fit
 from pipeline.filter.classifier_texts import Texts, read_texts
@@ -280,9 +281,9 @@ def _card_lines(card: dict[str, Any]) -> Iterator[str]:
     yield f"fastText, signal `{card['signal']}`, label `{card['model']['label']}`, digest `{card['model']['digest']}`."
     yield ""
     for label, data in card["data"].items():
-        yield f"- {label}: {data['trained']:,} texts trained on, {data['held_out']:,} held out"
+        yield f"- {label}: {counted(data['trained'], 'text')} trained on, {data['held_out']:,} held out"
         for source in data["sources"]:
-            yield f"  - `{source['spec']}`: {source['texts']:,} texts, digest `{source['digest']}`"
+            yield f"  - `{source['spec']}`: {counted(source['texts'], 'text')}, digest `{source['digest']}`"
     yield f"- texts in both classes, left out: {card['in_both_classes']:,}"
     yield ""
     yield f"Held out: precision {report['precision']:.4f}, recall {report['recall']:.4f}, AUC {report['auc']:.4f}"

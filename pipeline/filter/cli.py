@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from pipeline.console import emit, out, say
+from pipeline.console import counted, emit, out, say
 from pipeline.errors import UserError
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
@@ -83,13 +83,13 @@ def _print_funnels(result: dict[str, Any]) -> None:
             _line(f"  {name}", before[title].get(name, 0), after[title].get(name, 0))
     for reason, found in result["still_failing"].items():
         others = ", ".join(f"{name} {count:,}" for name, count in list(found["by"].items())[:3])
-        more = f", and {len(found['by']) - 3} more rules" if len(found["by"]) > 3 else ""
+        more = f", and {counted(len(found['by']) - 3, 'more rule')}" if len(found["by"]) > 3 else ""
         out(
-            f"\n{reason}: {found['would_pass']:,} documents would pass it, but {found['still_failing']:,} of them "
-            f"still fail another rule ({others}{more})"
+            f"\n{reason}: {counted(found['would_pass'], 'document')} would pass it, but {found['still_failing']:,} of "
+            f"them still fail another rule ({others}{more})"
         )
     for name, title in (("come_in", "would come in"), ("go_out", "would go out")):
-        out(f"\n{result[name]['documents']:,} documents {title}")
+        out(f"\n{counted(result[name]['documents'], 'document')} {title}")
         for example in result[name]["examples"]:
             text = " ".join(example["text"].split())[:100]
             out(f"  {example['doc_id']} {example['source']} {', '.join(example['reasons'])}: {text}")
@@ -206,5 +206,5 @@ def decontaminate(
             f"{hit['doc_id']} {hit['set']} {hit['item']} overlap {hit['overlap']:.2f} "
             f"bytes {hit['start']}-{hit['end']}{tokens}"
         )
-    out(f"{result['documents_touched']:,} of {result['documents']:,} documents touched")
+    out(f"{result['documents_touched']:,} of {counted(result['documents'], 'document')} touched")
     return 0

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from pipeline.console import emit, out, say
+from pipeline.console import counted, emit, out, say
 from pipeline.errors import UserError
 from pipeline.run import Run
 
@@ -240,16 +240,16 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
     """What a takedown did, or would do, for a person."""
     planned = found["status"] == "planned"
     verb = "would be taken down" if planned else "taken down"
-    lines = [f"{len(found['documents']):,} documents {verb} ({found['status']})"]
+    lines = [f"{counted(len(found['documents']), 'document')} {verb} ({found['status']})"]
     lines += [f"  {row['doc_id']}  {row['shard']} row {row['row']}" for row in found["documents"][:20]]
     if len(found["documents"]) > 20:
         lines.append(f"  and {len(found['documents']) - 20:,} more")
     if found["already_taken_down"]:
-        lines.append(f"{len(found['already_taken_down']):,} were taken down before")
-    lines += [f"{len(found['files']):,} files {'would change' if found['status'] == 'planned' else 'changed'}"]
+        lines.append(f"taken down before: {len(found['already_taken_down']):,}")
+    lines.append(f"{counted(len(found['files']), 'file')} {'would change' if planned else 'changed'}")
     near = found["near_duplicates"]
     if near:
-        lines.append(f"{len(near):,} equal or near documents stay; decide about them (takedown --ids takes them too):")
+        lines.append(f"not taken down: {counted(len(near), 'equal or near document')}; takedown --ids takes them too:")
         lines += [
             f"  {row['doc_id']}  {row['rule']} {row['similarity']:.4f}, {row['relation']} {row['near']}"
             for row in near[:20]
@@ -260,20 +260,19 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
         steps = row["steps"]
         shown = ", ".join(map(str, steps[:8])) + (", ..." if len(steps) > 8 else "")
         lines.append(
-            f"{row['checkpoint']} was trained on {row['documents']:,} of them: {row['tokens']:,} tokens in "
-            f"{len(steps):,} steps ({shown})"
+            f"{row['checkpoint']} was trained on {row['documents']:,} of them: {counted(row['tokens'], 'token')} in "
+            f"{counted(len(steps), 'step')} ({shown})"
         )
     if found["tokenizer"]:
         lines.append("the tokenizer was trained on a sample of all training documents; its merges are not changed")
-    lines += [f"{place}: {count:,} documents forgotten" for place, count in found.get("forgotten", {}).items()]
+    lines += [f"{place}: {counted(count, 'document')} forgotten" for place, count in found.get("forgotten", {}).items()]
     back = found.get("restored", {})
     if back.get("documents"):
-        lines.append(f"{len(back['documents']):,} documents {'would come' if planned else 'came'} back")
+        lines.append(f"{counted(len(back['documents']), 'document')} {'would come' if planned else 'came'} back")
         lines += [f"  {doc_id}" for doc_id in back["documents"][:20]]
     if "first_epoch" in back:
         lines.append(f"they are trained on from epoch {back['first_epoch']} on, as far as they make whole windows")
     for request in history:
-        lines.append(
-            f"request {request['request']}: {request['documents']:,} documents {request.get('note', '')}".rstrip()
-        )
+        documents = counted(request["documents"], "document")
+        lines.append(f"request {request['request']}: {documents} {request.get('note', '')}".rstrip())
     return "\n".join(lines)

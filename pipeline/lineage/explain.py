@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeline import storage
+from pipeline.console import counted
 from pipeline.errors import TokenmillError, UserError
 from pipeline.filter.cuts import CUT_SPANS
 from pipeline.filter.definitions import RULE_SETS
@@ -237,14 +238,14 @@ def _training_lines(found: dict[str, Any]) -> list[str]:
         return [*lines, "training: validation document, never trained on"]
     if "note" in training:
         return [*lines, f"training: {training['note']}"]
-    steps = training["steps"]
+    steps, trained = training["steps"], counted(training["steps_trained"], "step")
     if not steps:
-        return [*lines, f"training: not read in the {training['steps_trained']:,} steps so far"]
+        return [*lines, f"training: not read in the {trained} so far"]
     shown = ", ".join(str(step) for step in steps[:20]) + (", ..." if len(steps) > 20 else "")
     epochs = ", ".join(str(epoch) for epoch in training["epochs"])
     return [
         *lines,
-        f"training: {training['tokens']:,} of its tokens in {len(steps):,} of {training['steps_trained']:,} steps "
+        f"training: {training['tokens']:,} of its tokens in {len(steps):,} of {trained} "
         f"(counted from 0), epoch {epochs}",
         f"  steps           {shown}",
         f"  checkpoints     {', '.join(str(step) for step in training['checkpoints']) or 'none kept'}",

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline import storage
+from pipeline.console import counted
 from pipeline.lineage import ledger
 from pipeline.lineage.blank_tokens import token_layout
 from pipeline.lineage.training import Training
@@ -158,9 +159,10 @@ def _grouped(
 
 def as_text(found: dict[str, Any]) -> str:
     """The table for a person."""
-    what = f"in the first {found['steps']:,} steps" if found["trained"] else "in the training set (nothing trained yet)"
+    steps = counted(found["steps"], "step")
+    what = f"in the first {steps}" if found["trained"] else "in the training set (nothing trained yet)"
     lines = [
-        f"{found['tokens']:,} tokens of {found['documents']:,} documents {what}",
+        f"{counted(found['tokens'], 'token')} of {counted(found['documents'], 'document')} {what}",
         "",
         f"{'licence':24} {'source':24} {'evidence':10} {'documents':>12} {'tokens':>16} {'share':>8}",
     ]
@@ -169,20 +171,21 @@ def as_text(found: dict[str, Any]) -> str:
             f"{row['licence']:24} {row['source']:24} {row['evidence']:10} {row['documents']:>12,} {row['tokens']:>16,} "
             f"{row['share']:>8.2%}"
         )
-    lines += ["", f"licence unknown: {found['unknown_tokens']:,} tokens, {found['unknown_share']:.2%}"]
+    lines += ["", f"licence unknown: {counted(found['unknown_tokens'], 'token')}, {found['unknown_share']:.2%}"]
     if found["tokens_since_taken_down"]:
-        lines.append(f"of documents taken down since: {found['tokens_since_taken_down']:,} tokens (their text is gone)")
+        gone = counted(found["tokens_since_taken_down"], "token")
+        lines.append(f"of documents taken down since: {gone} (their text is gone)")
     return "\n".join(lines)
 
 
 def attribution(found: dict[str, Any], run: Run) -> str:
     """The attribution file, Markdown: what the model was trained on, by licence and source."""
-    steps = f"{found['steps']:,} steps" if found["trained"] else "no steps yet"
+    steps = counted(found["steps"], "step") if found["trained"] else "no steps yet"
     lines = [
         "# Attribution",
         "",
-        f"Training data of `{_cell(run.recipe.name)}`: {found['tokens']:,} tokens of {found['documents']:,} documents, "
-        f"{steps}.",
+        f"Training data of `{_cell(run.recipe.name)}`: {counted(found['tokens'], 'token')} of "
+        f"{counted(found['documents'], 'document')}, {steps}.",
         "",
         "| licence | source | evidence | documents | tokens | share |",
         "|---|---|---|---:|---:|---:|",
@@ -203,7 +206,7 @@ def attribution(found: dict[str, Any], run: Run) -> str:
     if found["tokens_since_taken_down"]:
         lines += [
             "",
-            f"{found['tokens_since_taken_down']:,} tokens were trained on before their documents were taken down.",
+            f"Trained on before their documents were taken down: {counted(found['tokens_since_taken_down'], 'token')}.",
         ]
     return "\n".join(lines) + "\n"
 

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from pipeline import storage
+from pipeline.console import counted
 from pipeline.errors import UserError
 from pipeline.lineage import ledger
 from pipeline.lineage.lookup import DocIndex, Located
@@ -160,8 +161,9 @@ def as_text(found: dict[str, Any], shown: int) -> str:
     name = f"step {first}" if first == last else f"steps {first} to {last}"
     planned = "" if found["trained"] else "  (planned; not trained yet)"
     lines = [
-        f"{name}: {found['sequences']:,} windows of {found['context_length']:,} tokens, {found['tokens']:,} targets, "
-        f"{len(found['documents']):,} documents{planned}"
+        f"{name}: {counted(found['sequences'], 'window')} of {found['context_length']:,} tokens, "
+        f"{counted(found['tokens'], 'target')}, "
+        f"{counted(len(found['documents']), 'document')}{planned}"
     ]
     if found["tokens_taken_down"]:
         lines.append(
@@ -185,8 +187,9 @@ def as_text(found: dict[str, Any], shown: int) -> str:
 
 def window_as_text(found: dict[str, Any]) -> str:
     """One window for a person."""
-    lines = [f"step {found['step']}, window {found['window']}: {found['tokens']:,} tokens"]
+    lines = [f"step {found['step']}, window {found['window']}: {counted(found['tokens'], 'token')}"]
     for part in found["parts"]:
-        lines.append(f"--- {part['doc_id']} ({part['tokens']:,} tokens){'  TAKEN DOWN' if part['taken_down'] else ''}")
+        gone = "  TAKEN DOWN" if part["taken_down"] else ""
+        lines.append(f"--- {part['doc_id']} ({counted(part['tokens'], 'token')}){gone}")
         lines.append(part["text"])
     return "\n".join(lines)

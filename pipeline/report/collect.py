@@ -62,7 +62,7 @@ def _funnel(run: Run, figures: Figures, records: dict[str, int], judged: dict[st
     dropped = sum(count for name, count in judged.items() if name != "kept")
     if records["documents"] != judged["kept"] + dropped:
         figures.conservation.append(
-            f"{records['documents']:,} documents, but {judged['kept']:,} + {dropped:,} were judged"
+            f"documents made: {records['documents']:,}, but {judged['kept']:,} + {dropped:,} judged"
         )
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.console import counted
+
 UNKNOWN = "unknown"
 MIXES = ("source", "language", "licence")
 
@@ -62,7 +64,7 @@ class Mix:
         """The largest groups, and the rest as one row."""
         names = sorted(self.documents, key=lambda name: (-self.documents[name], name))
         rows = [self._row(name, [name]) for name in names[:most]]
-        return rows + ([self._row(f"{len(names) - most} others", names[most:])] if len(names) > most else [])
+        return rows + ([self._row(counted(len(names) - most, "other"), names[most:])] if len(names) > most else [])
 
     def _row(self, shown: str, names: list[str]) -> dict[str, Any]:
         sums = {

@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
+from pipeline.console import counted
 from pipeline.recipe import recipe_toml
 from pipeline.report.figures import Figures, Signal
 from pipeline.report.text import visible
@@ -134,7 +135,7 @@ def signal_words(signal: Signal) -> str:
         return f"{signal.name}: no values"
     low, middle, high = np.quantile(signal.values, [0.05, 0.5, 0.95]).tolist()
     limits = [
-        f"{'at least' if t.bound == 'min' else 'at most'} {t.value:g} is asked, {t.failed:,} documents failed"
+        f"{'at least' if t.bound == 'min' else 'at most'} {t.value:g} is asked, {counted(t.failed, 'document')} failed"
         for t in signal.thresholds
     ]
     spread = f"half of the documents are below {middle:.4g}, 90 % between {low:.4g} and {high:.4g}"

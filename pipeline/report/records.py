@@ -31,7 +31,7 @@ def collect_records(run: Run, figures: Figures) -> dict[str, int]:
         figures.reasons[kind] = sorted(by_name.values(), key=lambda reason: (-reason.documents, reason.name))
     read = manifests.total_counts(found.values()).get("records_in", sum(rows.values()))
     if read != sum(rows.values()):
-        figures.conservation.append(f"{read:,} records were read but {sum(rows.values()):,} are accounted for")
+        figures.conservation.append(f"records read: {read:,}; accounted for: {sum(rows.values()):,}")
     return {"records_in": read, **rows}
 
 

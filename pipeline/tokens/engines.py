@@ -17,6 +17,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.console import counted
 from pipeline.errors import RunError
 
 CACHE_TEXT_BYTES = 256 << 20  # of text, after which an encoder is not kept for a further shard
@@ -149,7 +150,9 @@ def choose(definition: str, samples: Sequence[str], asked: str, *, cut_long_text
         )
     expected, expected_offsets = TokenizersEncoder(definition, cut_long_texts=cut_long_texts)(texts)
     if np.array_equal(offsets, expected_offsets) and np.array_equal(ids, expected):
-        reason = f"gives the ids of tokenizers {version('tokenizers')} on {len(samples):,} documents of this corpus"
+        reason = (
+            f"gives the ids of tokenizers {version('tokenizers')} on {counted(len(samples), 'document')} of this corpus"
+        )
         return Choice("gigatoken", version("gigatoken"), reason)
     number = next(
         n

@@ -85,10 +85,10 @@ def test_lines_for_a_person(tmp_path: Path, old: Path, capfd: pytest.CaptureFixt
         assert ended.value.code == 0
         lines += capfd.readouterr().out.splitlines()
     assert lines == [
-        f"{index}: 2 documents of 1 corpora",
+        f"{index}: 2 documents of 1 corpus",
         "a\texact 1.0000\told.jsonl.gz\ta",
         "old.jsonl.gz:1\texact 1.0000\told.jsonl.gz\told.jsonl.gz:1",
-        "2 of 2 documents duplicate an earlier one",
+        "duplicates of an earlier document: 2 of 2",
         f"{index}: 2 documents, 0 added, 2 unchanged, 0 removed",
         f"{index}: 2 documents, every file as it was written",
         "             2 old.jsonl.gz",

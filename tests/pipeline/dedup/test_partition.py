@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -74,7 +74,7 @@ def test_parts_give_the_bytes_of_one_process(
     dedup = {"keep": keep, "copies": copies, "same_url": same_url, "threshold": 0.6}
     whole = results(make(folder / "whole", folder / "records.jsonl", dedup))
     parts = results(make(folder / "parts", folder / "records.jsonl", {**dedup, "partitions": partitions}))
-    assert whole["counts"]["removed_near"]
+    assume(whole["counts"]["removed_near"])  # rarely, copies and URLs decide everything
     assert whole == parts
 
 

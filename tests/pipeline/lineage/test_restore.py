@@ -259,6 +259,6 @@ def test_command_takes_down_and_restores_at_once(run: Run, capfd: pytest.Capture
         main(["takedown", run.root, "--ids", kept_twin(run), "--restore", twin(run).doc_id.hex()])
     assert ended.value.code == 0
     shown = capfd.readouterr().out
-    assert "1 documents taken down" in shown
-    assert "1 documents came back" in shown
+    assert "1 document taken down" in shown
+    assert "1 document came back" in shown
     assert "from epoch 2 on" in shown
