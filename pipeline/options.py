@@ -18,6 +18,9 @@ ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 LanguageCode = Annotated[str, AfterValidator(language_label)]  # becomes the label of lid.176
 MemorySize = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$")]
 
+FORMATS = ("auto", "warc", "wet", "html", "jsonl", "json", "parquet", "arrow", "csv", "tsv", "text", "zip", "tar")
+URL_LISTS = ("ut1", "ut1-words")  # that datatrove ships
+FIELDS = ("text", "html", "id", "url", "date", "licence")
 MAX_PERMUTATIONS = 4096  # values in a signature
 
 
@@ -36,7 +39,7 @@ class Source(Section):
     )
     format: str = Field(
         "auto",
-        description="auto | warc | wet | html | jsonl | parquet | arrow | csv | text | a datatrove reader's class path",
+        description=f"{' | '.join(FORMATS)} | a datatrove reader's class path",
     )
     licence: str | None = Field(None, description="licence of records that name none")
     weight: float = Field(1.0, ge=0.0, description="share in training, relative to its size")
@@ -47,6 +50,35 @@ class Source(Section):
     separator: str | None = Field(None, min_length=1, description="text files: what stands between two records")
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of a datatrove reader")
     encoding: str | None = Field(None, description="of files that declare none; default: UTF-8, else detected")
+
+    @model_validator(mode="after")
+    def _format_fields_and_encoding_exist(self) -> "Source":
+        problems = []
+        if self.format not in FORMATS and "." not in self.format:
+            problems.append(
+                f"format = {self.format!r}: unknown{nearest(self.format, FORMATS)}; {self._allowed(FORMATS)}"
+            )
+        for name in sorted(set(self.fields) - set(FIELDS)):
+            problems.append(f"fields.{name}: unknown{nearest(name, FIELDS)}; {self._allowed(FIELDS)}")
+        if self.encoding is not None and not _is_text_encoding(self.encoding):
+            problems.append(f"encoding = {self.encoding!r}: not one that Python knows, such as utf-16 or windows-1252")
+        if self.options and "." not in self.format:
+            problems.append(f"options: arguments of a datatrove reader, but format = {self.format!r} is none")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @staticmethod
+    def _allowed(names: tuple[str, ...]) -> str:
+        return f"allowed: {', '.join(names)}"
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except LookupError:  # unknown, or no text encoding, such as base64
+        return False
+    return True
 
 
 class Clean(Section):
@@ -75,6 +107,19 @@ class Clean(Section):
     max_html_depth: int = Field(1_000, ge=10, le=3_000, description="a page nested deeper is quarantined unparsed")
     max_decompression_ratio: float = Field(500.0, ge=2.0, description="beyond it, and 64 MiB, a file is a bomb")
     max_decompressed_bytes: int = Field(1 << 40, ge=1 << 20, description="a file that becomes larger is a bomb")
+
+    @model_validator(mode="after")
+    def _url_entries_name_something(self) -> "Clean":
+        problems = [
+            f"{key}: {entry!r} is no domain, pattern, @FILE or bundled list ({', '.join(URL_LISTS)})"
+            f"{nearest(entry, URL_LISTS)}; a host without a dot is named like localhost/*"
+            for key in ("url_block", "url_allow")
+            for entry in getattr(self, key)
+            if entry not in URL_LISTS and not entry.startswith("@") and not set(entry) & set(".*/:")
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
 
 
 class Dedup(Section):

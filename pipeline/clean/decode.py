@@ -16,6 +16,7 @@ BOMS = (
 META_BYTES = 4096  # where browsers look for a charset, with a margin
 _META_CHARSET = re.compile(rb"<meta[^>]{0,400}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]+)", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"^\s*<\?xml[^>]{0,200}encoding\s*=\s*[\"']([a-zA-Z0-9_:.-]+)", re.IGNORECASE)
+ZEROS_BYTES = 4096  # where UTF-16 without a mark shows
 BINARY_SHARE = 0.1  # of control bytes, above which a body without any declared charset is no text
 
 
@@ -42,6 +43,8 @@ def decode(body: bytes, declared: str | None = None, *, html: bool = False) -> t
     for mark, encoding in BOMS:
         if body.startswith(mark):
             return body[len(mark) :].decode(encoding, "replace"), encoding
+    if b"\0" in body[:ZEROS_BYTES] and (wide := utf16_of(body)) is not None:  # may be valid UTF-8, too
+        return body.decode(wide, "replace"), wide
     for name in _candidates(body, declared, html=html):
         encoding_name = _known(name)
         if encoding_name is None or (encoding_name != "utf-8" and _is_utf8_with_accents(body)):
@@ -84,11 +87,14 @@ def _meta_charset(body: bytes) -> str | None:
 
 
 def _known(name: str | None) -> str | None:
-    """Python's codec for a label, by the WHATWG names; None where it is none, or no text encoding."""
+    """Python's codec for a label, by the WHATWG names and UTF-32; None where it is none, or no text encoding."""
     if not name:
         return None
-    if name.lower().replace("_", "-") in ("utf-8", "utf8"):
+    plain = name.lower().replace("_", "-")
+    if plain in ("utf-8", "utf8"):
         return "utf-8"
+    if plain in ("utf-32", "utf-32-le", "utf-32-be"):
+        return plain
     from resiliparse.parse.encoding import map_encoding_to_html5
 
     mapped = map_encoding_to_html5(name, False)
@@ -102,9 +108,6 @@ def _known(name: str | None) -> str | None:
 
 def _detect(body: bytes) -> tuple[str, str]:
     """Detection for bytes that are not UTF-8 and fit no declaration."""
-    wide = utf16_of(body)
-    if wide is not None:
-        return body.decode(wide, "replace"), wide
     sample = body[:65536]
     controls = sum(sample.count(byte) for byte in _CONTROLS)
     if controls > BINARY_SHARE * len(sample):

@@ -64,7 +64,7 @@ _SECRET_FORMS = re.compile(
     rb"|npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])"
     rb"|hf_[A-Za-z]{34}(?![A-Za-z0-9])"
     rb"|eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,8000}\.[A-Za-z0-9_-]{16,2000}(?![A-Za-z0-9_-])"
-    rb"|-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s:,.()_-]{40,20000}?"
+    rb"|-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s\\:,.()_-]{40,20000}?"
     rb"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 )
 _SMALL_NUMBERS = re.compile(rb"0*1?\d(?:\.0*1?\d){3}")  # four numbers below 20

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.kernels.line_hash import hash_bytes, hash_lines
+from pipeline.options import URL_LISTS
 
 UT1_ARCHIVE = "url_filterblacklistsv0_3_0.tar.gz"
-BUNDLED = ("ut1", "ut1-words")
 SOFT_WORDS = 2  # so many soft words block, as in datatrove
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
 _NOT_A_WORD = re.compile(r"[^a-zA-Z0-9]+")
@@ -51,7 +51,7 @@ class UrlList:
         for entry in entries:
             if entry.startswith("@"):
                 lines += _file_lines(files.get(entry, entry[1:]))
-            elif entry not in BUNDLED:
+            elif entry not in URL_LISTS:
                 lines.append(entry)
         patterns = [line for line in lines if "*" in line or "/" in line]
         domains = "\n".join(line.lower().strip(".") for line in lines if "*" not in line and "/" not in line)

@@ -2,7 +2,8 @@
 
 A reader of files (a subclass of ``BaseDiskReader``) is given our partition's files one by one, so that balance, input
 recognition and traceability are ours.  Any other reader (``HuggingFaceDatasetReader``) is one part, read as a whole.
-What such a reader drops silently (datatrove: lines that are not JSON, records without text) cannot be counted.
+What such a reader drops silently (datatrove: lines that are not JSON, records without text) cannot be counted; an
+input of which it drops everything is one damaged record.
 """
 
 import hashlib
@@ -34,8 +35,11 @@ def is_file_reader(path: str) -> bool:
 
 def read_file(class_path: str, options: Mapping[str, Any], file: Path, path: str, fields: Fields) -> Iterator[Item]:
     """Records of one file; the offset of a record is its number."""
-    reader = make(class_path, {"data_folder": str(file.parent), "add_file_path": False, **options})
-    yield from _items(reader.read_file(file.name), path, fields)
+    reader = make(class_path, {"data_folder": str(file.parent), **options})
+    reader.add_file_path = (
+        "add_file_path" in options and options["add_file_path"]
+    )  # not every reader takes the argument
+    yield from _items(reader.read_file(file.name), path, fields, file.stat().st_size)
 
 
 def read_dataset(class_path: str, options: Mapping[str, Any], url: str, path: str, fields: Fields) -> Iterator[Item]:
@@ -44,7 +48,7 @@ def read_dataset(class_path: str, options: Mapping[str, Any], url: str, path: st
     The source's path is its ``dataset``, unless the recipe's ``options`` name another one.
     """
     reader = make(class_path, {"dataset": url, **options})
-    yield from _items(reader.run(None, 0, 1), path, fields)
+    yield from _items(reader.run(None, 0, 1), path, fields, dataset_version(url)[0])
 
 
 def dataset_version(url: str) -> tuple[int, str]:
@@ -74,7 +78,8 @@ def _files(url: str) -> list[str]:
     return sorted(os.path.relpath(name, url) for name in found if "cache" not in name and not name.endswith(".lock"))
 
 
-def _items(documents: Iterator[Any], path: str, fields: Fields) -> Iterator[Item]:
+def _items(documents: Iterator[Any], path: str, fields: Fields, size: int) -> Iterator[Item]:
+    """The reader's documents as records; one damaged record where ``size`` bytes gave none."""
     number = 0
     while True:
         try:
@@ -84,7 +89,10 @@ def _items(documents: Iterator[Any], path: str, fields: Fields) -> Iterator[Item
             yield Damaged(path, number, None, "reader_failed", detail)
             return
         if document is None:
-            return
+            break
         value = {**document.metadata, "text": document.text, "id": document.id}
         yield fields.record(value, path, number)
         number += 1
+    if number == 0 and size > 0:
+        detail = f"no record in {size:,} bytes; do its options, such as text_key, fit the input?"
+        yield Damaged(path, 0, size, "reader_failed", detail)

@@ -36,7 +36,8 @@ class MemberReader:
     def __init__(
         self, path: str, named_format: str, limits: Limits, read_stream: ReadStream, read_file: ReadFile
     ) -> None:
-        self.path, self.named_format, self.limits = path, named_format, limits
+        self.path, self.limits = path, limits
+        self.named_format = "auto" if named_format in ARCHIVES else named_format  # of the members
         self._read_stream, self._read_file = read_stream, read_file
 
     def read(self, name: str, opened: IO[bytes], packed_bytes: int, offset: int) -> Iterator[Item]:

@@ -7,6 +7,7 @@ costs its first line only: the lines after it are read again.
 import csv
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from pipeline.readers.fields import Fields
@@ -59,7 +60,8 @@ class _Feed:
     """Lines as text, with a way back to all but the first line of the current row."""
 
     def __init__(self, chunks: Iterator[bytes | Gap], path: str, limits: Limits) -> None:
-        self._lines = lines(chunks, path, limits.record_bytes)
+        self.path = path
+        self._lines = lines(_with_line_feeds(chunks), path, limits.record_bytes)
         self._again: deque[str] = deque()
         self.row: list[str] = []  # lines of the current row
         self.damage: Damaged | None = None
@@ -96,6 +98,14 @@ class _Feed:
         return text
 
 
+def _with_line_feeds(chunks: Iterator[bytes | Gap]) -> Iterator[bytes | Gap]:
+    """The same chunks; of a file whose lines end with a bare carriage return (old spreadsheets), with line feeds."""
+    first = next(chunks, b"")
+    bare = isinstance(first, bytes) and b"\n" not in first and b"\r" in first
+    for chunk in chain([first], chunks):
+        yield chunk.replace(b"\r", b"\n") if bare and isinstance(chunk, bytes) else chunk
+
+
 def _rows(feed: _Feed, delimiter: str) -> Iterator[tuple[list[str] | Damaged, str]]:
     """Rows with the text they came from, or damage."""
     while True:
@@ -113,7 +123,7 @@ def _rows(feed: _Feed, delimiter: str) -> Iterator[tuple[list[str] | Damaged, st
                 feed.give_back()
                 text = "".join(feed.row)
                 if text:
-                    yield _damaged_row(text, feed, str(error)), text
+                    yield _damaged_row(text, feed.path, str(error)), text
                 break
             if row:
                 yield row, "".join(feed.row)
@@ -124,9 +134,9 @@ def _rows(feed: _Feed, delimiter: str) -> Iterator[tuple[list[str] | Damaged, st
             return
 
 
-def _damaged_row(text: str, feed: _Feed, detail: str) -> Damaged:
+def _damaged_row(text: str, path: str, detail: str) -> Damaged:
     data = text.encode("utf-8", "surrogateescape")
-    return Damaged("", 0, len(data), "csv_invalid", detail, data[:HEAD_BYTES])
+    return Damaged(path, 0, len(data), "csv_invalid", detail, data[:HEAD_BYTES])
 
 
 def _record(header: list[str], row: list[str], path: str, number: int, text: str, fields: Fields) -> Item:

@@ -1,5 +1,7 @@
 """Format of a file: what the recipe says, else its name, else its first bytes."""
 
+import re
+
 from pipeline import storage
 from pipeline.readers.inputs import InputFile
 from pipeline.readers.streams import Inflater, compression_of, decompression_errors
@@ -32,12 +34,14 @@ SUFFIXES = {
 }
 ARCHIVES = ("zip", "tar")
 SNIFF_BYTES = 4096
+ARROW_STREAM = b"\xff\xff\xff\xff"  # begins each message of the streaming format; no text begins so
+_JSON_OBJECT = re.compile(rb'\[?\s*\{\s*"')  # an object or a list of objects
 
 
 def format_of(file: InputFile, named: str) -> str:
-    """The reader's name for a file; an archive is opened whatever format the recipe names."""
+    """The reader's name for a file; an archive is opened whatever format the recipe names for its members."""
     by_name = format_of_name(file.path)
-    if by_name in ARCHIVES:
+    if by_name in ARCHIVES and named not in ARCHIVES:
         return by_name
     if named != "auto":
         return "warc" if named == "wet" else named
@@ -78,11 +82,11 @@ def format_of_bytes(head: bytes) -> str:
         return "zip"
     if head.startswith(b"PAR1"):
         return "parquet"
-    if head.startswith(b"ARROW1"):
+    if head.startswith((b"ARROW1", ARROW_STREAM)):
         return "arrow"
     if head[257:262] == b"ustar":
         return "tar"
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:SNIFF_BYTES]
-    if start.startswith((b'{"', b"{ ")):
+    if _JSON_OBJECT.match(start):
         return "json"
     return "html" if start[:14].lower().startswith((b"<!doctype html", b"<html")) else "text"

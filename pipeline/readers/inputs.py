@@ -7,6 +7,7 @@ table holds a machine's folder.
 
 import glob
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,6 +157,8 @@ def _local_file(name: str, root: str) -> InputFile:
         status = os.stat(name)
     except OSError as error:
         return InputFile(_relative(name, root), name, 0, error=f"file cannot be read: {error.strerror}")
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        return InputFile(_relative(name, root), name, 0, error="not a regular file: a pipe, socket or device")
     return InputFile(_relative(name, root), name, status.st_size, str(status.st_mtime_ns))
 
 

@@ -292,11 +292,36 @@ def utf16_of(head: bytes) -> str | None:
         return "utf-16"
     sample = head[:4096]
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    if len(sample) < 4 or max(even, odd) < max(1, len(sample) // 20):
+    if len(sample) < 4 or max(even, odd) < max(1, len(sample) // 20) or not any(sample):
+        return None
+    if (utf32 := _utf32_of(sample)) is not None:
+        return utf32
+    if _is_utf8_with_stray_zeros(sample):
         return None
     if odd > 4 * even:
         return "utf-16-le"
     return "utf-16-be" if even > 4 * odd else None
+
+
+def _utf32_of(sample: bytes) -> str | None:
+    """UTF-32 without a mark: the top byte of a character is zero, the one below it nearly always."""
+    for encoding, top, plane in (("utf-32-le", 3, 2), ("utf-32-be", 0, 1)):
+        planes = sample[plane::4]
+        if not any(sample[top::4]) and max(planes) <= 0x10 and 2 * planes.count(0) > len(planes):
+            return encoding
+    return None
+
+
+def _is_utf8_with_stray_zeros(sample: bytes) -> bool:
+    """Valid UTF-8 with few control characters.
+
+    In UTF-16 every other byte of an alphabet is one (its block is below 0x2000), and ideographs are no valid UTF-8.
+    """
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return 4 * sum(byte < 32 for byte in sample) < len(sample)
 
 
 def shrunk(reader: RangeReader) -> Gap:

@@ -101,3 +101,22 @@ def test_contradiction_in_a_section_is_told_without_the_section(tmp_path: Path) 
     with pytest.raises(RecipeError) as caught:
         load_recipe(path, ["dedup.bands=500", "dedup.rows=100"])
     assert caught.value.problems == ["dedup: bands x rows = 500 x 100 = 50,000 permutations; at most 4,096"]
+
+
+def test_every_mistake_of_a_source_is_named_with_what_is_allowed(tmp_path: Path) -> None:
+    source = 'format = "tsvv"\nencoding = "windws-1252"\nfields = { txet = "body" }\noptions = { text_key = "body" }\n'
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(tmp_path, SHORTEST + source))
+    assert len(caught.value.problems) == 4
+    message = str(caught.value)
+    assert "sources.0: format = 'tsvv': unknown; did you mean tsv?; allowed: auto, warc" in message
+    assert "sources.0: fields.txet: unknown; did you mean text?" in message
+    assert "windows-1252" in message
+    assert "datatrove reader" in message
+
+
+def test_bare_word_in_a_url_list_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"'ut2' is no domain.*did you mean ut1"):
+        load_recipe(write(tmp_path, SHORTEST + '[clean]\nurl_block = ["ut2"]\n'))
+    allowed = '["example.org", "localhost/*", "@list", "ut1", "ut1-words", "*.xyz"]'
+    assert load_recipe(write(tmp_path, SHORTEST + f"[clean]\nurl_block = {allowed}\n")).clean.url_block

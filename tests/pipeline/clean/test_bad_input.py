@@ -285,12 +285,20 @@ def test_json_file_that_is_no_record_costs_one(tmp_path: Path, clean: Clean, con
 # --- encodings
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32"])
+WIDE_TEXTS = [
+    "Grüße aus Köln: a line of plain words to read, with enough of them to be taken for running text.",
+    "Река течёт через город, и на её берегу стоит старый дом, в котором живут учитель и его дочь.",
+]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32", "utf-32-le", "utf-32-be"]
+)
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.html"])
+@pytest.mark.parametrize("text", WIDE_TEXTS, ids=["latin", "cyrillic"])
 def test_wide_encodings_are_read_with_and_without_a_mark(
-    tmp_path: Path, clean: Clean, encoding: str, name: str
+    tmp_path: Path, clean: Clean, encoding: str, name: str, text: str
 ) -> None:
-    text = "Grüße aus Köln: a line of plain words to read, with enough of them to be taken for running text."
     content = {
         "a.txt": text,
         "a.jsonl": json.dumps({"text": text}, ensure_ascii=False) + "\n",
@@ -301,6 +309,21 @@ def test_wide_encodings_are_read_with_and_without_a_mark(
     cleaned = clean(tmp_path / name)
     assert cleaned.numbers() == (1, 0, 0)
     assert cleaned.texts == [text]
+
+
+def test_stray_nul_bytes_do_not_make_a_file_utf_16(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.csv").write_bytes(b"text,id\nwith \0 nul,1\ngood one,2\n")
+    (tmp_path / "b.jsonl").write_bytes(b'{"text": "good"}\n\0\n{"text": "ok"}\n')
+    cleaned = clean(tmp_path)
+    assert cleaned.texts == ["with  nul", "good one", "good", "ok"]
+    assert cleaned.reasons == ["json_invalid"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv"])
+def test_stated_encoding_is_used(tmp_path: Path, clean: Clean, name: str) -> None:
+    content = {"a.txt": "日本語", "a.jsonl": '{"text": "日本語"}', "a.csv": "text\n日本語\n"}[name]
+    (tmp_path / name).write_bytes(content.encode("utf-32-be"))
+    assert clean(tmp_path / name, source={"encoding": "UTF-32-BE"}).texts == ["日本語"]
 
 
 def test_windows_1252_declared_as_utf8_is_read_as_what_it_is(tmp_path: Path, clean: Clean) -> None:
@@ -399,6 +422,12 @@ def test_csv_with_ragged_rows_loses_only_those(tmp_path: Path, clean: Clean) -> 
     cleaned = clean(tmp_path / "a.csv")
     assert cleaned.texts == ["one", "fo\nur", "seven", "nine"]
     assert cleaned.reasons == ["ragged_row", "ragged_row", "not_utf8", "csv_invalid", "csv_invalid"]
+    assert {row["path"] for row in cleaned.quarantined} == {"a.csv"}
+
+
+def test_csv_whose_lines_end_with_carriage_returns_is_read(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.csv").write_bytes(b'id,text\r1,one\r2,"two\rlines"\r')
+    assert clean(tmp_path / "a.csv").texts == ["one", "two\nlines"]
 
 
 def test_csv_with_a_quote_that_never_closes_loses_one_row(tmp_path: Path, clean: Clean) -> None:
@@ -481,6 +510,14 @@ def test_folder_that_cannot_be_read_is_one_unreadable_record(tmp_path: Path, cle
     assert cleaned.texts == ["plain words"]
     assert cleaned.reasons == ["unreadable"]
     assert cleaned.quarantined[0]["path"] == "closed"
+
+
+def test_pipe_is_one_unreadable_record_and_is_not_waited_for(tmp_path: Path, clean: Clean) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    (tmp_path / "b.txt").write_text("good")
+    cleaned = clean(tmp_path)
+    assert (cleaned.texts, cleaned.reasons) == (["good"], ["unreadable"])
+    assert "pipe" in cleaned.quarantined[0]["detail"]
 
 
 def test_empty_file_holds_no_record(tmp_path: Path, clean: Clean) -> None:

@@ -95,12 +95,15 @@ def test_format_gives_the_records(tmp_path: Path, clean: Clean, name: str) -> No
     assert len({document["doc_id"] for document in cleaned.documents}) == len(RECORDS)
 
 
-@pytest.mark.parametrize("name", ["jsonl", "parquet", "arrow", "html"])
+@pytest.mark.parametrize("name", ["jsonl", "list", "indented", "parquet", "arrow", "arrow stream", "html"])
 def test_format_is_told_by_content_where_the_name_is_silent(tmp_path: Path, clean: Clean, name: str) -> None:
     content = {
         "jsonl": JSONL,
+        "list": FILES["list.json"](),
+        "indented": FILES["objects.json"](),
         "parquet": FILES["a.parquet"](),
         "arrow": FILES["a.arrow"](),
+        "arrow stream": FILES["a.arrows.arrow"](),
         "html": b"<!DOCTYPE html><html><body><main><p>A paragraph of plain running text.</p></main></body></html>",
     }[name]
     (tmp_path / "part-00000").write_bytes(content)
@@ -112,6 +115,11 @@ def test_stated_format_wins_over_the_name(tmp_path: Path, clean: Clean) -> None:
     (tmp_path / "a.txt").write_bytes(JSONL)
     assert clean(tmp_path / "a.txt", source={"format": "jsonl"}).texts == TEXTS
     assert len(clean(tmp_path / "a.txt", source={"format": "text"}).texts) == 1
+
+
+def test_stated_archive_format_is_that_of_the_archive_not_of_its_members(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.zip").write_bytes(packed_tar({"in/a.jsonl": JSONL}))
+    assert clean(tmp_path / "a.zip", source={"format": "tar"}).texts == TEXTS
 
 
 def test_fields_are_mapped_and_the_rest_becomes_metadata(tmp_path: Path, clean: Clean) -> None:

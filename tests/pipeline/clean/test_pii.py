@@ -49,6 +49,7 @@ PERSONAL = {
         "key=sk-proj-abcdEFGHijklMNOPqrstUVWX1234567890abcd",
         "AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",
         "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA04up8hoqzS1" * 3 + "\n-----END RSA PRIVATE KEY-----",
+        '"-----BEGIN PRIVATE KEY-----\\n' + "MIIEpAIBAAKCAQEA04up8hoqzS1\\n" * 3 + '-----END PRIVATE KEY-----\\n"',
     ],
 }
 LOOK_ALIKES = """version 1.2.3.4|v10.0.19041.1|Chrome/91.0.4.12|section 3.4.5.6|192.168.1.1 host|192.0.2.44 address

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
 from pipeline.interop import from_datatrove, to_datatrove
-from pipeline.tables import DOCUMENTS
+from pipeline.tables import DOCUMENTS, QUARANTINE, Table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -92,6 +95,29 @@ def test_datatrove_file_reader_reads_a_source(tmp_path: Path, run_clean: Callabl
     assert json.loads(documents[2]["metadata"]) == {"k": 2}
 
 
+@pytest.mark.parametrize("reader", ["ParquetReader", "CSVReader", "IpcReader"])
+def test_datatrove_readers_of_other_files_read_a_source(
+    tmp_path: Path, run_clean: Callable[..., list[dict[str, Any]]], reader: str
+) -> None:
+    table = pa.table({"text": ["one", "two"], "id": ["a", "b"]})
+    write: dict[str, Callable[[Any], Any]] = {
+        "ParquetReader": lambda path: pq.write_table(table, path),
+        "CSVReader": lambda path: pyarrow.csv.write_csv(table, path),
+        "IpcReader": lambda path: pyarrow.feather.write_feather(table, path, compression="uncompressed"),
+    }
+    write[reader](tmp_path / "data.bin")
+    documents = run_clean(tmp_path / "data.bin", {"format": f"datatrove.pipeline.readers.{reader}"})
+    assert [(d["text"], d["id"], d["metadata"]) for d in documents] == [("one", "a", None), ("two", "b", None)]
+
+
+def test_datatrove_reader_that_gives_no_record_of_a_file_is_noted(
+    tmp_path: Path, run_clean: Callable[..., list[dict[str, Any]]]
+) -> None:
+    (tmp_path / "a.jsonl").write_text('{"body": "text"}\n')
+    rows = run_clean(tmp_path / "a.jsonl", {"format": "datatrove.pipeline.readers.JsonlReader"}, QUARANTINE)
+    assert [(row["reason"], row["length"]) for row in rows] == [("reader_failed", 17)]
+
+
 def test_hugging_face_dataset_reads_as_a_source(tmp_path: Path, run_clean: Callable[..., list[dict[str, Any]]]) -> None:
     datasets = pytest.importorskip("datasets")
     datasets.disable_progress_bars()
@@ -110,14 +136,14 @@ def run_clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[di
     from pipeline.options import Recipe
     from pipeline.tables import read_table
 
-    def run(path: Path, source: dict[str, Any]) -> list[dict[str, Any]]:
+    def run(path: Path, source: dict[str, Any], table: Table = DOCUMENTS) -> list[dict[str, Any]]:
         root = tmp_path_factory.mktemp("run")
         (job,) = plan_jobs(Recipe.model_validate({"sources": [{"name": "s", "paths": [str(path)], **source}]}))
         outputs = Outputs(str(root), job)
         clean_partition(job, outputs)
         outputs.publish()
         assert all(outputs.read.values())
-        rows: list[dict[str, Any]] = read_table(root / "documents" / "00000.arrow", DOCUMENTS).to_pylist()
+        rows: list[dict[str, Any]] = read_table(root / table.name / "00000.arrow", table).to_pylist()
         return rows
 
     return run
