@@ -116,7 +116,7 @@ def _run(arguments: list[str], as_json: bool) -> int:
     except TokenmillError as error:
         return _failed(str(error), error.exit_code, as_json)
     except CycloptsError as error:
-        return _failed(f"{error}\nsee tokenmill --help", UserError.exit_code, as_json)
+        return _failed(f"{_stage_named(arguments) or error}\nsee tokenmill --help", UserError.exit_code, as_json)
     except OSError as error:  # a disk or a network, not a mistake of ours: a sentence, no traceback
         return _failed(f"{type(error).__name__}: {error}", 1, as_json)
     except KeyboardInterrupt:
@@ -127,6 +127,16 @@ def _run(arguments: list[str], as_json: bool) -> int:
         say(shortened(error))
         return _failed(f"unexpected {type(error).__name__}: {error}; {REPORT}", 1, as_json)
     return result if isinstance(result, int) else 0
+
+
+def _stage_named(arguments: list[str]) -> str | None:
+    """What to say to ``tokenmill clean``: the nearest command would be ``plan``."""
+    from pipeline.stages import STAGES
+
+    name = arguments[0] if arguments else ""
+    if name in COMMANDS or name not in STAGES:
+        return None
+    return f"{name} is a stage, not a command: tokenmill run RECIPE --stages {name}"
 
 
 def _failed(message: str, code: int, as_json: bool) -> int:

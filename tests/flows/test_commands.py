@@ -16,6 +16,7 @@ import pytest
 
 from flows.cli import COMMANDS
 from pipeline.processes import alive, descendants
+from pipeline.stages import STAGES
 from tests.conftest import REPOSITORY
 
 OTHERS = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -38,6 +39,13 @@ def test_help_lists_every_command_with_a_line_and_loads_none_of_them() -> None:
     for name, (_, summary) in COMMANDS.items():
         assert name in result.stdout
         assert " ".join(summary.split()[:2]) in result.stdout
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES.keys() - COMMANDS.keys()))
+def test_stage_taken_for_a_command_is_told_how_it_is_run(stage: str) -> None:
+    result = tokenmill(stage, "recipe.toml")
+    assert result.returncode == 2
+    assert f"tokenmill run RECIPE --stages {stage}" in result.stderr
 
 
 def test_unreachable_server_is_named_before_anything_is_written(recipe: Path, tmp_path: Path) -> None:
