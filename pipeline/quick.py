@@ -8,9 +8,9 @@ leans on when pyarrow looks, and on a private flag of Numba's.
 
 What would break: pyarrow, in this process and the workers that it forks, takes a pandas Series for a plain sequence, so
 that NaN is not null; a kernel that is given an awkward array raises Numba's TypingError.  So only for a process that is
-the command itself, and only where nothing of ours, nor of what it calls, hands either over.  A pyarrow that looks again,
-or a Numba without the flag, loads them as it otherwise would: the command is slower by the seconds above and does the
-same, and test_command_of_its_own_loads_neither_pandas_nor_awkward fails.
+the command itself, and only where nothing of ours, nor of what it calls, hands either over.  A pyarrow that looks once
+more, or a Numba without the flag, loads them as it otherwise would: the command is slower by the seconds above and does
+the same, and test_command_of_its_own_loads_neither_pandas_nor_awkward fails.
 """
 
 import sys
