@@ -36,9 +36,7 @@ def is_file_reader(path: str) -> bool:
 def read_file(class_path: str, options: Mapping[str, Any], file: Path, path: str, fields: Fields) -> Iterator[Item]:
     """Records of one file; the offset of a record is its number."""
     reader = make(class_path, {"data_folder": str(file.parent), **options})
-    reader.add_file_path = (
-        "add_file_path" in options and options["add_file_path"]
-    )  # not every reader takes the argument
+    reader.add_file_path = options.get("add_file_path", False)  # not every reader takes the argument
     yield from _items(reader.read_file(file.name), path, fields, file.stat().st_size)
 
 
