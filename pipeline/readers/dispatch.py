@@ -11,6 +11,7 @@ from pipeline.readers.archives import MemberReader, read_tar, read_zip
 from pipeline.readers.columnar import read_arrow, read_parquet
 from pipeline.readers.delimited import read_delimited
 from pipeline.readers.fields import Fields
+from pipeline.readers.formats import SNIFF_BYTES, format_of_bytes
 from pipeline.readers.items import Damaged, Item
 from pipeline.readers.jsonl import read_json, read_jsonl
 from pipeline.readers.streams import Gap, Limits, RangeReader, as_utf8, chunks
@@ -70,7 +71,8 @@ class PartReader:
             return
         with reader:
             try:
-                yield from self._items(reader, local, part)
+                for item in self._items(reader, local, part):
+                    yield _with_hint(item, reader, part["format"])
                 self.digests[f"{path}@{part['start']}-{part['end']}"] = reader.digest()
             except OSError as error:
                 detail = f"file cannot be read: {error.strerror or error}"
@@ -116,19 +118,29 @@ class PartReader:
         return MemberReader(path, self.options.named_format, self.options.limits, stream, file)
 
 
+def _with_hint(item: Item, reader: RangeReader, kind: str) -> Item:
+    """Says of a file that is none of its format's which one it looks like."""
+    if isinstance(item, Damaged) and item.reason == "corrupt_file":
+        seems = format_of_bytes(reader.peek(0, SNIFF_BYTES))
+        if seems not in (kind, "text"):
+            item.detail = f"{item.detail}; it begins like {seems}: state its format in the recipe"
+    return item
+
+
 def read_stream(
     data: Iterator[bytes | Gap], path: str, kind: str, options: ReadOptions, start: int = 0
 ) -> Iterator[Item]:
     """Items of a format that is read from front to back."""
-    data = as_utf8(data, options.encoding) if kind in ("jsonl", "json", "csv", "tsv") else data
+    separated = kind == "text" and options.separator
+    data = as_utf8(data, options.encoding) if kind in ("jsonl", "json", "csv", "tsv") or separated else data
     if kind == "jsonl":
         yield from read_jsonl(data, path, options.fields, options.limits, start)
     elif kind == "json":
         yield from read_json(data, path, options.fields, options.limits)
     elif kind in ("csv", "tsv"):
         yield from read_delimited(data, path, "," if kind == "csv" else "\t", options.fields, options.limits)
-    elif kind == "text" and options.separator:
-        yield from read_separated(data, path, options.separator, options.limits)
+    elif separated:
+        yield from read_separated(data, path, separated, options.limits)
     elif kind in ("text", "html"):
         yield from read_whole(data, path, kind, options.limits, options.encoding)
     else:

@@ -82,7 +82,10 @@ def _is_folder(path: str) -> bool:
 def _filesystem(url: str) -> tuple[Any, str]:
     import fsspec
 
-    filesystem, path = fsspec.core.url_to_fs(url)
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:  # an unknown scheme, or a package that is not installed
+        raise UserError(f"{url}: {error}") from error
     return filesystem, path
 
 
@@ -117,10 +120,15 @@ def _expand(path: str, root: str) -> Iterator[InputFile]:
     if not storage.is_local(path):
         yield from _expand_remote(path, root)
     elif GLOB_CHARACTERS & set(plain) and not os.path.exists(plain):
-        for name in glob.glob(plain, recursive=True):
-            if os.path.isdir(name):
+        walked = None
+        for name in sorted(glob.glob(plain, recursive=True)):
+            if walked is not None and name.startswith(walked):
                 continue
-            yield _local_file(name, root)
+            if os.path.isdir(name):
+                walked = f"{name.rstrip('/')}/"
+                yield from _walk(name, root)
+            else:
+                yield _local_file(name, root)
     elif os.path.isdir(plain):
         yield from _walk(plain, root)
     elif os.path.lexists(plain):
@@ -171,15 +179,24 @@ def _relative(name: str, root: str) -> str:
 def _expand_remote(url: str, root: str) -> Iterator[InputFile]:
     filesystem, path = _filesystem(url)
     _, place = _filesystem(root)
-    if GLOB_CHARACTERS & set(path):
-        details = filesystem.glob(path, detail=True)
-    elif filesystem.isfile(path):
-        details = {path: filesystem.info(path)}
-    else:
-        details = filesystem.find(path, detail=True)
-    for name, info in sorted(details.items()):
+    for name, info in sorted(_remote_files(filesystem, path).items()):
         relative = name[len(place.rstrip("/")) + 1 :]
-        if info.get("type") != "file" or any(part.startswith(".") for part in relative.split("/")):
+        if any(part.startswith(".") for part in relative.split("/")):
             continue
         version = str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or "")
         yield InputFile(relative, filesystem.unstrip_protocol(name), int(info["size"]), version)
+
+
+def _remote_files(filesystem: Any, path: str) -> dict[str, Any]:
+    """Information on each file at a file, a folder, or what a glob finds of these; nothing where there is no bucket."""
+    try:
+        if not GLOB_CHARACTERS & set(path):
+            is_file = filesystem.isfile(path)
+            found = {path: filesystem.info(path)} if is_file else filesystem.find(path, detail=True)
+        else:
+            found = filesystem.glob(path, detail=True)
+            for folder in [name for name, info in found.items() if info.get("type") == "directory"]:
+                found.update(filesystem.find(folder, detail=True))
+    except FileNotFoundError:
+        return {}
+    return {name: info for name, info in found.items() if info.get("type") == "file"}

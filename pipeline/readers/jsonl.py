@@ -69,6 +69,7 @@ def _values(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Li
 
     state = np.zeros(3, np.int64)
     pieces: list[bytes] = []
+    too_large: bytes | None = None  # head of a value that is not held
     offset = position = 0
     for chunk in chunks:
         if isinstance(chunk, Gap):
@@ -76,32 +77,44 @@ def _values(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Li
             return  # where a value starts after it cannot be known
         taken = 0
         for end in value_ends(np.frombuffer(chunk, np.uint8), state, base).tolist():
-            pieces.append(chunk[taken:end])
-            yield from _value(b"".join(pieces), path, offset, fields, limits, base)
-            pieces, taken = [], end + base
+            if too_large is None:
+                yield from _value(b"".join([*pieces, chunk[taken:end]]), path, offset, fields, limits, base)
+            else:
+                yield _too_large(path, offset, position + end - offset, too_large, limits)
+            pieces, too_large, taken = [], None, end + base
             offset = position + taken
-        pieces.append(chunk[taken:])
         position += len(chunk)
-        if position - offset > limits.record_bytes:
-            detail = f"a value of more than max_record_bytes = {limits.record_bytes:,}"
-            yield Damaged(path, offset, None, "record_too_large", detail, b"".join(pieces)[:HEAD_BYTES])
-            return
-    if state[0] > 0 or state[1]:
+        if too_large is None:
+            pieces.append(chunk[taken:])
+            if position - offset > limits.record_bytes:
+                held = b"".join(pieces)
+                start = _start(held, offset, base)
+                pieces, too_large, offset = [], held[start : start + HEAD_BYTES], offset + start
+    if too_large is not None:
+        yield _too_large(path, offset, position - offset, too_large, limits)
+    elif state[0] > 0 or state[1]:
         left = b"".join(pieces)
         yield Damaged(path, offset, len(left), "json_invalid", "the file ends within a value", left[:HEAD_BYTES])
 
 
+def _too_large(path: str, offset: int, length: int, head: bytes, limits: Limits) -> Damaged:
+    detail = f"a value of {length:,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
+    return Damaged(path, offset, length, "record_too_large", detail, head)
+
+
 def _value(data: bytes, path: str, offset: int, fields: Fields, limits: Limits, base: int) -> Iterator[Item]:
-    start = len(data) - len(data.lstrip(BLANK + b"," + BOM))
-    if base and offset == 0:
-        start = data.find(b"[") + 1  # the list's own bracket
-        start += len(data) - start - len(data[start:].lstrip(BLANK))
+    start = _start(data, offset, base)
     data = data[start:].rstrip(BLANK)
     if len(data) > limits.record_bytes:
-        detail = f"a value of {len(data):,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
-        yield Damaged(path, offset + start, len(data), "record_too_large", detail, data[:HEAD_BYTES])
+        yield _too_large(path, offset + start, len(data), data[:HEAD_BYTES], limits)
     elif data:
         yield _parse(data, path, offset + start, fields)
+
+
+def _start(data: bytes, offset: int, base: int) -> int:
+    """Bytes before a value: blanks, a comma, and before the first one the list's own bracket."""
+    start = data.find(b"[") + 1 if base and offset == 0 else 0
+    return len(data) - len(data[start:].lstrip(BLANK + b"," + BOM))
 
 
 def _parse(data: bytes, path: str, offset: int, fields: Fields) -> Item:

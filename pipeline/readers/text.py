@@ -1,5 +1,6 @@
 """Text and HTML files: a file a record, or a text file split at a separator."""
 
+import re
 from collections.abc import Iterator
 
 from pipeline.readers.items import HEAD_BYTES, Damaged, Item, Record
@@ -34,21 +35,25 @@ def read_whole(
 def read_separated(chunks: Iterator[bytes | Gap], path: str, separator: str, limits: Limits) -> Iterator[Item]:
     """One record between two separators; what holds only white space is none.
 
+    A line feed of the separator also stands for a carriage return and line feed.
+
     Offsets are bytes in the decompressed file.  A gap takes the unfinished record before it with it.
     """
-    mark = separator.encode()
+    parts = separator.encode().split(b"\n")
+    mark = re.compile(b"\\r?\\n".join(map(re.escape, parts)))
+    longest = len(separator.encode()) + len(parts) - 1
     buffer, offset = b"", 0
     for chunk in chunks:
         if isinstance(chunk, Gap):
             yield Damaged(path, chunk.start, chunk.length, chunk.reason, chunk.detail, chunk.head)
             offset, buffer = offset + len(buffer), b""
             continue
-        searched = max(0, len(buffer) - len(mark) + 1)
+        searched = max(0, len(buffer) - longest + 1)
         buffer += chunk
         start = 0
-        while (found := buffer.find(mark, max(start, searched))) >= 0:
-            yield from _piece(buffer[start:found], path, offset + start, limits)
-            start = found + len(mark)
+        for found in mark.finditer(buffer, searched):
+            yield from _piece(buffer[start : found.start()], path, offset + start, limits)
+            start = found.end()
         offset, buffer = offset + start, buffer[start:]
         if len(buffer) > limits.record_bytes:
             detail = f"no separator within max_record_bytes = {limits.record_bytes:,}"

@@ -276,6 +276,19 @@ def test_json_list_with_a_half_object_at_its_end(tmp_path: Path, clean: Clean) -
     assert cleaned.reasons == ["json_not_object", "json_not_object", "json_invalid"]
 
 
+def test_value_of_a_json_list_above_the_limit_costs_itself(tmp_path: Path, clean: Clean, monkeypatch: Any) -> None:
+    monkeypatch.setattr("pipeline.readers.streams.CHUNK_BYTES", 300)
+    records = [{"text": "first"}, {"text": "long " * 1000}, {"text": "third"}, {"text": "long " * 500}]
+    content = json.dumps(records)
+    (tmp_path / "a.json").write_text(content)
+    cleaned = clean(tmp_path / "a.json", max_record_bytes=1024)
+    assert cleaned.texts == ["first", "third"]
+    assert [(row["reason"], row["offset"]) for row in cleaned.quarantined] == [
+        ("record_too_large", content.index('{"text": "long')),
+        ("record_too_large", content.rindex('{"text": "long')),
+    ]
+
+
 @pytest.mark.parametrize("content", [b"17", b'"x"', b"null"])
 def test_json_file_that_is_no_record_costs_one(tmp_path: Path, clean: Clean, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
@@ -413,6 +426,12 @@ def test_file_that_is_not_of_its_format_costs_one(tmp_path: Path, clean: Clean, 
     cleaned = clean(tmp_path)
     assert cleaned.numbers() == (1, 0, 1)
     assert cleaned.reasons == ["corrupt_file"]
+
+
+def test_file_of_another_format_is_told_by_its_first_bytes(tmp_path: Path, clean: Clean) -> None:
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.arrow")
+    (quarantined,) = clean(tmp_path / "a.arrow").quarantined
+    assert quarantined["detail"].endswith("; it begins like parquet: state its format in the recipe")
 
 
 def test_csv_with_ragged_rows_loses_only_those(tmp_path: Path, clean: Clean) -> None:

@@ -154,6 +154,20 @@ def test_text_file_is_split_at_the_separator(tmp_path: Path, clean: Clean) -> No
     assert [document["offset"] for document in cleaned.documents] == [0, 11, 32]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32-be"])
+def test_line_feed_of_a_separator_stands_for_both_line_ends(
+    tmp_path: Path, clean: Clean, monkeypatch: Any, encoding: str
+) -> None:
+    monkeypatch.setattr("pipeline.readers.streams.CHUNK_BYTES", 8)
+    (tmp_path / "a.txt").write_bytes("one\r\n---\r\ntwo\n---\nthree ---\r\n---\r\n".encode(encoding))
+    assert clean(tmp_path / "a.txt", source={"separator": "\n---\n"}).texts == ["one", "two", "three ---"]
+
+
+def test_stated_encoding_is_that_of_a_text_split_at_a_separator(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.txt").write_bytes("один¶два".encode("iso-8859-5", "replace").replace(b"?", b"%"))
+    assert clean(tmp_path / "a.txt", source={"separator": "%", "encoding": "iso-8859-5"}).texts == ["один", "два"]
+
+
 def test_wet_file_gives_its_conversions(tmp_path: Path, clean: Clean) -> None:
     text = "Plain text of a page, déjà extracted."
     block = text.encode()

@@ -149,8 +149,11 @@ def test_files_of_an_object_store_are_read(tmp_path: Path, monkeypatch: pytest.M
         clean_partition(job, outputs)
         assert outputs.counts["documents"] == 3
         assert sorted(outputs.read) == ["a.jsonl.gz@0-" + str(store.size("bucket/in/a.jsonl.gz")), "b.txt@0-5"]
-        globbed = Recipe.model_validate({"sources": [{"name": "s", "paths": ["s3://bucket/in/*.txt"]}]})
-        assert len(stage.plan_jobs(globbed)[0].config["parts"]) == 1
+        for pattern, files in (("s3://bucket/in/*.txt", 1), ("s3://bucket/i*", 2)):
+            globbed = Recipe.model_validate({"sources": [{"name": "s", "paths": [pattern]}]})
+            assert len(stage.plan_jobs(globbed)[0].config["parts"]) == files
+        with pytest.raises(UserError, match="source s: no file at s3://no-bucket/in"):
+            stage.plan_jobs(Recipe.model_validate({"sources": [{"name": "s", "paths": ["s3://no-bucket/in"]}]}))
     finally:
         s3fs.S3FileSystem.clear_instance_cache()
         server.stop()

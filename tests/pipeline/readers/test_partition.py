@@ -118,6 +118,22 @@ def test_hidden_files_and_repeated_paths_are_left_out(tmp_path: Path) -> None:
     assert [file.path for file in found.files] == ["c.txt"]
 
 
+def test_folder_that_a_glob_finds_is_read_as_a_whole(tmp_path: Path) -> None:
+    for name in ("2023/x.txt", "2024/in/a.txt", "2024/.b.txt", "2024-1.txt", "2024.txt/c.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    wanted = ["2024-1.txt", "2024.txt/c.txt", "2024/in/a.txt"]
+    assert [file.path for file in list_inputs("s", [str(tmp_path / "2024*")]).files] == wanted
+    everything = [file.path for file in list_inputs("s", [str(tmp_path)]).files]
+    for pattern in ("*", "**", "**/*"):
+        assert [file.path for file in list_inputs("s", [str(tmp_path / pattern)]).files] == everything
+
+
+def test_url_of_an_unknown_scheme_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Protocol not known: nosuch"):
+        list_inputs("s", ["nosuch://x/a.jsonl"])
+
+
 def test_missing_paths_are_all_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no file at .*/x\.txt, .*/y/\*\.gz"):
         list_inputs("s", [str(tmp_path / "x.txt"), str(tmp_path / "y/*.gz")])
