@@ -143,7 +143,8 @@ def deduplicate(
     place[alive] = own[: len(alive)]
     ranked = place[order]
     records = Records(facts.text_hash[alive], facts.num_shingles[alive], ranked[ranked >= 0])
-    part = _Subset(sets, alive, np.union1d(twins, first_of_url[twins]))
+    others = _compared_by_url(records, alive, place[first_of_url[twins]], twins) if len(twins) else twins
+    part = _Subset(sets, alive, others)
     found = earlier.select_against(
         indexes,
         records,
@@ -170,6 +171,23 @@ def _first_of_url(url_hash: Keys, order: Ints) -> Ints:
     nodes = find_nodes(url_hash[known], ranked[ranked >= 0])
     first[known] = known[nodes.representative[nodes.of_record]] if len(known) else known
     return first
+
+
+def _compared_by_url(records: Records, alive: Ints, firsts: Ints, twins: Ints) -> Ints:
+    """Records whose sets ``_compare`` may want beside those of selection.
+
+    The keeper of a record that its URL removes is the first of its URL, or what is kept in place of that one: the first
+    of the equal texts, or a record of selection.
+
+    Args:
+        records: Those that are not removed by their URL.
+        alive: Their numbers among all.
+        firsts: The first of the URL of each of ``twins``, numbers in ``records``.
+        twins: The records that are.
+    """
+    nodes = find_nodes(records.text_hash, records.order)
+    of_text = nodes.representative[nodes.of_record[firsts]]
+    return np.unique(np.concatenate([twins, alive[firsts], alive[of_text]]))
 
 
 class _Subset:

@@ -79,6 +79,7 @@ class SpilledSets:
         hashes = np.empty(int(offsets[-1]), np.uint64)
         for file, chosen in self._by_file(records):
             starts = self._starts[records[chosen]]
+            assert (starts >= 0).all(), "every record is prepared before it is asked for"
             ends = starts + self._sizes[records[chosen]]
             verify.gather(self._files[file].hashes, starts, ends, hashes, offsets[chosen])
             self._files[file].release()

@@ -291,6 +291,21 @@ def test_policies_decide_and_the_evidence_says_which(
     ]
 
 
+def test_keeper_of_a_record_of_one_url_may_be_the_first_of_an_equal_text(tmp_path: Path) -> None:
+    """Its shingles are wanted though it is in no bucket."""
+    shared, words = "https://example.org/b", "a page whose words nobody else has used before it came"
+    records = [
+        {"id": "0", "url": "https://example.org/a", "text": words},
+        {"id": "1", "url": shared, "text": words},
+        {"id": "2", "url": shared, "text": "a page whose words nobody else has used since"},
+    ]
+    write_jsonl(tmp_path / "a.jsonl", records)
+    run(request([tmp_path / "a.jsonl"], tmp_path / "out", same_url=True))
+    assert [
+        (row["id"], row["kept_id"], row["rule"], row["intersection"], row["union"]) for row in removed(tmp_path / "out")
+    ] == [("1", "0", "exact", 7, 7), ("2", "0", "url", 4, 8)]
+
+
 def test_of_records_of_one_url_one_is_kept(tmp_path: Path) -> None:
     records = [
         {"id": "0", "url": "https://example.org/a", "text": "an old page with old words in it"},
