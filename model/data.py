@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from model.feistel import Permutation
 from model.mixture import Mixture, Quota
 from model.token_streams import Place, Stream, TokenStreams
+from pipeline.closing import Closable
 from pipeline.errors import UserError
 from pipeline.tokens.shards import TokenShard
 
@@ -328,7 +328,7 @@ class TokenDataset:
         return MaskedBatch(*_tensors(inputs, targets), *_tensors(numbers, positions))
 
 
-class BatchReader:
+class BatchReader(Closable):
     """Reads the next batch in the background while the present one is trained on: one batch ahead, never more.
 
     Iterating yields ``(step, batch)`` from ``first_step`` on, without end; closing it stops the thread.
@@ -365,14 +365,6 @@ class BatchReader:
     def close(self) -> None:
         """Ends the thread; a batch that was read ahead is thrown away."""
         self._thread.shutdown(wait=True, cancel_futures=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _quota(windows: int, weight: float, max_epochs: float | None, first_epoch: int) -> Quota:

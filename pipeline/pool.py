@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pipeline.closing import Closable
 from pipeline.errors import RunError
 from pipeline.processes import descendants, end, send
 
@@ -56,6 +57,17 @@ def _end_with_parent() -> None:
         multiprocessing.connection.wait([parent.sentinel])
         send(descendants(os.getpid()), signal.SIGKILL)
         os._exit(1)
+
+
+class InProcess(Closable):
+    """Workers that are this process: a few small jobs are not worth starting another one."""
+
+    def run(
+        self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Item]]
+    ) -> Iterator[tuple[Item, Any]]:
+        """Calls ``function(*arguments)`` for each ``(arguments, item)``, in their order."""
+        for arguments, item in jobs:
+            yield item, function(*arguments)
 
 
 class Pool:

@@ -7,11 +7,10 @@ is; a reader accepts its own major version only.  ``python -m pipeline.tables`` 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pyarrow as pa
 
+from pipeline.closing import Closable
 from pipeline.errors import FormatError
 
 DOC_ID = pa.binary(16)
@@ -385,7 +384,7 @@ TABLES = (
 )
 
 
-class TableWriter:
+class TableWriter(Closable):
     """Writes one table file, batch by batch.
 
     Args:
@@ -425,14 +424,6 @@ class TableWriter:
         """Writes the footer."""
         self._writer.close()
         self._sink.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_table(path: Path, table: Table, columns: Collection[str] | None = None) -> pa.RecordBatchFileReader:

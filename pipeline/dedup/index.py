@@ -24,12 +24,12 @@ Shape letters: Q queries, M earlier documents, B bands.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.closing import Closable
 from pipeline.dedup.index_files import IndexDamageError
 from pipeline.dedup.index_format import (
     Corpus,
@@ -109,7 +109,7 @@ class Earlier:
         return [self.index.state.corpora[number] for number in self.documents["corpus"][chosen].tolist()]
 
 
-class Index:
+class Index(Closable):
     """An index, opened for reading.  See the module for how to use it.
 
     Args:
@@ -146,14 +146,6 @@ class Index:
     def documents(self) -> int:
         """Documents in it."""
         return self.state.documents
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Lets go of the mapped files."""

@@ -14,10 +14,10 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from pipeline import errors, storage
+from pipeline.closing import Closable
 from pipeline.console import counted
 from pipeline.engine import Job, Step, run_job
 from pipeline.errors import RunError, TokenmillError
@@ -48,7 +48,7 @@ class Batch(ABC):
         """Ends every task of the batch."""
 
 
-class Cluster(ABC):
+class Cluster(Closable, ABC):
     """Workers of a ``Context`` that are elsewhere."""
 
     def __init__(self, workers: int) -> None:
@@ -108,14 +108,6 @@ class Cluster(ABC):
             late = late + 1 if ended and not fresh else 0
             if not fresh and len(seen) < len(calls):
                 time.sleep(batch.poll_seconds)  # the cluster works elsewhere: there is nothing to wait on but a look
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(  # noqa: B027  a cluster has nothing to close between batches
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing stays open between batches."""
 
 
 def _made(folder: str, number: int, call: Call) -> Made:

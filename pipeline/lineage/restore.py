@@ -6,14 +6,14 @@ document that is kept has the same text.  Nothing is changed in any table: the d
 own (pipeline/tokens/restored.py).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.engine import Context, Job
+from pipeline.engine import Context
 from pipeline.errors import UserError
 from pipeline.lineage import ledger
 from pipeline.lineage.evidence import EVIDENCE
@@ -22,6 +22,7 @@ from pipeline.lineage.lookup import DocIndex, Located
 from pipeline.lineage.rows import matching_rows, read_row, read_rows
 from pipeline.lineage.training import Training
 from pipeline.manifest import FOLDER, Manifest, load_manifests, missing_output, stage_manifest_bytes
+from pipeline.pool import InProcess
 from pipeline.run import Run
 from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS, batches
 from pipeline.tokens import restored
@@ -81,25 +82,9 @@ def _told(done: dict[str, Manifest]) -> bytes:
 
 def make(run: Run) -> None:
     """Makes the restored shards; ``tokenmill run`` does it too, so a killed restoration is finished by either."""
-    context = Context(run, _Here())
+    context = Context(run, InProcess())
     split, tokenizer = (context.manifests(f"tokenize.{name}")["all"] for name in ("split", "tokenizer"))
     restored.make_restored(context, split, tokenizer)
-
-
-class _Here:
-    """Workers that are this process: a few documents are not worth starting another one."""
-
-    def run(
-        self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Job]]
-    ) -> Iterator[tuple[Job, tuple[Manifest, float]]]:
-        for arguments, job in jobs:
-            yield job, function(*arguments)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def _place(located: Located) -> tuple[str, int]:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
+from pipeline.closing import Closable
 from pipeline.readers.items import HEAD_BYTES
 
 CHUNK_BYTES = 1 << 20  # of decompressed data
@@ -57,7 +57,7 @@ class Gap:
     final: bool
 
 
-class RangeReader:
+class RangeReader(Closable):
     """Reads bytes [start, end) of a file in order, and where asked digests them on the way.
 
     Args:
@@ -115,14 +115,6 @@ class RangeReader:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def compression_of(head: bytes) -> str | None:

@@ -23,10 +23,10 @@ from pipeline.dedup.stage import run as run_dedup
 from pipeline.engine import Context
 from pipeline.errors import UserError
 from pipeline.options import Recipe
+from pipeline.pool import InProcess
 from pipeline.run import Run
 from pipeline.stages import run_stage
 from pipeline.tables import CLUSTERS, read_table
-from tests.pipeline.dedup.in_process import InProcess
 from tests.pipeline.dedup.reference import random_corpus
 
 BASE = " ".join(f"word{number}" for number in range(200))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -15,11 +15,11 @@ from pipeline.dedup.stage import run as run_dedup
 from pipeline.engine import Context
 from pipeline.manifest import load_manifests
 from pipeline.options import Dedup, Recipe
+from pipeline.pool import InProcess
 from pipeline.readers import partition
 from pipeline.run import Run
 from pipeline.stages import run_stage
 from pipeline.tables import LINKS, PARTS, open_table, read_table
-from tests.pipeline.dedup.in_process import InProcess
 from tests.pipeline.dedup.reference import random_corpus
 
 RESULTS = ("clusters/evidence.arrow", "clusters/survivors.arrow")
@@ -59,6 +59,7 @@ def write_records(path: Path, seed: int) -> None:
 
 
 @settings(max_examples=5, deadline=None)
+@example(seed=968, keep="first", copies=1, same_url=True, partitions=2)
 @given(
     seed=st.integers(0, 10_000),
     keep=st.sampled_from(["first", "longest", "score"]),

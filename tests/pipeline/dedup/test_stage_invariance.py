@@ -15,11 +15,11 @@ from pipeline.dedup.index_write import Batch, build_index
 from pipeline.dedup.stage import run as run_dedup
 from pipeline.engine import Context
 from pipeline.options import Recipe
+from pipeline.pool import InProcess
 from pipeline.readers import partition
 from pipeline.run import Run
 from pipeline.stages import run_stage
 from pipeline.tables import CLUSTERS, VERDICTS, read_table
-from tests.pipeline.dedup.in_process import InProcess
 from tests.pipeline.dedup.reference import random_corpus
 
 FILES = 4

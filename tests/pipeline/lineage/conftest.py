@@ -1,14 +1,12 @@
 import gzip
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import pytest
 
 from pipeline.engine import Context
+from pipeline.pool import InProcess
 from pipeline.recipe import load_recipe
 from pipeline.run import Run
 from pipeline.stages import run_stage
@@ -47,29 +45,13 @@ global_batch_tokens = 256
 STEPS_DONE = 40
 
 
-class Inline:
-    """Workers that do the jobs in this process."""
-
-    def run(self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Any]]) -> Iterator[Any]:
-        for arguments, job in jobs:
-            yield job, function(*arguments)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
-
-
 def run_stages(run: Run) -> int:
     """Runs every stage; returns how many shards had to be made."""
     made = 0
     with run.lock():
         run.write_recipe()
         for stage in run.recipe.stages:
-            context = Context(run, Inline())
+            context = Context(run, InProcess())
             run_stage(stage, context)
             made += context.shards_run
     return made

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from pipeline.closing import Closable
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = (
@@ -32,7 +33,7 @@ ARGUMENTS = (
 QUIET = {"DBUS_SESSION_BUS_ADDRESS": "disabled:", "NO_AT_BRIDGE": "1"}
 
 
-class Browser:
+class Browser(Closable):
     """Chromium with one page; what happens in the page is collected.
 
     Attributes:
@@ -165,14 +166,6 @@ class Browser:
         self._process.wait()
         os.close(self._read)
         self._folder.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _pipe() -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Run folders whose documents stand ready, so that the tokenize stage can be run alone, in this process."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.engine import Context, Job, Outputs, Step
-from pipeline.manifest import Manifest
 from pipeline.options import Recipe
+from pipeline.pool import InProcess
 from pipeline.run import Run
 from pipeline.stages import run_stage
 from pipeline.tables import DOCUMENTS, TOKENS, VERDICTS, read_table
@@ -69,22 +69,6 @@ def write_documents(job: Job, outputs: Outputs) -> None:
         ]
         writer.write(pa.record_batch(columns, schema=writer.schema))
     outputs.count(documents=len(texts))
-
-
-class InProcess:
-    """Workers that work at once, in this process."""
-
-    def run(
-        self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Job]]
-    ) -> Iterator[tuple[Job, tuple[Manifest, float]]]:
-        for arguments, job in jobs:
-            yield job, function(*arguments)
-
-    def __enter__(self) -> "InProcess":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def make_run(
