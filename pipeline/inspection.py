@@ -174,7 +174,8 @@ def _describe_run(path: str) -> dict[str, Any]:
 
 
 def _load(path: Path) -> pa.Table:
-    head = path.read_bytes()[:6] if path.stat().st_size < 6 else path.open("rb").read(6)
+    with path.open("rb") as file:
+        head = file.read(6)
     if head == b"ARROW1":
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     if head[:4] == b"PAR1":
@@ -190,7 +191,7 @@ def _load(path: Path) -> pa.Table:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, bytes):
-        return value.hex() if len(value) <= 16 else f"{value[:16].hex()}... ({len(value)} bytes)"
+        return value.hex() if len(value) == 16 else _cell(repr(value)[2:-1])  # an id, or the head of a damaged record
     if isinstance(value, list) and len(value) > 8:
         return f"[{', '.join(str(item) for item in value[:8])}, ...] ({len(value)} items)"
     if isinstance(value, str) and len(value) > MAX_CELL:

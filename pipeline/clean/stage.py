@@ -6,13 +6,14 @@ bytes; where these differ, by the digests that the shard's manifest recorded whi
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from pipeline import storage
 from pipeline.clean.settings import job_config, list_paths
 from pipeline.engine import Context, Job, Step
-from pipeline.errors import GateError
+from pipeline.errors import GateError, UserError
 from pipeline.manifest import Manifest, total_counts
 from pipeline.options import Recipe, Source
 from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
@@ -44,7 +45,7 @@ def run(context: Context) -> dict[str, Any]:
     if not context.dry:
         _write_seen(context, inputs)
     counts = total_counts(manifests.values())
-    _check_gate(counts, recipe.clean.max_quarantined)
+    _check_gate(context.root, manifests, recipe.clean.max_quarantined)
     return _summary(counts)
 
 
@@ -87,6 +88,8 @@ def _inputs(source: Source) -> SourceInputs:
         from pipeline.interop.readers import dataset_version, is_file_reader
 
         if not is_file_reader(source.format):
+            if len(source.paths) > 1:
+                raise UserError(f"source {source.name}: {source.format} reads one data set: make each path a source")
             root, _, name = source.paths[0].rstrip("/").rpartition("/")
             size, version = dataset_version(source.paths[0])
             return SourceInputs(source.name, root, (InputFile(name, source.paths[0], size, version, is_dataset=True),))
@@ -153,17 +156,19 @@ def _write_seen(context: Context, inputs: Any) -> None:
         storage.publish_bytes(json.dumps(seen, sort_keys=True).encode(), storage.join(context.root, SEEN), context.root)
 
 
-def _check_gate(counts: dict[str, int], max_quarantined: float) -> None:
+def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: float) -> None:
+    counts = total_counts(manifests.values())
     records, quarantined = counts.get("records_in", 0), counts.get("quarantined", 0)
     if quarantined <= max_quarantined * records:
         return
     reasons = {k.removeprefix("quarantined_reasons."): n for k, n in counts.items() if k.startswith("quarantined_r")}
     top = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS]
+    worst = max(sorted(manifests), key=lambda shard: manifests[shard].counts.get("quarantined", 0))
     raise GateError(
         f"{quarantined:,} of {records:,} records are damaged ({quarantined / records:.1%}), more than "
         f"clean.max_quarantined = {max_quarantined:g}: {', '.join(f'{name} {number:,}' for name, number in top)}; "
-        "see quarantine/ in the run folder (`tokenmill inspect RUN/quarantine/00000.arrow`), mend the input, or raise "
-        "the limit with --set clean.max_quarantined=SHARE"
+        f"see most of them with `tokenmill inspect {storage.join(root, 'quarantine', f'{worst}.arrow')}`, mend the "
+        "input, or raise the limit with --set clean.max_quarantined=SHARE"
     )
 
 

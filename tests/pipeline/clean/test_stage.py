@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline.clean.language import detect, sample
 from pipeline.clean.language_codes import language_label
 from pipeline.engine import Context, NeedsWork
 from pipeline.errors import GateError, UserError
+from pipeline.inspection import describe
 from pipeline.options import Recipe
 from pipeline.pool import Pool
 from pipeline.run import Run
@@ -88,6 +90,19 @@ def test_gate_names_the_top_reasons_and_its_share_makes_nothing_again(tmp_path: 
     assert caught.value.exit_code == 3
     summary, context = run(tmp_path / "run", recipe(folder, max_quarantined=0.6))
     assert (summary["quarantined"], context.shards_skipped) == (3, 1)
+
+
+def test_gate_names_the_command_that_shows_the_damage(tmp_path: Path, pool: Any) -> None:
+    write(tmp_path / "in", "a.jsonl", ["one"])
+    (tmp_path / "in" / "b.jsonl").write_bytes(b'{"text": "one"}\n{"text": "half\xff of a line')
+    sources = [{"name": name, "paths": [str(tmp_path / "in" / f"{name}.jsonl")]} for name in ("a", "b")]
+    with pytest.raises(GateError) as caught:
+        run(tmp_path / "run", Recipe.model_validate({"sources": sources}), pool)
+    (shown,) = re.findall("`tokenmill inspect ([^`]*)`", str(caught.value))
+    found = describe(shown, 5)
+    assert found["rows"] == 1
+    assert "path = b.jsonl" in found["text"]
+    assert r'head = {"text": "half\xff of a line' in found["text"]
 
 
 def test_missing_input_is_the_users_error(tmp_path: Path) -> None:

@@ -128,6 +128,15 @@ def test_hugging_face_dataset_reads_as_a_source(tmp_path: Path, run_clean: Calla
     assert {document["path"] for document in documents} == {"set"}
 
 
+def test_several_data_sets_in_a_source_are_refused() -> None:
+    from pipeline.clean.stage import plan_jobs
+    from pipeline.options import Recipe
+
+    source = {"name": "s", "paths": ["a", "b"], "format": "datatrove.pipeline.readers.HuggingFaceDatasetReader"}
+    with pytest.raises(UserError, match="make each path a source"):
+        plan_jobs(Recipe.model_validate({"sources": [source]}))
+
+
 @pytest.fixture
 def run_clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[dict[str, Any]]]:
     from pipeline.clean.stage import plan_jobs
