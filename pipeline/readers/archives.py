@@ -127,7 +127,7 @@ def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
         return
     with archive:
         for info in archive.infolist():
-            name, where = info.filename, info.header_offset
+            name, where = info.filename, max(0, info.header_offset)  # of a damaged directory it may be negative
             if leaves_archive(name):
                 yield Damaged(f"{path}/{_printable(name)}", where, info.compress_size, "unsafe_path", name)
                 continue
@@ -142,11 +142,17 @@ def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
 
 
 def read_tar(reader: RangeReader, path: str, limits: Limits, members: MemberReader) -> Iterator[Item]:
-    """Items of a tar archive's members, in the archive's order; compressed or not."""
+    """Items of a tar archive's members, in the archive's order; compressed or not.
+
+    A damaged header is one damaged region, up to the next header whose checksum is right.
+    """
     source = _File(chunks(reader, limits))
+    damaged: list[int] = []
     try:
-        with tarfile.open(fileobj=source, mode="r|") as archive:  # type: ignore[call-overload]
+        # ignore_zeros: tarfile would take a damaged header for the end of the archive, and say nothing
+        with tarfile.open(fileobj=source, mode="r|", tarinfo=_headers(damaged), ignore_zeros=True) as archive:  # type: ignore[call-overload]
             for info in archive:
+                yield from _bad_headers(path, damaged)
                 name = info.name
                 if leaves_archive(name):
                     yield Damaged(f"{path}/{_printable(name)}", info.offset, info.size, "unsafe_path", name)
@@ -155,11 +161,35 @@ def read_tar(reader: RangeReader, path: str, limits: Limits, members: MemberRead
                     if opened is not None:
                         yield from members.read(_printable(name), opened, info.size, info.offset)
     except ERRORS as error:
-        if source.gap is None:
+        if source.gap is None and not damaged:
             yield Damaged(path, source.position, None, "corrupt_file", f"tar: {error}")
+    yield from _bad_headers(path, damaged)
     if source.gap is not None:
         gap = source.gap
         yield Damaged(path, gap.start, gap.length, gap.reason, gap.detail, gap.head)
+
+
+def _headers(damaged: list[int]) -> type[tarfile.TarInfo]:
+    """The class of a tar archive's headers, which notes where the first and the last damaged one in a row stand."""
+
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def fromtarfile(cls, archive: tarfile.TarFile) -> "Header":
+            at = archive.offset
+            try:
+                return super().fromtarfile(archive)
+            except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError):  # type: ignore[attr-defined]
+                damaged[1:] = [at]
+                raise
+
+    return Header
+
+
+def _bad_headers(path: str, damaged: list[int]) -> Iterator[Damaged]:
+    if damaged:
+        length = damaged[-1] + tarfile.BLOCKSIZE - damaged[0]
+        yield Damaged(path, damaged[0], length, "corrupt_file", "tar: no header where one should stand")
+        damaged.clear()
 
 
 def _printable(name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -84,9 +85,38 @@ def _batches(
             return
         if batch is None:
             return
+        first, done = row + done, done + batch.num_rows
+        try:
+            for column in batch.columns:
+                _check(column)
+        except pa.ArrowInvalid as error:
+            detail = f"rows {first:,} to {row + done - 1:,} cannot be read: {error}"
+            yield Damaged(path, first, None, "corrupt_rows", detail)
+            continue
         for start in range(0, batch.num_rows, BATCH_ROWS):
-            yield from _rows(batch.slice(start, BATCH_ROWS), path, fields, limits, row + done + start)
-        done += batch.num_rows
+            yield from _rows(batch.slice(start, BATCH_ROWS), path, fields, limits, first + start)
+
+
+def _check(column: pa.Array) -> None:
+    """Checks that the places a column points to lie within it, as nothing does when it is read; UTF-8 is not looked at.
+
+    Raises:
+        ArrowInvalid: If one does not.
+    """
+    column.validate()
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        column.view(pa.binary() if pa.types.is_string(kind) else pa.large_binary()).validate(full=True)
+    elif pa.types.is_struct(kind):
+        for number in range(kind.num_fields):
+            _check(column.field(number))
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        places = np.concatenate(([0], column.offsets.to_numpy(), [len(column.values)]))
+        if (np.diff(places) < 0).any():
+            raise pa.ArrowInvalid("a list that ends before it begins, or after its values")
+        _check(column.values)
+    else:
+        column.validate(full=True)
 
 
 def _rows(batch: pa.RecordBatch, path: str, fields: Fields, limits: Limits, row: int) -> Iterator[Item]:

@@ -37,10 +37,10 @@ def read_delimited(
             number += row.reason in ROW_REASONS
             yield row
         elif header is None:
-            header = [name.strip() for name in row]
+            header = _names(row)
             if len(header) == 1 and (other := _other_delimiter(header[0])) is not None:
                 feed.restart_with(other)
-                header = [name.strip() for name in next(csv.reader([text], delimiter=other))]
+                header = _names(next(csv.reader([text], delimiter=other)))
         else:
             item = _record(header, row, path, number, text, fields)
             if isinstance(item, Damaged) and item.reason == "ragged_row" and feed.give_back():
@@ -50,6 +50,11 @@ def read_delimited(
 
 
 ROW_REASONS = frozenset({"csv_invalid"})
+
+
+def _names(row: list[str]) -> list[str]:
+    """Names of the fields; bytes that are not UTF-8 become U+FFFD in them."""
+    return [name.encode("utf-8", "surrogateescape").decode("utf-8", "replace").strip() for name in row]
 
 
 def _other_delimiter(header: str) -> str | None:

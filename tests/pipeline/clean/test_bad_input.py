@@ -408,6 +408,23 @@ def test_parquet_rows_with_null_or_bad_bytes_cost_themselves(tmp_path: Path, cle
     assert cleaned.reasons == ["missing_text", "not_utf8"]
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.list_(pa.string()), pa.struct({"a": pa.string()})])
+def test_arrow_offsets_that_lead_outside_cost_their_batch(tmp_path: Path, clean: Clean, kind: pa.DataType) -> None:
+    values = {pa.list_(pa.string()): [["q" * 40]] * 3, pa.struct({"a": pa.string()}): [{"a": "q" * 40}] * 3}
+    table = pa.table({"text": ["one", "two", "three"], "x": pa.array(values.get(kind, ["q" * 40] * 3), kind)})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as file:
+        for _ in range(3):
+            file.write_table(table)
+    width = 8 if kind == pa.large_string() else 4
+    offsets = b"".join((40 * n).to_bytes(width, "little") for n in range(4))
+    before, first, second, after = (tmp_path / "a.arrow").read_bytes().split(offsets)
+    wrong = offsets[:-width] + (1 << 30).to_bytes(width, "little")
+    (tmp_path / "a.arrow").write_bytes(before + offsets + first + wrong + second + offsets + after)
+    cleaned = clean(tmp_path / "a.arrow")
+    assert cleaned.texts == ["one", "two", "three"] * 2
+    assert [(row["reason"], row["offset"]) for row in cleaned.quarantined] == [("corrupt_rows", 3)]
+
+
 def test_corrupt_row_group_costs_its_rows_as_one_region(tmp_path: Path, clean: Clean) -> None:
     rows = [os.urandom(300).hex() for _ in range(30)]
     pq.write_table(pa.table({"text": rows}), tmp_path / "a.parquet", row_group_size=10, use_dictionary=False)
@@ -442,6 +459,13 @@ def test_csv_with_ragged_rows_loses_only_those(tmp_path: Path, clean: Clean) -> 
     assert cleaned.texts == ["one", "fo\nur", "seven", "nine"]
     assert cleaned.reasons == ["ragged_row", "ragged_row", "not_utf8", "csv_invalid", "csv_invalid"]
     assert {row["path"] for row in cleaned.quarantined} == {"a.csv"}
+
+
+def test_csv_header_that_is_not_utf8_costs_no_row(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.csv").write_bytes("größe;text\n1;one\n2;two\n".encode("cp1252"))
+    cleaned = clean(tmp_path / "a.csv")
+    assert cleaned.texts == ["one", "two"]
+    assert json.loads(cleaned.documents[0]["metadata"]) == {"gr\ufffd\ufffde": "1"}
 
 
 def test_csv_whose_lines_end_with_carriage_returns_is_read(tmp_path: Path, clean: Clean) -> None:
@@ -605,6 +629,24 @@ def test_truncated_tar_keeps_the_members_before(tmp_path: Path, clean: Clean) ->
     cleaned = clean(tmp_path / "a.tar.gz")
     assert cleaned.reasons == ["truncated"]
     assert cleaned.texts == [f"text {n}" for n in range(len(cleaned.texts))]
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_damaged_tar_header_costs_its_member(tmp_path: Path, clean: Clean, at: int) -> None:
+    names = {f"{n}.txt": f"text number {n} ".encode() * 100 for n in range(4)}
+    size = 512 + 1536  # a header and its member
+    (tmp_path / "a.tar").write_bytes(damage(tar_with(names), at * size, 20))
+    cleaned = clean(tmp_path / "a.tar")
+    assert [document["path"] for document in cleaned.documents] == [f"a.tar/{n}.txt" for n in range(4) if n != at]
+    assert [(row["reason"], row["offset"], row["length"]) for row in cleaned.quarantined] == [
+        ("corrupt_file", at * size, size)
+    ]
+
+
+def test_tar_that_ends_in_a_header_is_noted(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.tar").write_bytes(tar_with({"a.txt": b"a", "b.txt": b"b"})[: 1024 + 100])
+    cleaned = clean(tmp_path / "a.tar")
+    assert (cleaned.texts, cleaned.reasons) == (["a"], ["corrupt_file"])
 
 
 def test_lost_record_is_a_gate_error_not_silence(tmp_path: Path, clean: Clean, monkeypatch: Any) -> None:
