@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.dedup.files import File, Part
 from pipeline.errors import RunError, UserError
-from pipeline.readers.columnar import ERRORS, open_ipc
+from pipeline.readers.columnar import ERRORS, check_batch, open_ipc
 from pipeline.readers.items import HEAD_BYTES, Damaged
 from pipeline.readers.jsonl import BLANK, BOM, parse_object
 from pipeline.readers.lines import lines
@@ -222,7 +222,9 @@ def column_batches(part: Part, names: Sequence[str] | None = None) -> Iterator[p
             return
         with pa.memory_map(str(file.local)) as source:
             for batch in open_ipc(source)[0]:
-                yield batch if roots is None else batch.select([n for n in batch.schema.names if n in roots])
+                wanted = batch if roots is None else batch.select([n for n in batch.schema.names if n in roots])
+                check_batch(wanted)
+                yield wanted
     except ERRORS as error:
         raise RunError(f"{file.path}: the {file.format} file is damaged: {error}; mend it or leave it out") from error
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline import storage
+from pipeline.hash_sort import HashSort
 from pipeline.lineage.ledger import key_hash
 from pipeline.run import Run
 from pipeline.tables import BATCH_ROWS, DOCUMENTS, KEY_INDEX, TableWriter, batches, open_table
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 PATH = "index/keys.arrow"
 KINDS = ("id", "url")
+RECORD = np.dtype([("key", np.uint64), ("shard", np.int32), ("row", np.int32)])
 
 
 def exists(run: Run) -> bool:
@@ -37,22 +39,19 @@ def make_keys(context: "Context") -> None:
 
 
 def build(job: "Job", outputs: "Outputs") -> None:
-    """Job "all" of the step."""
-    hashes, shards, rows = [np.empty(0, np.uint64)], [np.empty(0, np.int32)], [np.empty(0, np.int32)]
-    for number, path in enumerate(sorted(job.inputs)):
-        row = 0
-        for batch in batches(outputs.run_path(path), DOCUMENTS, list(KINDS)):
-            for kind in KINDS:
-                found = [(hash_of(kind, v), row + i) for i, v in enumerate(batch.column(kind).to_pylist()) if v]
-                hashes.append(np.array([key for key, _ in found], np.uint64))
-                rows.append(np.array([place for _, place in found], np.int32))
-                shards.append(np.full(len(found), number, np.int32))
-            row += batch.num_rows
-    keys, shard, place = np.concatenate(hashes), np.concatenate(shards), np.concatenate(rows)
-    order = np.lexsort((place, shard, keys))
-    with outputs.table(PATH, KEY_INDEX) as writer:
-        write(writer, keys[order], shard[order], place[order])
-    outputs.count(keys=len(keys))
+    """Job "all" of the step; it holds a 64th of the keys."""
+    with HashSort(outputs.file(PATH).parent, RECORD) as keys:
+        for number, path in enumerate(sorted(job.inputs)):
+            row = 0
+            for batch in batches(outputs.run_path(path), DOCUMENTS, list(KINDS)):
+                for kind in KINDS:
+                    values = enumerate(batch.column(kind).to_pylist())
+                    keys.add(np.array([(hash_of(kind, v), number, row + i) for i, v in values if v], RECORD))
+                row += batch.num_rows
+        with outputs.table(PATH, KEY_INDEX) as writer:
+            for part in keys.sorted(BATCH_ROWS):
+                write(writer, part["key"], part["shard"], part["row"])
+    outputs.count(keys=writer.rows)
 
 
 def write(writer: TableWriter, keys: NDArray[np.uint64], shards: NDArray[np.int32], rows: NDArray[np.int32]) -> None:

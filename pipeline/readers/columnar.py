@@ -87,8 +87,7 @@ def _batches(
             return
         first, done = row + done, done + batch.num_rows
         try:
-            for column in batch.columns:
-                _check(column)
+            check_batch(batch)
         except pa.ArrowInvalid as error:
             detail = f"rows {first:,} to {row + done - 1:,} cannot be read: {error}"
             yield Damaged(path, first, None, "corrupt_rows", detail)
@@ -97,12 +96,19 @@ def _batches(
             yield from _rows(batch.slice(start, BATCH_ROWS), path, fields, limits, first + start)
 
 
-def _check(column: pa.Array) -> None:
-    """Checks that the places a column points to lie within it, as nothing does when it is read; UTF-8 is not looked at.
+def check_batch(batch: pa.RecordBatch) -> None:
+    """Checks that the places its columns point to lie within them, as nothing does when they are read.
+
+    UTF-8 is not looked at.
 
     Raises:
         ArrowInvalid: If one does not.
     """
+    for column in batch.columns:
+        _check(column)
+
+
+def _check(column: pa.Array) -> None:
     column.validate()
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):

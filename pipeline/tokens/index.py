@@ -4,14 +4,17 @@ import json
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pipeline.engine import Context, Job, Outputs, Step
+from pipeline.hash_sort import HashSort
 from pipeline.manifest import Manifest
-from pipeline.tables import BATCH_ROWS, BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS, read_table
+from pipeline.tables import BATCH_ROWS, BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS, batches
 from pipeline.tokens.split import doc_id_array
 
 STEP = Step("index", 2, "pipeline.tokens.index:build")
 PATH = "index/doc_id.arrow"
+RECORD = np.dtype([("high", np.uint64), ("low", np.uint64), ("shard", np.int32), ("row", np.int32)])
 
 
 def make_index(context: Context) -> dict[str, Manifest]:
@@ -21,29 +24,30 @@ def make_index(context: Context) -> dict[str, Manifest]:
 
 
 def build(job: Job, outputs: Outputs) -> None:
-    """Job "all" of the step ``index``."""
-    paths = sorted(job.inputs)
+    """Job "all" of the step ``index``; it holds a 64th of the ids."""
     batch_rows: list[list[int]] = []
-    ids, shards, rows = [np.empty((0, 16), np.uint8)], [np.empty(0, np.int32)], [np.empty(0, np.int32)]
-    for number, path in enumerate(paths):
-        column = read_table(outputs.run_path(path), DOCUMENTS, ["doc_id"])["doc_id"]
-        batch_rows.append([len(chunk) for chunk in column.chunks])
-        ids += [doc_id_array(chunk) for chunk in column.chunks]
-        shards.append(np.full(len(column), number, np.int32))
-        rows.append(np.arange(len(column), dtype=np.int32))
-    doc_ids = np.concatenate(ids)
-    # big-endian halves sort as the bytes do
-    halves = doc_ids.view(">u8").reshape(-1, 2)
-    order = np.lexsort((halves[:, 1], halves[:, 0]))
-    sorted_ids, sorted_shards, sorted_rows = doc_ids[order], np.concatenate(shards)[order], np.concatenate(rows)[order]
-    with outputs.table(PATH, DOC_INDEX, {BATCH_ROWS_KEY: json.dumps(batch_rows, separators=(",", ":"))}) as writer:
-        for start in range(0, len(order), BATCH_ROWS):
-            part = slice(start, start + BATCH_ROWS)
-            keys = np.ascontiguousarray(sorted_ids[part])
-            columns = [
-                pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(keys), [None, pa.py_buffer(keys)]),
-                pa.array(sorted_shards[part]),
-                pa.array(sorted_rows[part]),
-            ]
-            writer.write(pa.record_batch(columns, schema=writer.schema))
-    outputs.count(documents=len(order))
+    with HashSort(outputs.file(PATH).parent, RECORD) as found:
+        for number, path in enumerate(sorted(job.inputs)):
+            batch_rows.append([])
+            for batch in batches(outputs.run_path(path), DOCUMENTS, ["doc_id"]):
+                found.add(_records(batch.column("doc_id"), number, sum(batch_rows[-1])))
+                batch_rows[-1].append(batch.num_rows)
+        metadata = {BATCH_ROWS_KEY: json.dumps(batch_rows, separators=(",", ":"))}
+        with outputs.table(PATH, DOC_INDEX, metadata) as writer:
+            for part in found.sorted(BATCH_ROWS):
+                doc_ids = np.stack((part["high"], part["low"]), axis=1).astype(">u8")
+                columns = [
+                    pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(part), [None, pa.py_buffer(doc_ids)]),
+                    pa.array(part["shard"]),
+                    pa.array(part["row"]),
+                ]
+                writer.write(pa.record_batch(columns, schema=writer.schema))
+    outputs.count(documents=sum(map(sum, batch_rows)))
+
+
+def _records(doc_ids: pa.FixedSizeBinaryArray, shard: int, first_row: int) -> NDArray[np.void]:
+    records = np.empty(len(doc_ids), RECORD)
+    halves = doc_id_array(doc_ids).view(">u8")  # as numbers, big-endian halves sort as the bytes of the id do
+    records["high"], records["low"] = halves[:, 0], halves[:, 1]
+    records["shard"], records["row"] = shard, np.arange(first_row, first_row + len(doc_ids))
+    return records

@@ -333,3 +333,18 @@ def test_document_of_200_megabytes(tmp_path: Path) -> None:
     summary = run(request([tmp_path / "a.jsonl"], tmp_path / "out"))
     assert (summary["records_kept"], summary["records_removed_exact"]) == (1, 1)
     assert removed(tmp_path / "out")[0]["union"] == 25_000_000 - 4
+
+
+def test_arrow_file_whose_offsets_lead_outside_is_refused_in_words(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    table = pa.table({"text": ["q" * 40] * 3})
+    with pa.ipc.new_file(tmp_path / "in" / "a.arrow", table.schema) as file:
+        file.write_table(table)
+    before, after = (tmp_path / "in" / "a.arrow").read_bytes().split((80).to_bytes(4, "little") + b"\x78\0\0\0")
+    (tmp_path / "in" / "a.arrow").write_bytes(before + (80).to_bytes(4, "little") + b"\0\0\0\x40" + after)
+    code, _, error = call(capfd, str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--workers", "1")
+    assert code == 1
+    assert "a.arrow: the arrow file is damaged" in error
+    assert left_behind(tmp_path) == []
