@@ -4,17 +4,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.closing import Closable
 
 BITS = 6
 BUCKETS = 1 << BITS  # files that are open at once
 
 
-class HashSort:
+class HashSort(Closable):
     """Takes records in any order, and gives them sorted by all their fields.
 
     It holds a 64th of the records, as far as the hash spreads them.
@@ -56,10 +57,6 @@ class HashSort:
         if len(left):
             yield left
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Closes the files, and so removes them."""
         self._stack.close()
