@@ -30,13 +30,15 @@ def read_parquet(
         return
     metadata = opened.metadata
     end = metadata.num_row_groups if end is None else end
-    row = sum(metadata.row_group(group).num_rows for group in range(first))
+    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    if first == 0 and sum(sizes) != metadata.num_rows:
+        detail = f"parquet: {metadata.num_rows:,} rows, but its row groups hold {sum(sizes):,}"
+        yield Damaged(path, 0, None, "corrupt_file", detail)
+    row = sum(sizes[:first])
     if (wrong := _wrong_column(opened.schema_arrow, fields)) is not None:
-        rows = sum(metadata.row_group(group).num_rows for group in range(first, end))
-        yield from (Damaged(path, row + number, None, *wrong) for number in range(rows))
+        yield from (Damaged(path, row + number, None, *wrong) for number in range(sum(sizes[first:end])))
         return
-    for group in range(first, end):
-        rows = metadata.row_group(group).num_rows
+    for group, rows in enumerate(sizes[first:end], first):
         yield from _batches(opened.iter_batches(BATCH_ROWS, row_groups=[group]), path, fields, limits, row, rows)
         row += rows
 
@@ -49,11 +51,7 @@ def read_arrow(file: Path | pa.NativeFile, path: str, fields: Fields, limits: Li
     except ERRORS as error:
         yield Damaged(path, 0, None, "corrupt_file", f"arrow: {error}")
         return
-    if (wrong := _wrong_column(schema, fields)) is not None:
-        total = sum(batch.num_rows for batch in batches)
-        yield from (Damaged(path, number, None, *wrong) for number in range(total))
-        return
-    yield from _batches(batches, path, fields, limits, 0, rows)
+    yield from _batches(batches, path, fields, limits, 0, rows, _wrong_column(schema, fields))
 
 
 def open_ipc(source: pa.NativeFile) -> tuple[Iterator[pa.RecordBatch], pa.Schema, int | None]:
@@ -69,12 +67,27 @@ def open_ipc(source: pa.NativeFile) -> tuple[Iterator[pa.RecordBatch], pa.Schema
         opened = pa.ipc.open_file(source)
         return (opened.get_batch(n) for n in range(opened.num_record_batches)), opened.schema, None
     stream = pa.ipc.open_stream(source)
-    return iter(stream), stream.schema, None
+    return _to_the_end(stream, source), stream.schema, None
+
+
+def _to_the_end(stream: pa.RecordBatchStreamReader, source: pa.NativeFile) -> Iterator[pa.RecordBatch]:
+    """The batches of a stream; an error where something follows the mark of its end, which damage can look like."""
+    yield from stream
+    at = source.tell()
+    if source.read(1 << 20).strip(b"\0"):
+        raise pa.ArrowInvalid(f"the stream ends at byte {at:,} of {source.size():,}")
 
 
 def _batches(
-    batches: Iterator[pa.RecordBatch], path: str, fields: Fields, limits: Limits, row: int, rows: int | None
+    batches: Iterator[pa.RecordBatch],
+    path: str,
+    fields: Fields,
+    limits: Limits,
+    row: int,
+    rows: int | None,
+    wrong: tuple[str, str] | None = None,
 ) -> Iterator[Item]:
+    """Items of the rows from ``row`` on; ``wrong`` says why none of them can have a text."""
     done = 0
     while True:
         try:
@@ -84,8 +97,14 @@ def _batches(
             yield Damaged(path, row + done, None, "corrupt_rows", f"{left} cannot be read: {error}")
             return
         if batch is None:
+            if rows is not None and done < rows:
+                detail = f"rows {row + done:,} to {row + rows - 1:,} are missing"
+                yield Damaged(path, row + done, None, "corrupt_rows", detail)
             return
         first, done = row + done, done + batch.num_rows
+        if wrong is not None:
+            yield from (Damaged(path, first + number, None, *wrong) for number in range(batch.num_rows))
+            continue
         try:
             check_batch(batch)
         except pa.ArrowInvalid as error:

@@ -425,6 +425,40 @@ def test_arrow_offsets_that_lead_outside_cost_their_batch(tmp_path: Path, clean:
     assert [(row["reason"], row["offset"]) for row in cleaned.quarantined] == [("corrupt_rows", 3)]
 
 
+def arrow_stream(batches: int, column: str = "text") -> bytes:
+    sink = io.BytesIO()
+    table = pa.table({column: ["a", "b", "c"]})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        for _ in range(batches):
+            writer.write_table(table)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(("cut", "read"), [(0.7, 3), (1.0, 6)])
+def test_arrow_stream_that_ends_before_its_file_or_after_keeps_what_was_read(
+    tmp_path: Path, clean: Clean, cut: float, read: int
+) -> None:
+    content = arrow_stream(2)
+    (tmp_path / "a.arrow").write_bytes(content[: int(len(content) * cut)] if cut < 1 else content + content)
+    cleaned = clean(tmp_path / "a.arrow")
+    assert (len(cleaned.texts), cleaned.reasons) == (read, ["corrupt_rows"])
+
+
+def test_damaged_arrow_stream_without_the_text_column_is_counted(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.arrow").write_bytes(arrow_stream(2, "body")[:-100])
+    assert clean(tmp_path / "a.arrow").reasons == ["missing_text"] * 3 + ["corrupt_rows"]
+
+
+def test_parquet_whose_footer_lost_its_row_groups_is_damaged(tmp_path: Path, clean: Clean) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "a.parquet")
+    content = (tmp_path / "a.parquet").read_bytes()
+    at = content.index(b"\x16\x04\x19\x1c") + 3  # two rows; then a list of one row group: it becomes empty
+    (tmp_path / "a.parquet").write_bytes(content[:at] + b"\0\0" + content[at + 2 :])
+    cleaned = clean(tmp_path / "a.parquet")
+    assert (cleaned.texts, cleaned.reasons) == ([], ["corrupt_file"])
+    assert "2 rows, but its row groups hold 0" in cleaned.quarantined[0]["detail"]
+
+
 def test_corrupt_row_group_costs_its_rows_as_one_region(tmp_path: Path, clean: Clean) -> None:
     rows = [os.urandom(300).hex() for _ in range(30)]
     pq.write_table(pa.table({"text": rows}), tmp_path / "a.parquet", row_group_size=10, use_dictionary=False)
