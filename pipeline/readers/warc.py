@@ -26,7 +26,7 @@ from pipeline.readers.items import HEAD_BYTES, Damaged, Excluded, Item, Record
 from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, compression_of, member_chunks, plain_chunks
 
 PREFIX = b"WARC/"
-NEXT_RECORD = re.compile(rb"\n(?=WARC/[01]\.\d\d?\r*\n)")
+NEXT_RECORD = re.compile(rb"[\n\0](?=WARC/[01]\.\d\d?\r*\n)")
 MAX_HEADER_BYTES = 1 << 16
 # damage after which it is not known where the record ends
 FRAMING = frozenset({"missing_warc_header", "warc_header_invalid", "length_mismatch"})
@@ -43,10 +43,15 @@ class _Source:
     """Bytes of one member or plain file, with look-ahead and a way back.
 
     ``gap`` is set when the bytes end in a damaged region.
+
+    Args:
+        chunks: The bytes.
+        plain: The file, where these are its bytes as they are.
     """
 
-    def __init__(self, chunks: Iterator[bytes | Gap]) -> None:
+    def __init__(self, chunks: Iterator[bytes | Gap], plain: RangeReader | None = None) -> None:
         self._chunks = chunks
+        self._plain = plain
         self._buffer = b""
         self._at = 0
         self.position = 0
@@ -126,6 +131,14 @@ class _Source:
         self.unread(end[: len(end) - len(rest)])
         return False
 
+    def may_end_after(self, size: int) -> bool:
+        """False where a look ahead in a plain file shows that no record ends ``size`` bytes from here."""
+        if self._plain is None:
+            return True
+        end = self._plain.start + self.position + size
+        following = self._plain.peek(end, 4 + len(PREFIX)).lstrip(b"\r\n")
+        return end <= self._plain.end and PREFIX.startswith(following[: len(PREFIX)])
+
     def to_next_record(self) -> bool:
         """Skips to the next line that begins a record; False when there is none."""
         while True:
@@ -149,7 +162,8 @@ def read_warc(reader: RangeReader, path: str, limits: Limits, wanted: Wanted) ->
     """Every record of a range of a WARC file, as a record, an excluded one, or a damaged one."""
     compression = compression_of(reader.peek(reader.start, 8))
     if compression is None:
-        yield from _records(_Source(plain_chunks(reader)), path, reader.start, limits, wanted, plain=True)
+        source = _Source(plain_chunks(reader), plain=reader)
+        yield from _records(source, path, reader.start, limits, wanted, plain=True)
         return
     position: int | None = reader.start
     while position is not None and position < reader.end:
@@ -230,6 +244,9 @@ def _too_large(
     source: _Source, path: str, offset: int, head: bytes, headers: dict[str, str], length: int, limits: Limits
 ) -> Item:
     """Steps over a block that is too large to hold; one of a kind that is not wanted is no damage."""
+    if not source.may_end_after(length):  # its length lies: the records after its header are not to go with it
+        detail = f"Content-Length is {length:,}; no record ends there"
+        return Damaged(path, offset, None, "length_mismatch", detail, head[:HEAD_BYTES])
     skipped = source.skip(length)
     detail = f"a record of {length:,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
     if skipped < length:

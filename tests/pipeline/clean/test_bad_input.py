@@ -166,6 +166,22 @@ def test_warc_record_whose_length_lies_costs_itself(tmp_path: Path, clean: Clean
     assert [document["url"][-1] for document in cleaned.documents] == ["0", "2"]
 
 
+@pytest.mark.parametrize("lie", [4000, 10_000_000])
+def test_length_above_the_limit_that_lies_costs_its_record(tmp_path: Path, clean: Clean, lie: int) -> None:
+    records = warc(12)
+    records[4] = warc_record(response(page("liar")), "http://site.example/4", length=lie)
+    (tmp_path / "a.warc").write_bytes(b"".join(records))
+    cleaned = clean(tmp_path / "a.warc", max_record_bytes=2000)
+    assert cleaned.numbers() == (11, 0, 1)
+    assert cleaned.reasons == ["length_mismatch"]
+
+
+def test_gap_of_zeros_between_warc_records_costs_no_record(tmp_path: Path, clean: Clean) -> None:
+    records = warc(6)
+    (tmp_path / "a.warc").write_bytes(b"".join([*records[:3], bytes(4096), *records[3:]]))
+    assert clean(tmp_path / "a.warc").numbers() == (6, 0, 1)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_missing_warc_header_costs_one(tmp_path: Path, clean: Clean, packed: bool) -> None:
     records = warc(3)
