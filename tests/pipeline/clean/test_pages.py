@@ -85,6 +85,12 @@ def test_licence_and_its_evidence(html: str, licence: str | None, evidence: str 
     assert (page.licence, page.licence_evidence) == (licence, evidence)
 
 
+def test_tags_in_comments_and_scripts_say_nothing() -> None:
+    tag = '<meta name="robots" content="noai">'
+    assert found(f"<head><!-- {tag} --><script>var x = '{tag}'</script>").opt_out is None
+    assert found(f"<head>{tag}").opt_out == "noai"
+
+
 def test_spdx_leaves_other_statements_alone() -> None:
     assert spdx("All rights reserved") == "All rights reserved"
 
