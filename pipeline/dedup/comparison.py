@@ -15,12 +15,12 @@ def read_text(path: Path) -> str:
     """The text of a file.
 
     Raises:
-        UserError: If there is no such file, or it is not UTF-8.
+        UserError: If it cannot be read, or is not UTF-8.
     """
     try:
         return path.read_text("utf-8")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise UserError(f"{path}: expected a text file: {error.strerror}") from error
+    except OSError as error:
+        raise UserError(f"{path}: expected a text file: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}; convert it first, as with iconv") from error
 

@@ -5,6 +5,7 @@ Rows count from 0: lines of JSON Lines (blank ones count, but are no records), r
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -122,12 +123,12 @@ class PartReader:
             texts = column_of(record_batch, self.wanted.text).cast(pa.large_string())
             rows = np.arange(first, self.rows)
             if texts.null_count:
-                known = pc.is_valid(texts)
-                for row in rows[~known.to_numpy(zero_copy_only=False)].tolist():
+                known = pc.is_valid(texts).to_numpy(zero_copy_only=False)
+                for row in rows[~known].tolist():
                     detail = f"{self.wanted.text} is null"
                     self.damaged.append(Damaged(self.part.file.path, row, None, "missing_text", detail))
-                record_batch, texts = record_batch.filter(known), texts.filter(known)
-                rows = rows[known.to_numpy(zero_copy_only=False)]
+                record_batch, texts = chosen_rows(record_batch, np.flatnonzero(known)), texts.drop_null()
+                rows = rows[known]
             ids = _strings(column_of(record_batch, self.wanted.id))
             others = tuple(column_of(record_batch, name) for name in self.wanted.others)
             yield Batch(texts, ids, others, rows, np.zeros((len(rows), 2), np.int64))
@@ -229,6 +230,16 @@ def column_batches(part: Part, names: Sequence[str] | None = None) -> Iterator[p
         raise RunError(f"{file.path}: the {file.format} file is damaged: {error}; mend it or leave it out") from error
 
 
+def chosen_rows(batch: pa.RecordBatch, rows: NDArray[np.int64]) -> pa.RecordBatch:
+    """Some rows of a batch, ascending, of columns of every type."""
+    try:
+        return batch.take(pa.array(rows))
+    except pa.ArrowNotImplementedError:  # pyarrow takes no rows of view types, which newer writers make
+        edges = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+        runs = [batch.slice(rows[low], high - low) for low, high in pairwise(edges) if high > low]
+        return pa.concat_batches(runs) if runs else batch.slice(0, 0)
+
+
 def schema_of(file: File) -> tuple[pa.Schema, int | None]:
     """Schema and (where it is known without reading) rows of a Parquet or Arrow file.
 
@@ -243,7 +254,9 @@ def schema_of(file: File) -> tuple[pa.Schema, int | None]:
             _, schema, rows = open_ipc(source)
             return schema, rows
     except ERRORS as error:
-        raise UserError(f"{file.path}: not a {file.format} file, or damaged: {error}") from error
+        raise UserError(
+            f"{file.path}: not {file.format}, or damaged: {str(error).rstrip('.')}; mend it or leave it out"
+        ) from error
 
 
 def check_text_column(file: File, schema: pa.Schema, name: str) -> None:
@@ -253,6 +266,11 @@ def check_text_column(file: File, schema: pa.Schema, name: str) -> None:
         UserError: If there is no such column, or it holds no strings.
     """
     column = column_of(pa.RecordBatch.from_pylist([], schema), name)
+    if pa.types.is_null(column.type) and name in schema.names:
+        raise UserError(
+            f"{file.path}: column {name} is null throughout; leave the file out, or name another column "
+            f"with --text-field"
+        )
     if pa.types.is_null(column.type):
         columns = ", ".join(schema.names[:20])
         raise UserError(f"{file.path}: no column {name}; columns: {columns}; name it with --text-field")

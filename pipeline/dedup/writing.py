@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.dedup.files import File, Part
-from pipeline.dedup.reading import column_batches, open_range
+from pipeline.dedup.reading import chosen_rows, column_batches, open_range
 from pipeline.readers.items import Damaged
 from pipeline.readers.lines import lines
 from pipeline.readers.streams import Gap, Limits, chunks
@@ -125,7 +125,7 @@ class _Mask:
         low, high = np.searchsorted(self._rows, (self._row, self._row + batch.num_rows))
         chosen = self._rows[low:high] - self._row
         self._row += batch.num_rows
-        return batch if len(chosen) == batch.num_rows else batch.take(pa.array(chosen))
+        return batch if len(chosen) == batch.num_rows else chosen_rows(batch, chosen)
 
 
 def _write_parquet(file: File, rows: NDArray[np.int64], target: Path) -> None:

@@ -88,7 +88,11 @@ def test_result_is_one_json_object(capfd: pytest.CaptureFixture[str], corpus: Pa
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [({"body": ["a"]}, "no column text; columns: body"), ({"text": [1]}, "column text is of type int64, not string")],
+    [
+        ({"body": ["a"]}, "no column text; columns: body"),
+        ({"text": [1]}, "column text is of type int64, not string"),
+        ({"text": pa.nulls(2)}, "column text is null throughout"),
+    ],
 )
 def test_columnar_file_without_texts_is_refused(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
@@ -100,8 +104,8 @@ def test_columnar_file_without_texts_is_refused(tmp_path: Path, columns: dict[st
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.parquet", b"PAR1 no parquet", "not a parquet file"),
-        ("a.arrow", b"ARROW1 no arrow", "not a arrow file"),
+        ("a.parquet", b"PAR1 no parquet", "not parquet, or damaged: .*; mend it or leave it out"),
+        ("a.arrow", b"ARROW1 no arrow", "not arrow, or damaged: .*; mend it or leave it out"),
         ("a.csv", b"text\nhello\n", "expected JSON Lines, Parquet or Arrow, found csv"),
         ("a.json", b'[{"text": "a"}]', "JSON that is not one object a line"),
         ("a.jsonl", '{"text": "a"}\n'.encode("utf-16"), "UTF-16"),

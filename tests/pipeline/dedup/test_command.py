@@ -321,3 +321,23 @@ def test_of_records_of_one_url_one_is_kept(tmp_path: Path) -> None:
     (row,) = removed(tmp_path / "out")
     assert (row["id"], row["kept_id"], row["rule"], row["similarity"]) == ("0", "1", "url", 0.0)
     assert (row["chosen_by"], row["cluster_size"]) == ("longest", 2)
+
+
+def test_columns_of_view_types_are_read_and_kept_as_they_were(tmp_path: Path) -> None:
+    texts = ["one", None, "two of them", "one", "three", "four of a length that no view holds"]
+    columns = {
+        "text": pa.array(texts, pa.string_view()),
+        "tags": pa.array([["a"], [], None, ["b"], ["c", "d"], ["e"]], pa.list_(pa.string_view())),
+        "raw": pa.array([b"\xff", None, b"b", b"c", b"d", b"e" * 30], pa.binary_view()),
+    }
+    table = pa.table(columns)
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pa.OSFile(str(tmp_path / "b.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    summary = run(request([tmp_path / "a.parquet", tmp_path / "b.arrow"], tmp_path / "out"))
+    assert [summary[f"records_{kind}"] for kind in ("in", "kept", "removed_exact", "quarantined")] == [12, 4, 6, 2]
+    kept = pq.read_table(tmp_path / "out" / "kept" / "a.parquet")
+    assert kept.schema == table.schema
+    assert kept.to_pylist() == [table.to_pylist()[row] for row in (0, 2, 4, 5)]
+    none = pa.ipc.open_file((tmp_path / "out" / "kept" / "b.arrow").read_bytes()).read_all()
+    assert (none.schema, none.num_rows) == (table.schema, 0)

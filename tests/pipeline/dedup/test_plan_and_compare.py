@@ -129,3 +129,6 @@ def test_compare_refuses_what_is_no_text(capsys: pytest.CaptureFixture[str], tmp
     code, _, error = call(capsys, "compare", str(tmp_path / "none.txt"), str(tmp_path / "a.txt"))
     assert code == 2
     assert "none.txt" in error
+    code, _, error = call(capsys, "compare", str(tmp_path / "a.txt" / "inside"), str(tmp_path / "a.txt"))
+    assert code == 2
+    assert "expected a text file: Not a directory" in error
