@@ -44,7 +44,7 @@ def join(root: str, *parts: str) -> str:
     return "/".join([root.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
-def _in_words(function: Callable[P, T]) -> Callable[P, T]:
+def in_words(function: Callable[P, T]) -> Callable[P, T]:
     """Turns errors of a store's own client library, which are no ``OSError``, into one sentence and kind."""
 
     @functools.wraps(function)
@@ -67,7 +67,7 @@ def _remote(url: str) -> tuple[Any, str]:
     return filesystem, path
 
 
-@_in_words
+@in_words
 def exists(url: str) -> bool:
     """True when a file stands at ``url``."""
     if is_local(url):
@@ -76,7 +76,7 @@ def exists(url: str) -> bool:
     return bool(filesystem.isfile(path))
 
 
-@_in_words
+@in_words
 def size(url: str) -> int | None:
     """Bytes of the file at ``url``, or None when there is none."""
     if is_local(url):
@@ -88,7 +88,7 @@ def size(url: str) -> int | None:
     return int(filesystem.size(path)) if filesystem.isfile(path) else None
 
 
-@_in_words
+@in_words
 def read_bytes(url: str) -> bytes:
     """The whole file."""
     if is_local(url):
@@ -118,7 +118,7 @@ def _forget_copies(url: str, but: str = "") -> None:
             shutil.rmtree(version, ignore_errors=True)
 
 
-@_in_words
+@in_words
 def open_local(url: str) -> Path:
     """A local path that holds the bytes of ``url``: the file itself, or a cached copy of the object.
 
@@ -145,7 +145,7 @@ def open_local(url: str) -> Path:
     return copy
 
 
-@_in_words
+@in_words
 def list_files(url: str, suffix: str = "") -> list[str]:
     """Names of the files below the folder ``url``, relative to it, sorted; empty when the folder is missing."""
     if is_local(url):
@@ -157,7 +157,7 @@ def list_files(url: str, suffix: str = "") -> list[str]:
     return sorted(name for name in names if name.endswith(suffix) and not name.startswith(SCRATCH))
 
 
-@_in_words
+@in_words
 def delete(url: str) -> None:
     """Removes the file at ``url``; a missing one is fine."""
     if is_local(url):
@@ -191,7 +191,7 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-@_in_words
+@in_words
 def publish(finished: Path, url: str) -> None:
     """Makes the finished local file appear at ``url`` in one step, and removes it from where it was written."""
     if is_local(url):

@@ -1,15 +1,24 @@
 """``tokenmill dedup``: thin, the work is done next door.  Neither Prefect nor torch is loaded."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from pipeline import storage
 from pipeline.console import counted, emit, out
 from pipeline.errors import UserError
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
 Many = Parameter(negative=())
+
+
+def _local(kind: Any, tokens: Sequence[Any]) -> Path:
+    return storage.local_path(tokens[0].value)
+
+
+LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a folder "s3:" of s3://bucket
 INDEX_HELP = "An on-disk index of earlier documents that names the one a new document duplicates."
 
 dedup_app = App(
@@ -25,7 +34,7 @@ def run(
     inputs: Annotated[list[str], Parameter(name="INPUT", negative=())],
     /,
     *,
-    output: Path,
+    output: LocalPath,
     text_field: str = "text",
     id_field: str = "id",
     threshold: float = 0.8,

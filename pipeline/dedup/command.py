@@ -29,7 +29,7 @@ from pipeline.dedup.deduplicate import Facts, Outcome, deduplicate
 from pipeline.dedup.estimate import estimate
 from pipeline.dedup.files import File, Listing, list_files, parts_of
 from pipeline.dedup.index_runs import against_digest, definition_of, opened_against
-from pipeline.dedup.join import Ints
+from pipeline.dedup.join import Ints, Keys
 from pipeline.dedup.output import CLUSTERS_FILE, QUARANTINE_FILE, REMOVED_FILE, SUMMARY, OutputFolder
 from pipeline.dedup.priority import (
     FIRST,
@@ -113,7 +113,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
             corpus.hashes("text_hash"),
             num_shingles,
             _criteria(request, corpus),
-            corpus.hashes("url_hash") if options.same_url else None,
+            _url_hashes(request, corpus) if options.same_url else None,
         )
         with opened_against(options.against, definition_of(options), output.scratch) as indexes:
             found = deduplicate(
@@ -287,6 +287,13 @@ def _criteria(request: Request, corpus: Corpus) -> list[Criterion]:
     elif column is not None:
         found.append(column)
     return found
+
+
+def _url_hashes(request: Request, corpus: Corpus) -> Keys:
+    hashes = corpus.hashes("url_hash")
+    if len(corpus) and not hashes.any():
+        raise UserError(f"--same-url: no record has a URL in the field {request.url_field}; --url-field names another")
+    return hashes
 
 
 def _known(flag: str, pieces: list[pa.Array]) -> list[pa.Array]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from pipeline.console import counted, emit, out, say
-from pipeline.dedup.cli import INDEX_HELP
+from pipeline.dedup.cli import INDEX_HELP, LocalPath
 from pipeline.errors import RunError, UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ index_app = App(
 
 @index_app.command
 def build(
-    index: Annotated[Path, Parameter(name="INDEX")],
+    index: Annotated[LocalPath, Parameter(name="INDEX")],
     inputs: Inputs,
     /,
     *,
@@ -83,7 +83,7 @@ def build(
 
 @index_app.command
 def add(
-    index: Annotated[Path, Parameter(name="INDEX")],
+    index: Annotated[LocalPath, Parameter(name="INDEX")],
     inputs: Inputs,
     /,
     *,
@@ -93,7 +93,7 @@ def add(
     threshold: float = 0.8,
     keep: str = "longest",
     all: Flag = False,
-    removed: Path | None = None,
+    removed: LocalPath | None = None,
     memory: str = "1GB",
     workers: int = 1,
     json: Json = False,
@@ -161,14 +161,14 @@ def add(
 
 @index_app.command
 def query(
-    index: Annotated[Path, Parameter(name="INDEX")],
+    index: Annotated[LocalPath, Parameter(name="INDEX")],
     inputs: Inputs,
     /,
     *,
     text_field: str = "text",
     id_field: str = "id",
     threshold: float = 0.8,
-    output: Path | None = None,
+    output: LocalPath | None = None,
     json: Json = False,
 ) -> int:
     """Name the earlier documents that each document duplicates; change nothing.
@@ -219,11 +219,11 @@ def query(
 
 @index_app.command
 def remove(
-    index: Annotated[Path, Parameter(name="INDEX")],
+    index: Annotated[LocalPath, Parameter(name="INDEX")],
     /,
     *,
     ids: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)] = None,
-    ids_file: Path | None = None,
+    ids_file: LocalPath | None = None,
     corpus: str | None = None,
     json: Json = False,
 ) -> int:
@@ -256,7 +256,7 @@ def remove(
 
 
 @index_app.command
-def verify(index: Annotated[Path, Parameter(name="INDEX")], /, *, json: Json = False) -> int:
+def verify(index: Annotated[LocalPath, Parameter(name="INDEX")], /, *, json: Json = False) -> int:
     """Read every byte of an index against its checksums, and tell what it holds.
 
     Example: tokenmill dedup index verify corpus.index

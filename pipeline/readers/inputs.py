@@ -89,6 +89,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
     return filesystem, path
 
 
+@storage.in_words
 def list_inputs(name: str, paths: Sequence[str]) -> SourceInputs:
     """Lists a source's files.
 

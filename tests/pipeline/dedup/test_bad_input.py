@@ -56,6 +56,8 @@ def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
             "no body; fields: id, score, text; another field with the text is named by --text-field",
         ),
         (["--id-field", "key"], "--id-field key: no record has it"),
+        (["--same-url"], "--same-url: no record has a URL in the field url; --url-field names another"),
+        (["--output", "s3://bucket/out"], "expected a local path, got the URL s3://bucket/out"),
         (["--prefer-licence", "CC*"], "--licence-field licence: no record has this field"),
         (["--thresold", "0.8"], "--thresold"),
     ],
@@ -64,7 +66,8 @@ def test_wrong_option_is_exit_code_2_and_leaves_nothing(
     capfd: pytest.CaptureFixture[str], corpus: Path, tmp_path: Path, options: list[str], message: str
 ) -> None:
     options = options if "--workers" in options else ["--workers", "1", *options]
-    code, shown, error = call(capfd, str(corpus), "--output", str(tmp_path / "out"), *options)
+    options = options if "--output" in options else ["--output", str(tmp_path / "out"), *options]
+    code, shown, error = call(capfd, str(corpus), *options)
     assert (code, shown) == (2, "")
     assert message in error
     assert left_behind(tmp_path) == []

@@ -110,6 +110,8 @@ def test_lines_for_a_person(tmp_path: Path, old: Path, capfd: pytest.CaptureFixt
         (["remove", "made"], "--ids"),
         (["remove", "made", "--ids-file", "absent.txt"], "cannot be read"),
         (["build", "INDEX"], "INPUT"),
+        (["build", "s3://bucket/index", "old.jsonl.gz"], "expected a local path, got the URL s3://bucket/index"),
+        (["query", "made", "old.jsonl.gz", "--output", "s3://bucket/a"], "expected a local path"),
     ],
 )
 def test_what_cannot_be_done_is_refused(

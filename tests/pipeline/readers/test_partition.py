@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.errors import RunError, UserError
+from pipeline.readers import inputs
 from pipeline.readers.dispatch import PartReader, ReadOptions
 from pipeline.readers.fields import Fields
 from pipeline.readers.inputs import list_inputs, source_root
@@ -152,3 +153,15 @@ def test_symbolic_link_loop_ends(tmp_path: Path) -> None:
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
     (tmp_path / "a" / "b.txt").write_bytes(b"x")
     assert [file.path for file in list_inputs("s", [str(tmp_path)]).files] == ["a/b.txt"]
+
+
+def test_store_that_cannot_be_listed_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})
+
+    class Store:
+        def isdir(self, path: str) -> bool:
+            raise refused("Unable to locate credentials")
+
+    monkeypatch.setattr(inputs, "_filesystem", lambda url: (Store(), url))
+    with pytest.raises(RunError, match="the object store failed: Unable to locate credentials"):
+        list_inputs("web", ["s3://bucket/folder"])
