@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from pipeline.console import counted, emit, out, say
 from pipeline.dedup.cli import INDEX_HELP, LocalPath
-from pipeline.errors import RunError, UserError
+from pipeline.errors import FormatError, RunError, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,6 +137,8 @@ def add(
         raise UserError(f"--keep {keep}: expected {' or '.join(KEEPS)}")
     if all and removed:
         raise UserError("--removed has nothing to say with --all, which removes nothing")
+    if removed:
+        _check_output("--removed", removed)
     policy = Policy(threshold, keep == "longest", parse_memory(memory), max(workers, 1))
     found = _sources(inputs, corpus, text_field, id_field)
     counts = dict.fromkeys(("documents", "added", "unchanged", "removed"), 0)
@@ -195,6 +197,8 @@ def query(
     from pipeline.dedup.settings import checked_options
 
     checked_options(threshold=threshold)
+    if output:
+        _check_output("--output", output)
     found = _sources(inputs, None, text_field, id_field)
     documents = matched = 0
     tables = []
@@ -312,12 +316,33 @@ def _lines(path: Path) -> Iterator[str]:
         raise UserError(f"--ids-file {path}: cannot be read: {error}") from error
 
 
+def _check_output(flag: str, path: Path) -> None:
+    """Refuses, before anything is done, a path that nothing can be written to, or a file that we did not make."""
+    from pipeline.tables import INDEX_MATCHES, open_table
+
+    if path.exists():
+        try:
+            open_table(path, INDEX_MATCHES)
+        except (FormatError, OSError) as error:
+            raise UserError(f"{flag} {path}: there is something else than a table of matches; name another") from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _partial(path).touch()
+        _partial(path).unlink()
+    except OSError as error:
+        raise UserError(f"{flag} {path}: cannot be written: {error.strerror or error}; name another") from error
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
 def _write(path: Path, tables: "list[pa.Table]") -> None:
     """Publishes a table of matches."""
     from pipeline import storage
     from pipeline.tables import INDEX_MATCHES, TableWriter
 
-    partial = path.with_name(f".{path.name}.partial")
+    partial = _partial(path)
     try:
         with TableWriter(partial, INDEX_MATCHES) as writer:
             for table in tables:

@@ -39,6 +39,10 @@ def call(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, An
     return int(ended.value.code or 0), json.loads(capfd.readouterr().out)
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_build_query_add_remove_and_verify(
     tmp_path: Path, old: Path, new: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +116,9 @@ def test_lines_for_a_person(tmp_path: Path, old: Path, capfd: pytest.CaptureFixt
         (["build", "INDEX"], "INPUT"),
         (["build", "s3://bucket/index", "old.jsonl.gz"], "expected a local path, got the URL s3://bucket/index"),
         (["query", "made", "old.jsonl.gz", "--output", "s3://bucket/a"], "expected a local path"),
+        (["query", "made", "old.jsonl.gz", "--output", "old.jsonl.gz"], "something else than a table of matches"),
+        (["add", "made", "old.jsonl.gz", "--removed", "made"], "something else than a table of matches"),
+        (["add", "made", "old.jsonl.gz", "--removed", "old.jsonl.gz/x"], "cannot be written: "),
     ],
 )
 def test_what_cannot_be_done_is_refused(
@@ -126,7 +133,9 @@ def test_what_cannot_be_done_is_refused(
     monkeypatch.chdir(tmp_path)
     if "made" in arguments:
         assert call(capfd, "build", "made", old)[0] == 0
+    before = contents(tmp_path)
     code, answer = call(capfd, *arguments)
     assert (code, answer["exit_code"]) == (2, 2)
+    assert contents(tmp_path) == before
     assert message in answer["error"]
     assert not Path("INDEX").exists()
