@@ -19,7 +19,7 @@ from model.corpus import TOKENIZER
 from model.hf_config import read_config, to_hf
 from model.transformer import Transformer
 from pipeline import storage
-from pipeline.errors import UserError
+from pipeline.errors import FormatError, UserError
 from pipeline.run import Run
 
 _GPT2 = {
@@ -183,8 +183,14 @@ def end_of_text(tokenizer: Path) -> tuple[str, int]:
 
     Raises:
         UserError: If it has no special token.
+        FormatError: If it is missing or damaged.
     """
-    special = [t for t in json.loads(storage.read_bytes(str(tokenizer)))["added_tokens"] if t["special"]]
+    try:
+        special = [t for t in json.loads(storage.read_bytes(str(tokenizer)))["added_tokens"] if t["special"]]
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"{tokenizer}: expected a tokenizer.json, found {error!r}; `tokenmill verify RUN` names what to rebuild"
+        ) from error
     named = [token for token in special if token["content"] in ("<|endoftext|>", "<|end_of_text|>", "</s>")]
     if not special:
         raise UserError(f"{tokenizer}: no special token that could end a text")

@@ -32,8 +32,10 @@ class Sampling:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.temperature < 0.0 or self.top_k < 0 or not 0.0 < self.top_p <= 1.0:
+        if not self.temperature >= 0.0 or self.top_k < 0 or not 0.0 < self.top_p <= 1.0:
             raise UserError(f"{self}: expected temperature >= 0, top_k >= 0 and 0 < top_p <= 1")
+        if not -(2**63) <= self.seed < 2**63:
+            raise UserError(f"{self}: expected a seed of 64 bits, -2^63 to 2^63 - 1")
 
 
 def next_token(logits_V: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
@@ -73,9 +75,11 @@ def generate(
         use_cache: False computes every position anew for each token.
 
     Raises:
-        UserError: If the prompt is empty or holds an id outside the vocabulary.
+        UserError: If the prompt is empty or holds an id outside the vocabulary, or ``max_new_tokens`` is negative.
     """
     sampling = sampling or Sampling(temperature=0.0)
+    if max_new_tokens < 0:
+        raise UserError(f"tokens = {max_new_tokens}: expected a number of tokens to write, 0 or more")
     if not prompt or not all(0 <= token < model.config.vocabulary_size for token in prompt):
         raise UserError("the prompt must be one token or more, each within the model's vocabulary")
     generator = torch.Generator().manual_seed(sampling.seed)

@@ -71,11 +71,16 @@ def read_config(folder: Path, context_length: int | None = None) -> ModelConfig:
         values: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; model.init wants a Hugging Face folder") from error
-    kind = values.get("model_type")
-    if kind == "gpt2":
-        return _gpt2(values, path)
-    if kind in ("llama", "qwen3"):
-        return _rotary(values, path, str(kind), context_length)
+    except ValueError as error:
+        raise UserError(f"{path}: expected the JSON of a Hugging Face model, found damage: {error}") from error
+    kind = values.get("model_type") if isinstance(values, dict) else None
+    try:
+        if kind == "gpt2":
+            return _gpt2(values, path)
+        if kind in ("llama", "qwen3"):
+            return _rotary(values, path, str(kind), context_length)
+    except KeyError as error:
+        raise UserError(f"{path}: {error} is missing, which every {kind} model has; copy the folder anew") from error
     raise UserError(f"{path}: model_type {kind!r}; expected gpt2, llama or qwen3")
 
 

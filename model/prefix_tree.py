@@ -51,7 +51,7 @@ class _Row:
 
     def add(self, number: int, text: Text) -> None:
         """Adds a text that begins with the row's first token."""
-        self._path = self._path[: self._shared(text)]
+        self._path = self._path[: max(1, self._shared(text))]  # a text of one token shares it, though nothing follows
         for token in text.tokens[len(self._path) : -1]:
             self.tokens.append(token)
             self.parents.append(self._path[-1])

@@ -60,10 +60,17 @@ def evaluate_run(
 
 
 def sample_run(run: Run, prompt: str, tokens: int, sampling: Sampling) -> str:
-    """Text that a run's last checkpoint writes after a prompt."""
+    """Text that a run's last checkpoint writes after a prompt.
+
+    Raises:
+        UserError: If there is no checkpoint, or the prompt came from bytes that are not UTF-8.
+    """
+    if not is_unicode(prompt):
+        raise UserError(f"the prompt {prompt!r} is not UTF-8: expected text in UTF-8")
     model = checkpoint.load_model(run.root)
     path = run.local(TOKENIZER)
-    tokenizer, end = Tokenizer.from_file(str(path)), end_of_text(path)[1]
+    end = end_of_text(path)[1]
+    tokenizer = Tokenizer.from_file(str(path))
     ids = tokenizer.encode(prompt, add_special_tokens=False).ids or [end]
     found = generate(model, ids, max_new_tokens=tokens, sampling=sampling, end_of_text=end)
     text = tokenizer.decode([*ids, *found], skip_special_tokens=True)
@@ -80,8 +87,8 @@ class Scorer:
 
     def __init__(self, model: Transformer, tokenizer: Path) -> None:
         self.model = model.eval()
-        self.tokenizer = Tokenizer.from_file(str(tokenizer))
         self.start = end_of_text(tokenizer)[1]
+        self.tokenizer = Tokenizer.from_file(str(tokenizer))
 
     def log_likelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Ln P(continuation | context) of each (context, continuation); the text starts after an end-of-text token.
@@ -126,15 +133,22 @@ def read_choices(path: Path) -> list[dict[str, Any]]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
     questions = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in _lines(text):
         try:
             question = json.loads(line)
             fits = len(question["choices"]) > 1 and 0 <= int(question["answer"]) < len(question["choices"])
-        except (ValueError, TypeError, KeyError) as error:
+            texts = question["choices"], question.get("context", "")
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{path}:{number}: expected context, choices, answer; {error!r}") from error
+        if not (isinstance(texts[0], list) and all(map(is_unicode, [*texts[0], texts[1]])) and all(texts[0])):
+            raise UserError(
+                f"{path}:{number}: expected context to be text, and choices a list of texts that are not empty"
+            )
         if not fits:
             raise UserError(
                 f"{path}:{number}: answer {question['answer']} is none of {len(question['choices'])} choices"
@@ -222,12 +236,22 @@ def read_minimal_pairs(path: Path) -> dict[str, list[tuple[str, str]]]:
 
 
 def _minimal_pairs(text: str, where: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in _lines(text):
         try:
             row = json.loads(line)
             good, bad = row["sentence_good"], row["sentence_bad"]
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{where}:{number}: expected sentence_good and sentence_bad; {error!r}") from error
-        yield str(good), str(bad)
+        if not (is_unicode(good) and is_unicode(bad) and good and bad):
+            raise UserError(f"{where}:{number}: expected sentence_good and sentence_bad to be texts that are not empty")
+        yield good, bad
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines of a JSONL file that are not blank; a string may hold U+2028, which ends no line."""
+    return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+
+
+def is_unicode(value: object) -> bool:
+    """Whether a value is text that UTF-8 can hold: lone surrogates, which no tokenizer takes, are not."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

@@ -13,6 +13,7 @@ from model import checkpoint
 from model.config import ModelConfig
 from model.corpus import open_corpus, token_counts
 from model.export import export_folder
+from model.hf_config import read_config
 from model.launch import train_run
 from model.scoring import Scorer, read_choices, score_choices, share
 from model.train import Trainer, check_batch
@@ -224,13 +225,40 @@ def test_skipped_step_changes_no_weight(run: Run, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    "line", ["{", '{"context": "a", "choices": ["b"], "answer": 0}', '{"choices": ["a", "b"], "answer": 2}']
+    "line",
+    [
+        "{",
+        "[]",
+        '{"context": "a", "choices": ["b"], "answer": 0}',
+        '{"choices": ["a", "b"], "answer": 2}',
+        '{"choices": "ab", "answer": 0}',
+        '{"choices": ["a", ""], "answer": 0}',
+        '{"choices": ["a", null], "answer": 0}',
+        '{"context": null, "choices": ["a", "b"], "answer": 0}',
+        '{"context": "\\ud800", "choices": ["a", "b"], "answer": 0}',
+    ],
 )
 def test_question_of_another_form_is_named_by_its_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "questions.jsonl"
     path.write_text('{"context": "a", "choices": ["b", "c"], "answer": 0}\n' + line + "\n")
     with pytest.raises(UserError, match=r"questions\.jsonl:2"):
         read_choices(path)
+
+
+def test_questions_are_utf8_and_a_line_separator_ends_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text('{"context": "a\u2028b", "choices": ["b", "c"], "answer": 0}\n', encoding="utf-8")
+    assert len(read_choices(path)) == 1
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"questions\.jsonl: cannot be read"):
+        read_choices(path)
+
+
+@pytest.mark.parametrize("text", ["x", "[]", "{}", '{"model_type": "gpt2"}', '{"model_type": "llama"}'])
+def test_init_whose_config_is_damaged_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"config\.json: .*(expected|missing)"):
+        read_config(tmp_path)
 
 
 def test_multiple_choice_prefers_what_the_model_was_trained_on(tmp_path: Path) -> None:

@@ -3,17 +3,19 @@
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from model import prefix_tree
 from model.config import ModelConfig
+from model.generate import Sampling
 from model.launch import train_run
 from model.prefix_tree import Text, log_likelihoods
-from model.scoring import Scorer, evaluate_run, read_minimal_pairs, score_minimal_pairs
+from model.scoring import Scorer, evaluate_run, read_minimal_pairs, sample_run, score_minimal_pairs
 from model.transformer import Transformer
-from pipeline.errors import UserError
+from pipeline.errors import FormatError, UserError
 from tests.model.runs import make_run
 
 CONFIGS = {
@@ -85,12 +87,53 @@ def test_minimal_pairs_are_scored_by_set_with_intervals(tmp_path: Path) -> None:
     assert score_minimal_pairs(scorer, path, pairs_a_set=1)["pairs"] == 2
 
 
-@pytest.mark.parametrize("line", ["{", '{"sentence_good": "a"}', "[]"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        '{"sentence_good": "a"}',
+        "[]",
+        '{"sentence_good": "a", "sentence_bad": ""}',
+        '{"sentence_good": "a", "sentence_bad": null}',
+        '{"sentence_good": "a", "sentence_bad": "\\ud800"}',
+    ],
+)
 def test_minimal_pair_of_another_form_is_named_by_its_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text('{"sentence_good": "a", "sentence_bad": "b"}\n' + line + "\n")
     with pytest.raises(UserError, match=r"pairs\.jsonl:2"):
         read_minimal_pairs(path)
+
+
+def test_line_separator_within_a_sentence_ends_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes('{"sentence_good": "a\u2028b", "sentence_bad": "b"}\r\n'.encode())
+    assert read_minimal_pairs(path) == {"pairs": [("a\u2028b", "b")]}
+
+
+def test_tree_takes_texts_of_one_token() -> None:
+    (row,) = prefix_tree._rows([Text([1], 0), Text([1], 0), Text([1, 2, 3], 2)], 24)
+    assert row.tokens == [1, 2]
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": float("nan")}, {"seed": 2**63}, {"top_p": float("nan")}])
+def test_sampling_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="expected"):
+        Sampling(**wrong)
+
+
+def test_text_that_no_tokenizer_takes_and_negative_lengths_are_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, overrides=("train.steps=1",))
+    train_run(run)
+    with pytest.raises(UserError, match="not UTF-8"):
+        sample_run(run, "\udcff", 5, Sampling())
+    with pytest.raises(UserError, match="tokens = -1"):
+        sample_run(run, "Ada", -1, Sampling())
+    for damage in ("{", "{}", None):
+        path = Path(run.root, "tokenizer", "tokenizer.json")
+        path.unlink() if damage is None else path.write_text(damage)
+        with pytest.raises(FormatError, match=r"tokenizer\.json: expected"):
+            sample_run(run, "Ada", 5, Sampling())
 
 
 def test_archive_without_pairs_is_refused(tmp_path: Path) -> None:
