@@ -192,6 +192,8 @@ def build_index(root: str | Path, definition: Definition, corpora: Iterable[tupl
     folder = index_folder(root)
     if (folder / RECORD).exists():
         raise UserError(f"{folder}: there is an index; `tokenmill dedup index add` adds to it")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: the index is a folder, and a file is there; name another")
     ours = {"segments", "sets", ".lock", storage.SCRATCH, f".{RECORD}"}  # of a build that was killed
     strange = sorted(path.name for path in folder.iterdir() if path.name not in ours) if folder.is_dir() else []
     if strange:

@@ -23,6 +23,8 @@ def checked_options(**given: Any) -> Dedup:
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else ""
             message = problem["msg"].removeprefix("Value error, ")
+            if name == "memory":
+                message = "expected a number and its unit, such as 500MB or 2GB"
             flag = _FLAGS.get(name, f"--{name.replace('_', '-')}") if name else ""
             problems.append(f"{flag} {problem['input']}: {message}" if flag else message)
         raise UserError("\n".join(problems)) from error

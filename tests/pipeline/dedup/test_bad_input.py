@@ -47,7 +47,7 @@ def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["--bands", "1000", "--rows", "9"], "at most 4,096"),
         (["--ngram", "0"], "--ngram 0"),
         (["--seed", "-1"], "--seed -1"),
-        (["--memory", "much"], "--memory much"),
+        (["--memory", "much"], "--memory much: expected a number and its unit, such as 500MB or 2GB"),
         (["--workers", "-1"], "--workers -1"),
         (["--copies", "0"], "--copies 0"),
         (["--keep", "nonsense"], "--keep nonsense: no record has this field"),
@@ -71,6 +71,12 @@ def test_wrong_option_is_exit_code_2_and_leaves_nothing(
     assert (code, shown) == (2, "")
     assert message in error
     assert left_behind(tmp_path) == []
+
+
+def test_file_of_damaged_lines_only_is_not_blamed_on_the_field(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{no\n")
+    with pytest.raises(UserError, match=r"json_invalid: .*; mend it or leave it out"):
+        run(request([tmp_path / "a.jsonl"], tmp_path / "out"))
 
 
 def test_error_is_one_json_object_too(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

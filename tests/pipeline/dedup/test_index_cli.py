@@ -114,6 +114,7 @@ def test_lines_for_a_person(tmp_path: Path, old: Path, capfd: pytest.CaptureFixt
         (["remove", "made"], "--ids"),
         (["remove", "made", "--ids-file", "absent.txt"], "cannot be read"),
         (["build", "INDEX"], "INPUT"),
+        (["build", "new.parquet", "old.jsonl.gz"], "a file is there; name another"),
         (["build", "s3://bucket/index", "old.jsonl.gz"], "expected a local path, got the URL s3://bucket/index"),
         (["query", "made", "old.jsonl.gz", "--output", "s3://bucket/a"], "expected a local path"),
         (["query", "made", "old.jsonl.gz", "--output", "old.jsonl.gz"], "something else than a table of matches"),
