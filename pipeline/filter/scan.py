@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import storage
+from pipeline.console import counted, say
 from pipeline.engine import Context
 from pipeline.errors import UserError
 from pipeline.filter.columns import column_batches
 from pipeline.filter.cuts import CUT_SPANS, cut_text, moved
-from pipeline.filter.decontaminate import Index, build_index, byte_spans
+from pipeline.filter.decontaminate import MIN_WORDS, Index, build_index, byte_spans
 from pipeline.filter.evaluation_sets import data_files
 from pipeline.run import Run
 from pipeline.tables import DOCUMENTS, TOKENS, VERDICTS
@@ -25,14 +27,20 @@ def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> 
         one where the run has cut the range out before it made tokens).
 
     Raises:
-        UserError: If there is no such run or set, or an item lacks a named field.
+        UserError: If there is no such run or set, an item lacks a named field, or ``ngram`` is not from 4 to 50.
     """
     run = Run.open(root)
+    if not 4 <= ngram <= 50:
+        raise UserError(f"--ngram {ngram}: expected 4 to 50 words, as filter.decontamination.ngram")
     for name, path in sets.items():
         if not data_files(path):
             raise UserError(f"evaluation set {name}: {path}: no such file")
     described = [{"name": name, "fields": list(fields), "id_field": None} for name in sets]
     index = build_index(described, sets, ngram)
+    short = index.num_items - pc.count_distinct(index.grams["item"]).as_py()
+    if short:
+        words = min(MIN_WORDS, ngram)
+        say(f"{short:,} of {counted(index.num_items, 'item')} not looked for: fewer than {words} words in each field")
     documents, hits = 0, []
     for shard in Context(run, dry=True).document_shards():
         local, first = run.local(f"documents/{shard}.arrow"), 0

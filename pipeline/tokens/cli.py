@@ -99,8 +99,12 @@ def import_tokens(
 def _format_of(tokenizer: Path, end_of_text: str) -> TokenFormat:
     if not tokenizer.is_file():
         raise UserError(f"{tokenizer}: no such file")
-    definition = json.loads(tokenizer.read_bytes())
-    return TokenFormat(digest_file(tokenizer), vocabulary_size(definition), end_of_text_id(definition, end_of_text))
+    try:
+        definition = json.loads(tokenizer.read_bytes())
+        entries = vocabulary_size(definition)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{tokenizer}: expected the tokenizer.json of a trained tokenizer, found {error!r}") from error
+    return TokenFormat(digest_file(tokenizer), entries, end_of_text_id(definition, end_of_text))
 
 
 def _tell(result: dict[str, object], as_json: bool) -> None:

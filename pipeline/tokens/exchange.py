@@ -84,12 +84,14 @@ def import_megatron(prefix: Path, folder: Path, token_format: TokenFormat, sourc
     A document that does not end with the end-of-text token is given one.
 
     Raises:
+        UserError: If one of them is missing.
         FormatError: If the two files are damaged or do not fit each other, or an id is beyond the vocabulary.
     """
-    path = _with_suffix(prefix, ".idx")
+    path, binary = (_existing(_with_suffix(prefix, suffix)) for suffix in (".idx", ".bin"))
     with open(path, "rb") as file:
         kind, lengths_N, documents = _read_index(file, path)
-    binary = _with_suffix(prefix, ".bin")
+    if binary.stat().st_size % kind.itemsize:
+        raise FormatError(f"{binary}: {binary.stat().st_size:,} bytes: not a sequence of {kind}, as its index says")
     tokens = np.memmap(binary, kind, "r") if binary.stat().st_size else np.empty(0, kind)
     if lengths_N.sum() != len(tokens):
         raise FormatError(f"{binary}: {len(tokens):,} tokens, its index says {int(lengths_N.sum()):,}")
@@ -109,6 +111,8 @@ def _read_index(file: BinaryIO, path: Path) -> tuple[np.dtype[Any], NDArray[np.i
         raise FormatError(f"{path}: truncated: {sequences:,} sequences and {documents:,} documents do not fit it")
     lengths = np.frombuffer(rest, "<i4", sequences).astype(np.int64)
     starts = np.frombuffer(rest, "<i8", documents, sequences * 12)
+    if not (len(starts) and starts[0] == 0 and starts[-1] == sequences and (np.diff(starts) >= 0).all()):
+        raise FormatError(f"{path}: damaged: its documents do not go from sequence 0 to {sequences:,} in order")
     return np.dtype(_TYPES[code]), lengths, starts
 
 
@@ -116,9 +120,10 @@ def import_nanogpt(path: Path, folder: Path, token_format: TokenFormat, source: 
     """Makes token shards in ``folder`` from a ``uint16`` file; a document ends at each end-of-text token.
 
     Raises:
+        UserError: If there is no such file.
         FormatError: If an id is beyond the vocabulary, or the file is no sequence of uint16.
     """
-    if path.stat().st_size % 2:
+    if _existing(path).stat().st_size % 2:
         raise FormatError(f"{path}: {path.stat().st_size:,} bytes: not a sequence of uint16")
     tokens = np.memmap(path, "<u2", "r") if path.stat().st_size else np.empty(0, np.uint16)
     ends = np.flatnonzero(tokens == token_format.end_of_text) + 1
@@ -172,6 +177,12 @@ def _ended(
     ended = (lengths > 0) & (part[lasts] == token_format.end_of_text) if len(part) else np.zeros(len(lengths), bool)
     flat = np.insert(part.astype(token_format.dtype), offsets[1:][~ended], token_format.end_of_text)
     return flat, np.concatenate([[0], np.cumsum(lengths + ~ended)]).astype(np.int64)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; --layout megatron reads PATH.idx and PATH.bin, nanogpt the file PATH")
+    return path
 
 
 def _with_suffix(prefix: Path, suffix: str) -> Path:

@@ -67,7 +67,9 @@ def test_cut_takes_out_just_the_shared_words(tmp_path: Path) -> None:
     assert cut_text(text, spans) == "Früher stand 漢字 hier:  Und später das."
 
 
-def test_overlap_columns_and_reason_of_a_run_and_a_later_scan(tmp_path: Path) -> None:
+def test_overlap_columns_and_reason_of_a_run_and_a_later_scan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     item = prose(random.Random(4), 30)
     (tmp_path / "set.jsonl").write_text(json.dumps({"question": item}) + "\n")
     rows = [{"text": f"{GOOD} {item} {GOOD}"}, {"text": GOOD}]
@@ -84,6 +86,12 @@ def test_overlap_columns_and_reason_of_a_run_and_a_later_scan(tmp_path: Path) ->
     assert (result["documents"], result["documents_touched"]) == (2, 1)
     (hit,) = result["hits"]
     assert rows[0]["text"].encode()[hit["start"] : hit["end"]].decode().strip(".") == item.strip(".,")
+    capsys.readouterr()
+    (tmp_path / "short.jsonl").write_text('{"question": "one two three"}\n' + json.dumps({"question": item}) + "\n")
+    scan(context.root, {"later": str(tmp_path / "short.jsonl")}, [], 13)
+    assert "1 of 2 items not looked for: fewer than 8 words in each field" in capsys.readouterr().err
+    with pytest.raises(UserError, match="--ngram 0: expected 4 to 50"):
+        scan(context.root, {"later": str(tmp_path / "set.jsonl")}, [], 0)
 
 
 SET = 'sets = [{ name = "quiz", path = "set.jsonl" }]'

@@ -1,6 +1,7 @@
 """Export to and import from other trainers' files, read with their own readers where these are installed."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from flows.cli import build_app
 from model.data import TokenDataset
 from pipeline.errors import FormatError, UserError
+from pipeline.tokens.cli import import_tokens
 from pipeline.tokens.exchange import export_megatron, export_nanogpt, import_megatron, import_nanogpt
 from pipeline.tokens.shards import TokenFormat, map_batches, open_folder, write_token_shard
 from tests.pipeline.tokens.runs import do, make_run, sentence
@@ -110,6 +112,7 @@ def break_index(path: Path, how: str) -> None:
         "type": raw[:17] + b"\x63" + raw[18:],
         "short": raw[:-5],
         "head": raw[:20],
+        "documents": raw[:-8] + (99).to_bytes(8, "little"),
     }
     path.write_bytes(changed[how])
 
@@ -122,6 +125,7 @@ def break_index(path: Path, how: str) -> None:
         ("type", "integer type 99: not known"),
         ("short", "truncated: 5 sequences and 6 documents do not fit it"),
         ("head", "not a Megatron index"),
+        ("documents", "its documents do not go from sequence 0 to 5 in order"),
     ],
 )
 def test_damaged_megatron_index_is_named(tmp_path: Path, how: str, message: str) -> None:
@@ -140,9 +144,25 @@ def test_files_that_do_not_fit_each_other_or_the_tokenizer_are_refused(tmp_path:
     binary.write_bytes(binary.read_bytes()[:-2])
     with pytest.raises(FormatError, match=r"corpus\.bin: 210 tokens, its index says 211"):
         import_megatron(tmp_path / "corpus", tmp_path / "out2", FORMAT, "web")
+    binary.write_bytes(binary.read_bytes()[:-1])
+    with pytest.raises(FormatError, match=r"corpus\.bin: 419 bytes: not a sequence of uint16"):
+        import_megatron(tmp_path / "corpus", tmp_path / "out2", FORMAT, "web")
     (tmp_path / "odd.bin").write_bytes(b"abc")
     with pytest.raises(FormatError, match="3 bytes: not a sequence of uint16"):
         import_nanogpt(tmp_path / "odd.bin", tmp_path / "out3", FORMAT, "web")
+
+
+@pytest.mark.parametrize("importer", [import_megatron, import_nanogpt])
+def test_missing_file_is_a_usage_error(tmp_path: Path, importer: Callable[..., object]) -> None:
+    with pytest.raises(UserError, match="no such file; --layout"):
+        importer(tmp_path / "none", tmp_path / "out", FORMAT, "web")
+
+
+@pytest.mark.parametrize("text", ["x", "{}", "[]"])
+def test_tokenizer_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(UserError, match=r"t\.json: expected the tokenizer\.json"):
+        import_tokens(tmp_path / "none", output=tmp_path / "out", tokenizer=tmp_path / "t.json")
 
 
 def test_folder_with_shards_is_not_written_into(tmp_path: Path) -> None:
