@@ -223,7 +223,8 @@ def column_batches(part: Part, names: Sequence[str] | None = None) -> Iterator[p
             return
         with pa.memory_map(str(file.local)) as source:
             for batch in open_ipc(source)[0]:
-                wanted = batch if roots is None else batch.select([n for n in batch.schema.names if n in roots])
+                names_of = enumerate(batch.schema.names)
+                wanted = batch if roots is None else batch.select([at for at, name in names_of if name in roots])
                 check_batch(wanted)
                 yield wanted
     except ERRORS as error:
@@ -265,7 +266,12 @@ def check_text_column(file: File, schema: pa.Schema, name: str) -> None:
     Raises:
         UserError: If there is no such column, or it holds no strings.
     """
-    column = column_of(pa.RecordBatch.from_pylist([], schema), name)
+    # of these columns only: pyarrow makes no empty column of some types, such as unions
+    looked_at = pa.schema([field for field in schema if field.name in (name, name.partition(".")[0])])
+    try:
+        column = column_of(pa.RecordBatch.from_pylist([], looked_at), name)
+    except UserError as error:
+        raise UserError(f"{file.path}: {error}") from error
     if pa.types.is_null(column.type) and name in schema.names:
         raise UserError(
             f"{file.path}: column {name} is null throughout; leave the file out, or name another column "
@@ -280,7 +286,13 @@ def check_text_column(file: File, schema: pa.Schema, name: str) -> None:
 
 
 def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """A column, or a field of a struct column by its dotted name; null throughout where there is none."""
+    """A column, or a field of a struct column by its dotted name; null throughout where there is none.
+
+    Raises:
+        UserError: If several columns have this name.
+    """
+    if (count := batch.schema.names.count(name)) > 1:
+        raise UserError(f"{count} columns are named {name}; rename all but one")
     if name in batch.schema.names:
         return batch.column(name)
     parent, _, rest = name.partition(".")

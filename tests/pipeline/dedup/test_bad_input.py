@@ -73,6 +73,17 @@ def test_wrong_option_is_exit_code_2_and_leaves_nothing(
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["text", "id"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"]), pa.array(["c"])], ["text", "id", name])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    for path in (tmp_path / "a.parquet", tmp_path / "a.arrow"):
+        with pytest.raises(UserError, match=f"2 columns are named {name}; rename all but one"):
+            run(request([path], tmp_path / "out"))
+
+
 def test_file_of_damaged_lines_only_is_not_blamed_on_the_field(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{no\n")
     with pytest.raises(UserError, match=r"json_invalid: .*; mend it or leave it out"):

@@ -341,3 +341,15 @@ def test_columns_of_view_types_are_read_and_kept_as_they_were(tmp_path: Path) ->
     assert kept.to_pylist() == [table.to_pylist()[row] for row in (0, 2, 4, 5)]
     none = pa.ipc.open_file((tmp_path / "out" / "kept" / "b.arrow").read_bytes()).read_all()
     assert (none.schema, none.num_rows) == (table.schema, 0)
+
+
+def test_column_of_a_type_that_cannot_be_taken_apart_is_passed_through(tmp_path: Path) -> None:
+    union = pa.UnionArray.from_dense(
+        pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32()), [pa.array([1, 2]), pa.array(["q"])]
+    )
+    table = pa.table({"text": ["one", "one", "two"], "either": union})
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    run(request([tmp_path / "a.arrow"], tmp_path / "out"))
+    kept = pa.ipc.open_file((tmp_path / "out" / "kept" / "a.arrow").read_bytes()).read_all()
+    assert kept.to_pylist() == [{"text": "one", "either": 1}, {"text": "two", "either": 2}]
