@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -133,7 +134,10 @@ def load_folder(folder: str | Path, context_length: int | None = None) -> Transf
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserError(f"{folder}: no *.safetensors; other formats are not read, since they can run code")
-    tensors = {name: value for file in files for name, value in load_file(file).items()}
+    try:
+        tensors = {name: value for file in files for name, value in load_file(file).items()}
+    except SafetensorError as error:
+        raise UserError(f"{folder}: its *.safetensors are damaged ({error}); copy the folder anew") from error
     prefix = "transformer." if config.architecture == "gpt2" else "model."
     if not any(name.startswith(prefix) for name in tensors):  # saved without the head's wrapper
         tensors = {f"{prefix}{name}": value for name, value in tensors.items()}

@@ -59,11 +59,10 @@ def train_run(
         if reason is None and not restart:
             reporter.note("training is finished: present and matching")
             return summary(run)
-        if world.leads:
-            _clear(run, training, restart)
         _use_threads(train.threads)
         _keep_memory()
         trainer = _prepared(run, training, world, reporter)
+        _leading(world, lambda: _clear(run, training, restart))  # only now: what was refused has cost no checkpoint
         reporter.event("started", step=_last_step(run))
         trainer.on_checkpoint = lambda: write_samples(run, trainer)
         result = trainer.execute(previous=previous)

@@ -261,6 +261,19 @@ def test_init_whose_config_is_damaged_is_named(tmp_path: Path, text: str) -> Non
         read_config(tmp_path)
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_refused_recipe_costs_a_finished_training_no_checkpoint(trained: Run, tmp_path: Path, restart: bool) -> None:
+    (tmp_path / "hf").mkdir()
+    before = checkpoint.complete_steps(trained.root)
+    export_folder(Transformer.from_run(trained.root), Path(trained.root) / "tokenizer/tokenizer.json", tmp_path / "hf")
+    (tmp_path / "hf" / "model.safetensors").write_bytes(b"damaged")
+    damaged = f"model.init={tmp_path / 'hf'}"
+    for override, message in (("train.global_batch_tokens=17", "not a multiple"), (damaged, "safetensors are damaged")):
+        with pytest.raises(UserError, match=message):
+            train_run(changed(trained, override), restart=restart)
+        assert checkpoint.complete_steps(trained.root) == before
+
+
 def test_multiple_choice_prefers_what_the_model_was_trained_on(tmp_path: Path) -> None:
     run = make_run(tmp_path, overrides=("train.steps=60", "train.learning_rate=0.01", "train.log_every_steps=20"))
     train_run(run)
