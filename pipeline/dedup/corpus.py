@@ -12,10 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.dedup.files import File
+from pipeline.dedup.join import Ints, Keys
 from pipeline.dedup.scan import Job, Scanned, write_sets
-from pipeline.dedup.sets import Ints, SpilledSets
-
-Keys = NDArray[np.uint64]
+from pipeline.dedup.sets import SpilledSets
 
 
 class Runner(Protocol):

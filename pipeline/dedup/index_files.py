@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.dedup.join import Ints
 from pipeline.errors import FormatError
 from pipeline.manifest import digest_bytes
 from pipeline.storage import fsync_path
@@ -27,8 +28,6 @@ MAGIC, FORMAT = b"TMILLIDX", 1
 BLOCK = 16 << 10
 ALIGNMENT = 64
 _HEAD, _TAIL = struct.Struct("<8sQ"), struct.Struct("<QQ8s")
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.dedup.index_files import BlockFile, FileEntry, Ints, write_file
+from pipeline.dedup.index_files import BlockFile, FileEntry, write_file
 from pipeline.dedup.index_format import SegmentEntry
-from pipeline.dedup.join import Keys, find_nodes
+from pipeline.dedup.join import Ints, Keys, find_nodes
 from pipeline.kernels import verify
 
 DOCUMENT = np.dtype(

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.dedup.join import Ints, Keys
 from pipeline.dedup.run_corpus import (
     URL_COLUMNS,
     RunCorpus,
@@ -20,7 +21,6 @@ from pipeline.dedup.run_corpus import (
     signature_matrix,
     signature_path,
 )
-from pipeline.dedup.sets import Ints
 from pipeline.dedup.signing import band_keys
 from pipeline.dedup.stage_work import evidence_tables, selected, write_evidence
 from pipeline.dedup.survivors import PATH as SURVIVORS_PATH
@@ -41,7 +41,6 @@ from pipeline.tables import (
     open_table,
 )
 
-Keys = NDArray[np.uint64]
 TEXT, URL, BANDS = 0, 1, 2  # kinds of keys; a band has BANDS + its number
 
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from pipeline.dedup.join import Ints
 from pipeline.errors import UserError
 
 FIRST, LONGEST = "first", "longest"
 SOURCE, LICENCE, EARLIER = "source", "licence", "earlier"
-Ints = NDArray[np.int64]
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
 

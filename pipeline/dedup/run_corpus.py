@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.dedup.deduplicate import Facts
+from pipeline.dedup.join import Ints
 from pipeline.dedup.priority import FIRST, LICENCE, LONGEST, SOURCE, Criterion, by_column, by_length, by_pattern
-from pipeline.dedup.sets import Ints, SetWriter, SpilledSets
+from pipeline.dedup.sets import SetWriter, SpilledSets
 from pipeline.dedup.signing import Signer, band_keys, url_hashes
 from pipeline.engine import Job, Outputs
 from pipeline.errors import UserError

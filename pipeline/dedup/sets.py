@@ -11,10 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.dedup.join import Ints
 from pipeline.dedup.signing import ShingleSets
 from pipeline.kernels import verify
-
-Ints = NDArray[np.int64]
 
 
 class SetSource(Protocol):

@@ -15,11 +15,11 @@ from pipeline.dedup.deduplicate import Outcome, deduplicate
 from pipeline.dedup.earlier import earlier_id
 from pipeline.dedup.index_format import Definition
 from pipeline.dedup.index_runs import opened_against
+from pipeline.dedup.join import Ints
 from pipeline.dedup.planning import JOIN_SHARE
 from pipeline.dedup.priority import parse_memory
 from pipeline.dedup.run_corpus import DocumentSets, RunCorpus, alive_of_shard, signature_path
 from pipeline.dedup.selection import Rule
-from pipeline.dedup.sets import Ints
 from pipeline.dedup.signing import Signer, array_hashes
 from pipeline.dedup.stage import EVIDENCE
 from pipeline.dedup.survivors import PATH as SURVIVORS_PATH
