@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,6 +82,14 @@ def test_server_that_answers_is_not_lost(gone_server: list[str], monkeypatch: py
     assert not lost.is_lost()
 
 
+def kill_server(process: "subprocess.Popen[str]", reached: Callable[[], bool]) -> list[int]:
+    """Kills the embedded server of a run that has come so far; returns the processes below that run."""
+    below = wait_for(process, reached)
+    (server,) = (pid for pid in below if "flows.embedded" in names([pid]))
+    os.kill(server, signal.SIGKILL)
+    return below
+
+
 @pytest.mark.slow
 @pytest.mark.flow
 @pytest.mark.xdist_group("prefect")
@@ -87,9 +97,7 @@ def test_server_that_answers_is_not_lost(gone_server: list[str], monkeypatch: py
 def test_run_whose_server_is_killed_ends_with_the_right_files_and_says_so_once(recipe: Path, tmp_path: Path) -> None:
     root = tmp_path / "run"
     process = start(recipe, root, STAND_IN_SLOW="0.3")
-    below = wait_for(process, lambda: any(root.glob("manifests/clean/*.json")))
-    (server,) = (pid for pid in below if "flows.embedded" in names([pid]))
-    os.kill(server, signal.SIGKILL)
+    kill_server(process, lambda: any(root.glob("manifests/clean/*.json")))
     _, told = process.communicate(timeout=1000)
     assert process.returncode == 0, told
     assert told.count("is lost") == 1
@@ -127,9 +135,7 @@ def test_interrupted_run_whose_server_is_killed_ends_at_once(recipe: Path, tmp_p
     """Prefect would try for minutes to record it, and the run would go on after that."""
     root = tmp_path / "run"
     process = start(recipe, root, STAND_IN_SLOW="60")
-    below = wait_for(process, lambda: any(root.glob(f"{storage.SCRATCH}/*")))
-    (server,) = (pid for pid in below if "flows.embedded" in names([pid]))
-    os.kill(server, signal.SIGKILL)
+    below = kill_server(process, lambda: any(root.glob(f"{storage.SCRATCH}/*")))
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
