@@ -9,9 +9,10 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
-from flows.artifacts import Artifacts
-from flows.child import run_command
-from flows.parameters import (
+from flows.display.terminal import shown
+from flows.session.artifacts import Artifacts
+from flows.session.command_child import run_command
+from flows.session.parameters import (
     NONE,
     Copies,
     Count,
@@ -28,7 +29,6 @@ from flows.parameters import (
     Vary,
     WorkerCount,
 )
-from flows.show import shown
 
 Inputs = Annotated[list[Location], Field(min_length=1, max_length=10_000)]
 

@@ -11,8 +11,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from flows.lost import is_lost, observed
-from flows.parameters import (
+from flows.server.lost_server import is_lost, observed
+from flows.session.parameters import (
     LOCAL,
     NONE,
     CurationStage,
@@ -23,10 +23,11 @@ from flows.parameters import (
     Stages,
     WorkerCount,
 )
-from flows.session import Session, current, session
-from pipeline.console import counted
-from pipeline.errors import PassingError
-from pipeline.stages import chosen_stages, run_stage
+from flows.session.session import Session, current, session
+from flows.session.stages import run_stage
+from pipeline.base.console import counted
+from pipeline.base.errors import PassingError
+from pipeline.run.stages import chosen_stages
 
 Summaries = dict[str, dict[str, Any]]
 CURATION: tuple[str, ...] = get_args(CurationStage)

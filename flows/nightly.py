@@ -15,14 +15,15 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.child import run_command
 from flows.end_to_end import Summaries, end_to_end
-from flows.lost import interruptible
-from flows.parameters import LOCAL, NONE, Engine, Location, Overrides, WorkerCount
-from pipeline import storage
-from pipeline.dedup.index_runs import build_run_index
-from pipeline.manifest import load_manifest
-from pipeline.recipe import load_recipe
+from flows.server.lost_server import interruptible
+from flows.session.command_child import run_command
+from flows.session.parameters import LOCAL, NONE, Engine, Location, Overrides, WorkerCount
+from pipeline.base import storage
+from pipeline.dedup.index.runs import build_run_index
+from pipeline.recipe.load import load_recipe
+from pipeline.run import layout
+from pipeline.run.manifest import load_manifest
 
 Day = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
 
@@ -64,7 +65,7 @@ def earlier_runs_overrides(recipe: str, runs: str, day: str, overrides: Sequence
     earlier = sorted(storage.join(runs, name.split("/")[0]) for name in marks if name.split("/")[0] < day)
     if not earlier:
         return []
-    tokenizer = storage.join(earlier[0], "tokenizer/tokenizer.json")
+    tokenizer = storage.join(earlier[0], layout.TOKENIZER)
     found = [f"train.runs={_toml(earlier)}", f'tokenize.tokenizer="{tokenizer}"']
     loaded = load_recipe(recipe, overrides)
     if "dedup" in loaded.stages:

@@ -3,13 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from model.config import ModelConfig
-    from model.data import TokenDataset
-    from model.transformer import Transformer
+    from model.data.batches import TokenDataset
+    from model.network.config import ModelConfig
+    from model.network.transformer import Transformer
 
 __all__ = ["ModelConfig", "TokenDataset", "Transformer"]
 
-_HOMES = {"ModelConfig": "model.config", "TokenDataset": "model.data", "Transformer": "model.transformer"}
+_HOMES = {
+    "ModelConfig": "model.network.config",
+    "TokenDataset": "model.data.batches",
+    "Transformer": "model.network.transformer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,12 +7,14 @@ import os
 from collections import defaultdict
 from typing import Any
 
-from pipeline.engine import Context, Job, Outputs, Step
-from pipeline.manifest import canonical_json, load_manifests
-from pipeline.run import Run
+from pipeline.run import layout
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Outputs, Step
+from pipeline.run.folder import Run
+from pipeline.run.manifest import canonical_json, load_manifests
 
 STEP = Step("ablation.score", 1, "model.trial:score", ("torch", "safetensors"))
-SCORE = "ablation/score.json"
+SCORE = layout.SCORE
 
 
 def score_trial(context: Context) -> None:
@@ -21,7 +23,7 @@ def score_trial(context: Context) -> None:
     for step, prefix in (("train", "checkpoints/"), ("ablation.tokens", "ablation/"), ("tokenize.tokenizer", "")):
         for manifest in load_manifests(context.root, step).values():
             inputs |= manifest.digests(prefix)
-    inputs.pop("tokenizer/report.json", None)
+    inputs.pop(layout.TOKENIZER_REPORT, None)
     train = context.recipe.train
     config = {"mask_documents": train.mask_documents, "context_length": context.recipe.model.context_length}
     context.run_step(STEP, [Job("all", config, inputs, {"root": context.root, "threads": train.threads})])
@@ -31,24 +33,24 @@ def score(job: Job, outputs: Outputs) -> None:
     """Job "all": bits per byte by source, and what a token of training costs."""
     import torch
 
-    from model import checkpoint
-    from model.corpus import TOKENIZER, open_train
-    from model.data import TokenDataset
-    from model.evaluate import Score, Validator
-    from model.flops import flops_per_token
-    from model.hardware import chosen_precision
-    from model.train import count_parameters
-    from model.world import World
-    from pipeline.tokens.byte_lengths import token_byte_lengths
+    from model.data.batches import TokenDataset
+    from model.devices.hardware import chosen_precision
+    from model.devices.world import World
+    from model.evaluation.evaluate import Score, Validator
+    from model.network.transformer import load_model
+    from model.plan.flops import count_parameters, flops_per_token
+    from pipeline.order.corpus import open_train
+    from pipeline.order.windows import WindowOrder
+    from pipeline.tokens.tokenizer.byte_lengths import token_byte_lengths
 
     run = Run.open(job.arguments["root"])
     torch.set_num_threads(job.arguments["threads"] or len(os.sched_getaffinity(0)))  # the one job of this step
     tokens = {path: outputs.run_path(path) for path in job.inputs if path.startswith("ablation/tokens/")}
     (folder,) = {path.parent for path in tokens.values()}
-    model = checkpoint.load_model(run.root)
+    model = load_model(run.root)
     model.precision = chosen_precision(run.recipe.train.precision, torch.device("cpu"))
     dataset = TokenDataset(folder, model.config.context_length, seed=0)
-    lengths = token_byte_lengths(outputs.run_path(TOKENIZER)).astype("int64")
+    lengths = token_byte_lengths(outputs.run_path(layout.TOKENIZER)).astype("int64")
     everything = run.recipe.train.model_copy(update={"max_validation_tokens": 0})
     validation = Validator(dataset, lengths, {}, everything, World(0, 1, torch.device("cpu"))).score(model)
     by_source: dict[str, Score] = defaultdict(lambda: Score(0.0, 0.0, 0.0, 0.0))
@@ -59,7 +61,7 @@ def score(job: Job, outputs: Outputs) -> None:
         "by_source": {source: _figures(by_source[source]) for source in sorted(by_source)},
         "parameters": count_parameters(model),
         "flops_per_token": flops_per_token(model.config),
-        "training": open_train(run, model.config.context_length).budget(_sequences(run)),
+        "training": open_train(run, model.config.context_length, WindowOrder).budget(_sequences(run)),
     }
     outputs.file(SCORE).write_text(canonical_json(result))
 

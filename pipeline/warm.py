@@ -9,15 +9,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.console import say
-from pipeline.engine import Context
-from pipeline.options import Recipe, Source
-from pipeline.pool import Pool
-from pipeline.run import Run
-from pipeline.stages import run_stage
+from pipeline.base.console import say
+from pipeline.base.pool import Pool
+from pipeline.recipe.options import Recipe, Source
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
+from pipeline.run.stages import run_stage
 
 SENTENCE = "The mill grinds what it is given; write to miller@mill.example or call +1 202 555 0143, at 10.0.0.1. "
 PAGE = "<html><head><title>Mill</title></head><body><main><p>{}</p></main></body></html>"
+STAGES = {
+    "clean": "pipeline.clean.stage:run",
+    "dedup": "pipeline.dedup.stage.plan:run",
+    "filter": "pipeline.filter.stage:run",
+}
 
 
 def warm(folder: Path) -> None:
@@ -30,12 +35,11 @@ def warm(folder: Path) -> None:
     (folder / "texts.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "page.html").write_text(PAGE.format(SENTENCE * 20))
     sources = [Source(name=n, paths=[str(folder / f)]) for n, f in (("texts", "texts.jsonl"), ("page", "page.html"))]
-    stages = ["clean", "dedup", "filter"]
-    recipe = Recipe(name="warm", stages=stages, sources=sources)
+    recipe = Recipe(name="warm", stages=list(STAGES), sources=sources)
     run = Run(str(folder / "run"), recipe)
     with run.lock(), Pool() as pool:
-        for stage in stages:
-            run_stage(stage, Context(run, pool))
+        for stage in STAGES:
+            run_stage(stage, STAGES[stage], Context(run, pool))
 
 
 def main() -> None:

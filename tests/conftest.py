@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import console
+from pipeline.base import console
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import storage
 from pipeline.ablation.results import RESULT, notes
 from pipeline.ablation.runner import Plan
-from pipeline.manifest import canonical_json
+from pipeline.base import storage
+from pipeline.base.visible import visible
 from pipeline.report.page import render_page
-from pipeline.report.text import visible
+from pipeline.run.manifest import canonical_json
 
 PAGE = "ablation.html"
 WIDTH, MARGIN, ROW = 640, 30, 46  # half a label of the axis fits the margin

@@ -5,15 +5,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline import storage
 from pipeline.ablation.runner import Plan
 from pipeline.ablation.statistics import CONFIDENCE, POWER, Interval, detection_limit, interval
 from pipeline.ablation.variants import Variant
-from pipeline.manifest import load_manifests, total_counts
-from pipeline.run import Run
-from pipeline.stages import stage_seconds
+from pipeline.base import storage
+from pipeline.run import layout
+from pipeline.run.folder import Run
+from pipeline.run.logs import stage_seconds
+from pipeline.run.manifest import load_manifests, total_counts
 
-SCORE, METRICS = "ablation/score.json", "metrics/train.jsonl"
+SCORE, METRICS = layout.SCORE, layout.TRAIN_METRICS
 RESULT = "ablation.json"
 BETTER, WORSE, NOT_SHOWN, REFERENCE = "better", "worse", "no difference shown", "reference"
 

@@ -10,21 +10,24 @@
 Each is a run folder as any other, so the manifests decide what is done, however the ablation was ended.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import storage
 from pipeline.ablation import sharing, validation
 from pipeline.ablation.variants import CURATION, Variant
-from pipeline.engine import Context, Workers, load_function
-from pipeline.errors import TokenmillError, UserError
-from pipeline.manifest import Manifest
-from pipeline.progress import Progress
-from pipeline.recipe import Recipe
-from pipeline.run import Run
-from pipeline.stages import run_stage
+from pipeline.base import storage
+from pipeline.base.errors import TokenmillError, UserError
+from pipeline.base.progress import Progress
+from pipeline.recipe.load import Recipe
+from pipeline.run import layout
+from pipeline.run.context import Context, Workers
+from pipeline.run.engine import load_function
+from pipeline.run.folder import Run
+from pipeline.run.manifest import Manifest
+from pipeline.run.stages import run_stage
+from pipeline.takedown import BLANK
 
 SHARED_STEPS = (
     "clean",
@@ -40,7 +43,6 @@ SHARED_STEPS = (
     "filter",
 )
 TRIAL_STEPS = ("tokenize", "tokenize.tokenizer", validation.TOKENS_STEP.name)
-TOKENIZER = "tokenizer/tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,15 @@ class Runner:
         plan: What to run.
         workers: The pool that every folder's stages share.
         progress: Where lines go.
+        functions: The stages by name, as ``module:run``.
+        score_trial: The function that scores a trained trial, as ``module:name``.
     """
 
-    def __init__(self, plan: Plan, workers: Workers, progress: Progress) -> None:
+    def __init__(
+        self, plan: Plan, workers: Workers, progress: Progress, functions: Mapping[str, str], score_trial: str
+    ) -> None:
         self.plan, self._workers, self._progress = plan, workers, progress
+        self._functions, self._score_trial = functions, score_trial
 
     def execute(self, after_seed: Callable[[Sequence[int]], None]) -> None:
         """Runs everything that is not done; ``after_seed`` is called with the seeds that every variant has finished.
@@ -126,7 +133,7 @@ class Runner:
             sharing.share(base, root, SHARED_STEPS)
             sharing.mirror(base, root, [validation.HELD_OUT_STEP.name])
             self._progress.note(f"data of {variant.name}")
-            validation.sign_held_out(Context(run, self._workers, self._progress), held_out)
+            validation.sign_held_out(self._context(run), held_out)
             context = self._curate(run)
             padding = max(other.recipe.model.context_length for other in self.plan.variants)
             validation.encode_held_out(context, held_out, padding)
@@ -135,20 +142,23 @@ class Runner:
         """The variant's recipe: nothing held out by itself, and the base run's tokenizer unless that is varied."""
         update: dict[str, Any] = {
             "validation_share": 0.0,
-            "held_out": storage.join(root, validation.SIGNATURES_PATH),
+            "held_out": storage.join(root, layout.HELD_OUT_SIGNATURES),
         }
         if not self.plan.own_tokenizers:
-            update["tokenizer"] = storage.join(self.plan.root, "base", TOKENIZER)
+            update["tokenizer"] = storage.join(self.plan.root, "base", layout.TOKENIZER)
         return variant.recipe.model_copy(update={"tokenize": variant.recipe.tokenize.model_copy(update=update)})
+
+    def _context(self, run: Run) -> Context:
+        return Context(run, self._workers, self._progress, before_publish=BLANK)
 
     def _curate(self, run: Run) -> Context:
         """Runs the stages from raw files to tokens; returns the last context."""
         run.write_recipe()
-        context = Context(run, self._workers, self._progress)
+        context = self._context(run)
         for stage in run.recipe.stages:
             if stage in CURATION:
-                context = Context(run, self._workers, self._progress)
-                run_stage(stage, context)
+                context = self._context(run)
+                run_stage(stage, self._functions[stage], context)
         return context
 
     def _run_trial(self, variant: Variant, seed: int) -> None:
@@ -159,9 +169,9 @@ class Runner:
         with run.lock():
             run.write_recipe()
             sharing.mirror(data, run.root, TRIAL_STEPS)
-            context = Context(run, self._workers, self._progress)
-            run_stage("train", context)
-            load_function("model.trial:score_trial")(context)
+            context = self._context(run)
+            run_stage("train", self._functions["train"], context)
+            load_function(self._score_trial)(context)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline import storage
-from pipeline.manifest import Manifest, load_manifest, load_manifests, manifest_url, missing_output
+from pipeline.base import storage
+from pipeline.run.manifest import Manifest, load_manifest, load_manifests, manifest_url, missing_output
 
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 

@@ -10,18 +10,18 @@ The tokens are padded with end-of-text documents that are not scored, one token 
 The work itself is in validation_work.py; this module only plans.
 """
 
-from pipeline.dedup.stage import signature_config
-from pipeline.engine import Context, Job, Step
-from pipeline.errors import UserError
-from pipeline.manifest import Manifest
+from pipeline.base.errors import UserError
+from pipeline.dedup.stage.plan import signature_config
+from pipeline.run import layout
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Step
+from pipeline.run.manifest import Manifest
 
 HELD_OUT_STEP = Step("ablation.held_out", 1, "pipeline.ablation.validation_work:hold_out")
 SIGNATURES_STEP = Step("ablation.signatures", 1, "pipeline.ablation.validation_work:sign")
 TOKENS_STEP = Step(
     "ablation.tokens", 1, "pipeline.ablation.validation_work:encode", ("pyarrow", "tokenizers", "gigatoken")
 )
-DOCUMENTS_FOLDER, TOKENS_FOLDER = "ablation/documents", "ablation/tokens"
-SIGNATURES_PATH = "ablation/signatures.arrow"
 
 
 def hold_out_documents(context: Context, sources: list[str], max_bytes: int) -> dict[str, Manifest]:
@@ -30,13 +30,13 @@ def hold_out_documents(context: Context, sources: list[str], max_bytes: int) -> 
     Raises:
         UserError: If there are none.
     """
-    split = context.manifests("tokenize.split")["all"].digests("verdicts/")
+    split = context.manifests("tokenize.split")["all"].digests(layout.VERDICTS)
     config = {"sources": sources, "share": _share(context, max_bytes), "seed": context.recipe.tokenize.seed}
     jobs = [
         Job(
             shard,
             config,
-            {f"documents/{shard}.arrow": digest, **{k: split[k] for k in [f"verdicts/tokenize/{shard}.arrow"]}},
+            {layout.documents(shard): digest, **{k: split[k] for k in [layout.verdicts("tokenize", shard)]}},
         )
         for shard, digest in context.document_shards().items()
     ]
@@ -64,7 +64,7 @@ def sign_held_out(context: Context, held_out: dict[str, Manifest]) -> None:
     """Signs the held-out documents by the signature settings of this data folder's recipe."""
     inputs: dict[str, str] = {}
     for manifest in held_out.values():
-        inputs |= manifest.digests(f"{DOCUMENTS_FOLDER}/")
+        inputs |= manifest.digests(layout.HELD_OUT_DOCUMENTS)
     context.run_step(SIGNATURES_STEP, [Job("all", signature_config(context.recipe.dedup), inputs)])
 
 
@@ -76,14 +76,14 @@ def encode_held_out(context: Context, held_out: dict[str, Manifest], padding: in
         held_out: What ``hold_out_documents`` gave.
         padding: The longest context length of any variant.
     """
-    tokenizer = context.manifests("tokenize.tokenizer")["all"].digests("tokenizer/")
-    tokenizer.pop("tokenizer/report.json", None)
+    tokenizer = context.manifests("tokenize.tokenizer")["all"].digests(layout.TOKENIZER_FOLDER)
+    tokenizer.pop(layout.TOKENIZER_REPORT, None)
     edges = _edges({shard: _source_of(context, shard) for shard, m in held_out.items() if m.counts["documents"]})
     jobs = [
         Job(
             shard,
             {"before": int(first), "after": padding * last},
-            held_out[shard].digests(f"{DOCUMENTS_FOLDER}/") | tokenizer,
+            held_out[shard].digests(layout.HELD_OUT_DOCUMENTS) | tokenizer,
         )
         for shard, (first, last) in edges.items()
     ]
@@ -91,9 +91,9 @@ def encode_held_out(context: Context, held_out: dict[str, Manifest], padding: in
 
 
 def _source_of(context: Context, shard: str) -> str:
-    from pipeline.tables import DOCUMENTS, open_table
+    from pipeline.run.tables import DOCUMENTS, open_table
 
-    table = open_table(context.run.local(f"{DOCUMENTS_FOLDER}/{shard}.arrow"), DOCUMENTS, ["source"])
+    table = open_table(context.run.local(layout.held_out_documents(shard)), DOCUMENTS, ["source"])
     return str(table.get_batch(0).column("source")[0].as_py())
 
 

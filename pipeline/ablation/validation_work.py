@@ -7,18 +7,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.ablation.validation import DOCUMENTS_FOLDER, SIGNATURES_PATH, TOKENS_FOLDER
-from pipeline.dedup.stage_work import make_signer, signature_batch, signature_metadata
-from pipeline.engine import Job, Outputs
-from pipeline.manifest import digest_file
-from pipeline.tables import DOCUMENTS, SIGNATURES, batches, tokens_table
-from pipeline.tokens.assign import VALIDATION
-from pipeline.tokens.corpus import kept_batches, text_buffers
+from pipeline.base.arrow import DocIds, doc_id_array
+from pipeline.dedup.stage.work import make_signer, signature_batch, signature_metadata
+from pipeline.run import layout
+from pipeline.run.engine import Job, Outputs
+from pipeline.run.manifest import digest_file
+from pipeline.run.tables import DOCUMENTS, SIGNATURES, batches, tokens_table
+from pipeline.tokens.documents.assign import VALIDATION
+from pipeline.tokens.documents.corpus import kept_batches, text_buffers
+from pipeline.tokens.documents.split import below_share, keyed_hash
 from pipeline.tokens.encode import end_documents
-from pipeline.tokens.engines import make_encoder
-from pipeline.tokens.shards import WITHDRAWN_KEY, TokenFormat, write_documents
-from pipeline.tokens.split import DocIds, below_share, doc_id_array, keyed_hash
-from pipeline.tokens.training import ENCODING, TOKENIZER
+from pipeline.tokens.shards.token_shard import WITHDRAWN_KEY, TokenFormat, write_documents
+from pipeline.tokens.tokenizer.engines import make_encoder
+from pipeline.tokens.tokenizer.training import ENCODING, TOKENIZER
 
 PADDING_ID = np.zeros((1, 16), np.uint8)
 
@@ -26,7 +27,7 @@ PADDING_ID = np.zeros((1, 16), np.uint8)
 def hold_out(job: Job, outputs: Outputs) -> None:
     """Job of one document shard: its rows that are held out."""
     size = 0
-    with outputs.table(f"{DOCUMENTS_FOLDER}/{job.shard}.arrow", DOCUMENTS) as writer:
+    with outputs.table(layout.held_out_documents(job.shard), DOCUMENTS) as writer:
         for batch, sides, _ in kept_batches(outputs, job.shard, DOCUMENTS.schema.names):
             held = _chosen(batch, job.config) & (sides == VALIDATION)
             if held.any():
@@ -48,7 +49,7 @@ def _chosen(batch: pa.RecordBatch, config: dict[str, Any]) -> NDArray[np.bool_]:
 def sign(job: Job, outputs: Outputs) -> None:
     """Job "all": one signature table over all held-out documents."""
     signer = make_signer(job.config)
-    with outputs.table(SIGNATURES_PATH, SIGNATURES, signature_metadata(job.config)) as writer:
+    with outputs.table(layout.HELD_OUT_SIGNATURES, SIGNATURES, signature_metadata(job.config)) as writer:
         for path in sorted(job.inputs):
             for batch in batches(outputs.run_path(path), DOCUMENTS, ["doc_id", "text"]):
                 writer.write(signature_batch(signer, batch))
@@ -63,7 +64,7 @@ def encode(job: Job, outputs: Outputs) -> None:
     encoder = make_encoder(encoding["engine"], definition, cut_long_texts=encoding["cut_long_texts"])
     parts: list[tuple[NDArray[Any], DocIds]] = []
     source = ""
-    for batch in batches(outputs.run_path(f"{DOCUMENTS_FOLDER}/{job.shard}.arrow"), DOCUMENTS):
+    for batch in batches(outputs.run_path(layout.held_out_documents(job.shard)), DOCUMENTS):
         tokens, ends = end_documents(*encoder(batch.column("text")), token_format)
         ids = doc_id_array(batch.column("doc_id"))
         parts += [(tokens[ends[row] : ends[row + 1]], ids[row : row + 1]) for row in range(len(ids))]
@@ -74,7 +75,7 @@ def encode(job: Job, outputs: Outputs) -> None:
     metadata = token_format.metadata(source) | {WITHDRAWN_KEY: ",".join(map(str, blank))}
     offsets = np.cumsum([0, *(len(tokens) for tokens, _ in padded)]).astype(np.int64)
     tokens = np.concatenate([tokens for tokens, _ in padded]).astype(token_format.dtype)
-    with outputs.table(f"{TOKENS_FOLDER}/{job.shard}.arrow", tokens_table(size), metadata) as writer:
+    with outputs.table(layout.held_out_tokens(job.shard), tokens_table(size), metadata) as writer:
         doc_ids = np.concatenate([doc_id for _, doc_id in padded])
         write_documents(writer, lambda first, end: tokens[offsets[first] : offsets[end]], offsets, doc_ids)
     outputs.count(documents=len(parts), tokens=int(len(tokens) - before - after))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import UserError
-from pipeline.manifest import canonical_json
-from pipeline.recipe import Recipe, RecipeError, load_recipe
+from pipeline.base.errors import UserError
+from pipeline.recipe.load import Recipe, RecipeError, load_recipe
+from pipeline.run.manifest import canonical_json
 
 MAX_VARIANTS = 64
 EXPECTED = 'expected KEY=[VALUE, VALUE, ...], such as --vary "train.learning_rate=[1e-3, 2e-3]"'

@@ -6,7 +6,7 @@ A benchmark is a module with ``run() -> list of rows``; a row is a dict of figur
 from importlib import import_module
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 
 BENCHMARKS = {
     "clean": "pipeline.bench.clean",

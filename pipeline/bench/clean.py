@@ -19,8 +19,8 @@ from pipeline.bench.rates import row_of, with_ratios
 from pipeline.clean.language import model
 from pipeline.clean.settings import job_config
 from pipeline.clean.worker import clean_partition
-from pipeline.engine import Job, Outputs
-from pipeline.options import Clean, Source
+from pipeline.recipe.options import Clean, Source
+from pipeline.run.engine import Job, Outputs
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 PAGES, PEER_PAGES = 3_000, 300

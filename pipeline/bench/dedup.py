@@ -19,9 +19,9 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from pipeline.base.console import say
 from pipeline.bench import dedup_peers as peers
 from pipeline.bench.clean import sample_jsonl
-from pipeline.console import say
 
 WORKERS = 2
 SAMPLES = {"whole sample": 32_000, "signature sample": 8_000, "datatrove signature sample": 2_000}
@@ -76,7 +76,7 @@ def signature_rows(folder: Path, files: dict[str, Path]) -> list[dict[str, Any]]
     """Signatures of texts in memory; datatrove's stage 1 reads and writes files, as it cannot do otherwise."""
     import rensa
 
-    from pipeline.dedup.signing import Signer
+    from pipeline.dedup.rule.signing import Signer
 
     signer = Signer(peers.NGRAM, peers.PERMUTATIONS, peers.SEED)
     array = pa.array(peers.read_texts(files["all"]), pa.large_string())
@@ -117,8 +117,9 @@ def verification_rows(folder: Path, path: Path) -> list[dict[str, Any]]:
 
 def _unverified_components(texts: list[str]) -> tuple[int, int]:
     """Records beyond one of each component of records that share a text or a band key, and the largest component."""
+    from pipeline.base.arrow import text_hashes
     from pipeline.bench.dedup_accuracy import components_of
-    from pipeline.dedup.signing import Signer, band_keys, text_hashes
+    from pipeline.dedup.rule.signing import Signer, band_keys
 
     signatures_NP, sets = Signer(peers.NGRAM, peers.PERMUTATIONS, peers.SEED).sign_and_hash(texts)
     has_words = np.diff(sets.offsets) > 0

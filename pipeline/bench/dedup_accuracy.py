@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.bench import dedup_peers as peers
 from pipeline.bench.clean import corpus
-from pipeline.dedup.planning import catch_chance
+from pipeline.dedup.rule.cost import catch_chance
 
 SEEDS = 20
 BASES = 8_000  # texts that get edited copies
@@ -88,7 +88,7 @@ def all_pairs(texts: list[str]) -> tuple[Ints, Ints, NDArray[np.float64]]:
     """Every pair of similarity ``LEAST`` or more: first, second (larger), exact similarity."""
     from scipy.sparse import csr_matrix
 
-    from pipeline.dedup.signing import Signer
+    from pipeline.dedup.rule.signing import Signer
 
     sets = Signer(peers.NGRAM, 1).hash(texts)
     _, columns = np.unique(sets.hashes, return_inverse=True)
@@ -108,7 +108,7 @@ def all_pairs(texts: list[str]) -> tuple[Ints, Ints, NDArray[np.float64]]:
 
 def recall_rows(texts: list[str], left: Ints, right: Ints, similarity: NDArray[np.float64]) -> list[dict[str, Any]]:
     """Share of true pairs that are candidates, over ``SEEDS`` seeds, by similarity."""
-    from pipeline.dedup.signing import Signer, band_keys
+    from pipeline.dedup.rule.signing import Signer, band_keys
 
     array = pa.array(texts, pa.large_string())
     caught = np.zeros((SEEDS, len(left)), bool)
@@ -152,10 +152,10 @@ def outcomes(texts: list[str]) -> dict[str, tuple[NDArray[np.bool_], Ints]]:
 
 
 def _ours(texts: list[str], *, verify: bool) -> tuple[NDArray[np.bool_], Ints]:
-    from pipeline.dedup.command import Request
-    from pipeline.dedup.command import run as run_command
-    from pipeline.options import Dedup
-    from pipeline.tables import KEPT_CLUSTERS, REMOVED, read_table
+    from pipeline.dedup.command.run import Request
+    from pipeline.dedup.command.run import run as run_command
+    from pipeline.recipe.options import Dedup
+    from pipeline.run.tables import KEPT_CLUSTERS, REMOVED, read_table
 
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
         path, output = Path(name) / "in.jsonl", Path(name) / "out"

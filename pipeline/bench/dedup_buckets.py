@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from pipeline.console import say
+from pipeline.base.console import say
 
 SIZES = (10_000, 30_000, 100_000)
 WORDS = [f"word{number}" for number in range(400)]

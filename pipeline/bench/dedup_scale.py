@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from pipeline.base.console import say
+from pipeline.base.processes import descendants
 from pipeline.bench.clean import corpus
-from pipeline.console import say
-from pipeline.processes import descendants
 
 SIZES = (100_000, 300_000, 1_000_000)
 SENTENCES = (6, 20)  # of a document

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.filter.definitions import RULE_SETS
+from pipeline.recipe.rule_sets import RULE_SETS
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "wikipedia-en.parquet"
 PEER_BYTES = 400_000
@@ -27,8 +27,8 @@ def run(path: str | None = None) -> list[dict[str, Any]]:
     Args:
         path: JSONL(.gz) with ``text`` (English); the sample's articles without it.
     """
-    from pipeline.filter.measure import measure
-    from pipeline.filter.rules import judge_columns
+    from pipeline.filter.rules.measure import measure
+    from pipeline.filter.rules.predicates import judge_columns
 
     texts = _texts(path)
     array = pa.array(texts, pa.large_string())

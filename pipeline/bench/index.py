@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.dedup.index_write import Batch
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
+from pipeline.dedup.index.writer import Batch
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "wikipedia-en.parquet"
 DOCUMENTS, BATCH_DOCUMENTS, REPEATS = 1_000_000, 10_000, 3
@@ -54,9 +54,9 @@ def run(documents: int | None = None, batch_documents: int = BATCH_DOCUMENTS) ->
 
 def build(index: Path, maker: "Maker", size: int) -> dict[str, Any]:
     """Builds an index, unless one stands there as it was built."""
-    from pipeline.dedup.index import is_index, open_index
-    from pipeline.dedup.index_format import Corpus, Definition
-    from pipeline.dedup.index_write import build_index
+    from pipeline.dedup.index.reader import is_index, open_index
+    from pipeline.dedup.index.state import Corpus, Definition
+    from pipeline.dedup.index.writer import build_index
 
     started = time.perf_counter()
     built = not is_index(index)
@@ -98,9 +98,9 @@ def _median(work: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _dedup_alone(folder: Path, maker: "Maker", repeat: int) -> dict[str, Any]:
-    from pipeline.dedup.command import Request
-    from pipeline.dedup.command import run as dedup_run
-    from pipeline.options import Dedup
+    from pipeline.dedup.command.run import Request
+    from pipeline.dedup.command.run import run as dedup_run
+    from pipeline.recipe.options import Dedup
 
     path = folder / f"batch-{repeat}.jsonl"
     maker.write(path, repeat)
@@ -111,9 +111,9 @@ def _dedup_alone(folder: Path, maker: "Maker", repeat: int) -> dict[str, Any]:
 
 
 def _add(index: Path, batch: Path) -> dict[str, Any]:
-    from pipeline.dedup.index_add import add_new
-    from pipeline.dedup.index_format import Corpus
-    from pipeline.dedup.index_inputs import Inputs
+    from pipeline.dedup.index.add import add_new
+    from pipeline.dedup.index.inputs import Inputs
+    from pipeline.dedup.index.state import Corpus
 
     clock = _Clock()
     done = add_new(index, Corpus(batch.stem), Inputs([str(batch)]).batches())
@@ -121,7 +121,7 @@ def _add(index: Path, batch: Path) -> dict[str, Any]:
 
 
 def _query(index: Path, batch: Batch) -> dict[str, Any]:
-    from pipeline.dedup.index import open_index
+    from pipeline.dedup.index.reader import open_index
 
     texts = batch.texts.slice(0, 1000).to_pylist()
     clock = _Clock()
@@ -131,7 +131,7 @@ def _query(index: Path, batch: Batch) -> dict[str, Any]:
 
 
 def _remove(index: Path) -> dict[str, Any]:
-    from pipeline.dedup.index import open_index
+    from pipeline.dedup.index.reader import open_index
 
     clock = _Clock()
     with open_index(index) as opened:

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline import tables
-from pipeline.lineage.keys import hash_of
-from pipeline.lineage.keys import write as write_keys
-from pipeline.manifest import Manifest, Output
-from pipeline.tables import (
+from pipeline.bench.token_runs import TOKENS_PER_DOCUMENT, id_array, write_tokens
+from pipeline.lookup.keys import hash_of
+from pipeline.lookup.keys import write as write_keys
+from pipeline.run import layout, tables
+from pipeline.run.tables import (
     BATCH_ROWS_KEY,
     CLUSTERS,
     DOC_INDEX,
@@ -31,16 +31,11 @@ from pipeline.tables import (
     SIGNALS,
     VERDICTS,
     TableWriter,
-    tokens_table,
 )
-from pipeline.tokens.layout import describe
-from pipeline.tokens.shards import TokenFormat
 
 DOCUMENT_COUNT = 10_000_000
-TOKENS_PER_DOCUMENT = 1_000
 SHARDS = 160
 DOCUMENT_ROWS = 1_000  # of a record batch of documents: about as many as 8 MiB of text hold
-BATCH_DOCUMENTS = 4_096  # of a token shard: about 4 million tokens
 SEQUENCES = 128
 CONTEXT_LENGTH = 2_048
 STEPS = 40_000  # more than one epoch
@@ -54,37 +49,6 @@ context_length = {CONTEXT_LENGTH}
 steps = {STEPS}
 global_batch_tokens = {SEQUENCES * CONTEXT_LENGTH}
 """
-
-
-class SparseFile:
-    """A file that leaves holes where large blocks of zeros are written."""
-
-    closed = False
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-
-    def write(self, data: Any) -> int:
-        """Writes bytes, or skips them."""
-        view = memoryview(data)
-        if view.nbytes > 1 << 20 and not np.frombuffer(view, np.uint8).any():
-            self._file.seek(view.nbytes, os.SEEK_CUR)
-        else:
-            self._file.write(view)
-        return view.nbytes
-
-    def tell(self) -> int:
-        """The position."""
-        return self._file.tell()
-
-    def flush(self) -> None:
-        """Flushes."""
-        self._file.flush()
-
-    def close(self) -> None:
-        """Closes the file at its full size."""
-        self._file.truncate()
-        self._file.close()
 
 
 def run(documents: int = DOCUMENT_COUNT) -> list[dict[str, Any]]:
@@ -107,29 +71,23 @@ def make_run(root: Path, documents: int) -> NDArray[np.uint8]:
     for number in range(SHARDS):
         _write_shard(root, f"{number:05d}", ids[edges[number] : edges[number + 1]], int(edges[number]))
     removed = ids[: documents // 5]
-    evidence = {name: _ids(removed) for name in ("doc_id", "kept_id", "cluster_id")}
-    _write(root / "clusters/evidence.arrow", CLUSTERS, evidence, {}, len(removed), tables.BATCH_ROWS)
+    evidence = {name: id_array(removed) for name in ("doc_id", "kept_id", "cluster_id")}
+    _write(root / layout.EVIDENCE, CLUSTERS, evidence, {}, len(removed), tables.BATCH_ROWS)
     _write_indexes(root, ids, edges)
     return ids
-
-
-def _ids(rows: NDArray[np.uint8]) -> pa.Array:
-    return pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(16), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))]
-    )
 
 
 def _write_shard(root: Path, name: str, ids: NDArray[np.uint8], first: int) -> None:
     count = len(ids)
     numbers = pa.array(np.arange(first, first + count)).cast(pa.string())
     constants: dict[str, Any] = {"source": "web", "text": "word", "path": "a.warc.gz", "licence": "CC0-1.0"}
-    values = {"doc_id": _ids(ids), "url": pa.compute.binary_join_element_wise("https://example.org/", numbers, "")}
-    _write(root / f"documents/{name}.arrow", DOCUMENTS, values, constants, count)
-    _write(root / f"signals/{name}.arrow", SIGNALS, {"doc_id": _ids(ids)}, {}, count)
+    values = {"doc_id": id_array(ids), "url": pa.compute.binary_join_element_wise("https://example.org/", numbers, "")}
+    _write(root / layout.documents(name), DOCUMENTS, values, constants, count)
+    _write(root / layout.signals(name), SIGNALS, {"doc_id": id_array(ids)}, {}, count)
     for stage in ("dedup", "filter"):
-        verdicts = {"doc_id": _ids(ids), "reasons": pa.array([[]] * count, pa.list_(pa.string()))}
-        _write(root / f"verdicts/{stage}/{name}.arrow", VERDICTS, verdicts, {"keep": True}, count)
-    write_tokens(root / f"tokens/train/{name}.arrow", ids)
+        verdicts = {"doc_id": id_array(ids), "reasons": pa.array([[]] * count, pa.list_(pa.string()))}
+        _write(root / layout.verdicts(stage, name), VERDICTS, verdicts, {"keep": True}, count)
+    write_tokens(root / layout.tokens("train", name), ids)
 
 
 def _write(
@@ -161,34 +119,6 @@ def _zero(field: pa.Field) -> Any:
     return "near" if pa.types.is_string(field.type) else False if pa.types.is_boolean(field.type) else 0
 
 
-def write_tokens(path: Path, ids: NDArray[np.uint8]) -> None:
-    """A sparse token shard: 1,000 zeros for each doc_id of (N, 16)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = tokens_table(50_257)
-    metadata = {
-        key.encode(): value.encode() for key, value in TokenFormat("synthetic", 50_257, 0).metadata("web").items()
-    }
-    schema = table.schema.with_metadata({**table.schema.metadata, **metadata})
-    file, batches = SparseFile(path), []
-    with pa.ipc.new_file(pa.PythonFile(file, mode="w"), schema) as writer:
-        for start in range(0, len(ids), BATCH_DOCUMENTS):
-            rows = ids[start : start + BATCH_DOCUMENTS]
-            offsets = pa.array(np.arange(len(rows) + 1) * TOKENS_PER_DOCUMENT)
-            tokens = pa.LargeListArray.from_arrays(
-                offsets, pa.array(np.zeros(len(rows) * TOKENS_PER_DOCUMENT, np.uint16))
-            )
-            writer.write_batch(pa.record_batch([_ids(rows), tokens], schema=schema))
-            batches.append((len(rows), len(rows) * TOKENS_PER_DOCUMENT))
-    file.close()
-    name, shard = f"tokens/train/{path.name}", path.stem
-    output = Output(name, path.stat().st_size, "not read", len(ids))
-    read = {name: describe("web", TokenFormat("synthetic", 50_257, 0), batches)}
-    made = Manifest("tokenize", shard, "", 1, {}, {}, {}, [output], {"documents": len(ids)}, read)
-    target = path.parents[2] / "manifests/tokenize" / f"{shard}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(made.to_bytes())
-
-
 def _write_indexes(root: Path, ids: NDArray[np.uint8], edges: NDArray[np.int64]) -> None:
     halves = ids.view(">u8").reshape(-1, 2)
     order = np.lexsort((halves[:, 1], halves[:, 0]))
@@ -196,23 +126,23 @@ def _write_indexes(root: Path, ids: NDArray[np.uint8], edges: NDArray[np.int64])
     rows = (np.arange(len(ids)) - np.repeat(edges[:-1], np.diff(edges))).astype(np.int32)
     sizes = [[min(DOCUMENT_ROWS, size - first) for first in range(0, size, DOCUMENT_ROWS)] for size in np.diff(edges)]
     metadata = {BATCH_ROWS_KEY: str([[int(rows) for rows in shard] for shard in sizes])}
-    with TableWriter(root / "index/doc_id.arrow", DOC_INDEX, metadata) as writer:
+    with TableWriter(root / layout.DOC_INDEX, DOC_INDEX, metadata) as writer:
         for start in range(0, len(order), tables.BATCH_ROWS):
             part = order[start : start + tables.BATCH_ROWS]
-            columns = [_ids(ids[part]), pa.array(shards[part]), pa.array(rows[part])]
+            columns = [id_array(ids[part]), pa.array(shards[part]), pa.array(rows[part])]
             writer.write(pa.record_batch(columns, schema=writer.schema))
     keys = np.fromiter((hash_of("url", f"https://example.org/{n}") for n in range(len(ids))), np.uint64, len(ids))
     by_key = np.argsort(keys)
-    with TableWriter(root / "index/keys.arrow", KEY_INDEX) as writer:
+    with TableWriter(root / layout.KEY_INDEX, KEY_INDEX) as writer:
         write_keys(writer, keys[by_key], shards[by_key], rows[by_key])
 
 
 def measure(root: Path, ids: NDArray[np.uint8], made_seconds: float) -> list[dict[str, Any]]:
     """Times each lookup, over several documents and steps."""
-    from pipeline.lineage import lookup
     from pipeline.lineage.explain import explain
     from pipeline.lineage.trace import trace
-    from pipeline.run import Run
+    from pipeline.lookup import lookup
+    from pipeline.run.folder import Run
 
     job = Run.open(root)
     chosen = np.random.default_rng(2).integers(0, len(ids), 12).tolist()

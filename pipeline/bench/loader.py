@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from pipeline.errors import RunError
+from pipeline.base.errors import RunError
 
 
 def run() -> list[dict[str, Any]]:
@@ -17,7 +17,7 @@ def run() -> list[dict[str, Any]]:
     Raises:
         RunError: If it fails; what it said stands on standard error.
     """
-    command = [sys.executable, "-m", "model.bench_loader"]
+    command = [sys.executable, "-m", "model.bench.loader"]
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if finished.returncode:
         raise RunError(f"the loader benchmark failed with exit code {finished.returncode}")

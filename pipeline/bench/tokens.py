@@ -21,20 +21,20 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from pipeline.base.errors import RunError
+from pipeline.base.pool import Pool
 from pipeline.bench.clean import corpus, sample_jsonl
 from pipeline.bench.clean import ours as clean
 from pipeline.bench.rates import row_of, sum_of, with_ratios
-from pipeline.engine import Job, Outputs
-from pipeline.errors import RunError
-from pipeline.manifest import canonical_json, digest_file
-from pipeline.pool import Pool
-from pipeline.tables import BATCH_ROWS, BATCH_TEXT_BYTES, DOCUMENTS, VERDICTS, TableWriter, read_table
-from pipeline.tokens.assign import SPLIT_SCHEMA
-from pipeline.tokens.definition import vocabulary_size
+from pipeline.run.engine import Job, Outputs
+from pipeline.run.manifest import canonical_json, digest_file
+from pipeline.run.tables import BATCH_ROWS, BATCH_TEXT_BYTES, DOCUMENTS, VERDICTS, TableWriter, read_table
+from pipeline.tokens.documents.assign import SPLIT_SCHEMA
 from pipeline.tokens.encode import encode_shard
-from pipeline.tokens.engines import forget_encoder
-from pipeline.tokens.shards import SOURCE_KEY, map_batches
-from pipeline.tokens.training import ENCODING, TOKENIZER, train
+from pipeline.tokens.shards.token_shard import SOURCE_KEY, map_batches
+from pipeline.tokens.tokenizer.definition import vocabulary_size
+from pipeline.tokens.tokenizer.engines import forget_encoder
+from pipeline.tokens.tokenizer.training import ENCODING, TOKENIZER, train
 
 RECORDS, PEER_RECORDS = 200_000, 18_000
 VOCABULARY, END_OF_TEXT = 32_768, "<|endoftext|>"

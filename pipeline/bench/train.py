@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
-from pipeline.errors import RunError
+from pipeline.base.errors import RunError
 
 
 def run() -> list[dict[str, Any]]:
@@ -21,7 +21,7 @@ def run() -> list[dict[str, Any]]:
     Raises:
         RunError: If a training run fails; what it said stands on standard error.
     """
-    command = [sys.executable, "-m", "model.bench"]
+    command = [sys.executable, "-m", "model.bench.train"]
     names = {
         "nanogpt": "NANOGPT",
         **{name: f"BENCH_{name.upper()}" for name in ("run", "text", "steps", "rates", "times")},

@@ -6,12 +6,12 @@ There is no wall clock: whether a page is extracted depends on its bytes and the
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipeline.base.errors import UserError
 from pipeline.clean.decode import decode
 from pipeline.clean.html_facts import Facts, facts
-from pipeline.errors import UserError
 from pipeline.kernels import html_scan
-from pipeline.options import Clean
 from pipeline.readers.items import Record
+from pipeline.recipe.options import Clean
 
 Extract = Callable[[str], str]  # a page's HTML -> its text, empty where there is none
 # about nanoseconds of parsing and extraction beyond those of a plain page, as html_scan counts them
@@ -102,7 +102,7 @@ def load_extract(name: str) -> Extract:
     if name == "trafilatura":
         return _trafilatura()
     if "." in name:
-        from pipeline.interop.extractors import datatrove_extract
+        from pipeline.clean.datatrove import datatrove_extract
 
         return datatrove_extract(name)
     raise UserError(f"clean.extractor = {name!r}: allowed are resiliparse, trafilatura, or a datatrove class path")

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RunError
+from pipeline.base.errors import RunError
 
 MODEL = Path(__file__).with_name("lid.176.ftz")
 MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import UserError
-from pipeline.manifest import digest_file
-from pipeline.options import Clean, Source
+from pipeline.base.errors import UserError
+from pipeline.recipe.options import Clean, Source
+from pipeline.run.manifest import digest_file
 
 if TYPE_CHECKING:  # a plan needs no readers
     from pipeline.readers.dispatch import ReadOptions

@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.engine import Outputs
 from pipeline.readers.items import Damaged, Excluded, Record
-from pipeline.tables import (
+from pipeline.run.engine import Outputs
+from pipeline.run.tables import (
     BATCH_ROWS,
     BATCH_TEXT_BYTES,
     DOCUMENTS,

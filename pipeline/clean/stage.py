@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipeline import storage
+from pipeline.base import storage
+from pipeline.base.errors import GateError, UserError
 from pipeline.clean.settings import job_config, list_paths
-from pipeline.engine import Context, Job, Step
-from pipeline.errors import GateError, UserError
-from pipeline.manifest import Manifest, total_counts
-from pipeline.options import Recipe, Source
 from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
 from pipeline.readers.partition import plan
 from pipeline.readers.streams import RangeReader
+from pipeline.recipe.options import Recipe, Source
+from pipeline.run import layout
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Step
+from pipeline.run.manifest import Manifest, total_counts
 
 STEP = Step(
     name="clean",
@@ -27,7 +29,7 @@ STEP = Step(
     libraries=("pyarrow", "resiliparse", "ftfy", "fasttext-numpy2-wheel", "orjson", "tldextract"),
     is_stale="pipeline.clean.stage:input_changed",
 )
-SEEN = "logs/inputs.json"
+SEEN = layout.INPUTS_LOG
 TOP_REASONS = 5
 
 
@@ -85,7 +87,7 @@ def plan_jobs(recipe: Recipe, inputs: list[SourceInputs] | None = None) -> list[
 def _inputs(source: Source) -> SourceInputs:
     """The files of a source; one entry for a datatrove reader that finds its input itself."""
     if "." in source.format:
-        from pipeline.interop.readers import dataset_version, is_file_reader
+        from pipeline.readers.datatrove import dataset_version, is_file_reader
 
         if not is_file_reader(source.format):
             if len(source.paths) > 1:
@@ -127,7 +129,7 @@ def _digest(job: Job, part: dict[str, Any]) -> str | None:
     true_name = os.fsdecode(bytes.fromhex(name)) if name else part["path"]
     url = f"{job.arguments['root'].rstrip('/')}/{true_name}"
     if part["unit"] == "dataset":
-        from pipeline.interop.readers import dataset_digest
+        from pipeline.readers.datatrove import dataset_digest
 
         return dataset_digest(url)
     try:

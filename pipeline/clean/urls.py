@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import storage
-from pipeline.errors import UserError
+from pipeline.base import storage
+from pipeline.base.errors import UserError
 from pipeline.kernels.line_hash import hash_bytes, hash_lines
-from pipeline.options import URL_LISTS
+from pipeline.recipe.options import URL_LISTS
 
 UT1_ARCHIVE = "url_filterblacklistsv0_3_0.tar.gz"
 SOFT_WORDS = 2  # so many soft words block, as in datatrove

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from pipeline.base.errors import GateError
 from pipeline.clean import pii
 from pipeline.clean.decode import NotText, decode
 from pipeline.clean.extract import ExtractionError, Extractor, Page
@@ -25,10 +26,9 @@ from pipeline.clean.normalise import normalise
 from pipeline.clean.settings import Settings
 from pipeline.clean.shard import PartitionWriter
 from pipeline.clean.urls import UrlRules
-from pipeline.engine import Job, Outputs
-from pipeline.errors import GateError
 from pipeline.readers.dispatch import PartReader
 from pipeline.readers.items import HEAD_BYTES, Damaged, Excluded, Item, Record
+from pipeline.run.engine import Job, Outputs
 
 # of raw text or HTML worked on at a time: each step then finds its tables in the caches for longer than it takes to
 # load them (the language model's alone cost a third of its time in slices of 1 MiB)

@@ -7,7 +7,7 @@ when they are first called, not on import.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from pipeline.dedup.definition import shingle_hash, shingles
+from pipeline.dedup.rule.definition import shingle_hash, shingles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,6 @@ def signatures(
         >>> signatures(["one fine day in May", "One fine day, in May!"], permutations=2).shape
         (2, 2)
     """
-    from pipeline.dedup.signing import Signer
+    from pipeline.dedup.rule.signing import Signer
 
     return Signer(ngram, permutations, seed).sign(texts)

@@ -8,7 +8,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.filter.definitions import RULES
+from pipeline.recipe.rule_sets import RULES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,7 +17,7 @@ __all__ = ["RULES", "judge", "signals"]
 
 
 def signals(texts: "pa.Array | Sequence[str]", language: "str | pa.Array" = "en") -> "pa.Table":
-    """Measures texts: one row of signals a document (columns: ``pipeline.tables.SIGNALS``).
+    """Measures texts: one row of signals a document (columns: ``pipeline.run.tables.SIGNALS``).
 
     Args:
         texts: A string or large_string array, or a list of strings.  Bytes that are not UTF-8 count as U+FFFD.
@@ -29,7 +29,7 @@ def signals(texts: "pa.Array | Sequence[str]", language: "str | pa.Array" = "en"
         >>> table["token_count"].to_pylist()
         [7, 0]
     """
-    from pipeline.filter.measure import measure
+    from pipeline.filter.rules.measure import measure
 
     return measure(texts, language)
 
@@ -45,6 +45,6 @@ def judge(signals: "pa.Table", rules: Sequence[str], options: "dict[str, Any] | 
     Raises:
         UserError: If a rule set, a rule or a signal is unknown, or thresholds contradict each other.
     """
-    from pipeline.filter import rules as rules_module
+    from pipeline.filter.rules import predicates
 
-    return rules_module.judge(signals, rules, options)
+    return predicates.judge(signals, rules, options)

@@ -10,15 +10,20 @@ Nothing heavy is imported here: planning a finished run calls ``run`` too.
 
 from typing import Any
 
-from pipeline import storage
-from pipeline.engine import Context, Job, Step
-from pipeline.errors import UserError
-from pipeline.filter.definitions import is_class_path
-from pipeline.manifest import Manifest, digest_file, total_counts
-from pipeline.options import Classifier, Filter
+from pipeline.base import storage
+from pipeline.base.errors import UserError
+from pipeline.recipe.options import Classifier, Filter
+from pipeline.recipe.rule_sets import is_class_path
+from pipeline.run import layout
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Step
+from pipeline.run.manifest import Manifest, digest_file, total_counts
 
 CLASSIFIER_STEP = Step(
-    "filter.classifier", 1, "pipeline.filter.worker:train_classifier", libraries=("fasttext-numpy2-wheel", "pyarrow")
+    "filter.classifier",
+    1,
+    "pipeline.filter.classifier.train:train_classifier",
+    libraries=("fasttext-numpy2-wheel", "pyarrow"),
 )
 INDEX_STEP = Step("filter.index", 1, "pipeline.filter.worker:index_evaluation_sets", libraries=("pyarrow",))
 SIGNALS_STEP = Step(
@@ -28,7 +33,7 @@ SIGNALS_STEP = Step(
     libraries=("pyarrow", "numba", "stopwordsiso", "fasttext-numpy2-wheel", "datatrove"),
 )
 VERDICTS_STEP = Step("filter", 1, "pipeline.filter.worker:judge_shard", libraries=("pyarrow",))
-INDEX_PATHS = ("decontamination/ngrams.arrow", "decontamination/items.arrow")
+INDEX_PATHS = (layout.NGRAMS, layout.ITEMS)
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -44,12 +49,12 @@ def _signal_jobs(context: Context) -> list[Job]:
     shared: dict[str, str] = {}
     if options.decontamination.sets:
         index = context.run_step(INDEX_STEP, [_index_job(options)])
-        shared = index["all"].digests("decontamination/")
+        shared = index["all"].digests(layout.DECONTAMINATION)
     for name, made in _trained(context).items():
-        shared[model_path(name)] = made.digests("classifiers/")[model_path(name)]
+        shared[model_path(name)] = made.digests(layout.CLASSIFIERS)[model_path(name)]
     arguments = {"classifiers": {name: c.path for name, c in options.classifiers.items() if c.path}}
     return [
-        Job(shard, config, {f"documents/{shard}.arrow": digest, **shared}, arguments)
+        Job(shard, config, {layout.documents(shard): digest, **shared}, arguments)
         for shard, digest in context.document_shards().items()
     ]
 
@@ -84,7 +89,7 @@ def _trained(context: Context) -> dict[str, Manifest]:
     shards, stages = context.document_shards(), context.verdict_stages_before("filter")
     if not wanted and not context.manifests(CLASSIFIER_STEP.name):
         return {}
-    inputs = {f"documents/{shard}.arrow": digest for shard, digest in shards.items()}
+    inputs = {layout.documents(shard): digest for shard, digest in shards.items()}
     for shard in shards if wanted else ():
         inputs |= context.verdict_inputs("filter", shard)
     config = {"shards": list(shards), "stages": stages}
@@ -116,7 +121,7 @@ def _digest(path: str, key: str) -> str:
 
 def _digests(path: str, key: str) -> dict[str, str]:
     """Digest of a file, or of each data file below a folder."""
-    from pipeline.filter.evaluation_sets import data_files
+    from pipeline.filter.decontamination.evaluation_sets import data_files
 
     files = data_files(path)
     if not files:
@@ -136,7 +141,7 @@ def _verdict_jobs(context: Context, signals: dict[str, Manifest]) -> list[Job]:
         config["url"]["blocklist_digest"] = _digest(blocklist, "filter.url.blocklist")
     jobs = []
     for shard, digest in context.document_shards().items():
-        inputs = {f"documents/{shard}.arrow": digest, **signals[shard].digests("signals/")}
+        inputs = {layout.documents(shard): digest, **signals[shard].digests(layout.SIGNALS)}
         inputs |= context.verdict_inputs("filter", shard)
         arguments = {"options": options.model_dump(mode="json")}
         jobs.append(Job(shard, config, inputs, arguments))

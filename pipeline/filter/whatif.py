@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline import storage
-from pipeline.engine import Context
-from pipeline.errors import UserError
-from pipeline.filter.columns import column_batches, read_columns
-from pipeline.filter.document_rules import DOCUMENT_COLUMNS
-from pipeline.filter.rules import Failures, Mask
+from pipeline.base import storage
+from pipeline.base.errors import UserError
+from pipeline.filter.rules.columns import column_batches, read_columns
+from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, read_blocklist
+from pipeline.filter.rules.predicates import Failures, Mask
+from pipeline.filter.rules.verdicts import all_failures, cut_bytes, wanted_cuts
 from pipeline.filter.stage import signal_config
-from pipeline.filter.verdicts import all_failures, cut_bytes, wanted_cuts
-from pipeline.filter.worker import alive_documents, read_blocklist
-from pipeline.manifest import load_manifests, total_counts
-from pipeline.recipe import Recipe, load_recipe
-from pipeline.run import RECIPE_FILE, Run
-from pipeline.tables import DOCUMENTS, SIGNALS, VERDICTS, read_table
+from pipeline.recipe.load import Recipe, load_recipe
+from pipeline.run import layout
+from pipeline.run.alive import alive
+from pipeline.run.context import Context
+from pipeline.run.folder import RECIPE_FILE, Run
+from pipeline.run.manifest import load_manifests, total_counts
+from pipeline.run.tables import DOCUMENTS, SIGNALS, read_table
 
 BYTES_A_TOKEN = 4.0  # where the run has no tokens yet
 EXAMPLE_CHARACTERS = 300
@@ -137,14 +138,14 @@ def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str,
         raise UserError(f"{root}: has no signals yet; `tokenmill run` with the filter stage makes them")
     lists = {path: read_blocklist(path) for path in {r.filter.url.blocklist for r in (run.recipe, recipe)}}
     for shard in shards:
-        signals, documents, alive, source = _load(context, shard)
+        signals, documents, judged, source = _load(context, shard)
         sizes = signals["byte_count"].to_numpy()
         old, new = (
             all_failures(signals, documents, r.filter, lists[r.filter.url.blocklist]) for r in (run.recipe, recipe)
         )
-        was = before.add(old, alive, wanted_cuts(signals, run.recipe.filter), sizes, source)
-        will = after.add(new, alive, wanted_cuts(signals, recipe.filter), sizes, source)
-        freed.add(old, new, alive)
+        was = before.add(old, judged, wanted_cuts(signals, run.recipe.filter), sizes, source)
+        will = after.add(new, judged, wanted_cuts(signals, recipe.filter), sizes, source)
+        freed.add(old, new, judged)
         for name, mask, failures in (("come_in", will & ~was, old), ("go_out", was & ~will, new)):
             rows = np.flatnonzero(mask)
             counts[name] += len(rows)
@@ -164,12 +165,12 @@ def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str,
 
 def _load(context: Context, shard: str) -> tuple[pa.Table, pa.Table, Mask, str]:
     run = context.run
-    signals = read_table(run.local(f"signals/{shard}.arrow"), SIGNALS)
-    path = run.local(f"documents/{shard}.arrow")
+    signals = read_table(run.local(layout.signals(shard)), SIGNALS)
+    path = run.local(layout.documents(shard))
     documents = read_columns(path, DOCUMENTS, DOCUMENT_COLUMNS)
-    verdicts = [read_table(run.local(p), VERDICTS, ["keep"]) for p in context.verdict_inputs("filter", shard)]
+    verdicts = [run.local(path) for path in context.verdict_inputs("filter", shard)]
     source = (documents.schema.metadata or {}).get(b"tokenmill.source", b"").decode()
-    return signals, documents, alive_documents(verdicts, signals.num_rows), source
+    return signals, documents, alive(verdicts, signals.num_rows), source
 
 
 def _examples(run: Run, shard: str, rows: list[int], failures: Failures, source: str) -> list[dict[str, Any]]:
@@ -178,7 +179,7 @@ def _examples(run: Run, shard: str, rows: list[int], failures: Failures, source:
     start = 0
     if not rows:
         return found
-    for batch in column_batches(run.local(f"documents/{shard}.arrow"), DOCUMENTS, ["doc_id", "text", "url"]):
+    for batch in column_batches(run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", "text", "url"]):
         inside = [row for row in rows if start <= row < start + batch.num_rows]
         for row in inside:
             text = batch["text"][row - start].as_py()

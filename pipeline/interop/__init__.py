@@ -10,8 +10,8 @@ __all__ = ["from_datatrove", "to_datatrove"]
 
 
 def from_datatrove(step: Any, **arguments: Any) -> Any:
-    """A datatrove step as a function of record batches; see ``pipeline.interop.steps.DatatroveStep``."""
-    from pipeline.interop.steps import DatatroveStep
+    """A datatrove step as a function of record batches; see ``pipeline.filter.datatrove.DatatroveStep``."""
+    from pipeline.filter.datatrove import DatatroveStep
 
     return DatatroveStep(step, **arguments)
 

@@ -11,14 +11,14 @@ from typing import Any
 import pyarrow as pa
 from datatrove.pipeline.base import PipelineStep
 
+from pipeline.base.errors import UserError
 from pipeline.clean import pii
 from pipeline.clean.decode import NotText
 from pipeline.clean.extract import ExtractionError, Extractor
 from pipeline.clean.language import detect
 from pipeline.clean.normalise import normalise
-from pipeline.errors import UserError
-from pipeline.options import Clean
 from pipeline.readers.items import Record
+from pipeline.recipe.options import Clean
 
 SLICE_DOCUMENTS = 256
 

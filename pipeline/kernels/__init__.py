@@ -17,7 +17,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.storage import cache_folder
+from pipeline.base.storage import cache_folder
 
 __all__ = ["kernel_cache_folder"]
 

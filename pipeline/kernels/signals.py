@@ -1,6 +1,6 @@
 """All signals of a batch of documents in one call, over the buffers of an Arrow string column.
 
-Columns of the result are ``COLUMNS``, which pipeline/filter/measure.py turns into the signals table.
+Columns of the result are ``COLUMNS``, which pipeline/filter/rules/measure.py turns into the signals table.
 """
 
 import numba

@@ -1,7 +1,7 @@
 """Words of UTF-8 text, as 64-bit hashes, straight from an Arrow string column's buffers.
 
 A word is a run of Unicode letters, marks, numbers or ``_``, lower-cased; in scripts written without spaces each
-character is a word (unicode_tables.py).  ``pipeline.dedup.definition`` says the same in plain Python.
+character is a word (unicode_tables.py).  ``pipeline.dedup.rule.definition`` says the same in plain Python.
 
 Hash of a word: its lower-cased UTF-8 bytes in little-endian groups of eight, the last one padded with zeros:
 

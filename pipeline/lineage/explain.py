@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from pipeline import storage
-from pipeline.console import counted
-from pipeline.errors import TokenmillError, UserError
-from pipeline.filter.cuts import CUT_SPANS
-from pipeline.filter.definitions import RULE_SETS
-from pipeline.lineage import ledger
-from pipeline.lineage.ledger import Ledger
-from pipeline.lineage.lookup import DocIndex, Located
-from pipeline.lineage.rows import behind, read_row, read_rows, rows_of_id
+from pipeline.base import storage
+from pipeline.base.console import counted
+from pipeline.base.errors import TokenmillError, UserError
+from pipeline.filter.rules.cuts import CUT_SPANS
 from pipeline.lineage.training import Training
-from pipeline.run import Run
-from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS
+from pipeline.lookup.lookup import DocIndex, Located
+from pipeline.recipe.rule_sets import RULE_SETS
+from pipeline.run import layout, ledger
+from pipeline.run.folder import Run
+from pipeline.run.ledger import Ledger
+from pipeline.run.rows import behind, read_row, read_rows, rows_of_id
+from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS
 from pipeline.tokens import restored
 
 SHOWN_TWINS = 20
@@ -33,11 +33,11 @@ def explain(run: Run, located: Located, index: DocIndex | None = None) -> dict[s
     """
     shard = located.shard
     edges = (index or DocIndex(run)).edges(shard)
-    record = read_row(run, f"documents/{shard}.arrow", DOCUMENTS, located.row, edges=edges)
+    record = read_row(run, layout.documents(shard), DOCUMENTS, located.row, edges=edges)
     text = record.pop("text", "")
     if record.pop("doc_id", None) != located.doc_id:
         raise behind(run.root)
-    signals = read_row(run, f"signals/{shard}.arrow", SIGNALS, located.row)
+    signals = read_row(run, layout.signals(shard), SIGNALS, located.row)
     signals.pop("doc_id", None)
     verdicts = _verdicts(run, located)
     return {
@@ -73,7 +73,7 @@ def _verdicts(run: Run, located: Located) -> list[dict[str, Any]]:
     """The verdict of each stage that has judged the document, in the recipe's order."""
     found = []
     for stage in run.recipe.stages:
-        row = read_row(run, f"verdicts/{stage}/{located.shard}.arrow", VERDICTS, located.row)
+        row = read_row(run, layout.verdicts(stage, located.shard), VERDICTS, located.row)
         if row:
             row.pop("doc_id")
             found.append({"stage": stage, **row})
@@ -120,7 +120,7 @@ def _duplicates(run: Run, located: Located, verdicts: list[dict[str, Any]]) -> d
                 else:
                     removed.append(shown)
     signature = read_row(
-        run, f"signatures/{located.shard}.arrow", SIGNATURES, located.row, ["doc_id", "num_shingles", "text_hash"]
+        run, layout.signatures(located.shard), SIGNATURES, located.row, ["doc_id", "num_shingles", "text_hash"]
     )
     return {
         "kept_twin": kept_twin,

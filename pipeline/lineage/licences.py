@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline import storage
-from pipeline.console import counted
-from pipeline.lineage import ledger
-from pipeline.lineage.blank_tokens import token_layout
+from pipeline.base import storage
+from pipeline.base.console import counted
 from pipeline.lineage.training import Training
-from pipeline.run import Run
-from pipeline.tables import DOCUMENTS, read_table
+from pipeline.run import layout, ledger
+from pipeline.run.folder import Run
+from pipeline.run.tables import DOCUMENTS, read_table
 from pipeline.tokens.restored import parse_name
+from pipeline.tokens.shards.shard_facts import token_layout
 
 UNKNOWN = "unknown"
 
@@ -129,7 +129,7 @@ def _targets_before(
 
 def _licences_of(run: Run, shard: str, doc_ids: NDArray[np.uint8]) -> pa.Table:
     """Licence and its evidence of each document of a token shard, in its order."""
-    path = f"documents/{shard}.arrow"
+    path = layout.documents(shard)
     if not storage.exists(run.url(path)):
         unknown = pa.array([UNKNOWN] * len(doc_ids))
         return pa.table({"licence": unknown, "evidence": unknown})

@@ -4,15 +4,15 @@ import math
 from collections import Counter
 from typing import Any
 
-from pipeline import storage
-from pipeline.console import counted
-from pipeline.errors import UserError
-from pipeline.lineage import ledger
-from pipeline.lineage.lookup import DocIndex, Located
-from pipeline.lineage.rows import behind, read_rows
+from pipeline.base import storage
+from pipeline.base.console import counted
+from pipeline.base.errors import UserError
 from pipeline.lineage.training import Training, metrics_lines
-from pipeline.run import Run
-from pipeline.tables import DOCUMENTS
+from pipeline.lookup.lookup import DocIndex, Located
+from pipeline.run import layout, ledger
+from pipeline.run.folder import Run
+from pipeline.run.rows import behind, read_rows
+from pipeline.run.tables import DOCUMENTS
 
 UNKNOWN = "unknown"
 MAX_STEPS = 10_000  # of one trace: a longer range is better asked of `licences`
@@ -72,7 +72,7 @@ def _facts(run: Run, counts: Counter[bytes], shards: dict[bytes, str]) -> dict[b
         else:
             facts[doc_id] = {**dict.fromkeys(FACTS[1:]), "taken_down": False}
     for shard, found in sorted(by_shard.items()):
-        path, rows = run.local(f"documents/{shard}.arrow"), [place.row for place in found]
+        path, rows = run.local(layout.documents(shard)), [place.row for place in found]
         table = read_rows(path, DOCUMENTS, rows, FACTS, index.edges(shard))
         for row in table.to_pylist():
             doc_id = row.pop("doc_id")
@@ -108,7 +108,7 @@ def window_text(run: Run, step: int, window: int) -> dict[str, Any]:
 
 
 def _decoder(run: Run) -> Any:
-    path = "tokenizer/tokenizer.json"
+    path = layout.TOKENIZER
     if not storage.exists(run.url(path)):
         raise UserError(f"{run.url(path)}: missing, so tokens cannot be shown as text")
     from tokenizers import Tokenizer

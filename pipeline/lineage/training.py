@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.corpus import open_train
-from model.data import TokenDataset
-from pipeline import storage
-from pipeline.errors import RunError, UserError
-from pipeline.lineage.lookup import Located
-from pipeline.lineage.rows import read_row
-from pipeline.run import Run
-from pipeline.tables import VERDICTS
+from pipeline.base import storage
+from pipeline.base.errors import RunError, UserError
+from pipeline.lookup.lookup import Located
+from pipeline.order.corpus import open_train
+from pipeline.order.windows import WindowOrder
+from pipeline.run import layout
+from pipeline.run.folder import Run
+from pipeline.run.rows import read_row
+from pipeline.run.tables import VERDICTS
 from pipeline.tokens import restored
-from pipeline.tokens.shards import ShardBatches
+from pipeline.tokens.shards.token_shard import ShardBatches
 
 _STATE = re.compile(r"step-(\d{7,})/state\.json")
 
@@ -63,13 +64,13 @@ class Training:
         self.sequences = max(1, recipe.train.global_batch_tokens // self.context_length)
 
     @cached_property
-    def dataset(self) -> TokenDataset:
+    def dataset(self) -> WindowOrder:
         """The training tokens in their order.
 
         Raises:
             UserError: If there are none.
         """
-        return open_train(self.run, self.context_length, trust_manifests=True)
+        return open_train(self.run, self.context_length, WindowOrder, trust_manifests=True)
 
     @cached_property
     def checkpoints(self) -> list[int]:
@@ -213,6 +214,6 @@ class Training:
 
 def metrics_lines(run: Run) -> list[dict[str, Any]]:
     """Lines of metrics/train.jsonl; one that is half-written is left out."""
-    url = run.url("metrics/train.jsonl")
+    url = run.url(layout.TRAIN_METRICS)
     lines = storage.read_bytes(url).decode().splitlines(keepends=True) if storage.exists(url) else []
     return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline import storage
+from pipeline.base import storage
 from pipeline.readers.archives import MemberReader, read_tar, read_zip
 from pipeline.readers.columnar import read_arrow, read_parquet
 from pipeline.readers.delimited import read_delimited
@@ -79,7 +79,7 @@ class PartReader:
                 yield Damaged(path, reader.position, reader.end - reader.position, "unreadable", detail)
 
     def _dataset(self, part: Mapping[str, Any], url: str) -> Iterator[Item]:
-        from pipeline.interop.readers import dataset_digest, read_dataset
+        from pipeline.readers.datatrove import dataset_digest, read_dataset
 
         options = self.options
         yield from read_dataset(part["format"], options.reader_options, url, part["path"], options.fields)
@@ -99,7 +99,7 @@ class PartReader:
         elif kind == "tar":
             yield from read_tar(reader, path, options.limits, self._members(path))
         elif "." in kind:
-            from pipeline.interop.readers import read_file
+            from pipeline.readers.datatrove import read_file
 
             yield from read_file(kind, options.reader_options, local, path, options.fields)
         else:

@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline import storage
+from pipeline.base import storage
 from pipeline.readers.inputs import InputFile
 from pipeline.readers.streams import Inflater, compression_of, decompression_errors
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import storage
-from pipeline.errors import UserError
+from pipeline.base import storage
+from pipeline.base.errors import UserError
 
 GLOB_CHARACTERS = frozenset("*?[")
 

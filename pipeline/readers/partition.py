@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pipeline import storage
+from pipeline.base import storage
 from pipeline.readers.formats import format_of
 from pipeline.readers.inputs import InputFile, SourceInputs
 from pipeline.readers.streams import RangeReader, compression_of, next_member, utf16_of

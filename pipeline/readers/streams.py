@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from pipeline.closing import Closable
+from pipeline.base.closable import Closable
 from pipeline.readers.items import HEAD_BYTES
 
 CHUNK_BYTES = 1 << 20  # of decompressed data

@@ -9,16 +9,16 @@
 Whole columns are read for counts; of the text, only the record batches that hold an example.
 """
 
-from pipeline import environment
-from pipeline import manifest as manifests
 from pipeline.report.documents import collect_documents
 from pipeline.report.duplicates import collect_duplicates
 from pipeline.report.figures import Figures, FunnelRow
 from pipeline.report.records import collect_records
 from pipeline.report.signals import collect_signals
 from pipeline.report.training import collect_training
-from pipeline.run import Run
-from pipeline.stages import stage_seconds
+from pipeline.run import environment
+from pipeline.run import manifest as manifests
+from pipeline.run.folder import Run
+from pipeline.run.logs import stage_seconds
 
 STEPS = ("clean", "dedup.signatures", "filter.signals", "tokenize.tokenizer", "tokenize", "train")
 

@@ -11,21 +11,22 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline import storage
-from pipeline.errors import UserError
+from pipeline.base import storage
+from pipeline.base.arrow import doc_id_array
+from pipeline.base.errors import UserError
+from pipeline.base.visible import head, visible
 from pipeline.report.collect import collect
 from pipeline.report.documents import JUDGES, document_paths, facts_of, judging_stages, read_rows
 from pipeline.report.figures import MIXES, Example, Figures, Mix
 from pipeline.report.page import WORST_FIRST, number, render_page
 from pipeline.report.plots import training_curves
-from pipeline.report.text import head, visible
 from pipeline.report.training import finite
-from pipeline.run import Run
-from pipeline.tables import DOCUMENTS, VERDICTS, read_table
-from pipeline.tokens.split import doc_id_array
+from pipeline.run import layout
+from pipeline.run.alive import alive_in_run
+from pipeline.run.folder import Run
+from pipeline.run.tables import DOCUMENTS, VERDICTS, read_table
 
 DocIds = NDArray[Any]  # 16 bytes each, as one value
 EXAMPLES = 6
@@ -237,28 +238,19 @@ class _Side:
             column = read_table(run.local(path), DOCUMENTS, ["doc_id"])["doc_id"]
             parts = [np.ascontiguousarray(doc_id_array(chunk)).view("V16").reshape(-1) for chunk in column.chunks]
             ids += parts
-            kept.append(self._kept(path, len(column)))
+            kept.append(alive_in_run(run, self.stages, layout.shard_of(path), len(column)))
             shards.append(np.full(len(column), shard))
             rows.append(np.arange(len(column)))
         # void values do not sort: the same bytes as text do
         self.ids: DocIds = np.concatenate(ids).view("S16")
         self.kept, self.shards, self.rows = np.concatenate(kept), np.concatenate(shards), np.concatenate(rows)
 
-    def _kept(self, path: str, count: int) -> NDArray[np.bool_]:
-        kept = np.ones(count, bool)
-        for stage in self.stages:
-            verdict = self.run.url(path.replace("documents/", f"verdicts/{stage}/"))
-            if storage.exists(verdict):
-                column = read_table(storage.open_local(verdict), VERDICTS, ["keep"])["keep"]
-                kept &= pc.fill_null(column, False).to_numpy().astype(bool)
-        return kept
-
     def reasons(self, number_of: int) -> list[str]:
         """Why the run does not keep a document."""
         path, row = self.paths[int(self.shards[number_of])], int(self.rows[number_of])
         found: list[str] = []
         for stage in self.stages:
-            verdict = self.run.url(path.replace("documents/", f"verdicts/{stage}/"))
+            verdict = self.run.url(layout.verdicts_beside(path, stage))
             if storage.exists(verdict):
                 found += read_table(storage.open_local(verdict), VERDICTS, ["reasons"])["reasons"][row].as_py()
         return [visible(reason) for reason in found]

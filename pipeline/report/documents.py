@@ -14,12 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline import manifest as manifests
-from pipeline import storage
+from pipeline.base import storage
+from pipeline.base.visible import head, visible
 from pipeline.report.figures import MIXES, UNKNOWN, Example, Figures, Reason
-from pipeline.report.text import head, visible
-from pipeline.run import Run
-from pipeline.tables import DOCUMENTS, SIGNALS, VERDICTS, batches, open_table, read_table
+from pipeline.run import layout
+from pipeline.run import manifest as manifests
+from pipeline.run.alive import alive_in_run
+from pipeline.run.folder import Run
+from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS, batches, open_table, read_table
 
 HEAD_CHARACTERS = 600
 LENGTH_DOCUMENTS = 1_000_000  # lengths kept for the histogram
@@ -39,7 +41,7 @@ class Noted:
 def document_paths(run: Run) -> list[str]:
     """The document shards, in order."""
     clean = manifests.load_manifests(run.root, "clean")
-    return sorted(path for found in clean.values() for path in found.digests("documents/"))
+    return sorted(path for found in clean.values() for path in found.digests(layout.DOCUMENTS))
 
 
 def judging_stages(run: Run) -> list[str]:
@@ -70,15 +72,15 @@ class Walk:
         """Counts one document shard."""
         documents = read_table(self.run.local(path), DOCUMENTS, ["doc_id", *MIXES])
         keys = keys_of(documents["doc_id"])
-        alive = np.ones(documents.num_rows, dtype=bool)
         for stage in self.stages:
-            verdict_path = self.run.url(path.replace("documents/", f"verdicts/{stage}/"))
+            verdict_path = self.run.url(layout.verdicts_beside(path, stage))
             if storage.exists(verdict_path):
-                alive &= ~self._stage(stage, storage.open_local(verdict_path), documents, keys, path)
+                self._stage(stage, storage.open_local(verdict_path), documents, keys, path)
+        alive = alive_in_run(self.run, self.stages, layout.shard_of(path), documents.num_rows)
         self.kept += int(alive.sum())
         self._sizes(path, documents, alive)
 
-    def _stage(self, stage: str, verdict_path: Any, documents: pa.Table, keys: NDArray[np.uint64], path: str) -> Mask:
+    def _stage(self, stage: str, verdict_path: Any, documents: pa.Table, keys: NDArray[np.uint64], path: str) -> None:
         verdicts = read_table(verdict_path, VERDICTS, ["keep", "reasons"])
         dropped: Mask = pc.equal(verdicts["keep"], False).fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
         self.dropped[stage] += int(dropped.sum())
@@ -94,7 +96,6 @@ class Walk:
         without = np.flatnonzero(dropped & (lengths == 0))
         if len(without):
             self._reason(stage, "no reason given", without, len(without), documents, keys, path)
-        return dropped
 
     def _reason(
         self,
@@ -144,7 +145,7 @@ class Walk:
 
 def _lengths(run: Run, path: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Characters and bytes of each document: from the signals where there are some, else from the text."""
-    signals = run.url(path.replace("documents/", "signals/"))
+    signals = run.url(path.replace(layout.DOCUMENTS, layout.SIGNALS))
     if storage.exists(signals):
         table = read_table(storage.open_local(signals), SIGNALS, ["character_count", "byte_count"])
         return tuple(table[name].to_numpy().astype(np.int64) for name in table.column_names)
@@ -202,7 +203,7 @@ def read_rows(run: Run, path: str, rows: list[int]) -> dict[int, dict[str, Any]]
 
 
 def _example(run: Run, stage: str, noted: Noted, values: dict[str, Any]) -> Example:
-    verdicts = run.local(noted.path.replace("documents/", f"verdicts/{stage}/"))
+    verdicts = run.local(layout.verdicts_beside(noted.path, stage))
     reasons = read_table(verdicts, VERDICTS, ["reasons"])["reasons"][noted.row].as_py()
     return Example(
         title=values["doc_id"].hex(),
@@ -221,9 +222,9 @@ def facts_of(values: dict[str, Any]) -> list[str]:
 
 def _measured(run: Run, noted: Noted, reasons: list[str]) -> list[str]:
     """What the failed rules saw: ``word_count 12 (at least 50)``."""
-    from pipeline.report.signals import rule_of, threshold_of
+    from pipeline.report.figures import rule_of, threshold_of
 
-    url = run.url(noted.path.replace("documents/", "signals/"))
+    url = run.url(noted.path.replace(layout.DOCUMENTS, layout.SIGNALS))
     rules = [(reason, rule) for reason in reasons if (rule := rule_of(reason)) is not None]
     if not rules or not storage.exists(url):
         return []

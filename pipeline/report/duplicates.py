@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline import manifest as manifests
+from pipeline.base.side_by_side import side_by_side
 from pipeline.report.documents import facts_of, read_rows
 from pipeline.report.figures import Cluster, Compared, Figures
-from pipeline.report.side_by_side import side_by_side
-from pipeline.run import Run
-from pipeline.tables import CLUSTERS, DOCUMENTS, batches, read_table
+from pipeline.run import layout
+from pipeline.run import manifest as manifests
+from pipeline.run.folder import Run
+from pipeline.run.tables import CLUSTERS, DOCUMENTS, batches, read_table
 
 CLUSTERS_SHOWN = 12
 COMPARED = 8
@@ -77,7 +78,7 @@ def find_documents(run: Run, doc_ids: set[str]) -> dict[str, dict[str, Any]]:
     wanted = pa.array([bytes.fromhex(doc_id) for doc_id in sorted(doc_ids)], pa.binary(16))
     found: dict[str, dict[str, Any]] = {}
     clean = manifests.load_manifests(run.root, "clean") if doc_ids else {}
-    for path in sorted(path for m in clean.values() for path in m.digests("documents/")):
+    for path in sorted(path for m in clean.values() for path in m.digests(layout.DOCUMENTS)):
         rows, start = [], 0
         for batch in batches(run.local(path), DOCUMENTS, ["doc_id"]):
             mask = pa.compute.is_in(batch["doc_id"], value_set=wanted).to_numpy(zero_copy_only=False)

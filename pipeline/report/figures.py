@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.console import counted
+from pipeline.base.console import counted
+from pipeline.recipe.load import Recipe
+from pipeline.recipe.rule_sets import RULE_SETS, Rule
 
 UNKNOWN = "unknown"
 MIXES = ("source", "language", "licence")
@@ -156,3 +158,18 @@ class Figures:
     def count(self, name: str) -> int:
         """The count of a row of the funnel; 0 where it has no such row."""
         return next((row.count for row in self.funnel if row.name == name), 0)
+
+
+def rule_of(reason: str) -> Rule | None:
+    """The rule that a reason ``<rule set>.<rule>`` names, or None where it is no rule over a signal."""
+    rule_set, _, name = reason.partition(".")
+    return next((rule for rule in RULE_SETS.get(rule_set, ()) if rule.name == name), None)
+
+
+def threshold_of(recipe: Recipe, reason: str) -> float:
+    """The threshold of a rule in this recipe (that of all languages)."""
+    rule_set, _, name = reason.partition(".")
+    own = getattr(recipe.filter, rule_set, {}).get(name)
+    rule = rule_of(reason)
+    assert rule is not None, reason
+    return float(rule.default if own is None else own)

@@ -4,12 +4,12 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from pipeline.console import counted
-from pipeline.recipe import recipe_toml
+from pipeline.base.console import counted
+from pipeline.base.visible import visible
+from pipeline.recipe.load import recipe_toml
 from pipeline.report.figures import Figures, Signal
-from pipeline.report.text import visible
 from pipeline.report.training import finite
-from pipeline.run import Run
+from pipeline.run.folder import Run
 
 WORST_FIRST = ("quarantined", "excluded", "dedup", "filter", "tokenize")
 TITLES = {

@@ -4,11 +4,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pipeline import manifest as manifests
+from pipeline.base.visible import head, visible
 from pipeline.report.figures import Example, Figures, Reason
-from pipeline.report.text import head, visible
-from pipeline.run import Run
-from pipeline.tables import EXCLUDED, QUARANTINE, Table, read_table
+from pipeline.run import manifest as manifests
+from pipeline.run.folder import Run
+from pipeline.run.tables import EXCLUDED, QUARANTINE, Table, read_table
 
 KINDS = {"documents": "documents", "excluded": "excluded", "quarantine": "quarantined"}
 TABLES = {"excluded": EXCLUDED, "quarantined": QUARANTINE}

@@ -10,31 +10,16 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline import manifest as manifests
-from pipeline import storage
-from pipeline.filter.definitions import RULE_SETS, Rule
-from pipeline.recipe import Recipe
+from pipeline.base import storage
+from pipeline.recipe.rule_sets import RULE_SETS
 from pipeline.report.documents import document_paths, keys_of
-from pipeline.report.figures import Figures, Signal, Threshold
-from pipeline.run import Run
-from pipeline.tables import SIGNALS, VERDICTS, read_table
+from pipeline.report.figures import Figures, Signal, Threshold, threshold_of
+from pipeline.run import layout
+from pipeline.run import manifest as manifests
+from pipeline.run.folder import Run
+from pipeline.run.tables import SIGNALS, VERDICTS, read_table
 
 SAMPLE = 100_000
-
-
-def rule_of(reason: str) -> Rule | None:
-    """The rule that a reason ``<rule set>.<rule>`` names, or None where it is no rule over a signal."""
-    rule_set, _, name = reason.partition(".")
-    return next((rule for rule in RULE_SETS.get(rule_set, ()) if rule.name == name), None)
-
-
-def threshold_of(recipe: Recipe, reason: str) -> float:
-    """The threshold of a rule in this recipe (that of all languages)."""
-    rule_set, _, name = reason.partition(".")
-    own = getattr(recipe.filter, rule_set, {}).get(name)
-    rule = rule_of(reason)
-    assert rule is not None, reason
-    return float(rule.default if own is None else own)
 
 
 def collect_signals(run: Run, figures: Figures) -> None:
@@ -56,13 +41,15 @@ def collect_signals(run: Run, figures: Figures) -> None:
 
 def _values(run: Run, figures: Figures, names: list[str]) -> dict[str, NDArray[np.float32]]:
     """Values of the sampled documents that the filter judged (those alive before it)."""
-    paths = [path for path in document_paths(run) if storage.exists(run.url(path.replace("documents/", "signals/")))]
+    paths = [
+        path for path in document_paths(run) if storage.exists(run.url(path.replace(layout.DOCUMENTS, layout.SIGNALS)))
+    ]
     parts: dict[str, list[NDArray[np.float32]]] = {name: [np.empty(0, np.float32)] for name in names}
     total = sum(row.count for row in figures.funnel if row.name == "documents") or 1
     limit = np.uint64(min(1.0, SAMPLE / total) * (2.0**64 - 2048))
     for path in paths:
-        table = read_table(run.local(path.replace("documents/", "signals/")), SIGNALS, ["doc_id", *names])
-        verdicts = read_table(run.local(path.replace("documents/", "verdicts/filter/")), VERDICTS, ["keep"])
+        table = read_table(run.local(path.replace(layout.DOCUMENTS, layout.SIGNALS)), SIGNALS, ["doc_id", *names])
+        verdicts = read_table(run.local(path.replace(layout.DOCUMENTS, "verdicts/filter/")), VERDICTS, ["keep"])
         judged = pc.is_valid(verdicts["keep"]).to_numpy(zero_copy_only=False).astype(bool)
         chosen = judged & (keys_of(table["doc_id"]) <= limit)
         figures.judged += int(judged.sum())

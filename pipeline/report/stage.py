@@ -7,14 +7,15 @@ beside it rather than among the manifests.
 import json
 from typing import Any
 
-from pipeline import manifest as manifests
-from pipeline import storage
-from pipeline.engine import Context, NeedsWork
-from pipeline.run import Run
+from pipeline.base import storage
+from pipeline.run import layout
+from pipeline.run import manifest as manifests
+from pipeline.run.context import Context, NeedsWork
+from pipeline.run.folder import Run
 
 LOGIC_VERSION = 3
-MADE_FROM = "report/made_from.json"
-PAGE = "report/index.html"
+MADE_FROM = layout.REPORT_MADE_FROM
+PAGE = layout.REPORT_PAGE
 FILES = ("funnel", "lengths", "similarity", "loss", "bits_per_byte", "throughput")  # also as report/NAME.png
 
 

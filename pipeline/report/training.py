@@ -4,13 +4,14 @@ import json
 import math
 from typing import Any
 
-from pipeline import manifest as manifests
-from pipeline import storage
+from pipeline.base import storage
+from pipeline.base.visible import visible
 from pipeline.report.figures import Figures
-from pipeline.report.text import visible
-from pipeline.run import Run
+from pipeline.run import layout
+from pipeline.run import manifest as manifests
+from pipeline.run.folder import Run
 
-TOKENIZER_REPORT = "tokenizer/report.json"
+TOKENIZER_REPORT = layout.TOKENIZER_REPORT
 
 
 def collect_training(run: Run, figures: Figures) -> None:
@@ -20,11 +21,11 @@ def collect_training(run: Run, figures: Figures) -> None:
     url = run.url(TOKENIZER_REPORT)
     if storage.exists(url):
         figures.tokenizer = json.loads(storage.read_bytes(url))
-    for line in json_lines(run, "metrics/train.jsonl"):
+    for line in json_lines(run, layout.TRAIN_METRICS):
         (figures.validation if "validation_loss" in line else figures.training).append(line)
     figures.samples = [
         {key: visible(value) if isinstance(value, str) else value for key, value in sample.items()}
-        for sample in json_lines(run, "metrics/samples.jsonl")
+        for sample in json_lines(run, layout.SAMPLES)
     ]
     for found in manifests.load_manifests(run.root, "train").values():
         figures.result = found.counts

@@ -12,16 +12,17 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from pipeline.engine import Job, Outputs
-from pipeline.manifest import digest_file
-from pipeline.tables import TableWriter, tokens_table
-from pipeline.tokens.assign import TRAIN, VALIDATION
-from pipeline.tokens.corpus import kept_batches, shard_sources, text_buffers
-from pipeline.tokens.engines import check_no_special, shard_encoder
-from pipeline.tokens.layout import describe
-from pipeline.tokens.shards import TokenFormat, write_documents
-from pipeline.tokens.split import DocIds, doc_id_array, keyed_hash
-from pipeline.tokens.training import ENCODING, TOKENIZER
+from pipeline.base.arrow import DocIds, doc_id_array
+from pipeline.run.engine import Job, Outputs
+from pipeline.run.manifest import digest_file
+from pipeline.run.tables import TableWriter, tokens_table
+from pipeline.tokens.documents.assign import TRAIN, VALIDATION
+from pipeline.tokens.documents.corpus import kept_batches, shard_sources, text_buffers
+from pipeline.tokens.documents.split import keyed_hash
+from pipeline.tokens.shards.shard_facts import describe
+from pipeline.tokens.shards.token_shard import TokenFormat, write_documents
+from pipeline.tokens.tokenizer.engines import check_no_special, shard_encoder
+from pipeline.tokens.tokenizer.training import ENCODING, TOKENIZER
 
 FOLDERS = {TRAIN: "tokens/train", VALIDATION: "tokens/validation"}
 

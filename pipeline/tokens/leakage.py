@@ -14,14 +14,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.dedup.signing import ShingleSets, Signer
-from pipeline.engine import Job, Outputs
-from pipeline.manifest import canonical_json
-from pipeline.tokens.assign import TRAIN, VALIDATION
-from pipeline.tokens.corpus import kept_batches, text_buffers
-from pipeline.tokens.split import DocIds, doc_id_array, keyed_hash
+from pipeline.base.arrow import DocIds, doc_id_array
+from pipeline.dedup.rule.signing import ShingleSets, Signer
+from pipeline.run import layout
+from pipeline.run.engine import Job, Outputs
+from pipeline.run.manifest import canonical_json
+from pipeline.tokens.documents.assign import TRAIN, VALIDATION
+from pipeline.tokens.documents.corpus import kept_batches, text_buffers
+from pipeline.tokens.documents.split import keyed_hash
 
-PATH = "tokens/leakage.json"
+PATH = layout.LEAKAGE
 VALIDATION_DOCUMENTS = 500
 TRAINING_BYTES = 256 << 20
 LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.3)

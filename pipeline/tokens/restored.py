@@ -1,6 +1,6 @@
 """Documents that came back after a takedown: ``restored.jsonl`` and ``tokens/restored/``.
 
-A document removed in favour of one that was taken down may come back (pipeline/lineage/restore.py decides).  It comes
+A document removed in favour of one that was taken down may come back (pipeline/takedown/restore.py decides).  It comes
 in a shard of its own, so that no other token moves: restoration 3 of document shard 00012 stands in
 ``tokens/restored/0003-00012.arrow``.  Each restoration is a stream of its own in the training order, from the first
 epoch on that had not begun when it was made; so the order of the epochs before, and every trace of them, stay as they
@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import storage
-from pipeline.errors import FormatError
-from pipeline.manifest import Manifest, digest_file, load_manifests
-from pipeline.run import Run
-from pipeline.tables import DOCUMENTS, VERDICTS, tokens_table
-from pipeline.tokens.shards import TokenFormat
+from pipeline.base import storage
+from pipeline.base.errors import FormatError
+from pipeline.run import layout
+from pipeline.run.folder import Run
+from pipeline.run.manifest import Manifest, digest_file, load_manifests
+from pipeline.run.tables import DOCUMENTS, VERDICTS, tokens_table
+from pipeline.tokens.shards.token_shard import TokenFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pipeline.engine import Context, Job, Outputs
+    from pipeline.run.context import Context
+    from pipeline.run.engine import Job, Outputs
 
 FILE = "restored.jsonl"
 FOLDER = "tokens/restored"
@@ -102,14 +104,14 @@ def inputs(run: Run, sequences: int) -> dict[str, str]:
 
 def make_restored(context: "Context", split: Manifest, tokenizer: Manifest) -> None:
     """Makes the shards that are not up to date; nothing where no document was ever restored."""
-    from pipeline.engine import Job, Step
+    from pipeline.run.engine import Job, Step
 
     restorations = load(context.root)
     if not restorations:
         return
-    documents, splits = context.document_shards(), split.digests("verdicts/")
-    encoder = tokenizer.digests("tokenizer/")
-    encoder.pop("tokenizer/report.json", None)
+    documents, splits = context.document_shards(), split.digests(layout.VERDICTS)
+    encoder = tokenizer.digests(layout.TOKENIZER_FOLDER)
+    encoder.pop(layout.TOKENIZER_REPORT, None)
     jobs = []
     for restoration in restorations:
         for shard, rows in restoration.shards().items():
@@ -118,8 +120,8 @@ def make_restored(context: "Context", split: Manifest, tokenizer: Manifest) -> N
             config = {"number": restoration.number, "shard": shard, "documents": [list(row) for row in rows]}
             cuts = _cuts(context, shard, sorted(row for _, row in rows))
             config |= {"cuts": cuts} if cuts else {}
-            verdicts = f"verdicts/tokenize/{shard}.arrow"
-            needed = {f"documents/{shard}.arrow": documents[shard], verdicts: splits[verdicts], **encoder}
+            verdicts = layout.verdicts("tokenize", shard)
+            needed = {layout.documents(shard): documents[shard], verdicts: splits[verdicts], **encoder}
             jobs.append(Job(f"{restoration.number:04d}-{shard}", config, needed))
     libraries = ("pyarrow", "tokenizers", "gigatoken")
     context.run_step(Step(STEP, 1, "pipeline.tokens.restored:encode_restored", libraries), jobs)
@@ -132,24 +134,24 @@ def _cuts(context: "Context", shard: str, rows: Sequence[int]) -> dict[str, list
     """
     if "filter" not in context.recipe.stages or context.recipe.filter.decontamination.action != "cut":
         return {}
-    from pipeline.filter.verdicts import wanted_cuts
-    from pipeline.lineage.rows import read_rows
-    from pipeline.tables import SIGNALS
+    from pipeline.filter.rules.verdicts import wanted_cuts
+    from pipeline.run.rows import read_rows
+    from pipeline.run.tables import SIGNALS
 
-    signals = read_rows(context.run.local(f"signals/{shard}.arrow"), SIGNALS, rows).combine_chunks()
+    signals = read_rows(context.run.local(layout.signals(shard)), SIGNALS, rows).combine_chunks()
     found = wanted_cuts(signals, context.recipe.filter)
     return {str(rows[place]): spans for place, spans in found.items()}
 
 
 def encode_restored(job: "Job", outputs: "Outputs") -> None:
     """One restored shard: its documents in the order of their rows, unless they are in the split by now anyway."""
-    from pipeline.lineage.rows import read_rows
+    from pipeline.base.arrow import doc_id_array
+    from pipeline.run.rows import read_rows
     from pipeline.tokens.encode import end_documents
-    from pipeline.tokens.engines import check_no_special, make_encoder
-    from pipeline.tokens.layout import describe
-    from pipeline.tokens.shards import write_documents
-    from pipeline.tokens.split import doc_id_array
-    from pipeline.tokens.training import ENCODING, TOKENIZER
+    from pipeline.tokens.shards.shard_facts import describe
+    from pipeline.tokens.shards.token_shard import write_documents
+    from pipeline.tokens.tokenizer.engines import check_no_special, make_encoder
+    from pipeline.tokens.tokenizer.training import ENCODING, TOKENIZER
 
     shard = job.config["shard"]
     rows = _rows_to_encode(job, outputs, shard)
@@ -157,7 +159,7 @@ def encode_restored(job: "Job", outputs: "Outputs") -> None:
     encoding = json.loads(outputs.run_path(ENCODING).read_bytes())
     digest = digest_file(outputs.run_path(TOKENIZER))
     token_format = TokenFormat(digest, encoding["vocabulary_size"], encoding["end_of_text_id"])
-    path = f"documents/{shard}.arrow"
+    path = layout.documents(shard)
     table = read_rows(outputs.run_path(path), DOCUMENTS, rows, ["doc_id", "text", "source"]).combine_chunks()
     encode = make_encoder(encoding["engine"], definition, cut_long_texts=encoding["cut_long_texts"])
     source = _source(outputs, shard)
@@ -177,7 +179,7 @@ def encode_restored(job: "Job", outputs: "Outputs") -> None:
 def _without_cuts(texts: "pa.Array", rows: Sequence[int], cuts: dict[str, list[int]]) -> "pa.Array":
     import pyarrow as pa
 
-    from pipeline.filter.cuts import CUT_FIELD, cut_texts
+    from pipeline.filter.rules.cuts import CUT_FIELD, cut_texts
 
     if not cuts:
         return texts
@@ -185,16 +187,16 @@ def _without_cuts(texts: "pa.Array", rows: Sequence[int], cuts: dict[str, list[i
 
 
 def _rows_to_encode(job: "Job", outputs: "Outputs", shard: str) -> list[int]:
-    from pipeline.lineage.rows import read_rows
+    from pipeline.run.rows import read_rows
 
     rows = sorted(int(row) for _, row in job.config["documents"])
-    path = outputs.run_path(f"verdicts/tokenize/{shard}.arrow")
+    path = outputs.run_path(layout.verdicts("tokenize", shard))
     sides: Sequence[str | None] = read_rows(path, VERDICTS, rows, ["doc_id", "split"])["split"].to_pylist()
     return [row for row, side in zip(rows, sides, strict=True) if side is None]
 
 
 def _source(outputs: "Outputs", shard: str) -> str:
-    from pipeline.tokens.corpus import shard_sources
+    from pipeline.tokens.documents.corpus import shard_sources
 
     return str(shard_sources(outputs, [shard])[shard])
 

@@ -12,21 +12,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import storage
-from pipeline.dedup.stage import sign_documents
-from pipeline.dedup.survivors import PATH as SURVIVORS_PATH
-from pipeline.engine import Context, Job, Step
-from pipeline.errors import UserError
-from pipeline.lineage import ledger
-from pipeline.lineage.keys import make_keys
-from pipeline.manifest import Manifest, digest_file, total_counts
-from pipeline.tokens.index import make_index
+from pipeline.base import storage
+from pipeline.base.errors import UserError
+from pipeline.dedup.stage.plan import sign_documents
+from pipeline.dedup.stage.survivors import PATH as SURVIVORS_PATH
+from pipeline.lookup.doc_ids import make_index
+from pipeline.lookup.keys import make_keys
+from pipeline.run import layout, ledger
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Step
+from pipeline.run.manifest import Manifest, digest_file, total_counts
 from pipeline.tokens.restored import make_restored
 
-SPLIT_STEP = Step("tokenize.split", 2, "pipeline.tokens.assign:assign", ("pyarrow", "numpy"))
-SURVEY_STEP = Step("tokenize.survey", 1, "pipeline.tokens.survey:survey_shard", ("pyarrow", "numpy"))
+SPLIT_STEP = Step("tokenize.split", 2, "pipeline.tokens.documents.assign:assign", ("pyarrow", "numpy"))
+SURVEY_STEP = Step("tokenize.survey", 1, "pipeline.tokens.tokenizer.survey:survey_shard", ("pyarrow", "numpy"))
 TOKENIZER_STEP = Step(
-    "tokenize.tokenizer", 3, "pipeline.tokens.training:make_tokenizer", ("pyarrow", "tokenizers", "gigatoken")
+    "tokenize.tokenizer", 3, "pipeline.tokens.tokenizer.training:make_tokenizer", ("pyarrow", "tokenizers", "gigatoken")
 )
 ENCODE_STEP = Step("tokenize", 1, "pipeline.tokens.encode:encode_shard", ("pyarrow", "tokenizers", "gigatoken"))
 LEAKAGE_STEP = Step("tokenize.leakage", 1, "pipeline.tokens.leakage:measure")
@@ -35,7 +36,7 @@ _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 
 def run(context: Context) -> dict[str, Any]:
     """Runs the stage; returns its summary."""
-    documents = {f"documents/{name}.arrow": digest for name, digest in context.document_shards().items()}
+    documents = {layout.documents(name): digest for name, digest in context.document_shards().items()}
     split = context.run_step(SPLIT_STEP, [_split_job(context)])["all"]
     surveys = context.run_step(SURVEY_STEP, _survey_jobs(context, split))
     tokenizer = context.run_step(TOKENIZER_STEP, [_tokenizer_job(context, documents, split, surveys)])["all"]
@@ -62,14 +63,14 @@ def _split_job(context: Context) -> Job:
     shards, stages = list(context.document_shards()), context.verdict_stages_before("tokenize")
     inputs: dict[str, str] = {}
     for name, digest in context.document_shards().items():
-        inputs |= context.verdict_inputs("tokenize", name) if stages else {f"documents/{name}.arrow": digest}
+        inputs |= context.verdict_inputs("tokenize", name) if stages else {layout.documents(name): digest}
     exclude = options.exclude_near_validation and "dedup" in stages and options.validation_share > 0
     if "dedup" in stages:
         for manifest in context.manifests("dedup.clusters").values():
             inputs |= manifest.digests(SURVIVORS_PATH)
     if exclude:
         for manifest in context.manifests("dedup.signatures").values():
-            inputs |= manifest.digests("signatures/")
+            inputs |= manifest.digests(layout.SIGNATURES)
     config = {
         "seed": options.seed,
         "validation_share": options.validation_share,
@@ -84,18 +85,18 @@ def _split_job(context: Context) -> Job:
         arguments |= {"near_validation": list(removed.near_validation), "survivors": dict(removed.survivors)}
     if options.held_out:
         for manifest in sign_documents(context).values():  # also where the recipe has no dedup stage
-            inputs |= manifest.digests("signatures/")
+            inputs |= manifest.digests(layout.SIGNATURES)
         table = _given_file(options.held_out, "tokenize.held_out")
         config["held_out"], arguments["held_out"] = digest_file(table), str(table)
     return Job("all", config, inputs, arguments)
 
 
 def _survey_jobs(context: Context, split: Manifest) -> list[Job]:
-    splits, config = split.digests("verdicts/"), {"seed": context.recipe.tokenize.seed}
+    splits, config = split.digests(layout.VERDICTS), {"seed": context.recipe.tokenize.seed}
     jobs = []
     for name, digest in context.document_shards().items():
-        verdicts = f"verdicts/tokenize/{name}.arrow"
-        jobs.append(Job(name, config, {f"documents/{name}.arrow": digest, verdicts: splits[verdicts]}))
+        verdicts = layout.verdicts("tokenize", name)
+        jobs.append(Job(name, config, {layout.documents(name): digest, verdicts: splits[verdicts]}))
     return jobs
 
 
@@ -120,7 +121,7 @@ def _tokenizer_job(
     if options.tokenizer:
         path = _given_file(options.tokenizer, "tokenize.tokenizer")
         config["given"], arguments["tokenizer"] = digest_file(path), str(path)
-    inputs = documents | split.digests("verdicts/")
+    inputs = documents | split.digests(layout.VERDICTS)
     for survey in surveys.values():
         inputs |= survey.digests("tokenizer/survey/")
     return Job("all", config, inputs, arguments)
@@ -133,14 +134,14 @@ def _given_file(url: str, key: str) -> Path:
 
 
 def _encode_jobs(context: Context, split: Manifest, tokenizer: Manifest) -> list[Job]:
-    splits, encoder = split.digests("verdicts/"), tokenizer.digests("tokenizer/")
-    encoder.pop("tokenizer/report.json", None)
+    splits, encoder = split.digests(layout.VERDICTS), tokenizer.digests(layout.TOKENIZER_FOLDER)
+    encoder.pop(layout.TOKENIZER_REPORT, None)
     return [
         Job(
             name,
             {"seed": context.recipe.tokenize.seed},
-            {f"documents/{name}.arrow": digest}
-            | {path: splits[path] for path in [f"verdicts/tokenize/{name}.arrow"]}
+            {layout.documents(name): digest}
+            | {path: splits[path] for path in [layout.verdicts("tokenize", name)]}
             | encoder,
         )
         for name, digest in context.document_shards().items()
@@ -153,7 +154,7 @@ def _leakage_jobs(context: Context, documents: dict[str, str], split: Manifest) 
     if not split.counts.get("validation_documents"):
         return []
     config = {"seed": options.seed, "ngram": context.recipe.dedup.ngram, "shards": list(context.document_shards())}
-    return [Job("all", config, documents | split.digests("verdicts/"))]
+    return [Job("all", config, documents | split.digests(layout.VERDICTS))]
 
 
 def memory_bytes(size: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import COMMANDS
+from flows.cli.app import COMMANDS
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

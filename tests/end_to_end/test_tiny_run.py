@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.inspection import status_rows, verify_run
-from pipeline.run import Run
-from pipeline.stages import plan
-from pipeline.tables import DOCUMENTS, EXCLUDED, QUARANTINE, VERDICTS, read_table
+from flows.session.stages import plan
+from pipeline.inspection.inspect import status_rows, verify_run
+from pipeline.run.folder import Run
+from pipeline.run.tables import DOCUMENTS, EXCLUDED, QUARANTINE, VERDICTS, read_table
 from tests.end_to_end import tiny
 from tests.end_to_end.conftest import Finished
 

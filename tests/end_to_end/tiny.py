@@ -9,11 +9,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.engine import Context
-from pipeline.pool import Pool
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
-from pipeline.stages import run_stage
+from flows.session.stages import run_stage
+from pipeline.base.pool import Pool
+from pipeline.recipe.load import load_recipe
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)> </pre></details> \x1b[31mred'
 RECIPE = """

@@ -3,15 +3,15 @@
 import logging
 import sys
 
-from flows.embedded import prefect_api
-from flows.environment import prepare
+from flows.server.embedded import prefect_api
+from flows.server.settings import prepare
 
 
 def burst(number: int) -> None:
     """Runs a flow with so many tasks, each with an artifact and a log line, as fast as they go."""
     from prefect import flow, task
 
-    from flows.artifacts import Artifacts
+    from flows.session.artifacts import Artifacts
 
     log = logging.getLogger("tokenmill")
     with Artifacts() as artifacts:
@@ -33,5 +33,5 @@ def burst(number: int) -> None:
 
 if __name__ == "__main__":
     prepare(sys.argv[1])
-    with prefect_api():
+    with prefect_api(lambda: None):
         burst(int(sys.argv[2]))

@@ -44,7 +44,7 @@ def recipe(tmp_path: Path) -> Path:
 @pytest.fixture
 def small_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """The small stages of tests/flows/stand_in.py in place of the real ones."""
-    from pipeline import stages
+    from flows.session import stages
 
     for name, function in stand_in.STAND_INS.items():
         monkeypatch.setitem(stages.STAGES, name, function)

@@ -13,8 +13,9 @@ import subprocess
 import sys
 from typing import Any
 
-from pipeline import stages
-from pipeline.engine import Context, Job, Outputs, Step
+from flows.session import stages
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Outputs, Step
 from tests.pipeline import dummy_stage
 
 SHARDS = 6
@@ -72,7 +73,7 @@ def train(context: Context) -> dict[str, Any]:
     job = Job("all", {"steps": context.recipe.train.steps}, arguments={"sleep": os.environ.get("STAND_IN_TRAINS", "0")})
     context.run_step(TRAIN, [job])
     metrics = "".join(json.dumps({"step": n, "loss": 6.0 - n / 10}) + "\n" for n in range(10))
-    from pipeline import storage
+    from pipeline.base import storage
 
     if not context.dry:
         storage.publish_bytes(metrics.encode(), context.run.url("metrics/train.jsonl"), context.root)
@@ -109,7 +110,7 @@ def install() -> None:
 
 
 if __name__ == "__main__":
-    from flows.cli import main
+    from flows.cli.app import main
 
     install()
     main(sys.argv[1:])

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import COMMANDS
-from pipeline.processes import alive, descendants
-from pipeline.stages import STAGES
+from flows.cli.app import COMMANDS
+from flows.session.stages import STAGES
+from pipeline.base.processes import alive, descendants
 from tests.conftest import REPOSITORY
 
 OTHERS = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -31,7 +31,7 @@ def tokenmill(*arguments: str, **environment: str) -> "subprocess.CompletedProce
 
 def test_help_lists_every_command_with_a_line_and_loads_none_of_them() -> None:
     code = (
-        "import sys; from flows.cli import build_app; build_app(['--help'])(['--help']);"
+        "import sys; from flows.cli.app import build_app; build_app(['--help'])(['--help']);"
         "loaded = set(sys.modules); assert not {'prefect', 'torch', 'numba', 'pyarrow', 'datatrove'} & loaded, loaded;"
         "assert not any(name.startswith(('model', 'pipeline.dedup', 'pipeline.filter')) for name in loaded)"
     )
@@ -94,8 +94,8 @@ def test_folder_that_cannot_be_written_is_refused(recipe: Path) -> None:
 
 
 def test_second_run_on_a_folder_is_refused_and_names_the_first(recipe: Path, tmp_path: Path) -> None:
-    from pipeline.recipe import load_recipe
-    from pipeline.run import Run
+    from pipeline.recipe.load import load_recipe
+    from pipeline.run.folder import Run
 
     with Run(str(tmp_path / "run"), load_recipe(recipe)).lock():
         result = tokenmill("run", str(recipe), "--root", str(tmp_path / "run"))
@@ -167,7 +167,7 @@ def test_interrupted_and_killed_runs_leave_no_process_and_no_run_shown_as_runnin
     # SIGTERM while a worker's own child (a trainer, say) is at work
     process = start(recipe, root, STAND_IN_TRAINS="600")
     below = wait_for(process, lambda: "sleep 600" in names(descendants(process.pid)))
-    assert "flows.embedded" in names(below)
+    assert "flows.server.embedded" in names(below)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=10)
     assert process.returncode == 130, told

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from flows import doctor
-from pipeline import locks
+from flows.cli import doctor
+from pipeline.base import locks
 
 
 def row(name: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -
 def test_command_prints_one_object_and_its_exit_code_tells_whether_all_is_well(
     versions: dict[str, str | None], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.commands import doctor as command
+    from flows.cli.run import doctor as command
 
     versions["numba"] = None
     assert command(json=True) == 1

@@ -69,7 +69,7 @@ def test_flow_run_of_a_killed_process_is_set_to_crashed_by_the_next_run(recipe: 
     from prefect.states import Running
 
     from flows.end_to_end import curate
-    from flows.repair import root_tag
+    from flows.server.dead_runs import root_tag
 
     root = str(tmp_path / "run")
     with get_client(sync_client=True) as client:
@@ -92,7 +92,7 @@ def test_failing_shard_fails_the_flow_without_another_try(
 
 def test_error_that_may_pass_is_tried_again(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import end_to_end as module
-    from pipeline.errors import PassingError
+    from pipeline.base.errors import PassingError
 
     calls = []
     real = module.run_stage
@@ -172,7 +172,7 @@ def test_dedup_flow_passes_every_choice_of_its_form_on(tmp_path: Path) -> None:
 
 def test_flow_of_a_failing_command_fails_in_the_words_of_the_command(tmp_path: Path) -> None:
     from flows.alone import evaluate
-    from pipeline.errors import UserError
+    from pipeline.base.errors import UserError
 
     with pytest.raises(UserError, match="not a run folder"):
         evaluate(str(tmp_path))
@@ -185,8 +185,8 @@ def test_burst_of_shards_and_artifacts_loses_no_record(
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.client.schemas.sorting import FlowRunSort
 
-    from flows.artifacts import Artifacts
     from flows.end_to_end import end_to_end
+    from flows.session.artifacts import Artifacts
     from tests.flows import stand_in
 
     sent: list[str] = []

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from prefect.exceptions import TerminationSignal
 
-from flows import lost
-from pipeline import storage
-from pipeline.errors import RunError
+from flows.server import lost_server as lost
+from pipeline.base import storage
+from pipeline.base.errors import RunError
 from tests.flows.test_commands import gone_within_ten_seconds, names, start, tokenmill, wait_for
 from tests.pipeline.test_engine import tree
 
@@ -85,7 +85,7 @@ def test_server_that_answers_is_not_lost(gone_server: list[str], monkeypatch: py
 def kill_server(process: "subprocess.Popen[str]", reached: Callable[[], bool]) -> list[int]:
     """Kills the embedded server of a run that has come so far; returns the processes below that run."""
     below = wait_for(process, reached)
-    (server,) = (pid for pid in below if "flows.embedded" in names([pid]))
+    (server,) = (pid for pid in below if "flows.server.embedded" in names([pid]))
     os.kill(server, signal.SIGKILL)
     return below
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.manifest import load_manifest, load_manifests, total_counts
-from pipeline.run import Run
+from pipeline.run.folder import Run
+from pipeline.run.manifest import load_manifest, load_manifests, total_counts
 
 pytestmark = [
     pytest.mark.slow,

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from flows.curve import MAX_POINTS, loss_curve_svg
-from flows.show import Terminal, duration, funnel_rows, shown, summary_table, tell
+from flows.display.loss_curve import MAX_POINTS, loss_curve_svg
+from flows.display.terminal import Terminal, duration, funnel_rows, shown, summary_table, tell
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (190, "3 min 10 s"), (7500, "2 h 05 min")])

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from pipeline.manifest import digest_file
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
-from pipeline.tokens.shards import TokenFormat, write_token_shard
+from pipeline.recipe.load import load_recipe
+from pipeline.run.folder import Run
+from pipeline.run.manifest import digest_file
+from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
 
 VOCABULARY = 300
 RECIPE = """

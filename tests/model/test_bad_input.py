@@ -9,19 +9,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model import checkpoint
-from model.config import ModelConfig
-from model.corpus import open_corpus, token_counts
-from model.export import export_folder
-from model.hf_config import read_config
-from model.launch import train_run
-from model.scoring import Scorer, read_choices, score_choices, share
-from model.train import Trainer, check_batch
-from model.transformer import Transformer
-from pipeline.errors import FormatError, RunError, UserError
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
-from pipeline.tokens.shards import TokenFormat, write_token_shard
+from model.checkpoints import checkpoint
+from model.data.corpus import open_corpus, token_counts
+from model.evaluation.scoring import Scorer, read_choices, score_choices, share
+from model.export.folder import export_folder
+from model.export.hf_config import read_config
+from model.network.config import ModelConfig
+from model.network.transformer import Transformer
+from model.training.start import train_run
+from model.training.trainer import Trainer, check_batch
+from pipeline.base.errors import FormatError, RunError, UserError
+from pipeline.recipe.load import load_recipe
+from pipeline.run.folder import Run
+from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
 from tests.model.runs import VOCABULARY, make_run
 
 
@@ -202,7 +202,7 @@ def test_run_without_checkpoint_is_refused(run: Run) -> None:
 
 
 def test_step_that_is_not_finite_is_skipped_and_too_many_stop(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from model.guards import Guard
+    from model.training.guards import Guard
 
     refuse = Guard.refuse
     monkeypatch.setattr(Guard, "refuse", lambda self, loss, norm: refuse(self, float("nan"), norm))
@@ -213,7 +213,7 @@ def test_step_that_is_not_finite_is_skipped_and_too_many_stop(run: Run, monkeypa
 
 
 def test_skipped_step_changes_no_weight(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from model.guards import Guard
+    from model.training.guards import Guard
 
     refuse = Guard.refuse
     monkeypatch.setattr(Guard, "refuse", lambda self, loss, norm: refuse(self, float("inf"), norm))

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  the customary name
 
-from model import cpu_ops
-from model.attention import rotary_table, rotate
+from model.network import cpu_ops
+from model.network.attention import rotary_table, rotate
 
 
 def leaves(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float32) -> list[Tensor]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data import NOT_SCORED, BatchReader, TokenDataset
-from pipeline.errors import FormatError, UserError
-from pipeline.tokens.shards import TokenFormat, write_token_shard
+from model.data.batches import NOT_SCORED, BatchReader, TokenDataset
+from pipeline.base.errors import FormatError, UserError
+from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
 
 FORMAT = TokenFormat("a" * 32, 1000, 0)
 T = 16

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.feistel import Permutation
-from model.mixture import MAX_SEQUENCES, Mixture, Quota
+from pipeline.order.mixture import MAX_SEQUENCES, Mixture, Quota
+from pipeline.order.permutation import Permutation
 
 
 @given(st.integers(1, 3000), st.text(max_size=5))

@@ -3,9 +3,9 @@ from itertools import pairwise
 
 import pytest
 
-from model.guards import MINIMUM_STEPS, Guard
-from model.schedule import rate_factor
-from pipeline.options import Train
+from model.training.guards import MINIMUM_STEPS, Guard
+from model.training.schedule import rate_factor
+from pipeline.recipe.options import Train
 
 
 def filled() -> Guard:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from model import checkpoint
-from pipeline.run import Run
+from model.checkpoints import checkpoint
+from pipeline.run.folder import Run
 from tests.model.runs import make_run
 from tests.model.test_train_resume import losses, promised, train
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.data import NOT_SCORED, BatchReader, TokenDataset
-from pipeline.tokens import shards
+from model.data.batches import NOT_SCORED, BatchReader, TokenDataset
+from pipeline.tokens.shards import shard as shards
 from tests.model.test_data import make_shard
 
 LENGTHS = st.lists(st.integers(1, 40), max_size=12)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from model.loss import IGNORED, chunked_cross_entropy, each_token_loss
+from model.network.loss import IGNORED, chunked_cross_entropy, each_token_loss
 
 
 def case(z_loss: float, padded: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

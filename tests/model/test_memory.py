@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from model.config import ModelConfig
-from model.memory import memory, memory_advice
-from model.transformer import Transformer
-from pipeline.options import Train
+from model.network.config import ModelConfig
+from model.network.transformer import Transformer
+from model.plan.memory import memory, memory_advice
+from pipeline.recipe.options import Train
 from tests.model.runs import make_run
 
 SHAPES: dict[str, dict[str, Any]] = {

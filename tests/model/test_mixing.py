@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from model.corpus import open_train
-from model.launch import train_run
-from model.report import Reporter
-from pipeline.errors import FormatError, UserError
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
+from model.data.batches import TokenDataset
+from model.training.report import Reporter
+from model.training.start import train_run
+from pipeline.base.errors import FormatError, UserError
+from pipeline.order.corpus import open_train
+from pipeline.recipe.load import load_recipe
+from pipeline.run.folder import Run
 from tests.model.runs import make_run
 
 
@@ -44,7 +45,7 @@ def test_budget_by_source_is_told_before_training_and_again_after(tmp_path: Path
     assert found.keys() == {"prose", "facts"}
     assert sum(row["tokens"] for row in found.values()) == summary["tokens"] == 4 * 256
     assert sum(row["share"] for row in found.values()) == pytest.approx(1.0)
-    budget = {row["source"]: row for row in open_train(run, 32).budget(4 * 8)}
+    budget = {row["source"]: row for row in open_train(run, 32, TokenDataset).budget(4 * 8)}
     assert {name: row["tokens"] for name, row in found.items()} == {n: r["tokens"] for n, r in budget.items()}
     assert found["facts"]["share"] > 0.65, "three times its size"
     manifest = json.loads((Path(run.root) / "manifests/train/all.json").read_bytes())
@@ -76,7 +77,7 @@ micro_batch_sequences = 8
 threads = 1
 """
     run = make_run(tmp_path, recipe)
-    dataset = open_train(run, 32)
+    dataset = open_train(run, 32, TokenDataset)
     allowed = (dataset.windows[0] * 2 + dataset.windows[1]) // 8  # facts, prose: in name order
     with pytest.raises(UserError, match=rf"1,000 read 8,000 sequences .* so at most {allowed:,} steps"):
         train_run(run)
@@ -92,14 +93,14 @@ def test_two_finished_runs_are_mixed_by_the_weights_of_run_and_source(tmp_path: 
     Path(second.root).rename(other)
     overrides = ("train.steps=4", f'train.runs=["{other}"]', 'train.weights={"second/prose"=2.0, "run/facts"=0.0}')
     mixed = changed(first, *overrides)
-    dataset = open_train(mixed, 32)
+    dataset = open_train(mixed, 32, TokenDataset)
     assert [stream.name for stream in dataset.streams] == ["run/facts", "run/prose", "second/facts", "second/prose"]
     windows = dataset.windows
     assert [quota.per_epoch for quota in dataset.mixture.quotas] == [0, windows[1], windows[2], 2 * windows[3]]
     summary = train_run(mixed)
     assert summary["trained_on"]["run/facts"]["tokens"] == 0
     assert sum(row["tokens"] for row in summary["trained_on"].values()) == 4 * 256
-    again = open_train(changed(first, *overrides), 32)
+    again = open_train(changed(first, *overrides), 32, TokenDataset)
     assert again.fingerprint == dataset.fingerprint
     assert (again.batch(3, 8)[0] == dataset.batch(3, 8)[0]).all()
 
@@ -111,4 +112,4 @@ def test_mixed_run_of_another_tokenizer_is_refused_with_both_digests(tmp_path: P
     tokenizer = other / "tokenizer/tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + "\n")
     with pytest.raises(FormatError, match=r"second/tokens/train: its shards were made by another tokenizer"):
-        open_train(changed(first, f'train.runs=["{other}"]'), 32)
+        open_train(changed(first, f'train.runs=["{other}"]'), 32, TokenDataset)

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from model.config import ModelConfig
-from model.optimizer import Muon, Optimizers, orthogonalised, split_parameters
-from model.transformer import Transformer
-from pipeline.options import Train
+from model.network.config import ModelConfig
+from model.network.transformer import Transformer
+from model.training.optimizer import Muon, Optimizers, orthogonalised, split_parameters
+from pipeline.recipe.options import Train
 
 SHAPES = [(8, 8), (8, 8), (24, 8), (8, 24), (16, 8)]
 

@@ -1,11 +1,11 @@
 import pytest
 
-from model.config import ModelConfig
-from model.flops import flops_per_token, parameter_counts
-from model.hardware import DEVICES, known_device
-from model.plan import estimate, plan_text
-from model.transformer import Transformer
-from pipeline.options import Train
+from model.devices.hardware import DEVICES, known_device
+from model.network.config import ModelConfig
+from model.network.transformer import Transformer
+from model.plan.flops import flops_per_token, parameter_counts
+from model.plan.plan import estimate, plan_text
+from pipeline.recipe.options import Train
 
 GPT2 = {"vocabulary_size": 50257, "context_length": 1024}
 

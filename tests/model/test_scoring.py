@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from model import prefix_tree
-from model.config import ModelConfig
-from model.generate import Sampling
-from model.launch import train_run
-from model.prefix_tree import Text, log_likelihoods
-from model.scoring import Scorer, evaluate_run, read_minimal_pairs, sample_run, score_minimal_pairs
-from model.transformer import Transformer
-from pipeline.errors import FormatError, UserError
+from model.evaluation import prefix_tree
+from model.evaluation.generate import Sampling
+from model.evaluation.prefix_tree import Text, log_likelihoods
+from model.evaluation.scoring import Scorer, evaluate_run, read_minimal_pairs, sample_run, score_minimal_pairs
+from model.network.config import ModelConfig
+from model.network.transformer import Transformer
+from model.training.start import train_run
+from pipeline.base.errors import FormatError, UserError
 from tests.model.runs import make_run
 
 CONFIGS = {

@@ -12,11 +12,11 @@ import pytest
 
 from model import stage
 from model.stage import run as run_stage
-from pipeline.engine import Context, NeedsWork
-from pipeline.errors import UserError
-from pipeline.progress import Silent
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
+from pipeline.base.errors import UserError
+from pipeline.base.progress import Silent
+from pipeline.recipe.load import load_recipe
+from pipeline.run.context import Context, NeedsWork
+from pipeline.run.folder import Run
 from tests.model.runs import make_run
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from model.metrics import read_lines
-from pipeline.run import Run
+from model.training.metrics import read_lines
+from pipeline.run.folder import Run
 from tests.model.runs import make_run
 
 

@@ -3,11 +3,11 @@ import math
 import pytest
 import torch
 
-from model.attention import KeyValueCache
-from model.config import ModelConfig
-from model.generate import Sampling, generate
-from model.transformer import Transformer
-from pipeline.errors import UserError
+from model.evaluation.generate import Sampling, generate
+from model.network.attention import KeyValueCache
+from model.network.config import ModelConfig
+from model.network.transformer import Transformer
+from pipeline.base.errors import UserError
 
 SMALL = {"vocabulary_size": 90, "context_length": 24, "layers": 2, "heads": 4, "width": 32}
 KINDS = {

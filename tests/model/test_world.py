@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from model.metrics import read_lines
-from pipeline.run import Run
+from model.training.metrics import read_lines
+from pipeline.run.folder import Run
 from tests.model.runs import make_run
 
 STEPS = 20

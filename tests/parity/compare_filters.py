@@ -21,7 +21,7 @@ from datatrove.pipeline.filters import (
 from datatrove.utils.word_tokenizers import WordTokenizer, load_word_tokenizer
 
 from pipeline.filter import RULES, judge, signals
-from pipeline.filter.measure import sentence_count, token_texts
+from pipeline.filter.rules.measure import sentence_count, token_texts
 
 
 class OurTokenizer(WordTokenizer):

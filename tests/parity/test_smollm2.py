@@ -14,8 +14,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from model.export import export_folder, load_folder
-from model.generate import generate
+from model.evaluation.generate import generate
+from model.export.folder import export_folder, load_folder
 
 transformers = pytest.importorskip("transformers")
 

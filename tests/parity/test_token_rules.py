@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.filter.measure import token_texts
+from pipeline.filter.rules.measure import token_texts
 from pipeline.kernels.token_tables import load_tables
 
 WORDS = """

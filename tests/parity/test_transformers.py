@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from model.config import ModelConfig
-from model.export import export_folder, from_hf_tensors, load_folder, to_hf_tensors
-from model.generate import generate
-from model.hf_config import to_hf
-from model.transformer import Transformer
+from model.evaluation.generate import generate
+from model.export.folder import export_folder, from_hf_tensors, load_folder, to_hf_tensors
+from model.export.hf_config import to_hf
+from model.network.config import ModelConfig
+from model.network.transformer import Transformer
 from tests.model.runs import make_run
 
 transformers = pytest.importorskip("transformers")

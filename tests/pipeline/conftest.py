@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import storage
+from pipeline.base import storage
 from tests.pipeline.engines import slurm_stand_in
 
 

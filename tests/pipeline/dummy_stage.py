@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.engine import Context, Job, Outputs, Step
-from pipeline.tables import VERDICTS
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Outputs, Step
+from pipeline.run.tables import VERDICTS
 
 STEP = Step("dummy", 1, "tests.pipeline.dummy_stage:work")
 AFTER = Step("after", 1, "tests.pipeline.dummy_stage:read_back")

@@ -2,10 +2,10 @@
 
 import sys
 
-from pipeline.engine import Context
-from pipeline.options import Recipe, Source
-from pipeline.pool import Pool
-from pipeline.run import Run
+from pipeline.base.pool import Pool
+from pipeline.recipe.options import Recipe, Source
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
 from tests.pipeline.dummy_stage import run
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.closing import Closable
+from pipeline.base.closable import Closable
 
 
 class Held(Closable):

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.console import counted
+from pipeline.base.console import counted
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import depth
-from pipeline.recipe import Recipe, RecipeError, load_recipe, recipe_toml
+from pipeline.recipe import depth
+from pipeline.recipe.load import Recipe, RecipeError, load_recipe, recipe_toml
 
 SOURCE = '[[sources]]\nname = "web"\npaths = ["raw/*.jsonl"]\n'
 

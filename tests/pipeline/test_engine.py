@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import storage
-from pipeline.engine import Context, NeedsWork
-from pipeline.errors import RunError
-from pipeline.manifest import load_manifests
-from pipeline.options import Recipe, Source
-from pipeline.pool import Pool
-from pipeline.run import Run
+from pipeline.base import storage
+from pipeline.base.errors import RunError
+from pipeline.base.pool import Pool
+from pipeline.recipe.options import Recipe, Source
+from pipeline.run.context import Context, NeedsWork
+from pipeline.run.folder import Run
+from pipeline.run.manifest import load_manifests
 from tests.conftest import REPOSITORY
 from tests.pipeline import dummy_stage
 

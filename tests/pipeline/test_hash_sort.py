@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.hash_sort import HashSort
+from pipeline.base.hash_sort import HashSort
 
 RECORD = np.dtype([("key", np.uint64), ("row", np.int32)])
 

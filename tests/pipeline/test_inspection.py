@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from flows import commands
-from pipeline.engine import Context
-from pipeline.errors import GateError, UserError
-from pipeline.failures import FILE
-from pipeline.inspection import rebuild_command, status_rows, verify_run
-from pipeline.pool import Pool
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
-from pipeline.stages import chosen_stages, run_stage
+from flows.cli import run as commands
+from flows.session.stages import run_stage
+from pipeline.base.errors import GateError, UserError
+from pipeline.base.pool import Pool
+from pipeline.inspection.inspect import rebuild_command, status_rows, verify_run
+from pipeline.recipe.load import load_recipe
+from pipeline.run.context import Context
+from pipeline.run.failures import FILE
+from pipeline.run.folder import Run
+from pipeline.run.stages import chosen_stages
 from tests.flows import stand_in
 
 RECIPE = '[clean]\nlanguage_characters = 50\n[[sources]]\nname = "s"\npaths = ["x"]\n'
@@ -23,7 +24,7 @@ RECIPE = '[clean]\nlanguage_characters = 50\n[[sources]]\nname = "s"\npaths = ["
 
 @pytest.fixture(autouse=True)
 def small_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline import stages
+    from flows.session import stages
 
     for name, function in stand_in.STAND_INS.items():
         monkeypatch.setitem(stages.STAGES, name, function)
@@ -88,7 +89,7 @@ def test_failure_that_cannot_be_noted_is_still_the_one_that_is_told(
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipeline.failures._write", full)
+    monkeypatch.setattr("pipeline.run.failures._write", full)
     with pytest.raises(GateError, match="records are damaged"):
         make(tmp_path, ["dedup.threshold=0.5"], "clean", "dedup")
     assert not (tmp_path / "run" / FILE).exists()

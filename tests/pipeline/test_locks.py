@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import locks
-from pipeline.errors import RunError
+from pipeline.base import locks
+from pipeline.base.errors import RunError
 from tests.conftest import REPOSITORY
 
 UUIDS = ("GPU-aaaa1111-2222", "GPU-bbbb3333-4444")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import storage
-from pipeline.engine import Context
-from pipeline.errors import RunError
-from pipeline.pool import Pool
-from pipeline.run import Run
+from pipeline.base import storage
+from pipeline.base.errors import RunError
+from pipeline.base.pool import Pool
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
 from tests.pipeline import dummy_stage
 from tests.pipeline.test_engine import RECIPE, run_dummy, tree
 

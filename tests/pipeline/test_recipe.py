@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.recipe import RecipeError, apply_override, load_recipe, recipe_toml, recipes_page
+from pipeline.recipe.load import RecipeError, apply_override, load_recipe, recipe_toml, recipes_page
 
 SHORTEST = '[[sources]]\nname = "web"\npaths = ["raw/*.jsonl"]\n'
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline import storage
+from pipeline.base import storage
 
 
 @pytest.fixture(params=["local", "memory"])

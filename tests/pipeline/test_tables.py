@@ -3,8 +3,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.errors import FormatError
-from pipeline.tables import (
+from pipeline.base.errors import FormatError
+from pipeline.run.tables import (
     DOC_INDEX,
     VERDICTS,
     TableWriter,

@@ -75,8 +75,8 @@ def test_killed_anywhere_and_run_again_gives_the_same_result(recipe: Path, tmp_p
 
 
 def test_second_ablation_on_one_folder_is_refused_and_names_the_first(recipe: Path, tmp_path: Path) -> None:
-    from pipeline.recipe import load_recipe
-    from pipeline.run import Run
+    from pipeline.recipe.load import load_recipe
+    from pipeline.run.folder import Run
 
     with Run(str(tmp_path), load_recipe(recipe)).lock():
         done = subprocess.run(

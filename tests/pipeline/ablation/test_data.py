@@ -6,19 +6,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.session.stages import STAGES
 from pipeline.ablation.runner import Plan, Runner
 from pipeline.ablation.variants import Variant, read_variants
-from pipeline.engine import Context, load_function
-from pipeline.errors import UserError
-from pipeline.inspection import verify_run
-from pipeline.manifest import load_manifests
-from pipeline.pool import Pool
-from pipeline.progress import Silent
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
-from pipeline.tables import DOCUMENTS, read_table
-from pipeline.tokens.byte_lengths import token_byte_lengths
-from pipeline.tokens.shards import map_batches, open_folder
+from pipeline.base.errors import UserError
+from pipeline.base.pool import Pool
+from pipeline.base.progress import Silent
+from pipeline.inspection.inspect import verify_run
+from pipeline.recipe.load import load_recipe
+from pipeline.run.context import Context
+from pipeline.run.engine import load_function
+from pipeline.run.folder import Run
+from pipeline.run.manifest import load_manifests
+from pipeline.run.tables import DOCUMENTS, read_table
+from pipeline.tokens.shards.token_shard import map_batches, open_folder
+from pipeline.tokens.tokenizer.byte_lengths import token_byte_lengths
 from tests.pipeline.ablation import noise
 
 VARY = ['filter.rules=[[], ["gopher_quality"]]', "tokenize.vocabulary_size=[300, 500]"]
@@ -32,7 +34,7 @@ class Made:
 
     def run(self) -> None:
         with Pool(2) as pool:
-            runner = Runner(self.plan, pool, Silent())
+            runner = Runner(self.plan, pool, Silent(), STAGES, "model.trial:score_trial")
             held_out = runner._make_base()
             for variant in self.plan.variants:
                 runner._make_data(variant, held_out)

@@ -11,8 +11,8 @@ from pipeline.ablation.page import publish, render
 from pipeline.ablation.results import results, summary_lines
 from pipeline.ablation.runner import Plan
 from pipeline.ablation.variants import read_variants
-from pipeline.manifest import Manifest
-from pipeline.recipe import load_recipe
+from pipeline.recipe.load import load_recipe
+from pipeline.run.manifest import Manifest
 
 RECIPE = '[[sources]]\nname = "s"\npaths = ["x"]\n'
 SCORES = {  # a variant's bits per byte by seed: the reference, one clearly worse, one within the noise

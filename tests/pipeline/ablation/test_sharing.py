@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.ablation import sharing
-from pipeline.engine import Context
-from pipeline.manifest import load_manifests
-from pipeline.pool import Pool
-from pipeline.run import Run
+from pipeline.base.pool import Pool
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
+from pipeline.run.manifest import load_manifests
 from tests.pipeline import dummy_stage
 from tests.pipeline.test_engine import RECIPE, tree
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.ablation.variants import read_variants, toml_value
-from pipeline.errors import UserError
-from pipeline.recipe import RecipeError
+from pipeline.base.errors import UserError
+from pipeline.recipe.load import RecipeError
 
 RECIPE = '[[sources]]\nname = "s"\npaths = ["x"]\n'
 

@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.clean.stage import plan_jobs
 from pipeline.clean.worker import clean_partition
-from pipeline.engine import Outputs
-from pipeline.options import Recipe
-from pipeline.tables import DOCUMENTS, EXCLUDED, QUARANTINE, read_table
+from pipeline.recipe.options import Recipe
+from pipeline.run.engine import Outputs
+from pipeline.run.tables import DOCUMENTS, EXCLUDED, QUARANTINE, read_table
 
 
 @dataclass

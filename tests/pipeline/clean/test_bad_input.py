@@ -700,8 +700,8 @@ def test_tar_that_ends_in_a_header_is_noted(tmp_path: Path, clean: Clean) -> Non
 
 
 def test_lost_record_is_a_gate_error_not_silence(tmp_path: Path, clean: Clean, monkeypatch: Any) -> None:
+    from pipeline.base.errors import GateError
     from pipeline.clean import worker
-    from pipeline.errors import GateError
 
     (tmp_path / "a.jsonl").write_bytes(lines(0, 3))
     original = worker.Cleaner.work

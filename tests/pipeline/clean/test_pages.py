@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.base.errors import UserError
 from pipeline.clean.html_facts import facts, spdx
 from pipeline.clean.urls import UrlRules, host_of
-from pipeline.errors import UserError
 from pipeline.kernels import html_scan
 from pipeline.readers.items import Record
 

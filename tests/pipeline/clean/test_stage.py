@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from pipeline.base.errors import GateError, UserError
+from pipeline.base.pool import Pool
 from pipeline.clean import stage
 from pipeline.clean.language import detect, sample
-from pipeline.clean.language_codes import language_label
-from pipeline.engine import Context, NeedsWork
-from pipeline.errors import GateError, UserError
-from pipeline.inspection import describe
-from pipeline.options import Recipe
-from pipeline.pool import Pool
-from pipeline.run import Run
+from pipeline.inspection.inspect import describe
+from pipeline.recipe.language_codes import language_label
+from pipeline.recipe.options import Recipe
+from pipeline.run.context import Context, NeedsWork
+from pipeline.run.folder import Run
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_missing_input_is_the_users_error(tmp_path: Path) -> None:
 def test_shard_of_too_much_text_is_continued(tmp_path: Path, pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.clean import shard
     from pipeline.clean.worker import clean_partition
-    from pipeline.engine import Outputs
+    from pipeline.run.engine import Outputs
 
     monkeypatch.setattr(shard, "SHARD_TEXT_BYTES", 1000)
     write(tmp_path / "in", "a.jsonl", ["x" * 300] * 10)
@@ -157,7 +157,7 @@ def test_files_of_an_object_store_are_read(tmp_path: Path, monkeypatch: pytest.M
         store.pipe_file("bucket/in/b.txt", b"three")
         made = Recipe.model_validate({"sources": [{"name": "s", "paths": ["s3://bucket/in"]}]})
         from pipeline.clean.worker import clean_partition
-        from pipeline.engine import Outputs
+        from pipeline.run.engine import Outputs
 
         (job,) = stage.plan_jobs(made)
         outputs = Outputs(str(tmp_path / "run"), job)

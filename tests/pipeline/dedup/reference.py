@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.dedup import signatures
-from pipeline.dedup.definition import shingle_hash64, shingles
-from pipeline.dedup.join import LARGE_BUCKET
+from pipeline.dedup.rule.definition import shingle_hash64, shingles
+from pipeline.dedup.rule.join import LARGE_BUCKET
 
 
 @dataclass(frozen=True)

@@ -10,23 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dedup.earlier import select_against
-from pipeline.dedup.index import open_index, run_index
-from pipeline.dedup.index_format import Corpus, Definition
-from pipeline.dedup.index_runs import build_run_index, forget_in_run
-from pipeline.dedup.index_write import Batch, add_all, build_index
-from pipeline.dedup.priority import by_length, visiting_order
-from pipeline.dedup.selection import Records, Rule, select_duplicates
-from pipeline.dedup.sets import SetWriter, SpilledSets
-from pipeline.dedup.signing import Signer, band_keys, text_hashes
-from pipeline.dedup.stage import run as run_dedup
-from pipeline.engine import Context
-from pipeline.errors import UserError
-from pipeline.options import Recipe
-from pipeline.pool import InProcess
-from pipeline.run import Run
-from pipeline.stages import run_stage
-from pipeline.tables import CLUSTERS, read_table
+from flows.session.stages import run_stage
+from pipeline.base.arrow import text_hashes
+from pipeline.base.errors import UserError
+from pipeline.base.pool import InProcess
+from pipeline.dedup.index.reader import open_index, run_index
+from pipeline.dedup.index.runs import build_run_index, forget_in_run
+from pipeline.dedup.index.state import Corpus, Definition
+from pipeline.dedup.index.writer import Batch, add_all, build_index
+from pipeline.dedup.rule.against import select_against
+from pipeline.dedup.rule.policy import by_length, visiting_order
+from pipeline.dedup.rule.selection import Records, Rule, select_duplicates
+from pipeline.dedup.rule.shingle_sets import SetWriter, SpilledSets
+from pipeline.dedup.rule.signing import Signer, band_keys
+from pipeline.dedup.stage.plan import run as run_dedup
+from pipeline.recipe.options import Recipe
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
+from pipeline.run.tables import CLUSTERS, read_table
 from tests.pipeline.dedup.reference import random_corpus
 
 BASE = " ".join(f"word{number}" for number in range(200))
@@ -174,7 +175,7 @@ def test_stage_takes_an_index_and_leaves_out_what_came_from_this_run(make_run, t
     assert do(run)["dropped_earlier"] == 1
     (row,) = evidence(run)
     assert (row["kept_corpus"], row["kept_name"], len(row["kept_id"])) == ("books", "b1", 16)
-    from pipeline.dedup.index_runs import run_batches, run_corpus
+    from pipeline.dedup.index.runs import run_batches, run_corpus
 
     added = add_all(tmp_path / "index", run_corpus(run.root), (Batch(*batch) for batch in run_batches(run.root)))
     assert added == 1
@@ -211,7 +212,7 @@ def test_what_cannot_be_compared_is_refused(make_run, tmp_path: Path) -> None:  
 
 
 def test_paths_of_against_are_relative_to_the_recipe(tmp_path: Path) -> None:
-    from pipeline.recipe import load_recipe
+    from pipeline.recipe.load import load_recipe
 
     (tmp_path / "a.toml").write_text(
         '[[sources]]\nname = "s"\npaths = ["x"]\n[dedup]\nagainst = ["runs/old", "s3://b/run"]\n'

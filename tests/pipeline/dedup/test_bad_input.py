@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.cli import main
-from pipeline.dedup import command, output, scan
-from pipeline.errors import RunError, UserError
+from flows.cli.app import main
+from pipeline.base.errors import RunError, UserError
+from pipeline.dedup.command import output, scan
+from pipeline.dedup.command import run as command
 from tests.pipeline.dedup.test_command import edited_corpus, removed, request, run, write_jsonl, write_parquet
 
 
@@ -140,7 +141,7 @@ def test_file_of_another_kind_is_refused(tmp_path: Path, name: str, data: bytes,
 
 def test_command_of_its_own_loads_neither_pandas_nor_awkward(corpus: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from flows.cli import main\n"
+        "import sys; from flows.cli.app import main\n"
         "try: main()\n"
         "finally: print(sorted({'pandas', 'awkward'} & set(sys.modules)))"
     )
@@ -265,7 +266,7 @@ def test_interrupt_between_two_renames_leaves_nothing(
 
 CHILD = """
 import resource, signal, sys
-from flows.cli import main
+from flows.cli.app import main
 from pipeline.dedup import command
 
 what, source, target = sys.argv[1:]

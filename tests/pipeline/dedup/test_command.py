@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from pipeline.dedup import files
-from pipeline.dedup.command import Request, run
-from pipeline.inspection import describe
-from pipeline.options import Dedup
+from pipeline.dedup.command.run import Request, run
+from pipeline.dedup.files import listing as files
+from pipeline.inspection.inspect import describe
+from pipeline.recipe.options import Dedup
 from tests.pipeline.dedup.reference import random_corpus, reference
 
 Record = dict[str, Any]

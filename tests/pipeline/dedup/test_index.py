@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.dedup import index_write
-from pipeline.dedup.definition import shingle_hash64, shingles
-from pipeline.dedup.index import open_index
-from pipeline.dedup.index_files import BLOCK, IndexDamageError
-from pipeline.dedup.index_format import Corpus, Definition, writing
-from pipeline.dedup.index_write import Batch, add_all, build_index, remove_documents
-from pipeline.errors import FormatError, RunError, UserError
+from pipeline.base.errors import FormatError, RunError, UserError
+from pipeline.dedup.index import writer as index_write
+from pipeline.dedup.index.blocks import BLOCK, IndexDamageError
+from pipeline.dedup.index.reader import open_index
+from pipeline.dedup.index.state import Corpus, Definition, writing
+from pipeline.dedup.index.writer import Batch, add_all, build_index, remove_documents
+from pipeline.dedup.rule.definition import shingle_hash64, shingles
 from tests.pipeline.dedup.reference import candidate_buckets, random_corpus, shingle_set
 
 BASE = " ".join(f"word{number}" for number in range(200))

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.dedup.index import open_index
-from pipeline.dedup.index_add import Policy, add_new
-from pipeline.dedup.index_format import Corpus, Definition
-from pipeline.dedup.index_write import Batch, build_index
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
+from pipeline.dedup.index.add import Policy, add_new
+from pipeline.dedup.index.reader import open_index
+from pipeline.dedup.index.state import Corpus, Definition
+from pipeline.dedup.index.writer import Batch, build_index
 from tests.pipeline.dedup.reference import random_corpus, reference
 
 BASE = " ".join(f"word{number}" for number in range(200))

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.cli import main
-from pipeline.tables import INDEX_MATCHES, read_table
+from flows.cli.app import main
+from pipeline.run.tables import INDEX_MATCHES, read_table
 
 BASE = " ".join(f"word{number}" for number in range(200))
 NEAR = BASE + " and a few more words at the end of it"

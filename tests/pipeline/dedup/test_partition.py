@@ -10,16 +10,16 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.dedup.partition_work import _dealt, _groups
-from pipeline.dedup.stage import run as run_dedup
-from pipeline.engine import Context
-from pipeline.manifest import load_manifests
-from pipeline.options import Dedup, Recipe
-from pipeline.pool import InProcess
+from flows.session.stages import run_stage
+from pipeline.base.pool import InProcess
+from pipeline.dedup.stage.parts_work import _dealt, _groups
+from pipeline.dedup.stage.plan import run as run_dedup
 from pipeline.readers import partition
-from pipeline.run import Run
-from pipeline.stages import run_stage
-from pipeline.tables import LINKS, PARTS, open_table, read_table
+from pipeline.recipe.options import Dedup, Recipe
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
+from pipeline.run.manifest import load_manifests
+from pipeline.run.tables import LINKS, PARTS, open_table, read_table
 from tests.pipeline.dedup.reference import random_corpus
 
 RESULTS = ("clusters/evidence.arrow", "clusters/survivors.arrow")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from flows.cli import main
+from flows.cli.app import main
 from pipeline.bench.dedup_scale import measure, write_documents
-from pipeline.dedup.planning import catch_chance, cost, plan, suggestion
+from pipeline.dedup.rule.cost import catch_chance, cost, plan, suggestion
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

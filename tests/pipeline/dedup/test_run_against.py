@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.dedup.command import Request, run
-from pipeline.dedup.index_format import Corpus, Definition
-from pipeline.dedup.index_write import Batch, build_index
-from pipeline.errors import UserError
-from pipeline.options import Dedup
-from pipeline.tables import REMOVED, read_table
+from pipeline.base.errors import UserError
+from pipeline.dedup.command.run import Request, run
+from pipeline.dedup.index.state import Corpus, Definition
+from pipeline.dedup.index.writer import Batch, build_index
+from pipeline.recipe.options import Dedup
+from pipeline.run.tables import REMOVED, read_table
 
 BASE = " ".join(f"word{number}" for number in range(200))
 NEAR = BASE + " and a few more words at the end of it"

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dedup import join
-from pipeline.dedup.join import Ints, Keys
-from pipeline.dedup.selection import Records, Rule, Selection, select_duplicates
-from pipeline.dedup.signing import Signer, band_keys, text_hashes
+from pipeline.base.arrow import text_hashes
+from pipeline.dedup.rule import join
+from pipeline.dedup.rule.join import Ints, Keys
+from pipeline.dedup.rule.selection import Records, Rule, Selection, select_duplicates
+from pipeline.dedup.rule.signing import Signer, band_keys
 from tests.pipeline.dedup.reference import Removed, random_corpus, reference
 
 

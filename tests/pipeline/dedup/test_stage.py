@@ -4,14 +4,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.dedup.stage import run as run_dedup
-from pipeline.engine import Context
-from pipeline.errors import TokenmillError
-from pipeline.options import Recipe
-from pipeline.pool import Pool
-from pipeline.run import Run
-from pipeline.stages import run_stage
-from pipeline.tables import CLUSTERS, DOCUMENTS, SIGNATURES, VERDICTS, read_table
+from flows.session.stages import run_stage
+from pipeline.base.errors import TokenmillError
+from pipeline.base.pool import Pool
+from pipeline.dedup.stage.plan import run as run_dedup
+from pipeline.recipe.options import Recipe
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
+from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNATURES, VERDICTS, read_table
 
 BASE = " ".join(f"word{number}" for number in range(200))
 TEXTS = [
@@ -135,7 +135,7 @@ def test_document_that_an_earlier_stage_dropped_takes_no_part(make_run) -> None:
 
 def drop_longest(context: Context) -> None:
     """Stands in for the filter stage: drops the document with the extra words."""
-    from pipeline.engine import Job, Step
+    from pipeline.run.engine import Job, Step
 
     step = Step("filter", 1, "tests.pipeline.dedup.test_stage:drop_shard")
     jobs = [Job(shard, {}, {f"documents/{shard}.arrow": digest}) for shard, digest in context.document_shards().items()]

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dedup.index_format import Corpus, Definition
-from pipeline.dedup.index_write import Batch, build_index
-from pipeline.dedup.stage import run as run_dedup
-from pipeline.engine import Context
-from pipeline.options import Recipe
-from pipeline.pool import InProcess
+from flows.session.stages import run_stage
+from pipeline.base.pool import InProcess
+from pipeline.dedup.index.state import Corpus, Definition
+from pipeline.dedup.index.writer import Batch, build_index
+from pipeline.dedup.stage.plan import run as run_dedup
 from pipeline.readers import partition
-from pipeline.run import Run
-from pipeline.stages import run_stage
-from pipeline.tables import CLUSTERS, VERDICTS, read_table
+from pipeline.recipe.options import Recipe
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
+from pipeline.run.tables import CLUSTERS, VERDICTS, read_table
 from tests.pipeline.dedup.reference import random_corpus
 
 FILES = 4

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine import Context
-from pipeline.engines import EngineOptions, make_workers
-from pipeline.errors import RunError
-from pipeline.run import Run
+from pipeline.base.errors import RunError
+from pipeline.run.context import Context
+from pipeline.run.engines import EngineOptions, make_workers
+from pipeline.run.folder import Run
 from tests.pipeline import dummy_stage
 from tests.pipeline.test_engine import RECIPE, run_dummy, tree
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from pipeline import storage
-from pipeline.engine import Context, Workers
-from pipeline.engines import EngineOptions, make_workers
-from pipeline.pool import Pool
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
-from pipeline.stages import run_stage
+from flows.session.stages import run_stage
+from pipeline.base import storage
+from pipeline.base.pool import Pool
+from pipeline.recipe.load import load_recipe
+from pipeline.run.context import Context, Workers
+from pipeline.run.engines import EngineOptions, make_workers
+from pipeline.run.folder import Run
 from tests.end_to_end import tiny
 
 pytestmark = [

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engines.scale import CASES, SpreadJoin, render
+from pipeline.run.engines.scale import CASES, SpreadJoin, render
 
 
 def test_page_has_the_computed_tables(repository: Path) -> None:

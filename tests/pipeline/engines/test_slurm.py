@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import Context, Step
-from pipeline.engines import EngineOptions, make_workers
-from pipeline.errors import RunError
-from pipeline.run import Run
+from pipeline.base.errors import RunError
+from pipeline.run.context import Context
+from pipeline.run.engine import Step
+from pipeline.run.engines import EngineOptions, make_workers
+from pipeline.run.folder import Run
 from tests.pipeline import dummy_stage
 from tests.pipeline.engines import slurm_stand_in as stand_in_module
 from tests.pipeline.test_engine import RECIPE, tree
@@ -30,7 +31,7 @@ def run_on_slurm(root: Path, *settings: str, **arguments: object) -> None:
 
 
 def local_dummy(root: Path) -> None:
-    from pipeline.pool import Pool
+    from pipeline.base.pool import Pool
 
     job = Run(str(root), RECIPE)
     with job.lock(), Pool(2) as pool:
@@ -38,7 +39,7 @@ def local_dummy(root: Path) -> None:
 
 
 def test_script_asks_slurm_for_what_the_settings_say(slurm: Path, tmp_path: Path) -> None:
-    from pipeline.engines.slurm_cluster import make_executor
+    from pipeline.run.engines.slurm_cluster import make_executor
 
     options = EngineOptions.of("slurm", [*SETTINGS, "slurm.time=01:30:00"]).slurm
     step = Step("train", 1, "x:y")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.engine import Context, Job, Step
 from pipeline.filter import stage
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
-from pipeline.tables import DOCUMENTS, VERDICTS
+from pipeline.recipe.load import load_recipe
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Step
+from pipeline.run.folder import Run
+from pipeline.run.tables import DOCUMENTS, VERDICTS
 
 CLEAN = Step("clean", 1, "tests.pipeline.filter.helpers:write_documents")
 DEDUP = Step("dedup", 1, "tests.pipeline.filter.helpers:write_verdicts")

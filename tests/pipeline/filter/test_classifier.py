@@ -13,13 +13,15 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from pipeline.errors import UserError
-from pipeline.filter.classifier import Options, Scorer, area_under_curve, train
-from pipeline.filter.classifier_texts import read_texts
-from pipeline.filter.fasttext_fit import DIVERGED, ENVIRONMENT, fit
+from pipeline.base.errors import UserError
+from pipeline.filter.classifier.card import area_under_curve
+from pipeline.filter.classifier.fasttext_fit import DIVERGED, ENVIRONMENT, fit
+from pipeline.filter.classifier.scorer import Options, Scorer
+from pipeline.filter.classifier.texts import read_texts
+from pipeline.filter.classifier.train import train
 from pipeline.filter.whatif import what_if
-from pipeline.recipe import RecipeError
-from pipeline.tables import SIGNALS, read_table
+from pipeline.recipe.load import RecipeError
+from pipeline.run.tables import SIGNALS, read_table
 from tests.pipeline.filter.helpers import make_run, run_filter
 from tests.pipeline.filter.test_rules import GOOD
 
@@ -112,7 +114,7 @@ def test_diverged_training_is_refused(trained: Path, monkeypatch: pytest.MonkeyP
         raise RuntimeError("Encountered NaN.")
 
     monkeypatch.setattr("fasttext.train_supervised", nan)
-    monkeypatch.setattr("pipeline.filter.fasttext_fit.memory_is_set", lambda: True)
+    monkeypatch.setattr("pipeline.filter.classifier.fasttext_fit.memory_is_set", lambda: True)
     assert fit({}, trained / "never.bin") == DIVERGED
     assert not (trained / "never.bin").exists()
 

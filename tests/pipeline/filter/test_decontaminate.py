@@ -6,15 +6,15 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 
-from pipeline.errors import UserError
-from pipeline.filter.cuts import cut_text, moved
-from pipeline.filter.decontaminate import build_index
-from pipeline.filter.evaluation_sets import data_files, read_items
-from pipeline.filter.scan import scan
+from pipeline.base.errors import UserError
+from pipeline.filter.decontamination.evaluation_sets import data_files, read_items
+from pipeline.filter.decontamination.index import build_index
+from pipeline.filter.decontamination.scan import scan
+from pipeline.filter.rules.cuts import cut_text, moved
 from pipeline.filter.whatif import what_if
 from pipeline.lineage.explain import as_text, explain
-from pipeline.lineage.lookup import Located
-from pipeline.tables import SIGNALS, TOKENS, VERDICTS, read_table
+from pipeline.lookup.lookup import Located
+from pipeline.run.tables import SIGNALS, TOKENS, VERDICTS, read_table
 from pipeline.tokens import stage as tokens_stage
 from tests.pipeline.filter.helpers import make_run, run_filter
 from tests.pipeline.filter.test_rules import GOOD

@@ -3,10 +3,10 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.filter import RULES, judge, signals
-from pipeline.filter.document_rules import DOCUMENT_COLUMNS, document_failures
-from pipeline.options import Filter
+from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, document_failures
+from pipeline.recipe.options import Filter
 
 GOOD = (
     "The committee of the town met with the mayor on Monday. They have agreed to be careful about money. "

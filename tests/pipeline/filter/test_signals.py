@@ -3,8 +3,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.filter import signals
-from pipeline.filter.measure import token_texts
-from pipeline.tables import SIGNALS
+from pipeline.filter.rules.measure import token_texts
+from pipeline.run.tables import SIGNALS
 
 PROSE = "The committee of the town met with the mayor. They have agreed to be careful, and that was that."
 

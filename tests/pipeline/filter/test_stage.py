@@ -3,12 +3,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.engine import Context, NeedsWork
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.filter import stage
 from pipeline.filter.whatif import what_if
-from pipeline.run import Run
-from pipeline.tables import DOCUMENTS, SIGNALS, VERDICTS, read_table
+from pipeline.run.context import Context, NeedsWork
+from pipeline.run.folder import Run
+from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS, read_table
 from pipeline.tokens import stage as tokens_stage
 from tests.pipeline.filter.helpers import HerePool, make_run, run_filter
 from tests.pipeline.filter.test_rules import GOOD
@@ -155,7 +155,7 @@ def test_what_if_equals_what_the_run_then_does_and_writes_nothing(tmp_path: Path
 def test_what_if_says_which_rules_still_fail_what_a_lower_threshold_lets_through(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pipeline.filter.cli import filter_run
+    from flows.cli.filter import filter_run
 
     rows = [{"text": f"{SHORT} {n}"} for n in range(4)] + [{"text": GOOD}]
     context = make_run(tmp_path, {"00000": rows[:3], "00001": rows[3:]}, 'rules = ["gopher_quality", "c4"]')
@@ -193,7 +193,7 @@ def test_what_if_refuses_what_it_cannot_tell(tmp_path: Path) -> None:
 
 
 def test_filter_apply_writes_the_verdicts_and_the_recipe(tmp_path: Path) -> None:
-    from pipeline.filter.cli import filter_run
+    from flows.cli.filter import filter_run
 
     context = make_run(tmp_path, {"00000": [{"text": SHORT}]}, 'rules = ["gopher_quality"]')
     run_filter(context)
@@ -206,7 +206,7 @@ def test_filter_apply_writes_the_verdicts_and_the_recipe(tmp_path: Path) -> None
 def test_after_apply_the_later_stages_have_work_and_then_hold_the_new_documents(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pipeline.filter.cli import filter_run
+    from flows.cli.filter import filter_run
 
     rows = [{"text": GOOD}, {"text": f"{SHORT} But the dog was with that cat."}]
     small = "[tokenize]\nvocabulary_size = 300\nvalidation_share = 0.0"

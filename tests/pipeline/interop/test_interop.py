@@ -11,9 +11,9 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.interop import from_datatrove, to_datatrove
-from pipeline.tables import DOCUMENTS, QUARANTINE, Table
+from pipeline.run.tables import DOCUMENTS, QUARANTINE, Table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -130,7 +130,7 @@ def test_hugging_face_dataset_reads_as_a_source(tmp_path: Path, run_clean: Calla
 
 def test_several_data_sets_in_a_source_are_refused() -> None:
     from pipeline.clean.stage import plan_jobs
-    from pipeline.options import Recipe
+    from pipeline.recipe.options import Recipe
 
     source = {"name": "s", "paths": ["a", "b"], "format": "datatrove.pipeline.readers.HuggingFaceDatasetReader"}
     with pytest.raises(UserError, match="make each path a source"):
@@ -141,9 +141,9 @@ def test_several_data_sets_in_a_source_are_refused() -> None:
 def run_clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[dict[str, Any]]]:
     from pipeline.clean.stage import plan_jobs
     from pipeline.clean.worker import clean_partition
-    from pipeline.engine import Outputs
-    from pipeline.options import Recipe
-    from pipeline.tables import read_table
+    from pipeline.recipe.options import Recipe
+    from pipeline.run.engine import Outputs
+    from pipeline.run.tables import read_table
 
     def run(path: Path, source: dict[str, Any], table: Table = DOCUMENTS) -> list[dict[str, Any]]:
         root = tmp_path_factory.mktemp("run")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dedup.definition import shingle_hash64, shingles, word_hash, words
-from pipeline.dedup.signing import Signer, text_buffers
+from pipeline.base.arrow import text_buffers
+from pipeline.dedup.rule.definition import shingle_hash64, shingles, word_hash, words
+from pipeline.dedup.rule.signing import Signer
 from pipeline.kernels.words import hash_words, word_tables
 
 # one alphabet for each way a character can be handled, mixed so that they meet within a text

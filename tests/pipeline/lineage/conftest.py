@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import Context
-from pipeline.pool import InProcess
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
-from pipeline.stages import run_stage
+from flows.session.stages import run_stage, working_context
+from pipeline.base.pool import InProcess
+from pipeline.recipe.load import load_recipe
+from pipeline.run.folder import Run
 
 RECIPE = """
 name = "lineage"
@@ -51,7 +50,7 @@ def run_stages(run: Run) -> int:
     with run.lock():
         run.write_recipe()
         for stage in run.recipe.stages:
-            context = Context(run, InProcess())
+            context = working_context(run, InProcess())
             run_stage(stage, context)
             made += context.shards_run
     return made
@@ -88,9 +87,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
     folder = tmp_path_factory.mktemp("lineage")
     root = folder / "run"
     run_stages(Run(str(root), load_recipe(write_inputs(folder, sample))))
-    from model.corpus import open_train
+    from pipeline.order.corpus import open_train
+    from pipeline.order.windows import WindowOrder
 
-    tokenizer = open_train(Run.open(root), 32).data.format.tokenizer
+    tokenizer = open_train(Run.open(root), 32, WindowOrder).data.format.tokenizer
     for step in (20, STEPS_DONE):
         checkpoint = root / f"checkpoints/step-{step:07d}"
         checkpoint.mkdir(parents=True)

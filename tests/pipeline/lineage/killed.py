@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.lineage.choose import Choice
-from pipeline.lineage.takedown import take_down
-from pipeline.run import Run
+from pipeline.run.folder import Run
+from pipeline.takedown.choose import Choice
+from pipeline.takedown.takedown import take_down
 
 changes = 0
 

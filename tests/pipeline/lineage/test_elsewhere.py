@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from model.stage import training_of
-from pipeline import storage
-from pipeline.errors import RunError, UserError
-from pipeline.inspection import verify_run
-from pipeline.lineage.choose import Choice
+from flows.session.stages import plan
+from model.training.job import training_of
+from pipeline.base import storage
+from pipeline.base.errors import RunError, UserError
+from pipeline.inspection.inspect import verify_run
 from pipeline.lineage.explain import explain
 from pipeline.lineage.licences import licences
-from pipeline.lineage.lookup import DocIndex
-from pipeline.lineage.takedown import take_down
 from pipeline.lineage.trace import trace, window_text
 from pipeline.lineage.training import Training
-from pipeline.run import Run
-from pipeline.stages import plan
+from pipeline.lookup.lookup import DocIndex
+from pipeline.run.folder import Run
+from pipeline.takedown.choose import Choice
+from pipeline.takedown.takedown import take_down
 from tests.pipeline.lineage.test_restore import kept_twin, twin
 from tests.pipeline.lineage.test_takedown import OUTSIDE, Killed, mentions, publications, read_document, tree
 from tests.pipeline.test_object_store import objects

@@ -5,19 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from flows.cli import lineage as cli
+from flows.cli.app import main
+from pipeline.base.errors import RunError, UserError
+from pipeline.base.pool import Pool
 from pipeline.clean.stage import run as clean
-from pipeline.engine import Context
-from pipeline.errors import RunError, UserError
-from pipeline.lineage import cli
 from pipeline.lineage.explain import as_text, explain
-from pipeline.lineage.lookup import DocIndex, Located, by_text, one_by_key
 from pipeline.lineage.trace import trace
 from pipeline.lineage.training import Training
-from pipeline.pool import Pool
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
-from pipeline.tables import DOCUMENTS, read_table
+from pipeline.lookup.lookup import DocIndex, Located, one_by_key
+from pipeline.lookup.near_text import by_text
+from pipeline.recipe.load import load_recipe
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
+from pipeline.run.tables import DOCUMENTS, read_table
 from tests.pipeline.lineage.conftest import STEPS_DONE
 
 
@@ -116,7 +117,7 @@ def test_ambiguous_url_lists_the_candidates(run: Run) -> None:
 
 
 def test_ambiguous_prefix_lists_the_candidates(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.lineage.lookup.SHORTEST_PREFIX", 1)
+    monkeypatch.setattr("pipeline.lookup.lookup.SHORTEST_PREFIX", 1)
     digits = [row["doc_id"].hex()[0] for row in documents(run)]  # type: ignore[attr-defined]
     with pytest.raises(UserError, match=r"doc_ids begin with .; ask for one of them by its doc_id"):
         DocIndex(run).find(max(digits, key=digits.count))

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.errors import UserError
 from pipeline.dedup import shingles
-from pipeline.dedup.index import Index, open_index, run_index
-from pipeline.dedup.index_runs import build_run_index, definition_of, run_batches, run_corpus
-from pipeline.dedup.index_write import Batch, build_index
-from pipeline.errors import UserError
-from pipeline.lineage.choose import Choice
-from pipeline.lineage.lookup import Located, by_text
-from pipeline.lineage.takedown import take_down
-from pipeline.run import Run
+from pipeline.dedup.index.reader import Index, open_index, run_index
+from pipeline.dedup.index.runs import build_run_index, definition_of, run_batches, run_corpus
+from pipeline.dedup.index.writer import Batch, build_index
+from pipeline.lookup.lookup import Located
+from pipeline.lookup.near_text import by_text
+from pipeline.run.folder import Run
+from pipeline.takedown.choose import Choice
+from pipeline.takedown.takedown import take_down
 from tests.pipeline.lineage.test_explain import documents
 from tests.pipeline.lineage.test_restore import kept_twin
 from tests.pipeline.lineage.test_takedown import read_document

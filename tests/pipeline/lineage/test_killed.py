@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.lineage.choose import Choice
-from pipeline.lineage.takedown import take_down
-from pipeline.run import Run
+from pipeline.run.folder import Run
+from pipeline.takedown.choose import Choice
+from pipeline.takedown.takedown import take_down
 from tests.pipeline.lineage.test_restore import kept_twin, twin
 from tests.pipeline.lineage.test_takedown import read_document, tree
 

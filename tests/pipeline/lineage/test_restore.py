@@ -6,23 +6,23 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from flows.cli import main
-from model.stage import training_of
-from pipeline import storage
-from pipeline.errors import UserError
-from pipeline.lineage import restore as restoring
-from pipeline.lineage.choose import Choice
+from flows.cli.app import main
+from model.training.job import training_of
+from pipeline.base import storage
+from pipeline.base.errors import UserError
 from pipeline.lineage.explain import as_text, explain
 from pipeline.lineage.licences import licences
-from pipeline.lineage.lookup import DocIndex, Located, one_by_key
-from pipeline.lineage.takedown import take_down
 from pipeline.lineage.trace import trace
 from pipeline.lineage.training import Training
-from pipeline.recipe import load_recipe
-from pipeline.run import Run
-from pipeline.tables import VERDICTS, read_table
+from pipeline.lookup.lookup import DocIndex, Located, one_by_key
+from pipeline.recipe.load import load_recipe
+from pipeline.run.folder import Run
+from pipeline.run.tables import VERDICTS, read_table
+from pipeline.takedown import restore as restoring
+from pipeline.takedown.choose import Choice
+from pipeline.takedown.takedown import take_down
 from pipeline.tokens import restored
-from pipeline.tokens.shards import map_batches
+from pipeline.tokens.shards.token_shard import map_batches
 from tests.pipeline.lineage.conftest import STEPS_DONE, run_stages, write_inputs
 from tests.pipeline.lineage.test_takedown import mentions, read_document, tree
 

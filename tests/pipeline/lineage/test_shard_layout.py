@@ -4,15 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.errors import FormatError
-from pipeline.lineage.choose import Choice
-from pipeline.lineage.lookup import DocIndex
-from pipeline.lineage.takedown import take_down
+from pipeline.base.errors import FormatError
 from pipeline.lineage.training import Training
-from pipeline.run import Run
-from pipeline.tables import DOCUMENTS, open_table
-from pipeline.tokens.layout import known_shards
-from pipeline.tokens.shards import ShardBatches, TokenFormat, map_batches, open_folder, write_token_shard
+from pipeline.lookup.lookup import DocIndex
+from pipeline.run.folder import Run
+from pipeline.run.tables import DOCUMENTS, open_table
+from pipeline.takedown.choose import Choice
+from pipeline.takedown.takedown import take_down
+from pipeline.tokens.shards.shard_facts import known_shards
+from pipeline.tokens.shards.token_shard import ShardBatches, TokenFormat, map_batches, open_folder, write_token_shard
 
 
 @pytest.mark.parametrize("vocabulary", [300, 100_000])
@@ -82,7 +82,7 @@ def test_lookups_load_neither_pandas_nor_torch(run: Run) -> None:
     import sys
 
     doc_id = Training(run).dataset.documents(3, Training(run).sequences)[0]
-    code = "import sys; from flows.cli import _run; codes = [_run(a.split('|'), True) for a in sys.argv[1:]]; "
+    code = "import sys; from flows.cli.app import _run; codes = [_run(a.split('|'), True) for a in sys.argv[1:]]; "
     code += "print([m for m in ('pandas', 'pyarrow.compute', 'torch', 'prefect', 'numba') if m in sys.modules], codes)"
     asked = [f"explain|{run.root}|{doc_id}", f"explain|{run.root}|--id|record 7", f"trace|{run.root}|--step|3"]
     done = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True)

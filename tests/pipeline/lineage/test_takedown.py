@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.cli import main
-from pipeline import storage
-from pipeline.engine import Context
-from pipeline.errors import RunError, UserError
-from pipeline.inspection import verify_run
-from pipeline.lineage import ledger
-from pipeline.lineage.choose import Choice
+from flows.cli.app import main
+from flows.session.stages import plan
+from pipeline.base import storage
+from pipeline.base.errors import RunError, UserError
+from pipeline.inspection.inspect import verify_run
 from pipeline.lineage.explain import explain
 from pipeline.lineage.licences import licences
-from pipeline.lineage.lookup import DocIndex, by_key, one_by_key
-from pipeline.lineage.takedown import take_down
 from pipeline.lineage.trace import trace, window_text
 from pipeline.lineage.training import Training
-from pipeline.manifest import total_counts
-from pipeline.run import Run
-from pipeline.stages import plan
-from pipeline.tables import DOCUMENTS, VERDICTS, read_table
+from pipeline.lookup.lookup import DocIndex, by_key, one_by_key
+from pipeline.run import ledger
+from pipeline.run.context import Context
+from pipeline.run.folder import Run
+from pipeline.run.manifest import total_counts
+from pipeline.run.tables import DOCUMENTS, VERDICTS, read_table
+from pipeline.takedown.choose import Choice
+from pipeline.takedown.takedown import take_down
 from tests.pipeline.lineage.conftest import run_stages
 
 OUTSIDE = (".lock", ".scratch", "logs", "metrics", "report")
@@ -90,7 +90,7 @@ def test_tokens_are_end_of_text_at_the_same_place_and_nothing_else_changed(run: 
 
 
 def _mapped(run: Run, path: str) -> Any:
-    from pipeline.tokens.shards import map_batches
+    from pipeline.tokens.shards.token_shard import map_batches
 
     return map_batches(run.local(path))
 
@@ -380,8 +380,8 @@ def test_beginning_of_several_doc_ids_lists_them(run: Run, monkeypatch: pytest.M
     first, second = (located.doc_id.hex() for located, _ in zip(index.from_key(b""), range(2), strict=False))
     shared = first[: next(n for n in range(32) if first[n] != second[n])]
     assert len(shared) < 8, "the doc_ids of so few documents differ early"
-    monkeypatch.setattr("pipeline.lineage.lookup.SHORTEST_PREFIX", 0)
-    monkeypatch.setattr("pipeline.lineage.choose._PREFIX", re.compile("[0-9a-f]*"))
+    monkeypatch.setattr("pipeline.lookup.lookup.SHORTEST_PREFIX", 0)
+    monkeypatch.setattr("pipeline.takedown.choose._PREFIX", re.compile("[0-9a-f]*"))
     with pytest.raises(UserError, match=f"doc_ids begin with {shared}; ask for one of them by its doc_id:\n  {first}"):
         take_down(run, Choice(ids=(shared,)), dry_run=True)
 

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import RunError, UserError
+from pipeline.base.errors import RunError, UserError
 from pipeline.lineage.licences import attribution, licences
 from pipeline.lineage.trace import spikes, trace, window_text
 from pipeline.lineage.training import Training
-from pipeline.run import Run
+from pipeline.run.folder import Run
 from tests.pipeline.lineage.conftest import STEPS_DONE
 
 

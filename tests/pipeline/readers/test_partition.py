@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import RunError, UserError
+from pipeline.base.errors import RunError, UserError
 from pipeline.readers import inputs
 from pipeline.readers.dispatch import PartReader, ReadOptions
 from pipeline.readers.fields import Fields

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.report.compare import compare_page
 from pipeline.report.stage import write
-from pipeline.run import Run
+from pipeline.run.folder import Run
 from tests.end_to_end import tiny
 from tests.pipeline.report.browser import CHROMIUM, Browser
 

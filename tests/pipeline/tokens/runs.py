@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.engine import Context, Job, Outputs, Step
-from pipeline.options import Recipe
-from pipeline.pool import InProcess
-from pipeline.run import Run
-from pipeline.stages import run_stage
-from pipeline.tables import DOCUMENTS, TOKENS, VERDICTS, read_table
+from flows.session.stages import run_stage
+from pipeline.base.pool import InProcess
+from pipeline.recipe.options import Recipe
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Outputs, Step
+from pipeline.run.folder import Run
+from pipeline.run.tables import DOCUMENTS, TOKENS, VERDICTS, read_table
 
 CLEAN = Step("clean", 1, "tests.pipeline.tokens.runs:write_documents")
 WORDS = [

@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import RunError
-from pipeline.tokens import engines
-from pipeline.tokens.engines import GigatokenEncoder, TokenizersEncoder, check_no_special, choose, cut, make_encoder
-from pipeline.tokens.training import train
+from pipeline.base.errors import RunError
+from pipeline.tokens.tokenizer import engines
+from pipeline.tokens.tokenizer.engines import (
+    GigatokenEncoder,
+    TokenizersEncoder,
+    check_no_special,
+    choose,
+    cut,
+    make_encoder,
+)
+from pipeline.tokens.tokenizer.training import train
 from tests.pipeline.tokens.runs import sentence
 
 TEXTS = [

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.cli import build_app
-from model.data import TokenDataset
-from pipeline.errors import FormatError, UserError
-from pipeline.tokens.cli import import_tokens
-from pipeline.tokens.exchange import export_megatron, export_nanogpt, import_megatron, import_nanogpt
-from pipeline.tokens.shards import TokenFormat, map_batches, open_folder, write_token_shard
+from flows.cli.app import build_app
+from flows.cli.tokens import import_tokens
+from model.data.batches import TokenDataset
+from pipeline.base.errors import FormatError, UserError
+from pipeline.tokens.shards.exchange import export_megatron, export_nanogpt, import_megatron, import_nanogpt
+from pipeline.tokens.shards.token_shard import TokenFormat, map_batches, open_folder, write_token_shard
 from tests.pipeline.tokens.runs import do, make_run, sentence
 from tests.pipeline.tokens.test_shards import FORMAT, doc_id
 
@@ -83,7 +83,7 @@ def test_huggingface_datasets_opens_our_shards(tmp_path: Path, monkeypatch: pyte
 
 
 def test_import_is_cut_into_shards_of_whole_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.tokens.exchange.SHARD_TOKENS", 10)
+    monkeypatch.setattr("pipeline.tokens.shards.exchange.SHARD_TOKENS", 10)
     documents = [[7] * n for n in (3, 4, 25, 2, 2, 2)]
     export_nanogpt(write_folder(tmp_path / "in", documents), tmp_path / "x.bin")
     assert import_nanogpt(tmp_path / "x.bin", tmp_path / "out", FORMAT, "web")["shards"] == 3

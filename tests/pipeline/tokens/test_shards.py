@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.data import TokenDataset
-from pipeline.errors import FormatError, UserError
-from pipeline.manifest import digest_file
-from pipeline.tables import FORMAT_KEY, TABLE_KEY, tokens_table
-from pipeline.tokens import shards
-from pipeline.tokens.shards import (
+from model.data.batches import TokenDataset
+from pipeline.base.errors import FormatError, UserError
+from pipeline.run.manifest import digest_file
+from pipeline.run.tables import FORMAT_KEY, TABLE_KEY, tokens_table
+from pipeline.tokens.shards import shard as shards
+from pipeline.tokens.shards.token_shard import (
     TokenFormat,
     check_tokenizer,
     common_format,

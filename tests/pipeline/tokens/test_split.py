@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dedup.definition import shingles
-from pipeline.dedup.signing import Signer
-from pipeline.lineage.choose import Choice
-from pipeline.lineage.takedown import take_down
-from pipeline.run import Run
-from pipeline.tables import CLUSTERS, SURVIVORS, read_table
+from pipeline.dedup.rule.definition import shingles
+from pipeline.dedup.rule.signing import Signer
+from pipeline.run.folder import Run
+from pipeline.run.tables import CLUSTERS, SURVIVORS, read_table
+from pipeline.takedown.choose import Choice
+from pipeline.takedown.takedown import take_down
+from pipeline.tokens.documents.split import NearValidation, SharedClusters, below_share, keyed_hash, validation_mask
 from pipeline.tokens.leakage import Nearest
-from pipeline.tokens.split import NearValidation, SharedClusters, below_share, keyed_hash, validation_mask
 from tests.pipeline.tokens.runs import do, doc_id, make_run, sentence, sides_of, tokens_of
 
 

@@ -10,15 +10,16 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 
-from pipeline.engine import Context, NeedsWork
-from pipeline.errors import RunError, UserError
-from pipeline.manifest import digest_file
-from pipeline.run import Run
-from pipeline.stages import run_stage
-from pipeline.tables import TOKENS, open_table
-from pipeline.tokens import encode, engines
-from pipeline.tokens.shards import map_batches, open_folder
-from pipeline.tokens.split import keyed_hash
+from flows.session.stages import run_stage
+from pipeline.base.errors import RunError, UserError
+from pipeline.run.context import Context, NeedsWork
+from pipeline.run.folder import Run
+from pipeline.run.manifest import digest_file
+from pipeline.run.tables import TOKENS, open_table
+from pipeline.tokens import encode
+from pipeline.tokens.documents.split import keyed_hash
+from pipeline.tokens.shards.token_shard import map_batches, open_folder
+from pipeline.tokens.tokenizer import engines
 from tests.pipeline.tokens.runs import do, doc_id, make_run, sentence, sides_of, texts_of, tokens_of
 
 ODD = [

@@ -16,14 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from pipeline.engine import Context, Job, Outputs
-from pipeline.errors import UserError
-from pipeline.tokens import corpus, survey
-from pipeline.tokens import definition as definitions
-from pipeline.tokens.byte_lengths import token_byte_lengths, token_bytes
-from pipeline.tokens.definition import from_tiktoken
-from pipeline.tokens.engines import make_encoder
-from pipeline.tokens.training import train
+from pipeline.base.errors import UserError
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Outputs
+from pipeline.tokens.documents import corpus
+from pipeline.tokens.tokenizer import definition as definitions
+from pipeline.tokens.tokenizer import survey
+from pipeline.tokens.tokenizer.byte_lengths import token_byte_lengths, token_bytes
+from pipeline.tokens.tokenizer.definition import from_tiktoken
+from pipeline.tokens.tokenizer.engines import make_encoder
+from pipeline.tokens.tokenizer.training import train
 from tests.pipeline.tokens.runs import do, doc_id, make_run, sentence, sides_of, texts_of
 
 TEXTS = [sentence(n) for n in range(120)] + ["naïve café 東京は首都 12345 don't", "x <|endoftext|> y"]

@@ -1,0 +1,143 @@
+"""``tokenmill ablate``: the same small model on each variant of a recipe."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from flows.cli.run import Json
+from pipeline.base import storage
+from pipeline.base.console import emit, out, say
+from pipeline.base.errors import UserError
+
+Repeated = Parameter(negative=())
+MIN_SEEDS = 2
+MAX_SEEDS = 100
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def ablate(
+    recipe: str,
+    *,
+    vary: Annotated[list[str], Repeated],
+    seeds: int = 3,
+    root: str | None = None,
+    set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    base: str | None = None,
+    validate_on: Annotated[list[str] | None, Repeated] = None,
+    validation: str = "1MB",
+    workers: int = 0,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    json: Json = False,
+) -> int:
+    """Train the same small model on each variant of a recipe: bits per byte with confidence intervals, and cost.
+
+    Example: tokenmill ablate configs/demo.toml --vary train.learning_rate=[1e-3,2e-3] --vary filter.rules=[[],["c4"]]
+
+    Parameters
+    ----------
+    recipe
+        The recipe, a TOML file; its own values, without --vary, make the base run that holds the scored text out.
+    vary
+        KEY=[VALUE, ...] in TOML; given several times, every combination is a variant. The first is the reference.
+    seeds
+        Trainings of each variant, each from another seed; the same seeds for all variants.
+    root
+        Folder of the ablation, on a local disk; runs/NAME-ablation by default.
+    set
+        KEY=VALUE that overrides the recipe for every variant; may be given several times.
+    base
+        A finished run of this recipe whose text and signals are taken over instead of made again.
+    validate_on
+        Source whose held-out text is scored; may be given several times; by default all.
+    validation
+        Held-out text that is scored, at most.
+    workers
+        Worker processes of the data steps; 0: one for each processor.
+    dry_run
+        Say what would be trained, and write nothing.
+    """
+    from pipeline.ablation.variants import read_variants
+    from pipeline.recipe.load import load_recipe
+
+    if not MIN_SEEDS <= seeds <= MAX_SEEDS:
+        raise UserError(f"--seeds {seeds}: expected {MIN_SEEDS} to {MAX_SEEDS}; an interval needs two at least")
+    base_recipe = load_recipe(recipe, set or [])
+    if "tokenize" not in base_recipe.stages:
+        raise UserError(f"{recipe}: stages lacks tokenize; an ablation trains on tokens")
+    if base_recipe.tokenize.validation_share == 0.0:
+        raise UserError(f"{recipe}: tokenize.validation_share = 0.0: there would be no text to score on")
+    folder = root or str(Path("runs") / f"{base_recipe.name}-ablation")
+    if not storage.is_local(folder):
+        raise UserError(f"--root {folder}: an ablation needs a local folder, whose files its variants share by links")
+    from pipeline.ablation.runner import Plan
+
+    plan = Plan(
+        root=str(storage.local_path(folder).absolute()),
+        base=base_recipe,
+        variants=read_variants(recipe, set or [], vary),
+        seeds=[base_recipe.train.seed + number for number in range(seeds)],
+        validate_on=validate_on or [],
+        validation_bytes=_size(validation),
+        base_run=_base_run(base),
+    )
+    _say_plan(plan)
+    if dry_run:
+        if json:
+            names = [variant.name for variant in plan.variants]
+            emit({"root": plan.root, "status": "planned", "variants": names, "seeds": plan.seeds})
+        return 0
+    found = _run(plan, workers)
+    if json:
+        emit(found)
+    else:
+        from pipeline.ablation.results import summary_lines
+
+        for line in summary_lines(found):
+            out(line)
+        out(f"page: {storage.join(plan.root, 'ablation.html')}")
+    return 0
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?B)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise UserError(f"--validation {text}: expected a size such as 500KB or 2MB")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def _base_run(base: str | None) -> str:
+    from pipeline.run.folder import Run
+
+    if base is None:
+        return ""
+    if not storage.is_local(base):
+        raise UserError(f"--base {base}: expected a local run folder")
+    return str(storage.local_path(Run.open(base).root).absolute())
+
+
+def _say_plan(plan: Any) -> None:
+    train = plan.base.train
+    tokens = sum(v.recipe.train.steps * v.recipe.train.global_batch_tokens for v in plan.variants) * len(plan.seeds)
+    say(f"{len(plan.variants)} variants x {len(plan.seeds)} seeds ({', '.join(map(str, plan.seeds))}):")
+    for variant in plan.variants:
+        say(f"  {variant.name}")
+    say(f"{len(plan.variants) * len(plan.seeds)} trainings, {tokens:,} tokens in all; optimizer {train.optimizer}")
+
+
+def _run(plan: Any, workers: int) -> dict[str, Any]:
+    from flows.display.terminal import Terminal
+    from flows.session.stages import STAGES
+    from pipeline.ablation.page import publish
+    from pipeline.ablation.results import results
+    from pipeline.ablation.runner import Runner
+    from pipeline.base.pool import Pool
+    from pipeline.run.folder import Run
+
+    def write(seeds: Any) -> None:
+        publish(plan, results(plan, seeds))
+
+    with Run(plan.root, plan.base).lock(), Pool(workers or None) as pool, Terminal() as progress:
+        Runner(plan, pool, progress, STAGES, "model.trial:score_trial").execute(write)
+    return results(plan, plan.seeds)

@@ -1,0 +1,269 @@
+"""``tokenmill dedup``: thin, the work is done next door.  Neither Prefect nor torch is loaded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from pipeline.base import storage
+from pipeline.base.console import counted, emit, out
+from pipeline.base.errors import UserError
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
+Many = Parameter(negative=())
+
+
+def _local(kind: Any, tokens: Sequence[Any]) -> Path:
+    return storage.local_path(tokens[0].value)
+
+
+LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a folder "s3:" of s3://bucket
+INDEX_HELP = "An on-disk index of earlier documents that names the one a new document duplicates."
+
+dedup_app = App(
+    name="dedup",
+    help="Deduplicate your own files; see what a banding catches; compare two texts; keep an index of earlier ones.",
+    help_format="plaintext",
+)
+dedup_app.command("flows.cli.index:index_app", name="index", help=INDEX_HELP)
+
+
+@dedup_app.command
+def run(
+    inputs: Annotated[list[str], Parameter(name="INPUT", negative=())],
+    /,
+    *,
+    output: LocalPath,
+    text_field: str = "text",
+    id_field: str = "id",
+    threshold: float = 0.8,
+    ngram: int = 5,
+    bands: int = 14,
+    rows: int = 8,
+    seed: int = 1,
+    exact_only: Annotated[bool, Parameter(negative=())] = False,
+    verify: Annotated[bool, Parameter(name="--no-verify", negative=())] = False,
+    keep: str = "first",
+    copies: int = 1,
+    prefer_source: Annotated[list[str] | None, Many] = None,
+    prefer_licence: Annotated[list[str] | None, Many] = None,
+    licence_field: str = "licence",
+    same_url: Annotated[bool, Parameter(negative=())] = False,
+    url_field: str = "url",
+    against: Annotated[list[str] | None, Many] = None,
+    memory: str = "2GB",
+    workers: int = 0,
+    json: Json = False,
+) -> int:
+    """Deduplicate your own JSON Lines (plain, gz, zst), Parquet or Arrow files.
+
+    Writes OUT/kept/ (the records kept, file by file), OUT/removed.arrow (why each other one went), OUT/clusters.arrow
+    and OUT/summary.json; all of it at the end, or nothing.
+
+    Example: tokenmill dedup run crawl/ notes.jsonl.gz --output unique --keep longest
+
+    Parameters
+    ----------
+    inputs
+        Files, globs and folders.
+    output
+        Folder to write to; it must not exist or be empty.
+    text_field
+        Field or column with the text; a dotted name looks into nested objects.
+    id_field
+        Field or column with the record's id.
+    threshold
+        Exact Jaccard similarity from which a record is removed.
+    ngram
+        Words in a shingle.
+    bands
+        Bands of the signature.
+    rows
+        Min-hash values in a band.
+    seed
+        Seed of the permutations.
+    exact_only
+        Remove equal texts only.
+    verify
+        Go by the estimated similarity: faster by little, and no guarantee for a removed record.
+    keep
+        Which of similar records stays: first, longest, or a field, highest first.
+    copies
+        Similar records that may be kept.
+    prefer_source
+        Input paths from best to worst, with * and ?; they decide before --keep. May be given several times.
+    prefer_licence
+        Licences from best to worst, with * and ?; they decide after --prefer-source. May be given several times.
+    licence_field
+        Field with the licence.
+    same_url
+        Keep only one of the records of one URL.
+    url_field
+        Field with the URL.
+    against
+        An index or run folder whose documents are not to come again. May be given several times.
+    memory
+        Memory of the join.
+    workers
+        Worker processes; 0: one for each processor.
+    """
+    from pipeline.base.pool import default_workers
+    from pipeline.dedup.command.run import Request
+    from pipeline.dedup.command.run import run as run_command
+    from pipeline.dedup.command.settings import checked_options
+
+    options = checked_options(
+        threshold=threshold,
+        ngram=ngram,
+        bands=bands,
+        rows=rows,
+        seed=seed,
+        keep=keep,
+        copies=copies,
+        prefer_sources=prefer_source or [],
+        prefer_licences=prefer_licence or [],
+        same_url=same_url,
+        against=against or [],
+        memory=memory,
+    )
+    if against and verify:
+        raise UserError("--no-verify with --against: an index holds shingle sets to verify with, and no signatures")
+    if workers < 0:
+        raise UserError(f"--workers {workers}: must be 0 or more")
+    request = Request(
+        tuple(inputs),
+        output,
+        options,
+        text_field,
+        id_field,
+        url_field,
+        licence_field,
+        exact_only,
+        not verify,
+        workers or default_workers(),
+    )
+    summary = run_command(request)
+    if json:
+        emit({"output": str(output), **summary})
+        return 0
+    removed = summary["records_removed_exact"] + summary["records_removed_near"]
+    out(
+        f"{counted(summary['records_in'], 'record')}: {summary['records_kept']:,} kept, {removed:,} removed "
+        f"({summary['records_removed_exact']:,} exact, {summary['records_removed_near']:,} near), "
+        f"{summary['records_quarantined']:,} quarantined; {counted(summary['clusters'], 'cluster')}, the largest of "
+        f"{summary['largest_cluster']:,}; {summary['seconds']:.1f} s"
+    )
+    out(f"{output}: kept/, removed.arrow, clusters.arrow, summary.json; to look: tokenmill inspect {output}")
+    return 0
+
+
+@dedup_app.command
+def plan(
+    *,
+    threshold: float = 0.8,
+    bands: int = 14,
+    rows: int = 8,
+    documents: Annotated[list[int] | None, Many] = None,
+    document_bytes: int = 3000,
+    memory: str = "2GB",
+    workers: int = 0,
+    json: Json = False,
+) -> int:
+    """Show the S-curve (the chance to catch a pair by its similarity), and memory and disk for N documents.
+
+    Example: tokenmill dedup plan --threshold 0.8 --bands 14 --rows 8 --documents 1000000
+
+    Parameters
+    ----------
+    threshold
+        Exact Jaccard similarity from which a record is removed.
+    bands
+        Bands of the signature.
+    rows
+        Min-hash values in a band.
+    documents
+        Documents to say the cost for; may be given several times.
+    document_bytes
+        Mean bytes of text in a document.
+    memory
+        Memory of the join.
+    workers
+        Worker processes; 0: one for each processor.
+    """
+    from pipeline.base.pool import default_workers
+    from pipeline.base.sizes import parse_memory
+    from pipeline.dedup.command.settings import checked_options, positive
+    from pipeline.dedup.rule.cost import plan as make_plan
+
+    options = checked_options(threshold=threshold, bands=bands, rows=rows, memory=memory)
+    counts = [positive("--documents", n) for n in documents or [10**5, 10**6, 10**7, 10**8]]
+    size = positive("--document-bytes", document_bytes)
+    made = make_plan(threshold, bands, rows, counts, size, parse_memory(options.memory), workers or default_workers())
+    if json:
+        emit(made)
+        return 0
+    out(f"{bands} bands x {rows} rows = {bands * rows} permutations")
+    out(f"{'similarity':>10} {'caught':>8}")
+    for point in made["curve"]:
+        out(f"{point['similarity']:10.2f} {point['chance']:8.2%} {'#' * round(50 * point['chance'])}")
+    out(f"at the threshold {threshold:g}: {made['chance_at_threshold']:.2%}; even at {made['even_chance_at']:.3f}")
+    if made["suggested"]:
+        out("to catch 99 % at the threshold: --bands {bands} --rows {rows}".format(**made["suggested"]))
+    out(f"\n{'documents':>14} {'text':>9} {'memory':>9} {'scratch disk':>13}")
+    for item in made["costs"]:
+        sizes = [f"{item[name] / 1e9:,.1f} GB" for name in ("text_bytes", "memory_bytes", "disk_bytes")]
+        out(f"{item['documents']:14,} {sizes[0]:>9} {sizes[1]:>9} {sizes[2]:>13}")
+    return 0
+
+
+@dedup_app.command
+def compare(
+    a: Path,
+    b: Path,
+    *,
+    ngram: int = 5,
+    bands: int = 14,
+    rows: int = 8,
+    seed: int = 1,
+    threshold: float = 0.8,
+    json: Json = False,
+) -> int:
+    """Show the exact and the estimated Jaccard similarity of two text files, and what would happen to them.
+
+    Example: tokenmill dedup compare a.txt b.txt
+
+    Parameters
+    ----------
+    a
+        A text file, UTF-8.
+    b
+        Another.
+    ngram
+        Words in a shingle.
+    bands
+        Bands of the signature.
+    rows
+        Min-hash values in a band.
+    seed
+        Seed of the permutations.
+    threshold
+        Exact Jaccard similarity from which a record is removed.
+    """
+    from pipeline.dedup.command.comparison import OUTCOMES, read_text
+    from pipeline.dedup.command.comparison import compare as make_comparison
+    from pipeline.dedup.command.settings import checked_options
+
+    options = checked_options(ngram=ngram, bands=bands, rows=rows, seed=seed, threshold=threshold)
+    found = {"a": str(a), "b": str(b), **make_comparison(read_text(a), read_text(b), options)}
+    if json:
+        emit(found)
+        return 0
+    out(f"shingles of {ngram} words: {found['shingles'][0]:,} and {found['shingles'][1]:,}")
+    out(f"exact similarity      {found['similarity']:.4f}  ({found['intersection']:,} / {found['union']:,})")
+    out(f"estimated similarity  {found['estimated_similarity']:.4f}  ({bands * rows} permutations)")
+    out(
+        f"equal bands           {found['bands_equal']} of {bands} (a pair this similar is caught {found['chance']:.2%})"
+    )
+    out(f"threshold {threshold:g}: {OUTCOMES[found['outcome']]}")
+    return 0

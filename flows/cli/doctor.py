@@ -1,0 +1,130 @@
+"""What ``tokenmill doctor`` looks at: each check says what was found and, if it is wrong, what to do."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from model.devices.gpus import visible_gpus
+from pipeline.base.console import counted
+from pipeline.base.errors import UserError
+
+OWNERS_OF_FASTTEXT = ("fasttext", "fasttext-wheel", "fasttext-predict", "fasttext-numpy2", "fasttext-community")
+NEEDED = ("pyarrow", "numba", "datasketch", "datatrove", "tokenizers", "gigatoken", "torch", "prefect", "fastapi")
+VECTORS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
+PROC = Path("/proc")
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+MEMORY_A_WORKER = 10**9  # generous: clean peaked at 0.4 GB (docs/benchmarks/clean.md), and the process itself
+FREE_DISK = 5 << 30
+
+
+def checks() -> list[dict[str, Any]]:
+    """Every check as ``{"name", "ok", "found", "advice"}``."""
+    rows = [_python(), *_packages(), _fasttext(), _prefect_pair(), _prefect_server(), _processor(), _memory(), _gpu()]
+    return [*rows, _disk(), _cache()]
+
+
+def _row(name: str, ok: bool, found: str, advice: str = "") -> dict[str, Any]:
+    return {"name": name, "ok": ok, "found": found, "advice": advice}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _python() -> dict[str, Any]:
+    ok = (3, 11) <= sys.version_info[:2] < (3, 13)
+    return _row("python", ok, platform.python_version(), "tokenmill needs Python 3.11 or 3.12: make one with that")
+
+
+def _packages() -> list[dict[str, Any]]:
+    rows = []
+    for name in NEEDED:
+        version = _version(name)
+        rows.append(_row(name, version is not None, version or "missing", "pip install tokenmill"))
+    return rows
+
+
+def _fasttext() -> dict[str, Any]:
+    others = [name for name in OWNERS_OF_FASTTEXT if _version(name)]
+    version = _version("fasttext-numpy2-wheel")
+    found = f"fasttext-numpy2-wheel {version or 'missing'}" + (f", and also {', '.join(others)}" if others else "")
+    advice = (
+        "several distributions own the module `fasttext` and overwrite each other: pip uninstall "
+        f"{' '.join(others)} fasttext-numpy2-wheel && pip install fasttext-numpy2-wheel==0.9.2"
+    )
+    return _row("fasttext", version is not None and not others, found, advice)
+
+
+def _prefect_pair() -> dict[str, Any]:
+    fastapi = tuple(int(part) for part in (_version("fastapi") or "0.0").split(".")[:2])
+    ok = (0, 139) <= fastapi < (0, 151)
+    found = f"prefect {_version('prefect')} with fastapi {_version('fastapi')}"
+    return _row("prefect and fastapi", ok, found, "pip install 'fastapi>=0.139,<0.151'")
+
+
+def _prefect_server() -> dict[str, Any]:
+    """The server that runs report to: the user's own, if its address is set, else one that each run starts."""
+    from flows.server.embedded import check_server
+
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        return _row("prefect server", True, "embedded: each run starts its own")
+    try:
+        check_server(url)
+    except UserError as error:
+        return _row("prefect server", False, url, str(error))
+    return _row("prefect server", True, url)
+
+
+def _processor() -> dict[str, Any]:
+    flags: set[str] = set()
+    information = PROC / "cpuinfo"
+    if information.exists():
+        lines = [line for line in information.read_text().splitlines() if line.startswith(("flags", "Features"))]
+        flags = set(lines[0].split()) if lines else set()
+    wanted = [name for name in VECTORS if name in flags]
+    found = f"{counted(len(os.sched_getaffinity(0)), 'processor')}, {' '.join(wanted) or 'no vector extensions found'}"
+    advice = (
+        "the kernels and torch are several times slower without AVX2; in a virtual machine ask for the host's own "
+        "processor type (QEMU: -cpu host)"
+    )
+    return _row("processor", bool(wanted), found, advice)
+
+
+def _memory() -> dict[str, Any]:
+    """Memory of this machine; a container's own limit, where it is lower."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
+    available = min(total, int(limit)) if limit.isdigit() else total
+    needed = MEMORY_A_WORKER * len(os.sched_getaffinity(0))
+    advice = f"{needed / 1e9:.0f} GB are needed with one worker a processor: start runs with --workers 1 or 2"
+    return _row("memory", available >= needed, f"{available / 1e9:.1f} GB", advice)
+
+
+def _gpu() -> dict[str, Any]:
+    devices = visible_gpus()
+    build = _version("torch") or "missing"
+    ok = not (devices and "+cpu" in build)
+    found = f"{counted(len(devices), 'NVIDIA device')}, torch {build}"
+    return _row("GPU", ok, found, "this torch is a CPU build: pip install --force-reinstall torch, without +cpu")
+
+
+def _disk() -> dict[str, Any]:
+    free = shutil.disk_usage(Path.cwd()).free
+    return _row("disk", free > FREE_DISK, f"{free / 1e9:.1f} GB free here", "a run needs about 3 times its raw text")
+
+
+def _cache() -> dict[str, Any]:
+    from pipeline.base.storage import cache_folder
+
+    folder = cache_folder()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    ok = os.access(existing, os.W_OK)
+    return _row("kernel cache", ok, str(folder), "set TOKENMILL_CACHE to a folder that can be written")

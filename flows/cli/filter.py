@@ -1,0 +1,211 @@
+"""``tokenmill filter``, ``tokenmill classifier`` and ``tokenmill decontaminate``: thin, the work is done next door."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from pipeline.base.console import counted, emit, out, say
+from pipeline.base.errors import UserError
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
+Many = Parameter(negative=())
+
+
+def filter_run(
+    root: str,
+    *,
+    set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    apply: Annotated[bool, Parameter(negative=())] = False,
+    show: int = 3,
+    workers: int = 0,
+    json: Json = False,
+) -> int:
+    """Show what other thresholds would keep and drop, from the stored signals; write nothing without --apply.
+
+    Example: tokenmill filter runs/demo --set filter.gopher_quality.min_words=30
+
+    Parameters
+    ----------
+    root
+        The run folder, its filter stage done.
+    set
+        KEY=VALUE of the filter section; may be given several times.
+    apply
+        Write the new verdicts and recipe into the run folder.
+    show
+        Documents to show that would come in, and that would go out.
+    workers
+        Worker processes of --apply; 0: one for each processor.
+    """
+    from pipeline.filter.whatif import what_if
+
+    result = what_if(root, set or [], show)
+    result["applied"] = apply
+    if apply:
+        result["stage"] = _apply(root, set or [], workers)
+    if json:
+        emit(result)
+    else:
+        _print_funnels(result)
+    return 0
+
+
+def _apply(root: str, overrides: list[str], workers: int) -> dict[str, Any]:
+    """Writes the new recipe and verdicts."""
+    from flows.session.stages import run_stage, working_context
+    from pipeline.base.pool import Pool, default_workers
+    from pipeline.filter.whatif import changed_recipe
+    from pipeline.inspection.inspect import rebuild_command
+    from pipeline.run.folder import Run
+    from pipeline.run.manifest import steps_of
+
+    run, recipe = changed_recipe(root, overrides)
+    changed = Run(run.root, recipe)
+    with changed.lock(), Pool(workers or default_workers()) as pool:
+        summary = run_stage("filter", working_context(changed, pool))
+        changed.write_recipe()
+    begun = {step.split(".")[0] for step in steps_of(root)}
+    later = [stage for stage in recipe.stages[recipe.stages.index("filter") + 1 :] if stage in begun]
+    if later:
+        say(f"verdicts are new; `{rebuild_command(changed)}` brings {', '.join(later)} up to date")
+    return summary
+
+
+def _print_funnels(result: dict[str, Any]) -> None:
+    before, after = result["before"], result["after"]
+    out(f"{'':48} {'now':>12} {'then':>12} {'change':>10}")
+    for name in ("documents_in", "kept", "cut", "dropped", "tokens_estimated"):
+        _line(name.replace("_", " "), before[name], after[name])
+    for title in ("reasons", "sources"):
+        out(f"\n{title if title == 'reasons' else 'kept by source'}")
+        for name in sorted(before[title] | after[title]):
+            _line(f"  {name}", before[title].get(name, 0), after[title].get(name, 0))
+    for reason, found in result["still_failing"].items():
+        others = ", ".join(f"{name} {count:,}" for name, count in list(found["by"].items())[:3])
+        more = f", and {counted(len(found['by']) - 3, 'more rule')}" if len(found["by"]) > 3 else ""
+        out(
+            f"\n{reason}: {counted(found['would_pass'], 'document')} would pass it, but {found['still_failing']:,} of "
+            f"them still fail another rule ({others}{more})"
+        )
+    for name, title in (("come_in", "would come in"), ("go_out", "would go out")):
+        out(f"\n{counted(result[name]['documents'], 'document')} {title}")
+        for example in result[name]["examples"]:
+            text = " ".join(example["text"].split())[:100]
+            out(f"  {example['doc_id']} {example['source']} {', '.join(example['reasons'])}: {text}")
+    out("\n" + ("applied" if result["applied"] else "nothing was written; --apply writes it"))
+
+
+def _line(name: str, before: int, after: int) -> None:
+    out(f"{name:48} {before:12,} {after:12,} {after - before:+10,}")
+
+
+classifier_app = App(
+    name="classifier", help="Train a fastText quality classifier, and look at one.", help_format="plaintext"
+)
+
+
+@classifier_app.command(name="train")
+def train_classifier(
+    *,
+    positive: Annotated[list[str], Many],
+    negative: Annotated[list[str], Many],
+    output: Path = Path("classifier"),
+    name: str = "quality",
+    keep_rate: float | None = None,
+    reference: Annotated[list[str] | None, Many] = None,
+    holdout: float = 0.2,
+    epochs: int = 5,
+    learning_rate: float = 0.1,
+    dimension: int = 100,
+    word_ngrams: int = 2,
+    buckets: int = 200_000,
+    seed: int = 1,
+    json: Json = False,
+) -> int:
+    """Train a fastText quality classifier; write the model, its model card and its held-out report.
+
+    Texts come from files (JSONL, Parquet or plain text, one document a line) or from a run:
+    RUN?source=wiki&language=en&min_word_count=200&kept=true
+
+    Example: tokenmill classifier train --positive good.jsonl --negative runs/demo?source=mail --output classifier
+
+    Parameters
+    ----------
+    positive
+        Texts to be kept.
+    negative
+        Texts to be dropped.
+    output
+        Folder to write to.
+    name
+        Name of the classifier; its signal is NAME_score.
+    keep_rate
+        Share of the reference texts that the threshold is to keep; without it the threshold is 0.5.
+    reference
+        Texts that stand for the corpus; without it the held-out texts of both classes.
+    holdout
+        Share of the documents that is not trained on.
+    """
+    from pipeline.filter.classifier.scorer import Options
+    from pipeline.filter.classifier.train import train
+
+    options = Options(name, keep_rate, holdout, epochs, learning_rate, dimension, word_ngrams, buckets, seed)
+    card = train(positive, negative, output, options, reference or [])
+    if json:
+        emit(card)
+        return 0
+    report = card["held_out"]
+    out(
+        f"{output / card['model']['path']}: precision {report['precision']:.3f}, recall {report['recall']:.3f}, "
+        f"AUC {report['auc']:.3f}"
+    )
+    out(
+        f"threshold {card['threshold']['value']:.6f} keeps {card['threshold']['keep_rate']:.1%}; see {output}/card.json"
+    )
+    return 0
+
+
+def decontaminate(
+    root: str,
+    *,
+    set: Annotated[list[str], Parameter(name="--set", negative=())],
+    field: Annotated[list[str] | None, Many] = None,
+    ngram: int = 13,
+    json: Json = False,
+) -> int:
+    """List the documents and token ranges of a finished run that an evaluation set touches.
+
+    Example: tokenmill decontaminate runs/demo --set squad=squad.jsonl --field question
+
+    Parameters
+    ----------
+    root
+        The run folder, its clean stage done.
+    set
+        NAME=PATH of an evaluation set; may be given several times.
+    field
+        Fields of its items that hold text.
+    ngram
+        Words that must be the same in a row.
+    """
+    from pipeline.filter.decontamination.scan import scan
+
+    pairs = [given.partition("=") for given in set]
+    wrong = [given for given, (name, separator, path) in zip(set, pairs, strict=True) if not (name and path)]
+    if wrong:
+        raise UserError(f"--set {wrong[0]!r}: expected NAME=PATH, such as --set squad=squad.jsonl")
+    result = scan(root, {name: path for name, _, path in pairs}, field or [], ngram)
+    if json:
+        emit(result)
+        return 0
+    for hit in result["hits"]:
+        tokens = (
+            f" tokens {hit['token_start']}-{hit['token_end']} of {hit['token_shard']}" if "token_shard" in hit else ""
+        )
+        out(
+            f"{hit['doc_id']} {hit['set']} {hit['item']} overlap {hit['overlap']:.2f} "
+            f"bytes {hit['start']}-{hit['end']}{tokens}"
+        )
+    out(f"{result['documents_touched']:,} of {counted(result['documents'], 'document')} touched")
+    return 0

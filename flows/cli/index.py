@@ -1,0 +1,353 @@
+"""``tokenmill dedup index``: thin, the work is done next door."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from flows.cli.dedup import INDEX_HELP, LocalPath
+from pipeline.base.console import counted, emit, out, say
+from pipeline.base.errors import FormatError, RunError, UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pipeline.dedup.index.inputs import Source
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
+Flag = Annotated[bool, Parameter(negative=())]
+Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
+KEEPS = ("longest", "first")
+
+index_app = App(
+    name="index",
+    help=INDEX_HELP,
+    help_format="plaintext",
+)
+
+
+@index_app.command
+def build(
+    index: Annotated[LocalPath, Parameter(name="INDEX")],
+    inputs: Inputs,
+    /,
+    *,
+    corpus: str | None = None,
+    text_field: str = "text",
+    id_field: str = "id",
+    ngram: int = 5,
+    bands: int = 14,
+    rows: int = 8,
+    seed: int = 1,
+    json: Json = False,
+) -> int:
+    """Make an index of every document of some files or run folders.
+
+    Example: tokenmill dedup index build corpus.index runs/2026-01 books/*.jsonl.gz
+
+    Parameters
+    ----------
+    index
+        Folder of the new index.
+    inputs
+        JSON Lines, Parquet and Arrow files, globs, folders; run folders, of which what they keep is entered.
+    corpus
+        Name of the files' corpus in matches; without it, the name of the first input.
+    text_field
+        Field or column with the text.
+    id_field
+        Field or column with the id; a record without one is named path:row.
+    ngram
+        Words in a shingle.
+    bands
+        Bands of the signature.
+    rows
+        Min-hash values in a band.
+    seed
+        Seed of the permutations.
+    """
+    from pipeline.dedup.index.state import Definition
+    from pipeline.dedup.index.writer import build_index
+
+    found = _sources(inputs, corpus, text_field, id_field)
+    state = build_index(index, Definition(ngram, bands, rows, seed), ((s.corpus, s.batches()) for s in found))
+    result = {"index": str(index), "documents": state.documents, **_lost(found), "corpora": _corpora(state.corpora)}
+    if json:
+        emit(result)
+        return 0
+    corpora = counted(len(state.corpora), "corpus", "corpora")
+    out(f"{index}: {counted(state.documents, 'document')} of {corpora}")
+    return 0
+
+
+@index_app.command
+def add(
+    index: Annotated[LocalPath, Parameter(name="INDEX")],
+    inputs: Inputs,
+    /,
+    *,
+    corpus: str | None = None,
+    text_field: str = "text",
+    id_field: str = "id",
+    threshold: float = 0.8,
+    keep: str = "longest",
+    all: Flag = False,
+    removed: LocalPath | None = None,
+    memory: str = "1GB",
+    workers: int = 1,
+    json: Json = False,
+) -> int:
+    """Add what is new in a batch: neither a duplicate of an earlier document, nor of another of the batch.
+
+    Example: tokenmill dedup index add corpus.index new.jsonl --removed duplicates.arrow
+
+    Parameters
+    ----------
+    index
+        The index.
+    inputs
+        As for build.
+    corpus
+        Name of the files' corpus in matches; without it, the name of the first input.
+    text_field
+        Field or column with the text.
+    id_field
+        Field or column with the id; a record without one is named path:row.
+    threshold
+        Exact Jaccard similarity from which a document is a duplicate.
+    keep
+        Which of similar new documents is entered: longest or first.
+    all
+        Enter duplicates too: documents that are in use already.
+    removed
+        Arrow file to write: a row a duplicate, with the document kept in its place.
+    memory
+        Memory of the join.
+    workers
+        Groups of candidates compared at a time.
+    """
+    from pipeline.base.sizes import parse_memory
+    from pipeline.dedup.command.settings import checked_options
+    from pipeline.dedup.index.add import Policy, add_new
+    from pipeline.dedup.index.writer import add_all
+
+    checked_options(threshold=threshold, memory=memory)
+    if keep not in KEEPS:
+        raise UserError(f"--keep {keep}: expected {' or '.join(KEEPS)}")
+    if all and removed:
+        raise UserError("--removed has nothing to say with --all, which removes nothing")
+    if removed:
+        _check_output("--removed", removed)
+    policy = Policy(threshold, keep == "longest", parse_memory(memory), max(workers, 1))
+    found = _sources(inputs, corpus, text_field, id_field)
+    counts = dict.fromkeys(("documents", "added", "unchanged", "removed"), 0)
+    tables = []
+    for source in found:
+        if all:
+            counts["added"] += add_all(index, source.corpus, source.batches())
+            continue
+        done = add_new(index, source.corpus, source.batches(), policy)
+        numbers = (done.documents, done.added, done.unchanged, len(done.removed))
+        counts = {name: counts[name] + number for name, number in zip(counts, numbers, strict=True)}
+        tables.append(done.removed)
+    if removed:
+        _write(removed, tables)
+    shown = {"added": counts["added"]} if all else counts
+    if json:
+        emit({"index": str(index), **shown, **_lost(found), "output": str(removed) if removed else None})
+        return 0
+    out(f"{index}: " + ", ".join(f"{number:,} {name}" for name, number in shown.items()))
+    return 0
+
+
+@index_app.command
+def query(
+    index: Annotated[LocalPath, Parameter(name="INDEX")],
+    inputs: Inputs,
+    /,
+    *,
+    text_field: str = "text",
+    id_field: str = "id",
+    threshold: float = 0.8,
+    output: LocalPath | None = None,
+    json: Json = False,
+) -> int:
+    """Name the earlier documents that each document duplicates; change nothing.
+
+    Example: tokenmill dedup index query corpus.index new.jsonl --threshold 0.7
+
+    Parameters
+    ----------
+    index
+        The index.
+    inputs
+        As for build.
+    text_field
+        Field or column with the text.
+    id_field
+        Field or column with the id.
+    threshold
+        Least exact Jaccard similarity of a match.
+    output
+        Arrow file to write the matches to, instead of printing them.
+    """
+    from pipeline.dedup.command.settings import checked_options
+    from pipeline.dedup.index.query import matches_table
+    from pipeline.dedup.index.reader import open_index
+
+    checked_options(threshold=threshold)
+    if output:
+        _check_output("--output", output)
+    found = _sources(inputs, None, text_field, id_field)
+    documents = matched = 0
+    tables = []
+    with open_index(index) as opened:
+        for source in found:
+            for batch in source.batches():
+                matches = opened.query(batch.texts.to_pylist(), threshold)
+                documents, matched = documents + len(matches), matched + sum(map(bool, matches))
+                tables.append(matches_table(batch.ids, matches))
+    if output:
+        _write(output, tables)
+    rows = [] if output else [row for table in tables for row in table.to_pylist()]
+    result = {"index": str(index), "documents": documents, "matched": matched, **_lost(found)}
+    if json:
+        emit({**result, "output": str(output) if output else None, "matches": rows})
+        return 0
+    for row in rows:
+        out(f"{row['id']}\t{row['rule']} {row['similarity']:.4f}\t{row['kept_corpus']}\t{row['kept_id']}")
+    out(f"duplicates of an earlier document: {matched:,} of {documents:,}")
+    return 0
+
+
+@index_app.command
+def remove(
+    index: Annotated[LocalPath, Parameter(name="INDEX")],
+    /,
+    *,
+    ids: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)] = None,
+    ids_file: LocalPath | None = None,
+    corpus: str | None = None,
+    json: Json = False,
+) -> int:
+    """Forget withdrawn documents: no later answer names them, and their hashes leave the disk.
+
+    Example: tokenmill dedup index remove corpus.index --ids doc-17 doc-18
+
+    Parameters
+    ----------
+    index
+        The index.
+    ids
+        Their ids; of run folders, doc_ids in hex.
+    ids_file
+        Text file with an id on each line.
+    corpus
+        Only documents of the corpus of this name.
+    """
+    from pipeline.dedup.index.writer import remove_documents
+
+    chosen = [*(ids or []), *(_lines(ids_file) if ids_file else [])]
+    if not chosen:
+        raise UserError("name the documents with --ids or --ids-file")
+    removed = remove_documents(index, chosen, corpus)
+    if json:
+        emit({"index": str(index), "asked": len(set(chosen)), "removed": removed})
+        return 0
+    out(f"{index}: {counted(removed, 'document')} removed, of {counted(len(set(chosen)), 'id')}")
+    return 0
+
+
+@index_app.command
+def verify(index: Annotated[LocalPath, Parameter(name="INDEX")], /, *, json: Json = False) -> int:
+    """Read every byte of an index against its checksums, and tell what it holds.
+
+    Example: tokenmill dedup index verify corpus.index
+
+    Parameters
+    ----------
+    index
+        The index.
+    """
+    from pipeline.dedup.index.reader import open_index
+
+    with open_index(index) as opened:
+        opened.verify()
+        state = opened.state
+    if json:
+        definition = state.definition.to_json()
+        corpora = _corpora(state.corpora)
+        emit({"index": str(index), "documents": state.documents, "corpora": corpora, "definition": definition})
+        return 0
+    out(f"{index}: {counted(state.documents, 'document')}, every file as it was written")
+    for corpus in state.corpora:
+        out(f"  {corpus.documents:12,} {corpus.name}")
+    return 0
+
+
+def _sources(inputs: Sequence[str], corpus: str | None, text_field: str, id_field: str) -> "list[Source]":
+    from pipeline.dedup.index.inputs import sources
+
+    found = sources(inputs, corpus, text_field, id_field)
+    for source in found:
+        for path in source.passed_over:
+            say(f"passed over, neither JSON Lines, Parquet nor Arrow: {path}")
+    return found
+
+
+def _lost(found: "list[Source]") -> dict[str, Any]:
+    """Records without a text that can be read."""
+    quarantined = sum(source.quarantined for source in found)
+    if quarantined:
+        problem = next(source.problem for source in found if source.problem)
+        say(f"no text that can be read: {counted(quarantined, 'record')}, the first: {problem}")
+    return {"quarantined": quarantined}
+
+
+def _corpora(corpora: Sequence[Any]) -> list[dict[str, Any]]:
+    return [{"name": corpus.name, "root": corpus.root, "documents": corpus.documents} for corpus in corpora]
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        yield from filter(None, map(str.strip, path.read_text("utf-8").splitlines()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--ids-file {path}: cannot be read: {error}") from error
+
+
+def _check_output(flag: str, path: Path) -> None:
+    """Refuses, before anything is done, a path that nothing can be written to, or a file that we did not make."""
+    from pipeline.run.tables import INDEX_MATCHES, open_table
+
+    if path.exists():
+        try:
+            open_table(path, INDEX_MATCHES)
+        except (FormatError, OSError) as error:
+            raise UserError(f"{flag} {path}: there is something else than a table of matches; name another") from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _partial(path).touch()
+        _partial(path).unlink()
+    except OSError as error:
+        raise UserError(f"{flag} {path}: cannot be written: {error.strerror or error}; name another") from error
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _write(path: Path, tables: "list[pa.Table]") -> None:
+    """Publishes a table of matches."""
+    from pipeline.base import storage
+    from pipeline.run.tables import INDEX_MATCHES, TableWriter
+
+    partial = _partial(path)
+    try:
+        with TableWriter(partial, INDEX_MATCHES) as writer:
+            for table in tables:
+                writer.write(table)
+        storage.publish(partial, str(path))
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error

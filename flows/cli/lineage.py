@@ -1,0 +1,278 @@
+"""Commands: explain, trace, licences, takedown.  Thin: they read the options and print."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from pipeline.base.console import counted, emit, out, say
+from pipeline.base.errors import UserError
+from pipeline.run.folder import Run
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
+Several = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)]
+
+
+def explain(
+    root: str,
+    doc_id: str | None = None,
+    *,
+    url: str | None = None,
+    id: str | None = None,
+    file: Path | None = None,
+    json: Json = False,
+) -> int:
+    """Show everything about one document: source, signals, failed rules, duplicates, tokens, the steps that read it.
+
+    Example: tokenmill explain runs/demo 40aac2e9
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    doc_id
+        The document's doc_id, or the beginning of it.
+    url
+        Find it by its URL.
+    id
+        Find it by the record's own id.
+    file
+        Find it by its text: a file with the same text, or one near to it.
+    """
+    from pipeline.lineage.explain import as_text
+    from pipeline.lineage.explain import explain as explained
+    from pipeline.lookup import lookup, near_text
+
+    named = [name for name, value in (("DOC_ID", doc_id), ("--url", url), ("--id", id), ("--file", file)) if value]
+    if len(named) != 1:
+        raise UserError(f"name one document by DOC_ID, --url, --id or --file; found {', '.join(named) or 'none'}")
+    run = Run.open(root)
+    similarity = None
+    if doc_id:
+        located = lookup.DocIndex(run).find(doc_id)
+    elif file:
+        located, similarity = near_text.by_text(run, file)
+    else:
+        located = lookup.one_by_key(run, "url" if url else "id", url or id or "")
+    found = explained(run, located)
+    if similarity is not None:
+        found["similarity_to_file"] = similarity
+    if json:
+        emit(found)
+        return 0
+    if similarity is not None:
+        equal = "has the text of" if similarity == 1.0 else f"is near (about {similarity:.2f}) to"
+        out(f"this document {equal} {file}")
+    out(as_text(found))
+    return 0
+
+
+def trace(
+    root: str,
+    *,
+    step: int | None = None,
+    to: int | None = None,
+    spike: int | None = None,
+    window: int | None = None,
+    documents: int = 20,
+    json: Json = False,
+) -> int:
+    """Show what a training step read: the documents, sources, languages and licences of its global batch.
+
+    Steps are counted from 0: step 0 is the first batch.
+
+    Example: tokenmill trace runs/demo --step 120 --window 3
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    step
+        The step.
+    to
+        Trace the steps from --step to this one.
+    spike
+        Trace the loss spike of this rank instead of --step: 1 is the largest in metrics/train.jsonl.
+    window
+        Show the text of this window of the step's batch.
+    documents
+        Documents to list; --json has all.
+    """
+    from pipeline.lineage import trace as tracing
+
+    run = Run.open(root)
+    if (step is None) == (spike is None):
+        raise UserError("say which step: --step N (with --to M for a range), or --spike 1 for the largest loss spike")
+    found_spike: dict[str, Any] | None = None
+    if spike is not None:
+        found = tracing.spikes(run, max(spike, 1))
+        if not 1 <= spike <= len(found):
+            raise UserError(f"--spike {spike}: the metrics have {len(found)} candidates, counted from 1")
+        found_spike = found[spike - 1]
+        first, last = found_spike["first"], found_spike["last"]
+    else:
+        first = step or 0
+        last = first if to is None else to
+    if window is not None:
+        shown = tracing.window_text(run, first, window)
+        if json:
+            emit({"root": root, **shown})
+        else:
+            out(tracing.window_as_text(shown))
+        return 0
+    result = tracing.trace(run, first, last)
+    if json:
+        emit({**result, **({"spike": found_spike} if found_spike else {})})
+        return 0
+    if found_spike:
+        loss = found_spike["loss"]
+        out(f"loss {loss if loss is not None else 'not finite'}, usually about {found_spike['usual']:.4f} around there")
+    out(tracing.as_text(result, documents))
+    return 0
+
+
+def licences(root: str, *, steps: int | None = None, output: Path | None = None, json: Json = False) -> int:
+    """Count tokens by licence and source in what was trained on, and write an attribution file.
+
+    Example: tokenmill licences runs/demo --output ATTRIBUTION.md
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    steps
+        Count the first so many steps, such as those of a checkpoint; all trained ones by default.
+    output
+        Write the attribution file, Markdown, to publish with the model.
+    """
+    from pipeline.lineage import licences as counting
+
+    run = Run.open(root)
+    found = counting.licences(run, steps)
+    if output is not None:
+        try:
+            output.write_text(counting.attribution(found, run), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--output {output}: cannot be written: {error.strerror}") from error
+    if json:
+        emit({**found, **({"output": str(output)} if output else {})})
+    else:
+        out(counting.as_text(found))
+        if output is not None:
+            say(f"attribution file: {output}")
+    return 0
+
+
+def takedown(
+    root: str,
+    *,
+    ids: Several = None,
+    url: Several = None,
+    domain: Several = None,
+    licence: Several = None,
+    restore: Several = None,
+    index: Several = None,
+    note: str = "",
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    json: Json = False,
+) -> int:
+    """Take documents out of every table and token shard of a run; name near-duplicates and checkpoints.
+
+    Without a choice, finishes a takedown that was interrupted and lists those that were made.
+
+    Example: tokenmill takedown runs/demo --domain example.org --dry-run
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    ids
+        doc_ids or at least their first 8 digits, or records' own ids; @FILE: one a line.
+    url
+        URLs.
+    domain
+        Domains, with all their sub-domains.
+    licence
+        Licences; "unknown" for documents without one.
+    restore
+        doc_ids of documents that were removed as duplicates of one taken down, and that may stay: they come back in
+        token shards of their own.
+    index
+        Dedup indexes outside the run that forget what was taken down, now and before; RUN/index/dedup always does.
+
+    Note:
+        Kept in takedown.jsonl, such as the number of the request.
+    dry_run
+        Say what would be done, and write nothing.
+    """
+    from pipeline.takedown.choose import Choice
+    from pipeline.takedown.takedown import history, take_down
+
+    run = Run.open(root)
+    choice = Choice(_values(ids), _values(url), _values(domain), _values(licence), note)
+    if dry_run and not choice and not restore:
+        raise UserError("--dry-run needs a choice: --ids, --url, --domain, --licence or --restore")
+    found = take_down(run, choice, restoring=_values(restore), indexes=_values(index), dry_run=dry_run)
+    if json:
+        emit({**found, "history": history(run)})
+    else:
+        out(takedown_text(found, history(run) if not choice else []))
+    return 0
+
+
+def _values(given: list[str] | None) -> tuple[str, ...]:
+    values: list[str] = []
+    for value in given or []:
+        if value.startswith("@"):
+            try:
+                lines = Path(value[1:]).read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"{value}: cannot be read: {error}") from error
+            values += [line.strip() for line in lines if line.strip()]
+        elif value.strip():
+            values.append(value.strip())
+        else:
+            raise UserError("an empty value names no document")
+    return tuple(dict.fromkeys(values))
+
+
+def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
+    """What a takedown did, or would do, for a person."""
+    planned = found["status"] == "planned"
+    verb = "would be taken down" if planned else "taken down"
+    lines = [f"{counted(len(found['documents']), 'document')} {verb} ({found['status']})"]
+    lines += [f"  {row['doc_id']}  {row['shard']} row {row['row']}" for row in found["documents"][:20]]
+    if len(found["documents"]) > 20:
+        lines.append(f"  and {len(found['documents']) - 20:,} more")
+    if found["already_taken_down"]:
+        lines.append(f"taken down before: {len(found['already_taken_down']):,}")
+    lines.append(f"{counted(len(found['files']), 'file')} {'would change' if planned else 'changed'}")
+    near = found["near_duplicates"]
+    if near:
+        lines.append(f"not taken down: {counted(len(near), 'equal or near document')}; takedown --ids takes them too:")
+        lines += [
+            f"  {row['doc_id']}  {row['rule']} {row['similarity']:.4f}, {row['relation']} {row['near']}"
+            for row in near[:20]
+        ]
+        if len(near) > 20:
+            lines.append(f"  and {len(near) - 20:,} more")
+    for row in found["checkpoints"]:
+        steps = row["steps"]
+        shown = ", ".join(map(str, steps[:8])) + (", ..." if len(steps) > 8 else "")
+        lines.append(
+            f"{row['checkpoint']} was trained on {row['documents']:,} of them: {counted(row['tokens'], 'token')} in "
+            f"{counted(len(steps), 'step')} ({shown})"
+        )
+    if found["tokenizer"]:
+        lines.append("the tokenizer was trained on a sample of all training documents; its merges are not changed")
+    lines += [f"{place}: {counted(count, 'document')} forgotten" for place, count in found.get("forgotten", {}).items()]
+    back = found.get("restored", {})
+    if back.get("documents"):
+        lines.append(f"{counted(len(back['documents']), 'document')} {'would come' if planned else 'came'} back")
+        lines += [f"  {doc_id}" for doc_id in back["documents"][:20]]
+    if "first_epoch" in back:
+        lines.append(f"they are trained on from epoch {back['first_epoch']} on, as far as they make whole windows")
+    for request in history:
+        documents = counted(request["documents"], "document")
+        lines.append(f"request {request['request']}: {documents} {request.get('note', '')}".rstrip())
+    return "\n".join(lines)

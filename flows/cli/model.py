@@ -1,0 +1,218 @@
+"""Commands of the model: train, eval, sample, export, plan.  Thin; torch is imported when one of them runs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from pipeline.base.console import emit, out, say
+from pipeline.base.errors import UserError
+from pipeline.recipe.load import load_recipe
+from pipeline.run.folder import Run
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
+Flag = Parameter(negative=())
+
+
+def train(
+    recipe: str,
+    *,
+    root: str,
+    set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    previous: Annotated[bool, Flag] = False,
+    restart: Annotated[bool, Flag] = False,
+    json: Json = False,
+) -> int:
+    """Train the model of a run from its token shards; goes on from the last checkpoint.
+
+    Example: tokenmill train configs/demo.toml --root runs/demo --set train.steps=500
+
+    Parameters
+    ----------
+    recipe
+        The recipe, a TOML file.
+    root
+        The run folder with tokens/.
+    set
+        KEY=VALUE that overrides the recipe; may be given several times.
+    previous
+        Go on from the checkpoint before the last one, when the last is damaged.
+    restart
+        Forget the checkpoints there are.
+    """
+    options = [*(f"--set={override}" for override in set or [])]
+    options += ["--previous"] * previous + ["--restart"] * restart + ["--json"] * json
+    processes = load_recipe(recipe, set or []).train.processes
+    program = ["-m", "model.train", "--recipe", recipe, "--root", root, *options]
+    if processes > 1:
+        program = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *program]
+    if json:
+        _give_stdout_back()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # this process becomes the training: signals, exit code and output are its own
+    os.execve(sys.executable, [sys.executable, *program], {**os.environ, "PYTHONSAFEPATH": "1"})
+
+
+def _give_stdout_back() -> None:
+    """Undoes ``claim_stdout``: the program that follows claims it for itself."""
+    from pipeline.base import console
+
+    if console._stdout is not None:
+        os.dup2(console._stdout.fileno(), 1)
+
+
+def evaluate(
+    root: str,
+    *,
+    choices: str | None = None,
+    pairs: str | None = None,
+    previous: Annotated[bool, Flag] = False,
+    json: Json = False,
+) -> int:
+    """Score the last checkpoint of a run: validation loss and bits per byte, in all and by source and language.
+
+    Example: tokenmill eval runs/demo
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    choices
+        A JSONL file of multiple-choice questions to score as well (docs/model.md has its form).
+    pairs
+        Minimal pairs to score as well, such as BLiMP: a zip of JSONL files, or one of them.
+    previous
+        Use the checkpoint before the last one.
+    """
+    from model.evaluation.scoring import evaluate_run
+
+    result = evaluate_run(Run.open(root), choices=choices, pairs=pairs, previous=previous)
+    if json:
+        emit(result)
+        return 0
+    out(f"validation loss {result['validation_loss']}  bits per byte {result['bits_per_byte']}")
+    for kind in ("by_source", "by_language"):
+        for name, row in result[kind].items():
+            figures = f"loss {row['validation_loss']}  bits per byte {row['bits_per_byte']}"
+            out(f"  {name:24} {figures}  tokens {row['tokens']:,}")
+    for kind, rows in (("choices", ("accuracy", "accuracy_by_bytes")), ("pairs", ("accuracy",))):
+        for row in rows if kind in result else ():
+            found = result[kind]
+            interval = "{share:.4f}, 95 % interval {low:.4f} to {high:.4f}".format(**found[row])
+            number = found.get("questions") or found["pairs"]
+            out(f"{kind} {row}: {interval}, chance {found['chance']:.4f}, of {number:,}")
+    return 0
+
+
+def sample(
+    root: str,
+    *,
+    prompt: str = "",
+    seed: int = 1,
+    tokens: int = 200,
+    temperature: float = 0.8,
+    top_k: int = 50,
+    top_p: float = 1.0,
+    json: Json = False,
+) -> int:
+    """Print text that the last checkpoint of a run writes after a prompt.
+
+    Example: tokenmill sample runs/demo --prompt "The history of" --seed 7
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    prompt
+        The beginning of the text; empty: the beginning of a document.
+    seed
+        Of the draws: the same seed gives the same text.
+    tokens
+        Most tokens to write.
+    temperature
+        0 is greedy; higher is more varied.
+    top_k
+        Only the k likeliest tokens at each place; 0: all.
+    top_p
+        Only the likeliest tokens that together reach this probability.
+    """
+    from model.evaluation.generate import Sampling
+    from model.evaluation.scoring import sample_run
+
+    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+    text = sample_run(Run.open(root), prompt, tokens, sampling)
+    if json:
+        emit({"prompt": prompt, "text": text, "seed": seed})
+    else:
+        out(prompt + text)
+    return 0
+
+
+def export(root: str, *, output: str, previous: Annotated[bool, Flag] = False, json: Json = False) -> int:
+    """Write the last checkpoint of a run as a Hugging Face folder that transformers and vLLM load.
+
+    Example: tokenmill export runs/demo --output exported/demo
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    output
+        The folder to write.
+    previous
+        Use the checkpoint before the last one.
+    """
+    from model.export.folder import export_run
+
+    files = export_run(Run.open(root), Path(output), previous=previous)
+    if json:
+        emit({"output": output, "files": files})
+    else:
+        out(f"{output}: {', '.join(files)}")
+    return 0
+
+
+def plan(
+    recipe: str,
+    *,
+    set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    devices: int = 1,
+    mfu: float = 0.4,
+    json: Json = False,
+) -> int:
+    """Reckon before spending: parameters, FLOPs, memory, hours and cost on named hardware, compute-optimal tokens.
+
+    Example: tokenmill plan configs/demo.toml --set model.depth=12 --devices 8
+
+    Parameters
+    ----------
+    recipe
+        The recipe, a TOML file.
+    set
+        KEY=VALUE that overrides the recipe.
+    devices
+        Devices that train together.
+    mfu
+        Share of the peak rate that training reaches.
+    """
+    from model.network.config import ModelConfig
+    from model.plan.plan import estimate, plan_text
+
+    if devices < 1 or not 0.0 < mfu <= 1.0:
+        raise UserError(f"--devices {devices} --mfu {mfu}: expected devices >= 1 and 0 < mfu <= 1")
+    loaded = load_recipe(recipe, set or [])
+    config = ModelConfig.from_recipe(loaded.model, loaded.tokenize.vocabulary_size)
+    if loaded.model.init is not None:
+        from model.export.hf_config import read_config
+
+        config = read_config(Path(loaded.model.init))
+        say(f"the shape is that of {loaded.model.init}")
+    result: dict[str, Any] = estimate(config, loaded.train, devices=devices, mfu=mfu)
+    if json:
+        emit(result)
+    else:
+        out(plan_text(result))
+    return 0

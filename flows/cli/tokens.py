@@ -1,0 +1,118 @@
+"""``tokenmill tokens``: token shards to and from other trainers' files."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from cyclopts import App
+
+from pipeline.base.console import emit, out
+from pipeline.base.errors import UserError
+from pipeline.run.manifest import digest_file
+from pipeline.tokens.shards.exchange import export_megatron, export_nanogpt, import_megatron, import_nanogpt
+from pipeline.tokens.shards.token_shard import TokenFormat
+from pipeline.tokens.tokenizer.definition import end_of_text_id, vocabulary_size
+
+tokens_app = App(
+    name="tokens",
+    help="Token shards: export to and import from Megatron .bin/.idx and nanoGPT .bin.",
+    help_format="plaintext",
+)
+Layout = Literal["megatron", "nanogpt"]
+
+
+@tokens_app.command(name="export")
+def export_tokens(
+    root: Path, *, output: Path, layout: Layout = "megatron", split: str = "train", json: bool = False
+) -> None:
+    """Write the tokens of a run as other trainers read them.
+
+    Example: tokenmill tokens export runs/demo --output /data/demo --layout megatron
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    output
+        Megatron: the prefix of OUTPUT.bin and OUTPUT.idx. nanoGPT: the file.
+    layout
+        megatron | nanogpt.
+    split
+        train | validation.
+    json
+        Print one JSON object.
+    """
+    folder = root / "tokens" / split
+    output.parent.mkdir(parents=True, exist_ok=True)
+    written = export_megatron(folder, output) if layout == "megatron" else export_nanogpt(folder, output)
+    _tell({"output": str(output), "layout": layout, **written}, json)
+
+
+@tokens_app.command(name="import")
+def import_tokens(
+    path: Path,
+    *,
+    output: Path,
+    tokenizer: Path,
+    layout: Layout = "megatron",
+    source: str = "imported",
+    split: str = "train",
+    end_of_text: str = "<|endoftext|>",
+    json: bool = False,
+) -> None:
+    """Make token shards, and so a run folder to train on, from another trainer's files.
+
+    Example: tokenmill tokens import /data/demo --output runs/imported --tokenizer tokenizer.json
+
+    Parameters
+    ----------
+    path
+        Megatron: the prefix of PATH.bin and PATH.idx. nanoGPT: the file.
+    output
+        The run folder; OUTPUT/tokens/SPLIT must not hold shards yet.
+    tokenizer
+        The tokenizer.json that the ids come from; it is copied into the run folder.
+    layout
+        megatron | nanogpt.
+    source
+        Name of the source.
+    split
+        train | validation.
+    end_of_text
+        The special token that ends a document.
+    json
+        Print one JSON object.
+    """
+    target = output / "tokenizer" / "tokenizer.json"
+    token_format = _format_of(tokenizer, end_of_text)
+    if target.exists() and digest_file(target) != token_format.tokenizer:
+        raise UserError(
+            f"{target}: another tokenizer ({digest_file(target)}) than {tokenizer} ({token_format.tokenizer})"
+        )
+    importer = import_megatron if layout == "megatron" else import_nanogpt
+    written = importer(path, output / "tokens" / split, token_format, source)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(tokenizer.read_bytes())
+    _tell({"root": str(output), "split": split, **written}, json)
+
+
+def _format_of(tokenizer: Path, end_of_text: str) -> TokenFormat:
+    if not tokenizer.is_file():
+        raise UserError(f"{tokenizer}: no such file")
+    try:
+        definition = json.loads(tokenizer.read_bytes())
+        entries = vocabulary_size(definition)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{tokenizer}: expected the tokenizer.json of a trained tokenizer, found {error!r}") from error
+    return TokenFormat(digest_file(tokenizer), entries, end_of_text_id(definition, end_of_text))
+
+
+def _tell(result: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        emit(result)
+    else:
+        out(
+            ", ".join(
+                f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in result.items()
+            )
+        )

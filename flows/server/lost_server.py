@@ -1,0 +1,124 @@
+"""A Prefect server that goes away in the middle of a run: said once, and the work goes on without it.
+
+Prefect observes; the manifests decide.  So flows and tasks are then called as the plain functions they wrap, nothing is
+sent any more, and the run ends with the same files.  What the server has recorded ends where it went away; the next run
+on the folder sets it to Crashed (flows/server/dead_runs.py).
+
+An interrupt ends the run whether or not the server is there to record it.
+"""
+
+import contextlib
+import logging
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from prefect.exceptions import TerminationSignal
+from prefect.flows import Flow
+from prefect.settings import get_current_settings
+from prefect.tasks import Task
+
+from flows.display.terminal import tell
+from pipeline.base.interrupts import interrupts_kept
+
+ANSWER_SECONDS = 10.0
+INTERRUPTED_SECONDS = 2.0  # for an answer when the run is to end: of the ten that it has for it
+INTERRUPTS = (KeyboardInterrupt, TerminationSignal)
+_lost: set[str] = set()  # addresses of servers that went away from this process
+
+
+def is_lost() -> bool:
+    """Whether the server of this process has gone away."""
+    return os.environ.get("PREFECT_API_URL", "") in _lost
+
+
+def observed(work: "Flow[..., Any] | Task[..., Any]", *arguments: Any) -> Any:
+    """Runs a flow or task under Prefect's eyes, or without them once the server is lost.
+
+    What was finished when it went away is skipped by its manifests.
+
+    Raises:
+        KeyboardInterrupt: If the work was interrupted and the server could not be told.
+    """
+    if is_lost():
+        return work.fn(*arguments)
+    try:
+        return work(*arguments)
+    except Exception as error:
+        if any(isinstance(cause, INTERRUPTS) for cause in _causes(error)):
+            raise KeyboardInterrupt from error
+        if not _says_lost(error):
+            raise
+    return work.fn(*arguments)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """For the work of a flow: it ends when it is interrupted, wherever the signal finds it and wherever the server is.
+
+    Prefect records an interrupt before it lets it pass, and tries to for minutes where no server answers.
+    """
+    try:
+        with interrupts_kept(*INTERRUPTS):
+            yield
+    except INTERRUPTS:
+        if not _answers(INTERRUPTED_SECONDS):
+            _leave_alone()
+        raise
+
+
+@contextlib.contextmanager
+def told_if_possible() -> Iterator[None]:
+    """For what the server is only told: a server that has gone away is no failure of the run."""
+    try:
+        yield
+    except Exception as error:
+        if not _says_lost(error):
+            raise
+
+
+def _says_lost(error: BaseException) -> bool:
+    """Whether ``error`` came from a server that no longer answers; says so the first time."""
+    if is_lost():
+        return True
+    if not any(isinstance(cause, httpx.TransportError) for cause in _causes(error)) or _answers(ANSWER_SECONDS):
+        return False
+    url = os.environ.get("PREFECT_API_URL", "")
+    _lost.add(url)
+    _leave_alone()
+    tell(
+        f"the Prefect server at {url} is lost ({type(error).__name__}): the run goes on without it, "
+        "and its pages will not show the rest"
+    )
+    return True
+
+
+def _leave_alone() -> None:
+    """Prefect tries each call to a server that is away again for a minute, and complains of lost log lines.
+
+    Not from now on.
+    """
+    settings = get_current_settings()
+    settings.client.max_retries = 0
+    settings.logging.to_api.enabled = False
+    logging.raiseExceptions = False  # of the lines that its worker still holds
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _answers(patience_seconds: float) -> bool:
+    try:
+        url = f"{os.environ.get('PREFECT_API_URL', '').rstrip('/')}/health"
+        with urllib.request.urlopen(url, timeout=patience_seconds):
+            return True
+    except urllib.error.HTTPError:
+        return True  # it wants a key, or is busy
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,29 @@
+"""Settings that must stand in the environment before Prefect is imported.
+
+Prefect's home lies in the run folder, so that a run leaves nothing elsewhere; both telemetry switches are off; the
+embedded server gets time to start on a slow machine.  What the user has set stays.
+"""
+
+import os
+
+from pipeline.base import storage
+
+
+def prepare(root: str) -> None:
+    """Sets Prefect's environment for the run folder ``root``."""
+    home = storage.local_path(root) / ".prefect" if storage.is_local(root) else storage.cache_folder() / "prefect"
+    defaults = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_LOGGING_LEVEL": "INFO",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the commands speak for themselves
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "tokenmill",  # progress lines, onto the run's page
+        "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+        "PREFECT_CLI_PROMPT": "false",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "HF_HUB_OFFLINE": "1",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,48 @@
+"""Runs one of our own commands as a child of a flow, and takes its JSON object.
+
+The child ends with the flow, however that ends: its standard input is a pipe that closes with us (flows/cli/app.py
+watches it), and an interrupted flow ends it and all below it within ten seconds.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from flows.server.lost_server import interruptible
+from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
+from pipeline.base.pool import GRACE_SECONDS
+from pipeline.base.processes import descendants, end
+
+WATCHED = "TOKENMILL_ENDS_WITH_STDIN"
+_KINDS: dict[int, type[TokenmillError]] = {kind.exit_code: kind for kind in (RunError, UserError, GateError)}
+
+
+def run_command(arguments: Sequence[str]) -> dict[str, Any]:
+    """Runs ``tokenmill ARGUMENTS --json`` and returns its object.
+
+    Raises:
+        TokenmillError: If it fails, of the kind of its exit code and in its words.
+    """
+    command = [sys.executable, "-m", "flows.cli", *arguments, "--json"]
+    environment = {**os.environ, WATCHED: "1"}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    try:
+        assert process.stdout is not None  # it is a pipe
+        with interruptible():
+            answer = process.stdout.read()
+            code = process.wait()
+    finally:
+        if process.poll() is None:
+            end([*descendants(process.pid), process.pid], GRACE_SECONDS)
+            process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+    made: dict[str, Any] = json.loads(answer) if answer.strip() else {}
+    if code != 0:
+        text = made.get("error") or f"tokenmill {' '.join(arguments[:2])} ended with code {code}"
+        raise _KINDS.get(code, RunError)(text)
+    return made

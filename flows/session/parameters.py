@@ -1,0 +1,35 @@
+"""Types of the flows' parameters: what the form in Prefect's page checks before a run starts.
+
+Each is annotated with its bounds; the descriptions in the form come from the flows' docstrings.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pipeline.run.engines.options import EngineOptions
+
+CurationStage = Literal["clean", "dedup", "filter", "tokenize"]
+Stage = Literal["clean", "dedup", "filter", "tokenize", "train", "report"]
+
+Location = Annotated[str, Field(min_length=1, max_length=4096)]
+Override = Annotated[str, Field(pattern=r"^[^=\s]+\s*=")]
+Overrides = Annotated[list[Override], Field(max_length=1000)]
+Stages = Annotated[list[Stage], Field(max_length=6)]
+CurationStages = Annotated[list[CurationStage], Field(max_length=4)]
+WorkerCount = Annotated[int, Field(ge=0, le=100_000)]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1, le=1000)]
+Copies = Annotated[int, Field(ge=1, le=1_000_000)]
+Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(max_length=1000)]
+Places = Annotated[list[Location], Field(max_length=1000)]
+Ngram = Annotated[int, Field(ge=1, le=100)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+FieldName = Annotated[str, Field(min_length=1, max_length=256)]
+Vary = Annotated[list[Annotated[str, Field(pattern=r"^[^=\s]+\s*=\s*\[")]], Field(min_length=1, max_length=10)]
+SeedCount = Annotated[int, Field(ge=2, le=100)]
+MemorySize = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$")]
+Engine = Annotated[EngineOptions, Field(title="engine")]
+
+LOCAL = EngineOptions()
+NONE: list[Any] = []  # never written to: a default that the form shows as an empty list

@@ -1,0 +1,94 @@
+"""What the flows of one run share: its lock, its workers, its progress and its artifacts.
+
+The outermost flow opens the session; a sub-flow of the same run finds it open and goes on in it, so that
+``end_to_end`` holds one lock and one pool while ``curate`` and ``pretrain`` do the work, and each of them can also be
+run alone.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.runtime import flow_run
+
+from flows.display.terminal import Terminal
+from flows.server.dead_runs import claim_run
+from flows.server.lost_server import interruptible, is_lost, told_if_possible
+from flows.session.artifacts import Artifacts
+from flows.session.stages import working_context
+from pipeline.base.progress import Progress
+from pipeline.recipe.load import load_recipe
+from pipeline.run.context import Context, Workers
+from pipeline.run.engines import EngineOptions, make_workers
+from pipeline.run.folder import Run
+
+
+@dataclass
+class Session:
+    """An open run: every stage runs in it."""
+
+    run: Run
+    workers: Workers
+    progress: Progress
+    artifacts: Artifacts
+    rebuild: bool
+    summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def context(self) -> Context:
+        """A context for one stage."""
+        return working_context(self.run, self.workers, self.progress, rebuild=self.rebuild)
+
+
+# summaries of the last session, for one that goes on where a lost server broke it off (flows/server/lost_server.py)
+_finished: dict[str, dict[str, dict[str, Any]]] = {}
+_open: ContextVar[Session | None] = ContextVar("tokenmill_session", default=None)
+
+
+def current() -> Session:
+    """The open session; a task finds it here, since Prefect would look through it as an argument."""
+    opened = _open.get()
+    if opened is None:
+        raise RuntimeError("no session is open: stage tasks run inside a flow of flows/")
+    return opened
+
+
+@contextlib.contextmanager
+def session(
+    recipe: str, root: str, overrides: Sequence[str], workers: int, engine: EngineOptions, rebuild: bool
+) -> Iterator[Session]:
+    """Joins the open session of this run, or opens one: takes the lock, repairs dead records, starts the workers.
+
+    Raises:
+        RecipeError: If the recipe is wrong; nothing has been written then.
+        RunError: If another process works on the run folder.
+    """
+    root = root if "://" in root else str(Path(root).absolute())
+    outer = _open.get()
+    if outer is not None and outer.run.root == root:
+        with interruptible():
+            yield outer
+        return
+    run = Run(root, load_recipe(recipe, overrides))
+    with (
+        interruptible(),
+        run.lock(),
+        Artifacts() as artifacts,
+        make_workers(engine, workers) as pool,
+        Terminal(artifacts.update) as progress,
+    ):
+        if not is_lost():
+            with told_if_possible():
+                claim_run(root, UUID(flow_run.get_id()))
+        run.write_recipe()
+        opened = Session(run, pool, progress, artifacts, rebuild, _finished.pop(root, {}) if is_lost() else {})
+        token = _open.set(opened)
+        try:
+            yield opened
+        finally:
+            _open.reset(token)
+            _finished.clear()
+            _finished[root] = opened.summaries

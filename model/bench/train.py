@@ -1,0 +1,366 @@
+"""``python -m model.bench``: training beside a nanoGPT checkout, as rows of figures and ratios.
+
+All train a 4-layer, 256-wide model with a vocabulary of 4,096 on the same tokens, 4,096 a step in a context of 256,
+each in processes of its own, in turn.  nanoGPT runs as its README has it for a CPU (float32, no compile, its AdamW,
+a twentieth of the steps as warm-up, a cosine to a tenth of the rate), with its schedule run to the end.  Models are
+scored on the same validation windows, all of them, by their own code; the times are those of the training steps,
+without validation, checkpoints and start.
+
+1. nanoGPT, once for each learning rate, to the end of its schedule.
+2. Our best recipe, given a sixth (``--times``) of the time that nanoGPT took.
+3. Speed and memory over 30 steps, in rounds, so that all meet the same state of the machine: nanoGPT, transformers'
+   GPT2LMHeadModel in a plain loop with fused AdamW (float32 and bfloat16), ours with the same architecture and
+   optimizer, ours at its best.  A row is the round of median speed, its ratio the median of the rounds' ratios.
+
+``--steps 0`` leaves 1 and 2 out.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from model.training.metrics import read_lines
+from pipeline.base.console import say
+from pipeline.base.errors import UserError
+from pipeline.run import layout
+from pipeline.run.manifest import digest_file
+from pipeline.tokens.shards.exchange import export_nanogpt
+from pipeline.tokens.shards.token_shard import TokenFormat, common_format, open_folder, write_token_shard
+
+VOCABULARY, CONTEXT, BATCH = 4096, 256, 16
+VALIDATION_DOCUMENTS = 50  # of a thousand
+RECIPE = """
+name = "bench"
+sources = [{ name = "text", paths = ["unused"] }]
+tokenize.vocabulary_size = 4096
+model = { layers = 4, heads = 4, width = 256, context_length = 256 }
+[train]
+global_batch_tokens = 4096
+micro_batch_sequences = 8
+log_every_steps = 5
+checkpoint_every_steps = 0
+"""
+SAME_ARCHITECTURE = ["train.optimizer=adamw", "train.learning_rate=1e-3", "train.beta2=0.99"]
+BEST = [
+    "model.architecture=qwen3",
+    "train.optimizer=muon",
+    "train.learning_rate=5e-3",
+    "train.muon_learning_rate=0.02",
+    "train.schedule=wsd",
+    "train.decay_share=0.6",
+    "train.final_learning_rate_ratio=0.0",
+    "train.warmup_steps=5",
+    "train.weight_decay=0.05",
+]
+SPEED_STEPS, ROUNDS = 30, 3
+TRANSFORMERS = """
+import json, sys, time
+import numpy as np, torch
+from transformers import GPT2Config, GPT2LMHeadModel
+steps, dtype = int(sys.argv[1]), getattr(torch, sys.argv[2])
+config = GPT2Config(vocab_size=4096, n_positions=256, n_embd=256, n_layer=4, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0,
+                    attn_pdrop=0.0, bos_token_id=0, eos_token_id=0, use_cache=False)
+model = GPT2LMHeadModel(config)
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1, fused=True)
+tokens = torch.from_numpy(np.fromfile("data/bench/train.bin", dtype=np.uint16).astype(np.int64))
+times = []
+for step in range(steps):
+    started = time.perf_counter()
+    x = torch.stack([tokens[(step * 16 + r) * 256 :][:256] for r in range(16)])
+    with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+        loss = model(input_ids=x, labels=x).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    loss.item()
+    times.append(time.perf_counter() - started)
+print(json.dumps({"times": times[3:], "parameters": sum(p.numel() for p in model.parameters())}))
+"""
+SCORER = """
+import json, sys
+import numpy as np, torch
+from model import GPT, GPTConfig
+saved = torch.load("out/ckpt.pt", map_location="cpu", weights_only=False)
+model = GPT(GPTConfig(**saved["model_args"]))
+model.load_state_dict(saved["model"])
+tokens = torch.from_numpy(np.fromfile("data/bench/val.bin", dtype=np.uint16).astype(np.int64))
+total, count = 0.0, 0
+with torch.no_grad():
+    for first in range(0, (len(tokens) - 1) // 256, 16):
+        rows = range(first, min(first + 16, (len(tokens) - 1) // 256))
+        x = torch.stack([tokens[r * 256 : r * 256 + 256] for r in rows])
+        y = torch.stack([tokens[r * 256 + 1 : r * 256 + 257] for r in rows])
+        total += float(model(x, y)[1]) * y.numel()
+        count += y.numel()
+print(json.dumps({"loss": total / count, "parameters": sum(p.numel() for p in model.parameters())}))
+"""
+
+
+def read_texts(files: list[Path]) -> Iterator[str]:
+    """Texts of JSONL files (``text`` or ``extract``), gzipped or not."""
+    for path in files:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("{"):
+                    record = json.loads(line)
+                    yield str(record.get("text") or record.get("extract") or "")
+
+
+def prepare(files: list[Path], folder: Path) -> Path:
+    """Tokens of the texts as a run folder; returns it."""
+    root = folder / "run"
+    for path in (root / "tokenizer", root / "tokens/train", root / "tokens/validation"):
+        path.mkdir(parents=True)
+    texts = [text for text in read_texts(files) if text]
+    if not texts:
+        raise UserError(f"no text in {', '.join(map(str, files))}")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    path = root / layout.TOKENIZER
+    tokenizer.save(str(path))
+    token_format = TokenFormat(digest_file(path), VOCABULARY, 0)
+    documents: dict[str, list[tuple[bytes, list[int]]]] = {"train": [], "validation": []}
+    for text, encoded in zip(texts, tokenizer.encode_batch(texts), strict=True):
+        doc_id = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        split = "validation" if int.from_bytes(doc_id[:4]) % 1000 < VALIDATION_DOCUMENTS else "train"
+        documents[split].append((doc_id, [*encoded.ids, 0]))
+    for split, rows in documents.items():
+        write_token_shard(root / "tokens" / split / "00000.arrow", token_format, "text", rows)
+    return root
+
+
+def flatten(root: Path, folder: Path) -> None:
+    """The same tokens as nanoGPT's flat files below ``folder``.
+
+    Raises:
+        UserError: If the run's vocabulary is not that of the benchmark.
+    """
+    flat = folder / "data" / "bench"
+    flat.mkdir(parents=True)
+    for split, name in (("train", "train"), ("validation", "val")):
+        counts = export_nanogpt(root / "tokens" / split, flat / f"{name}.bin")
+        say(f"{split}: {counts['tokens']:,} tokens, {counts['documents']:,} documents")
+    if (found := common_format(open_folder(root / "tokens/train")).vocabulary_size) != VOCABULARY:
+        raise UserError(f"{root}: a vocabulary of {found:,}; the benchmark's model has {VOCABULARY:,}")
+    import pickle  # nanoGPT's own format for the size of a vocabulary
+
+    (flat / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": VOCABULARY}))
+
+
+def run_transformers(folder: Path, dtype: str) -> dict[str, Any]:
+    """Speed and memory of transformers' GPT2LMHeadModel in a plain training loop."""
+    (folder / "transformers_loop.py").write_text(TRANSFORMERS)
+    said, memory, wall = _run([sys.executable, "transformers_loop.py", str(SPEED_STEPS), dtype], folder)
+    found = json.loads(said.splitlines()[-1])
+    name = f"transformers GPT2LMHeadModel, fused AdamW, {dtype}"
+    return _row(name, found["parameters"], SPEED_STEPS, found["times"], None, memory, wall)
+
+
+def run_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) -> dict[str, Any]:
+    """Trains with a nanoGPT checkout; seconds of its steps, its loss on all validation windows, its peak memory."""
+    row = train_nanogpt(checkout, folder, steps, learning_rate)
+    (folder / "score.py").write_text(SCORER)
+    scored, _, _ = _run([sys.executable, "score.py"], folder)
+    score = json.loads(scored.splitlines()[-1])
+    return {**row, "parameters": score["parameters"], "validation_loss": round(score["loss"], 4)}
+
+
+def train_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) -> dict[str, Any]:
+    """Trains with a nanoGPT checkout; seconds of its steps and its peak memory."""
+    for name in ("train.py", "model.py", "configurator.py"):
+        shutil.copy(checkout / name, folder / name)
+    options = {
+        "dataset": "bench",
+        "device": "cpu",
+        "compile": False,
+        "dropout": 0.0,
+        "n_layer": 4,
+        "n_head": 4,
+        "n_embd": 256,
+        "block_size": CONTEXT,
+        "batch_size": BATCH,
+        "gradient_accumulation_steps": 1,
+        "max_iters": steps,
+        "lr_decay_iters": steps,
+        "learning_rate": learning_rate,
+        "min_lr": learning_rate / 10,
+        "beta2": 0.99,
+        "warmup_iters": max(1, min(100, steps // 20)),
+        "eval_interval": steps,
+        "eval_iters": 1,
+        "log_interval": 1,
+    }
+    command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in options.items())]
+    said, memory, wall = _run(command, folder)
+    times = [float(value) / 1000 for value in re.findall(r"time ([\d.]+)ms", said)]
+    times = times[1:-1]  # the first and the last step's time hold an evaluation
+    name = f"nanoGPT, AdamW {learning_rate:g}, warm-up {options['warmup_iters']} steps"
+    return _row(name, None, steps, times, None, memory, wall)
+
+
+def _row(
+    name: str, parameters: int | None, steps: int, times: list[float], loss: float | None, memory: float, wall: float
+) -> dict[str, Any]:
+    return {
+        "what": name,
+        "parameters": parameters,
+        "steps": steps,
+        "train_seconds": round(float(np.mean(times)) * steps, 1),
+        "process_seconds": round(wall, 1),
+        "tokens_per_second": round(BATCH * CONTEXT / float(np.median(times))),
+        "validation_loss": loss if loss is None else round(loss, 4),
+        "peak_megabytes": round(memory),
+    }
+
+
+def run_ours(root: Path, name: str, steps: int, overrides: list[str]) -> dict[str, Any]:
+    """Trains a copy of the run folder with our own trainer."""
+    copy = root.parent / f"run-{len(list(root.parent.iterdir()))}"
+    shutil.copytree(root, copy)
+    recipe = copy.with_suffix(".toml")
+    recipe.write_text(RECIPE)
+    options = [f"--set={item}" for item in (f"train.steps={steps}", *overrides)]
+    command = [sys.executable, "-m", "model.train", "--recipe", str(recipe), "--root", str(copy), "--json", *options]
+    said, memory, wall = _run(command, copy)
+    result = json.loads(said.splitlines()[-1])
+    lines = [line for line in read_lines(str(copy)) if "loss" in line]
+    times = [BATCH * CONTEXT / line["tokens_per_second"] for line in lines]
+    row = _row(name, result["parameters"], steps, times, result["validation_loss"], memory, wall)
+    loader = sum(line["loader_seconds"] for line in lines[1:]) / max(1e-9, sum(times[1:]) * 5)
+    return {**row, "loader_share": round(loader, 5), "bits_per_byte": result["bits_per_byte"]}
+
+
+def _run(command: list[str], folder: Path) -> tuple[str, float, float]:
+    """Standard output, peak memory (MB) and seconds of a process.
+
+    Raises:
+        UserError: If it fails.
+    """
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    started = time.perf_counter()
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None  # it is a pipe
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise UserError(f"{' '.join(command[:4])} … failed with exit code {process.returncode}")
+    return said, usage.ru_maxrss / 1024, time.perf_counter() - started
+
+
+def compare(root: Path | None, files: list[Path], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All rows, each said as soon as it is there."""
+    with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
+        folder = Path(name)
+        copied = folder / "run"
+        if root is None:
+            prepare(files, folder)
+        else:
+            for part in ("tokenizer", "tokens"):
+                shutil.copytree(root / part, copied / part)
+        peer = folder / "nanogpt"
+        flatten(copied, peer)
+        best = [*BEST, *(options.best.split() if options.best else [])]
+        rows = whole_runs(copied, peer, best, options) if options.steps else []
+        return rows + speed_rows(copied, peer, best, options.nanogpt)
+
+
+def whole_runs(root: Path, peer: Path, best: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Runs nanoGPT to the end of its schedule at every rate, and ours in a part of the first one's time."""
+    rates = options.rates.split(",") if options.nanogpt else []
+    rows = [_said(run_nanogpt(options.nanogpt, peer, options.steps, float(rate))) for rate in rates]
+    probe = run_ours(root, "ours, qwen3, Muon, WSD, bfloat16: speed", SPEED_STEPS, best)
+    whole = rows[0]["train_seconds"] if rows else options.steps * probe["train_seconds"] / SPEED_STEPS
+    for times in map(float, options.times.split(",")):
+        steps = max(20, int(whole / times * SPEED_STEPS / probe["train_seconds"]))
+        rows.append(_said(run_ours(root, f"ours, qwen3, Muon, WSD, bfloat16, 1/{times:g} of the time", steps, best)))
+    return [*rows[:1], *(_compared(row, rows[0]) for row in rows[1:])] if rates else rows
+
+
+def speed_rows(root: Path, peer: Path, best: list[str], nanogpt: Path | None) -> list[dict[str, Any]]:
+    """Speed and memory of all, each in every round; the first is the reference of the ratios."""
+    short = f"train.max_validation_tokens={BATCH * CONTEXT}"
+    who: list[Callable[[], dict[str, Any]]] = []
+    if nanogpt:
+        who.append(lambda: train_nanogpt(nanogpt, peer, SPEED_STEPS, 1e-3))
+    who += [
+        lambda: run_transformers(peer, "float32"),
+        lambda: run_transformers(peer, "bfloat16"),
+        lambda: run_ours(root, "ours, gpt2, fused AdamW, bfloat16", SPEED_STEPS, [*SAME_ARCHITECTURE, short]),
+        lambda: run_ours(root, "ours, qwen3, Muon, WSD, bfloat16", SPEED_STEPS, [*best, short]),
+    ]
+    rounds = [[_said(run()) for run in who] for _ in range(ROUNDS)]
+    return [_median_row(rows, [each[0] for each in rounds]) for rows in zip(*rounds, strict=True)]
+
+
+def _median_row(rows: tuple[dict[str, Any], ...], references: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row of median speed, with the median of the ratios to the reference of the same round."""
+    row = sorted(rows, key=lambda row: row["tokens_per_second"])[len(rows) // 2]
+    pairs = list(zip(rows, references, strict=True))
+    ratios = {
+        f"{name}_ratio": round(statistics.median(row[figure] / reference[figure] for row, reference in pairs), 2)
+        for name, figure in (("tokens_per_second", "tokens_per_second"), ("memory", "peak_megabytes"))
+    }
+    # so short a run's loss says nothing
+    return {**row, "validation_loss": None, "rounds": len(rows), **ratios}
+
+
+def _said(row: dict[str, Any]) -> dict[str, Any]:
+    say(json.dumps(row))
+    return row
+
+
+def _compared(row: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    """The row with its ratios to the first of nanoGPT."""
+    loss = row["validation_loss"]
+    return {
+        **row,
+        "tokens_per_second_ratio": round(row["tokens_per_second"] / reference["tokens_per_second"], 2),
+        "memory_ratio": round(row["peak_megabytes"] / reference["peak_megabytes"], 2),
+        "train_seconds_ratio": round(reference["train_seconds"] / row["train_seconds"], 2),
+        "reaches_reference_loss": None if loss is None else loss <= reference["validation_loss"],
+    }
+
+
+def main() -> None:
+    """Prints one JSON object with the rows."""
+    parser = argparse.ArgumentParser(prog="python -m model.bench", description=__doc__)
+    parser.add_argument("--nanogpt", type=Path, help="a nanoGPT checkout")
+    parser.add_argument("--run", type=Path, help="a run folder with tokens of a vocabulary of 4,096")
+    parser.add_argument("--text", help="or JSONL files with a text field, separated by commas")
+    parser.add_argument("--steps", type=int, default=600, help="nanoGPT's steps; 0: speed and memory only")
+    parser.add_argument("--rates", default="1e-3", help="nanoGPT's learning rates, separated by commas")
+    parser.add_argument("--times", default="6", help="parts of nanoGPT's time that our best recipe gets: 6 is a sixth")
+    parser.add_argument("--best", help="KEY=VALUE that change our best recipe, separated by spaces")
+    options = parser.parse_args()
+    sample = Path(__file__).resolve().parent.parent / "data/sample/wikipedia-leads.jsonl.gz"
+    files = [Path(part) for part in options.text.split(",")] if options.text else [sample]
+    sys.stdout.write(json.dumps({"rows": compare(options.run, files, options)}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

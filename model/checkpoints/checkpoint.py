@@ -1,0 +1,231 @@
+"""Checkpoints: ``checkpoints/step-NNNNNNN/`` with model.safetensors, optimizer.safetensors and state.json.
+
+A checkpoint is complete or absent: on a local disk it is written below a scratch name, flushed, and renamed as a whole;
+on an object store state.json is uploaded last and a folder without it does not count.  state.json names the digest of
+the other two files, which a reader checks.  No pickle anywhere.
+
+Sharded models are gathered into whole tensors, so a checkpoint does not know how many processes wrote it.
+"""
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pipeline.base import storage
+from pipeline.base.errors import RunError, UserError
+from pipeline.run.manifest import canonical_json, digest_file
+
+FOLDER = "checkpoints"
+MODEL_FILE, OPTIMIZER_FILE, STATE_FILE = "model.safetensors", "optimizer.safetensors", "state.json"
+FORMAT = 1
+_NAME = re.compile(r"step-(\d{7,})/state\.json")
+
+
+def folder_of(step: int) -> str:
+    """Path of a checkpoint below the run folder."""
+    return f"{FOLDER}/step-{step:07d}"
+
+
+def complete_steps(root: str) -> list[int]:
+    """Steps of the complete checkpoints of a run, in order."""
+    names = storage.list_files(storage.join(root, FOLDER), STATE_FILE)
+    return sorted(int(found[1]) for found in map(_NAME.fullmatch, names) if found)
+
+
+def read_state(root: str, step: int) -> dict[str, Any]:
+    """A checkpoint's state.json.
+
+    Raises:
+        RunError: If it is damaged or of another format.
+    """
+    url = storage.join(root, folder_of(step), STATE_FILE)
+    try:
+        state: dict[str, Any] = json.loads(storage.read_bytes(url))
+        found = state["format"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{url}: damaged ({error}); {_advice(root, step)}") from error
+    if found != FORMAT:
+        raise RunError(f"{url}: format {found}, this tokenmill reads {FORMAT}: use the tokenmill that wrote it")
+    return state
+
+
+def read_tensors(root: str, step: int, file: str) -> dict[str, Tensor]:
+    """One of a checkpoint's tensor files, its digest verified.
+
+    Raises:
+        RunError: If the file is missing or damaged, naming it and what to do.
+    """
+    url = storage.join(root, folder_of(step), file)
+    expected = read_state(root, step)["digests"][file]
+    try:
+        local = storage.open_local(url)
+        if digest_file(local) != expected:
+            raise RunError(f"{url}: damaged, its checksum is not the one in {STATE_FILE}; {_advice(root, step)}")
+    except FileNotFoundError as error:
+        raise RunError(f"{url}: missing; {_advice(root, step)}") from error
+    tensors: dict[str, Tensor] = load_file(local)
+    return tensors
+
+
+def _advice(root: str, step: int) -> str:
+    before = [earlier for earlier in complete_steps(root) if earlier < step]
+    if not before:
+        return "there is no checkpoint before it: delete its folder to train from the start"
+    return f"to go on from the one before it, step {before[-1]}, ask for it with --previous"
+
+
+@dataclass
+class Writer:
+    """Writes checkpoints of one run in the background, one at a time.
+
+    ``save`` copies the tensors (on a CPU too, where the next update would change them under the writer's hands) and
+    returns; ``wait`` raises what went wrong.
+    """
+
+    root: str
+    pending: Future[None] | None = None
+
+    def __post_init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint-writer")
+
+    def save(
+        self, step: int, model: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], state: Mapping[str, Any]
+    ) -> None:
+        """Begins writing the checkpoint of ``step``, after the one before it is done."""
+        self.wait()
+        copies = {
+            MODEL_FILE: {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.items()},
+            OPTIMIZER_FILE: {n: tensor.detach().to("cpu", copy=True).contiguous() for n, tensor in optimizer.items()},
+        }
+        self.pending = self._thread.submit(write_checkpoint, self.root, step, copies, dict(state))
+
+    def wait(self) -> None:
+        """Waits for the checkpoint that is being written.
+
+        Raises:
+            RunError: If it could not be written; ``__cause__`` is the OSError where the disk was full.
+        """
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            pending.result()
+
+    def close(self) -> None:
+        """Ends the thread after the last write."""
+        self._thread.shutdown(wait=True)
+
+
+def write_checkpoint(root: str, step: int, files: Mapping[str, Mapping[str, Tensor]], state: dict[str, Any]) -> None:
+    """Writes a whole checkpoint and publishes it in one step.
+
+    Raises:
+        RunError: If there is no space left; earlier checkpoints stay as they were.
+    """
+    scratch = storage.scratch(root)
+    try:
+        scratch.mkdir()
+        for name, tensors in files.items():
+            save_file(dict(tensors), scratch / name, metadata={"format": "pt"})  # one key: their order is random
+            (scratch / name).chmod(0o644)  # safetensors makes it readable to its owner alone
+            storage.fsync_path(scratch / name)
+        digests = {name: digest_file(scratch / name) for name in files}
+        whole = {"format": FORMAT, "step": step, **state, "digests": digests}
+        (scratch / STATE_FILE).write_text(canonical_json(whole))
+        storage.fsync_path(scratch / STATE_FILE)
+        _publish(scratch, root, step, [*files, STATE_FILE])
+    except OSError as error:
+        raise _write_error(error, root, step, files) from error
+    except Exception as error:  # safetensors has an error type of its own for a full disk
+        if "os error 28" in str(error).lower() or "no space left" in str(error).lower():
+            raise _write_error(OSError(errno.ENOSPC, str(error)), root, step, files) from error
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _publish(scratch: Path, root: str, step: int, names: Sequence[str]) -> None:
+    url = storage.join(root, folder_of(step))
+    if not storage.is_local(root):
+        for name in names:  # state.json last: it makes the checkpoint complete
+            storage.publish(scratch / name, storage.join(url, name))
+        return
+    target = storage.local_path(url)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    storage.fsync_path(scratch)
+    shutil.rmtree(target, ignore_errors=True)  # an incomplete or damaged one of the same step
+    os.rename(scratch, target)
+    storage.fsync_path(target.parent)
+
+
+def _write_error(error: OSError, root: str, step: int, files: Mapping[str, Mapping[str, Tensor]]) -> RunError:
+    needed = sum(t.numel() * t.element_size() for tensors in files.values() for t in tensors.values())
+    what = "no space left on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
+    return RunError(
+        f"{storage.join(root, folder_of(step))}: could not write the checkpoint ({needed:,} bytes): {what}; "
+        f"the last complete one is {describe_last(root)}"
+    )
+
+
+def describe_last(root: str) -> str:
+    """The last complete checkpoint's path, or that there is none."""
+    steps = complete_steps(root)
+    return storage.join(root, folder_of(steps[-1])) if steps else "none"
+
+
+def kept_steps(steps: Sequence[int], *, last: int, every: int, best: int | None) -> set[int]:
+    """The checkpoints that a retention policy keeps.
+
+    Args:
+        steps: Steps of complete checkpoints.
+        last: How many of the last ones.
+        every: Those at multiples of this; 0: none for that reason.
+        best: The step of the lowest validation loss, or None.
+    """
+    kept = set(sorted(steps)[-last:])
+    return kept | {step for step in steps if (every and step % every == 0) or step == best}
+
+
+def remove(root: str, step: int) -> None:
+    """Removes a checkpoint; state.json goes first, so that what a kill leaves is not taken for complete."""
+    storage.delete(storage.join(root, folder_of(step), STATE_FILE))
+    for name in (MODEL_FILE, OPTIMIZER_FILE):
+        storage.delete(storage.join(root, folder_of(step), name))
+    if storage.is_local(root):
+        shutil.rmtree(storage.local_path(storage.join(root, folder_of(step))), ignore_errors=True)
+
+
+def remove_incomplete(root: str) -> None:
+    """Clears checkpoint folders without a state.json: what a killed removal left."""
+    folder = storage.local_path(storage.join(root, FOLDER)) if storage.is_local(root) else None
+    for path in folder.iterdir() if folder and folder.is_dir() else ():
+        if path.is_dir() and not (path / STATE_FILE).is_file():
+            shutil.rmtree(path)
+
+
+def chosen_step(root: str, *, previous: bool = False) -> int:
+    """The last complete checkpoint, or the one before it.
+
+    Raises:
+        UserError: If there is none.
+    """
+    steps = complete_steps(root)
+    if len(steps) < (2 if previous else 1):
+        which = "checkpoint before the last" if previous and steps else "complete checkpoint"
+        raise UserError(f"{root}: no {which} in {FOLDER}/; `tokenmill run` or `tokenmill train` makes one")
+    return steps[-2] if previous else steps[-1]
+
+
+def model_tensors(model: Any) -> dict[str, Tensor]:
+    """All weights as whole tensors; collective where the model is sharded."""
+    from torch.distributed.tensor import DTensor
+
+    return {n: v.full_tensor() if isinstance(v, DTensor) else v for n, v in model.state_dict().items()}

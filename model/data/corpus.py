@@ -1,0 +1,110 @@
+"""The tokens that a run trains and validates on: opened, checked, counted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.batches import TokenDataset
+from pipeline.base import storage
+from pipeline.base.errors import FormatError, UserError
+from pipeline.order.corpus import REBUILD_TOKENS, local_folder, open_train
+from pipeline.run import layout
+from pipeline.run.folder import Run
+from pipeline.run.manifest import digest_file
+from pipeline.run.tables import DOCUMENTS, batches
+from pipeline.tokens.shards.token_shard import TokenShard, check_tokenizer, common_format, map_batches
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Training and validation tokens of one tokenizer; ``validation`` is None where the recipe holds nothing out."""
+
+    train: TokenDataset
+    validation: TokenDataset | None
+    tokenizer: Path
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Entries of the vocabulary."""
+        return self.train.vocabulary_size
+
+    @property
+    def end_of_text(self) -> int:
+        """The token that ends every document."""
+        return self.train.data.format.end_of_text
+
+
+def open_corpus(run: Run, context_length: int) -> Corpus:
+    """Opens the tokens of a run, and of the other runs its recipe mixes in.
+
+    Raises:
+        UserError: If there is not one window of training tokens, or of validation tokens although the recipe holds
+            some out.
+        FormatError: If shards come from two tokenizers, or from another one than tokenizer.json.
+    """
+    train = open_train(run, context_length, TokenDataset)
+    validation = None
+    if run.recipe.tokenize.validation_share > 0.0:
+        validation = _open_validation(run, context_length)
+    tokenizer = run.local(layout.TOKENIZER)
+    _check_tokenizer(tokenizer, train, validation)
+    return Corpus(train, validation, tokenizer)
+
+
+def _open_validation(run: Run, context_length: int) -> TokenDataset:
+    try:
+        return TokenDataset(local_folder(run, "tokens/validation"), context_length, seed=0)
+    except UserError as error:
+        raise UserError(
+            f"no validation tokens: {error}; or train without validation: tokenize.validation_share = 0.0"
+        ) from error
+
+
+def _check_tokenizer(tokenizer: Path, train: TokenDataset, validation: TokenDataset | None) -> None:
+    digest, datasets = digest_file(tokenizer), [train, *([validation] if validation else [])]
+    for dataset in datasets:
+        check_tokenizer(dataset.data.format, digest, str(dataset.data.folders[0]))
+    common_format([shard for dataset in datasets for shard in dataset.data.shards])
+
+
+def token_counts(dataset: TokenDataset) -> NDArray[np.int64]:
+    """How often each token id occurs in the shards, one pass over the mapped files.
+
+    Raises:
+        FormatError: If an id lies outside the vocabulary, naming the shard.
+    """
+    size = dataset.vocabulary_size
+    counts = np.zeros(size, np.int64)
+    for shard, tokens in _mapped(dataset):
+        found = np.bincount(tokens, minlength=size)
+        if len(found) > size:
+            raise FormatError(
+                f"{shard.path}: holds token id {len(found) - 1:,}, but its vocabulary has {size:,} entries; "
+                f"{REBUILD_TOKENS}"
+            )
+        counts += found
+    return counts
+
+
+def _mapped(dataset: TokenDataset) -> Iterator[tuple[TokenShard, NDArray[Any]]]:
+    for shard in dataset.data.shards:
+        for batch in map_batches(shard.path):
+            yield shard, batch.tokens
+
+
+def languages_of(run: Run, dataset: TokenDataset) -> dict[bytes, str]:
+    """Language of each document of a (validation) set, from the document shards of the same names."""
+    found: dict[bytes, str] = {}
+    for shard in dataset.data.shards:
+        wanted = {row.tobytes() for batch in map_batches(shard.path) for row in batch.doc_ids}
+        path = f"documents/{shard.path.name}"
+        if not wanted or not storage.exists(run.url(path)):
+            continue
+        for batch in batches(run.local(path), DOCUMENTS, ["doc_id", "language"]):
+            rows = zip(batch["doc_id"].to_pylist(), batch["language"].to_pylist(), strict=True)
+            found |= {doc_id: language for doc_id, language in rows if doc_id in wanted and language}
+    return found

@@ -1,0 +1,77 @@
+"""TODO model/devices/gpus.py."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pipeline.base.errors import RunError
+from pipeline.base.locks import file_lock
+
+GPUS = Path("/proc/driver/nvidia/gpus")
+
+
+def visible_gpus() -> list[str]:
+    """The NVIDIA devices that this process may use, by number where it is known; found without loading torch."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    uuids = _gpu_uuids()
+    if chosen is None or not uuids:
+        return [str(number) for number in range(len(uuids))]
+    names = []
+    for name in (part.strip() for part in chosen.split(",")):
+        if name == "-1":
+            break  # CUDA's rule: what follows is not seen
+        if name:
+            names.append(next((str(number) for number, uuid in enumerate(uuids) if uuid.startswith(name)), name))
+    return names
+
+
+def _gpu_uuids() -> list[str]:
+    """The UUID of each device by number, "" where the driver does not tell: one device must not have two locks."""
+    folders = sorted(GPUS.iterdir()) if GPUS.is_dir() else []
+    found = []
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            lines = (folder / "information").read_text(errors="replace").splitlines()
+            found.append(next((line.split()[-1] for line in lines if line.startswith("GPU UUID")), ""))
+            continue
+        found.append("")
+    return found
+
+
+def gpu_lock_folder() -> Path:
+    """Where the locks of GPUs lie: one folder for all users of the machine."""
+    folder = Path(tempfile.gettempdir()) / "tokenmill-gpu"
+    with contextlib.suppress(OSError):  # another user has made it
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o1777)
+    return folder
+
+
+@contextlib.contextmanager
+def gpu_lock(note: Callable[[str], None]) -> Iterator[list[str]]:
+    """Holds every visible GPU; nothing to hold on a machine without one.
+
+    A job that finds its GPU taken is refused rather than queued: which of the two should wait is a person's decision.
+
+    Args:
+        note: Told when a device cannot be locked.
+
+    Raises:
+        RunError: If another training holds one, naming its process.
+    """
+    with contextlib.ExitStack() as held:
+        devices = visible_gpus()
+        for device in devices:
+            path = gpu_lock_folder() / f"{device.replace('/', '_')}.lock"
+            try:
+                held.enter_context(file_lock(path))
+            except BlockingIOError as error:
+                raise RunError(
+                    f"GPU {device} is used by another training: {error}; wait for it, end it, or choose another "
+                    f"device with CUDA_VISIBLE_DEVICES"
+                ) from error
+            except OSError as error:
+                note(f"cannot lock GPU {device} ({path}: {error.strerror}); going on without the lock")
+        yield devices

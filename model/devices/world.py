@@ -1,0 +1,79 @@
+"""The processes that train together: who this one is, and how gradients, weights and figures are shared.
+
+Started by torchrun (RANK, WORLD_SIZE in the environment) or alone.  ``ddp`` keeps whole weights in every process,
+``fsdp`` a shard of each.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from pipeline.base.errors import UserError
+from pipeline.recipe.options import Train
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those that train together."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """True in the one process that writes."""
+        return self.rank == 0
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sums a tensor over all processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def anyone(self, value: bool) -> bool:
+        """True if it is true in any process."""
+        return bool(self.total(torch.tensor(float(value), device=self.device)).item()) if self.size > 1 else value
+
+    def from_leader(self, value: Any) -> Any:
+        """The leading process's value, in every process."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, device=self.device)
+        return box[0]
+
+
+@contextlib.contextmanager
+def joined(train: Train) -> Iterator[World]:
+    """Joins the other processes, and leaves them at the end.
+
+    Raises:
+        UserError: If the recipe asks for a GPU and there is none.
+    """
+    cuda = torch.cuda.is_available()
+    if train.device == "cuda" and not cuda:
+        raise UserError(
+            'train.device = "cuda": this machine has no usable GPU; use "auto" or "cpu", or see `tokenmill doctor`'
+        )
+    use_cuda = cuda and train.device != "cpu"
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cuda", local_rank) if use_cuda else torch.device("cpu")
+    if use_cuda:
+        torch.cuda.set_device(device)
+    needs_group = size > 1 or train.parallel == "fsdp"
+    if needs_group:
+        store = None if "MASTER_ADDR" in os.environ else torch._C._distributed_c10d.HashStore()
+        dist.init_process_group("nccl" if use_cuda else "gloo", store=store, rank=rank, world_size=size)
+    try:
+        yield World(rank, size, device)
+    finally:
+        if needs_group:
+            dist.destroy_process_group()

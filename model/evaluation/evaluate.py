@@ -1,0 +1,179 @@
+"""Validation: loss and bits per byte, in all and by source and language, beside a unigram model of the same tokens.
+
+Every window of the validation set is scored in the order of its shards, each token once.  Bits per byte divide the
+nats of the tokens that stand for text by ln 2 and by the bytes those tokens stand for; the end-of-text token has none.
+
+Shape letters: W windows, T positions, G groups (a source in a language).
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.data.batches import NOT_SCORED, TokenDataset
+from model.devices.world import World
+from pipeline.recipe.options import Train
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a model needs for some text: nats over ``tokens``, and over those that stand for ``bytes`` of text."""
+
+    nats: float
+    tokens: float
+    text_nats: float
+    bytes: float
+
+    @property
+    def loss(self) -> float:
+        """Nats a token."""
+        return self.nats / self.tokens if self.tokens else math.nan
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits a byte of text."""
+        return self.text_nats / math.log(2) / self.bytes if self.bytes else math.nan
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(
+            self.nats + other.nats,
+            self.tokens + other.tokens,
+            self.text_nats + other.text_nats,
+            self.bytes + other.bytes,
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The figures as they are stored; None where there was nothing to score."""
+        figures = {"validation_loss": self.loss, "bits_per_byte": self.bits_per_byte}
+        rounded = {name: round(value, 6) if math.isfinite(value) else None for name, value in figures.items()}
+        return {**rounded, "tokens": int(self.tokens)}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Scores by (source, language)."""
+
+    groups: dict[tuple[str, str], Score]
+
+    @property
+    def total(self) -> Score:
+        """All groups together."""
+        return sum(self.groups.values(), Score(0.0, 0.0, 0.0, 0.0))
+
+    def by(self, position: int) -> dict[str, dict[str, Any]]:
+        """Summaries by source (0) or language (1)."""
+        sums: dict[str, Score] = defaultdict(lambda: Score(0.0, 0.0, 0.0, 0.0))
+        for key, score in self.groups.items():
+            sums[key[position]] += score
+        return {name: sums[name].summary() for name in sorted(sums)}
+
+
+class Validator:
+    """Scores a model, or a unigram model, on a validation set.
+
+    Args:
+        dataset: The validation set.
+        byte_lengths: Bytes that each token id stands for; 0 for special tokens.
+        languages: Language by doc_id.
+        train: Batch size, document masks and ``max_validation_tokens``.
+        world: The processes that share the work.
+    """
+
+    def __init__(
+        self,
+        dataset: TokenDataset,
+        byte_lengths: NDArray[np.int64],
+        languages: Mapping[bytes, str],
+        train: Train,
+        world: World,
+    ) -> None:
+        self.dataset, self.train, self.world = dataset, train, world
+        self.byte_lengths = byte_lengths
+        self.windows = self._chosen_windows()
+        self.groups, self._of_window = self._group(languages)
+
+    def _chosen_windows(self) -> NDArray[np.int64]:
+        """All windows, or evenly spread ones up to the recipe's number of tokens."""
+        total, most = self.dataset.num_windows, self.train.max_validation_tokens
+        chosen = total if not most else max(1, min(total, most // self.dataset.context_length))
+        return np.arange(chosen, dtype=np.int64) * total // chosen
+
+    def _group(self, languages: Mapping[bytes, str]) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
+        """The groups, and each target's group, (W, T)."""
+        numbers: dict[tuple[str, str], int] = {}
+        length = self.dataset.context_length
+        groups_WT = np.empty((len(self.windows), length), np.int64)
+        edges = np.cumsum([0, *self.dataset.windows])
+        for row, window in enumerate(self.windows.tolist()):
+            source = int(np.searchsorted(edges, window, side="right")) - 1
+            stream = self.dataset.streams[source]
+            address = stream.base + (window - int(edges[source])) * length
+            place = self.dataset.data.places(np.array([address]))[0]
+            starts = self.dataset.data.document_starts(place, length + 1)
+            of_document = [
+                numbers.setdefault((stream.name, languages.get(doc_id, UNKNOWN)), len(numbers))
+                for doc_id in self.dataset.data.documents(place, length + 1)
+            ]
+            targets = np.arange(1, length + 1)
+            groups_WT[row] = np.array(of_document)[np.searchsorted(starts, targets, side="right")]
+        return list(numbers), groups_WT
+
+    def _batches(self) -> Iterator[tuple[NDArray[np.int64], Any]]:
+        """Rows of ``windows`` with their batch, this process's part; every process yields as many batches."""
+        size, world = self.train.micro_batch_sequences, self.world
+        for first in range(0, len(self.windows), size * world.size):
+            rows = np.arange(first + world.rank * size, min(first + (world.rank + 1) * size, len(self.windows)))
+            yield rows, self._read(rows if len(rows) else np.array([0]))
+
+    def _read(self, rows: NDArray[np.int64]) -> tuple[Any, Any, Any]:
+        """Inputs, targets and, with document masks, documents and positions of some windows."""
+        parts = []
+        for window in self.windows[rows].tolist():
+            if self.train.mask_documents:
+                parts.append(tuple(self.dataset.masked_in_order(window, 1)))
+            else:
+                parts.append(self.dataset.in_order(window, 1))
+        inputs, targets, *documents = (torch.cat(part) for part in zip(*parts, strict=True))
+        return inputs, targets, tuple(documents) or None
+
+    @torch.no_grad()
+    def score(self, model: Any) -> Validation:
+        """Scores a model, as the training step calls it; collective."""
+        device = self.world.device
+        sums_G4 = np.zeros((len(self.groups), 4))
+        for rows, (inputs, targets, documents) in self._batches():
+            masks = None if documents is None else tuple(part.to(device) for part in documents)
+            losses = model(inputs.to(device), targets.to(device), documents=masks, each_token=True)
+            if len(rows):
+                self._add(sums_G4, rows, targets.numpy(), losses.cpu().numpy().astype(np.float64))
+        return self._validation(self.world.total(torch.from_numpy(sums_G4).to(device)).cpu().numpy())
+
+    def score_unigram(self, counts: NDArray[np.int64]) -> Validation:
+        """Scores the unigram model of the training tokens, each counted once more than it occurs."""
+        nats = -np.log((counts + 1) / (counts.sum() + len(counts)))
+        sums_G4 = np.zeros((len(self.groups), 4))
+        for first in range(0, len(self.windows), 256):
+            rows = np.arange(first, min(first + 256, len(self.windows)))
+            targets = self._read(rows)[1].numpy()
+            self._add(sums_G4, rows, targets, nats[np.maximum(targets, 0)])
+        return self._validation(sums_G4)
+
+    def _add(
+        self, sums_G4: NDArray[Any], rows: NDArray[np.int64], targets: NDArray[Any], nats: NDArray[np.float64]
+    ) -> None:
+        valid = targets != NOT_SCORED
+        groups, nats, lengths = self._of_window[rows][valid], nats[valid], self.byte_lengths[targets[valid]]
+        columns = (nats, np.ones_like(nats), np.where(lengths > 0, nats, 0.0), lengths)
+        for column, values in enumerate(columns):
+            sums_G4[:, column] += np.bincount(groups, weights=values, minlength=len(self.groups))
+
+    def _validation(self, sums_G4: NDArray[Any]) -> Validation:
+        return Validation({key: Score(*sums_G4[number].tolist()) for number, key in enumerate(self.groups)})

@@ -1,0 +1,258 @@
+"""What a checkpoint is worth: validation, multiple choice on a JSONL file, minimal pairs (BLiMP), and sample text.
+
+Multiple choice: a line is ``{"context": ..., "choices": [...], "answer": index}``.  The answer chosen is the one whose
+tokens are likeliest after the context (``accuracy``), or likeliest by the byte (``accuracy_by_bytes``).
+Minimal pairs: ``{"sentence_good": ..., "sentence_bad": ...}``; right where the good sentence is likelier.
+Source of the pairs' form: Warstadt et al., "BLiMP", TACL 2020.
+"""
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from model.checkpoints import checkpoint
+from model.data.corpus import languages_of, open_corpus
+from model.devices.hardware import chosen_precision
+from model.devices.world import World
+from model.evaluation.evaluate import Validator
+from model.evaluation.generate import Sampling, generate
+from model.evaluation.prefix_tree import Text, log_likelihoods
+from model.export.folder import end_of_text
+from model.network.transformer import Transformer, load_model
+from pipeline.base.console import say
+from pipeline.base.errors import UserError
+from pipeline.run import layout
+from pipeline.run.folder import Run
+
+
+def evaluate_run(
+    run: Run, *, choices: str | None = None, pairs: str | None = None, previous: bool = False
+) -> dict[str, Any]:
+    """Validation figures of a run's last checkpoint, and its scores on multiple choice or minimal pairs if asked.
+
+    Raises:
+        UserError: If there is no checkpoint or nothing to score.
+    """
+    from pipeline.tokens.tokenizer.byte_lengths import token_byte_lengths
+
+    model = load_model(run.root, previous=previous)
+    model.precision = chosen_precision(run.recipe.train.precision, torch.device("cpu"))
+    result: dict[str, Any] = {"checkpoint": checkpoint.folder_of(checkpoint.chosen_step(run.root, previous=previous))}
+    corpus = open_corpus(run, model.config.context_length)
+    if corpus.validation is None:
+        raise UserError(f"{run.root}: the recipe holds no validation tokens out (tokenize.validation_share = 0)")
+    lengths = token_byte_lengths(corpus.tokenizer).astype("int64")
+    languages = languages_of(run, corpus.validation)
+    world = World(0, 1, torch.device("cpu"))
+    found = Validator(corpus.validation, lengths, languages, run.recipe.train, world).score(model)
+    result |= {**found.total.summary(), "by_source": found.by(0), "by_language": found.by(1)}
+    scorer = Scorer(model, run.local(layout.TOKENIZER))
+    if choices is not None:
+        result["choices"] = score_choices(scorer, read_choices(Path(choices)))
+    if pairs is not None:
+        result["pairs"] = score_minimal_pairs(scorer, Path(pairs))
+    return result
+
+
+def sample_run(run: Run, prompt: str, tokens: int, sampling: Sampling) -> str:
+    """Text that a run's last checkpoint writes after a prompt.
+
+    Raises:
+        UserError: If there is no checkpoint, or the prompt came from bytes that are not UTF-8.
+    """
+    if not is_unicode(prompt):
+        raise UserError(f"the prompt {prompt!r} is not UTF-8: expected text in UTF-8")
+    model = load_model(run.root)
+    path = run.local(layout.TOKENIZER)
+    end = end_of_text(path)[1]
+    tokenizer = Tokenizer.from_file(str(path))
+    ids = tokenizer.encode(prompt, add_special_tokens=False).ids or [end]
+    found = generate(model, ids, max_new_tokens=tokens, sampling=sampling, end_of_text=end)
+    text = tokenizer.decode([*ids, *found], skip_special_tokens=True)
+    return text[len(tokenizer.decode(ids, skip_special_tokens=True)) :]
+
+
+class Scorer:
+    """Log-likelihoods of texts under a model.
+
+    Args:
+        model: In evaluation mode.
+        tokenizer: Its tokenizer.json.
+    """
+
+    def __init__(self, model: Transformer, tokenizer: Path) -> None:
+        self.model = model.eval()
+        self.start = end_of_text(tokenizer)[1]
+        self.tokenizer = Tokenizer.from_file(str(tokenizer))
+
+    def log_likelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Ln P(continuation | context) of each (context, continuation); the text starts after an end-of-text token.
+
+        The boundary is kept: context and continuation are encoded apart.  What is longer than the model's context
+        loses its beginning.
+        """
+        return log_likelihoods(self.model, [self._text(context, continuation) for context, continuation in pairs])
+
+    def preferences(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Ln P(first) - ln P(second) of each pair of texts; what both begin with cancels out and is not scored."""
+        encoded = self.tokenizer.encode_batch([text for pair in pairs for text in pair], add_special_tokens=False)
+        tokens = [[self.start, *item.ids] for item in encoded]
+        texts = []
+        for first, second in zip(tokens[::2], tokens[1::2], strict=True):
+            same = (number for number, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+            shared = next(same, min(len(first), len(second)))
+            texts += [self._fitted(ids, len(ids) - shared) for ids in (first, second)]
+        values = log_likelihoods(self.model, texts)
+        return [first - second for first, second in zip(values[::2], values[1::2], strict=True)]
+
+    def _text(self, context: str, continuation: str) -> Text:
+        before = (
+            [self.start, *self.tokenizer.encode(context, add_special_tokens=False).ids] if context else [self.start]
+        )
+        after = self.tokenizer.encode(continuation, add_special_tokens=False).ids
+        if not after:
+            raise UserError(f"a choice without text after the context {context[:60]!r}")
+        return self._fitted([*before, *after], len(after))
+
+    def _fitted(self, tokens: list[int], scored: int) -> Text:
+        """The end of a text that the model's context holds."""
+        tokens = tokens[-self.model.config.context_length - 1 :]
+        return Text(tokens, min(scored, len(tokens) - 1))
+
+
+def read_choices(path: Path) -> list[dict[str, Any]]:
+    """Questions of a JSONL file.
+
+    Raises:
+        UserError: If the file or a line is not of the form, naming the line.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    questions = []
+    for number, line in _lines(text):
+        try:
+            question = json.loads(line)
+            fits = len(question["choices"]) > 1 and 0 <= int(question["answer"]) < len(question["choices"])
+            texts = question["choices"], question.get("context", "")
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(f"{path}:{number}: expected context, choices, answer; {error!r}") from error
+        if not (isinstance(texts[0], list) and all(map(is_unicode, [*texts[0], texts[1]])) and all(texts[0])):
+            raise UserError(
+                f"{path}:{number}: expected context to be text, and choices a list of texts that are not empty"
+            )
+        if not fits:
+            raise UserError(
+                f"{path}:{number}: answer {question['answer']} is none of {len(question['choices'])} choices"
+            )
+        questions.append(question)
+    if not questions:
+        raise UserError(f"{path}: no question in it")
+    return questions
+
+
+def score_choices(scorer: Scorer, questions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Share of questions whose answer is the likeliest choice, with its 95 % interval."""
+    pairs = [(str(q.get("context", "")), str(choice)) for q in questions for choice in q["choices"]]
+    values = iter(scorer.log_likelihoods(pairs))
+    plain = by_bytes = 0
+    for question in questions:
+        scores = [next(values) for _ in question["choices"]]
+        sizes = [max(1, len(str(choice).encode())) for choice in question["choices"]]
+        relative = [score / size for score, size in zip(scores, sizes, strict=True)]
+        plain += scores.index(max(scores)) == int(question["answer"])
+        by_bytes += relative.index(max(relative)) == int(question["answer"])
+    chance = sum(1 / len(question["choices"]) for question in questions) / len(questions)
+    return {
+        "questions": len(questions),
+        "chance": chance,
+        "accuracy": share(plain, len(questions)),
+        "accuracy_by_bytes": share(by_bytes, len(questions)),
+    }
+
+
+def share(right: int, total: int) -> dict[str, float]:
+    """A share with its Wilson interval at 95 %."""
+    z = 1.959963984540054
+    p = right / total
+    center = (p + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total)) / (1 + z * z / total)
+    return {"share": p, "low": center - half, "high": center + half}
+
+
+def score_minimal_pairs(scorer: Scorer, path: Path, pairs_a_set: int | None = None) -> dict[str, Any]:
+    """Share of minimal pairs whose good sentence is the likelier one, in all and by set, with 95 % intervals.
+
+    Args:
+        scorer: The model.
+        path: A zip of JSONL files (BLiMP as it is published) or one JSONL file; a file is a set.
+        pairs_a_set: Only the first so many pairs of each set.
+    """
+    by_set: dict[str, tuple[int, int]] = {}
+    sets = read_minimal_pairs(path)
+    for number, (name, pairs) in enumerate(sets.items(), 1):
+        chosen = pairs[:pairs_a_set]
+        by_set[name] = (sum(value > 0.0 for value in scorer.preferences(chosen)), len(chosen))
+        say(f"minimal pairs: {number} of {len(sets)} sets, {name} {by_set[name][0]} of {len(chosen)}")
+    right, total = (sum(counts) for counts in zip(*by_set.values(), strict=True))
+    return {
+        "pairs": total,
+        "chance": 0.5,
+        "accuracy": share(right, total),
+        "by_set": {name: share(*counts) for name, counts in sorted(by_set.items())},
+    }
+
+
+def read_minimal_pairs(path: Path) -> dict[str, list[tuple[str, str]]]:
+    """Sets of (good, bad) sentences by name.
+
+    Raises:
+        UserError: If the file is no zip or JSONL of such pairs, naming the line.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as files:
+                members = [n for n in sorted(files.namelist()) if n.endswith(".jsonl") and "__MACOSX" not in n]
+                texts = {name: files.read(name).decode("utf-8") for name in members}
+        else:
+            texts = {path.name: path.read_text(encoding="utf-8")}
+    except (zipfile.BadZipFile, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    sets = {Path(name).stem: list(_minimal_pairs(text, f"{path}:{name}")) for name, text in texts.items()}
+    sets = {name: pairs for name, pairs in sets.items() if pairs}
+    if not sets:
+        raise UserError(f"{path}: no *.jsonl with sentence_good and sentence_bad in it")
+    return sets
+
+
+def _minimal_pairs(text: str, where: str) -> Iterator[tuple[str, str]]:
+    for number, line in _lines(text):
+        try:
+            row = json.loads(line)
+            good, bad = row["sentence_good"], row["sentence_bad"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{where}:{number}: expected sentence_good and sentence_bad; {error!r}") from error
+        if not (is_unicode(good) and is_unicode(bad) and good and bad):
+            raise UserError(f"{where}:{number}: expected sentence_good and sentence_bad to be texts that are not empty")
+        yield good, bad
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines of a JSONL file that are not blank; a string may hold U+2028, which ends no line."""
+    return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+
+
+def is_unicode(value: object) -> bool:
+    """Whether a value is text that UTF-8 can hold: lone surrogates, which no tokenizer takes, are not."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

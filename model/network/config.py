@@ -1,0 +1,125 @@
+"""What defines a model: ``ModelConfig``, from a recipe or a Hugging Face ``config.json``.
+
+No torch here: planning a run or reading a configuration must not load it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.base.errors import UserError
+from pipeline.recipe.options import Model
+
+VOCABULARY_MULTIPLE = 64  # matrix units like row counts of this multiple
+LOSS_CHUNK_TOKENS = 1024  # rows of logits that exist at once
+LOSS_CHUNK_TOKENS_CPU = 256  # on a CPU, where they should stay in its cache
+LONGEST_EXPLICIT = 1024  # positions up to which a CPU's attention in bfloat16 keeps all scores
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of a transformer; docs/model.md has the equations.
+
+    Zeros stand for "derived": ``key_value_heads`` = heads, ``head_width`` = width / heads, ``feed_forward_width`` =
+    4 * width for gpt2 and 8/3 * width, rounded up to a multiple of 64, for qwen3.
+    """
+
+    architecture: str = "gpt2"
+    vocabulary_size: int = 4096
+    context_length: int = 256
+    layers: int = 4
+    heads: int = 4
+    width: int = 256
+    key_value_heads: int = 0
+    head_width: int = 0
+    feed_forward_width: int = 0
+    tied_embeddings: bool = True
+    qk_norm: bool = True
+    attention_bias: bool = False
+    rotary_base: float = 10_000.0
+    norm_epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ("gpt2", "qwen3"):
+            raise UserError(f"model.architecture = {self.architecture!r}: expected gpt2 or qwen3")
+        for name in ("vocabulary_size", "context_length", "layers", "heads", "width"):
+            if getattr(self, name) < 1:
+                raise UserError(f"model.{name} = {getattr(self, name)}: expected at least 1")
+        if not self.head_width and self.width % self.heads:
+            fitting = [n for n in range(1, self.width + 1) if self.width % n == 0]
+            near = sorted(fitting, key=lambda n: abs(n - self.heads))[:3]
+            raise UserError(
+                f"model.heads = {self.heads} does not divide model.width = {self.width}; heads such as "
+                f"{', '.join(str(n) for n in sorted(near))} do"
+            )
+        self._derive()
+        if self.heads % self.key_value_heads:
+            raise UserError(
+                f"model.key_value_heads = {self.key_value_heads} does not divide model.heads = {self.heads}"
+            )
+        if self.architecture == "gpt2" and self.key_value_heads != self.heads:
+            raise UserError("model.key_value_heads: gpt2 has as many as heads; grouped queries need qwen3")
+        if self.architecture == "qwen3" and self.head_width % 2:
+            raise UserError(f"model.head_width = {self.head_width}: rotary positions need an even number")
+
+    def _derive(self) -> None:
+        feed_forward = 4 * self.width if self.architecture == "gpt2" else rounded_up(-(-8 * self.width // 3), 64)
+        derived = {
+            "key_value_heads": self.key_value_heads or self.heads,
+            "head_width": self.head_width or self.width // self.heads,
+            "feed_forward_width": self.feed_forward_width or feed_forward,
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)  # frozen: the one moment at which a field is completed
+
+    @property
+    def padded_vocabulary(self) -> int:
+        """Rows of the embedding and the head: the vocabulary, rounded up."""
+        return rounded_up(self.vocabulary_size, VOCABULARY_MULTIPLE)
+
+    @property
+    def attention_width(self) -> int:
+        """Width of all query heads together."""
+        return self.heads * self.head_width
+
+    @property
+    def key_value_width(self) -> int:
+        """Width of all key (or value) heads together."""
+        return self.key_value_heads * self.head_width
+
+    @classmethod
+    def from_recipe(cls, model: Model, vocabulary_size: int) -> "ModelConfig":
+        """The shape that a recipe's ``[model]`` asks for.
+
+        Raises:
+            UserError: If its numbers do not fit together.
+        """
+        return cls(
+            architecture=model.architecture,
+            vocabulary_size=vocabulary_size,
+            context_length=model.context_length,
+            layers=model.layers,
+            heads=model.heads,
+            width=model.width,
+            key_value_heads=model.key_value_heads,
+            head_width=model.head_width,
+            feed_forward_width=model.feed_forward_width,
+            tied_embeddings=model.tied_embeddings,
+            qk_norm=model.qk_norm,
+            rotary_base=model.rotary_base,
+            norm_epsilon=1e-5 if model.architecture == "gpt2" else 1e-6,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelConfig":
+        """The inverse of ``to_dict``."""
+        return cls(**values)
+
+
+def rounded_up(value: int, multiple: int) -> int:
+    """The smallest multiple that is at least ``value``."""
+    return -(-value // multiple) * multiple

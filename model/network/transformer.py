@@ -1,0 +1,345 @@
+"""The transformer, whole: every learnable part is named here.  docs/model.md walks from the equations to the lines.
+
+``gpt2``   h = W_E[x] + W_P[t];  for each block: h += Attention(LayerNorm(h)); h += W_down GELU(W_up LayerNorm(h));
+           logits = W_E LayerNorm(h)   (or a head of its own)
+``qwen3``  h = W_E[x];  for each block: h += Attention(RMSNorm(h)) with rotary positions, normalised queries and keys,
+           grouped key-value heads; h += W_down (SiLU(W_gate n) * W_up n), n = RMSNorm(h);  logits = W_head RMSNorm(h)
+
+Shape letters: B sequences, T positions, D width, H query heads, K key-value heads, E head width, F feed-forward width,
+V (padded) vocabulary.
+Sources: Radford et al. 2019 (GPT-2); Qwen3 technical report, arXiv:2505.09388.
+Parity: tests/parity/test_transformers.py checks logits and gradients against transformers' own classes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  the customary name
+from torch.utils.checkpoint import checkpoint
+
+from model.checkpoints.checkpoint import MODEL_FILE, chosen_step, folder_of, read_state, read_tensors
+from model.network import cpu_ops
+from model.network.attention import KeyValueCache, Layout, attend, document_layout, rotary_table, rotate
+from model.network.config import ModelConfig
+from model.network.loss import chunked_cross_entropy, each_token_loss
+from pipeline.base import storage
+from pipeline.base.errors import RunError, UserError
+
+EMBEDDING_DEVIATION = 0.02
+LARGEST_LOGIT_DEVIATION = 0.32  # keeps the first loss of a tied head within 0.06 of ln V
+LARGEST_OWN_LOGIT = 4.0  # where blocks start at zero, a tied head begins by expecting the input token itself
+
+
+class Linear(nn.Linear):
+    """A matrix (and bias) kept in float32 and used in the precision of its input."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``input`` (..., in) -> (..., out)."""
+        bias = None if self.bias is None else self.bias.to(input.dtype)
+        return F.linear(input, self.weight.to(input.dtype), bias)
+
+
+class LayerNorm(nn.LayerNorm):
+    """LayerNorm in float32; the result has the precision of the matrix products that follow."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``input`` (..., D), normalised over D."""
+        return F.layer_norm(input.float(), self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x^2) + epsilon) * gain, in float32."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``input`` (..., D), normalised over D."""
+        if input.device.type == "cpu":
+            return cpu_ops.rms_norm(input.float(), self.weight, self.epsilon)
+        return F.rms_norm(input.float(), self.weight.shape, self.weight, self.epsilon)
+
+
+class Attention(nn.Module):
+    """Causal multi-head self-attention.
+
+    ``query_key_value`` holds W_Q, W_K and W_V one above the other; ``output`` is W_O.  With qwen3, ``query_norm`` and
+    ``key_norm`` are the gains of the norm over each head.
+    """
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.config, self.layer = config, layer
+        bias = config.architecture == "gpt2" or config.attention_bias
+        out_bias = config.architecture == "gpt2"
+        total = config.attention_width + 2 * config.key_value_width
+        self.query_key_value = Linear(config.width, total, bias=bias)
+        self.output = Linear(config.attention_width, config.width, bias=out_bias)
+        if config.architecture == "qwen3" and config.qk_norm:
+            self.query_norm = RMSNorm(config.head_width, config.norm_epsilon)
+            self.key_norm = RMSNorm(config.head_width, config.norm_epsilon)
+
+    def forward(self, x_BTD: Tensor, layout: Layout, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        config = self.config
+        batch, length, _ = x_BTD.shape
+        heads, shared = config.heads, config.key_value_heads
+        stacked = self.query_key_value(x_BTD).view(batch, length, heads + 2 * shared, config.head_width)
+        turned, value = stacked.split([heads + shared, shared], dim=2)
+        if rotary is not None:
+            turned = self._positioned(turned, rotary)
+        query, key = turned.split([heads, shared], dim=2)
+        query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+        if layout.cache is not None:
+            key, value = layout.cache.extend(self.layer, key, value)
+        attended_BTD = attend(query, key, value, layout).transpose(1, 2).reshape(batch, length, -1)
+        return cast(Tensor, self.output(attended_BTD))
+
+    def _positioned(self, x_BTNE: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+        """Queries and keys (N heads together), normalised if the model does that, and turned to their positions."""
+        config = self.config
+        gain_NE = None
+        if config.qk_norm:
+            sizes = ((self.query_norm, config.heads), (self.key_norm, config.key_value_heads))
+            gain_NE = torch.cat([norm.weight.expand(heads, -1) for norm, heads in sizes])
+        if x_BTNE.device.type == "cpu":
+            return cpu_ops.norm_and_rotate(x_BTNE, gain_NE, *rotary, config.norm_epsilon)
+        x = x_BTNE.float()
+        if gain_NE is not None:
+            x = F.rms_norm(x, x.shape[-1:], None, config.norm_epsilon) * gain_NE
+        return rotate(x, *rotary).to(x_BTNE.dtype)
+
+
+class GeluFeedForward(nn.Module):
+    """W_down GELU(W_up x): the feed-forward of gpt2, with GPT-2's tanh form of GELU."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.up = Linear(config.width, config.feed_forward_width)
+        self.down = Linear(config.feed_forward_width, config.width)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        return cast(Tensor, self.down(F.gelu(self.up(x_BTD), approximate="tanh")))
+
+
+class GatedFeedForward(nn.Module):
+    """W_down (SiLU(W_gate x) * W_up x): SwiGLU.  ``gate_up`` holds W_gate above W_up."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_up = Linear(config.width, 2 * config.feed_forward_width, bias=False)
+        self.down = Linear(config.feed_forward_width, config.width, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        both = self.gate_up(x_BTD)
+        if both.device.type == "cpu":
+            return cast(Tensor, self.down(cpu_ops.gated_unit(both)))
+        gate, up = both.chunk(2, dim=-1)
+        return cast(Tensor, self.down(F.silu(gate) * up))
+
+
+class Block(nn.Module):
+    """One layer: attention and feed-forward, each behind a norm and added to the residual stream."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.attention_norm = _norm(config)
+        self.attention = Attention(config, layer)
+        self.feed_forward_norm = _norm(config)
+        self.feed_forward = GeluFeedForward(config) if config.architecture == "gpt2" else GatedFeedForward(config)
+
+    def forward(
+        self, h_BTD: Tensor, layout: Layout, rotary: tuple[Tensor, Tensor] | None, precision: torch.dtype
+    ) -> Tensor:
+        """(B, T, D) float32 -> (B, T, D) float32; matrix products run in ``precision``."""
+        h_BTD = h_BTD + self.attention(self.attention_norm(h_BTD).to(precision), layout, rotary)
+        return h_BTD + cast(Tensor, self.feed_forward(self.feed_forward_norm(h_BTD).to(precision)))
+
+
+def _norm(config: ModelConfig) -> nn.Module:
+    if config.architecture == "gpt2":
+        return LayerNorm(config.width, eps=config.norm_epsilon)
+    return RMSNorm(config.width, config.norm_epsilon)
+
+
+class Transformer(nn.Module):
+    """Token ids (B, T) -> logits (B, T, V).
+
+    Attributes:
+        token_embedding: W_E, (V, D).
+        position_embedding: W_P, (context_length, D); gpt2 only.
+        blocks: The layers.
+        final_norm: The norm before the head.
+        head: (V, D); None where the head is the token embedding.
+        precision: Number format of the matrix products; weights and residual stream stay float32.
+        checkpoint_activations: Recompute each block in the backward pass instead of storing its activations.
+    """
+
+    rotary: Tensor
+
+    def __init__(self, config: ModelConfig, seed: int = 1) -> None:
+        super().__init__()
+        self.config = config
+        self.precision = torch.float32
+        self.checkpoint_activations = False
+        rows, width = config.padded_vocabulary, config.width
+        self.token_embedding = nn.Parameter(torch.empty(rows, width))
+        if config.architecture == "gpt2":
+            self.position_embedding = nn.Parameter(torch.empty(config.context_length, width))
+        else:
+            table = rotary_table(config.context_length, config.head_width, config.rotary_base)
+            self.register_buffer("rotary", table, persistent=False)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.final_norm = _norm(config)
+        self.head = None if config.tied_embeddings else nn.Parameter(torch.empty(rows, width))
+        self.initialise(seed)
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Draws the weights, the same for the same seed on every device.
+
+        Embeddings ~ N(0, s^2) with s at most 0.02 and small enough that the first loss is near ln V; a head of its own
+        starts at zero, so the first loss is ln V.  gpt2: matrices ~ N(0, 0.02^2), those that write to the residual
+        stream smaller by sqrt(2 * layers).  qwen3: matrices ~ N(0, 1 / (3 * fan-in)), those that write to it zero.
+        """
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(parameter: Tensor, deviation: float) -> None:
+            parameter.copy_(torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator))
+
+        config = self.config
+        deviation = min(EMBEDDING_DEVIATION, LARGEST_LOGIT_DEVIATION / config.width**0.5)
+        if config.architecture == "qwen3" and config.tied_embeddings:
+            deviation = min(deviation, LARGEST_OWN_LOGIT / config.width)
+        normal(self.token_embedding, deviation)
+        if self.head is not None:
+            self.head.zero_()
+        if config.architecture == "gpt2":
+            normal(self.position_embedding, EMBEDDING_DEVIATION)
+        for name, module in self.named_modules():
+            if not isinstance(module, Linear):
+                continue
+            if module.bias is not None:
+                module.bias.zero_()
+            writes_residual = name.endswith((".output", ".down"))
+            if config.architecture == "gpt2":
+                normal(module.weight, EMBEDDING_DEVIATION / ((2 * config.layers) ** 0.5 if writes_residual else 1.0))
+            elif writes_residual:
+                module.weight.zero_()
+            else:
+                normal(module.weight, (3 * module.in_features) ** -0.5)
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The matrix that gives the logits, (V, D)."""
+        return self.token_embedding if self.head is None else self.head
+
+    def hidden(self, inputs_BT: Tensor, layout: Layout | None = None) -> Tensor:
+        """Hidden states after the final norm, (B, T, D), in ``precision``."""
+        layout = layout or Layout()
+        start = layout.cache.length if layout.cache else 0
+        length = inputs_BT.shape[1]
+        if start + length > self.config.context_length:
+            raise UserError(
+                f"{start + length} tokens are more than the model's context of {self.config.context_length}; "
+                "shorten the text or train with a larger model.context_length"
+            )
+        plain = torch.arange(start, start + length, device=inputs_BT.device)
+        positions = plain if layout.positions is None else layout.positions
+        h_BTD = F.embedding(inputs_BT, self.token_embedding)
+        rotary = None
+        if self.config.architecture == "gpt2":
+            h_BTD = h_BTD + F.embedding(positions, self.position_embedding)
+        else:
+            cosine, sine = self.rotary[:, positions]
+            rotary = (cosine.unsqueeze(-2), sine.unsqueeze(-2))
+        for block in self.blocks:
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                h_BTD = checkpoint(block, h_BTD, layout, rotary, self.precision, use_reentrant=False)
+            else:
+                h_BTD = block(h_BTD, layout, rotary, self.precision)
+        if layout.cache is not None:
+            layout.cache.length += length
+        return cast(Tensor, self.final_norm(h_BTD).to(self.precision))
+
+    def forward(
+        self,
+        inputs_BT: Tensor,
+        targets_BT: Tensor | None = None,
+        *,
+        cache: KeyValueCache | None = None,
+        documents: tuple[Tensor, Tensor] | None = None,
+        z_loss: float = 0.0,
+        each_token: bool = False,
+    ) -> Any:
+        """Logits (B, T, vocabulary), or with targets the ``Loss`` of the next tokens.
+
+        Args:
+            inputs_BT: Token ids.
+            targets_BT: The next tokens; ``loss.IGNORED`` where one does not count.
+            cache: Keys and values of earlier positions, extended in place.
+            documents: Document number and position of each token, (B, T) both: confines attention to documents.
+            z_loss: Weight of the squared log-partition, with targets only.
+            each_token: With targets, return the loss of each (B, T), without gradients, instead of the sum.
+
+        Raises:
+            UserError: If the sequence is longer than the context.
+        """
+        layout = Layout(cache=cache) if documents is None else document_layout(*documents)
+        h_BTD = self.hidden(inputs_BT, layout)
+        if targets_BT is None:
+            logits = F.linear(h_BTD, self.head_weight[: self.config.vocabulary_size].to(h_BTD.dtype))
+            return logits.float()
+        rows = (h_BTD.flatten(0, 1), self.head_weight, targets_BT.flatten(), self.config.vocabulary_size)
+        if each_token:
+            return each_token_loss(*rows).view_as(targets_BT)
+        return chunked_cross_entropy(*rows, z_loss=z_loss)
+
+    @classmethod
+    def from_run(cls, root: str | Path, *, previous: bool = False) -> "Transformer":
+        """The model of the latest complete checkpoint of a run, in evaluation mode.
+
+        Args:
+            root: The run folder.
+            previous: Use the checkpoint before it where the latest is damaged.
+
+        Raises:
+            UserError: If there is none.
+            RunError: If it is damaged, naming the file.
+        """
+        return load_model(str(root), previous=previous)
+
+
+def load_model(root: str, *, previous: bool = False) -> Transformer:
+    """The model of a run's last complete checkpoint, in evaluation mode, in float32 on the CPU."""
+    step = chosen_step(root, previous=previous)
+    state = read_state(root, step)
+    model = Transformer(ModelConfig.from_dict(state["model"]))
+    load_weights(model, read_tensors(root, step, MODEL_FILE), storage.join(root, folder_of(step), MODEL_FILE))
+    return model.eval()
+
+
+def load_weights(model: Transformer, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Copies weights into a model.
+
+    Raises:
+        RunError: If they are those of another architecture, naming what differs.
+    """
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    if expected != found:
+        names = sorted(expected.keys() | found.keys())
+        different = [name for name in names if expected.get(name) != found.get(name)]
+        name = different[0]
+        raise RunError(
+            f"{where}: weights of another architecture: {name} is {found.get(name, 'absent')}, the recipe's model has "
+            f"{expected.get(name, 'no such tensor')} ({len(different)} tensors differ)"
+        )
+    model.load_state_dict(cast(dict[str, Any], dict(tensors)))

@@ -1,0 +1,61 @@
+"""``metrics/train.jsonl``: a line a logged step or validation, cut back to the checkpoint's step on resume."""
+
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline.base import storage
+from pipeline.run import layout
+
+PATH = layout.TRAIN_METRICS
+SAMPLES_PATH = layout.SAMPLES
+
+
+class Metrics:
+    """Appends lines to the metrics of a run.
+
+    On an object store the lines are kept in a local file and uploaded whole at each ``flush``.
+    """
+
+    def __init__(self, root: str, *, after_step: int) -> None:
+        self._root, self._url = root, storage.join(root, PATH)
+        lines = [line for line in read_lines(root) if line["step"] <= after_step]
+        self.seconds_before = max((line.get("seconds", 0.0) for line in lines), default=0.0)
+        data = "".join(_line(line) for line in lines)
+        storage.publish_bytes(data.encode(), self._url, root)
+        self._path = storage.local_path(self._url) if storage.is_local(root) else _local_copy(root, data)
+        self._file: IO[str] = self._path.open("a", encoding="utf-8")
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Appends one line."""
+        self._file.write(_line(line))
+        self._file.flush()
+
+    def flush(self) -> None:
+        """Makes the lines durable: called before a checkpoint that goes on from them."""
+        os.fsync(self._file.fileno())
+        if not storage.is_local(self._root):
+            storage.publish_bytes(self._path.read_bytes(), self._url, self._root)
+
+    def close(self) -> None:
+        """Flushes and closes."""
+        self.flush()
+        self._file.close()
+
+
+def _local_copy(root: str, data: str) -> Path:
+    path = storage.scratch(root)
+    path.write_text(data, encoding="utf-8")
+    return path
+
+
+def _line(line: dict[str, Any]) -> str:
+    return json.dumps(line, allow_nan=False) + "\n"
+
+
+def read_lines(root: str, path: str = PATH) -> list[dict[str, Any]]:
+    """All complete lines; one that a kill left half-written is dropped."""
+    url = storage.join(root, path)
+    lines = storage.read_bytes(url).decode().splitlines(keepends=True) if storage.exists(url) else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]

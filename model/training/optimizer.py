@@ -1,0 +1,244 @@
+"""Optimizers: fused AdamW, and Muon for the hidden matrices with AdamW for the rest.
+
+``Optimizers`` is what training and checkpoints see: one step, one rate, and the state as named full tensors.
+
+Shape letters: M matrices of one shape, R rows, C columns.
+Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024).
+Parity: tests/model/test_optimizer.py checks Muon against torch.optim.Muon.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from pipeline.base.errors import RunError
+from pipeline.recipe.options import Train
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
+EPSILON = 1e-7
+
+
+def orthogonalised(update_MRC: Tensor, precision: torch.dtype = torch.bfloat16) -> Tensor:
+    """Replaces each matrix's singular values by ones, roughly (0.68 to 1.13), with the Newton-Schulz iteration.
+
+    Args:
+        update_MRC: A batch of matrices of one shape.
+        precision: Number format of the iteration's products.
+
+    Returns:
+        The same shape, in ``precision``.
+    """
+    a, b, c = NEWTON_SCHULZ
+    tall = update_MRC.shape[-2] > update_MRC.shape[-1]
+    x = update_MRC.to(precision)
+    x = x.mT if tall else x
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=EPSILON)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose every update is orthogonalised; matrices of equal shape are worked on in one batch.
+
+    Args:
+        params: Two-dimensional parameters.
+        lr: Learning rate; a matrix's own is ``lr * sqrt(max(1, rows / columns))``.
+        weight_decay: Relative to ``lr``.
+        momentum: Decay of the gradients' mean; Nesterov's form is used.
+        rows: For a parameter that holds several matrices one above the other, the rows of each.
+        precision: Number format of the orthogonalisation's products.
+
+    Raises:
+        ValueError: If a parameter is not a matrix.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float = 0.02,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        rows: Mapping[nn.Parameter, Sequence[int]] | None = None,
+        precision: torch.dtype = torch.bfloat16,
+    ) -> None:
+        params = list(params)
+        for parameter in params:
+            if parameter.ndim != 2:
+                raise ValueError(f"Muon takes matrices; got a parameter of shape {tuple(parameter.shape)}")
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self._rows, self._precision = rows or {}, precision
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no closure is ever passed
+        """One update of every parameter that has a gradient."""
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            updates = [self._momentum_update(p, group["momentum"]) for p in parameters]
+            directions = self._directions(parameters, updates)
+            for parameter, direction in zip(parameters, directions, strict=True):
+                parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
+                parameter.add_(_like(direction, parameter), alpha=-group["lr"])
+
+    def _momentum_update(self, parameter: nn.Parameter, momentum: float) -> Tensor:
+        gradient = cast(Tensor, parameter.grad)
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        state["momentum_buffer"].lerp_(gradient, 1.0 - momentum)
+        update = gradient.lerp(state["momentum_buffer"], momentum)
+        return update.full_tensor() if isinstance(update, DTensor) else update
+
+    def _directions(self, parameters: list[nn.Parameter], updates: list[Tensor]) -> list[Tensor]:
+        """The orthogonalised updates, each scaled for its matrix's shape."""
+        groups: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
+        for number, (parameter, update) in enumerate(zip(parameters, updates, strict=True)):
+            first = 0
+            for rows in self._rows.get(parameter, [update.shape[0]]):
+                shape = (min(rows, update.shape[1]), max(rows, update.shape[1]))
+                groups[shape].append((number, first, rows))
+                first += rows
+        directions = [torch.empty_like(update) for update in updates]
+        for members in groups.values():
+            parts = [updates[n][first : first + rows] for n, first, rows in members]
+            wide = torch.stack([part.mT if part.shape[0] > part.shape[1] else part for part in parts])
+            for (n, first, rows), part, found in zip(
+                members, parts, orthogonalised(wide, self._precision), strict=True
+            ):
+                direction = found.mT if part.shape[0] > part.shape[1] else found
+                scale = max(1.0, rows / part.shape[1]) ** 0.5
+                directions[n][first : first + rows] = direction.to(part.dtype) * scale
+        return directions
+
+
+def _like(full: Tensor, parameter: Tensor) -> Tensor:
+    """A full tensor laid out as the parameter is: whole, or this process's shard."""
+    if isinstance(parameter, DTensor):
+        return distribute_tensor(full, parameter.device_mesh, parameter.placements)
+    return full
+
+
+@dataclass(frozen=True)
+class Split:
+    """Names of parameters by how they are optimised."""
+
+    muon: list[str]
+    decayed: list[str]
+    plain: list[str]
+
+
+def split_parameters(model: nn.Module, optimizer: str) -> Split:
+    """Hidden matrices to Muon if asked; other matrices decay; gains, biases and positions do not."""
+    split = Split([], [], [])
+    for name, parameter in model.named_parameters():
+        if parameter.ndim < 2 or name == "position_embedding":
+            split.plain.append(name)
+        elif optimizer == "muon" and name.startswith("blocks."):
+            split.muon.append(name)
+        else:
+            split.decayed.append(name)
+    return split
+
+
+class Optimizers:
+    """All optimizers of a model behind one step, one rate factor, and one named state.
+
+    Args:
+        model: The (possibly sharded) transformer, not a wrapper of it.
+        train: The recipe's ``[train]``.
+    """
+
+    STATES = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+
+    def __init__(self, model: nn.Module, train: Train) -> None:
+        self._named = dict(model.named_parameters())
+        split = split_parameters(model, train.optimizer)
+        groups = [
+            {"params": [self._named[n] for n in split.decayed], "weight_decay": train.weight_decay},
+            {"params": [self._named[n] for n in split.plain], "weight_decay": 0.0},
+        ]
+        adamw = torch.optim.AdamW(
+            [group for group in groups if group["params"]],
+            lr=train.learning_rate,
+            betas=(train.beta1, train.beta2),
+            fused=True,
+        )
+        self._peaks: list[tuple[torch.optim.Optimizer, float]] = [(adamw, train.learning_rate)]
+        if split.muon:
+            rows = {self._named[name]: sizes for name, sizes in stacked_rows(model).items()}
+            matrices = [self._named[name] for name in split.muon]
+            # in float32 where the model is: bfloat16 would amplify the order of sums, which other processes change
+            precision = cast(Any, model).precision
+            muon = Muon(matrices, train.muon_learning_rate, train.weight_decay, train.momentum, rows, precision)
+            self._peaks.append((muon, train.muon_learning_rate))
+        self.updates = 0
+
+    def step(self, factor: float) -> None:
+        """One update at ``factor`` times the peak rates."""
+        for optimizer, peak in self._peaks:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * factor
+            optimizer.step()
+        self.updates += 1
+
+    def zero_grad(self) -> None:
+        """Drops the gradients."""
+        for optimizer, _ in self._peaks:
+            optimizer.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state as ``<parameter>.<kind>``, whole tensors; collective where the model is sharded."""
+        found: dict[str, Tensor] = {}
+        for name, parameter in self._named.items():
+            for optimizer, _ in self._peaks:
+                for kind, value in optimizer.state.get(parameter, {}).items():
+                    if kind in self.STATES:
+                        found[f"{name}.{kind}"] = value.full_tensor() if isinstance(value, DTensor) else value
+        return found
+
+    def load(self, tensors: Mapping[str, Tensor], updates: int) -> None:
+        """The inverse of ``tensors``, after ``updates`` updates.
+
+        Raises:
+            RunError: If a state is missing or of another shape.
+        """
+        self.updates = updates
+        for optimizer, _ in self._peaks:
+            kinds = ("momentum_buffer",) if isinstance(optimizer, Muon) else ("exp_avg", "exp_avg_sq")
+            for name, parameter in self._named.items():
+                if updates and any(parameter is p for group in optimizer.param_groups for p in group["params"]):
+                    state = {kind: _state(tensors, f"{name}.{kind}", parameter) for kind in kinds}
+                    if not isinstance(optimizer, Muon):
+                        state["step"] = torch.tensor(float(updates), device=parameter.device)
+                    optimizer.state[parameter] = state
+
+
+def _state(tensors: Mapping[str, Tensor], key: str, parameter: Tensor) -> Tensor:
+    value = tensors.get(key)
+    if value is None or value.shape != parameter.shape:
+        found = "nothing" if value is None else f"shape {tuple(value.shape)}"
+        raise RunError(
+            f"optimizer state {key}: expected shape {tuple(parameter.shape)}, found {found} in the checkpoint"
+        )
+    return _like(value.to(parameter.device), parameter).clone()
+
+
+def stacked_rows(model: nn.Module) -> dict[str, list[int]]:
+    """Parameters that hold several matrices one above the other, with the rows of each."""
+    config = cast(Any, model).config
+    qkv = [config.attention_width, config.key_value_width, config.key_value_width]
+    both = [config.feed_forward_width] * 2
+    found: dict[str, list[int]] = {}
+    for name, _ in model.named_parameters():
+        if name.endswith("query_key_value.weight"):
+            found[name] = qkv
+        elif name.endswith("gate_up.weight"):
+            found[name] = both
+    return found

@@ -1,0 +1,39 @@
+"""Learning-rate schedules: the rate of a step, relative to the peak, as a pure function of the step.
+
+Sources: warm-up + cosine, Loshchilov & Hutter, arXiv:1608.03983; warm-up-stable-decay, Hu et al., arXiv:2404.06395.
+"""
+
+import math
+
+from pipeline.recipe.options import Train
+
+LONGEST_WARMUP_STEPS = 2_000
+
+
+def warmup_steps(train: Train) -> int:
+    """Steps of warm-up: the recipe's, or a twentieth of all steps, at most 2,000."""
+    if train.warmup_steps is not None:
+        return train.warmup_steps
+    return min(LONGEST_WARMUP_STEPS, train.steps // 20)
+
+
+def rate_factor(step: int, train: Train) -> float:
+    """The learning rate of step ``step`` (counted from 0), relative to its peak.
+
+    Example:
+        >>> train = Train(steps=100, warmup_steps=10, schedule="wsd", decay_share=0.5, final_learning_rate_ratio=0.0)
+        >>> [round(rate_factor(step, train), 2) for step in (0, 9, 10, 49, 75, 99)]
+        [0.1, 1.0, 1.0, 1.0, 0.5, 0.02]
+    """
+    warmup = warmup_steps(train)
+    if step < warmup:
+        return (step + 1) / warmup
+    final = train.final_learning_rate_ratio
+    if train.schedule == "cosine":
+        share = (step - warmup) / max(1, train.steps - warmup)
+        return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
+    decay = round(train.steps * train.decay_share)
+    if step < train.steps - decay:
+        return 1.0
+    left = (train.steps - step) / max(1, decay)
+    return final + (1.0 - final) * min(1.0, max(0.0, left))

@@ -1,0 +1,179 @@
+"""One process pool for all stages of a run; it outlives a killed worker.
+
+Worker processes come from a fork server, compute on one thread each, and end with their parent, however that dies.
+A caller that has no other thread may fork them itself: they then have all that it has imported.
+When a worker is killed (out of memory, SIGKILL), the executor is rebuilt; the jobs that were in flight then run one at
+a time, so that the one that kills its worker is known, and after ``TRIES`` it is named and the run stops.
+"""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pipeline.base.closable import Closable
+from pipeline.base.errors import RunError
+from pipeline.base.processes import descendants, end, send
+
+TRIES = 3
+GRACE_SECONDS = 5.0  # of the ten in which an interrupted run has ended all of its processes
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "ARROW_IO_THREADS",
+)
+Item = TypeVar("Item")
+
+
+def default_workers() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _start_worker() -> None:
+    """First thing in a worker: one compute thread, deaf to Ctrl-C (the parent decides), dead with the parent."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        send(descendants(os.getpid()), signal.SIGKILL)
+        os._exit(1)
+
+
+class InProcess(Closable):
+    """Workers that are this process: a few small jobs are not worth starting another one."""
+
+    def run(
+        self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Item]]
+    ) -> Iterator[tuple[Item, Any]]:
+        """Calls ``function(*arguments)`` for each ``(arguments, item)``, in their order."""
+        for arguments, item in jobs:
+            yield item, function(*arguments)
+
+
+class Pool:
+    """Runs jobs on ``workers`` processes; made once a run, lazily started.
+
+    Args:
+        workers: Processes; by default one for each processor.
+        fork: Fork the workers where this process has one thread only: no import is repeated.
+    """
+
+    def __init__(self, workers: int | None = None, *, fork: bool = False) -> None:
+        self.workers, self._fork = workers or default_workers(), fork
+        self._executor: ProcessPoolExecutor | None = None
+
+    def run(
+        self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Item]]
+    ) -> Iterator[tuple[Item, Any]]:
+        """Calls ``function(*arguments)`` for each ``(arguments, item)``; yields ``(item, result)`` as they finish.
+
+        Raises:
+            RunError: If a job killed its worker ``TRIES`` times.
+            Exception: The first exception that a job raised; jobs in flight are finished first.
+        """
+        waiting = deque(range(len(jobs)))
+        suspects: deque[int] = deque()
+        tries = [0] * len(jobs)
+        running: dict[Future[Any], int] = {}
+        try:
+            while waiting or suspects or running:
+                width = 1 if suspects else self.workers
+                while len(running) < width and (suspects or waiting):
+                    number = suspects.popleft() if suspects else waiting.popleft()
+                    running[self._submit(function, jobs[number][0])] = number
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                broken = [f for f in finished if isinstance(f.exception(), BrokenProcessPool)]
+                for future in finished - set(broken):
+                    number = running.pop(future)
+                    yield jobs[number][1], future.result()
+                if broken:
+                    suspects.extend(self._after_kill(running, tries, jobs))
+                    running.clear()
+        except Exception:
+            self.kill()
+            raise
+        except BaseException:  # interrupted: what a worker has started may save itself first
+            self.kill(GRACE_SECONDS)
+            raise
+
+    def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
+        if self._executor is not None:
+            return self._executor.submit(function, *arguments)
+        forks = self._fork and threading.active_count() == 1
+        context = multiprocessing.get_context("fork" if forks else "forkserver")
+        self._executor = ProcessPoolExecutor(self.workers, context, initializer=_start_worker)
+        # Ctrl-C waits until the workers, started by the first call, have become deaf to it
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] if forks else [])
+        try:
+            return self._executor.submit(function, *arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+    def _after_kill(
+        self, running: dict[Future[Any], int], tries: list[int], jobs: Sequence[tuple[tuple[Any, ...], Any]]
+    ) -> list[int]:
+        """Drops the broken executor; returns the jobs that were in flight, to be run alone."""
+        self.kill()
+        numbers = sorted(running.values())
+        for number in numbers:
+            tries[number] += 1
+            if tries[number] >= TRIES:
+                raise RunError(
+                    f"{_name(jobs[number])} killed its worker process {TRIES} times (out of memory?); "
+                    f"nothing of it was published. Give it more memory or fewer workers, then run again"
+                )
+        return numbers
+
+    def kill(self, grace_seconds: float = 0.0) -> None:
+        """Ends the worker processes at once; the processes they started get ``grace_seconds`` after a SIGTERM."""
+        if self._executor is None:
+            return
+        processes = list((self._executor._processes or {}).values())
+        end([pid for process in processes if process.pid for pid in descendants(process.pid)], grace_seconds)
+        for process in processes:
+            process.kill()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor = None
+
+    def close(self) -> None:
+        """Lets the workers end."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.kill()
+
+
+def _name(job: tuple[tuple[Any, ...], Any]) -> str:
+    arguments, item = job
+    step = next((a.name for a in arguments if hasattr(a, "function")), "a job")
+    return f"{step} {getattr(item, 'shard', item)}"

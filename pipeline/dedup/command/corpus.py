@@ -1,0 +1,180 @@
+"""All records of the user's files as the first pass left them: what the join needs in memory, the rest on disk.
+
+Records are numbered in input order: files by path in byte order, then rows.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.dedup.command.scan import Job, Scanned, write_sets
+from pipeline.dedup.files.listing import File
+from pipeline.dedup.rule.join import Ints, Keys
+from pipeline.dedup.rule.shingle_sets import SpilledSets
+
+
+class Runner(Protocol):
+    """Calls a function for each job, in worker processes or not; the results are in the order of the jobs."""
+
+    def __call__(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Results of ``function(*call)`` for each call."""
+
+
+class Corpus:
+    """Columns of N records.
+
+    Args:
+        jobs: The jobs of the first pass.
+        found: What each found.
+    """
+
+    def __init__(self, jobs: Sequence[Job], found: Sequence[Scanned]) -> None:
+        self.jobs, self.found = jobs, found
+        counts = [sum(scanned.records) for scanned in found]
+        self.bases = np.append(0, np.cumsum(np.array(counts, np.int64)))
+        self._tables = [pa.ipc.open_file(pa.memory_map(str(job.path("arrow")))).read_all() for job in jobs]
+        self.part_files = [part.file for job in jobs for part in job.parts]
+        records = [count for scanned in found for count in scanned.records]
+        self.part_bases = np.append(0, np.cumsum(np.array(records, np.int64)))
+        self._first_rows = _first_rows(self.part_files, [rows for scanned in found for rows in scanned.rows])
+
+    def __len__(self) -> int:
+        return int(self.bases[-1])
+
+    def hashes(self, name: str) -> Keys:
+        """A column of 128-bit hashes, shape (N, 2)."""
+        pieces = [np.frombuffer(chunk.buffers()[1], "<u8").reshape(-1, 2)
+                  for table in self._tables for chunk in table.column(name).chunks]  # fmt: skip
+        return np.concatenate([*pieces, np.zeros((0, 2), np.uint64)])
+
+    def numbers(self, name: str) -> NDArray[Any]:
+        """A column of numbers, shape (N,)."""
+        return np.concatenate([table.column(name).to_numpy() for table in self._tables])
+
+    def other(self, position: int) -> list[pa.Array]:
+        """One of the further fields, in pieces."""
+        return [others[position] for scanned in self.found for others in scanned.others]
+
+    def paths(self) -> pa.DictionaryArray:
+        """The file's path of each record, shape (N,)."""
+        codes = np.repeat(np.arange(len(self.part_files), dtype=np.int32), np.diff(self.part_bases))
+        return pa.DictionaryArray.from_arrays(codes, [file.path for file in self.part_files])
+
+    def file_rows(self) -> Ints:
+        """Row in its file of each record, shape (N,)."""
+        rows = self.numbers("row") + np.repeat(self._first_rows, np.diff(self.part_bases))
+        return rows.astype(np.int64)
+
+    def file_bounds(self, files: Sequence[File]) -> list[tuple[int, int]]:
+        """First record, and one past the last, of each file."""
+        first: dict[str, int] = {}
+        last: dict[str, int] = {}
+        for file, low, high in zip(self.part_files, self.part_bases[:-1], self.part_bases[1:], strict=True):
+            first.setdefault(file.path, int(low))
+            last[file.path] = int(high)
+        return [(first[file.path], last[file.path]) for file in files]
+
+    def places(self, records: Ints) -> tuple[list[str], Ints]:
+        """Path and row of records."""
+        parts = np.searchsorted(self.part_bases, records, side="right") - 1
+        rows = self._take("row", records).to_numpy() + self._first_rows[parts]
+        return [self.part_files[part].path for part in parts.tolist()], rows
+
+    def names(self, records: Ints) -> list[str]:
+        """The id of records, ``path:row`` for one without."""
+        paths, rows = self.places(records)
+        ids = self._take("id", records).to_pylist()
+        return [f"{path}:{row}" if name is None else name
+                for name, path, row in zip(ids, paths, rows.tolist(), strict=True)]  # fmt: skip
+
+    def _take(self, name: str, records: Ints) -> pa.ChunkedArray | pa.Array:
+        """Values of records, which may come in any order and repeat."""
+        jobs = np.searchsorted(self.bases, records, side="right") - 1
+        order = np.argsort(jobs, kind="stable")
+        pieces = []
+        for job in np.unique(jobs).tolist():
+            chosen = records[order[np.searchsorted(jobs[order], job) : np.searchsorted(jobs[order], job, "right")]]
+            pieces += self._tables[job].column(name).take(pa.array(chosen - self.bases[job])).chunks
+        column = pa.chunked_array(pieces, self._tables[0].schema.field(name).type) if self._tables else pa.nulls(0)
+        back = np.empty(len(records), np.int64)
+        back[order] = np.arange(len(records))
+        return column.take(pa.array(back))
+
+    def ids_of_job(self, job: int) -> pa.ChunkedArray:
+        """The ids of all records of a job."""
+        return self._tables[job].column("id")
+
+    def keys(self, band: int) -> Keys:
+        """Band keys of all records in one band, shape (N,)."""
+        found = np.empty(len(self), np.uint64)
+        filled = 0
+        for job, scanned in zip(self.jobs, self.found, strict=True):
+            with open(job.path("keys"), "rb") as file:
+                start = 0
+                for count in scanned.blocks:
+                    file.seek(start + 8 * count * band)
+                    found[filled : filled + count] = np.fromfile(file, np.uint64, count)
+                    start += 8 * count * job.bands
+                    filled += count
+        return found
+
+    def job_ranges(self, job: int, numbers: Ints) -> Ints:
+        """Byte ranges of some records of a job, counted within it, shape (n, 2)."""
+        table = self._tables[job]
+        columns = [table.column(name).take(pa.array(numbers)).to_numpy() for name in ("start", "end")]
+        return np.stack(columns, axis=1)
+
+
+def _first_rows(files: Sequence[File], rows: Sequence[int]) -> Ints:
+    """The row of its file that each part begins with."""
+    before = np.append(0, np.cumsum(np.array(rows, np.int64)))[:-1]
+    starts = np.array([number == 0 or files[number] != files[number - 1] for number in range(len(files))], bool)
+    base: Ints = before - before[np.maximum.accumulate(np.where(starts, np.arange(len(files)), 0))]
+    return base
+
+
+class CandidateSets(SpilledSets):
+    """Shingle sets of candidates, hashed again from their texts when it is known which they are.
+
+    Args:
+        corpus: The records.
+        num_shingles: Shape (N,).
+        run: Calls the workers.
+    """
+
+    def __init__(self, corpus: Corpus, num_shingles: NDArray[np.int32], run: Runner) -> None:
+        self._corpus, self._num_shingles, self._run = corpus, num_shingles, run
+
+    def prepare(self, records: Ints) -> None:
+        """Reads the records' texts again, each file once and in order, and writes their sets."""
+        corpus = self._corpus
+        signatures = None
+        if corpus.jobs and corpus.jobs[0].keep_signatures:
+            signatures = [_signatures(job, scanned) for job, scanned in zip(corpus.jobs, corpus.found, strict=True)]
+            super().__init__([], corpus.bases, np.zeros(0, np.int64), self._num_shingles, signatures)
+            return
+        wanted = np.unique(records)
+        starts = np.full(len(corpus), -1, np.int64)
+        calls: list[tuple[Any, ...]] = []
+        for number, (low, high) in enumerate(pairwise(np.searchsorted(wanted, corpus.bases).tolist())):
+            job, chosen = corpus.jobs[number], wanted[low:high] - corpus.bases[number]
+            sizes = np.cumsum(self._num_shingles[wanted[low:high]], dtype=np.int64)
+            starts[wanted[low:high]] = np.append(0, sizes)[:-1]
+            if high > low:
+                calls.append((job, chosen, corpus.job_ranges(number, chosen), corpus.found[number].records))
+            else:
+                job.path("sets").touch()
+        self._run(write_sets, calls)
+        files = [job.path("sets") for job in corpus.jobs]
+        super().__init__(files, corpus.bases, starts, self._num_shingles)
+
+
+def _signatures(job: Job, scanned: Scanned) -> NDArray[np.uint32]:
+    width, count = job.bands * job.rows, sum(scanned.records)
+    if not count:
+        return np.zeros((0, width), np.uint32)
+    return np.memmap(job.path("values"), np.uint32, "r", shape=(count, width))

@@ -1,0 +1,43 @@
+"""How many records, and how much text, files hold: from their heads, before they are read."""
+
+from collections.abc import Sequence
+
+from pipeline.dedup.files.listing import File
+from pipeline.dedup.files.records import schema_of
+from pipeline.readers.streams import Limits, RangeReader, chunks
+
+SAMPLED_FILES = 16
+COLUMNAR_RATIO = 2.0  # text a byte of Parquet or Arrow, where nothing better is known
+COLUMNAR_ROW_BYTES = 1500
+
+
+def estimate(files: Sequence[File]) -> tuple[int, int]:
+    """Records and bytes of text: the sampled files' bytes a record and bytes of text, for all files of their format."""
+    records = text_bytes = 0.0
+    for columnar in (False, True):
+        group = [file for file in files if (file.format != "jsonl") == columnar and file.size]
+        sample = group[:: max(1, len(group) // SAMPLED_FILES)]
+        heads = [_columnar(file) if columnar else _lines(file) for file in sample]
+        size = sum(read for read, _, _ in heads)
+        if size:
+            scale = sum(file.size for file in group) / size
+            records += scale * sum(found for _, found, _ in heads)
+            text_bytes += scale * sum(text for _, _, text in heads)
+    return int(records), int(text_bytes)
+
+
+def _lines(file: File) -> tuple[int, float, int]:
+    """Bytes read of the file, lines in them, and what they became."""
+    with RangeReader(file.local, 0, file.size) as reader:
+        first = next(chunks(reader, Limits()), b"")
+        read = max(1, min(reader.position, file.size))
+    if not isinstance(first, bytes):
+        return read, 1, read
+    if file.compression is None:
+        read = len(first)
+    return read, max(1, first.count(b"\n")), len(first)
+
+
+def _columnar(file: File) -> tuple[int, float, int]:
+    rows = schema_of(file)[1]
+    return file.size, file.size / COLUMNAR_ROW_BYTES if rows is None else rows, int(file.size * COLUMNAR_RATIO)

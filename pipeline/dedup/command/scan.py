@@ -1,0 +1,234 @@
+"""First pass over the user's files, in worker processes: what every record is, small enough to keep.
+
+A job writes to the scratch folder:
+- ``NNNNN.arrow``   a row a record: text hash, shingles, characters, row, byte range, id, URL hash
+- ``NNNNN.keys``    band keys, 64 bits each; a block a batch, band after band in a block
+- ``NNNNN.values``  signatures, where pairs are not verified
+- ``NNNNN.lost``    records without a text (quarantine)
+
+A second, partial pass writes ``NNNNN.sets``: shingle sets of the records that have candidates.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.base.arrow import array_hashes, name_hashes
+from pipeline.dedup.files.listing import Part
+from pipeline.dedup.files.records import Batch, PartReader, Wanted, field_of
+from pipeline.dedup.rule.shingle_sets import SetWriter
+from pipeline.dedup.rule.signing import Signer, band_keys, url_hashes
+from pipeline.readers.items import Damaged
+from pipeline.readers.jsonl import BOM, parse_object
+from pipeline.run.tables import BATCH_TEXT_BYTES, QUARANTINE, TableWriter
+
+RECORDS = pa.schema(
+    [
+        ("text_hash", pa.binary(16)),
+        ("url_hash", pa.binary(16)),
+        ("num_shingles", pa.int32()),
+        ("characters", pa.int64()),
+        ("row", pa.int64()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("id", pa.string()),
+        ("id_hash", pa.uint64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one call of a worker does.
+
+    Attributes:
+        name: Five digits; the files it writes.
+        parts: What it reads.
+        folder: The scratch folder.
+        wanted: Fields to read; the URL is the first of the others where ``by_url``.
+        ngram: Words in a shingle.
+        bands: Bands; 0 where only equal texts are looked for.
+        rows: Values in a band.
+        seed: Of the permutations.
+        keep_signatures: Write signatures too.
+        by_url: Whether URLs count.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    folder: Path
+    wanted: Wanted
+    ngram: int
+    bands: int
+    rows: int
+    seed: int
+    keep_signatures: bool = False
+    by_url: bool = False
+
+    def path(self, suffix: str) -> Path:
+        """A file of this job in the scratch folder."""
+        return self.folder / f"{self.name}.{suffix}"
+
+
+@dataclass
+class Scanned:
+    """What a job found.
+
+    Attributes:
+        records: Records with a text, by part.
+        rows: Rows by part, blank lines and damaged records included.
+        quarantined: Records without a text.
+        text_bytes: UTF-8 bytes of all texts.
+        blocks: Records of each block of band keys.
+        others: The further fields, batch by batch.
+        problem: The first record without a text, in words.
+    """
+
+    records: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    quarantined: int = 0
+    text_bytes: int = 0
+    blocks: list[int] = field(default_factory=list)
+    others: list[tuple[pa.Array, ...]] = field(default_factory=list)
+    problem: str = ""
+
+
+def scan(job: Job) -> Scanned:
+    """Reads the parts of a job, signs the texts, and writes the files of the first pass."""
+    found = Scanned()
+    signer = Signer(job.ngram, max(1, job.bands * job.rows), job.seed)
+    lost: list[Damaged] = []
+    with (
+        pa.OSFile(str(job.path("arrow")), "wb") as sink,
+        pa.ipc.new_file(sink, RECORDS) as writer,
+        open(job.path("keys"), "wb") as keys,
+        open(job.path("values"), "wb") as values,
+    ):
+        for part in job.parts:
+            reader = PartReader(part, job.wanted)
+            before = sum(found.blocks)
+            for batch in reader.batches():
+                num_shingles, signatures_NP = _sign(job, signer, batch.texts)
+                if job.bands:
+                    keys.write(band_keys(signatures_NP, job.bands).data)
+                if job.keep_signatures:
+                    values.write(signatures_NP.data)
+                writer.write_batch(_record_batch(job, batch, num_shingles))
+                found.blocks.append(len(batch.texts))
+                found.others.append(batch.others[1:] if job.by_url else batch.others)
+                found.text_bytes += int(pc.sum(pc.binary_length(batch.texts)).as_py() or 0)
+            found.records.append(sum(found.blocks) - before)
+            found.rows.append(reader.rows)
+            lost += reader.damaged
+    if lost:
+        found.quarantined, found.problem = len(lost), f"{lost[0].path}: {lost[0].reason}: {lost[0].detail}"
+        _write_lost(job, lost)
+    return found
+
+
+def _sign(job: Job, signer: Signer, texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
+    if job.bands:
+        signatures_NP, sets = signer.sign_and_hash(texts)
+    else:
+        signatures_NP, sets = np.empty((len(texts), 0), np.uint32), signer.hash(texts)
+    return np.diff(sets.offsets).astype(np.int32), signatures_NP
+
+
+def _record_batch(job: Job, batch: Batch, num_shingles: NDArray[np.int32]) -> pa.RecordBatch:
+    urls = url_hashes(batch.others[0].cast(pa.string())) if job.by_url else np.zeros((len(batch.texts), 2), np.uint64)
+    columns = [
+        _binary16(array_hashes(batch.texts)),
+        _binary16(urls),
+        pa.array(num_shingles),
+        pc.utf8_length(batch.texts).cast(pa.int64()),
+        pa.array(batch.rows),
+        pa.array(np.ascontiguousarray(batch.ranges[:, 0])),
+        pa.array(np.ascontiguousarray(batch.ranges[:, 1])),
+        batch.ids,
+        pa.array(np.ascontiguousarray(name_hashes(batch.ids.to_pylist())[:, 0])),
+    ]
+    return pa.record_batch(columns, schema=RECORDS)
+
+
+def _binary16(hashes: NDArray[np.uint64]) -> pa.Array:
+    buffer = pa.py_buffer(np.ascontiguousarray(hashes))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(hashes), [None, buffer])
+
+
+def _write_lost(job: Job, lost: list[Damaged]) -> None:
+    columns = {
+        "source": ["" for _ in lost],
+        "path": [item.path for item in lost],
+        "offset": [item.offset for item in lost],
+        "length": [item.length for item in lost],
+        "reason": [item.reason for item in lost],
+        "detail": [item.detail for item in lost],
+        "head": [item.head for item in lost],
+    }
+    with TableWriter(job.path("lost"), QUARANTINE) as writer:
+        writer.write(pa.table(columns, schema=QUARANTINE.schema))
+
+
+def write_sets(job: Job, numbers: NDArray[np.int64], ranges: NDArray[np.int64], parts: list[int]) -> None:
+    """Reads some records of a job again and writes their shingle sets, in order.
+
+    Args:
+        job: The job that scanned them.
+        numbers: The records, counted within the job, ascending, shape (n,).
+        ranges: Their byte ranges, shape (n, 2).
+        parts: Records of each part.
+    """
+    signer = Signer(job.ngram, 1)
+    writer = SetWriter(job.path("sets"))
+    try:
+        first = 0
+        for part, count in zip(job.parts, parts, strict=True):
+            low, high = np.searchsorted(numbers, (first, first + count))
+            if high > low:
+                for texts in _texts(job, part, numbers[low:high] - first, ranges[low:high]):
+                    writer.write(signer.hash(texts))
+            first += count
+    finally:
+        writer.close()
+
+
+def _texts(job: Job, part: Part, numbers: NDArray[np.int64], ranges: NDArray[np.int64]) -> Iterator[pa.Array]:
+    if part.splittable:
+        yield from _texts_by_range(job, part, ranges)
+        return
+    start = 0
+    for batch in PartReader(part, Wanted(job.wanted.text, job.wanted.id)).batches():
+        low, high = np.searchsorted(numbers, (start, start + len(batch.texts)))
+        if high > low:
+            yield batch.texts.take(pa.array(numbers[low:high] - start))
+        start += len(batch.texts)
+
+
+def _texts_by_range(job: Job, part: Part, ranges: NDArray[np.int64]) -> Iterator[pa.Array]:
+    """Texts of lines of a plain JSON Lines file, read one by one."""
+    part.file.check()
+    texts: list[str] = []
+    size = 0
+    with open(part.file.local, "rb", buffering=0) as opened:
+        descriptor = opened.fileno()
+        for start, end in ranges.tolist():
+            data = os.pread(descriptor, end - start, start).removesuffix(b"\n")
+            value = parse_object(data.removeprefix(BOM) if start == 0 else data, part.file.path, start)
+            text = None if isinstance(value, Damaged) else field_of(value, job.wanted.text)
+            if not isinstance(text, str):
+                part.file.check()  # it had a text a moment ago
+                raise AssertionError(f"{part.file.path}: no text at byte {start}")
+            texts.append(text)
+            size += len(text)
+            if size > BATCH_TEXT_BYTES:
+                yield pa.array(texts, pa.large_string())
+                texts, size = [], 0
+    if texts:
+        yield pa.array(texts, pa.large_string())
+    part.file.check()

@@ -1,0 +1,317 @@
+"""The dedup index: earlier documents on disk, found by their text, their likeness or their id.
+
+For other parts of tokenmill, the whole interface is this module:
+
+    from pipeline.dedup.index import open_index, run_index
+
+    with open_index("corpus.index") as index:
+        for matches in index.query(["some text", "another"], threshold=0.8):
+            for match in matches:            # most similar first, then oldest
+                match.id, match.corpus, match.similarity, match.rule, match.root
+        index.remove(["doc-17"])             # forgotten at once, its hashes gone from the disk
+
+    with open_index(run_index(root)) as index:        # the index of a run folder, where one was built
+        index.query([text]); index.remove([doc_id.hex()])
+
+The id of a document that was entered from a run folder is its doc_id in hex, and ``match.root`` is that folder.
+
+Reading needs no lock: an opened index stays as it was when it was opened.  Writers hold the folder one
+at a time.  Layout: docs/dedup-index.md.
+
+Shape letters: Q queries, M earlier documents, B bands.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.base.closable import Closable
+from pipeline.dedup.index.blocks import IndexDamageError
+from pipeline.dedup.index.segments import Rows, Segment
+from pipeline.dedup.index.state import Corpus, Definition, State, index_folder, is_index, load_state, run_index
+from pipeline.dedup.rule.join import Ints, Keys
+
+__all__ = ["Index", "Match", "as_json", "is_index", "open_index", "run_index"]
+
+
+@dataclass(frozen=True)
+class Match:
+    """An earlier document that a text duplicates.
+
+    Attributes:
+        id: Its id in its corpus; the doc_id in hex where the corpus is a run.
+        corpus: Name of the corpus it was entered from.
+        similarity: Exact Jaccard similarity of the two shingle sets; 1 where the texts are equal.
+        intersection: Shingles in both.
+        union: Shingles in either.
+        rule: ``exact`` (equal texts) or ``near``.
+        root: The run folder, where the corpus is a run.
+    """
+
+    id: str
+    corpus: str
+    similarity: float
+    intersection: int
+    union: int
+    rule: str
+    root: str | None = None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Earlier documents that share a text or a band key with a batch, oldest first.
+
+    Attributes:
+        index: Where they stand.
+        rows: Their numbers in the index, ascending, shape (M,).
+        documents: Their rows (``DOCUMENT``), shape (M,).
+        band_keys: Their band keys, shape (B, M); where no text of the batch has the key, a number that no text has.
+    """
+
+    index: "Index"
+    rows: Ints
+    documents: Rows
+    band_keys: Keys
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def sets(self, chosen: Ints) -> tuple[Keys, Ints]:
+        """Sorted shingle sets of some of them, concatenated, and offsets (len + 1)."""
+        offsets = np.append(0, np.cumsum(self.documents["num_shingles"][chosen], dtype=np.int64))
+        hashes = np.empty(int(offsets[-1]), np.uint64)
+        for segment, _, places in self.index.by_segment(self.rows[chosen]):
+            segment.sets(self.documents[chosen[places]], hashes, offsets[places])
+        return hashes, offsets
+
+    def ids(self, chosen: Ints) -> list[bytes]:
+        """Ids of some of them."""
+        found = [b""] * len(chosen)
+        for segment, _, places in self.index.by_segment(self.rows[chosen]):
+            for place, value in zip(places.tolist(), segment.ids(self.documents[chosen[places]]), strict=True):
+                found[place] = value
+        return found
+
+    def corpora(self, chosen: Ints) -> list[Corpus]:
+        """The corpus of each of some of them."""
+        return [self.index.state.corpora[number] for number in self.documents["corpus"][chosen].tolist()]
+
+
+class Index(Closable):
+    """An index, opened for reading.  See the module for how to use it.
+
+    Args:
+        root: The index folder.
+        wanted: The definition of similarity that it must have; None takes what it has.
+
+    Raises:
+        UserError: If there is none, or it has another definition.
+        FormatError: If it is damaged, or of a format that this version does not read.
+    """
+
+    def __init__(self, root: str | Path, wanted: Definition | None = None) -> None:
+        self.root, self._wanted = index_folder(root), wanted
+        self._open()
+
+    def _open(self) -> None:
+        while True:
+            self.state: State = load_state(self.root, self._wanted)
+            try:
+                self._segments = [Segment(self.root, s, self.definition.bands) for s in self.state.segments]
+                break
+            except IndexDamageError:
+                if load_state(self.root, self._wanted) == self.state:
+                    raise
+                # a writer replaced the index while we opened it: its new files are the ones to open
+        self._bases = np.cumsum([0, *(len(segment) for segment in self._segments)])
+
+    @property
+    def definition(self) -> Definition:
+        """What similarity means in it."""
+        return self.state.definition
+
+    @property
+    def documents(self) -> int:
+        """Documents in it."""
+        return self.state.documents
+
+    def close(self) -> None:
+        """Lets go of the mapped files."""
+        self._segments = []
+
+    def query(self, texts: Sequence[str], threshold: float = 0.8) -> list[list[Match]]:
+        """The earlier documents that each text duplicates, most similar first, then oldest.
+
+        Args:
+            texts: Any number of texts.
+            threshold: Least similarity of a match, above 0, at most 1.
+
+        Returns:
+            A list of matches a text, in the order of ``texts``.  Of equal earlier texts, the oldest is named.
+
+        Raises:
+            IndexDamageError: If a part of the index that an answer needs is damaged.
+        """
+        from pipeline.dedup.index.query import query
+
+        return query(self, texts, threshold)
+
+    def remove(self, ids: Iterable[str], corpus: str | None = None) -> int:
+        """Forgets documents: no later answer names them, and their hashes are gone from the disk when this returns.
+
+        Args:
+            ids: Their ids; of run folders, doc_ids in hex.  Ids that are not there are passed over.
+            corpus: Only documents of the corpus of this name.
+
+        Returns:
+            Documents removed.
+
+        Raises:
+            RunError: If another process is writing to the index, or the disk is full: the index is as it was.
+        """
+        from pipeline.dedup.index.writer import remove_documents
+
+        removed = remove_documents(self.root, ids, corpus)
+        self._open()
+        return removed
+
+    def verify(self) -> None:
+        """Compares every byte with its checksum.
+
+        Raises:
+            IndexDamageError: Naming the first file that is not as written.
+        """
+        for segment in self._segments:
+            segment.check_all()
+
+    def find(
+        self,
+        text_hash: Keys,
+        has_words: NDArray[np.bool_],
+        keys: Callable[[int], Keys] | None,
+        number: int = 0,
+        exclude_root: str | None = None,
+    ) -> Earlier:
+        """Candidates: earlier documents with a text, or a band key, of the batch.
+
+        Args:
+            text_hash: 128-bit hashes of the batch's texts, shape (Q, 2).
+            has_words: Texts with shingles, shape (Q,).
+            keys: The band keys of all texts in a band, shape (Q,); None: equal texts only.
+            number: Of this index among those that a batch is compared with: each has its own keys that no text has.
+            exclude_root: Leaves out documents that were entered from this run folder.
+        """
+        corpora = self.state.corpora
+        excluded = np.array([exclude_root is not None and corpus.root == exclude_root for corpus in corpora], bool)
+        equal, equal_rows = self.find_texts(text_hash, excluded)
+        searched = has_words.copy()
+        searched[equal] = False  # the equal text of the index stands for it
+        bands = self.find_bands(searched, keys) if keys is not None else ()
+        hits = [(band, rows, hit_keys) for band, _, rows, hit_keys in bands]
+        found = np.unique(np.concatenate([np.zeros(0, np.int64), *(rows for _, rows, _ in hits)]))
+        instead = self._not_excluded(found, excluded)
+        rows = np.unique(np.concatenate([equal_rows, instead[instead >= 0]]))
+        keys_BM = _keys_of_no_text(self.definition.bands, rows, number)
+        for band, hit_rows, hit_keys in hits:
+            owners = instead[np.searchsorted(found, hit_rows)]
+            stays = owners >= 0
+            keys_BM[band, np.searchsorted(rows, owners[stays])] = hit_keys[stays]
+        return Earlier(self, rows, self.rows(rows), keys_BM)
+
+    def find_bands(
+        self, searched: NDArray[np.bool_], keys: Callable[[int], Keys]
+    ) -> Iterator[tuple[int, Ints, Ints, Keys]]:
+        """Band, query numbers, numbers of the documents that share the key, and the key; some of it at a time."""
+        chosen = np.flatnonzero(searched)
+        for band in range(self.definition.bands if len(chosen) else 0):
+            band_keys = keys(band)[chosen]
+            for segment, base in zip(self._segments, self._bases.tolist(), strict=False):
+                queries, rows = segment.find("band", band_keys, band)
+                yield band, chosen[queries], rows + base, band_keys[queries]
+
+    def find_texts(self, text_hash: Keys, excluded: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+        """Queries whose text stands in the index, and the oldest document that has it.
+
+        Args:
+            text_hash: 128-bit hashes, shape (Q, 2).
+            excluded: Corpora, by number, whose documents do not count.
+        """
+        queries, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for segment, base in zip(self._segments, self._bases.tolist(), strict=False):
+            found, places = segment.find("text", text_hash[:, 0])
+            documents = segment.documents(places)
+            same = (documents["text_hash"] == text_hash[found]).all(axis=1) & ~excluded[documents["corpus"]]
+            queries.append(found[same])
+            rows.append(places[same] + base)
+        every_query, every_row = np.concatenate(queries), np.concatenate(rows)
+        order = np.lexsort((every_row, every_query))
+        first = np.flatnonzero(np.diff(every_query[order], prepend=-1))
+        return every_query[order][first], every_row[order][first]
+
+    def _not_excluded(self, rows: Ints, excluded: NDArray[np.bool_]) -> Ints:
+        """Each row, or the oldest equal text of another corpus where its own is excluded; -1 where there is none."""
+        if not excluded.any() or not len(rows):
+            return rows
+        documents = self.rows(rows)
+        instead = rows.copy()
+        out = np.flatnonzero(excluded[documents["corpus"]])
+        instead[out] = -1
+        queries, found = self.find_texts(documents["text_hash"][out], excluded)
+        instead[out[queries]] = found
+        return instead
+
+    def find_ids(self, ids: Sequence[str]) -> list[Ints]:
+        """Rows of the documents that have one of these ids, ascending, for each segment."""
+        from pipeline.dedup.index.segments import id_keys
+
+        encoded = [value.encode("utf-8", "surrogatepass") for value in ids]
+        keys = id_keys(encoded)
+        found = []
+        for segment in self._segments:
+            queries, rows = segment.find("id", keys)
+            values = segment.ids(segment.documents(rows))
+            same = [encoded[query] == value for query, value in zip(queries.tolist(), values, strict=True)]
+            found.append(np.unique(rows[np.array(same, bool)]))
+        return found
+
+    def rows(self, rows: Ints) -> Rows:
+        """The rows (``DOCUMENT``) of documents by their numbers in the index, in any order."""
+        from pipeline.dedup.index.segments import DOCUMENT
+
+        found = np.empty(len(rows), DOCUMENT)
+        for segment, base, places in self.by_segment(rows):
+            found[places] = segment.documents(rows[places] - base)
+        return found
+
+    def by_segment(self, rows: Ints) -> Iterator[tuple[Segment, int, Ints]]:
+        """The segments that hold some of these documents, the number of their first, and the places in ``rows``."""
+        numbers = np.searchsorted(self._bases, rows, side="right") - 1
+        for number in np.unique(numbers).tolist():
+            yield self._segments[number], int(self._bases[number]), np.flatnonzero(numbers == number)
+
+    def segments(self) -> list[Segment]:
+        """The segments, oldest first; for the writer."""
+        return list(self._segments)
+
+
+def _keys_of_no_text(bands: int, rows: Ints, index: int) -> Keys:
+    """Band keys, shape (B, M), that are all different: a document that nothing matches in a band is alone there."""
+    band = np.arange(bands, dtype=np.uint64)[:, None] << np.uint64(40)
+    number = (rows.astype(np.uint64)[None, :] | band) ^ (np.uint64(index) << np.uint64(50))
+    mixed = (number ^ (number >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)
+    return (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+
+
+def open_index(root: str | Path, wanted: Definition | None = None) -> Index:
+    """Opens an index for reading; see ``Index``."""
+    return Index(root, wanted)
+
+
+def as_json(match: Match) -> dict[str, Any]:
+    """A match as a JSON object."""
+    shown = {"id": match.id, "corpus": match.corpus, "similarity": match.similarity, "rule": match.rule}
+    return shown | {"intersection": match.intersection, "union": match.union, "root": match.root}

@@ -1,0 +1,171 @@
+"""A batch deduplicated against earlier documents: these come first, and are kept whatever they are like.
+
+The rule is that of ``select_duplicates``: as if the earlier documents stood before the batch, with ``keep = first``
+between the two, and the batch's own policy within.  Only earlier documents that share a text or a band key with the
+batch are loaded, so the cost is that of the batch.
+
+Shape letters: N records of the batch, M earlier documents, B bands.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.dedup.index.reader import Earlier, Index
+from pipeline.dedup.index.state import Corpus
+from pipeline.dedup.rule.join import Ints, Keys
+from pipeline.dedup.rule.selection import Records, Rule, Selection, select_duplicates
+from pipeline.dedup.rule.shingle_sets import SetSource
+from pipeline.kernels import verify
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A selection of the batch's records; a keeper of N or more is an earlier document.
+
+    Attributes:
+        selection: Of the N records of the batch alone.
+        earlier: The candidates of each index; they are numbered N, N + 1, ... over all indexes.
+        count: N.
+    """
+
+    selection: Selection
+    earlier: list[Earlier]
+    count: int
+
+    @property
+    def is_earlier(self) -> NDArray[np.bool_]:
+        """Whether the keeper of each removed record is an earlier document, shape (R,)."""
+        return self.selection.keepers >= self.count
+
+    def load(self, records: Ints, count: int, batch: SetSource) -> tuple[Keys, Ints]:
+        """Shingle sets of records; numbers of ``count`` or more are earlier documents.
+
+        Args:
+            records: Numbers.
+            count: Records that ``batch`` numbers.
+            batch: The others' sets.
+        """
+        return _CombinedSets(batch, self.earlier, count).load(records)
+
+    def names(self, keepers: Ints) -> list[tuple[bytes, Corpus]]:
+        """Id and corpus of earlier documents by their numbers (N or more)."""
+        found: list[tuple[bytes, Corpus] | None] = [None] * len(keepers)
+        start = self.count
+        for part in self.earlier:
+            places = np.flatnonzero((keepers >= start) & (keepers < start + len(part)))
+            chosen = keepers[places] - start
+            for place, name, corpus in zip(places.tolist(), part.ids(chosen), part.corpora(chosen), strict=True):
+                found[place] = (name, corpus)
+            start += len(part)
+        return [item for item in found if item is not None]
+
+
+def earlier_id(name: bytes, corpus: Corpus) -> bytes:
+    """16 bytes for an earlier document: the doc_id where its corpus is a run, else BLAKE2b-128 of its id."""
+    return bytes.fromhex(name.decode()) if corpus.root is not None else hashlib.blake2b(name, digest_size=16).digest()
+
+
+def select_against(
+    indexes: Sequence[Index],
+    records: Records,
+    rule: Rule,
+    sets: SetSource,
+    keys: Callable[[int], Keys] | None,
+    bands: int,
+    *,
+    memory_bytes: int = 1 << 30,
+    threads: int = 1,
+    exclude_root: str | None = None,
+) -> Outcome:
+    """``select_duplicates`` of a batch against indexes; the arguments are those of that function.
+
+    Args:
+        indexes: Indexes of one definition, that of ``keys`` and ``sets``; the first ones' documents are the older ones.
+        records: The batch.
+        rule: The rule; ``forced`` is set here.
+        sets: Shingle sets of the batch.
+        keys: Band keys of the batch; None: only equal texts are duplicates.
+        bands: B.
+        memory_bytes: See ``select_duplicates``.
+        threads: See ``select_duplicates``.
+        exclude_root: Leaves out documents that were entered from this run folder.
+    """
+    count = len(records.text_hash)
+    has_words = records.num_shingles > 0
+    earlier = [
+        index.find(records.text_hash, has_words, keys, number, exclude_root) for number, index in enumerate(indexes)
+    ]
+    found = sum(map(len, earlier))
+    if not found:
+        selection = select_duplicates(records, rule, sets, keys, bands, memory_bytes=memory_bytes, threads=threads)
+        return Outcome(selection, earlier, count)
+    keys_BM = np.concatenate([part.band_keys for part in earlier], axis=1)
+    combined = Records(
+        np.concatenate([records.text_hash, *(part.documents["text_hash"] for part in earlier)]),
+        np.concatenate([records.num_shingles, *(part.documents["num_shingles"].astype(np.int32) for part in earlier)]),
+        np.concatenate([count + np.arange(found), records.order]),
+    )
+    selection = select_duplicates(
+        combined,
+        replace(rule, forced=found),
+        _CombinedSets(sets, earlier, count),
+        None if keys is None else lambda band: np.concatenate([keys(band), keys_BM[band]]),
+        bands,
+        memory_bytes=memory_bytes,
+        threads=threads,
+    )
+    return Outcome(_of_the_batch(selection, count), earlier, count)
+
+
+def _of_the_batch(selection: Selection, count: int) -> Selection:
+    """The batch's records alone: an earlier text that stands in two indexes is not removed from one."""
+    mine = selection.removed < count
+    return replace(
+        selection,
+        removed=selection.removed[mine],
+        keepers=selection.keepers[mine],
+        intersections=selection.intersections[mine],
+        unions=selection.unions[mine],
+        exact=selection.exact[mine],
+        clusters=selection.clusters[:count],
+    )
+
+
+class _CombinedSets:
+    """Shingle sets of the batch, and behind them those of the earlier documents."""
+
+    def __init__(self, batch: SetSource, earlier: list[Earlier], count: int) -> None:
+        self._batch, self._earlier, self._count = batch, earlier, count
+
+    def prepare(self, records: Ints) -> None:
+        """See ``SetSource``."""
+        self._batch.prepare(records[records < self._count])
+
+    def load(self, records: Ints) -> tuple[Keys, Ints]:
+        """See ``SetSource``."""
+        parts: list[tuple[Ints, Keys, Ints]] = []
+        places = np.flatnonzero(records < self._count)
+        if len(places):
+            parts.append((places, *self._batch.load(records[places])))
+        start = self._count
+        for part in self._earlier:
+            places = np.flatnonzero((records >= start) & (records < start + len(part)))
+            if len(places):
+                parts.append((places, *part.sets(records[places] - start)))
+            start += len(part)
+        sizes = np.zeros(len(records), np.int64)
+        for places, _, offsets in parts:
+            sizes[places] = np.diff(offsets)
+        ends = np.append(0, np.cumsum(sizes))
+        hashes = np.empty(int(ends[-1]), np.uint64)
+        for places, found, offsets in parts:
+            verify.gather(found, offsets[:-1], offsets[1:], hashes, ends[places])
+        return hashes, ends
+
+    def signatures(self, records: Ints) -> NDArray[np.uint32]:
+        """An index holds shingle sets, no signatures."""
+        raise ValueError("documents of an index are verified: it holds no signatures")

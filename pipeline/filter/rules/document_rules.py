@@ -1,0 +1,133 @@
+"""Rules over columns of the documents themselves: language, length, licence, opt-out, URL, personal data.
+
+Each gives masks like the rules over signals; ``DOCUMENT_COLUMNS`` is what they read of documents/.
+"""
+
+import fnmatch
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.base import storage
+from pipeline.filter.rules.predicates import Failures, Mask, as_mask
+from pipeline.recipe.options import Filter, LicenceRules
+
+DOCUMENT_COLUMNS = (
+    *("language", "language_score", "licence", "opt_out", "url"),
+    *("pii_email", "pii_ip", "pii_phone", "pii_iban", "pii_card", "pii_secret"),
+)
+
+
+def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, blocked: frozenset[str]) -> Failures:
+    """What the recipe's rules over document columns say.
+
+    Args:
+        documents: Rows with ``DOCUMENT_COLUMNS``.
+        signals: The signals of the same rows.
+        options: The recipe's section.
+        blocked: Domains of ``url.blocklist``.
+    """
+    failures = Failures([], [], documents.num_rows)
+
+    def add(reason: str, mask: Mask) -> None:
+        failures.reasons.append(reason)
+        failures.masks.append(mask)
+
+    if options.languages:
+        wanted = pc.is_in(documents["language"], value_set=pa.array(options.languages, pa.string()))
+        add("language.languages", ~as_mask(wanted))
+    add("language.min_language_score", _unsure(documents, options))
+    _length(signals, options, add)
+    _licence(documents["licence"], options.licence, add)
+    for signal in options.opt_out:
+        add(f"opt_out.{signal}", _has_item(documents["opt_out"], signal))
+    _url(documents["url"], options, blocked, add)
+    for kind, most in options.max_pii.items():
+        add(f"pii.max_{kind}", documents[f"pii_{kind}"].to_numpy() > most)
+    return failures
+
+
+def _unsure(documents: pa.Table, options: Filter) -> Mask:
+    """Documents whose language is less sure than the recipe asks for, in general or of that language."""
+    least = np.full(documents.num_rows, options.min_language_score, np.float32)
+    for language, score in options.min_language_scores.items():
+        least[as_mask(pc.equal(documents["language"], language))] = score
+    unsure: Mask = pc.fill_null(documents["language_score"], 0.0).to_numpy() < least
+    return unsure
+
+
+def _length(signals: pa.Table, options: Filter, add: Any) -> None:
+    for unit, signal in (("characters", "character_count"), ("bytes", "byte_count")):
+        values = signals[signal].to_numpy()
+        low, high = getattr(options.length, f"min_{unit}"), getattr(options.length, f"max_{unit}")
+        if low > 0:
+            add(f"length.min_{unit}", values < low)
+        if high < 2**31 - 1:
+            add(f"length.max_{unit}", values > high)
+
+
+def _licence(licences: pa.ChunkedArray, rules: LicenceRules, add: Any) -> None:
+    """Each distinct licence is looked at once."""
+    if not rules.allow and not rules.deny and rules.keep_unknown:
+        return
+    unknown = as_mask(pc.is_null(licences))
+    distinct = [value for value in pc.unique(licences).to_pylist() if value is not None]
+
+    def matching(patterns: list[str]) -> Mask:
+        found = [v for v in distinct if any(fnmatch.fnmatchcase(v.lower(), p.lower()) for p in patterns)]
+        return as_mask(pc.is_in(licences, value_set=pa.array(found, pa.string())))
+
+    if rules.allow:
+        add("licence.allow", ~matching(rules.allow) & ~unknown)
+    if rules.deny:
+        add("licence.deny", matching(rules.deny) & ~unknown)
+    if not rules.keep_unknown:
+        add("licence.unknown", unknown)
+
+
+def _has_item(column: pa.ChunkedArray, item: str) -> Mask:
+    """True where the comma-separated list of the column has the item."""
+    return as_mask(pc.match_substring_regex(column, rf"(^|,)\s*{re.escape(item)}\s*(,|$)"))
+
+
+def _url(urls: pa.ChunkedArray, options: Filter, blocked: frozenset[str], add: Any) -> None:
+    domains = blocked | {domain.lower().strip(".") for domain in options.url.deny_domains}
+    if domains:
+        add("url.domain", _any_below(urls, domains))
+    if options.url.deny_words:
+        words = "|".join(re.escape(word) for word in options.url.deny_words)
+        pattern = rf"(^|[^\pL\pN])({words})($|[^\pL\pN])"
+        add("url.word", as_mask(pc.match_substring_regex(urls, pattern, ignore_case=True)))
+
+
+def _any_below(urls: pa.ChunkedArray, domains: frozenset[str]) -> Mask:
+    """True where a URL's host is one of the domains, or below one; each distinct scheme and host is looked at once."""
+    places = pc.struct_field(pc.extract_regex(urls, r"^(?P<place>(?:[^/?#]*:)?//[^/?#]*)"), "place")
+    places = pc.coalesce(places, urls)  # what has no such beginning is judged whole
+    found = [place for place in pc.unique(places).to_pylist() if _is_below(place, domains)]
+    return as_mask(pc.is_in(places, value_set=pa.array(found, pa.string())))
+
+
+def _is_below(url: str | None, domains: frozenset[str]) -> bool:
+    """True where the URL's host is one of the domains, or below one."""
+    if not url:
+        return False
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    parts = host.split(".")
+    return any(".".join(parts[k:]) in domains for k in range(len(parts)))
+
+
+def read_blocklist(path: str | None) -> frozenset[str]:
+    """Domains of a blocklist: one a line, # begins a comment, and ``0.0.0.0 domain`` as in a hosts file."""
+    if not path:
+        return frozenset()
+    lines = storage.read_bytes(path).decode("utf-8", "replace").splitlines()
+    words = (line.split("#", 1)[0].split() for line in lines)
+    return frozenset(found[-1].lower().strip(".") for found in words if found)

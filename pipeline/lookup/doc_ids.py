@@ -1,0 +1,55 @@
+"""index/doc_id.arrow: every document of a run, sorted by doc_id, with its shard and row."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.base.arrow import doc_id_array
+from pipeline.base.hash_sort import HashSort
+from pipeline.run import layout
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Outputs, Step
+from pipeline.run.manifest import Manifest
+from pipeline.run.tables import BATCH_ROWS, BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS, batches
+
+STEP = Step("index", 2, "pipeline.lookup.doc_ids:build")
+PATH = layout.DOC_INDEX
+RECORD = np.dtype([("high", np.uint64), ("low", np.uint64), ("shard", np.int32), ("row", np.int32)])
+
+
+def make_index(context: Context) -> dict[str, Manifest]:
+    """Makes the index of a run where it is not up to date."""
+    inputs = {layout.documents(name): digest for name, digest in context.document_shards().items()}
+    return context.run_step(STEP, [Job("all", {}, inputs)])
+
+
+def build(job: Job, outputs: Outputs) -> None:
+    """Job "all" of the step ``index``; it holds a 64th of the ids."""
+    batch_rows: list[list[int]] = []
+    with HashSort(outputs.file(PATH).parent, RECORD) as found:
+        for number, path in enumerate(sorted(job.inputs)):
+            batch_rows.append([])
+            for batch in batches(outputs.run_path(path), DOCUMENTS, ["doc_id"]):
+                found.add(_records(batch.column("doc_id"), number, sum(batch_rows[-1])))
+                batch_rows[-1].append(batch.num_rows)
+        metadata = {BATCH_ROWS_KEY: json.dumps(batch_rows, separators=(",", ":"))}
+        with outputs.table(PATH, DOC_INDEX, metadata) as writer:
+            for part in found.sorted(BATCH_ROWS):
+                doc_ids = np.stack((part["high"], part["low"]), axis=1).astype(">u8")
+                columns = [
+                    pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(part), [None, pa.py_buffer(doc_ids)]),
+                    pa.array(part["shard"]),
+                    pa.array(part["row"]),
+                ]
+                writer.write(pa.record_batch(columns, schema=writer.schema))
+    outputs.count(documents=sum(map(sum, batch_rows)))
+
+
+def _records(doc_ids: pa.FixedSizeBinaryArray, shard: int, first_row: int) -> NDArray[np.void]:
+    records = np.empty(len(doc_ids), RECORD)
+    halves = doc_id_array(doc_ids).view(">u8")  # as numbers, big-endian halves sort as the bytes of the id do
+    records["high"], records["low"] = halves[:, 0], halves[:, 1]
+    records["shard"], records["row"] = shard, np.arange(first_row, first_row + len(doc_ids))
+    return records

@@ -1,0 +1,249 @@
+"""Token shards -> windows in a keyed order: the whole order is arithmetic, and its whole state is one integer.
+
+1. The shards of a source, in name order, are one stream of tokens (``streams``).  It is cut into windows of
+   ``context_length + 1`` tokens that overlap by one; a window never crosses a source, and what is left at its end is
+   dropped and counted.
+2. ``mixture`` says which source the i-th sequence comes from, and how many of that source came before it.
+3. ``permutation`` turns that number into a window: each pass over a source is a permutation of its own.
+4. The window is read from the mapped shard; model/data/batches.py makes batches of it.
+
+So any window can be read in any order, a resumed run goes on from the number of sequences consumed, and ranks, workers
+and micro-batches only divide a global batch that is the same for all of them.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.base.errors import UserError
+from pipeline.order.mixture import Mixture, Quota
+from pipeline.order.permutation import Permutation
+from pipeline.order.streams import Place, Stream, TokenStreams
+from pipeline.tokens.shards.token_shard import TokenShard
+
+if TYPE_CHECKING:
+    pass
+
+_BLOCK = 4096  # positions resolved together: one round of array arithmetic for many batches
+
+
+class WindowOrder:
+    """Windows of tokens in a keyed order, over ``tokens/train`` or ``tokens/validation`` of one run or several.
+
+    Args:
+        folder: A folder of token shards, or several (of finished runs, encoded with the same tokenizer).
+        context_length: Tokens T the model attends over; a window holds one more.
+        seed: Key of the order.
+        weights: Sequences a source gives to an epoch, relative to its size; 1 where not named.
+        max_epochs: Passes over a source after which it gives no more; no limit where not named.
+        known: By folder and file name, shards that need not be opened to know their size; training opens them all.
+        restored: Folder of documents that came back after a takedown, and the first epoch of each restoration.
+
+    Raises:
+        UserError: If there are no shards, or not one window.
+        FormatError: If a shard is damaged, or two shards come from two tokenizers.
+
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | Sequence[str | Path],
+        context_length: int,
+        seed: int,
+        *,
+        weights: Mapping[str, float] | None = None,
+        max_epochs: Mapping[str, float] | None = None,
+        known: Mapping[Path, Mapping[str, TokenShard]] | None = None,
+        restored: tuple[Path, Mapping[int, int]] | None = None,
+    ) -> None:
+        if context_length < 1:
+            raise UserError(f"context_length = {context_length}: expected at least 1")
+        folders = [folder] if isinstance(folder, str | Path) else folder
+        self.context_length, self.seed = context_length, seed
+        self.data = TokenStreams([Path(item) for item in folders], known, restored)
+        self.windows = [max(0, (stream.tokens - 1) // context_length) for stream in self.streams]
+        self._window_starts = np.cumsum([0, *self.windows]).astype(np.int64)
+        self.mixture = self._make_mixture(weights or {}, max_epochs or {})
+        self._block = lru_cache(maxsize=4)(self._resolve_block)
+
+    def __len__(self) -> int:
+        """Windows of the first epoch; with all weights 1, every window once."""
+        return self.mixture.epoch_length
+
+    # -- what there is
+
+    @property
+    def streams(self) -> list[Stream]:
+        """The sources."""
+        return self.data.streams
+
+    @property
+    def num_windows(self) -> int:
+        """Distinct windows, whatever their weights."""
+        return int(self._window_starts[-1])
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Entries of the vocabulary that the tokens come from."""
+        return self.data.format.vocabulary_size
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides the order: shards, tokenizer, context length, seed, weights; no path in it."""
+        quotas = [(quota.per_epoch, quota.total) for quota in self.mixture.quotas]
+        text = f"{self.data.fingerprint} {self.context_length} {self.seed} {quotas}"
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def budget(self, sequences: int) -> list[dict[str, Any]]:
+        """What each source gives to the first ``sequences`` of the order: tokens, share, passes over its windows."""
+        counts = self.mixture.counts(sequences)
+        return [
+            {
+                "source": stream.name,
+                "tokens_available": stream.tokens,
+                "tokens": count * self.context_length,
+                "share": count / sequences if sequences else 0.0,
+                "epochs": count / windows if windows else 0.0,
+                "dropped_tail_tokens": stream.tokens - (windows * self.context_length + 1 if windows else 0),
+            }
+            for stream, windows, count in zip(self.streams, self.windows, counts, strict=True)
+        ]
+
+    # -- the training order
+
+    def window(self, i: int) -> NDArray[Any]:
+        """The i-th window of the order: ``context_length + 1`` token ids; i runs on through the epochs.
+
+        Read-only and without a copy where the window lies in one record batch; of the shards' integer type.
+
+        Raises:
+            IndexError: If every source's ``max_epochs`` is reached before it.
+        """
+        return self.data.read(self.places(i, 1)[0], self.context_length + 1)
+
+    def documents(self, step: int, sequences: int) -> list[str]:
+        """Hex doc_ids in the global batch of ``step``, each once, in order of first appearance."""
+        found: dict[bytes, None] = {}
+        for place in self.places(step * sequences, sequences):
+            found.update(dict.fromkeys(self.data.documents(place, self.context_length + 1)))
+        return [doc_id.hex() for doc_id in found]
+
+    def steps_of(self, doc_id: str, sequences: int, steps: int) -> list[int]:
+        """The steps, of the first ``steps``, whose global batch holds a token of the document; sorted.
+
+        The permutation is inverted: no step is replayed.
+        """
+        limit = steps * sequences
+        found = {
+            position // sequences
+            for stream, start, end in self.data.find(bytes.fromhex(doc_id))
+            for position, _ in self.positions_of(stream, start, end, limit)
+        }
+        return sorted(found)
+
+    def positions_of(self, stream: int, start: int, end: int, limit: int) -> list[tuple[int, int]]:
+        """Where, among the first ``limit`` sequences, tokens ``start`` to ``end`` of a stream are read; sorted.
+
+        Returns:
+            Pairs of the position in the order and the window of the stream.
+        """
+        found = []
+        for ordinal, window in self._ordinals(stream, start, end, self.mixture.counts(limit)[stream]):
+            position = self.mixture.position(stream, ordinal)
+            if position is not None and position < limit:
+                found.append((position, window))
+        return sorted(found)
+
+    def locate(self, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Stream and window of ``count`` sequences of the order from the ``first`` on; int64 (count,) each.
+
+        Raises:
+            IndexError: If every source's ``max_epochs`` is reached before the last.
+        """
+        streams, ordinals = self.mixture.locate(np.arange(first, first + count, dtype=np.int64))
+        windows = np.empty_like(ordinals)
+        for stream in np.unique(streams).tolist():
+            chosen = np.flatnonzero(streams == stream)
+            windows[chosen] = self.windows_of(stream, ordinals[chosen])
+        return streams, windows
+
+    # -- from positions to places
+
+    def _make_mixture(self, weights: Mapping[str, float], max_epochs: Mapping[str, float]) -> Mixture:
+        if not self.num_windows:
+            sizes = ", ".join(f"{stream.name} {stream.tokens:,}" for stream in self.streams)
+            raise UserError(
+                f"{', '.join(map(str, self.data.folders))}: not one window of context_length + 1 = "
+                f"{self.context_length + 1:,} tokens; tokens by source: {sizes}. Lower model.context_length, or raise "
+                "tokenize.validation_share if this is the validation set"
+            )
+        quotas = []
+        for stream, windows in zip(self.streams, self.windows, strict=True):
+            full, source = stream.labels
+            weight, cap = (given.get(full, given.get(source)) for given in (weights, max_epochs))
+            quotas.append(_quota(windows, 1.0 if weight is None else weight, cap, stream.first_epoch))
+        try:
+            return Mixture(quotas)
+        except ValueError as error:
+            raise UserError(f"weights and max_epochs of the sources: {error}") from error
+
+    def _permutation(self, stream: int, source_epoch: int) -> Permutation:
+        return Permutation(self.windows[stream], f"{self.seed}/{self.streams[stream].key}/{source_epoch}")
+
+    def _resolve_block(self, block: int) -> list[Place]:
+        """Places of the ``_BLOCK`` positions of a block; fewer where the order ends."""
+        first = block * _BLOCK
+        end = first + _BLOCK
+        if self.mixture.total is not None:
+            end = max(min(end, self.mixture.total), first + 1)  # at least one: ``locate`` has the error
+        streams, windows = self.locate(first, end - first)
+        bases = np.array([stream.base for stream in self.streams], np.int64)
+        return self.data.places(bases[streams] + windows * self.context_length)
+
+    def windows_of(self, stream: int, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The windows of a stream that its sequences number ``ordinals`` read; int64 (N,)."""
+        epochs, inside = np.divmod(ordinals, self.windows[stream])
+        windows = np.empty_like(inside)
+        for epoch in np.unique(epochs).tolist():
+            chosen = np.flatnonzero(epochs == epoch)
+            windows[chosen] = self._permutation(stream, epoch)(inside[chosen])
+        return windows
+
+    def _ordinals(self, stream: int, start: int, end: int, used: int) -> Iterator[tuple[int, int]]:
+        """Of a source's first ``used`` sequences, number and window of those that touch tokens ``start`` to ``end``."""
+        first = max(0, -((self.context_length - start) // self.context_length))
+        last = min((end - 1) // self.context_length + 1, self.windows[stream])
+        touching = np.arange(first, last, dtype=np.int64)
+        for source_epoch in range(-(-used // self.windows[stream]) if len(touching) else 0):
+            inside = self._permutation(stream, source_epoch).inverse(touching)
+            yield from zip((inside + source_epoch * self.windows[stream]).tolist(), touching.tolist(), strict=True)
+
+    def places(self, first: int, count: int) -> list[Place]:
+        """Where ``count`` sequences of the order, from the ``first`` on, are read."""
+        if first < 0:
+            raise IndexError(f"sequence {first}: the order starts at 0")
+        block, start = divmod(first, _BLOCK)
+        places: list[Place] = self._block(block)[start : start + count]
+        while len(places) < count:
+            block += 1
+            places = places + self._block(block)[: count - len(places)]
+        return places
+
+    def places_in_order(self, first: int, count: int) -> list[Place]:
+        """Where windows ``first`` to ``first + count`` in the order of the shards are read."""
+        if first < 0 or first + count > self.num_windows:
+            raise IndexError(f"windows {first} to {first + count} asked for, there are {self.num_windows:,}")
+        numbers = np.arange(first, first + count, dtype=np.int64)
+        streams = np.searchsorted(self._window_starts, numbers, side="right") - 1
+        bases = np.array([stream.base for stream in self.streams], np.int64)
+        return self.data.places(bases[streams] + (numbers - self._window_starts[streams]) * self.context_length)
+
+
+def _quota(windows: int, weight: float, max_epochs: float | None, first_epoch: int) -> Quota:
+    per_epoch = max(1, round(weight * windows)) if weight > 0 and windows else 0
+    return Quota(per_epoch, None if max_epochs is None else int(max_epochs * windows), first_epoch)

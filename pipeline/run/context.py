@@ -1,0 +1,210 @@
+"""TODO pipeline/run/context.py."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from pipeline.base import storage
+from pipeline.base.errors import RunError
+from pipeline.base.progress import Progress, Silent
+from pipeline.run import layout
+from pipeline.run import manifest as manifests_module
+from pipeline.run.engine import Job, Step, _fingerprint, load_function, run_job
+from pipeline.run.folder import Run
+from pipeline.run.ledger import digest as takedown_digest
+from pipeline.run.manifest import (
+    Manifest,
+    load_manifest,
+    load_manifests,
+    manifest_url,
+    missing_output,
+)
+
+
+class NeedsWork(Exception):  # noqa: N818  a signal, not an error: the answer of a dry run
+    """A dry run met a step with work to do; ``reasons`` maps each shard to the cause."""
+
+    def __init__(self, step: str, total: int, reasons: Mapping[str, str]) -> None:
+        super().__init__(step)
+        self.step, self.total, self.reasons = step, total, dict(reasons)
+
+
+class Workers(Protocol):
+    """What a context hands its jobs to: the process pool of this machine, or a cluster (pipeline/engines/)."""
+
+    def run(
+        self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Job]]
+    ) -> Iterator[tuple[Job, tuple[Manifest, float]]]:
+        """Calls ``function(*arguments)`` for each ``(arguments, job)``; yields results as they come."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Context:
+    """What a stage is given: the run, the workers, and the ways to run a step and to look at earlier ones."""
+
+    def __init__(
+        self,
+        run: Run,
+        pool: Workers | None = None,
+        progress: Progress | None = None,
+        *,
+        dry: bool = False,
+        rebuild: bool = False,
+        before_publish: str = "",
+    ) -> None:
+        self.run, self.recipe, self.root = run, run.recipe, run.root
+        self.progress: Progress = progress or Silent()
+        self.dry, self.rebuild = dry, rebuild
+        self._before_publish = before_publish
+        self.takedown = takedown_digest(run.root)
+        self.shards_run = self.shards_skipped = 0
+        self._pool = pool
+        self._current: dict[str, dict[str, Manifest]] = {}
+
+    def manifests(self, step: str) -> dict[str, Manifest]:
+        """Manifests of an earlier step, by shard."""
+        if step not in self._current:
+            self._current[step] = load_manifests(self.root, step)
+        return self._current[step]
+
+    def document_shards(self) -> dict[str, str]:
+        """Document shards in order: name ("00000", "00012-1") -> digest."""
+        found = [m.digests(layout.DOCUMENTS) for m in self.manifests("clean").values()]
+        digests = {path: digest for paths in found for path, digest in paths.items()}
+        return {Path(path).stem: digests[path] for path in sorted(digests)}
+
+    def verdict_stages_before(self, stage: str) -> list[str]:
+        """Stages of this recipe that have judged documents before ``stage`` does."""
+        stages = self.recipe.stages
+        end = stages.index(stage) if stage in stages else len(stages)
+        return [name for name in stages[:end] if name in ("dedup", "filter")]
+
+    def verdict_inputs(self, stage: str, shard: str) -> dict[str, str]:
+        """The verdict shards of the stages before ``stage``, as ``Job.inputs`` wants them."""
+        inputs: dict[str, str] = {}
+        for earlier in self.verdict_stages_before(stage):
+            inputs |= self.manifests(earlier)[shard].digests(layout.VERDICTS)
+        return inputs
+
+    def run_step(self, step: Step, jobs: Iterable[Job]) -> dict[str, Manifest]:
+        """Runs what is not done, and returns the manifest of every job's shard, in job order.
+
+        Raises:
+            NeedsWork: In a dry context, if there is work.
+            RunError: If a shard cannot be made.
+        """
+        jobs = list(jobs)
+        done, reasons = self._compare(step, jobs)
+        orphans = [shard for shard in load_manifests(self.root, step.name) if shard not in {job.shard for job in jobs}]
+        reasons |= dict.fromkeys(orphans, "no longer part of the run")
+        if reasons and self.dry:
+            raise NeedsWork(step.name, len(jobs), reasons)
+        self.shards_skipped += len(done)
+        self.progress.step_started(step.name, len(jobs), len(done))
+        for shard in orphans:
+            self._remove(step, shard)
+        for job, (made, seconds) in self._work(step, [job for job in jobs if job.shard not in done]):
+            done[job.shard] = made
+            self.shards_run += 1
+            self.progress.shard_done(step.name, job.shard, made.counts, seconds)
+        self._current[step.name] = {job.shard: done[job.shard] for job in jobs}
+        self._write_stage_manifest(step)
+        return self._current[step.name]
+
+    def forget_step(self, step: Step) -> None:
+        """Removes the outputs and the manifests of a step that the recipe no longer asks for.
+
+        Raises:
+            NeedsWork: In a dry context.
+        """
+        self.run_step(step, [])
+        storage.delete(storage.join(self.root, manifests_module.FOLDER, f"{step.name}.json"))
+
+    def _work(self, step: Step, jobs: list[Job]) -> Iterable[tuple[Job, tuple[Manifest, float]]]:
+        if not jobs:
+            return
+        if self._pool is None:
+            raise RunError("this context has no pool: it can only look")
+        assert self._before_publish or not self.takedown, "outputs of a run with a takedown must be blanked"
+        hook = (self.takedown, self._before_publish) if self.takedown else ()
+        yield from self._pool.run(run_job, [((self.root, step, job, *hook), job) for job in jobs])
+
+    def _compare(self, step: Step, jobs: list[Job]) -> tuple[dict[str, Manifest], dict[str, str]]:
+        """Splits jobs into done ones and, with the cause, those to run."""
+        done: dict[str, Manifest] = {}
+        reasons: dict[str, str] = {}
+        for job in jobs:
+            found = load_manifest(self.root, step.name, job.shard)
+            reason = self._why(step, job, found)
+            if reason is None and found is not None:
+                done[job.shard] = found
+            else:
+                reasons[job.shard] = reason or "not made yet"
+        return done, reasons
+
+    def _why(self, step: Step, job: Job, found: Manifest | None) -> str | None:
+        if found is None:
+            return "not made yet"
+        if found.takedown != self.takedown:
+            raise RunError(
+                f"{self.root}: {step.name} {job.shard} was made under another takedown.jsonl: a takedown was "
+                f"interrupted, or the file was changed. `tokenmill takedown {self.root}` finishes what it records; "
+                "if the file was lost, bring it back from a copy"
+            )
+        if found.fingerprint != _fingerprint(step, job, self.takedown):
+            return difference(found, step, job)
+        reason = missing_output(self.root, found)
+        if reason is None and step.is_stale:
+            reason = load_function(step.is_stale)(self, job, found)
+        versions = manifests_module.library_versions(step.libraries)
+        if reason is None and found.libraries != versions:
+            changed = [
+                f"{n} {found.libraries.get(n)} -> {v}" for n, v in versions.items() if found.libraries.get(n) != v
+            ]
+            if self.rebuild:
+                return f"made with other versions: {', '.join(changed)}"
+            self.progress.note(f"{step.name} {job.shard} was made with other versions ({', '.join(changed)}); kept")
+        return reason
+
+    def _remove(self, step: Step, shard: str) -> None:
+        old = load_manifest(self.root, step.name, shard)
+        storage.delete(manifest_url(self.root, step.name, shard))
+        for output in old.outputs if old else ():
+            storage.delete(storage.join(self.root, output.path))
+
+    def _write_stage_manifest(self, step: Step) -> None:
+        data = manifests_module.stage_manifest_bytes(step.name, self._current[step.name])
+        url = storage.join(self.root, manifests_module.FOLDER, f"{step.name}.json")
+        if not storage.exists(url) or storage.read_bytes(url) != data:
+            if self.dry:
+                raise NeedsWork(
+                    step.name, len(self._current[step.name]), {"all": "its stage manifest is not up to date"}
+                )
+            storage.publish_bytes(data, url, self.root)
+
+
+def difference(found: Manifest, step: Step, job: Job) -> str:
+    """Why a shard's fingerprint is another one, in words."""
+    if found.logic_version != step.logic_version:
+        return f"made by logic version {found.logic_version} of {step.name}, now {step.logic_version}"
+    old, new = dict(_leaves(found.config)), dict(_leaves(json.loads(json.dumps(job.config))))
+    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    if keys:
+        return "; ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys[:3])
+    paths = [p for p in sorted(found.inputs.keys() | job.inputs.keys()) if found.inputs.get(p) != job.inputs.get(p)]
+    return f"its input changed: {', '.join(paths[:3])}"
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _leaves(item, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, value

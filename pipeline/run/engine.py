@@ -1,0 +1,222 @@
+"""Runs a stage over its shards.
+
+1. A stage (``pipeline/<stage>/stage.py:run(context)``) makes a list of ``Job``s, one a shard, for each of its steps.
+2. ``Context.run_step`` compares each job with its manifest: present and matching is skipped.
+3. The rest go to the pool (pipeline/base/pool.py); a worker calls the step's function, which writes its outputs under
+   scratch names, and then publishes them and, last, the manifest.  What was taken down is blanked in
+   the scratch files by ``before_publish``, before anything has its final name.
+
+The same code answers "what would run?": a context with ``dry=True`` raises ``NeedsWork`` at the first step with work.
+"""
+
+import errno
+import importlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.base import storage
+from pipeline.base.errors import PassingError, RunError
+from pipeline.run import manifest as manifests_module
+from pipeline.run.manifest import (
+    Manifest,
+    Output,
+    digest_file,
+    load_manifest,
+    manifest_url,
+)
+from pipeline.run.tables import Table, TableWriter
+
+# Errors of disks, networks and object stores that may be gone at the next try.
+PASSING_NUMBERS = (errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ENETUNREACH)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kind of work: its function, and the integer to raise when the function's bytes change.
+
+    ``function`` and ``is_stale`` are ``module:name`` strings, loaded where they are called, so that planning imports
+    nothing heavy.  ``is_stale(context, job, manifest) -> str | None`` adds a check of its own (clean: raw inputs).
+    """
+
+    name: str
+    logic_version: int
+    function: str
+    libraries: tuple[str, ...] = ("pyarrow",)
+    is_stale: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shard of a step.
+
+    ``config`` and ``inputs`` (path below the run folder -> digest) define the bytes; ``arguments`` only say where
+    things are or how to hurry.
+    """
+
+    shard: str
+    config: dict[str, Any]
+    inputs: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class Outputs:
+    """What a step's function writes and counts; given to it by the engine."""
+
+    def __init__(self, root: str, job: Job) -> None:
+        self._root, self._job = root, job
+        self._files: dict[str, Path] = {}
+        self._writers: dict[str, TableWriter] = {}
+        self._replaced_rows: dict[str, int] = {}
+        self.counts: dict[str, Any] = {}
+        self.read: dict[str, Any] = {}
+
+    def table(
+        self, path: str, table: Table, metadata: Mapping[str, str] | None = None, schema: pa.Schema | None = None
+    ) -> TableWriter:
+        """A writer for the table that will stand at ``path`` below the run folder."""
+        self._writers[path] = TableWriter(self.file(path), table, metadata, schema)
+        return self._writers[path]
+
+    def file(self, path: str) -> Path:
+        """A local path to write the file that will stand at ``path`` below the run folder."""
+        return self._files.setdefault(path, storage.scratch(self._root))
+
+    def run_path(self, path: str) -> Path:
+        """A local path to read an input of the job, its checksum verified.
+
+        Raises:
+            RunError: If the file is not what its manifest says.
+        """
+        local = storage.open_local(storage.join(self._root, path))
+        expected = self._job.inputs[path]
+        if _digest_once(local) != expected:
+            raise RunError(
+                f"{path}: damaged, its checksum is not the one in its manifest; "
+                f"`tokenmill verify RUN --delete` removes what is damaged, then run again"
+            )
+        return local
+
+    def count(self, **counts: Any) -> None:
+        """Adds integers (or nested dicts of them) to the manifest's counts."""
+        for name, value in counts.items():
+            if isinstance(value, Mapping):
+                self.counts[name] = dict(sorted(value.items()))
+            else:
+                self.counts[name] = self.counts.get(name, 0) + value
+
+    def written(self) -> dict[str, Path]:
+        """What has been written so far: path below the run folder -> scratch file."""
+        return dict(self._files)
+
+    def replace(self, path: str, scratch: Path, rows: int) -> None:
+        """Publishes another scratch file, with so many rows, in place of what was written for ``path``."""
+        self._files[path].unlink()
+        self._files[path], self._replaced_rows[path] = scratch, rows
+
+    def publish(self) -> list[Output]:
+        """Moves every file to its final name."""
+        published = []
+        for path, local in sorted(self._files.items()):
+            writer = self._writers.get(path)
+            rows = self._replaced_rows.get(path, writer.rows if writer else None)
+            output = Output(path, local.stat().st_size, digest_file(local), rows)
+            storage.publish(local, storage.join(self._root, path))
+            published.append(output)
+        return published
+
+    def discard(self) -> None:
+        """Removes what was written, after a failure."""
+        for local in self._files.values():
+            local.unlink(missing_ok=True)
+
+
+_verified: dict[tuple[str, int, int], str] = {}
+
+
+def _digest_once(path: Path) -> str:
+    """The file's digest, computed once a process for the same file, size and modification time."""
+    status = path.stat()
+    key = (str(path), status.st_size, status.st_mtime_ns)
+    if key not in _verified:
+        _verified[key] = digest_file(path)
+    return _verified[key]
+
+
+def load_function(name: str) -> Callable[..., Any]:
+    """The function that ``module:name`` names."""
+    module, _, attribute = name.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return function
+
+
+def run_job(root: str, step: Step, job: Job, takedown: str = "", before_publish: str = "") -> tuple[Manifest, float]:
+    """Makes one shard and publishes it; called in a worker process.
+
+    Args:
+        root: The run folder.
+        step: What is done.
+        job: The shard that it is done on.
+        takedown: Digest of the run's takedown.jsonl, empty where there is none.
+        before_publish: ``module:name`` of what is called with (root, outputs, takedown) where there is one: it takes
+            out of the outputs what was taken down.
+
+    Returns:
+        The manifest, and the seconds it took.
+    """
+    started = time.perf_counter()
+    outputs = Outputs(root, job)
+    try:
+        load_function(step.function)(job, outputs)
+        if takedown:
+            load_function(before_publish)(root, outputs, takedown)
+        made = _publish(root, step, job, outputs, takedown)
+    except OSError as error:
+        outputs.discard()
+        if error.errno == errno.ENOSPC:
+            raise RunError(
+                f"no space left on the disk of {root} while writing {step.name} {job.shard}: {error}"
+            ) from error
+        if isinstance(error, ConnectionError | TimeoutError) or error.errno in PASSING_NUMBERS:
+            raise PassingError(f"{step.name} {job.shard}: reading or writing failed: {error}") from error
+        raise RunError(f"{step.name} {job.shard}: {type(error).__name__}: {error}") from error
+    except BaseException:
+        outputs.discard()
+        raise
+    return made, time.perf_counter() - started
+
+
+def _publish(root: str, step: Step, job: Job, outputs: Outputs, takedown: str) -> Manifest:
+    """Old manifest away, outputs in, what the old one had more away, new manifest last."""
+    old = load_manifest(root, step.name, job.shard)
+    storage.delete(manifest_url(root, step.name, job.shard))
+    published = outputs.publish()
+    kept = {output.path for output in published}
+    for output in old.outputs if old else ():
+        if output.path not in kept:
+            storage.delete(storage.join(root, output.path))
+    made = Manifest(
+        step=step.name,
+        shard=job.shard,
+        fingerprint=_fingerprint(step, job, takedown),
+        logic_version=step.logic_version,
+        config=job.config,
+        inputs=job.inputs,
+        libraries=manifests_module.library_versions(step.libraries),
+        outputs=published,
+        counts=outputs.counts,
+        read=outputs.read,
+        takedown=takedown,
+    )
+    storage.publish_bytes(made.to_bytes(), manifest_url(root, step.name, job.shard), root)
+    return made
+
+
+def _fingerprint(step: Step, job: Job, takedown: str) -> str:
+    config = json.loads(json.dumps(job.config))  # tuples become lists, as they are read back
+    return manifests_module.fingerprint(step.name, step.logic_version, config, job.inputs, takedown)

@@ -1,0 +1,85 @@
+"""The run folder: where things stand in it, and the lock that keeps a second process out."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.base import storage
+from pipeline.base.errors import RunError, UserError
+from pipeline.base.locks import file_lock, is_held
+from pipeline.recipe.load import Recipe, load_recipe, recipe_toml
+
+RECIPE_FILE = "recipe.toml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder (local path or fsspec URL) and the recipe that it runs."""
+
+    root: str
+    recipe: Recipe
+
+    @classmethod
+    def open(cls, root: str | Path) -> "Run":
+        """Opens an existing run folder by its own ``recipe.toml``.
+
+        Raises:
+            UserError: If there is no run at ``root``.
+        """
+        root = str(root)
+        if not storage.exists(storage.join(root, RECIPE_FILE)):
+            raise UserError(
+                f"{root}: not a run folder (no {RECIPE_FILE}); `tokenmill run RECIPE --root {root}` makes one"
+            )
+        return cls(root, load_recipe(storage.join(root, RECIPE_FILE)))
+
+    def url(self, *parts: str) -> str:
+        """URL of a file of the run."""
+        return storage.join(self.root, *parts)
+
+    def local(self, path: str) -> Path:
+        """A local path with the bytes of a published file of the run."""
+        return storage.open_local(self.url(path))
+
+    def write_recipe(self) -> None:
+        """Publishes the resolved recipe, unless it stands there already."""
+        data = recipe_toml(self.recipe).encode()
+        url = self.url(RECIPE_FILE)
+        if not storage.exists(url) or storage.read_bytes(url) != data:
+            storage.publish_bytes(data, url, self.root)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the run folder for this process; what a killed one left half-written is cleared.
+
+        The lock is the kernel's: it ends with the process, however that dies.  An object store has no locks: a run
+        there is held by a file of this machine, and nothing keeps out a process on another one.
+
+        Raises:
+            RunError: If another process holds it, naming that process; or the folder cannot be written.
+        """
+        folder, path = self._lock_path()
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(file_lock(path))
+            except BlockingIOError as error:
+                raise RunError(
+                    f"{folder}: another process is working on this run: {error}; wait for it or end it"
+                ) from error
+            except OSError as error:
+                raise RunError(f"{folder}: cannot write to the run folder: {error.strerror}") from error
+            storage.clear_scratch(self.root)
+            yield
+
+    def is_locked(self) -> bool:
+        """Whether a process works on the run; of a run on an object store, a process of this machine."""
+        return is_held(self._lock_path()[1])
+
+    def _lock_path(self) -> tuple[str, Path]:
+        if storage.is_local(self.root):
+            folder = storage.local_path(self.root)
+            return str(folder), folder / ".lock"
+        name = hashlib.blake2b(self.root.rstrip("/").encode(), digest_size=16).hexdigest()
+        return self.root, storage.cache_folder() / "locks" / f"{name}.lock"

@@ -1,0 +1,197 @@
+"""Manifests: what decides that an output is done.
+
+A shard's manifest is written last, after its outputs stand under their final names.  It records what defined them
+(``defined_by``: logic version, config, digests of the inputs, library versions) and what came out (files with rows,
+bytes and digest; counts).  Present and matching = done.  Manifests hold no time, host or absolute path: the same recipe
+and inputs give the same bytes.
+
+Library versions stand beside the fingerprint, not in it: another version is reported, and rebuilt only when asked.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from pipeline.base import storage
+from pipeline.base.errors import FormatError
+
+FORMAT = 1
+FOLDER = "manifests"
+MISSING = " is missing"  # how missing_output ends for a file that is not there
+
+
+def digest_bytes(data: bytes) -> str:
+    """BLAKE2b-128 of ``data``, hex."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """BLAKE2b-128 of a file's bytes, hex."""
+    hasher = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
+@cache
+def library_versions(names: tuple[str, ...]) -> dict[str, str]:
+    """Versions of the named distributions, and of Python."""
+    return {"python": python_version(), **{name: importlib.metadata.version(name) for name in sorted(names)}}
+
+
+def fingerprint(
+    step: str, logic_version: int, config: Mapping[str, Any], inputs: Mapping[str, str], takedown: str = ""
+) -> str:
+    """Hash of everything that defines a shard's output but the library versions.
+
+    ``takedown`` is the digest of the run's takedown.jsonl: what was taken down is part of what defines every output.
+    """
+    parts: list[Any] = [FORMAT, step, logic_version, config, inputs]
+    return digest_bytes(canonical_json([*parts, takedown] if takedown else parts).encode())
+
+
+@dataclass(frozen=True)
+class Output:
+    """One published file: path below the run folder, rows (None where it is no table), bytes and digest."""
+
+    path: str
+    bytes: int
+    digest: str
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The record of one finished shard of one step."""
+
+    step: str
+    shard: str
+    fingerprint: str
+    logic_version: int
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    libraries: dict[str, str]
+    outputs: list[Output]
+    counts: dict[str, Any]
+    read: dict[str, Any] = field(
+        default_factory=dict
+    )  # raw inputs as found while reading (what clean recognises them by); layouts of token shards
+    takedown: str = ""  # digest of takedown.jsonl when the outputs were made; empty, and left out, while there is none
+
+    def to_bytes(self) -> bytes:
+        """The manifest file."""
+        values = {"format": FORMAT, **asdict(self)}
+        if not self.takedown:
+            del values["takedown"]
+        return canonical_json(values).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> "Manifest":
+        """Reads a manifest file.
+
+        Raises:
+            FormatError: If it is damaged or of another format.
+        """
+        try:
+            values = json.loads(data)
+            if values.pop("format") != FORMAT:
+                raise FormatError(f"{where}: written by another version of tokenmill; delete it to rebuild its shard")
+            values["outputs"] = [Output(**output) for output in values["outputs"]]
+            return cls(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise FormatError(f"{where}: damaged manifest ({error}); delete it to rebuild its shard") from error
+
+    def digests(self, prefix: str = "") -> dict[str, str]:
+        """Digest of each output whose path starts with ``prefix``."""
+        return {output.path: output.digest for output in self.outputs if output.path.startswith(prefix)}
+
+    def digest(self) -> str:
+        """Digest of the manifest itself."""
+        return digest_bytes(self.to_bytes())
+
+
+def manifest_url(root: str, step: str, shard: str) -> str:
+    """Where a shard's manifest stands."""
+    return storage.join(root, FOLDER, step, f"{shard}.json")
+
+
+def load_manifest(root: str, step: str, shard: str) -> Manifest | None:
+    """The manifest of one shard, or None."""
+    url = manifest_url(root, step, shard)
+    try:
+        return Manifest.from_bytes(storage.read_bytes(url), url)
+    except FileNotFoundError:
+        return None
+
+
+def load_manifests(root: str, step: str) -> dict[str, Manifest]:
+    """Every shard manifest of a step, by shard name in order."""
+    names = storage.list_files(storage.join(root, FOLDER, step), ".json")
+    loaded = ((name.removesuffix(".json"), load_manifest(root, step, name.removesuffix(".json"))) for name in names)
+    return {shard: manifest for shard, manifest in loaded if manifest is not None}
+
+
+def missing_output(root: str, manifest: Manifest) -> str | None:
+    """The first output that is absent or of another size, in words; None when all stand."""
+    for output in manifest.outputs:
+        found = storage.size(storage.join(root, output.path))
+        if found is None:
+            return f"{output.path}{MISSING}"
+        if found != output.bytes:
+            return f"{output.path} has {found:,} bytes, its manifest says {output.bytes:,}"
+    return None
+
+
+def total_counts(manifests: Iterable[Manifest]) -> dict[str, int]:
+    """Sums the integer counts over shards; nested counts get dotted names."""
+    totals: dict[str, int] = {}
+    for manifest in manifests:
+        for name, value in _flat(manifest.counts):
+            totals[name] = totals.get(name, 0) + value
+    return dict(sorted(totals.items()))
+
+
+def _flat(counts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, int]]:
+    for name, value in counts.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, int):
+            yield f"{prefix}{name}", value
+
+
+def stage_manifest_bytes(step: str, manifests: Mapping[str, Manifest]) -> bytes:
+    """The step's summary file ``manifests/<step>.json``: its shards with their digests, and the summed counts."""
+    return canonical_json(
+        {
+            "format": FORMAT,
+            "step": step,
+            "shards": {shard: manifest.digest() for shard, manifest in manifests.items()},
+            "outputs": sum(len(manifest.outputs) for manifest in manifests.values()),
+            "bytes": sum(output.bytes for manifest in manifests.values() for output in manifest.outputs),
+            "counts": total_counts(manifests.values()),
+        }
+    ).encode()
+
+
+def steps_of(root: str) -> list[str]:
+    """Every step that has manifests, in the order of the data path."""
+    names = storage.list_files(storage.join(root, FOLDER), ".json")
+    return _in_order({name.split("/")[0].removesuffix(".json") for name in names})
+
+
+def _in_order(steps: set[str]) -> list[str]:
+    order = ["clean", "dedup", "filter", "tokenize", "index", "train", "report"]
+    ranks = {stage: rank for rank, stage in enumerate(order)}
+    return sorted(steps, key=lambda step: (ranks.get(step.split(".")[0], len(order)), "." not in step, step))

@@ -1,0 +1,106 @@
+"""The plan of a run, and the running of one stage: what is done, what will run, and why.
+
+A stage is a function ``run(context) -> summary``.  Its name ``module:run`` is given by the caller
+(flows/session/stages.py has them all): this floor knows no stage, and planning a finished run must not load a compiler or a model.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.base.console import counted
+from pipeline.base.errors import PassingError, UserError
+from pipeline.base.words import nearest
+from pipeline.run import environment, failures
+from pipeline.run.context import Context, NeedsWork
+from pipeline.run.engine import load_function
+from pipeline.run.folder import Run
+from pipeline.run.logs import _remember_seconds
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What a stage will do: its state ("done", "run" or "after"), the step, and the cause for each shard."""
+
+    stage: str
+    state: str
+    step: str = ""
+    shards_total: int = 0
+    reasons: dict[str, str] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    def line(self) -> str:
+        """The plan of this stage in one line."""
+        if self.state == "done":
+            return f"{self.stage:9} done, skipped"
+        if self.state == "after":
+            return f"{self.stage:9} to be checked after {self.step}"
+        causes = list(dict.fromkeys(self.reasons.values()))
+        more = f" and {counted(len(causes) - 1, 'other cause')}" if len(causes) > 1 else ""
+        return f"{self.stage:9} runs: {self.step} {len(self.reasons)} of {self.shards_total} ({causes[0]}{more})"
+
+
+def chosen_stages(run: Run, only: list[str] | None) -> list[str]:
+    """The recipe's stages, or those of them that were asked for.
+
+    Raises:
+        UserError: If one is not a stage of this recipe.
+    """
+    if not only:
+        return list(run.recipe.stages)
+    unknown = [stage for stage in only if stage not in run.recipe.stages]
+    if unknown:
+        problems = "; ".join(
+            f"{stage!r} is no stage of this recipe{nearest(stage, run.recipe.stages)}" for stage in unknown
+        )
+        raise UserError(f"--stages {','.join(only)}: {problems}; its stages are {','.join(run.recipe.stages)}")
+    return [stage for stage in run.recipe.stages if stage in only]
+
+
+def plan(run: Run, stages: list[str], functions: Mapping[str, str], *, rebuild: bool = False) -> list[StagePlan]:
+    """Finds out, without writing or computing anything, what each stage would do; ``functions`` is stage -> name."""
+    plans: list[StagePlan] = []
+    blocked = ""
+    for stage in stages:
+        if blocked:
+            plans.append(StagePlan(stage, "after", step=blocked))
+            continue
+        context = Context(run, dry=True, rebuild=rebuild)
+        try:
+            plans.append(StagePlan(stage, "done", summary=load_function(functions[stage])(context)))
+        except NeedsWork as work:
+            plans.append(StagePlan(stage, "run", work.step, work.total, work.reasons))
+            blocked = stage
+    return plans
+
+
+def run_stage(stage: str, function: str, context: Context) -> dict[str, Any]:
+    """Runs one stage and returns its summary with ``seconds``, ``shards`` and ``skipped_shards``.
+
+    Seconds are remembered in the run's logs, so that a later look at a finished run can tell them; and so is why the
+    stage failed, until it does not.
+    """
+    started = time.perf_counter()
+    context.progress.stage_started(stage)
+    context.shards_run = context.shards_skipped = 0
+    try:
+        summary = load_function(function)(context)
+    except Exception as error:
+        _remember_failure(context, stage, error)
+        raise
+    failures.forget(context.run, [stage])
+    seconds = round(time.perf_counter() - started, 3)
+    context.progress.stage_finished(stage, seconds)
+    if context.shards_run:
+        _remember_seconds(context.run, stage, seconds)
+        environment.remember(context.run, stage)
+    shards = {"shards": context.shards_run + context.shards_skipped, "skipped_shards": context.shards_skipped}
+    return {"seconds": seconds, **shards, **summary}
+
+
+def _remember_failure(context: Context, stage: str, error: Exception) -> None:
+    try:
+        failures.remember(context.run, stage, error)
+    except (OSError, PassingError) as second:  # of the same disk or store: the first error is the one to tell
+        context.progress.note(f"{stage}: why it failed could not be written into the run folder: {second}")

@@ -1,0 +1,216 @@
+"""The two ways to turn text into token ids, behind one function: Arrow text in, flat ids and offsets out.
+
+``gigatoken`` reads the Arrow buffers and is about seventy times as fast; ``tokenizers`` defines what is right.  Both
+encode text that looks like a special token as ordinary text: gigatoken is built from a definition without added tokens,
+and ``tokenizers`` is told to.  ``choose`` compares their ids once a run.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.base.console import counted
+from pipeline.base.errors import RunError
+
+CACHE_TEXT_BYTES = 256 << 20  # of text, after which an encoder is not kept for a further shard
+LONG_TEXT_BYTES = 4 << 20  # ``tokenizers`` needs about a hundred times a text's size: longer ones are cut for it
+# a line feed that ends a line of text and is followed by a letter: every named pretokenizer cuts there anyway
+_SAFE_CUT = re.compile(r"(?<=\S\n)(?=[A-Za-z])")
+
+
+_FEW_IDS = 64  # special ids below it are looked for among the few ids of text that are as small
+
+
+class Encoder(Protocol):
+    """Encodes documents."""
+
+    def __call__(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Flat token ids (uint32), and offsets (int64, N + 1) of the N documents in them."""
+
+
+class GigatokenEncoder:
+    """gigatoken on Arrow buffers, on the calling thread.
+
+    It grows faster and larger with every word that it has seen, without bound: ``text_bytes`` says how much that was.
+    """
+
+    def __init__(self, definition: str) -> None:
+        import gigatoken
+
+        self.text_bytes = 0
+
+        self._tokenizer = gigatoken.Tokenizer.from_json(_without_added_tokens(definition))
+
+    def __call__(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """See ``Encoder``."""
+        import awkward
+
+        if not len(texts):
+            return np.empty(0, np.uint32), np.zeros(1, np.int64)
+        self.text_bytes += texts.nbytes
+        # awkward takes a large_string column over without a copy; gigatoken copies a bare pyarrow array
+        encoded = self._tokenizer.encode_batch(awkward.from_arrow(texts), parallel=False)
+        layout = encoded.layout.to_ListOffsetArray64(True)  # offsets from 0; no copy where they are so
+        offsets = np.asarray(layout.offsets.data, np.int64)
+        return np.asarray(layout.content.data)[: offsets[-1]], offsets
+
+
+@lru_cache(maxsize=1)
+def _without_added_tokens(definition: str) -> bytes:
+    """The definition that gigatoken gets.
+
+    Made once a process: parsing tens of thousands of lists costs a small shard more than building the encoder.
+    """
+    parsed = orjson.loads(definition)
+    parsed["added_tokens"] = []
+    return orjson.dumps(parsed)
+
+
+class TokenizersEncoder:
+    """``tokenizers`` on Python strings.
+
+    Args:
+        definition: Content of a ``tokenizer.json``.
+        cut_long_texts: Whether its pretokenizer is one of those that always cut before a line's first letter.
+    """
+
+    def __init__(self, definition: str, *, cut_long_texts: bool) -> None:
+        import tokenizers
+
+        self._tokenizer = tokenizers.Tokenizer.from_str(definition)
+        self._tokenizer.encode_special_tokens = True
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._cut_long_texts = cut_long_texts
+
+    def __call__(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """See ``Encoder``."""
+        parts: list[NDArray[np.uint32]] = []
+        lengths: list[int] = []
+        for start in range(0, len(texts), 256):
+            for text in texts.slice(start, 256).to_pylist():
+                ids = self._encode(text)
+                parts.append(ids)
+                lengths.append(len(ids))
+        flat = np.concatenate([np.empty(0, np.uint32), *parts])
+        return flat, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+    def _encode(self, text: str) -> NDArray[np.uint32]:
+        pieces = cut(text, LONG_TEXT_BYTES) if self._cut_long_texts else [text]
+        encoded = [self._tokenizer.encode(piece, add_special_tokens=False).ids for piece in pieces]
+        return np.concatenate([np.asarray(ids, np.uint32) for ids in encoded])
+
+
+def cut(text: str, length: int) -> list[str]:
+    """Cuts a text into pieces of about ``length`` characters, only where it does not change its tokens."""
+    pieces, start = [], 0
+    while len(text) - start > length:
+        found = _SAFE_CUT.search(text, start + length)
+        if found is None:
+            break
+        pieces.append(text[start : found.start()])
+        start = found.start()
+    return [*pieces, text[start:]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The engine of a run, and why it is this one."""
+
+    engine: str  # gigatoken | tokenizers
+    version: str
+    reason: str
+
+
+def choose(definition: str, samples: Sequence[str], asked: str, *, cut_long_texts: bool) -> Choice:
+    """Decides which engine encodes a run: gigatoken, where it gives the ids of ``tokenizers`` on every sample.
+
+    Args:
+        definition: Content of a ``tokenizer.json``.
+        samples: Texts of the corpus, from every source.
+        asked: ``auto`` or ``tokenizers``.
+        cut_long_texts: As in ``TokenizersEncoder``.
+    """
+    if asked == "tokenizers":
+        return Choice("tokenizers", version("tokenizers"), "asked for by tokenize.engine")
+    texts = pa.array(samples, pa.large_string())
+    try:
+        ids, offsets = GigatokenEncoder(definition)(texts)
+    except Exception as error:  # noqa: BLE001  whatever it refuses, the run goes on with ``tokenizers`` and says so
+        return Choice(
+            "tokenizers", version("tokenizers"), f"gigatoken cannot load this tokenizer: {_first_line(error)}"
+        )
+    expected, expected_offsets = TokenizersEncoder(definition, cut_long_texts=cut_long_texts)(texts)
+    if np.array_equal(offsets, expected_offsets) and np.array_equal(ids, expected):
+        reason = (
+            f"gives the ids of tokenizers {version('tokenizers')} on {counted(len(samples), 'document')} of this corpus"
+        )
+        return Choice("gigatoken", version("gigatoken"), reason)
+    number = next(
+        n
+        for n in range(len(samples))
+        if not np.array_equal(ids[offsets[n] : offsets[n + 1]], expected[expected_offsets[n] : expected_offsets[n + 1]])
+    )
+    reason = f"gigatoken {version('gigatoken')} gives other ids on document {number + 1} of {len(samples):,} samples"
+    return Choice("tokenizers", version("tokenizers"), reason)
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def make_encoder(engine: str, definition: str, *, cut_long_texts: bool) -> Encoder:
+    """A new encoder: ``gigatoken`` or ``tokenizers``."""
+    if engine == "gigatoken":
+        return GigatokenEncoder(definition)
+    return TokenizersEncoder(definition, cut_long_texts=cut_long_texts)
+
+
+_kept: dict[str, GigatokenEncoder] = {}  # at most one, by its definition
+
+
+def shard_encoder(engine: str, definition: str, *, cut_long_texts: bool) -> Encoder:
+    """The encoder for a shard: that of the shard before it in this process, until it has seen ``CACHE_TEXT_BYTES``.
+
+    Every id is the same with any encoder; only its speed and memory depend on what it has seen.
+    """
+    if engine != "gigatoken":
+        return make_encoder(engine, definition, cut_long_texts=cut_long_texts)
+    found = _kept.get(definition)
+    if found is None or found.text_bytes >= CACHE_TEXT_BYTES:
+        forget_encoder()
+        found = _kept[definition] = GigatokenEncoder(definition)
+    return found
+
+
+def forget_encoder() -> None:
+    """Frees the encoder that is kept for the next shard."""
+    _kept.clear()
+
+
+def check_no_special(ids: NDArray[Any], special: Mapping[str, int]) -> None:
+    """Text must never give a special token: such a document would end, or command, where it only quotes.
+
+    Args:
+        ids: Token ids of text.
+        special: The special tokens and their ids.
+
+    Raises:
+        RunError: Naming the token.
+    """
+    bound = max(special.values(), default=-1)
+    low = ids[ids <= bound] if bound < _FEW_IDS else ids  # one pass where special ids come first, as in trained ones
+    for token, token_id in special.items():
+        if (low == token_id).any():
+            raise RunError(
+                f"text of a document was encoded as the special token {token!r}: this tokenizer's vocabulary gives it "
+                "for ordinary text; name special tokens that text cannot hold"
+            )
