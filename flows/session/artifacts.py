@@ -28,7 +28,7 @@ REPORT = layout.REPORT_PAGE
 
 
 class Artifacts:
-    """The artifacts of one run; a server that goes away is told of once, then left alone (flows/server/lost_server.py)."""
+    """The artifacts of one run; a server that goes away is told of once, then left alone."""
 
     def __init__(self) -> None:
         self._ids: dict[str, UUID] = {}

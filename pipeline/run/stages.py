@@ -1,7 +1,8 @@
 """The plan of a run, and the running of one stage: what is done, what will run, and why.
 
 A stage is a function ``run(context) -> summary``.  Its name ``module:run`` is given by the caller
-(flows/session/stages.py has them all): this floor knows no stage, and planning a finished run must not load a compiler or a model.
+(flows/session/stages.py has them all): this floor knows no stage, and planning a finished run must not
+load a compiler or a model.
 """
 
 import time

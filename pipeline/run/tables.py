@@ -1,7 +1,7 @@
 """Every table on disk: its columns, its order and its format version, and the only code that opens or writes one.
 
 All tables are Arrow IPC files.  The schema metadata names the table and its format version, so that a file says what it
-is; a reader accepts its own major version only.  ``python -m pipeline.tables`` prints docs/formats.md.
+is; a reader accepts its own major version only.  ``python -m pipeline.run.tables`` prints docs/formats.md.
 """
 
 from collections.abc import Collection, Iterator, Mapping

@@ -21,7 +21,7 @@ def page(repository: Path) -> str:
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if there(name)])
 def test_page_has_the_help_of_each_command_and_the_help_an_example(name: str, repository: Path, page: str) -> None:
-    code = f"from flows.reference import section; print(section({name!r}))"
+    code = f"from flows.cli.reference import section; print(section({name!r}))"
     result = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
     assert "Example: tokenmill" in result.stdout
-    assert result.stdout.strip() in page, "python -m flows.reference > docs/cli.md"
+    assert result.stdout.strip() in page, "python -m flows.cli.reference > docs/cli.md"

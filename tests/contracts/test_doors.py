@@ -11,7 +11,10 @@ import pytest
 DOORS = {
     "torch": ("model/",),
     "prefect": ("flows/",),
-    "datatrove": ("pipeline/interop/", "pipeline/engines/", "pipeline/bench/"),
+    "datatrove": (
+        *("pipeline/interop/", "pipeline/run/engines/", "pipeline/bench/"),
+        *("pipeline/readers/datatrove.py", "pipeline/clean/datatrove.py", "pipeline/filter/datatrove.py"),
+    ),
     "transformers": ("model/bench/train.py", "pipeline/bench/"),
 }
 

@@ -74,7 +74,9 @@ def test_missing_and_malformed_files_are_recipe_errors(tmp_path: Path) -> None:
 
 
 def test_recipes_page_matches_the_options(repository: Path) -> None:
-    assert (repository / "docs/recipes.md").read_text() == recipes_page(), "python -m pipeline.recipe > docs/recipes.md"
+    assert (repository / "docs/recipes.md").read_text() == recipes_page(), (
+        "python -m pipeline.recipe.load > docs/recipes.md"
+    )
 
 
 def test_wrong_choice_names_the_nearest(tmp_path: Path) -> None:
