@@ -25,8 +25,8 @@ from flows.session.parameters import (
 )
 from flows.session.session import Session, current, session
 from flows.session.stages import run_stage
-from pipeline.base.console import counted
 from pipeline.base.errors import PassingError
+from pipeline.base.words import counted
 from pipeline.run.stages import chosen_stages
 
 Summaries = dict[str, dict[str, Any]]

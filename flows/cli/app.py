@@ -13,8 +13,7 @@ from typing import Any, NoReturn
 from pipeline import __version__
 from pipeline.base.console import claim_stdout, emit, say
 from pipeline.base.errors import TokenmillError, UserError
-from pipeline.base.interrupts import interrupts_kept
-from pipeline.base.processes import descendants, send
+from pipeline.base.processes import descendants, interrupts_kept, send
 
 COMMANDS = {
     "run": ("flows.cli.run:run", "Run a recipe: raw files in, token shards, a checkpoint and a report out."),

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from pipeline.base import storage
-from pipeline.base.console import counted, emit, out
+from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
+from pipeline.base.words import counted
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
 Many = Parameter(negative=())

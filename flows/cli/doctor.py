@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from model.devices.gpus import visible_gpus
-from pipeline.base.console import counted
 from pipeline.base.errors import UserError
+from pipeline.base.words import counted
 
 OWNERS_OF_FASTTEXT = ("fasttext", "fasttext-wheel", "fasttext-predict", "fasttext-numpy2", "fasttext-community")
 NEEDED = ("pyarrow", "numba", "datasketch", "datatrove", "tokenizers", "gigatoken", "torch", "prefect", "fastapi")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from flows.cli.dedup import INDEX_HELP, LocalPath
-from pipeline.base.console import counted, emit, out, say
+from pipeline.base.console import emit, out, say
 from pipeline.base.errors import FormatError, RunError, UserError
+from pipeline.base.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa

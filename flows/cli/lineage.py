@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from pipeline.base.console import counted, emit, out, say
+from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
+from pipeline.base.words import counted
 from pipeline.run.folder import Run
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]

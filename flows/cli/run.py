@@ -13,8 +13,9 @@ from cyclopts import Parameter
 from flows.display.terminal import shown, summary_table
 from flows.session.stages import plan
 from pipeline.base import storage
-from pipeline.base.console import counted, emit, out, say
+from pipeline.base.console import emit, out, say
 from pipeline.base.errors import RunError, UserError
+from pipeline.base.words import counted
 from pipeline.recipe.load import load_recipe
 from pipeline.run import failures
 from pipeline.run.engines.options import EngineOptions

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.base.console import counted, printable, say
+from pipeline.base.console import say
+from pipeline.base.words import counted, printable
 
 LOG = logging.getLogger("tokenmill")  # flows/server/settings.py sends it to the run's page
 LOG.setLevel(logging.INFO)  # Prefect adds its handler and leaves the level, which would be that of warnings

@@ -22,7 +22,7 @@ from prefect.settings import get_current_settings
 from prefect.tasks import Task
 
 from flows.display.terminal import tell
-from pipeline.base.interrupts import interrupts_kept
+from pipeline.base.processes import interrupts_kept
 
 ANSWER_SECONDS = 10.0
 INTERRUPTED_SECONDS = 2.0  # for an answer when the run is to end: of the ten that it has for it

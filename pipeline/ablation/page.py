@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.ablation.results import RESULT, notes
 from pipeline.ablation.runner import Plan
 from pipeline.base import storage
-from pipeline.base.visible import visible
+from pipeline.base.words import visible
 from pipeline.report.page import render_page
 from pipeline.run.manifest import canonical_json
 

@@ -1,4 +1,4 @@
-"""TODO pipeline/base/arrow.py."""
+"""Strings and document ids between Arrow, NumPy and digests, without copies where there need be none."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

@@ -6,12 +6,12 @@ error, so that a library's print cannot spoil the object.
 
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from pipeline.base.words import printable
+
 _stdout: TextIO | None = None
 
 
@@ -23,11 +23,6 @@ def claim_stdout() -> None:
         os.dup2(2, 1)
 
 
-def printable(text: str) -> str:
-    """``text`` without control characters other than tab and newline: what a terminal may be shown."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def say(text: str) -> None:
     """A line for a person, on standard error."""
     sys.stderr.write(printable(text) + "\n")
@@ -37,11 +32,6 @@ def say(text: str) -> None:
 def out(text: str) -> None:
     """A line of the command's result, on standard output."""
     sys.stdout.write(printable(text) + "\n")
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """A count with its noun: ``1 record``, ``2,000 records``; ``plural`` where that is not the noun and an s."""
-    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def emit(value: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ import difflib
 import re
 from dataclasses import dataclass
 
-from pipeline.base.visible import visible
+from pipeline.base.words import visible
 
 MAX_CHARACTERS = 2_000
 _WORDS = re.compile(r"\s+|\S+")

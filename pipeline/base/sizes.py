@@ -1,4 +1,4 @@
-"""TODO pipeline/base/sizes.py."""
+"""A size as people write it -> bytes."""
 
 from pipeline.base.errors import UserError
 

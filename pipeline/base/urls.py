@@ -1,4 +1,4 @@
-"""TODO pipeline/base/urls.py."""
+"""URLs -> the form under which two of them name the same page."""
 
 
 def canonical_url(url: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.base import storage
-from pipeline.base.console import counted
 from pipeline.base.errors import UserError
+from pipeline.base.words import counted
 from pipeline.report.stage import PAGE, is_current
 from pipeline.run import manifest as manifests
 from pipeline.run.failures import failed_stages

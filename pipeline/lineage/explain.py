@@ -3,8 +3,8 @@
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.console import counted
 from pipeline.base.errors import TokenmillError, UserError
+from pipeline.base.words import counted
 from pipeline.filter.rules.cuts import CUT_SPANS
 from pipeline.lineage.training import Training
 from pipeline.lookup.lookup import DocIndex, Located

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.base import storage
-from pipeline.base.console import counted
+from pipeline.base.words import counted
 from pipeline.lineage.training import Training
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run

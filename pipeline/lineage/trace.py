@@ -5,8 +5,8 @@ from collections import Counter
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.console import counted
 from pipeline.base.errors import UserError
+from pipeline.base.words import counted
 from pipeline.lineage.training import Training, metrics_lines
 from pipeline.lookup.lookup import DocIndex, Located
 from pipeline.run import layout, ledger

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.base import storage
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.errors import UserError
-from pipeline.base.visible import head, visible
+from pipeline.base.words import head, visible
 from pipeline.report.collect import collect
 from pipeline.report.documents import JUDGES, document_paths, facts_of, judging_stages, read_rows
 from pipeline.report.figures import MIXES, Example, Figures, Mix

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.base import storage
-from pipeline.base.visible import head, visible
+from pipeline.base.words import head, visible
 from pipeline.report.figures import MIXES, UNKNOWN, Example, Figures, Reason
 from pipeline.run import layout
 from pipeline.run import manifest as manifests

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.base.console import counted
+from pipeline.base.words import counted
 from pipeline.recipe.load import Recipe
 from pipeline.recipe.rule_sets import RULE_SETS, Rule
 

@@ -4,8 +4,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.console import counted
-from pipeline.base.visible import visible
+from pipeline.base.words import counted, visible
 from pipeline.recipe.load import recipe_toml
 from pipeline.report.figures import Figures, Signal
 from pipeline.report.training import finite

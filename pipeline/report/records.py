@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pipeline.base.visible import head, visible
+from pipeline.base.words import head, visible
 from pipeline.report.figures import Example, Figures, Reason
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run

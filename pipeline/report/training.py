@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.visible import visible
+from pipeline.base.words import visible
 from pipeline.report.figures import Figures
 from pipeline.run import layout
 from pipeline.run import manifest as manifests

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.base.console import counted
 from pipeline.base.errors import PassingError, UserError
-from pipeline.base.words import nearest
+from pipeline.base.words import counted, nearest
 from pipeline.run import environment, failures
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.engine import load_function

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pipeline.base.interrupts import interrupts_kept
+from pipeline.base.processes import interrupts_kept
 from tests.flows.stand_in import Signalled
 
 PATIENCE_SECONDS = 60.0

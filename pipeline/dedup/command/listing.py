@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.base.console import printable
 from pipeline.base.errors import RunError
 from pipeline.base.side_by_side import Piece, side_by_side
+from pipeline.base.words import printable
 from pipeline.dedup.command.output import REMOVED_FILE, SUMMARY
 from pipeline.dedup.files.listing import Part, file_at
 from pipeline.dedup.files.records import PartReader, Wanted

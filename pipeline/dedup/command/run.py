@@ -22,10 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.base.console import counted, say
+from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
 from pipeline.base.pool import Pool
 from pipeline.base.sizes import parse_memory
+from pipeline.base.words import counted
 from pipeline.dedup.command.corpus import CandidateSets, Corpus
 from pipeline.dedup.command.input_size import estimate
 from pipeline.dedup.command.output import CLUSTERS_FILE, QUARANTINE_FILE, REMOVED_FILE, SUMMARY, OutputFolder

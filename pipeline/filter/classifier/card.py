@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.base.console import counted
+from pipeline.base.words import counted
 from pipeline.filter.classifier.scorer import Options, Scorer
 
 BINS = 10

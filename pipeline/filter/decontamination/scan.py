@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.base import storage
-from pipeline.base.console import counted, say
+from pipeline.base.console import say
 from pipeline.base.errors import UserError
+from pipeline.base.words import counted
 from pipeline.filter.decontamination.evaluation_sets import data_files
 from pipeline.filter.decontamination.index import MIN_WORDS, Index, build_index, byte_spans
 from pipeline.filter.rules.columns import column_batches

@@ -18,9 +18,9 @@ from typing import Any
 
 from pipeline.base import errors, storage
 from pipeline.base.closable import Closable
-from pipeline.base.console import counted
 from pipeline.base.errors import RunError, TokenmillError
 from pipeline.base.pool import TRIES
+from pipeline.base.words import counted
 from pipeline.run import layout
 from pipeline.run.engine import Job, Step, run_job
 from pipeline.run.manifest import Manifest, load_manifest

@@ -17,8 +17,8 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.console import counted
 from pipeline.base.errors import RunError
+from pipeline.base.words import counted
 
 CACHE_TEXT_BYTES = 256 << 20  # of text, after which an encoder is not kept for a further shard
 LONG_TEXT_BYTES = 4 << 20  # ``tokenizers`` needs about a hundred times a text's size: longer ones are cut for it

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.base.console import counted
+from pipeline.base.words import counted
 
 
 @pytest.mark.parametrize(
