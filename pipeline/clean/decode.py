@@ -4,7 +4,7 @@ import codecs
 import re
 from collections.abc import Iterator
 
-from pipeline.readers.streams import utf16_of
+from pipeline.readers.encodings import utf16_of
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),

@@ -10,7 +10,7 @@ from pipeline.base.errors import UserError
 from pipeline.clean.decode import decode
 from pipeline.clean.html_facts import Facts, facts
 from pipeline.kernels import html_scan
-from pipeline.readers.items import Record
+from pipeline.readers.records import Record
 from pipeline.recipe.options import Clean
 
 Extract = Callable[[str], str]  # a page's HTML -> its text, empty where there is none

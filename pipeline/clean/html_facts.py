@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from pipeline.kernels.html_scan import HTML, JSON_LD, LICENCE, LINK, META, TITLE, Note
-from pipeline.readers.items import Record
+from pipeline.readers.records import Record
 
 OPT_OUTS = ("noai", "noimageai", "tdm-reservation")
 ROBOTS_NAMES = ("robots", "googlebot", "bingbot", "ai-robots")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.readers.items import Damaged, Excluded, Record
+from pipeline.readers.records import Damaged, Excluded, Record
 from pipeline.run.engine import Outputs
 from pipeline.run.tables import (
     BATCH_ROWS,

@@ -26,8 +26,8 @@ from pipeline.clean.normalise import normalise
 from pipeline.clean.settings import Settings
 from pipeline.clean.shard import PartitionWriter
 from pipeline.clean.urls import UrlRules
-from pipeline.readers.dispatch import PartReader
-from pipeline.readers.items import HEAD_BYTES, Damaged, Excluded, Item, Record
+from pipeline.readers.part_reader import PartReader
+from pipeline.readers.records import HEAD_BYTES, Damaged, Excluded, Item, Record
 from pipeline.run.engine import Job, Outputs
 
 # of raw text or HTML worked on at a time: each step then finds its tables in the caches for longer than it takes to

@@ -17,7 +17,7 @@ from pipeline.clean.decode import NotText
 from pipeline.clean.extract import ExtractionError, Extractor
 from pipeline.clean.language import detect
 from pipeline.clean.normalise import normalise
-from pipeline.readers.items import Record
+from pipeline.readers.records import Record
 from pipeline.recipe.options import Clean
 
 SLICE_DOCUMENTS = 256

@@ -1,9 +1,23 @@
-"""Raw input to records: one module a family of formats.
+"""Raw input to records: one module per family of formats.
 
 What is damaged becomes one ``Damaged`` item, and reading goes on.
 
-1. ``inputs``     a source's paths -> the files below its root
-2. ``partition``  files -> partitions of balanced size, each the input of one document shard
-3. ``streams``    a range of a file -> decompressed chunks, with gaps where it is damaged
-4. ``dispatch``   a part of a partition -> the reader of its format -> ``Record | Damaged | Excluded``
+1. ``inputs``      a source's paths -> the files below its root
+2. ``partition``   files -> partitions of balanced size, each the input of one document shard
+3. ``streams``     a range of a file -> decompressed chunks, with gaps where it is damaged
+4. ``encodings``   chunks of UTF-16, UTF-32 or a declared encoding -> chunks of UTF-8
+5. ``part_reader`` a part of a partition -> the reader of its format -> ``Record | Damaged | Excluded``
+
+``formats`` tells the format of a file; ``records`` says what a reader yields.  The readers are ``jsonl`` (above
+``lines``), ``delimited``, ``columnar``, ``text``, ``warc`` (above ``http``), ``archives`` (of members in any of these
+formats), and ``datatrove`` (a class of that package).
+
+To add a format, touch
+
+- a module here: a generator of items, which turns each ``Gap`` it is given into a ``Damaged`` item
+- ``formats.py``: its suffixes, its first bytes, and whether it is read from front to back
+- ``part_reader.py``: the call of its reader
+- ``pipeline/recipe/options.py``: ``FORMATS``, what a recipe may name
+- ``docs/clean.md``: its row in the table of formats, and its reasons for quarantine
+- ``tests/pipeline/clean/test_formats.py``: its records, and what damage to it costs
 """

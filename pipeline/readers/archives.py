@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from pipeline.readers.formats import ARCHIVES, COMPRESSION_SUFFIXES, format_of_bytes, format_of_name
-from pipeline.readers.items import Damaged, Excluded, Item
+from pipeline.readers.records import Damaged, Excluded, Item
 from pipeline.readers.streams import CHUNK_BYTES, Budget, Gap, Limits, RangeReader, chunks, decompression_errors
 
 STREAMED = frozenset({"jsonl", "json", "text", "html", "csv", "tsv"})

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.readers.fields import Fields
-from pipeline.readers.items import Damaged, Item
+from pipeline.readers.records import Damaged, Fields, Item
 from pipeline.readers.streams import Limits
 
 BATCH_ROWS = 1024

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.class_path import load_class, make
-from pipeline.readers.fields import Fields
-from pipeline.readers.items import Damaged, Item
+from pipeline.readers.records import Damaged, Fields, Item
 
 
 def is_file_reader(path: str) -> bool:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from pipeline.readers.fields import Fields
-from pipeline.readers.items import HEAD_BYTES, Damaged, Item
 from pipeline.readers.lines import lines
+from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item
 from pipeline.readers.streams import Gap, Limits
 
 MAX_FIELD_CHARACTERS = 32 << 20  # csv holds a field as four bytes a character

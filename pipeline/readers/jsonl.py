@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from pipeline.readers.fields import Fields
-from pipeline.readers.items import HEAD_BYTES, Damaged, Item
 from pipeline.readers.lines import lines
+from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item
 from pipeline.readers.streams import Gap, Limits
 
 BLANK = b" \t\r\n\v\f"

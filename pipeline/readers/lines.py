@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.readers.items import HEAD_BYTES, Damaged
+from pipeline.readers.records import HEAD_BYTES, Damaged
 from pipeline.readers.streams import Gap
 
 

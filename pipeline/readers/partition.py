@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
+from pipeline.readers.encodings import utf16_of
 from pipeline.readers.formats import format_of
 from pipeline.readers.inputs import InputFile, SourceInputs
-from pipeline.readers.streams import RangeReader, compression_of, next_member, utf16_of
+from pipeline.readers.streams import RangeReader, compression_of, next_member
 
 PARTITIONS = 32
 MIN_PARTITION_BYTES = 4 << 20

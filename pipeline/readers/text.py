@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from pipeline.readers.items import HEAD_BYTES, Damaged, Item, Record
+from pipeline.readers.records import HEAD_BYTES, Damaged, Item, Record
 from pipeline.readers.streams import Gap, Limits
 
 

@@ -22,7 +22,7 @@ from pipeline.readers.http import (
     parse_headers,
     parse_response,
 )
-from pipeline.readers.items import HEAD_BYTES, Damaged, Excluded, Item, Record
+from pipeline.readers.records import HEAD_BYTES, Damaged, Excluded, Item, Record
 from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, compression_of, member_chunks, plain_chunks
 
 PREFIX = b"WARC/"

@@ -24,8 +24,8 @@ from pipeline.dedup.files.listing import Part
 from pipeline.dedup.files.records import Batch, PartReader, Wanted, field_of
 from pipeline.dedup.rule.shingle_sets import SetWriter
 from pipeline.dedup.rule.signing import Signer, band_keys, url_hashes
-from pipeline.readers.items import Damaged
 from pipeline.readers.jsonl import BOM, parse_object
+from pipeline.readers.records import Damaged
 from pipeline.run.tables import BATCH_TEXT_BYTES, QUARANTINE, TableWriter
 
 RECORDS = pa.schema(

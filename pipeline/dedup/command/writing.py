@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from pipeline.dedup.files.listing import File, Part
 from pipeline.dedup.files.records import chosen_rows, column_batches, open_range
-from pipeline.readers.items import Damaged
 from pipeline.readers.lines import lines
+from pipeline.readers.records import Damaged
 from pipeline.readers.streams import Gap, Limits, chunks
 
 ROW_GROUP_BYTES = 64 << 20

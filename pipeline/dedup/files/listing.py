@@ -11,10 +11,11 @@ from pathlib import Path
 
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
+from pipeline.readers.encodings import utf16_of
 from pipeline.readers.formats import format_of
 from pipeline.readers.inputs import InputFile, list_inputs
 from pipeline.readers.partition import partition_bytes, split
-from pipeline.readers.streams import CHUNK_BYTES, RangeReader, compression_of, utf16_of
+from pipeline.readers.streams import CHUNK_BYTES, RangeReader, compression_of
 
 FORMATS = ("jsonl", "parquet", "arrow")
 PROBE_BYTES = 4096

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from pipeline.base.errors import RunError, UserError
 from pipeline.dedup.files.listing import File, Part
 from pipeline.readers.columnar import ERRORS, check_batch, open_ipc
-from pipeline.readers.items import HEAD_BYTES, Damaged
 from pipeline.readers.jsonl import BLANK, BOM, parse_object
 from pipeline.readers.lines import lines
+from pipeline.readers.records import HEAD_BYTES, Damaged
 from pipeline.readers.streams import Limits, RangeReader, chunks
 from pipeline.run.tables import BATCH_ROWS, BATCH_TEXT_BYTES
 

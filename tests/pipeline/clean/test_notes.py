@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.kernels import html_scan
-from pipeline.readers.items import Record
+from pipeline.readers.records import Record
 from pipeline.readers.streams import Limits, RangeReader
 from pipeline.readers.warc import Wanted, read_warc
 

@@ -11,7 +11,7 @@ from pipeline.base.errors import UserError
 from pipeline.clean.html_facts import facts, spdx
 from pipeline.clean.urls import UrlRules, host_of
 from pipeline.kernels import html_scan
-from pipeline.readers.items import Record
+from pipeline.readers.records import Record
 
 Clean = Callable[..., Any]
 

@@ -12,11 +12,10 @@ import pytest
 
 from pipeline.base.errors import RunError, UserError
 from pipeline.readers import inputs
-from pipeline.readers.dispatch import PartReader, ReadOptions
-from pipeline.readers.fields import Fields
 from pipeline.readers.inputs import list_inputs, source_root
-from pipeline.readers.items import Record
+from pipeline.readers.part_reader import PartReader, ReadOptions
 from pipeline.readers.partition import Part, partition_bytes, plan, split
+from pipeline.readers.records import Fields, Record
 
 OPTIONS = ReadOptions(fields=Fields({}, None))
 

@@ -1,9 +1,64 @@
-"""Which field of a structured record holds what: the recipe's ``fields``, with the usual names as defaults."""
+"""What a reader yields: a record, or the one row that stands for what is damaged or not wanted.
+
+``Fields`` makes the record of a structured value: the recipe's ``fields`` say which field holds what, with the usual
+names as defaults.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.readers.items import HEAD_BYTES, Damaged, Excluded, Record
+HEAD_BYTES = 256  # how much of a damaged record the quarantine keeps
+
+
+@dataclass(slots=True)
+class Record:
+    """One raw record: either ``text``, or a ``body`` of bytes still to be decoded and, where it is HTML, extracted.
+
+    ``offset`` is the byte offset or row in ``path``; ``part_of_offset`` numbers records that share an offset (several
+    WARC records in one gzip member).
+    """
+
+    path: str
+    offset: int
+    text: str = ""
+    body: bytes | None = None
+    body_type: str = "text"  # text | html
+    id: str | None = None
+    url: str | None = None
+    date: str | None = None
+    licence: str | None = None
+    licence_evidence: str | None = None
+    metadata: dict[str, Any] | None = None
+    charset: str | None = None  # of ``body``, as the transport or the recipe declares it
+    headers: dict[str, str] | None = None  # HTTP headers that carry rights marks, names in lower case
+    part_of_offset: int = 0
+
+
+@dataclass(slots=True)
+class Damaged:
+    """A damaged region: one quarantined record."""
+
+    path: str
+    offset: int
+    length: int | None
+    reason: str
+    detail: str | None = None
+    head: bytes = b""
+
+
+@dataclass(slots=True)
+class Excluded:
+    """A well-formed record that is not wanted."""
+
+    path: str
+    offset: int
+    reason: str
+    detail: str | None = None
+    url: str | None = None
+
+
+Item = Record | Damaged | Excluded
 
 # looked for in this order where the recipe names no field
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
@@ -32,7 +87,7 @@ class Fields:
         self.licence_names = (names["licence"],) if "licence" in names else USUAL_NAMES["licence"]
         self.html_name = names.get("html")
 
-    def record(self, value: dict[str, Any], path: str, offset: int, raw: bytes = b"") -> Record | Damaged | Excluded:
+    def record(self, value: dict[str, Any], path: str, offset: int, raw: bytes = b"") -> Item:
         """The record of one mapping, which is taken apart: what is left over becomes ``metadata``."""
         html = _take(value, (self.html_name,)) if self.html_name else None
         text = _take(value, self.text_names) if html is None else ""

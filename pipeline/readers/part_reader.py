@@ -10,11 +10,11 @@ from pipeline.base import storage
 from pipeline.readers.archives import MemberReader, read_tar, read_zip
 from pipeline.readers.columnar import read_arrow, read_parquet
 from pipeline.readers.delimited import read_delimited
-from pipeline.readers.fields import Fields
+from pipeline.readers.encodings import as_utf8
 from pipeline.readers.formats import SNIFF_BYTES, format_of_bytes
-from pipeline.readers.items import Damaged, Item
 from pipeline.readers.jsonl import read_json, read_jsonl
-from pipeline.readers.streams import Gap, Limits, RangeReader, as_utf8, chunks
+from pipeline.readers.records import Damaged, Fields, Item
+from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
 from pipeline.readers.text import read_separated, read_whole
 from pipeline.readers.warc import Wanted, read_warc
 
