@@ -1,26 +1,16 @@
 """``tokenmill dedup``: thin, the work is done next door.  Neither Prefect nor torch is loaded."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from pipeline.base import storage
+from flows.cli.options import INDEX_HELP, Flag, Json, LocalPath
 from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
 Many = Parameter(negative=())
-
-
-def _local(kind: Any, tokens: Sequence[Any]) -> Path:
-    return storage.local_path(tokens[0].value)
-
-
-LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a folder "s3:" of s3://bucket
-INDEX_HELP = "An on-disk index of earlier documents that names the one a new document duplicates."
 
 dedup_app = App(
     name="dedup",
@@ -43,14 +33,14 @@ def run(
     bands: int = 14,
     rows: int = 8,
     seed: int = 1,
-    exact_only: Annotated[bool, Parameter(negative=())] = False,
+    exact_only: Flag = False,
     verify: Annotated[bool, Parameter(name="--no-verify", negative=())] = False,
     keep: str = "first",
     copies: int = 1,
     prefer_source: Annotated[list[str] | None, Many] = None,
     prefer_licence: Annotated[list[str] | None, Many] = None,
     licence_field: str = "licence",
-    same_url: Annotated[bool, Parameter(negative=())] = False,
+    same_url: Flag = False,
     url_field: str = "url",
     against: Annotated[list[str] | None, Many] = None,
     memory: str = "2GB",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from flows.cli.dedup import INDEX_HELP, LocalPath
+from flows.cli.options import INDEX_HELP, Flag, Json, LocalPath
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import FormatError, RunError, UserError
 from pipeline.base.words import counted
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from pipeline.dedup.index.inputs import Source
 
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
-Flag = Annotated[bool, Parameter(negative=())]
 Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
 KEEPS = ("longest", "first")
 
@@ -195,6 +193,7 @@ def query(
     """
     from pipeline.dedup.command.settings import checked_options
     from pipeline.dedup.index.query import matches_table
+    from pipeline.dedup.index.query import query as find_matches
     from pipeline.dedup.index.reader import open_index
 
     checked_options(threshold=threshold)
@@ -206,7 +205,7 @@ def query(
     with open_index(index) as opened:
         for source in found:
             for batch in source.batches():
-                matches = opened.query(batch.texts.to_pylist(), threshold)
+                matches = find_matches(opened, batch.texts.to_pylist(), threshold)
                 documents, matched = documents + len(matches), matched + sum(map(bool, matches))
                 tables.append(matches_table(batch.ids, matches))
     if output:

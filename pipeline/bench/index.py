@@ -54,8 +54,8 @@ def run(documents: int | None = None, batch_documents: int = BATCH_DOCUMENTS) ->
 
 def build(index: Path, maker: "Maker", size: int) -> dict[str, Any]:
     """Builds an index, unless one stands there as it was built."""
-    from pipeline.dedup.index.reader import is_index, open_index
-    from pipeline.dedup.index.state import Corpus, Definition
+    from pipeline.dedup.index.reader import open_index
+    from pipeline.dedup.index.state import Corpus, Definition, is_index
     from pipeline.dedup.index.writer import build_index
 
     started = time.perf_counter()
@@ -121,21 +121,21 @@ def _add(index: Path, batch: Path) -> dict[str, Any]:
 
 
 def _query(index: Path, batch: Batch) -> dict[str, Any]:
+    from pipeline.dedup.index.query import query
     from pipeline.dedup.index.reader import open_index
 
     texts = batch.texts.slice(0, 1000).to_pylist()
     clock = _Clock()
     with open_index(index) as opened:
-        found = opened.query(texts)
+        found = query(opened, texts)
     return {**clock.figures(), "matched": sum(map(bool, found))}
 
 
 def _remove(index: Path) -> dict[str, Any]:
-    from pipeline.dedup.index.reader import open_index
+    from pipeline.dedup.index.writer import remove_documents
 
     clock = _Clock()
-    with open_index(index) as opened:
-        removed = opened.remove([f"d{number}" for number in range(0, 100, 10)])
+    removed = remove_documents(index, [f"d{number}" for number in range(0, 100, 10)])
     return {**clock.figures(), "removed": removed}
 
 

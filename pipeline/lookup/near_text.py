@@ -47,14 +47,16 @@ def nearest_text(run: Run, text: str) -> tuple[Located, float]:
 
 def _in_index(run: Run, text: str) -> tuple[Located, float] | None:
     """The most similar document of this run that its dedup index knows; None without one."""
-    from pipeline.dedup.index.reader import is_index, open_index, run_index
+    from pipeline.dedup.index.query import query
+    from pipeline.dedup.index.reader import open_index
+    from pipeline.dedup.index.state import is_index, run_index
 
     place = run_index(run.root)
     if not is_index(place):
         return None
     gone = ledger.load(run.root).documents
     with open_index(place) as index:
-        (matches,) = index.query([text], run.recipe.dedup.threshold)
+        (matches,) = query(index, [text], run.recipe.dedup.threshold)
     match = next((match for match in matches if match.id not in gone), None)
     return None if match is None else (DocIndex(run).find(match.id), match.similarity)
 

@@ -356,8 +356,8 @@ def _kept_places(
     corpora: list[str | None] = [None] * len(keepers)
     paths, rows = corpus.places(inside)
     places = np.flatnonzero(earlier)
-    for place, (name, known) in zip(places.tolist(), found.earlier_names(keepers[places]), strict=True):
-        names[place], corpora[place] = name.decode("utf-8", "replace"), known.name
+    for place, document in zip(places.tolist(), found.earlier_documents(keepers[places]), strict=True):
+        names[place], corpora[place] = document.id.decode("utf-8", "replace"), document.corpus
     return names, _null_where(earlier, paths, pa.string()), _null_where(earlier, rows, pa.int64()), corpora
 
 

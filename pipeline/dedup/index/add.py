@@ -181,8 +181,8 @@ def _removed(batch: _Spooled, alive: Ints, outcome: Outcome, name: str) -> pa.Ta
     for place in np.flatnonzero(~earlier).tolist():
         kept[place] = batch.ids[alive[selection.keepers[place]]]
     places = np.flatnonzero(earlier)
-    for place, (other, corpus) in zip(places.tolist(), outcome.names(selection.keepers[places]), strict=True):
-        kept[place], corpora[place] = other, corpus.name
+    for place, document in zip(places.tolist(), outcome.names(selection.keepers[places]), strict=True):
+        kept[place], corpora[place] = document.id, document.corpus
     columns = [
         [batch.ids[number].decode("utf-8", "replace") for number in alive[selection.removed].tolist()],
         [other.decode("utf-8", "replace") for other in kept],

@@ -1,16 +1,24 @@
 """Which earlier documents each of some texts duplicates: every match, with its exact similarity.
 
+    with open_index("corpus.index") as index:
+        for matches in query(index, ["some text", "another"], threshold=0.8):
+            for match in matches:            # most similar first, then oldest
+                match.id, match.corpus, match.similarity, match.rule, match.root
+
+The id of a document that was entered from a run folder is its doc_id in hex, and ``match.root`` is that folder.
+
 Deduplication needs less (the best match of what is removed) and goes another way: ``pipeline/dedup/rule/against.py``.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.base.arrow import text_hashes
 from pipeline.base.errors import UserError
-from pipeline.dedup.index.reader import Earlier, Index, Match
+from pipeline.dedup.index.reader import Earlier, Index
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.signing import ShingleSets, Signer, band_keys
 from pipeline.run.tables import INDEX_MATCHES
@@ -19,8 +27,44 @@ BATCH = 1024  # texts looked up at a time
 COMPARED_HASHES = 1 << 22  # shingle hashes of earlier documents in memory at a time
 
 
-def query(index: Index, texts: Sequence[str], threshold: float) -> list[list[Match]]:
-    """See ``Index.query``."""
+@dataclass(frozen=True)
+class Match:
+    """An earlier document that a text duplicates.
+
+    Attributes:
+        id: Its id in its corpus; the doc_id in hex where the corpus is a run.
+        corpus: Name of the corpus it was entered from.
+        similarity: Exact Jaccard similarity of the two shingle sets; 1 where the texts are equal.
+        intersection: Shingles in both.
+        union: Shingles in either.
+        rule: ``exact`` (equal texts) or ``near``.
+        root: The run folder, where the corpus is a run.
+    """
+
+    id: str
+    corpus: str
+    similarity: float
+    intersection: int
+    union: int
+    rule: str
+    root: str | None = None
+
+
+def query(index: Index, texts: Sequence[str], threshold: float = 0.8) -> list[list[Match]]:
+    """The earlier documents that each text duplicates, most similar first, then oldest.
+
+    Args:
+        index: The index, open.
+        texts: Any number of texts.
+        threshold: Least similarity of a match, above 0, at most 1.
+
+    Returns:
+        A list of matches for each text, in the order of ``texts``.  Of equal earlier texts, the oldest is named.
+
+    Raises:
+        UserError: If the threshold is out of its range.
+        IndexDamageError: If a part of the index that an answer needs is damaged.
+    """
     if not 0 < threshold <= 1:
         raise UserError(f"threshold must be above 0 and at most 1, got {threshold}")
     definition = index.definition
@@ -32,7 +76,7 @@ def query(index: Index, texts: Sequence[str], threshold: float) -> list[list[Mat
 
 
 def matches_table(ids: Sequence[str], found: Sequence[Sequence[Match]]) -> pa.Table:
-    """Matches as a table (``INDEX_MATCHES``), a row a match.
+    """Matches as a table (``INDEX_MATCHES``), one row per match.
 
     Args:
         ids: The new documents.
@@ -90,19 +134,17 @@ def _matches(earlier: Earlier, chosen: Ints, text_hash: Keys, own: Keys, thresho
     _, first = np.unique(documents["text_hash"][places], axis=0, return_index=True)
     places = places[np.sort(first)]  # of equal texts, the oldest
     places = places[np.lexsort((places, -similarity[places]))]
-    corpora = earlier.corpora(chosen[places])
-    ids = earlier.ids(chosen[places])
     return [
         Match(
-            id=ids[i].decode("utf-8", "surrogatepass"),
-            corpus=corpora[i].name,
+            id=document.id.decode("utf-8", "surrogatepass"),
+            corpus=document.corpus,
             similarity=float(similarity[place]),
             intersection=int(common[place]),
             union=int(unions[place]),
             rule="exact" if exact[place] else "near",
-            root=corpora[i].root,
+            root=document.root,
         )
-        for i, place in enumerate(places.tolist())
+        for place, document in zip(places.tolist(), earlier.names(chosen[places]), strict=True)
     ]
 
 

@@ -1,64 +1,26 @@
 """The dedup index: earlier documents on disk, found by their text, their likeness or their id.
 
-For other parts of tokenmill, the whole interface is this module:
+Questions about texts are asked through ``query.py``, changes are made through ``writer.py``.
 
-    from pipeline.dedup.index import open_index, run_index
-
-    with open_index("corpus.index") as index:
-        for matches in index.query(["some text", "another"], threshold=0.8):
-            for match in matches:            # most similar first, then oldest
-                match.id, match.corpus, match.similarity, match.rule, match.root
-        index.remove(["doc-17"])             # forgotten at once, its hashes gone from the disk
-
-    with open_index(run_index(root)) as index:        # the index of a run folder, where one was built
-        index.query([text]); index.remove([doc_id.hex()])
-
-The id of a document that was entered from a run folder is its doc_id in hex, and ``match.root`` is that folder.
-
-Reading needs no lock: an opened index stays as it was when it was opened.  Writers hold the folder one
-at a time.  Layout: docs/dedup-index.md.
+Reading needs no lock: an opened index stays as it was when it was opened.  Writers hold the folder one at a time.
+Layout: docs/dedup-index.md.
 
 Shape letters: Q queries, M earlier documents, B bands.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.closable import Closable
 from pipeline.dedup.index.blocks import IndexDamageError
-from pipeline.dedup.index.segments import Rows, Segment
-from pipeline.dedup.index.state import Corpus, Definition, State, index_folder, is_index, load_state, run_index
+from pipeline.dedup.index.segments import DOCUMENT, Rows, Segment, id_keys
+from pipeline.dedup.index.state import Definition, State, index_folder, load_state
+from pipeline.dedup.rule.against import EarlierDocument
 from pipeline.dedup.rule.join import Ints, Keys
-
-__all__ = ["Index", "Match", "as_json", "is_index", "open_index", "run_index"]
-
-
-@dataclass(frozen=True)
-class Match:
-    """An earlier document that a text duplicates.
-
-    Attributes:
-        id: Its id in its corpus; the doc_id in hex where the corpus is a run.
-        corpus: Name of the corpus it was entered from.
-        similarity: Exact Jaccard similarity of the two shingle sets; 1 where the texts are equal.
-        intersection: Shingles in both.
-        union: Shingles in either.
-        rule: ``exact`` (equal texts) or ``near``.
-        root: The run folder, where the corpus is a run.
-    """
-
-    id: str
-    corpus: str
-    similarity: float
-    intersection: int
-    union: int
-    rule: str
-    root: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +42,17 @@ class Earlier:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def text_hash(self) -> Keys:
+        """128-bit hashes of their texts, shape (M, 2)."""
+        found: Keys = self.documents["text_hash"]
+        return found
+
+    @property
+    def num_shingles(self) -> NDArray[np.int32]:
+        """Their distinct shingles, shape (M,)."""
+        return self.documents["num_shingles"].astype(np.int32)
+
     def sets(self, chosen: Ints) -> tuple[Keys, Ints]:
         """Sorted shingle sets of some of them, concatenated, and offsets (len + 1)."""
         offsets = np.append(0, np.cumsum(self.documents["num_shingles"][chosen], dtype=np.int64))
@@ -88,21 +61,18 @@ class Earlier:
             segment.sets(self.documents[chosen[places]], hashes, offsets[places])
         return hashes, offsets
 
-    def ids(self, chosen: Ints) -> list[bytes]:
-        """Ids of some of them."""
-        found = [b""] * len(chosen)
+    def names(self, chosen: Ints) -> list[EarlierDocument]:
+        """Some of them as evidence names them."""
+        ids = [b""] * len(chosen)
         for segment, _, places in self.index.by_segment(self.rows[chosen]):
             for place, value in zip(places.tolist(), segment.ids(self.documents[chosen[places]]), strict=True):
-                found[place] = value
-        return found
-
-    def corpora(self, chosen: Ints) -> list[Corpus]:
-        """The corpus of each of some of them."""
-        return [self.index.state.corpora[number] for number in self.documents["corpus"][chosen].tolist()]
+                ids[place] = value
+        corpora = [self.index.state.corpora[number] for number in self.documents["corpus"][chosen].tolist()]
+        return [EarlierDocument(name, corpus.name, corpus.root) for name, corpus in zip(ids, corpora, strict=True)]
 
 
 class Index(Closable):
-    """An index, opened for reading.  See the module for how to use it.
+    """An index, opened for reading.
 
     Args:
         root: The index folder.
@@ -114,17 +84,14 @@ class Index(Closable):
     """
 
     def __init__(self, root: str | Path, wanted: Definition | None = None) -> None:
-        self.root, self._wanted = index_folder(root), wanted
-        self._open()
-
-    def _open(self) -> None:
+        self.root = index_folder(root)
         while True:
-            self.state: State = load_state(self.root, self._wanted)
+            self.state: State = load_state(self.root, wanted)
             try:
                 self._segments = [Segment(self.root, s, self.definition.bands) for s in self.state.segments]
                 break
             except IndexDamageError:
-                if load_state(self.root, self._wanted) == self.state:
+                if load_state(self.root, wanted) == self.state:
                     raise
                 # a writer replaced the index while we opened it: its new files are the ones to open
         self._bases = np.cumsum([0, *(len(segment) for segment in self._segments)])
@@ -143,42 +110,6 @@ class Index(Closable):
         """Lets go of the mapped files."""
         self._segments = []
 
-    def query(self, texts: Sequence[str], threshold: float = 0.8) -> list[list[Match]]:
-        """The earlier documents that each text duplicates, most similar first, then oldest.
-
-        Args:
-            texts: Any number of texts.
-            threshold: Least similarity of a match, above 0, at most 1.
-
-        Returns:
-            A list of matches a text, in the order of ``texts``.  Of equal earlier texts, the oldest is named.
-
-        Raises:
-            IndexDamageError: If a part of the index that an answer needs is damaged.
-        """
-        from pipeline.dedup.index.query import query
-
-        return query(self, texts, threshold)
-
-    def remove(self, ids: Iterable[str], corpus: str | None = None) -> int:
-        """Forgets documents: no later answer names them, and their hashes are gone from the disk when this returns.
-
-        Args:
-            ids: Their ids; of run folders, doc_ids in hex.  Ids that are not there are passed over.
-            corpus: Only documents of the corpus of this name.
-
-        Returns:
-            Documents removed.
-
-        Raises:
-            RunError: If another process is writing to the index, or the disk is full: the index is as it was.
-        """
-        from pipeline.dedup.index.writer import remove_documents
-
-        removed = remove_documents(self.root, ids, corpus)
-        self._open()
-        return removed
-
     def verify(self) -> None:
         """Compares every byte with its checksum.
 
@@ -193,18 +124,10 @@ class Index(Closable):
         text_hash: Keys,
         has_words: NDArray[np.bool_],
         keys: Callable[[int], Keys] | None,
-        number: int = 0,
-        exclude_root: str | None = None,
+        number: int,
+        exclude_root: str | None,
     ) -> Earlier:
-        """Candidates: earlier documents with a text, or a band key, of the batch.
-
-        Args:
-            text_hash: 128-bit hashes of the batch's texts, shape (Q, 2).
-            has_words: Texts with shingles, shape (Q,).
-            keys: The band keys of all texts in a band, shape (Q,); None: equal texts only.
-            number: Of this index among those that a batch is compared with: each has its own keys that no text has.
-            exclude_root: Leaves out documents that were entered from this run folder.
-        """
+        """Candidates: earlier documents with a text, or a band key, of the batch; see ``EarlierIndex``."""
         corpora = self.state.corpora
         excluded = np.array([exclude_root is not None and corpus.root == exclude_root for corpus in corpora], bool)
         equal, equal_rows = self.find_texts(text_hash, excluded)
@@ -266,8 +189,6 @@ class Index(Closable):
 
     def find_ids(self, ids: Sequence[str]) -> list[Ints]:
         """Rows of the documents that have one of these ids, ascending, for each segment."""
-        from pipeline.dedup.index.segments import id_keys
-
         encoded = [value.encode("utf-8", "surrogatepass") for value in ids]
         keys = id_keys(encoded)
         found = []
@@ -280,8 +201,6 @@ class Index(Closable):
 
     def rows(self, rows: Ints) -> Rows:
         """The rows (``DOCUMENT``) of documents by their numbers in the index, in any order."""
-        from pipeline.dedup.index.segments import DOCUMENT
-
         found = np.empty(len(rows), DOCUMENT)
         for segment, base, places in self.by_segment(rows):
             found[places] = segment.documents(rows[places] - base)
@@ -309,9 +228,3 @@ def _keys_of_no_text(bands: int, rows: Ints, index: int) -> Keys:
 def open_index(root: str | Path, wanted: Definition | None = None) -> Index:
     """Opens an index for reading; see ``Index``."""
     return Index(root, wanted)
-
-
-def as_json(match: Match) -> dict[str, Any]:
-    """A match as a JSON object."""
-    shown = {"id": match.id, "corpus": match.corpus, "similarity": match.similarity, "rule": match.rule}
-    return shown | {"intersection": match.intersection, "union": match.union, "root": match.root}

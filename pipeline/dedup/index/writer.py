@@ -298,7 +298,20 @@ def _to_merge(sizes: list[int]) -> int:
 
 
 def remove_documents(root: str | Path, ids: Iterable[str], corpus: str | None = None) -> int:
-    """Removes documents by their ids; see ``Index.remove``."""
+    """Forgets documents: no later answer names them, and their hashes are gone from the disk when this returns.
+
+    Args:
+        root: The index folder.
+        ids: Their ids; of run folders, doc_ids in hex.  Ids that are not there are passed over.
+        corpus: Only documents of the corpus of this name.
+
+    Returns:
+        Documents removed.
+
+    Raises:
+        UserError: If there is no index.
+        RunError: If another process is writing to the index, or the disk is full: the index is as it was.
+    """
     folder = index_folder(root)
     load_state(folder)
     with writing(folder), Index(folder) as index:

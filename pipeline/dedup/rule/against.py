@@ -4,22 +4,93 @@ The rule is that of ``select_duplicates``: as if the earlier documents stood bef
 between the two, and the batch's own policy within.  Only earlier documents that share a text or a band key with the
 batch are loaded, so the cost is that of the batch.
 
+Where the earlier documents are kept is none of the rule's business: ``EarlierIndex`` says what must be answered, and
+``pipeline/dedup/index`` answers it.
+
 Shape letters: N records of the batch, M earlier documents, B bands.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dedup.index.reader import Earlier, Index
-from pipeline.dedup.index.state import Corpus
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.selection import Records, Rule, Selection, select_duplicates
 from pipeline.dedup.rule.shingle_sets import SetSource
 from pipeline.kernels import verify
+
+
+@dataclass(frozen=True)
+class EarlierDocument:
+    """How evidence names an earlier document.
+
+    Attributes:
+        id: Its id in its corpus, in UTF-8; the doc_id in hex where the corpus is a run.
+        corpus: Name of the corpus.
+        root: The run folder, where the corpus is a run.
+    """
+
+    id: bytes
+    corpus: str
+    root: str | None = None
+
+    @property
+    def doc_id(self) -> bytes:
+        """Its doc_id where the corpus is a run, else BLAKE2b-128 of its id: 16 bytes."""
+        if self.root is not None:
+            return bytes.fromhex(self.id.decode())
+        return hashlib.blake2b(self.id, digest_size=16).digest()
+
+
+class EarlierDocuments(Protocol):
+    """The M documents of an index that share a text or a band key with a batch, oldest first."""
+
+    @property
+    def text_hash(self) -> Keys:
+        """128-bit hashes of their texts, shape (M, 2)."""
+
+    @property
+    def num_shingles(self) -> NDArray[np.int32]:
+        """Their distinct shingles, shape (M,)."""
+
+    @property
+    def band_keys(self) -> Keys:
+        """Their band keys, shape (B, M); where no text of the batch has the key, a number that no text has."""
+
+    def __len__(self) -> int:
+        """M."""
+
+    def sets(self, chosen: Ints) -> tuple[Keys, Ints]:
+        """Shingle sets of some of them, concatenated, and offsets (len + 1)."""
+
+    def names(self, chosen: Ints) -> list[EarlierDocument]:
+        """Some of them as evidence names them."""
+
+
+class EarlierIndex(Protocol):
+    """An index of earlier documents, of the definition of similarity that the batch has."""
+
+    def find(
+        self,
+        text_hash: Keys,
+        has_words: NDArray[np.bool_],
+        keys: Callable[[int], Keys] | None,
+        number: int,
+        exclude_root: str | None,
+    ) -> EarlierDocuments:
+        """Documents with a text, or a band key, of the batch.
+
+        Args:
+            text_hash: 128-bit hashes of the batch's texts, shape (N, 2).
+            has_words: Texts with shingles, shape (N,).
+            keys: The band keys of all texts in a band, shape (N,); None: equal texts only.
+            number: Of this index among those that a batch is compared with: each has its own keys that no text has.
+            exclude_root: Leaves out documents that were entered from this run folder.
+        """
 
 
 @dataclass(frozen=True)
@@ -33,7 +104,7 @@ class Outcome:
     """
 
     selection: Selection
-    earlier: list[Earlier]
+    earlier: list[EarlierDocuments]
     count: int
 
     @property
@@ -51,26 +122,20 @@ class Outcome:
         """
         return _CombinedSets(batch, self.earlier, count).load(records)
 
-    def names(self, keepers: Ints) -> list[tuple[bytes, Corpus]]:
-        """Id and corpus of earlier documents by their numbers (N or more)."""
-        found: list[tuple[bytes, Corpus] | None] = [None] * len(keepers)
+    def names(self, keepers: Ints) -> list[EarlierDocument]:
+        """Earlier documents by their numbers (N or more)."""
+        found: list[EarlierDocument | None] = [None] * len(keepers)
         start = self.count
         for part in self.earlier:
             places = np.flatnonzero((keepers >= start) & (keepers < start + len(part)))
-            chosen = keepers[places] - start
-            for place, name, corpus in zip(places.tolist(), part.ids(chosen), part.corpora(chosen), strict=True):
-                found[place] = (name, corpus)
+            for place, document in zip(places.tolist(), part.names(keepers[places] - start), strict=True):
+                found[place] = document
             start += len(part)
-        return [item for item in found if item is not None]
-
-
-def earlier_id(name: bytes, corpus: Corpus) -> bytes:
-    """16 bytes for an earlier document: the doc_id where its corpus is a run, else BLAKE2b-128 of its id."""
-    return bytes.fromhex(name.decode()) if corpus.root is not None else hashlib.blake2b(name, digest_size=16).digest()
+        return [document for document in found if document is not None]
 
 
 def select_against(
-    indexes: Sequence[Index],
+    indexes: Sequence[EarlierIndex],
     records: Records,
     rule: Rule,
     sets: SetSource,
@@ -105,8 +170,8 @@ def select_against(
         return Outcome(selection, earlier, count)
     keys_BM = np.concatenate([part.band_keys for part in earlier], axis=1)
     combined = Records(
-        np.concatenate([records.text_hash, *(part.documents["text_hash"] for part in earlier)]),
-        np.concatenate([records.num_shingles, *(part.documents["num_shingles"].astype(np.int32) for part in earlier)]),
+        np.concatenate([records.text_hash, *(part.text_hash for part in earlier)]),
+        np.concatenate([records.num_shingles, *(part.num_shingles for part in earlier)]),
         np.concatenate([count + np.arange(found), records.order]),
     )
     selection = select_duplicates(
@@ -138,7 +203,7 @@ def _of_the_batch(selection: Selection, count: int) -> Selection:
 class _CombinedSets:
     """Shingle sets of the batch, and behind them those of the earlier documents."""
 
-    def __init__(self, batch: SetSource, earlier: list[Earlier], count: int) -> None:
+    def __init__(self, batch: SetSource, earlier: list[EarlierDocuments], count: int) -> None:
         self._batch, self._earlier, self._count = batch, earlier, count
 
     def prepare(self, records: Ints) -> None:

@@ -14,8 +14,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.dedup.index.reader import Index
-from pipeline.dedup.index.state import Corpus
 from pipeline.dedup.rule import against as earlier
 from pipeline.dedup.rule.join import Ints, Keys, find_nodes
 from pipeline.dedup.rule.policy import Criterion, decided_by, visiting_order
@@ -82,8 +80,8 @@ class Outcome:
         """Whether the keeper of each removed record is an earlier document, shape (R,)."""
         return self.keepers >= self.count
 
-    def earlier_names(self, keepers: Ints) -> list[tuple[bytes, Corpus]]:
-        """Id and corpus of earlier documents by their numbers (N or more)."""
+    def earlier_documents(self, keepers: Ints) -> list[earlier.EarlierDocument]:
+        """Earlier documents by their numbers (N or more)."""
         return self.against.names(keepers - self.count + self.against.count)
 
     def cluster_sizes(self) -> Ints:
@@ -118,7 +116,7 @@ def deduplicate(
     *,
     memory_bytes: int,
     threads: int = 1,
-    indexes: Sequence[Index] = (),
+    indexes: Sequence[earlier.EarlierIndex] = (),
     exclude_root: str | None = None,
 ) -> Outcome:
     """Applies rule and policy.

@@ -15,14 +15,12 @@ from pipeline.base.arrow import array_hashes
 from pipeline.base.sizes import parse_memory
 from pipeline.dedup.index.runs import opened_against
 from pipeline.dedup.index.state import Definition
-from pipeline.dedup.rule.against import earlier_id
 from pipeline.dedup.rule.cost import JOIN_SHARE
 from pipeline.dedup.rule.deduplicate import Outcome, deduplicate
 from pipeline.dedup.rule.join import Ints
 from pipeline.dedup.rule.selection import Rule
 from pipeline.dedup.rule.signing import Signer
 from pipeline.dedup.stage.documents import DocumentSets, RunCorpus, alive_of_shard, signature_path
-from pipeline.dedup.stage.plan import EVIDENCE
 from pipeline.dedup.stage.remembered import Remembered
 from pipeline.dedup.stage.survivors import PATH as SURVIVORS_PATH
 from pipeline.dedup.stage.survivors import survivor_rows, survivor_tables
@@ -121,7 +119,7 @@ def selected(job: Job, corpus: RunCorpus) -> Iterator[tuple[Outcome, list["Index
 
 def write_evidence(outputs: Outputs, tables: Iterable[pa.Table]) -> None:
     """Writes clusters/evidence.arrow, a record batch for each document shard, also an empty one."""
-    with outputs.table(EVIDENCE, CLUSTERS) as writer:
+    with outputs.table(layout.EVIDENCE, CLUSTERS) as writer:
         for table in tables:
             columns = [pa.concat_arrays(column.chunks or [pa.array([], column.type)]) for column in table.columns]
             writer.write(pa.record_batch(columns, schema=CLUSTERS.schema))
@@ -161,9 +159,9 @@ def _kept_columns(found: Outcome, keepers: Ints, doc_ids: pa.ChunkedArray) -> tu
     corpora: list[str | None] = [None] * len(keepers)
     names: list[str | None] = [None] * len(keepers)
     places = np.flatnonzero(keepers >= found.count)
-    for place, (name, corpus) in zip(places.tolist(), found.earlier_names(keepers[places]), strict=True):
-        kept_ids[place] = earlier_id(name, corpus)
-        corpora[place], names[place] = corpus.name, name.decode("utf-8", "replace")
+    for place, document in zip(places.tolist(), found.earlier_documents(keepers[places]), strict=True):
+        kept_ids[place] = document.doc_id
+        corpora[place], names[place] = document.corpus, document.id.decode("utf-8", "replace")
     return pa.array(kept_ids, pa.binary(16)), pa.array(corpora, pa.string()), pa.array(names, pa.string())
 
 
@@ -175,7 +173,9 @@ def judge_shard(job: Job, outputs: Outputs) -> None:
         or [pa.array([], pa.binary(16))]
     )
     alive = alive_of_shard(job, outputs, shard, len(doc_ids))
-    evidence = open_table(outputs.run_path(EVIDENCE), CLUSTERS, ["doc_id", "rule"]).get_batch(job.arguments["number"])
+    evidence = open_table(outputs.run_path(layout.EVIDENCE), CLUSTERS, ["doc_id", "rule"]).get_batch(
+        job.arguments["number"]
+    )
     place = pc.index_in(doc_ids, value_set=evidence.column("doc_id"))
     removed = pc.is_valid(place).to_numpy(zero_copy_only=False)
     rules = evidence.column("rule").take(place).to_pylist()

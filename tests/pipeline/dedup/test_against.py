@@ -14,9 +14,10 @@ from flows.session.stages import run_stage
 from pipeline.base.arrow import text_hashes
 from pipeline.base.errors import UserError
 from pipeline.base.pool import InProcess
-from pipeline.dedup.index.reader import open_index, run_index
+from pipeline.dedup.index.query import query
+from pipeline.dedup.index.reader import open_index
 from pipeline.dedup.index.runs import build_run_index, forget_in_run
-from pipeline.dedup.index.state import Corpus, Definition
+from pipeline.dedup.index.state import Corpus, Definition, run_index
 from pipeline.dedup.index.writer import Batch, add_all, build_index
 from pipeline.dedup.rule.against import select_against
 from pipeline.dedup.rule.policy import by_length, visiting_order
@@ -68,7 +69,7 @@ def test_batch_after_batch_keeps_what_one_pass_over_all_keeps(
             names = iter(found.names(found.selection.keepers[found.is_earlier]))
             for place, record in enumerate(found.selection.removed.tolist()):
                 keeper = found.selection.keepers[place]
-                named = int(next(names)[0]) if keeper >= len(piece) else int(piece[keeper])
+                named = int(next(names).id) if keeper >= len(piece) else int(piece[keeper])
                 numbers = found.selection.intersections[place], found.selection.unions[place]
                 evidence[int(piece[record])] = (named, *map(int, numbers), bool(found.selection.exact[place]))
         left = [int(piece[i]) for i in records.order if piece[i] not in evidence]
@@ -189,11 +190,11 @@ def test_document_forgotten_by_the_earlier_run_may_come_again(make_run) -> None:
     do(first)
     build_run_index(first.root)
     with open_index(run_index(first.root)) as index:
-        (match,) = index.query([BASE])[0]
+        (match,) = query(index, [BASE])[0]
     assert match.root == first.root
     assert forget_in_run(first.root, [match.id]) == 1
     with open_index(run_index(first.root)) as index:
-        assert index.query([BASE]) == [[]]
+        assert query(index, [BASE]) == [[]]
 
 
 def test_what_cannot_be_compared_is_refused(make_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -8,8 +8,10 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.dedup import shingles
-from pipeline.dedup.index.reader import Index, open_index, run_index
+from pipeline.dedup.index.query import query
+from pipeline.dedup.index.reader import Index, open_index
 from pipeline.dedup.index.runs import build_run_index, definition_of, run_batches, run_corpus
+from pipeline.dedup.index.state import run_index
 from pipeline.dedup.index.writer import Batch, build_index
 from pipeline.lookup.lookup import Located
 from pipeline.lookup.near_text import by_text
@@ -46,7 +48,7 @@ def test_index_of_the_run_forgets_what_is_taken_down(indexed: Run, tmp_path: Pat
     take_down(indexed, Choice(ids=(document["doc_id"],)))
     with open_index(run_index(indexed.root)) as index:
         assert index.documents == before - 1
-        assert index.query([document["text"]]) == [[]]
+        assert query(index, [document["text"]]) == [[]]
     with pytest.raises(UserError, match="no document of the run has this text"):
         by_text(indexed, tmp_path / "near.txt")
 
@@ -60,7 +62,7 @@ def test_index_outside_the_run_forgets_too_also_afterwards(run: Run, tmp_path: P
     assert found["forgotten"] == {str(place): 1}
     take_down(run, Choice(ids=(kept,)))
     with Index(place) as index:
-        assert index.query([document["text"]]) == [[]]
+        assert query(index, [document["text"]]) == [[]]
     assert take_down(run, Choice(), indexes=[str(place)])["forgotten"] == {str(place): 1}
     assert take_down(run, Choice(), indexes=[str(place)])["status"] == "nothing to do"
 
@@ -72,6 +74,6 @@ def test_folder_that_is_no_index_is_refused_before_anything_is_done(run: Run, tm
 
 
 def test_planning_a_takedown_loads_no_kernels() -> None:
-    code = "import sys, pipeline.lineage.cli, pipeline.lineage.takedown; print('numba' in sys.modules)"
+    code = "import sys, flows.cli.lineage, pipeline.takedown.takedown; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,0 +1,20 @@
+"""Types of options that several commands share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from pipeline.base import storage
+
+INDEX_HELP = "An on-disk index of earlier documents that names the one a new document duplicates."
+
+
+def _local(kind: Any, tokens: Sequence[Any]) -> Path:
+    return storage.local_path(tokens[0].value)
+
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
+Flag = Annotated[bool, Parameter(negative=())]
+LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a folder "s3:" of s3://bucket
