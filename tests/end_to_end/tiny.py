@@ -14,6 +14,7 @@ from pipeline.base.pool import Pool
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
+from tests.trees import tree
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)> </pre></details> \x1b[31mred'
 RECIPE = """
@@ -100,13 +101,7 @@ def write_training(root: Path) -> None:
 
 def promised(root: Path) -> dict[str, bytes]:
     """Every file of the run that must be byte-identical, by path (docs/architecture.md)."""
-    outside = (".prefect", ".lock", ".scratch", "logs", "metrics", "report")
-    files = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in files
-        if path.relative_to(root).parts[0] not in outside
-    }
+    return tree(root, "metrics", "report")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from typing import Any
 from flows.session import stages
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Outputs, Step
-from tests.pipeline import dummy_stage
+from tests.pipeline.run import dummy_stage
 
 SHARDS = 6
 HERE = "tests.flows.stand_in"
-CLEAN = Step("clean", 1, "tests.pipeline.dummy_stage:work")
+CLEAN = Step("clean", 1, "tests.pipeline.run.dummy_stage:work")
 TRAIN = Step("train", 1, f"{HERE}:train_shard")
 REPORT = Step("report", 1, f"{HERE}:report_shard")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.flows.cancel import ENVIRONMENT
+from tests.flows.processes import ENVIRONMENT
 
 NUMBER = 150
 
@@ -19,7 +19,7 @@ NUMBER = 150
 @pytest.mark.xdist_group("prefect")
 @pytest.mark.timeout(1200)
 def test_every_task_run_artifact_event_and_line_of_a_burst_is_recorded(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.flows.burst", str(tmp_path), str(NUMBER)]
+    command = [sys.executable, "-m", "tests.tools.burst", str(tmp_path), str(NUMBER)]
     subprocess.run(command, cwd=REPOSITORY, env=ENVIRONMENT, check=True)
     with closing(sqlite3.connect(tmp_path / ".prefect/prefect.db")) as database:
 

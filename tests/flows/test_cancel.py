@@ -8,7 +8,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.end_to_end import tiny
-from tests.flows.cancel import ENVIRONMENT, LONG_TRAINING, MOMENTS, cancel, run_command
+from tests.flows.processes import ENVIRONMENT
+from tests.tools.cancel import LONG_TRAINING, MOMENTS, cancel, run_command
 
 pytestmark = [
     pytest.mark.slow,

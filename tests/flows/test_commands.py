@@ -8,25 +8,16 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flows.cli.app import COMMANDS
 from flows.session.stages import STAGES
-from pipeline.base.processes import alive, descendants
+from pipeline.base.processes import descendants
 from tests.conftest import REPOSITORY
-
-OTHERS = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-CLEAN = {**OTHERS, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-
-
-def tokenmill(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "tests.flows.stand_in", *arguments]
-    variables = {**CLEAN, **environment}
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=variables, timeout=120)
+from tests.flows.processes import gone_within_ten_seconds, names, start, tokenmill, wait_for
 
 
 def test_help_lists_every_command_with_a_line_and_loads_none_of_them() -> None:
@@ -116,38 +107,6 @@ def test_wrong_engine_setting_is_a_usage_error(recipe: Path, tmp_path: Path, set
     assert result.returncode == 2
     assert "--engine-set" in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def start(recipe: Path, root: Path, **environment: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tests.flows.stand_in", "run", str(recipe), "--root", str(root)]
-    variables = {**CLEAN, **environment}
-    return subprocess.Popen(command, cwd=REPOSITORY, env=variables, text=True, stderr=subprocess.PIPE)
-
-
-def wait_for(process: "subprocess.Popen[str]", appeared: Callable[[], bool]) -> list[int]:
-    """The processes below, once ``appeared()`` is true."""
-    deadline = time.monotonic() + 300
-    while not appeared() and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
-    return descendants(process.pid)
-
-
-def gone_within_ten_seconds(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 10
-    while alive(pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return alive(pids) == []
-
-
-def names(pids: list[int]) -> str:
-    found = []
-    for pid in pids:
-        try:
-            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    return "\n".join(found)
 
 
 def flow_states(root: Path) -> list[str]:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.pipeline.test_engine import tree
+from tests.trees import tree
 
 pytestmark = [
     pytest.mark.flow,
@@ -33,8 +33,7 @@ def artifacts_of_latest(key: str) -> Any:
 
 
 def outcome(root: Path) -> dict[str, bytes]:
-    outside = (".prefect", "metrics", "report", "recipe.toml")
-    return {path: data for path, data in tree(root).items() if path.split("/")[0] not in outside}
+    return tree(root, "metrics", "report", "recipe.toml")
 
 
 def test_end_to_end_runs_every_stage_and_shows_funnel_progress_loss_and_report(recipe: Path, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from prefect.exceptions import TerminationSignal
 from flows.server import lost_server as lost
 from pipeline.base import storage
 from pipeline.base.errors import RunError
-from tests.flows.test_commands import gone_within_ten_seconds, names, start, tokenmill, wait_for
-from tests.pipeline.test_engine import tree
+from tests.flows.processes import gone_within_ten_seconds, names, start, tokenmill, wait_for
+from tests.trees import tree
 
 
 @pytest.fixture

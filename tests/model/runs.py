@@ -1,10 +1,13 @@
-"""Small run folders with real tokens, ready to train: no stage before the training has to run."""
+"""Small run folders with real tokens, ready to train without any stage before it, and their training as a process."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from model.training.metrics import read_lines
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
@@ -77,3 +80,18 @@ def make_run(folder: Path, recipe: str = RECIPE, overrides: tuple[str, ...] = ()
     run = Run(str(root), load_recipe(folder / "recipe.toml", overrides))
     run.write_recipe()
     return run
+
+
+def train(run: Run, *options: str, **kwargs: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "model.train", "--recipe", f"{run.root}/recipe.toml", "--root", run.root, *options]
+    return subprocess.run(command, capture_output=True, text=True, **kwargs)  # type: ignore[call-overload]
+
+
+def promised(run: Run) -> dict[str, bytes]:
+    root = Path(run.root)
+    files = [*root.glob("checkpoints/**/*"), *root.glob("manifests/**/*")]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if path.is_file()}
+
+
+def losses(run: Run) -> list[tuple[int, float, float]]:
+    return [(line["step"], line["loss"], line["grad_norm"]) for line in read_lines(run.root) if "loss" in line]

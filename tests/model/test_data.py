@@ -1,6 +1,5 @@
 """The loader: the order, what is read, and what is refused."""
 
-import hashlib
 from collections import Counter
 from pathlib import Path
 
@@ -10,27 +9,9 @@ import pytest
 from model.data.batches import NOT_SCORED, BatchReader, TokenDataset
 from pipeline.base.errors import FormatError, UserError
 from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
+from tests.pipeline.tokens.shards import FORMAT, doc_id, make_shard
 
-FORMAT = TokenFormat("a" * 32, 1000, 0)
 T = 16
-
-
-def doc_id(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
-
-
-def make_shard(
-    folder: Path, name: str, source: str, lengths: list[int], token_format: TokenFormat = FORMAT
-) -> list[int]:
-    """Documents of the given lengths (end of text included); returns the flat tokens."""
-    rng = np.random.default_rng(int.from_bytes(doc_id(name + source)[:4]))
-    documents = [
-        (doc_id(f"{source}/{name}/{n}"), [*rng.integers(1, 1000, length - 1).tolist(), 0])
-        for n, length in enumerate(lengths)
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_token_shard(folder / f"{name}.arrow", token_format, source, documents)
-    return [token for _, tokens in documents for token in tokens]
 
 
 @pytest.fixture

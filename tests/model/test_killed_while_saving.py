@@ -9,8 +9,7 @@ import pytest
 
 from model.checkpoints import checkpoint
 from pipeline.run.folder import Run
-from tests.model.runs import make_run
-from tests.model.test_train_resume import losses, promised, train
+from tests.model.runs import losses, make_run, promised, train
 
 # runs the training with one function of the checkpoint writer replaced by one that dies at its n-th call
 DYING = """

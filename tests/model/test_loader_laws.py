@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.data.batches import NOT_SCORED, BatchReader, TokenDataset
-from pipeline.tokens.shards import shard as shards
-from tests.model.test_data import make_shard
+from pipeline.tokens.shards import token_shard as shards
+from tests.pipeline.tokens.shards import make_shard
 
 LENGTHS = st.lists(st.integers(1, 40), max_size=12)
 CORPORA = st.dictionaries(

@@ -12,22 +12,7 @@ import pytest
 
 from model.training.metrics import read_lines
 from pipeline.run.folder import Run
-from tests.model.runs import make_run
-
-
-def train(run: Run, *options: str, **kwargs: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "model.train", "--recipe", f"{run.root}/recipe.toml", "--root", run.root, *options]
-    return subprocess.run(command, capture_output=True, text=True, **kwargs)  # type: ignore[call-overload]
-
-
-def promised(run: Run) -> dict[str, bytes]:
-    root = Path(run.root)
-    files = [*root.glob("checkpoints/**/*"), *root.glob("manifests/**/*")]
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if path.is_file()}
-
-
-def losses(run: Run) -> list[tuple[int, float, float]]:
-    return [(line["step"], line["loss"], line["grad_norm"]) for line in read_lines(run.root) if "loss" in line]
+from tests.model.runs import losses, make_run, promised, train
 
 
 @pytest.fixture(scope="module", params=["adamw", pytest.param("muon", marks=pytest.mark.slow)])

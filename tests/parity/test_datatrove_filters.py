@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.filter import RULES
-from tests.parity.compare_filters import OurTokenizer, disagreements
+from tests.tools.compare_filters import OurTokenizer, disagreements
 
 ODD = [
     "a",

@@ -52,7 +52,7 @@ def test_random_words_are_cut_as_spacy_does(word: str) -> None:
 
 @pytest.mark.slow
 def test_committed_tables_are_those_of_spacy_and_unicode() -> None:
-    from tests.parity.make_token_tables import PATH, build
+    from tests.tools.make_token_tables import PATH, build
 
     with np.load(PATH) as committed:
         for name, values in build().items():

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from pipeline.base import storage
-from tests.pipeline.engines import slurm_stand_in
+from tests.pipeline.run.engines import slurm_stand_in
 
 
 @pytest.fixture(scope="module")

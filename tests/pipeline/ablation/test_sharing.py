@@ -9,8 +9,9 @@ from pipeline.base.pool import Pool
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests
-from tests.pipeline import dummy_stage
-from tests.pipeline.test_engine import RECIPE, tree
+from tests.pipeline.run import dummy_stage
+from tests.pipeline.run.dummy_run import RECIPE
+from tests.trees import tree
 
 STEP = dummy_stage.STEP.name
 

@@ -16,7 +16,8 @@ from flows.cli.app import main
 from pipeline.base.errors import RunError, UserError
 from pipeline.dedup.command import output, scan
 from pipeline.dedup.command import run as command
-from tests.pipeline.dedup.test_command import edited_corpus, removed, request, run, write_jsonl, write_parquet
+from pipeline.dedup.command.run import run
+from tests.pipeline.dedup.helpers import edited_corpus, removed, request, write_jsonl, write_parquet
 
 
 @pytest.fixture

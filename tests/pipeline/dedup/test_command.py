@@ -3,39 +3,21 @@ import gzip
 import json
 import lzma
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from pipeline.dedup.command.run import Request, run
+from pipeline.dedup.command.run import run
 from pipeline.dedup.files import listing as files
 from pipeline.inspection.inspect import describe
-from pipeline.recipe.options import Dedup
-from tests.pipeline.dedup.reference import random_corpus, reference
-
-Record = dict[str, Any]
-
-
-def request(inputs: Iterable[Path], output: Path, workers: int = 1, **options: Any) -> Request:
-    request_only = {name: options.pop(name) for name in list(options) if name not in Dedup.model_fields}
-    return Request(
-        tuple(map(str, inputs)), output, Dedup(**{"keep": "first", **options}), workers=workers, **request_only
-    )
-
-
-def json_lines(records: Iterable[Record]) -> bytes:
-    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
-
-
-def write_jsonl(path: Path, records: list[Record]) -> None:
-    path.write_bytes(json_lines(records))
+from tests.pipeline.dedup.helpers import Record, edited_corpus, json_lines, removed, request, write_jsonl, write_parquet
+from tests.pipeline.dedup.reference import reference
 
 
 def write_gzip(path: Path, records: list[Record]) -> None:
@@ -52,11 +34,6 @@ def write_bz2(path: Path, records: list[Record]) -> None:
 
 def write_xz(path: Path, records: list[Record]) -> None:
     path.write_bytes(lzma.compress(json_lines(records)))
-
-
-def write_parquet(path: Path, records: list[Record]) -> None:
-    schema = pa.Table.from_pylist(records).schema.with_metadata({"made": "by a test"})
-    pq.write_table(pa.Table.from_pylist(records, schema), path, compression="zstd", row_group_size=7)
 
 
 def write_arrow(path: Path, records: list[Record]) -> None:
@@ -98,20 +75,11 @@ def read_any(path: Path) -> list[Record]:
         return [json.loads(line) for line in lines]
 
 
-def removed(output: Path) -> list[Record]:
-    return pa.ipc.open_file((output / "removed.arrow").read_bytes()).read_all().to_pylist()
-
-
 def snapshot(output: Path) -> dict[str, bytes]:
     found = {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("*") if path.is_file()}
     summary = json.loads(found.pop("summary.json"))
     summary.pop("seconds")
     return found | {"summary.json": json.dumps(summary).encode()}
-
-
-def edited_corpus(seed: int = 3, families: int = 30) -> list[Record]:
-    texts = random_corpus(np.random.default_rng(seed), families=families, members=5, words=60)
-    return [{"id": f"r{number}", "text": text, "score": number % 7} for number, text in enumerate(texts)]
 
 
 @pytest.fixture

@@ -15,6 +15,11 @@ from pipeline.run.tables import DOCUMENTS, VERDICTS
 
 CLEAN = Step("clean", 1, "tests.pipeline.filter.helpers:write_documents")
 DEDUP = Step("dedup", 1, "tests.pipeline.filter.helpers:write_verdicts")
+GOOD = (
+    "The committee of the town met with the mayor on Monday. They have agreed to be careful about money. "
+    "Nobody had thought that this would take so long. A second meeting will follow next month, and people may come. "
+    "The minutes are kept in the archive. Anyone can read them there with a friend or alone, at any time of the day."
+)
 
 
 class HerePool:

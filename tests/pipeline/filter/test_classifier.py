@@ -22,8 +22,7 @@ from pipeline.filter.classifier.train import train
 from pipeline.filter.whatif import what_if
 from pipeline.recipe.load import RecipeError
 from pipeline.run.tables import SIGNALS, read_table
-from tests.pipeline.filter.helpers import make_run, run_filter
-from tests.pipeline.filter.test_rules import GOOD
+from tests.pipeline.filter.helpers import GOOD, make_run, run_filter
 
 QUICK = Options(dimension=16, learning_rate=0.5, epochs=8, keep_rate=0.4)
 

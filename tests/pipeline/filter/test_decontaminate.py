@@ -16,8 +16,7 @@ from pipeline.lineage.explain import as_text, explain
 from pipeline.lookup.lookup import Located
 from pipeline.run.tables import SIGNALS, TOKENS, VERDICTS, read_table
 from pipeline.tokens import stage as tokens_stage
-from tests.pipeline.filter.helpers import make_run, run_filter
-from tests.pipeline.filter.test_rules import GOOD
+from tests.pipeline.filter.helpers import GOOD, make_run, run_filter
 
 WORDS = [f"{a}{b}{c}" for a in "bdfglmnprst" for b in "aeiou" for c in ("n", "rd", "st", "ll", "mp", "ck")]
 

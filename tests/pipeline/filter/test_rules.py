@@ -7,12 +7,7 @@ from pipeline.base.errors import UserError
 from pipeline.filter import RULES, judge, signals
 from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, document_failures
 from pipeline.recipe.options import Filter
-
-GOOD = (
-    "The committee of the town met with the mayor on Monday. They have agreed to be careful about money. "
-    "Nobody had thought that this would take so long. A second meeting will follow next month, and people may come. "
-    "The minutes are kept in the archive. Anyone can read them there with a friend or alone, at any time of the day."
-)
+from tests.pipeline.filter.helpers import GOOD
 
 
 def test_good_text_fails_no_rule() -> None:

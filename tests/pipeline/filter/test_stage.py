@@ -10,8 +10,7 @@ from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
 from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS, read_table
 from pipeline.tokens import stage as tokens_stage
-from tests.pipeline.filter.helpers import HerePool, make_run, run_filter
-from tests.pipeline.filter.test_rules import GOOD
+from tests.pipeline.filter.helpers import GOOD, HerePool, make_run, run_filter
 
 SHORT = "Too short to keep."
 

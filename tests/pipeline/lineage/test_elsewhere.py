@@ -19,9 +19,17 @@ from pipeline.lookup.lookup import DocIndex
 from pipeline.run.folder import Run
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
-from tests.pipeline.lineage.test_restore import kept_twin, twin
-from tests.pipeline.lineage.test_takedown import OUTSIDE, Killed, mentions, publications, read_document, tree
-from tests.pipeline.test_object_store import objects
+from tests.pipeline.lineage.helpers import (
+    OUTSIDE,
+    Killed,
+    kept_twin,
+    mentions,
+    publications,
+    read_document,
+    tree,
+    twin,
+)
+from tests.trees import objects
 
 in_store = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"

@@ -18,15 +18,8 @@ from pipeline.lookup.near_text import by_text
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, read_table
 from tests.pipeline.lineage.conftest import STEPS_DONE
-
-
-def documents(run: Run) -> list[dict[str, object]]:
-    rows = []
-    for path in sorted(Path(run.root).glob("documents/*.arrow")):
-        rows += [{**row, "shard": path.stem, "row": n} for n, row in enumerate(read_table(path, DOCUMENTS).to_pylist())]
-    return rows
+from tests.pipeline.lineage.helpers import documents
 
 
 def trained(run: Run) -> Located:

@@ -18,9 +18,7 @@ from pipeline.lookup.near_text import by_text
 from pipeline.run.folder import Run
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
-from tests.pipeline.lineage.test_explain import documents
-from tests.pipeline.lineage.test_restore import kept_twin
-from tests.pipeline.lineage.test_takedown import read_document
+from tests.pipeline.lineage.helpers import documents, kept_twin, read_document
 
 
 @pytest.fixture

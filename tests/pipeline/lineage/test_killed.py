@@ -11,8 +11,7 @@ import pytest
 from pipeline.run.folder import Run
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
-from tests.pipeline.lineage.test_restore import kept_twin, twin
-from tests.pipeline.lineage.test_takedown import read_document, tree
+from tests.pipeline.lineage.helpers import kept_twin, read_document, tree, twin
 
 SCRIPT = Path(__file__).with_name("killed.py")
 NOT_KILLED = 1_000_000

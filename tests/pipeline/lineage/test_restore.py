@@ -14,7 +14,7 @@ from pipeline.lineage.explain import as_text, explain
 from pipeline.lineage.licences import licences
 from pipeline.lineage.trace import trace
 from pipeline.lineage.training import Training
-from pipeline.lookup.lookup import DocIndex, Located, one_by_key
+from pipeline.lookup.lookup import DocIndex
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
 from pipeline.run.tables import VERDICTS, read_table
@@ -24,16 +24,7 @@ from pipeline.takedown.takedown import take_down
 from pipeline.tokens import restored
 from pipeline.tokens.shards.token_shard import map_batches
 from tests.pipeline.lineage.conftest import STEPS_DONE, run_stages, write_inputs
-from tests.pipeline.lineage.test_takedown import mentions, read_document, tree
-
-
-def twin(run: Run, name: str = "near twin") -> Located:
-    return one_by_key(run, "id", name)
-
-
-def kept_twin(run: Run) -> str:
-    found: str = explain(run, twin(run))["duplicates"]["kept_twin"]["kept_id"]
-    return found
+from tests.pipeline.lineage.helpers import kept_twin, mentions, read_document, tree, twin
 
 
 def bring_back(run: Run, **options: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import pytest
 
 from flows.cli.app import main
 from flows.session.stages import plan
-from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
 from pipeline.inspection.inspect import verify_run
 from pipeline.lineage.explain import explain
@@ -23,42 +22,11 @@ from pipeline.run import ledger
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.manifest import total_counts
-from pipeline.run.tables import DOCUMENTS, VERDICTS, read_table
+from pipeline.run.tables import VERDICTS, read_table
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
 from tests.pipeline.lineage.conftest import run_stages
-
-OUTSIDE = (".lock", ".scratch", "logs", "metrics", "report")
-
-
-def tree(run: Run) -> dict[str, bytes]:
-    root = Path(run.root)
-    files = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {
-        p.relative_to(root).as_posix(): p.read_bytes() for p in files if p.relative_to(root).parts[0] not in OUTSIDE
-    }
-
-
-def read_document(run: Run, step: int = 3) -> dict[str, Any]:
-    """A document that a step has read, as its row in documents/."""
-    training = Training(run)
-    located = DocIndex(run).find(training.dataset.documents(step, training.sequences)[0])
-    row: dict[str, Any] = read_table(run.local(f"documents/{located.shard}.arrow"), DOCUMENTS).to_pylist()[located.row]
-    return {**row, "doc_id": located.doc_id.hex(), "shard": located.shard, "row": located.row}
-
-
-def mentions(root: Path, words: list[bytes]) -> list[str]:
-    """Files of a folder that hold one of the words: raw, or inside the compressed columns of a table."""
-    import pyarrow as pa
-
-    found = []
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        data = path.read_bytes()
-        if data[:6] == b"ARROW1":
-            data += json.dumps(pa.ipc.open_file(path).read_all().to_pylist(), default=repr, ensure_ascii=False).encode()
-        if any(word in data for word in words):
-            found.append(path.relative_to(root).as_posix())
-    return found
+from tests.pipeline.lineage.helpers import Killed, mentions, publications, read_document, tree
 
 
 def test_nothing_of_the_text_is_left_in_the_run_folder(run: Run) -> None:
@@ -151,25 +119,6 @@ def test_dry_run_writes_nothing(run: Run) -> None:
     found = take_down(run, Choice(ids=(read_document(run)["doc_id"],)), dry_run=True)
     assert (found["status"], len(found["documents"])) == ("planned", 1)
     assert tree(run) == before
-
-
-class Killed(BaseException):
-    pass
-
-
-def publications(monkeypatch: pytest.MonkeyPatch, stop_after: int | None) -> list[str]:
-    """Counts publications; the process 'dies' right before number ``stop_after`` + 1, or half-way through it."""
-    done: list[str] = []
-    real = storage.publish
-
-    def publish(finished: Path, url: str) -> None:
-        if stop_after is not None and len(done) == stop_after:
-            raise Killed
-        real(finished, url)
-        done.append(url)
-
-    monkeypatch.setattr(storage, "publish", publish)
-    return done
 
 
 def test_killed_at_every_publication_ends_byte_identical(

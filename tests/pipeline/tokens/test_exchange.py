@@ -17,7 +17,7 @@ from pipeline.base.errors import FormatError, UserError
 from pipeline.tokens.shards.exchange import export_megatron, export_nanogpt, import_megatron, import_nanogpt
 from pipeline.tokens.shards.token_shard import TokenFormat, map_batches, open_folder, write_token_shard
 from tests.pipeline.tokens.runs import do, make_run, sentence
-from tests.pipeline.tokens.test_shards import FORMAT, doc_id
+from tests.pipeline.tokens.shards import FORMAT, doc_id
 
 
 def write_folder(folder: Path, documents: list[list[int]], token_format: TokenFormat = FORMAT) -> Path:

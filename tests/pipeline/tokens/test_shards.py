@@ -1,6 +1,5 @@
 """Token shards: round trip, what is refused on opening, and with which words."""
 
-import hashlib
 import struct
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from model.data.batches import TokenDataset
 from pipeline.base.errors import FormatError, UserError
 from pipeline.run.manifest import digest_file
 from pipeline.run.tables import FORMAT_KEY, TABLE_KEY, tokens_table
-from pipeline.tokens.shards import shard as shards
+from pipeline.tokens.shards import token_shard as shards
 from pipeline.tokens.shards.token_shard import (
     TokenFormat,
     check_tokenizer,
@@ -24,13 +23,7 @@ from pipeline.tokens.shards.token_shard import (
     open_shard,
     write_token_shard,
 )
-
-FORMAT = TokenFormat("a" * 32, 1000, 0)
-
-
-def doc_id(number: int) -> bytes:
-    return hashlib.blake2b(b"%d" % number, digest_size=16).digest()
-
+from tests.pipeline.tokens.shards import FORMAT, doc_id
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, 999), max_size=12), max_size=20)
 

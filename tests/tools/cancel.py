@@ -1,4 +1,4 @@
-"""How long a cancelled run takes to leave no process behind: ``python -m tests.flows.cancel RECIPE FOLDER``.
+"""How long a cancelled run takes to leave no process behind: ``python -m tests.tools.cancel RECIPE FOLDER``.
 
 Each process of a run carries a mark in its environment, so that none is missed, wherever it stands in the tree.  Prints
 the table of docs/prefect.md; the slow test in test_cancel.py asserts that nothing is left, not how soon.
@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
+from tests.flows.processes import ENVIRONMENT
 
 MARK = "TOKENMILL_TEST_MARK"
-OTHERS = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-ENVIRONMENT = {**OTHERS, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 # the line that says a stage is at work
 MOMENTS = {
     "clean": "clean: ",

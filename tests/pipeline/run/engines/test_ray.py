@@ -11,8 +11,9 @@ from pipeline.base.errors import RunError
 from pipeline.run.context import Context
 from pipeline.run.engines import EngineOptions, make_workers
 from pipeline.run.folder import Run
-from tests.pipeline import dummy_stage
-from tests.pipeline.test_engine import RECIPE, run_dummy, tree
+from tests.pipeline.run import dummy_stage
+from tests.pipeline.run.dummy_run import RECIPE, run_dummy
+from tests.trees import tree
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = [

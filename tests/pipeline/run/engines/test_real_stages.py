@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from flows.session.stages import run_stage
-from pipeline.base import storage
 from pipeline.base.pool import Pool
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context, Workers
 from pipeline.run.engines import EngineOptions, make_workers
 from pipeline.run.folder import Run
 from tests.end_to_end import tiny
+from tests.trees import OUTSIDE, objects
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,7 +28,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 CURATION = ("clean", "dedup", "filter", "tokenize")
-OUTSIDE = ("logs", ".lock", ".scratch")
 
 
 def curate(recipe: Path, root: str, workers: Workers) -> None:
@@ -40,8 +39,7 @@ def curate(recipe: Path, root: str, workers: Workers) -> None:
 
 
 def outcome(root: str) -> dict[str, bytes]:
-    names = storage.list_files(root)
-    return {name: storage.read_bytes(storage.join(root, name)) for name in names if name.split("/")[0] not in OUTSIDE}
+    return {name: data for name, data in objects(root).items() if name.split("/")[0] not in OUTSIDE}
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def small_stages(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name, function in stand_in.STAND_INS.items():
         monkeypatch.setitem(stages.STAGES, name, function)
-    monkeypatch.setitem(stages.STAGES, "dedup", "tests.pipeline.test_inspection:gated")
+    monkeypatch.setitem(stages.STAGES, "dedup", "tests.pipeline.inspection.test_inspection:gated")
 
 
 def gated(context: Context) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def test_stage_that_is_not_finished_is_running_only_while_a_process_holds_the_ru
 def test_run_whose_process_was_killed_is_shown_as_interrupted(tmp_path: Path) -> None:
     run = make(tmp_path, [], "clean")
     Path(run.url("manifests/clean.json")).unlink()
-    code = f"from pipeline.run import Run\nwith Run.open({run.root!r}).lock(): print(1, flush=True); input()"
+    code = f"from pipeline.run.folder import Run\nwith Run.open({run.root!r}).lock(): print(1, flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()

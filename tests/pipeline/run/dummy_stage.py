@@ -11,8 +11,8 @@ from pipeline.run.context import Context
 from pipeline.run.engine import Job, Outputs, Step
 from pipeline.run.tables import VERDICTS
 
-STEP = Step("dummy", 1, "tests.pipeline.dummy_stage:work")
-AFTER = Step("after", 1, "tests.pipeline.dummy_stage:read_back")
+STEP = Step("dummy", 1, "tests.pipeline.run.dummy_stage:work")
+AFTER = Step("after", 1, "tests.pipeline.run.dummy_stage:read_back")
 
 
 def jobs(shards: int, rows: int = 50, **arguments: object) -> list[Job]:

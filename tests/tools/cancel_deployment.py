@@ -1,6 +1,6 @@
 """How long a deployment run that is cancelled in Prefect takes to leave no process behind.
 
-``python -m tests.flows.cancel_deployment RECIPE FOLDER [STAGE ...]`` starts a server, a worker and the deployments of
+``python -m tests.tools.cancel_deployment RECIPE FOLDER [STAGE ...]`` starts a server, a worker and the deployments of
 prefect.yaml, cancels a run of end-to-end in each stage through the API (as the page's Cancel does), and prints the rows
 of docs/prefect.md.
 """
@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
-from tests.flows.cancel import ENVIRONMENT, MARK, MOMENTS, gone, marked
+from tests.flows.processes import ENVIRONMENT
+from tests.tools.cancel import MARK, MOMENTS, gone, marked
 
 PORT = 4310
 OVERRIDES = ["train.steps=100000", "train.processes=2", "train.log_every_steps=1"]

@@ -1,4 +1,4 @@
-"""A burst of task runs, artifacts and log lines on the embedded server: ``python -m tests.flows.burst ROOT NUMBER``."""
+"""A burst of task runs, artifacts and log lines on the embedded server: ``python -m tests.tools.burst ROOT NUMBER``."""
 
 import logging
 import sys

@@ -10,31 +10,13 @@ import pytest
 
 from pipeline.base import storage
 from pipeline.base.errors import RunError
-from pipeline.base.pool import Pool
-from pipeline.recipe.options import Recipe, Source
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests
 from tests.conftest import REPOSITORY
-from tests.pipeline import dummy_stage
-
-RECIPE = Recipe(sources=[Source(name="s", paths=["x"])])
-
-
-def run_dummy(root: Path, shards: int = 4, workers: int = 2, **arguments: object) -> Context:
-    job = Run(str(root), RECIPE)
-    with job.lock(), Pool(workers) as pool:
-        context = Context(job, pool)
-        dummy_stage.run(context, shards, **arguments)
-    return context
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    outside = (".lock", ".scratch", "logs")
-    files = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {
-        p.relative_to(root).as_posix(): p.read_bytes() for p in files if p.relative_to(root).parts[0] not in outside
-    }
+from tests.pipeline.run import dummy_stage
+from tests.pipeline.run.dummy_run import RECIPE, run_dummy
+from tests.trees import tree
 
 
 def test_second_run_skips_every_shard(tmp_path: Path) -> None:
@@ -120,7 +102,7 @@ def test_second_process_is_refused_and_the_first_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_killed_at_a_random_moment_ends_byte_identical(tmp_path: Path, seed: int) -> None:
-    command = [sys.executable, "-m", "tests.pipeline.run_dummy", str(tmp_path / "a"), "12", "0.02"]
+    command = [sys.executable, "-m", "tests.pipeline.run.dummy_run", str(tmp_path / "a"), "12", "0.02"]
     process = subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True)
     deadline, wanted = time.monotonic() + 60, random.Random(seed).randint(1, 9)
     while len(load_manifests(str(tmp_path / "a"), "dummy")) < wanted and time.monotonic() < deadline:
@@ -134,7 +116,7 @@ def test_killed_at_a_random_moment_ends_byte_identical(tmp_path: Path, seed: int
 
 
 def test_workers_end_when_only_their_parent_is_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.pipeline.run_dummy", str(tmp_path), "12", "0.02"]
+    command = [sys.executable, "-m", "tests.pipeline.run.dummy_run", str(tmp_path), "12", "0.02"]
     process = subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True)
     deadline = time.monotonic() + 60
     while not load_manifests(str(tmp_path), "dummy") and time.monotonic() < deadline:

@@ -14,9 +14,10 @@ from pipeline.run.context import Context
 from pipeline.run.engine import Step
 from pipeline.run.engines import EngineOptions, make_workers
 from pipeline.run.folder import Run
-from tests.pipeline import dummy_stage
-from tests.pipeline.engines import slurm_stand_in as stand_in_module
-from tests.pipeline.test_engine import RECIPE, tree
+from tests.pipeline.run import dummy_stage
+from tests.pipeline.run.dummy_run import RECIPE
+from tests.pipeline.run.engines import slurm_stand_in as stand_in_module
+from tests.trees import tree
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 SETTINGS = ["slurm.poll_seconds=0.2", "slurm.partition=short", "slurm.sbatch.account=ours"]

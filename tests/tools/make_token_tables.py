@@ -1,6 +1,6 @@
 """Writes pipeline/kernels/token_tables.npz from spaCy's English tokenizer, datatrove's sets and Python's Unicode data.
 
-``python -m tests.parity.make_token_tables`` writes it; test_token_tables.py checks that the committed one is the same.
+``python -m tests.tools.make_token_tables`` writes it; tests/parity/test_token_rules.py checks the committed one.
 """
 
 import re

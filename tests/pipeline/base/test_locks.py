@@ -14,7 +14,7 @@ UUIDS = ("GPU-aaaa1111-2222", "GPU-bbbb3333-4444")
 HOLDER = """
 import sys
 from pathlib import Path
-from pipeline import locks
+from pipeline.base import locks
 locks.GPUS, locks.gpu_lock_folder = Path(sys.argv[1]), lambda: Path(sys.argv[2])
 with locks.gpu_lock(print) as held:
     print("held", *held, flush=True)

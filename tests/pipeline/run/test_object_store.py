@@ -9,8 +9,9 @@ from pipeline.base.errors import RunError
 from pipeline.base.pool import Pool
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
-from tests.pipeline import dummy_stage
-from tests.pipeline.test_engine import RECIPE, run_dummy, tree
+from tests.pipeline.run import dummy_stage
+from tests.pipeline.run.dummy_run import RECIPE, run_dummy
+from tests.trees import objects, tree
 
 pytest.importorskip("moto")
 pytestmark = [
@@ -29,10 +30,6 @@ def run_on(root: str, **arguments: object) -> Context:
         job.write_recipe()
         dummy_stage.run(context, 4, **arguments)
     return context
-
-
-def objects(root: str) -> dict[str, bytes]:
-    return {name: storage.read_bytes(storage.join(root, name)) for name in storage.list_files(root)}
 
 
 def test_objects_are_byte_identical_to_the_files_of_a_local_run(bucket: str, tmp_path: Path) -> None:

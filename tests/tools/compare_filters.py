@@ -1,7 +1,7 @@
 # ruff: noqa: T201  a script that prints its findings
 """Our rule sets against datatrove's filters, document by document.
 
-``python -m tests.parity.compare_filters FILE.jsonl.gz… --documents 5000`` prints the agreement of each rule set, with
+``python -m tests.tools.compare_filters FILE.jsonl.gz… --documents 5000`` prints the agreement of each rule set, with
 our tokens under datatrove's filters ("ours") and with its own ("spacy"); docs/filter.md has the figures.
 """
 
