@@ -2,16 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
-from flows.cli.run import Json
+from flows.cli.options import Flag, Json, Overrides, Repeated
 from pipeline.base import storage
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
 
-Repeated = Parameter(negative=())
 MIN_SEEDS = 2
 MAX_SEEDS = 100
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -20,15 +17,15 @@ UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 def ablate(
     recipe: str,
     *,
-    vary: Annotated[list[str], Repeated],
+    vary: Repeated,
     seeds: int = 3,
     root: str | None = None,
-    set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set: Overrides | None = None,
     base: str | None = None,
-    validate_on: Annotated[list[str] | None, Repeated] = None,
+    validate_on: Repeated | None = None,
     validation: str = "1MB",
     workers: int = 0,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: Flag = False,
     json: Json = False,
 ) -> int:
     """Train the same small model on each variant of a recipe: bits per byte with confidence intervals, and cost.

@@ -20,8 +20,8 @@ COMMANDS = {
     "status": ("flows.cli.run:status", "Show each stage of a run: shards, records, bytes, seconds, state."),
     "verify": ("flows.cli.run:verify", "Re-read every output of a run against its checksum."),
     "dedup": ("flows.cli.dedup:dedup_app", "Deduplicate your own JSONL, Parquet or Arrow files; plan, compare."),
-    "inspect": ("flows.cli.run:inspect", "Show schema, counts and rows of a table, or what a run folder holds."),
-    "report": ("flows.cli.run:report", "Write report/index.html of a run."),
+    "inspect": ("flows.cli.inspect:inspect", "Show schema, counts and rows of a table, or what a run folder holds."),
+    "report": ("flows.cli.inspect:report", "Write report/index.html of a run."),
     "filter": (
         "flows.cli.filter:filter_run",
         "What-if: the funnel under other thresholds, from the stored signals.",
@@ -39,8 +39,8 @@ COMMANDS = {
     "licences": ("flows.cli.lineage:licences", "Tokens by licence and source in what was trained on."),
     "takedown": ("flows.cli.lineage:takedown", "Take documents out of every table and shard of a run."),
     "ablate": ("flows.cli.ablate:ablate", "Train the same small model on each variant: did this filter help?"),
-    "doctor": ("flows.cli.run:doctor", "Check this environment and say what to do."),
-    "bench": ("flows.cli.run:bench", "Time tokenmill against installed peers, side by side."),
+    "doctor": ("flows.cli.doctor:doctor", "Check this environment and say what to do."),
+    "bench": ("flows.cli.bench:bench", "Time tokenmill against installed peers, side by side."),
 }
 
 

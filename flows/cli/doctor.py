@@ -1,4 +1,4 @@
-"""What ``tokenmill doctor`` looks at: each check says what was found and, if it is wrong, what to do."""
+"""``tokenmill doctor``: each check says what was found and, if it is wrong, what to do."""
 
 import importlib.metadata
 import os
@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flows.cli.options import Json
 from model.devices.gpus import visible_gpus
+from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 
@@ -19,6 +21,22 @@ PROC = Path("/proc")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MEMORY_A_WORKER = 10**9  # generous: clean peaked at 0.4 GB (docs/benchmarks/clean.md), and the process itself
 FREE_DISK = 5 << 30
+
+
+def doctor(*, json: Json = False) -> int:
+    """Check this environment (packages, processor, disk, the pairs that must fit) and say what to do.
+
+    Example: tokenmill doctor
+    """
+    rows = checks()
+    if json:
+        emit({"checks": rows})
+    else:
+        for row in rows:
+            out(f"{'ok ' if row['ok'] else 'BAD'} {row['name']:22} {row['found']}")
+            if not row["ok"]:
+                out(f"    {row['advice']}")
+    return 0 if all(row["ok"] for row in rows) else 1
 
 
 def checks() -> list[dict[str, Any]]:

@@ -1,23 +1,21 @@
 """``tokenmill filter``, ``tokenmill classifier`` and ``tokenmill decontaminate``: thin, the work is done next door."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
+from flows.cli.options import Flag, Json, Overrides, Repeated
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
-
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
-Many = Parameter(negative=())
 
 
 def filter_run(
     root: str,
     *,
-    set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
-    apply: Annotated[bool, Parameter(negative=())] = False,
+    set: Overrides | None = None,
+    apply: Flag = False,
     show: int = 3,
     workers: int = 0,
     json: Json = False,
@@ -109,12 +107,12 @@ classifier_app = App(
 @classifier_app.command(name="train")
 def train_classifier(
     *,
-    positive: Annotated[list[str], Many],
-    negative: Annotated[list[str], Many],
+    positive: Repeated,
+    negative: Repeated,
     output: Path = Path("classifier"),
     name: str = "quality",
     keep_rate: float | None = None,
-    reference: Annotated[list[str] | None, Many] = None,
+    reference: Repeated | None = None,
     holdout: float = 0.2,
     epochs: int = 5,
     learning_rate: float = 0.1,
@@ -170,8 +168,8 @@ def train_classifier(
 def decontaminate(
     root: str,
     *,
-    set: Annotated[list[str], Parameter(name="--set", negative=())],
-    field: Annotated[list[str] | None, Many] = None,
+    set: Overrides,
+    field: Repeated | None = None,
     ngram: int = 13,
     json: Json = False,
 ) -> int:

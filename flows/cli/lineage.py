@@ -1,17 +1,13 @@
 """Commands: explain, trace, licences, takedown.  Thin: they read the options and print."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
+from flows.cli.options import Flag, Json, Several
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.run.folder import Run
-
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
-Several = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)]
 
 
 def explain(
@@ -167,14 +163,14 @@ def licences(root: str, *, steps: int | None = None, output: Path | None = None,
 def takedown(
     root: str,
     *,
-    ids: Several = None,
-    url: Several = None,
-    domain: Several = None,
-    licence: Several = None,
-    restore: Several = None,
-    index: Several = None,
+    ids: Several | None = None,
+    url: Several | None = None,
+    domain: Several | None = None,
+    licence: Several | None = None,
+    restore: Several | None = None,
+    index: Several | None = None,
     note: str = "",
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: Flag = False,
     json: Json = False,
 ) -> int:
     """Take documents out of every table and token shard of a run; name near-duplicates and checkpoints.

@@ -3,26 +3,22 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
+from flows.cli.options import Flag, Json, Overrides
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
-
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
-Flag = Parameter(negative=())
 
 
 def train(
     recipe: str,
     *,
     root: str,
-    set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
-    previous: Annotated[bool, Flag] = False,
-    restart: Annotated[bool, Flag] = False,
+    set: Overrides | None = None,
+    previous: Flag = False,
+    restart: Flag = False,
     json: Json = False,
 ) -> int:
     """Train the model of a run from its token shards; goes on from the last checkpoint.
@@ -69,7 +65,7 @@ def evaluate(
     *,
     choices: str | None = None,
     pairs: str | None = None,
-    previous: Annotated[bool, Flag] = False,
+    previous: Flag = False,
     json: Json = False,
 ) -> int:
     """Score the last checkpoint of a run: validation loss and bits per byte, in all and by source and language.
@@ -151,7 +147,7 @@ def sample(
     return 0
 
 
-def export(root: str, *, output: str, previous: Annotated[bool, Flag] = False, json: Json = False) -> int:
+def export(root: str, *, output: str, previous: Flag = False, json: Json = False) -> int:
     """Write the last checkpoint of a run as a Hugging Face folder that transformers and vLLM load.
 
     Example: tokenmill export runs/demo --output exported/demo
@@ -178,7 +174,7 @@ def export(root: str, *, output: str, previous: Annotated[bool, Flag] = False, j
 def plan(
     recipe: str,
     *,
-    set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set: Overrides | None = None,
     devices: int = 1,
     mfu: float = 0.4,
     json: Json = False,

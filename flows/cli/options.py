@@ -1,4 +1,4 @@
-"""Types of options that several commands share."""
+"""Options that several commands share: how each is written, and what its help says, stands here once."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,4 +17,7 @@ def _local(kind: Any, tokens: Sequence[Any]) -> Path:
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
 Flag = Annotated[bool, Parameter(negative=())]
+Repeated = Annotated[list[str], Parameter(negative=())]
+Several = Annotated[list[str], Parameter(negative=(), consume_multiple=True)]
+Overrides = Annotated[list[str], Parameter(name="--set", negative=())]
 LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a folder "s3:" of s3://bucket

@@ -1,4 +1,4 @@
-"""Commands on a whole run: run, status, verify, inspect, report, doctor, bench.
+"""Commands on a whole run: run, status, verify.
 
 ``run`` plans first, from the manifests alone; Prefect is imported only when there is work to do.
 """
@@ -6,15 +6,13 @@
 import os
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from cyclopts import Parameter
-
-from flows.display.terminal import shown, summary_table
+from flows.cli.options import Flag, Json, Overrides, Repeated
+from flows.display.terminal import summary_table
 from flows.session.stages import plan
-from pipeline.base import storage
 from pipeline.base.console import emit, out, say
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import RunError
 from pipeline.base.words import counted
 from pipeline.recipe.load import load_recipe
 from pipeline.run import failures
@@ -23,20 +21,18 @@ from pipeline.run.folder import Run
 from pipeline.run.logs import stage_seconds
 from pipeline.run.stages import StagePlan, chosen_stages
 
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
-
 
 def run(
     recipe: str,
     *,
     root: str | None = None,
-    set: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set: Overrides | None = None,
     stages: str | None = None,
     engine: Literal["local", "ray", "slurm"] = "local",
-    engine_set: Annotated[list[str] | None, Parameter(name="--engine-set", negative=())] = None,
+    engine_set: Repeated | None = None,
     workers: int = 0,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
-    rebuild: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: Flag = False,
+    rebuild: Flag = False,
     json: Json = False,
 ) -> int:
     """Run a recipe: raw files in, token shards, a checkpoint and a report out.
@@ -149,7 +145,7 @@ def status(root: str, *, json: Json = False) -> int:
     return 0
 
 
-def verify(root: str, *, delete: Annotated[bool, Parameter(negative=())] = False, json: Json = False) -> int:
+def verify(root: str, *, delete: Flag = False, json: Json = False) -> int:
     """Re-read every output of a run against its checksum; exit code 1 when something is damaged.
 
     Example: tokenmill verify runs/demo
@@ -175,111 +171,3 @@ def verify(root: str, *, delete: Annotated[bool, Parameter(negative=())] = False
     if not json:
         out(f"{counted(files, 'file')} read, {len(damaged)} damaged{' and removed' if damaged and delete else ''}")
     return RunError.exit_code if damaged and not delete else 0
-
-
-def inspect(path: str, *, rows: int = 5, json: Json = False) -> int:
-    """Show the schema, counts and a few rows of a table, or what a run folder or a dedup output holds.
-
-    Example: tokenmill inspect runs/demo/documents/00000.arrow --rows 3
-
-    Parameters
-    ----------
-    path
-        An Arrow, Parquet or JSONL file, a run folder, or the output folder of `tokenmill dedup run`.
-    rows
-        Rows to show; of a dedup output, clusters.
-    """
-    from pipeline.inspection.inspect import describe
-
-    described = describe(path, rows)
-    if json:
-        emit(described)
-    else:
-        out(described["text"])
-    return 0
-
-
-def report(root: str, other: str | None = None, *, output: Path | None = None, json: Json = False) -> int:
-    """Write report/index.html of a run from its manifests and tables, or one page of two runs side by side.
-
-    Example: tokenmill report runs/demo runs/stricter
-
-    Parameters
-    ----------
-    root
-        The run folder.
-    other
-        Another run: the page then shows both, and what differs.
-    output
-        Where the page of two runs is written; by default RUN/report/and-OTHER.html.
-    """
-    if other is not None:
-        return _compared(root, other, output, json)
-    if output is not None:
-        raise UserError("--output is for the page of two runs; that of one is RUN/report/index.html")
-    from flows.session.stages import run_stage, working_context
-    from pipeline.base.pool import Pool
-
-    opened = Run.open(root)
-    with opened.lock(), Pool(1) as pool:
-        summary = run_stage("report", working_context(opened, pool, rebuild=True))
-    if json:
-        emit({"root": root, **summary})
-    else:
-        out(f"{opened.url('report/index.html')}")
-    return 0
-
-
-def _compared(root: str, other: str, output: Path | None, json: bool) -> int:
-    from pipeline.report.compare import compare_page
-
-    first, second = Run.open(root), Run.open(other)
-    page = compare_page(first, second).encode()
-    if output is None:
-        where = first.url(f"report/and-{Path(other.rstrip('/')).name}.html")
-        storage.publish_bytes(page, where, first.root)
-    else:
-        where = str(output)
-        try:
-            output.write_bytes(page)
-        except OSError as error:
-            raise UserError(f"--output {output}: cannot be written: {error.strerror}") from error
-    if json:
-        emit({"roots": [root, other], "page": where})
-    else:
-        out(where)
-    return 0
-
-
-def doctor(*, json: Json = False) -> int:
-    """Check this environment (packages, processor, disk, the pairs that must fit) and say what to do.
-
-    Example: tokenmill doctor
-    """
-    from flows.cli.doctor import checks
-
-    rows = checks()
-    if json:
-        emit({"checks": rows})
-    else:
-        for row in rows:
-            out(f"{'ok ' if row['ok'] else 'BAD'} {row['name']:22} {row['found']}")
-            if not row["ok"]:
-                out(f"    {row['advice']}")
-    return 0 if all(row["ok"] for row in rows) else 1
-
-
-def bench(*names: str, json: Json = False) -> int:
-    """Time tokenmill against installed peers, side by side, as a table of ratios.
-
-    Example: tokenmill bench dedup filter
-    """
-    from pipeline.bench import run_benchmarks
-
-    rows = run_benchmarks(list(names))
-    if json:
-        emit({"rows": rows})
-    else:
-        for row in rows:
-            out("  ".join(f"{key} {shown(value)}" for key, value in row.items()))
-    return 0

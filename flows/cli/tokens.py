@@ -6,6 +6,7 @@ from typing import Literal
 
 from cyclopts import App
 
+from flows.cli.options import Json
 from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
 from pipeline.run.manifest import digest_file
@@ -23,7 +24,7 @@ Layout = Literal["megatron", "nanogpt"]
 
 @tokens_app.command(name="export")
 def export_tokens(
-    root: Path, *, output: Path, layout: Layout = "megatron", split: str = "train", json: bool = False
+    root: Path, *, output: Path, layout: Layout = "megatron", split: str = "train", json: Json = False
 ) -> None:
     """Write the tokens of a run as other trainers read them.
 
@@ -39,8 +40,6 @@ def export_tokens(
         megatron | nanogpt.
     split
         train | validation.
-    json
-        Print one JSON object.
     """
     folder = root / "tokens" / split
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +57,7 @@ def import_tokens(
     source: str = "imported",
     split: str = "train",
     end_of_text: str = "<|endoftext|>",
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Make token shards, and so a run folder to train on, from another trainer's files.
 
@@ -80,8 +79,6 @@ def import_tokens(
         train | validation.
     end_of_text
         The special token that ends a document.
-    json
-        Print one JSON object.
     """
     target = output / "tokenizer" / "tokenizer.json"
     token_format = _format_of(tokenizer, end_of_text)

@@ -1,1 +1,1 @@
-"""bench."""
+"""Benchmarks of the model: loader (batches from token shards) and train (beside a nanoGPT checkout)."""

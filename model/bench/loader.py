@@ -1,4 +1,4 @@
-"""``python -m model.bench_loader``: the loader beside nanoGPT's way of reading, and what the demo model consumes.
+"""``python -m model.bench.loader``: the loader beside nanoGPT's way of reading, and what the demo model consumes.
 
 1. Speed: batches of the demo's shape from token shards (``TokenDataset.batch``), from the same tokens in a flat file as
    nanoGPT reads them (mapped anew for each batch, random crops, collated with torch), and training steps of the demo
@@ -10,6 +10,7 @@
 import gc
 import hashlib
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,15 +26,30 @@ from model.data.batches import TokenDataset
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.training.optimizer import Optimizers
+from pipeline.base.errors import RunError
 from pipeline.bench.token_runs import write_tokens
 from pipeline.recipe.load import load_recipe
 from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
 
-DEMO = Path(__file__).resolve().parents[1] / "configs" / "demo.toml"
+DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 TOKENS, VOCABULARY, SHARDS = 40_000_000, 4096, 4
 LARGE_DOCUMENTS, LARGE_SHARDS = 5_000_000, 40  # of 1,000 tokens of two bytes each: 10 GB
 LARGE_WINDOWS, LARGE_CONTEXT = 20_000, 2_048
 REPEATS = 5
+
+
+def run() -> list[dict[str, Any]]:
+    """The rows of ``tokenmill bench loader``, made in a process of its own: its memory is what is measured.
+
+    Raises:
+        RunError: If it fails; what it said stands on standard error.
+    """
+    command = [sys.executable, "-m", "model.bench.loader"]
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if finished.returncode:
+        raise RunError(f"the loader benchmark failed with exit code {finished.returncode}")
+    rows: list[dict[str, Any]] = json.loads(finished.stdout)["rows"]
+    return rows
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``python -m model.bench``: training beside a nanoGPT checkout, as rows of figures and ratios.
+"""``python -m model.bench.train``: training beside a nanoGPT checkout, as rows of figures and ratios.
 
 All train a 4-layer, 256-wide model with a vocabulary of 4,096 on the same tokens, 4,096 a step in a context of 256,
 each in processes of its own, in turn.  nanoGPT runs as its README has it for a CPU (float32, no compile, its AdamW,
@@ -12,7 +12,9 @@ without validation, checkpoints and start.
    GPT2LMHeadModel in a plain loop with fused AdamW (float32 and bfloat16), ours with the same architecture and
    optimizer, ours at its best.  A row is the round of median speed, its ratio the median of the rounds' ratios.
 
-``--steps 0`` leaves 1 and 2 out.
+``--steps 0`` leaves 1 and 2 out.  Of ``tokenmill bench train`` these variables are the options: ``TOKENMILL_NANOGPT``
+(without a checkout only our own figures appear), ``TOKENMILL_BENCH_RUN``, ``TOKENMILL_BENCH_TEXT`` (default: the
+sample), ``TOKENMILL_BENCH_STEPS``, ``TOKENMILL_BENCH_RATES``, ``TOKENMILL_BENCH_TIMES``.
 """
 
 import argparse
@@ -68,6 +70,7 @@ BEST = [
     "train.weight_decay=0.05",
 ]
 SPEED_STEPS, ROUNDS = 30, 3
+VARIABLES = ("run", "text", "steps", "rates", "times")
 TRANSFORMERS = """
 import json, sys, time
 import numpy as np, torch
@@ -346,9 +349,15 @@ def _compared(row: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Prints one JSON object with the rows."""
-    parser = argparse.ArgumentParser(prog="python -m model.bench", description=__doc__)
+def run() -> list[dict[str, Any]]:
+    """The rows of ``tokenmill bench train``."""
+    variables = {"nanogpt": "NANOGPT", **{name: f"BENCH_{name.upper()}" for name in VARIABLES}}
+    given = {option: os.environ.get(f"TOKENMILL_{variable}") for option, variable in variables.items()}
+    return _rows([f"--{option}={value}" for option, value in given.items() if value])
+
+
+def _rows(arguments: list[str] | None) -> list[dict[str, Any]]:
+    parser = argparse.ArgumentParser(prog="python -m model.bench.train", description=__doc__)
     parser.add_argument("--nanogpt", type=Path, help="a nanoGPT checkout")
     parser.add_argument("--run", type=Path, help="a run folder with tokens of a vocabulary of 4,096")
     parser.add_argument("--text", help="or JSONL files with a text field, separated by commas")
@@ -356,10 +365,15 @@ def main() -> None:
     parser.add_argument("--rates", default="1e-3", help="nanoGPT's learning rates, separated by commas")
     parser.add_argument("--times", default="6", help="parts of nanoGPT's time that our best recipe gets: 6 is a sixth")
     parser.add_argument("--best", help="KEY=VALUE that change our best recipe, separated by spaces")
-    options = parser.parse_args()
-    sample = Path(__file__).resolve().parent.parent / "data/sample/wikipedia-leads.jsonl.gz"
+    options = parser.parse_args(arguments)
+    sample = Path(__file__).resolve().parents[2] / "data/sample/wikipedia-leads.jsonl.gz"
     files = [Path(part) for part in options.text.split(",")] if options.text else [sample]
-    sys.stdout.write(json.dumps({"rows": compare(options.run, files, options)}) + "\n")
+    return compare(options.run, files, options)
+
+
+def main() -> None:
+    """Prints one JSON object with the rows."""
+    sys.stdout.write(json.dumps({"rows": _rows(None)}) + "\n")
 
 
 if __name__ == "__main__":

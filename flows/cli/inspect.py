@@ -1,0 +1,83 @@
+"""Commands that show what a run holds: inspect, report."""
+
+from pathlib import Path
+
+from flows.cli.options import Json
+from pipeline.base import storage
+from pipeline.base.console import emit, out
+from pipeline.base.errors import UserError
+from pipeline.run.folder import Run
+
+
+def inspect(path: str, *, rows: int = 5, json: Json = False) -> int:
+    """Show the schema, counts and a few rows of a table, or what a run folder or a dedup output holds.
+
+    Example: tokenmill inspect runs/demo/documents/00000.arrow --rows 3
+
+    Parameters
+    ----------
+    path
+        An Arrow, Parquet or JSONL file, a run folder, or the output folder of `tokenmill dedup run`.
+    rows
+        Rows to show; of a dedup output, clusters.
+    """
+    from pipeline.inspection.inspect import describe
+
+    described = describe(path, rows)
+    if json:
+        emit(described)
+    else:
+        out(described["text"])
+    return 0
+
+
+def report(root: str, other: str | None = None, *, output: Path | None = None, json: Json = False) -> int:
+    """Write report/index.html of a run from its manifests and tables, or one page of two runs side by side.
+
+    Example: tokenmill report runs/demo runs/stricter
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    other
+        Another run: the page then shows both, and what differs.
+    output
+        Where the page of two runs is written; by default RUN/report/and-OTHER.html.
+    """
+    if other is not None:
+        return _compared(root, other, output, json)
+    if output is not None:
+        raise UserError("--output is for the page of two runs; that of one is RUN/report/index.html")
+    from flows.session.stages import run_stage, working_context
+    from pipeline.base.pool import Pool
+
+    opened = Run.open(root)
+    with opened.lock(), Pool(1) as pool:
+        summary = run_stage("report", working_context(opened, pool, rebuild=True))
+    if json:
+        emit({"root": root, **summary})
+    else:
+        out(f"{opened.url('report/index.html')}")
+    return 0
+
+
+def _compared(root: str, other: str, output: Path | None, json: bool) -> int:
+    from pipeline.report.compare import compare_page
+
+    first, second = Run.open(root), Run.open(other)
+    page = compare_page(first, second).encode()
+    if output is None:
+        where = first.url(f"report/and-{Path(other.rstrip('/')).name}.html")
+        storage.publish_bytes(page, where, first.root)
+    else:
+        where = str(output)
+        try:
+            output.write_bytes(page)
+        except OSError as error:
+            raise UserError(f"--output {output}: cannot be written: {error.strerror}") from error
+    if json:
+        emit({"roots": [root, other], "page": where})
+    else:
+        out(where)
+    return 0

@@ -1,0 +1,36 @@
+"""Every command answers with one JSON object where ``--json`` is given, and the option has one form."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from flows.cli.app import COMMANDS, build_app
+
+
+def commands(app: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command of the app and of the apps in it, by its path."""
+    if app.default_command is not None:
+        yield path, app
+    for name in app:
+        if not name.startswith("-"):
+            yield from commands(app[name], (*path, name))
+
+
+@pytest.fixture(scope="module")
+def options() -> dict[tuple[str, ...], set[str]]:
+    """The names of the options of every command."""
+    return {
+        path: {name for argument in app.assemble_argument_collection() for name in argument.names}
+        for path, app in commands(build_app([]), ())
+    }
+
+
+def test_commands_of_every_app_are_looked_at(options: dict[tuple[str, ...], set[str]]) -> None:
+    assert {path[0] for path in options} == set(COMMANDS)
+    assert {("dedup", "index", "query"), ("tokens", "export"), ("classifier", "train")} <= set(options)
+
+
+def test_every_command_has_the_option_json_and_none_its_opposite(options: dict[tuple[str, ...], set[str]]) -> None:
+    assert [path for path, names in options.items() if "--json" not in names] == []
+    assert [path for path, names in options.items() if "--no-json" in names] == []
