@@ -15,7 +15,7 @@ from model.evaluation.scoring import Scorer, read_choices, score_choices, share
 from model.export.folder import export_folder
 from model.export.hf_config import read_config
 from model.network.config import ModelConfig
-from model.network.transformer import Transformer
+from model.network.transformer import Transformer, load_weights
 from model.training.start import train_run
 from model.training.trainer import Trainer, check_batch
 from pipeline.base.errors import FormatError, RunError, UserError
@@ -193,7 +193,7 @@ def test_weights_of_other_shapes_are_named(trained: Run) -> None:
     save_file(tensors, step / "model.safetensors", metadata={"format": "pt"})
     model = Transformer.from_run(trained.root, previous=True)
     with pytest.raises(RunError, match=r"token_embedding is \(10, 32\), the recipe's model has \(320, 32\)"):
-        checkpoint.load_weights(model, tensors, "here")
+        load_weights(model, tensors, "here")
 
 
 def test_run_without_checkpoint_is_refused(run: Run) -> None:

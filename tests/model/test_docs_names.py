@@ -27,7 +27,7 @@ def test_every_place_of_the_equations_is_in_the_code(page: str) -> None:
     assert len(places) >= 8
     for place in places:
         first, *rest = place.split(".")
-        module = importlib.import_module("model.network.transformer" if first[0].isupper() else f"model.{first}")
+        module = importlib.import_module(f"model.network.{'transformer' if first[0].isupper() else first}")
         found = module if first[0].islower() else getattr(module, first)
         for name in rest:
             found = getattr(found, name)

@@ -14,7 +14,7 @@ from tests.model.runs import losses, make_run, promised, train
 # runs the training with one function of the checkpoint writer replaced by one that dies at its n-th call
 DYING = """
 import os, signal, sys
-from model import checkpoint
+from model.checkpoints import checkpoint
 place, when, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
 owner, name = {
     "save_file": (checkpoint, "save_file"),
@@ -37,7 +37,7 @@ def dying(*arguments, **options):
     return real(*arguments, **options)
 
 setattr(owner, name, dying)
-from model.launch import main
+from model.train import main
 main(sys.argv[4:])
 """
 # one checkpoint: save_file x 2, each with fsync; digest x 2; fsync of state.json and of the folder; rename; fsync

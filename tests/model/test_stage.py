@@ -80,7 +80,7 @@ def test_error_of_the_training_process_reaches_the_stage(tmp_path: Path) -> None
 def test_training_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     run = make_run(tmp_path, overrides=("train.steps=1000000", "train.checkpoint_every_steps=5"))
     code = (
-        "from model.stage import run; from pipeline.engine import Context; from pipeline.run import Run; "
+        "from model.stage import run; from pipeline.run.context import Context; from pipeline.run.folder import Run; "
         f"run(Context(Run.open({run.root!r})))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as parent:
