@@ -14,8 +14,8 @@ from flows.session.artifacts import Artifacts
 from flows.session.command_child import run_command
 from flows.session.parameters import (
     NONE,
+    Bands,
     Copies,
-    Count,
     FieldName,
     Location,
     MemorySize,
@@ -23,12 +23,14 @@ from flows.session.parameters import (
     Overrides,
     Patterns,
     Places,
+    Rows,
     Seed,
     SeedCount,
     Share,
     Vary,
     WorkerCount,
 )
+from pipeline.recipe.minhash import MINHASH, THRESHOLD
 
 Inputs = Annotated[list[Location], Field(min_length=1, max_length=10_000)]
 
@@ -52,11 +54,11 @@ def dedup(
     output: Location,
     text_field: FieldName = "text",
     id_field: FieldName = "id",
-    threshold: Share = 0.8,
-    ngram: Ngram = 5,
-    bands: Count = 14,
-    rows: Count = 8,
-    seed: Seed = 1,
+    threshold: Share = THRESHOLD,
+    ngram: Ngram = MINHASH.ngram,
+    bands: Bands = MINHASH.bands,
+    rows: Rows = MINHASH.rows,
+    seed: Seed = MINHASH.seed,
     keep: FieldName = "first",
     copies: Copies = 1,
     exact_only: bool = False,

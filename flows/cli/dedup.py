@@ -9,6 +9,7 @@ from flows.cli.options import INDEX_HELP, Flag, Json, LocalPath
 from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
+from pipeline.recipe.minhash import MINHASH, THRESHOLD
 
 Many = Parameter(negative=())
 
@@ -28,11 +29,11 @@ def run(
     output: LocalPath,
     text_field: str = "text",
     id_field: str = "id",
-    threshold: float = 0.8,
-    ngram: int = 5,
-    bands: int = 14,
-    rows: int = 8,
-    seed: int = 1,
+    threshold: float = THRESHOLD,
+    ngram: int = MINHASH.ngram,
+    bands: int = MINHASH.bands,
+    rows: int = MINHASH.rows,
+    seed: int = MINHASH.seed,
     exact_only: Flag = False,
     verify: Annotated[bool, Parameter(name="--no-verify", negative=())] = False,
     keep: str = "first",
@@ -152,9 +153,9 @@ def run(
 @dedup_app.command
 def plan(
     *,
-    threshold: float = 0.8,
-    bands: int = 14,
-    rows: int = 8,
+    threshold: float = THRESHOLD,
+    bands: int = MINHASH.bands,
+    rows: int = MINHASH.rows,
     documents: Annotated[list[int] | None, Many] = None,
     document_bytes: int = 3000,
     memory: str = "2GB",
@@ -213,11 +214,11 @@ def compare(
     a: Path,
     b: Path,
     *,
-    ngram: int = 5,
-    bands: int = 14,
-    rows: int = 8,
-    seed: int = 1,
-    threshold: float = 0.8,
+    ngram: int = MINHASH.ngram,
+    bands: int = MINHASH.bands,
+    rows: int = MINHASH.rows,
+    seed: int = MINHASH.seed,
+    threshold: float = THRESHOLD,
     json: Json = False,
 ) -> int:
     """Show the exact and the estimated Jaccard similarity of two text files, and what would happen to them.

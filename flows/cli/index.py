@@ -10,6 +10,7 @@ from flows.cli.options import INDEX_HELP, Flag, Json, LocalPath
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import FormatError, RunError, UserError
 from pipeline.base.words import counted
+from pipeline.recipe.minhash import MINHASH, THRESHOLD, MinHash
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,10 +36,10 @@ def build(
     corpus: str | None = None,
     text_field: str = "text",
     id_field: str = "id",
-    ngram: int = 5,
-    bands: int = 14,
-    rows: int = 8,
-    seed: int = 1,
+    ngram: int = MINHASH.ngram,
+    bands: int = MINHASH.bands,
+    rows: int = MINHASH.rows,
+    seed: int = MINHASH.seed,
     json: Json = False,
 ) -> int:
     """Make an index of every document of some files or run folders.
@@ -66,11 +67,10 @@ def build(
     seed
         Seed of the permutations.
     """
-    from pipeline.dedup.index.state import Definition
     from pipeline.dedup.index.writer import build_index
 
     found = _sources(inputs, corpus, text_field, id_field)
-    state = build_index(index, Definition(ngram, bands, rows, seed), ((s.corpus, s.batches()) for s in found))
+    state = build_index(index, MinHash(ngram, bands, rows, seed), ((s.corpus, s.batches()) for s in found))
     result = {"index": str(index), "documents": state.documents, **_lost(found), "corpora": _corpora(state.corpora)}
     if json:
         emit(result)
@@ -89,7 +89,7 @@ def add(
     corpus: str | None = None,
     text_field: str = "text",
     id_field: str = "id",
-    threshold: float = 0.8,
+    threshold: float = THRESHOLD,
     keep: str = "longest",
     all: Flag = False,
     removed: LocalPath | None = None,
@@ -168,7 +168,7 @@ def query(
     *,
     text_field: str = "text",
     id_field: str = "id",
-    threshold: float = 0.8,
+    threshold: float = THRESHOLD,
     output: LocalPath | None = None,
     json: Json = False,
 ) -> int:
@@ -271,12 +271,13 @@ def verify(index: Annotated[LocalPath, Parameter(name="INDEX")], /, *, json: Jso
         The index.
     """
     from pipeline.dedup.index.reader import open_index
+    from pipeline.dedup.index.state import described
 
     with open_index(index) as opened:
         opened.verify()
         state = opened.state
     if json:
-        definition = state.definition.to_json()
+        definition = described(state.definition)
         corpora = _corpora(state.corpora)
         emit({"index": str(index), "documents": state.documents, "corpora": corpora, "definition": definition})
         return 0

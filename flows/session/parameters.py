@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pipeline.recipe.minhash import LIMITS
 from pipeline.run.engines.options import EngineOptions
 
 CurationStage = Literal["clean", "dedup", "filter", "tokenize"]
@@ -19,12 +20,13 @@ Stages = Annotated[list[Stage], Field(max_length=6)]
 CurationStages = Annotated[list[CurationStage], Field(max_length=4)]
 WorkerCount = Annotated[int, Field(ge=0, le=100_000)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=1, le=1000)]
+Bands = Annotated[int, Field(ge=1, le=LIMITS.bands)]
+Rows = Annotated[int, Field(ge=1, le=LIMITS.rows)]
 Copies = Annotated[int, Field(ge=1, le=1_000_000)]
 Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(max_length=1000)]
 Places = Annotated[list[Location], Field(max_length=1000)]
-Ngram = Annotated[int, Field(ge=1, le=100)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Ngram = Annotated[int, Field(ge=1, le=LIMITS.ngram)]
+Seed = Annotated[int, Field(ge=0, lt=LIMITS.seeds)]
 FieldName = Annotated[str, Field(min_length=1, max_length=256)]
 Vary = Annotated[list[Annotated[str, Field(pattern=r"^[^=\s]+\s*=\s*\[")]], Field(min_length=1, max_length=10)]
 SeedCount = Annotated[int, Field(ge=2, le=100)]

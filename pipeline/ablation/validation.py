@@ -10,8 +10,9 @@ The tokens are padded with end-of-text documents that are not scored, one token 
 The work itself is in validation_work.py; this module only plans.
 """
 
+from dataclasses import asdict
+
 from pipeline.base.errors import UserError
-from pipeline.dedup.stage.plan import signature_config
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
@@ -65,7 +66,7 @@ def sign_held_out(context: Context, held_out: dict[str, Manifest]) -> None:
     inputs: dict[str, str] = {}
     for manifest in held_out.values():
         inputs |= manifest.digests(layout.HELD_OUT_DOCUMENTS)
-    context.run_step(SIGNATURES_STEP, [Job("all", signature_config(context.recipe.dedup), inputs)])
+    context.run_step(SIGNATURES_STEP, [Job("all", asdict(context.recipe.dedup.minhash), inputs)])
 
 
 def encode_held_out(context: Context, held_out: dict[str, Manifest], padding: int) -> dict[str, Manifest]:

@@ -8,11 +8,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import DocIds, doc_id_array
-from pipeline.dedup.stage.work import make_signer, signature_batch, signature_metadata
+from pipeline.dedup.stage.work import write_signatures
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import digest_file
-from pipeline.run.tables import DOCUMENTS, SIGNATURES, batches, tokens_table
+from pipeline.run.tables import DOCUMENTS, batches, tokens_table
 from pipeline.tokens.documents.assign import VALIDATION
 from pipeline.tokens.documents.corpus import kept_batches, text_buffers
 from pipeline.tokens.documents.split import below_share, keyed_hash
@@ -48,11 +48,7 @@ def _chosen(batch: pa.RecordBatch, config: dict[str, Any]) -> NDArray[np.bool_]:
 
 def sign(job: Job, outputs: Outputs) -> None:
     """Job "all": one signature table over all held-out documents."""
-    signer = make_signer(job.config)
-    with outputs.table(layout.HELD_OUT_SIGNATURES, SIGNATURES, signature_metadata(job.config)) as writer:
-        for path in sorted(job.inputs):
-            for batch in batches(outputs.run_path(path), DOCUMENTS, ["doc_id", "text"]):
-                writer.write(signature_batch(signer, batch))
+    write_signatures(job, outputs, layout.HELD_OUT_SIGNATURES)
 
 
 def encode(job: Job, outputs: Outputs) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 
 import orjson
 
-NGRAM, BANDS, ROWS, SEED = 5, 14, 8, 1
-PERMUTATIONS = BANDS * ROWS
+from pipeline.recipe.minhash import MINHASH
+
+NGRAM, BANDS, ROWS, SEED = MINHASH.ngram, MINHASH.bands, MINHASH.rows, MINHASH.seed
+PERMUTATIONS = MINHASH.permutations
 CHUNK = 256
 _WORD = re.compile(r"\w+")
 

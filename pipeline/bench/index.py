@@ -55,13 +55,14 @@ def run(documents: int | None = None, batch_documents: int = BATCH_DOCUMENTS) ->
 def build(index: Path, maker: "Maker", size: int) -> dict[str, Any]:
     """Builds an index, unless one stands there as it was built."""
     from pipeline.dedup.index.reader import open_index
-    from pipeline.dedup.index.state import Corpus, Definition, is_index
+    from pipeline.dedup.index.state import Corpus, is_index
     from pipeline.dedup.index.writer import build_index
+    from pipeline.recipe.minhash import MINHASH
 
     started = time.perf_counter()
     built = not is_index(index)
     if built:
-        build_index(index, Definition(), [(Corpus("earlier"), maker.earlier(size))])
+        build_index(index, MINHASH, [(Corpus("earlier"), maker.earlier(size))])
     took = {"seconds": round(time.perf_counter() - started, 2)} if built else {}
     with open_index(index) as opened:
         if opened.documents != size:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pipeline.dedup.rule.definition import shingle_hash, shingles
+from pipeline.recipe.minhash import MINHASH
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,10 @@ __all__ = ["shingle_hash", "shingles", "signatures"]
 
 
 def signatures(
-    texts: Iterable[str | None] | Any, ngram: int = 5, permutations: int = 112, seed: int = 1
+    texts: Iterable[str | None] | Any,
+    ngram: int = MINHASH.ngram,
+    permutations: int = MINHASH.permutations,
+    seed: int = MINHASH.seed,
 ) -> "NDArray[np.uint32]":
     """MinHash signatures of many texts, bit-identical to datasketch's ``affine32`` scheme.
 

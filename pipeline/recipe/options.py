@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pipeline.base.words import nearest
 from pipeline.recipe import depth
 from pipeline.recipe.language_codes import language_label
+from pipeline.recipe.minhash import LIMITS, MINHASH, THRESHOLD, MinHash
 from pipeline.recipe.rule_sets import RULE_SETS, check_rule_names, check_thresholds
 
 StageName = Literal["clean", "dedup", "filter", "tokenize", "train", "report"]
@@ -22,7 +23,6 @@ MemorySize = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?\s*(B|[KMGT]
 FORMATS = ("auto", "warc", "wet", "html", "jsonl", "json", "parquet", "arrow", "csv", "tsv", "text", "zip", "tar")
 URL_LISTS = ("ut1", "ut1-words")  # that datatrove ships
 FIELDS = ("text", "html", "id", "url", "date", "licence")
-MAX_PERMUTATIONS = 4096  # values in a signature
 
 
 class Section(BaseModel):
@@ -126,16 +126,18 @@ class Clean(Section):
 class Dedup(Section):
     """Exact and near-duplicate removal."""
 
-    ngram: int = Field(5, ge=1, le=100, description="words in a shingle")
-    bands: int = Field(14, ge=1, le=1000, description="bands of the signature")
-    rows: int = Field(8, ge=1, le=1000, description="min-hash values in a band")
-    threshold: float = Field(0.8, gt=0.0, le=1.0, description="exact Jaccard similarity from which a pair is duplicate")
+    ngram: int = Field(MINHASH.ngram, ge=1, le=LIMITS.ngram, description="words in a shingle")
+    bands: int = Field(MINHASH.bands, ge=1, le=LIMITS.bands, description="bands of the signature")
+    rows: int = Field(MINHASH.rows, ge=1, le=LIMITS.rows, description="min-hash values in a band")
+    threshold: float = Field(
+        THRESHOLD, gt=0.0, le=1.0, description="exact Jaccard similarity from which a pair is duplicate"
+    )
     keep: str = Field("longest", description="first | longest | a column, highest first")
     memory: MemorySize = Field("2GB", description="memory of the join")
     partitions: int = Field(
         1, ge=1, le=10_000, description="tasks of the join; above 1 no process holds the whole corpus"
     )
-    seed: int = Field(1, ge=0, lt=2**32, description="seed of the permutations")
+    seed: int = Field(MINHASH.seed, ge=0, lt=LIMITS.seeds, description="seed of the permutations")
     against: list[str] = Field(
         default_factory=list, description="earlier runs and dedup indexes whose documents are not to come again"
     )
@@ -150,12 +152,17 @@ class Dedup(Section):
 
     @model_validator(mode="after")
     def _signature_has_a_sane_width(self) -> "Dedup":
-        if self.bands * self.rows > MAX_PERMUTATIONS:
+        if self.bands * self.rows > LIMITS.permutations:
             raise ValueError(
                 f"bands x rows = {self.bands} x {self.rows} = {self.bands * self.rows:,} permutations; "
-                f"at most {MAX_PERMUTATIONS:,}"
+                f"at most {LIMITS.permutations:,}"
             )
         return self
+
+    @property
+    def minhash(self) -> MinHash:
+        """What similarity means in this recipe."""
+        return MinHash(self.ngram, self.bands, self.rows, self.seed)
 
     @model_validator(mode="after")
     def _earlier_documents_are_looked_up_by_one_process(self) -> "Dedup":

@@ -32,8 +32,7 @@ def compare(left: str, right: str, options: Dedup) -> dict[str, Any]:
         Shingles, exact and estimated similarity, the bands that agree, the chance that a pair of this similarity is
         caught, and the outcome: ``exact`` | ``near`` | ``missed`` (similar, but no band agrees) | ``kept``.
     """
-    signer = Signer(options.ngram, options.bands * options.rows, options.seed)
-    signatures_NP, sets = signer.sign_and_hash([left, right])
+    signatures_NP, sets = Signer.of(options.minhash).sign_and_hash([left, right])
     one, two = (sets.hashes[sets.offsets[i] : sets.offsets[i + 1]] for i in range(2))
     common = len(np.intersect1d(one, two, assume_unique=True))
     union = len(one) + len(two) - common

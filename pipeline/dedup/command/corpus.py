@@ -118,7 +118,7 @@ class Corpus:
                 for count in scanned.blocks:
                     file.seek(start + 8 * count * band)
                     found[filled : filled + count] = np.fromfile(file, np.uint64, count)
-                    start += 8 * count * job.bands
+                    start += 8 * count * job.minhash.bands
                     filled += count
         return found
 
@@ -174,7 +174,7 @@ class CandidateSets(SpilledSets):
 
 
 def _signatures(job: Job, scanned: Scanned) -> NDArray[np.uint32]:
-    width, count = job.bands * job.rows, sum(scanned.records)
+    width, count = job.minhash.permutations, sum(scanned.records)
     if not count:
         return np.zeros((0, width), np.uint32)
     return np.memmap(job.path("values"), np.uint32, "r", shape=(count, width))

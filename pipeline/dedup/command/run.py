@@ -34,7 +34,7 @@ from pipeline.dedup.command.scan import Job, Scanned, scan
 from pipeline.dedup.command.writing import copy_ranges, write_kept
 from pipeline.dedup.files.listing import File, Listing, list_files, parts_of
 from pipeline.dedup.files.records import Wanted, check_text_column, schema_of
-from pipeline.dedup.index.runs import against_digest, definition_of, opened_against
+from pipeline.dedup.index.runs import against_digest, opened_against
 from pipeline.dedup.rule import cost as planning
 from pipeline.dedup.rule.deduplicate import Facts, Outcome, deduplicate
 from pipeline.dedup.rule.join import Ints, Keys
@@ -72,7 +72,7 @@ def run(request: Request) -> dict[str, Any]:
     """
     started = time.perf_counter()
     for place in request.options.against:
-        against_digest(place, definition_of(request.options))
+        against_digest(place, request.options.minhash)
     listing = list_files(request.inputs)
     for path in listing.passed_over:
         say(f"passed over, neither JSON Lines, Parquet nor Arrow: {path}")
@@ -107,7 +107,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
             _criteria(request, corpus),
             _url_hashes(request, corpus) if options.same_url else None,
         )
-        with opened_against(options.against, definition_of(options), output.scratch) as indexes:
+        with opened_against(options.against, options.minhash, output.scratch) as indexes:
             found = deduplicate(
                 facts,
                 Rule(options.threshold, options.copies, request.verify),
@@ -164,10 +164,8 @@ def _jobs(request: Request, files: Sequence[File], folder: Path) -> list[Job]:
             tuple(parts),
             folder,
             wanted,
-            options.ngram,
-            0 if request.exact_only else options.bands,
-            options.rows,
-            options.seed,
+            options.minhash,
+            request.exact_only,
             keep_signatures=not request.verify and not request.exact_only,
             by_url=options.same_url,
         )

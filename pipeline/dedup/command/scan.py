@@ -26,6 +26,7 @@ from pipeline.dedup.rule.shingle_sets import SetWriter
 from pipeline.dedup.rule.signing import Signer, band_keys, url_hashes
 from pipeline.readers.jsonl import BOM, parse_object
 from pipeline.readers.records import Damaged
+from pipeline.recipe.minhash import MinHash
 from pipeline.run.tables import BATCH_TEXT_BYTES, QUARANTINE, TableWriter
 
 RECORDS = pa.schema(
@@ -52,10 +53,8 @@ class Job:
         parts: What it reads.
         folder: The scratch folder.
         wanted: Fields to read; the URL is the first of the others where ``by_url``.
-        ngram: Words in a shingle.
-        bands: Bands; 0 where only equal texts are looked for.
-        rows: Values in a band.
-        seed: Of the permutations.
+        minhash: What similarity means.
+        exact_only: Only equal texts are looked for: no signatures, no band keys.
         keep_signatures: Write signatures too.
         by_url: Whether URLs count.
     """
@@ -64,10 +63,8 @@ class Job:
     parts: tuple[Part, ...]
     folder: Path
     wanted: Wanted
-    ngram: int
-    bands: int
-    rows: int
-    seed: int
+    minhash: MinHash
+    exact_only: bool = False
     keep_signatures: bool = False
     by_url: bool = False
 
@@ -102,7 +99,7 @@ class Scanned:
 def scan(job: Job) -> Scanned:
     """Reads the parts of a job, signs the texts, and writes the files of the first pass."""
     found = Scanned()
-    signer = Signer(job.ngram, max(1, job.bands * job.rows), job.seed)
+    signer = Signer.of(job.minhash)
     lost: list[Damaged] = []
     with (
         pa.OSFile(str(job.path("arrow")), "wb") as sink,
@@ -115,8 +112,8 @@ def scan(job: Job) -> Scanned:
             before = sum(found.blocks)
             for batch in reader.batches():
                 num_shingles, signatures_NP = _sign(job, signer, batch.texts)
-                if job.bands:
-                    keys.write(band_keys(signatures_NP, job.bands).data)
+                if not job.exact_only:
+                    keys.write(band_keys(signatures_NP, job.minhash.bands).data)
                 if job.keep_signatures:
                     values.write(signatures_NP.data)
                 writer.write_batch(_record_batch(job, batch, num_shingles))
@@ -133,10 +130,10 @@ def scan(job: Job) -> Scanned:
 
 
 def _sign(job: Job, signer: Signer, texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
-    if job.bands:
-        signatures_NP, sets = signer.sign_and_hash(texts)
-    else:
+    if job.exact_only:
         signatures_NP, sets = np.empty((len(texts), 0), np.uint32), signer.hash(texts)
+    else:
+        signatures_NP, sets = signer.sign_and_hash(texts)
     return np.diff(sets.offsets).astype(np.int32), signatures_NP
 
 
@@ -184,7 +181,7 @@ def write_sets(job: Job, numbers: NDArray[np.int64], ranges: NDArray[np.int64], 
         ranges: Their byte ranges, shape (n, 2).
         parts: Records of each part.
     """
-    signer = Signer(job.ngram, 1)
+    signer = Signer.of(job.minhash)
     writer = SetWriter(job.path("sets"))
     try:
         first = 0

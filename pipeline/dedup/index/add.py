@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pipeline.base import storage
 from pipeline.dedup.index.reader import Index
 from pipeline.dedup.index.segments import SET_FILE_HASHES
-from pipeline.dedup.index.state import Corpus, Definition, index_folder, load_state, publish_state, writing
+from pipeline.dedup.index.state import Corpus, index_folder, load_state, publish_state, writing
 from pipeline.dedup.index.writer import (
     Batch,
     SegmentWriter,
@@ -28,14 +28,14 @@ from pipeline.dedup.index.writer import (
     corpus_number,
     merge_segments,
     sign,
-    signer_of,
     with_segments,
 )
 from pipeline.dedup.rule.against import Outcome, select_against
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.selection import Records, Rule
 from pipeline.dedup.rule.shingle_sets import SetWriter, SpilledSets
-from pipeline.dedup.rule.signing import ShingleSets
+from pipeline.dedup.rule.signing import ShingleSets, Signer
+from pipeline.recipe.minhash import THRESHOLD, MinHash
 from pipeline.run.tables import INDEX_MATCHES
 
 
@@ -50,7 +50,7 @@ class Policy:
         threads: Groups compared at a time.
     """
 
-    threshold: float = 0.8
+    threshold: float = THRESHOLD
     longest: bool = True
     memory_bytes: int = 1 << 30
     threads: int = 1
@@ -78,7 +78,7 @@ def add_new(
     corpus: Corpus,
     batches: Iterable[Batch],
     policy: Policy = Policy(),
-    wanted: Definition | None = None,
+    wanted: MinHash | None = None,
 ) -> Added:
     """Enters what is new in a batch.
 
@@ -126,7 +126,7 @@ class _Spooled:
 
     def __init__(self, index: Index, corpus: Corpus, batches: Iterable[Batch], path: Path) -> None:
         definition = index.definition
-        signer, writer = signer_of(definition), SetWriter(path)
+        signer, writer = Signer.of(definition), SetWriter(path)
         hashes, keys, sizes, lengths = [], [], [], []
         unchanged = []
         self.ids: list[bytes] = []

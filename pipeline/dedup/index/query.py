@@ -21,6 +21,7 @@ from pipeline.base.errors import UserError
 from pipeline.dedup.index.reader import Earlier, Index
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.signing import ShingleSets, Signer, band_keys
+from pipeline.recipe.minhash import THRESHOLD
 from pipeline.run.tables import INDEX_MATCHES
 
 BATCH = 1024  # texts looked up at a time
@@ -50,7 +51,7 @@ class Match:
     root: str | None = None
 
 
-def query(index: Index, texts: Sequence[str], threshold: float = 0.8) -> list[list[Match]]:
+def query(index: Index, texts: Sequence[str], threshold: float = THRESHOLD) -> list[list[Match]]:
     """The earlier documents that each text duplicates, most similar first, then oldest.
 
     Args:
@@ -67,8 +68,7 @@ def query(index: Index, texts: Sequence[str], threshold: float = 0.8) -> list[li
     """
     if not 0 < threshold <= 1:
         raise UserError(f"threshold must be above 0 and at most 1, got {threshold}")
-    definition = index.definition
-    signer = Signer(definition.ngram, definition.permutations, definition.seed)
+    signer = Signer.of(index.definition)
     found: list[list[Match]] = []
     for start in range(0, len(texts), BATCH):
         found += _query_batch(index, list(texts[start : start + BATCH]), threshold, signer)

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from pipeline.base.closable import Closable
 from pipeline.dedup.index.blocks import IndexDamageError
 from pipeline.dedup.index.segments import DOCUMENT, Rows, Segment, id_keys
-from pipeline.dedup.index.state import Definition, State, index_folder, load_state
+from pipeline.dedup.index.state import State, index_folder, load_state
 from pipeline.dedup.rule.against import EarlierDocument
 from pipeline.dedup.rule.join import Ints, Keys
+from pipeline.recipe.minhash import MinHash
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Index(Closable):
         FormatError: If it is damaged, or of a format that this version does not read.
     """
 
-    def __init__(self, root: str | Path, wanted: Definition | None = None) -> None:
+    def __init__(self, root: str | Path, wanted: MinHash | None = None) -> None:
         self.root = index_folder(root)
         while True:
             self.state: State = load_state(self.root, wanted)
@@ -97,7 +98,7 @@ class Index(Closable):
         self._bases = np.cumsum([0, *(len(segment) for segment in self._segments)])
 
     @property
-    def definition(self) -> Definition:
+    def definition(self) -> MinHash:
         """What similarity means in it."""
         return self.state.definition
 
@@ -225,6 +226,6 @@ def _keys_of_no_text(bands: int, rows: Ints, index: int) -> Keys:
     return (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
 
 
-def open_index(root: str | Path, wanted: Definition | None = None) -> Index:
+def open_index(root: str | Path, wanted: MinHash | None = None) -> Index:
     """Opens an index for reading; see ``Index``."""
     return Index(root, wanted)

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
-from pipeline.dedup.index.state import RECORD, Corpus, Definition, is_index, load_state, run_index
-from pipeline.recipe.options import Dedup
+from pipeline.dedup.index.state import RECORD, Corpus, is_index, load_state, run_index
+from pipeline.recipe.minhash import MinHash
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import RECIPE_FILE, Run
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from pipeline.dedup.index.reader import Index
 
 JUDGES = ("dedup", "filter")
-
-
-def definition_of(options: Dedup) -> Definition:
-    """The definition of similarity of a recipe."""
-    return Definition(options.ngram, options.bands, options.rows, options.seed)
 
 
 def is_run(root: str) -> bool:
@@ -103,7 +98,7 @@ def build_run_index(root: str) -> Path:
     from pipeline.dedup.index.writer import Batch, build_index
 
     run, folder = Run.open(root), storage.local_path(run_index(root))
-    corpus, definition = run_corpus(root), definition_of(run.recipe.dedup)
+    corpus, definition = run_corpus(root), run.recipe.dedup.minhash
     if _fresh_index(root, definition, str(corpus.state)) is not None:
         return folder
     with run.lock():
@@ -129,7 +124,7 @@ def forget_in_run(root: str, doc_ids: list[str]) -> int:
     return remove_documents(folder, doc_ids) if is_index(folder) else 0
 
 
-def _fresh_index(root: str, definition: Definition, state: str) -> str | None:
+def _fresh_index(root: str, definition: MinHash, state: str) -> str | None:
     """The index of a run folder, where it has this definition and holds what the run keeps now."""
     folder = run_index(root)
     if not is_index(folder):
@@ -141,7 +136,7 @@ def _fresh_index(root: str, definition: Definition, state: str) -> str | None:
     return folder if [corpus.state for corpus in found.corpora] == [state] else None
 
 
-def against_digest(place: str, definition: Definition, own_root: str | None = None) -> str:
+def against_digest(place: str, definition: MinHash, own_root: str | None = None) -> str:
     """Digest of what is deduplicated against: an index, without the run's own documents, or an earlier run.
 
     Raises:
@@ -160,7 +155,7 @@ def against_digest(place: str, definition: Definition, own_root: str | None = No
 
 
 @contextmanager
-def opened_against(places: Sequence[str], definition: Definition, scratch: Path) -> Iterator[list["Index"]]:
+def opened_against(places: Sequence[str], definition: MinHash, scratch: Path) -> Iterator[list["Index"]]:
     """The indexes of what a batch is deduplicated against.
 
     Args:
@@ -175,7 +170,7 @@ def opened_against(places: Sequence[str], definition: Definition, scratch: Path)
         ]
 
 
-def _open_against(place: str, definition: Definition, scratch: Path) -> "Index":
+def _open_against(place: str, definition: MinHash, scratch: Path) -> "Index":
     """Opens an entry of ``[dedup] against``; of a run without an up-to-date index one is built in ``scratch``."""
     from pipeline.dedup.index.reader import Index
     from pipeline.dedup.index.writer import Batch, build_index

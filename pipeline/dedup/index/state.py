@@ -18,66 +18,33 @@ from pipeline.base.locks import file_lock
 from pipeline.base.storage import fsync_path
 from pipeline.dedup.index.blocks import FileEntry
 from pipeline.dedup.rule.definition import shingle_hash64, shingles
-from pipeline.recipe.options import MAX_PERMUTATIONS
+from pipeline.recipe.minhash import SCHEME, MinHash
 from pipeline.run import layout
 from pipeline.run.manifest import canonical_json, digest_bytes
 
 RECORD = "index.json"
 KIND, FORMAT = "tokenmill dedup index", 1
-SCHEME = "affine32"  # datasketch's name of the permutations
 BAND_KEYS = "band-keys-1"  # pipeline/kernels/verify.py:band_keys
 PROBE = "Don't PANIC: Straße 42, naïve cafés; 東京タワー ภาษาไทย और हिन्दी, Ünïcödé words on end"
 RUN_INDEX = layout.DEDUP_INDEX  # below a run folder
 
 
-@dataclass(frozen=True)
-class Definition:
-    """What similarity means in an index: documents of two definitions cannot be compared.
+def described(minhash: MinHash) -> dict[str, Any]:
+    """A definition as it stands in ``index.json``: its numbers, and what this version of tokenmill makes of them."""
+    from pipeline.kernels.unicode_tables import unicode_tables
 
-    Attributes:
-        ngram: Words in a shingle.
-        bands: Bands of a signature.
-        rows: Values in a band.
-        seed: Seed of the permutations.
-    """
-
-    ngram: int = 5
-    bands: int = 14
-    rows: int = 8
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.bands * self.rows <= MAX_PERMUTATIONS:
-            raise UserError(
-                f"bands x rows = {self.bands} x {self.rows} = {self.bands * self.rows:,} permutations; "
-                f"1 to {MAX_PERMUTATIONS:,} are allowed"
-            )
-        if not 1 <= self.ngram <= 100:
-            raise UserError(f"ngram must be between 1 and 100, got {self.ngram}")
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"seed must be between 0 and 2^32 - 1, got {self.seed}")
-
-    @property
-    def permutations(self) -> int:
-        """Values of a signature."""
-        return self.bands * self.rows
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in ``index.json``: the options, and what this version of tokenmill makes of them."""
-        from pipeline.kernels.unicode_tables import unicode_tables
-
-        hashes = b"".join(shingle_hash64(piece.encode()).to_bytes(8, "little") for piece in shingles(PROBE, self.ngram))
-        return {
-            "scheme": SCHEME,
-            "seed": self.seed,
-            "permutations": self.permutations,
-            "bands": self.bands,
-            "rows": self.rows,
-            "ngram": self.ngram,
-            "unicode": unicode_tables().unicode_version,
-            "shingles": digest_bytes(hashes),
-            "band_keys": BAND_KEYS,
-        }
+    hashes = b"".join(shingle_hash64(piece.encode()).to_bytes(8, "little") for piece in shingles(PROBE, minhash.ngram))
+    return {
+        "scheme": SCHEME,
+        "seed": minhash.seed,
+        "permutations": minhash.permutations,
+        "bands": minhash.bands,
+        "rows": minhash.rows,
+        "ngram": minhash.ngram,
+        "unicode": unicode_tables().unicode_version,
+        "shingles": digest_bytes(hashes),
+        "band_keys": BAND_KEYS,
+    }
 
 
 @dataclass(frozen=True)
@@ -117,7 +84,7 @@ class SegmentEntry:
 class State:
     """The loaded ``index.json``; ``number`` is the next free number of a file."""
 
-    definition: Definition
+    definition: MinHash
     number: int = 1
     corpora: tuple[Corpus, ...] = ()
     segments: tuple[SegmentEntry, ...] = ()
@@ -141,7 +108,7 @@ class State:
             {
                 "kind": KIND,
                 "format": FORMAT,
-                "definition": self.definition.to_json(),
+                "definition": described(self.definition),
                 "number": self.number,
                 "corpora": [asdict(corpus) for corpus in self.corpora],
                 "segments": segments,
@@ -170,7 +137,7 @@ def run_index(run_root: str) -> str:
     return storage.join(run_root, RUN_INDEX)
 
 
-def load_state(root: Path, wanted: Definition | None = None) -> State:
+def load_state(root: Path, wanted: MinHash | None = None) -> State:
     """Reads ``index.json``.
 
     Args:
@@ -216,11 +183,11 @@ def _state(values: Mapping[str, Any]) -> State:
     ]
     options = {name: int(values["definition"][name]) for name in ("ngram", "bands", "rows", "seed")}
     corpora = tuple(Corpus(**corpus) for corpus in values["corpora"])
-    return State(Definition(**options), int(values["number"]), corpora, tuple(segments))
+    return State(MinHash(**options), int(values["number"]), corpora, tuple(segments))
 
 
-def _check_definition(root: Path, found: Mapping[str, Any], wanted: Definition) -> None:
-    ours = wanted.to_json()
+def _check_definition(root: Path, found: Mapping[str, Any], wanted: MinHash) -> None:
+    ours = described(wanted)
     names = [name for name in ours if found.get(name) != ours[name]]
     if names:
         listed = "; ".join(f"{name}: the index has {found.get(name)!r}, asked for is {ours[name]!r}" for name in names)

@@ -37,7 +37,6 @@ from pipeline.dedup.index.segments import (
 from pipeline.dedup.index.state import (
     RECORD,
     Corpus,
-    Definition,
     SegmentEntry,
     State,
     add_up,
@@ -49,6 +48,7 @@ from pipeline.dedup.index.state import (
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.signing import ShingleSets, Signer, band_keys
 from pipeline.kernels import verify
+from pipeline.recipe.minhash import MinHash
 
 SEGMENT_DOCUMENTS = 1 << 20  # of a segment when it is written: about 300 MB of keys and rows in memory
 MERGED_DOCUMENTS = 1 << 22  # a segment of so many is not merged any more
@@ -95,11 +95,6 @@ def sign(signer: Signer, bands: int, batch: Batch) -> Signed:
     signatures_NP, sets = signer.sign_and_hash(batch.texts)
     ids = [value.encode("utf-8", "surrogatepass") for value in batch.ids]
     return Signed(ids, array_hashes(batch.texts), band_keys(signatures_NP, bands), sets)
-
-
-def signer_of(definition: Definition) -> Signer:
-    """The signer of a definition."""
-    return Signer(definition.ngram, definition.permutations, definition.seed)
 
 
 @dataclass
@@ -180,7 +175,7 @@ class SegmentWriter:
         self._rows, self._ids, self._keys, self._sets, self._count = [], [], [], {}, 0
 
 
-def build_index(root: str | Path, definition: Definition, corpora: Iterable[tuple[Corpus, Iterable[Batch]]]) -> State:
+def build_index(root: str | Path, definition: MinHash, corpora: Iterable[tuple[Corpus, Iterable[Batch]]]) -> State:
     """Makes an index of every document of some corpora.
 
     Returns:
@@ -207,7 +202,7 @@ def build_index(root: str | Path, definition: Definition, corpora: Iterable[tupl
     return state
 
 
-def add_all(root: str | Path, corpus: Corpus, batches: Iterable[Batch], wanted: Definition | None = None) -> int:
+def add_all(root: str | Path, corpus: Corpus, batches: Iterable[Batch], wanted: MinHash | None = None) -> int:
     """Enters every document of a corpus, duplicates too, but those that stand there with the same id and text.
 
     Returns:
@@ -230,7 +225,7 @@ def _enter(folder: Path, state: State, index: Index | None, corpus: Corpus, batc
     number, state = corpus_number(state, corpus)
     numbers = itertools.count(state.number)
     writer = SegmentWriter(folder, numbers, state.definition.bands)
-    signer = signer_of(state.definition)
+    signer = Signer.of(state.definition)
     for batch in batches:
         signed = sign(signer, state.definition.bands, batch)
         if index is not None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.dedup.rule.selection import GROUPS_PER_THREAD, SET_BYTES
-from pipeline.recipe.options import MAX_PERMUTATIONS
+from pipeline.recipe.minhash import LIMITS
 
 CURVE = tuple(number / 20 for number in range(6, 21))  # 0.30, 0.35 ... 1.00
 WANTED_CHANCE = 0.99
-DOCUMENT_BYTES = 3000  # text of a document where nothing is known about it
 PROCESS_BYTES, WORKER_BYTES = 200_000_000, 70_000_000  # a worker shares what it was forked with
 TEXT_BYTES_A_SHINGLE = 6
 JOIN_SHARE = 0.7  # of the memory budget: the rest is for the process itself and what it holds a record
@@ -75,7 +74,7 @@ def suggestion(threshold: float) -> tuple[int, int] | None:
     best: tuple[int, float, int, int] | None = None
     for rows in range(1, 33):
         missed = 1.0 - threshold**rows
-        bands = next((b for b in range(1, MAX_PERMUTATIONS // rows + 1) if missed**b <= 1.0 - WANTED_CHANCE), None)
+        bands = next((b for b in range(1, LIMITS.permutations // rows + 1) if missed**b <= 1.0 - WANTED_CHANCE), None)
         if bands is None:
             continue
         noise = catch_chance(max(threshold - 0.2, 0.0), bands, rows)

@@ -10,6 +10,7 @@ Hash of a shingle, 64 bits, modulo 2^64: the hashes of its words are the digits 
 
 from pipeline.kernels import hash_constants as constants
 from pipeline.kernels.unicode_tables import SEPARATOR, SINGLE, unicode_tables
+from pipeline.recipe.minhash import MINHASH
 
 _MASK = (1 << 64) - 1
 
@@ -36,7 +37,7 @@ def words(text: str) -> list[str]:
     return [*found, "".join(run)] if run else found
 
 
-def shingles(text: str, ngram: int = 5) -> list[str]:
+def shingles(text: str, ngram: int = MINHASH.ngram) -> list[str]:
     """The shingles of a text in their order, repeats included.
 
     Args:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pipeline.dedup.rule.join import Buckets, Ints, Keys, Nodes, find_buckets, find_nodes
 from pipeline.dedup.rule.shingle_sets import SetSource
 from pipeline.kernels import verify
+from pipeline.recipe.minhash import THRESHOLD
 
 GROUPS_PER_THREAD = 4  # where there are several threads: the last one to end keeps the others waiting little
 SET_BYTES = 24  # memory of one shingle hash while its group is worked on: read, sorted, prefix
@@ -50,7 +51,7 @@ class Rule:
         forced: The first so many records in priority order are kept whatever they are like (an index).
     """
 
-    threshold: float = 0.8
+    threshold: float = THRESHOLD
     copies: int = 1
     verify: bool = True
     forced: int = 0

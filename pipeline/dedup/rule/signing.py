@@ -5,7 +5,7 @@ Shape letters: N texts, P permutations.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +15,8 @@ from pipeline.base.arrow import name_hashes, text_buffers
 from pipeline.base.urls import canonical_url
 from pipeline.kernels import minhash, verify
 from pipeline.kernels.words import word_tables
+from pipeline.recipe.minhash import LIMITS, MINHASH, MinHash
 
-MAX_NGRAM = 1000
 _SCRATCH_HASHES = 1 << 18  # 2 MB: texts of up to 65,536 shingles find repeats by table, longer ones by sorting
 _NO_PERMUTATIONS = np.empty(0, np.uint32)
 
@@ -41,17 +41,24 @@ class Signer:
         ValueError: If one is out of its range.
     """
 
-    def __init__(self, ngram: int = 5, permutations: int = 112, seed: int = 1) -> None:
-        if not 1 <= ngram <= MAX_NGRAM:
-            raise ValueError(f"ngram must be between 1 and {MAX_NGRAM:,}, got {ngram}")
+    def __init__(
+        self, ngram: int = MINHASH.ngram, permutations: int = MINHASH.permutations, seed: int = MINHASH.seed
+    ) -> None:
+        if not 1 <= ngram <= LIMITS.ngram_in_python:
+            raise ValueError(f"ngram must be between 1 and {LIMITS.ngram_in_python:,}, got {ngram}")
         if permutations < 1:
             raise ValueError(f"permutations must be at least 1, got {permutations}")
-        if not 0 <= seed < 2**32:
+        if not 0 <= seed < LIMITS.seeds:
             raise ValueError(f"seed must be between 0 and 2^32 - 1, got {seed}")
         self.ngram, self.permutations = ngram, permutations
         self._a, self._b = minhash.permutations(permutations, seed)
         self._tables = word_tables()
         self._scratch = np.empty(_SCRATCH_HASHES, np.uint64)
+
+    @classmethod
+    def of(cls, minhash: MinHash) -> Self:
+        """The signer of a definition."""
+        return cls(minhash.ngram, minhash.permutations, minhash.seed)
 
     def sign(self, texts: Iterable[str | None] | Any) -> NDArray[np.uint32]:
         """Signatures, shape (N, P)."""

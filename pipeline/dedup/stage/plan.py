@@ -10,13 +10,12 @@
 The work itself is in stage_work.py, which loads the kernels; this module only plans.
 """
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.dedup.index.runs import absolute, against_digest, definition_of
+from pipeline.dedup.index.runs import absolute, against_digest
 from pipeline.dedup.stage import parts as partition
-from pipeline.recipe.options import Dedup
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
@@ -60,14 +59,9 @@ def _find_clusters(context: Context, whole: Job, signed: dict[str, Manifest]) ->
     return context.run_step(CLUSTERS_STEP, [whole])
 
 
-def signature_config(options: Dedup) -> dict[str, Any]:
-    """What of the recipe decides a signature."""
-    return options.model_dump(include={"ngram", "bands", "rows", "seed"})
-
-
 def sign_documents(context: Context) -> dict[str, Manifest]:
     """Signs every document shard that is not signed yet."""
-    config = signature_config(context.recipe.dedup)
+    config = asdict(context.recipe.dedup.minhash)
     documents = context.document_shards().items()
     jobs = [Job(shard, config, {layout.documents(shard): digest}, {"shard": shard}) for shard, digest in documents]
     return context.run_step(SIGNATURES_STEP, jobs)
@@ -95,8 +89,7 @@ def _clusters_job(context: Context, documents: dict[str, str], signed: dict[str,
         "stages_before": earlier,
     }
     if options.against:
-        definition = definition_of(options)
-        config["against"] = [against_digest(place, definition, context.root) for place in options.against]
+        config["against"] = [against_digest(place, options.minhash, context.root) for place in options.against]
     scratch = str(storage.local_path(context.root) / storage.SCRATCH) if storage.is_local(context.root) else None
     places = {"against": options.against, "root": absolute(context.root), "seed": options.seed}
     arguments: dict[str, Any] = {"memory": options.memory, "scratch": scratch, **places}

@@ -1,8 +1,9 @@
 """What the dedup stage's workers do: sign a shard, find the clusters, judge a shard."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ import pyarrow.compute as pc
 from pipeline.base.arrow import array_hashes
 from pipeline.base.sizes import parse_memory
 from pipeline.dedup.index.runs import opened_against
-from pipeline.dedup.index.state import Definition
 from pipeline.dedup.rule.cost import JOIN_SHARE
 from pipeline.dedup.rule.deduplicate import Outcome, deduplicate
 from pipeline.dedup.rule.join import Ints
@@ -24,6 +24,7 @@ from pipeline.dedup.stage.documents import DocumentSets, RunCorpus, alive_of_sha
 from pipeline.dedup.stage.remembered import Remembered
 from pipeline.dedup.stage.survivors import PATH as SURVIVORS_PATH
 from pipeline.dedup.stage.survivors import survivor_rows, survivor_tables
+from pipeline.recipe.minhash import SCHEME, MinHash
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.tables import BATCH_ROWS, CLUSTERS, DOCUMENTS, SIGNATURES, SURVIVORS, VERDICTS, batches, open_table
@@ -34,26 +35,22 @@ if TYPE_CHECKING:
 
 def sign_shard(job: Job, outputs: Outputs) -> None:
     """Writes signatures/NNNNN.arrow of one document shard."""
-    signer = make_signer(job.config)
     (source,) = job.inputs
-    shard = Path(source).name
-    with outputs.table(f"signatures/{shard}", SIGNATURES, signature_metadata(job.config)) as writer:
-        for batch in batches(outputs.run_path(source), DOCUMENTS, ["doc_id", "text"]):
-            writer.write(signature_batch(signer, batch))
-    outputs.count(documents=writer.rows)
+    outputs.count(documents=write_signatures(job, outputs, layout.signatures(layout.shard_of(source))))
 
 
-def make_signer(config: Mapping[str, int]) -> Signer:
-    """The signer of a ``signature_config``."""
-    return Signer(config["ngram"], config["bands"] * config["rows"], config["seed"])
+def write_signatures(job: Job, outputs: Outputs, target: str) -> int:
+    """Signs the documents of a job's inputs, whose configuration is a ``MinHash``; returns how many there are."""
+    minhash = MinHash(**job.config)
+    signer, metadata = Signer.of(minhash), {name: str(value) for name, value in asdict(minhash).items()}
+    with outputs.table(target, SIGNATURES, {**metadata, "scheme": SCHEME}) as writer:
+        for source in sorted(job.inputs):
+            for batch in batches(outputs.run_path(source), DOCUMENTS, ["doc_id", "text"]):
+                writer.write(_signature_batch(signer, batch))
+    return writer.rows
 
 
-def signature_metadata(config: Mapping[str, int]) -> dict[str, str]:
-    """Schema metadata of signatures made by a ``signature_config``."""
-    return {name: str(config[name]) for name in ("ngram", "bands", "rows", "seed")} | {"scheme": "affine32"}
-
-
-def signature_batch(signer: Signer, batch: pa.RecordBatch) -> pa.RecordBatch:
+def _signature_batch(signer: Signer, batch: pa.RecordBatch) -> pa.RecordBatch:
     """Rows of the signatures table for a batch of ``doc_id`` and ``text``."""
     texts = batch.column("text")
     signatures_NP, sets = signer.sign_and_hash(texts)
@@ -102,8 +99,8 @@ def selected(job: Job, corpus: RunCorpus) -> Iterator[tuple[Outcome, list["Index
     if scratch:
         Path(scratch).mkdir(parents=True, exist_ok=True)  # nothing else of this run may have been written yet
     with tempfile.TemporaryDirectory(prefix="dedup-", dir=scratch) as folder:
-        definition = Definition(config["ngram"], config["bands"], config["rows"], job.arguments["seed"])
-        with opened_against(job.arguments["against"], definition, Path(folder)) as indexes:
+        minhash = MinHash(config["ngram"], config["bands"], config["rows"], job.arguments["seed"])
+        with opened_against(job.arguments["against"], minhash, Path(folder)) as indexes:
             found = deduplicate(
                 corpus.facts(),
                 Rule(config["threshold"], config["copies"]),

@@ -17,7 +17,7 @@ from pipeline.base.pool import InProcess
 from pipeline.dedup.index.query import query
 from pipeline.dedup.index.reader import open_index
 from pipeline.dedup.index.runs import build_run_index, forget_in_run
-from pipeline.dedup.index.state import Corpus, Definition, run_index
+from pipeline.dedup.index.state import Corpus, run_index
 from pipeline.dedup.index.writer import Batch, add_all, build_index
 from pipeline.dedup.rule.against import select_against
 from pipeline.dedup.rule.policy import by_length, visiting_order
@@ -25,6 +25,7 @@ from pipeline.dedup.rule.selection import Records, Rule, select_duplicates
 from pipeline.dedup.rule.shingle_sets import SetWriter, SpilledSets
 from pipeline.dedup.rule.signing import Signer, band_keys
 from pipeline.dedup.stage.plan import run as run_dedup
+from pipeline.recipe.minhash import MinHash
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
@@ -56,7 +57,7 @@ def test_batch_after_batch_keeps_what_one_pass_over_all_keeps(
     folder = tmp_path_factory.mktemp("index")
     generator = np.random.default_rng(seed)
     texts = random_corpus(generator, 8, 6, 60)
-    build_index(folder / "index", Definition(), [])
+    build_index(folder / "index", MinHash(), [])
     pieces = np.array_split(np.arange(len(texts)), parts + 1)
     kept: list[int] = []
     evidence: dict[int, tuple[int, int, int, bool]] = {}
@@ -171,7 +172,7 @@ def test_earlier_run_that_changed_runs_the_step_again(make_run) -> None:  # type
 
 
 def test_stage_takes_an_index_and_leaves_out_what_came_from_this_run(make_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    build_index(tmp_path / "index", Definition(), [(Corpus("books"), [Batch(["b1"], pa.array([BASE]))])])
+    build_index(tmp_path / "index", MinHash(), [(Corpus("books"), [Batch(["b1"], pa.array([BASE]))])])
     run = make_run("run", [NEAR, OTHER], [tmp_path / "index"])
     assert do(run)["dropped_earlier"] == 1
     (row,) = evidence(run)
@@ -198,7 +199,7 @@ def test_document_forgotten_by_the_earlier_run_may_come_again(make_run) -> None:
 
 
 def test_what_cannot_be_compared_is_refused(make_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    build_index(tmp_path / "index", Definition(ngram=3), [])
+    build_index(tmp_path / "index", MinHash(ngram=3), [])
     unfinished = make_run("unfinished", [BASE])
     cases = {
         tmp_path / "index": "ngram: the index has 3, asked for is 5",

@@ -16,9 +16,10 @@ from pipeline.dedup.index import writer as index_write
 from pipeline.dedup.index.blocks import BLOCK, IndexDamageError
 from pipeline.dedup.index.query import query
 from pipeline.dedup.index.reader import open_index
-from pipeline.dedup.index.state import Corpus, Definition, writing
+from pipeline.dedup.index.state import Corpus, writing
 from pipeline.dedup.index.writer import Batch, add_all, build_index, remove_documents
 from pipeline.dedup.rule.definition import shingle_hash64, shingles
+from pipeline.recipe.minhash import MinHash
 from tests.pipeline.dedup.reference import candidate_buckets, random_corpus, shingle_set
 
 BASE = " ".join(f"word{number}" for number in range(200))
@@ -29,7 +30,7 @@ def batch(texts: list[str], name: str = "d") -> Batch:
     return Batch([f"{name}{number}" for number in range(len(texts))], pa.array(texts, pa.large_string()))
 
 
-def build(root: Path, texts: list[str], definition: Definition = Definition()) -> Path:  # noqa: B008
+def build(root: Path, texts: list[str], definition: MinHash = MinHash()) -> Path:  # noqa: B008
     build_index(root, definition, [(Corpus("old"), [batch(texts)])])
     return root
 
@@ -64,7 +65,7 @@ def test_matches_equal_brute_force_and_name_the_earlier_document(tmp_path: Path,
     corpus = random_corpus(np.random.default_rng(5), 20, 5, 40)
     old, new = corpus[: len(corpus) // 2], corpus[len(corpus) // 2 :]
     pieces = np.array_split(np.arange(len(old)), segments)
-    build_index(tmp_path / "index", Definition(), [])
+    build_index(tmp_path / "index", MinHash(), [])
     for piece in pieces:
         part = Batch([f"d{i}" for i in piece], pa.array([old[i] for i in piece], pa.large_string()))
         add_all(tmp_path / "index", Corpus("old"), [part])
@@ -86,7 +87,7 @@ def test_match_has_id_corpus_similarity_and_rule(tmp_path: Path) -> None:
 def test_many_small_additions_are_merged_and_answer_as_one_build(tmp_path: Path) -> None:
     corpus = random_corpus(np.random.default_rng(2), 20, 4, 40)[:70]
     build(tmp_path / "one", corpus)
-    build_index(tmp_path / "many", Definition(), [])
+    build_index(tmp_path / "many", MinHash(), [])
     for number, text in enumerate(corpus):
         add_all(tmp_path / "many", Corpus("old"), [Batch([f"d{number}"], pa.array([text], pa.large_string()))])
     with open_index(tmp_path / "one") as one, open_index(tmp_path / "many") as many:
@@ -133,7 +134,7 @@ def test_equal_text_takes_the_place_of_a_removed_one(tmp_path: Path) -> None:
 
 def test_removal_and_merging_leave_the_answers_of_a_fresh_index(tmp_path: Path) -> None:
     corpus = random_corpus(np.random.default_rng(3), 20, 4, 60)[:60]
-    build_index(tmp_path / "index", Definition(), [])
+    build_index(tmp_path / "index", MinHash(), [])
     for start in range(0, 60, 6):
         ids = [f"d{i}" for i in range(start, start + 6)]
         add_all(tmp_path / "index", Corpus("old"), [Batch(ids, pa.array(corpus[start : start + 6], pa.large_string()))])
@@ -141,7 +142,7 @@ def test_removal_and_merging_leave_the_answers_of_a_fresh_index(tmp_path: Path) 
     gone = {f"d{start + 2}" for start in range(0, 60, 6)} | {f"d{start // 2}" for start in range(0, 60, 6)}
     left = [number for number in range(60) if f"d{number}" not in gone]
     fresh = Batch([f"d{i}" for i in left], pa.array([corpus[i] for i in left], pa.large_string()))
-    build_index(tmp_path / "fresh", Definition(), [(Corpus("old"), [fresh])])
+    build_index(tmp_path / "fresh", MinHash(), [(Corpus("old"), [fresh])])
     assert answers(tmp_path / "index", corpus) == answers(tmp_path / "fresh", corpus)
     with open_index(tmp_path / "index") as index, open_index(tmp_path / "fresh") as other:
         assert index.state.corpora == other.state.corpora
@@ -158,11 +159,11 @@ def test_opened_index_stays_as_it_was_while_another_writes(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("other", [{"ngram": 4}, {"seed": 2}, {"bands": 7, "rows": 16}])
 def test_index_of_another_definition_is_refused_and_both_are_named(tmp_path: Path, other: dict[str, int]) -> None:
-    root = build(tmp_path / "index", [BASE], Definition(**other))
+    root = build(tmp_path / "index", [BASE], MinHash(**other))
     with pytest.raises(UserError) as error:
-        open_index(root, Definition())
+        open_index(root, MinHash())
     for name, value in other.items():
-        assert f"{name}: the index has {value}, asked for is {getattr(Definition(), name)}" in str(error.value)
+        assert f"{name}: the index has {value}, asked for is {getattr(MinHash(), name)}" in str(error.value)
 
 
 def test_index_of_another_unicode_version_is_refused(tmp_path: Path) -> None:

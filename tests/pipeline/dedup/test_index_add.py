@@ -7,8 +7,9 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.dedup.index.add import Policy, add_new
 from pipeline.dedup.index.reader import open_index
-from pipeline.dedup.index.state import Corpus, Definition
+from pipeline.dedup.index.state import Corpus
 from pipeline.dedup.index.writer import Batch, build_index
+from pipeline.recipe.minhash import MinHash
 from tests.pipeline.dedup.reference import random_corpus, reference
 
 BASE = " ".join(f"word{number}" for number in range(200))
@@ -27,7 +28,7 @@ def test_what_is_added_is_what_the_rule_keeps_of_everything_so_far(
 ) -> None:
     texts = random_corpus(np.random.default_rng(11), 10, 6, 60)
     root = tmp_path / "index"
-    build_index(root, Definition(), [])
+    build_index(root, MinHash(), [])
     order: list[int] = []
     removed: dict[int, tuple[int, float, str]] = {}
     for piece in np.array_split(np.arange(len(texts)), 3):
@@ -55,7 +56,7 @@ def test_what_is_added_is_what_the_rule_keeps_of_everything_so_far(
 
 def test_same_batch_again_is_unchanged_and_an_edited_document_is_its_own_duplicate(tmp_path: Path) -> None:
     root = tmp_path / "index"
-    build_index(root, Definition(), [])
+    build_index(root, MinHash(), [])
     first = add_new(root, Corpus("c"), [batch(["a", "b", "c"], [BASE, OTHER, BASE])])
     assert (first.added, first.unchanged, len(first.removed)) == (2, 0, 1)
     again = add_new(root, Corpus("c"), [batch(["a", "b", "c"], [BASE, OTHER, BASE])])
@@ -69,7 +70,7 @@ def test_same_batch_again_is_unchanged_and_an_edited_document_is_its_own_duplica
 
 def test_empty_batch_and_texts_without_words(tmp_path: Path) -> None:
     root = tmp_path / "index"
-    build_index(root, Definition(), [])
+    build_index(root, MinHash(), [])
     assert add_new(root, Corpus("c"), []).documents == 0
     done = add_new(root, Corpus("c"), [batch(["a", "b", "c", "d"], ["", "...", "", "word"])])
     assert (done.added, [row["rule"] for row in done.removed.to_pylist()]) == (3, ["exact"])
@@ -77,9 +78,9 @@ def test_empty_batch_and_texts_without_words(tmp_path: Path) -> None:
 
 
 def test_index_of_another_definition_takes_no_batch(tmp_path: Path) -> None:
-    build_index(tmp_path / "index", Definition(seed=3), [])
+    build_index(tmp_path / "index", MinHash(seed=3), [])
     with pytest.raises(UserError, match="seed: the index has 3, asked for is 1"):
-        add_new(tmp_path / "index", Corpus("c"), [], wanted=Definition())
+        add_new(tmp_path / "index", Corpus("c"), [], wanted=MinHash())
     with pytest.raises(UserError, match="not a dedup index"):
         add_new(tmp_path / "nothing", Corpus("c"), [])
     assert not (tmp_path / "nothing").exists()

@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.dedup.command.run import Request, run
-from pipeline.dedup.index.state import Corpus, Definition
+from pipeline.dedup.index.state import Corpus
 from pipeline.dedup.index.writer import Batch, build_index
+from pipeline.recipe.minhash import MinHash
 from pipeline.recipe.options import Dedup
 from pipeline.run.tables import REMOVED, read_table
 
@@ -22,7 +23,7 @@ TEXTS = [NEAR, OTHER, OTHER + " once more", "something new that nobody has seen 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     texts = pa.array([BASE, "x y z"])
-    build_index(tmp_path / "index", Definition(), [(Corpus("books"), [Batch(["a", "b"], texts)])])
+    build_index(tmp_path / "index", MinHash(), [(Corpus("books"), [Batch(["a", "b"], texts)])])
     return tmp_path / "index"
 
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from flows.session.stages import run_stage
 from pipeline.base.pool import InProcess
-from pipeline.dedup.index.state import Corpus, Definition
+from pipeline.dedup.index.state import Corpus
 from pipeline.dedup.index.writer import Batch, build_index
 from pipeline.dedup.stage.plan import run as run_dedup
 from pipeline.readers import partition
+from pipeline.recipe.minhash import MinHash
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
@@ -60,7 +61,7 @@ def test_shard_size_memory_and_file_order_change_nothing(
     if earlier:
         known = random_corpus(np.random.default_rng(seed), 8, 6, 60)[:10]
         ids = [str(number) for number in range(len(known))]
-        build_index(folder / "index", Definition(), [(Corpus("old"), [Batch(ids, pa.array(known))])])
+        build_index(folder / "index", MinHash(), [(Corpus("old"), [Batch(ids, pa.array(known))])])
         against = [str(folder / "index")]
     dedup = {"keep": keep, "threshold": 0.6, "against": against}
     evidence, verdicts, shards = decided(folder / "whole", paths, 1 << 20, dedup)

@@ -10,7 +10,7 @@ from pipeline.base.errors import UserError
 from pipeline.dedup import shingles
 from pipeline.dedup.index.query import query
 from pipeline.dedup.index.reader import Index, open_index
-from pipeline.dedup.index.runs import build_run_index, definition_of, run_batches, run_corpus
+from pipeline.dedup.index.runs import build_run_index, run_batches, run_corpus
 from pipeline.dedup.index.state import run_index
 from pipeline.dedup.index.writer import Batch, build_index
 from pipeline.lookup.lookup import Located
@@ -54,7 +54,7 @@ def test_index_of_the_run_forgets_what_is_taken_down(indexed: Run, tmp_path: Pat
 def test_index_outside_the_run_forgets_too_also_afterwards(run: Run, tmp_path: Path) -> None:
     place = tmp_path / "outside"
     corpus = run_corpus(run.root), (Batch(*batch) for batch in run_batches(run.root))
-    build_index(place, definition_of(run.recipe.dedup), [corpus])
+    build_index(place, run.recipe.dedup.minhash, [corpus])
     document, kept = read_document(run), kept_twin(run)
     found = take_down(run, Choice(ids=(document["doc_id"],)), indexes=[str(place)])
     assert found["forgotten"] == {str(place): 1}
