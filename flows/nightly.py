@@ -61,7 +61,7 @@ def earlier_runs_overrides(recipe: str, runs: str, day: str, overrides: Sequence
     The index of each earlier run on this machine is built first, unless it is there and up to date; and so is the
     export of the latest one that has trained.
     """
-    marks = [name for name in storage.list_files(runs, "manifests/tokenize.json") if name.count("/") == 2]
+    marks = [name for name in storage.list_files(runs, layout.stage_manifest("tokenize")) if name.count("/") == 2]
     earlier = sorted(storage.join(runs, name.split("/")[0]) for name in marks if name.split("/")[0] < day)
     if not earlier:
         return []

@@ -17,9 +17,9 @@ from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
+from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.context import Context, NeedsWork
-from pipeline.run.folder import RECIPE_FILE
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class _Processes:
 
 def launch_command(root: str, processes: int, *options: str) -> list[str]:
     """The command that trains a run: one Python process, or torchrun with several."""
-    program = ["-m", "model.train", "--recipe", storage.join(root, RECIPE_FILE), "--root", root, "--events", *options]
+    program = ["-m", "model.train", "--recipe", storage.join(root, layout.RECIPE), "--root", root, "--events", *options]
     if processes == 1:
         return [sys.executable, *program]
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]

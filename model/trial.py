@@ -14,13 +14,16 @@ from pipeline.run.folder import Run
 from pipeline.run.manifest import canonical_json, load_manifests
 
 STEP = Step("ablation.score", 1, "model.trial:score", ("torch", "safetensors"))
-SCORE = layout.SCORE
 
 
 def score_trial(context: Context) -> None:
     """Runs the step; done where the checkpoint and the validation tokens are those that were scored."""
     inputs: dict[str, str] = {}
-    for step, prefix in (("train", "checkpoints/"), ("ablation.tokens", "ablation/"), ("tokenize.tokenizer", "")):
+    for step, prefix in (
+        ("train", layout.CHECKPOINTS),
+        ("ablation.tokens", layout.ABLATION),
+        ("tokenize.tokenizer", ""),
+    ):
         for manifest in load_manifests(context.root, step).values():
             inputs |= manifest.digests(prefix)
     inputs.pop(layout.TOKENIZER_REPORT, None)
@@ -63,7 +66,7 @@ def score(job: Job, outputs: Outputs) -> None:
         "flops_per_token": flops_per_token(model.config),
         "training": open_train(run, model.config.context_length, WindowOrder).budget(_sequences(run)),
     }
-    outputs.file(SCORE).write_text(canonical_json(result))
+    outputs.file(layout.SCORE).write_text(canonical_json(result))
 
 
 def _figures(found: Any) -> dict[str, Any]:

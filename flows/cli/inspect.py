@@ -6,6 +6,7 @@ from flows.cli.options import Json
 from pipeline.base import storage
 from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
+from pipeline.run import layout
 from pipeline.run.folder import Run
 
 
@@ -58,7 +59,7 @@ def report(root: str, other: str | None = None, *, output: Path | None = None, j
     if json:
         emit({"root": root, **summary})
     else:
-        out(f"{opened.url('report/index.html')}")
+        out(f"{opened.url(layout.REPORT_PAGE)}")
     return 0
 
 
@@ -68,7 +69,7 @@ def _compared(root: str, other: str, output: Path | None, json: bool) -> int:
     first, second = Run.open(root), Run.open(other)
     page = compare_page(first, second).encode()
     if output is None:
-        where = first.url(f"report/and-{Path(other.rstrip('/')).name}.html")
+        where = first.url(f"{layout.REPORT}and-{Path(other.rstrip('/')).name}.html")
         storage.publish_bytes(page, where, first.root)
     else:
         where = str(output)

@@ -9,6 +9,7 @@ from cyclopts import App
 from flows.cli.options import Json
 from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
+from pipeline.run import layout as run_layout
 from pipeline.run.manifest import digest_file
 from pipeline.tokens.shards.exchange import export_megatron, export_nanogpt, import_megatron, import_nanogpt
 from pipeline.tokens.shards.token_shard import TokenFormat
@@ -41,7 +42,7 @@ def export_tokens(
     split
         train | validation.
     """
-    folder = root / "tokens" / split
+    folder = root / run_layout.tokens_folder(split)
     output.parent.mkdir(parents=True, exist_ok=True)
     written = export_megatron(folder, output) if layout == "megatron" else export_nanogpt(folder, output)
     _tell({"output": str(output), "layout": layout, **written}, json)
@@ -80,14 +81,14 @@ def import_tokens(
     end_of_text
         The special token that ends a document.
     """
-    target = output / "tokenizer" / "tokenizer.json"
+    target = output / run_layout.TOKENIZER
     token_format = _format_of(tokenizer, end_of_text)
     if target.exists() and digest_file(target) != token_format.tokenizer:
         raise UserError(
             f"{target}: another tokenizer ({digest_file(target)}) than {tokenizer} ({token_format.tokenizer})"
         )
     importer = import_megatron if layout == "megatron" else import_nanogpt
-    written = importer(path, output / "tokens" / split, token_format, source)
+    written = importer(path, output / run_layout.tokens_folder(split), token_format, source)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(tokenizer.read_bytes())
     _tell({"root": str(output), "split": split, **written}, json)

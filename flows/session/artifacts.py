@@ -23,9 +23,6 @@ from pipeline.base import storage
 from pipeline.run import layout
 from pipeline.run.folder import Run
 
-METRICS = layout.TRAIN_METRICS
-REPORT = layout.REPORT_PAGE
-
 
 class Artifacts:
     """The artifacts of one run; a server that goes away is told of once, then left alone."""
@@ -76,7 +73,7 @@ class Artifacts:
 
     def loss_curve(self, run: Run) -> None:
         """The loss by step as an image; nothing when nothing was trained."""
-        url = run.url(METRICS)
+        url = run.url(layout.TRAIN_METRICS)
         if not storage.exists(url):
             return
         lines = [json.loads(line) for line in storage.read_bytes(url).splitlines() if line.strip()]
@@ -87,11 +84,11 @@ class Artifacts:
 
     def report_link(self, run: Run) -> None:
         """Where the report is: a link, and the path in words, since browsers refuse file links on a server's page."""
-        url = run.url(REPORT)
+        url = run.url(layout.REPORT_PAGE)
         if not storage.exists(url):
             return
         link = storage.local_path(url).as_uri() if storage.is_local(url) else url
-        self._create("markdown", "tokenmill-report-link", f"[{REPORT}]({link})", "report")
+        self._create("markdown", "tokenmill-report-link", f"[{layout.REPORT_PAGE}]({link})", "report")
         self._create("markdown", "tokenmill-report", f"The report of this run: `{url}`", "report")
 
     def _create(self, kind: str, key: str, data: str | float, description: str) -> UUID | None:

@@ -29,6 +29,7 @@ from model.training.optimizer import Optimizers
 from pipeline.base.errors import RunError
 from pipeline.bench.token_runs import write_tokens
 from pipeline.recipe.load import load_recipe
+from pipeline.run import layout
 from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
 
 DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
@@ -69,12 +70,12 @@ def memory_row(folder: Path) -> dict[str, Any]:
     """Reads windows in random order from 10 GB; sizes and memory."""
     ids = np.random.default_rng(1).integers(0, 256, (LARGE_DOCUMENTS, 16), np.uint8)
     for number, part in enumerate(np.array_split(ids, LARGE_SHARDS)):
-        write_tokens(folder / f"tokens/train/{number:05d}.arrow", part)
+        write_tokens(folder / layout.tokens("train", f"{number:05d}"), part)
     del ids, part
     gc.collect()
     before = _memory("RssAnon")
     started = time.perf_counter()
-    dataset = TokenDataset(folder / "tokens/train", LARGE_CONTEXT, seed=1)
+    dataset = TokenDataset(folder / layout.TRAIN_TOKENS, LARGE_CONTEXT, seed=1)
     opened = time.perf_counter()
     windows = np.random.default_rng(2).integers(0, len(dataset), LARGE_WINDOWS).tolist()
     total = sum(int(dataset.window(i)[0]) for i in windows[: LARGE_WINDOWS // 2])
@@ -108,7 +109,7 @@ def speed_rows(folder: Path, threads: int) -> list[dict[str, Any]]:
     recipe = load_recipe(DEMO)
     length = recipe.model.context_length
     sequences = recipe.train.global_batch_tokens // length
-    dataset = TokenDataset(folder / "tokens/train", length, seed=1)
+    dataset = TokenDataset(folder / layout.TRAIN_TOKENS, length, seed=1)
     sides: dict[str, Callable[[int], Any]] = {
         "TokenDataset.batch": lambda step: dataset.batch(step, sequences),
         "TokenDataset.masked_batch": lambda step: dataset.masked_batch(step, sequences),
@@ -151,13 +152,13 @@ def write_corpus(folder: Path) -> NDArray[np.uint16]:
     tokens = rng.integers(1, VOCABULARY, int(lengths.sum())).astype(np.uint16)
     ends = np.cumsum(lengths)
     tokens[ends - 1] = 0
-    (folder / "tokens/train").mkdir(parents=True)
+    (folder / layout.TRAIN_TOKENS).mkdir(parents=True)
     for shard, rows in enumerate(np.array_split(np.arange(len(lengths)), SHARDS)):
         documents = [
             (hashlib.blake2b(b"%d" % row, digest_size=16).digest(), tokens[ends[row] - lengths[row] : ends[row]])
             for row in rows.tolist()
         ]
-        path = folder / f"tokens/train/{shard:05d}.arrow"
+        path = folder / layout.tokens("train", f"{shard:05d}")
         write_token_shard(path, TokenFormat("0" * 32, VOCABULARY, 0), "bench", documents)
     return tokens
 

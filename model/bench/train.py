@@ -128,7 +128,7 @@ def read_texts(files: list[Path]) -> Iterator[str]:
 def prepare(files: list[Path], folder: Path) -> Path:
     """Tokens of the texts as a run folder; returns it."""
     root = folder / "run"
-    for path in (root / "tokenizer", root / "tokens/train", root / "tokens/validation"):
+    for path in (root / layout.TOKENIZER_FOLDER, root / layout.TRAIN_TOKENS, root / layout.VALIDATION_TOKENS):
         path.mkdir(parents=True)
     texts = [text for text in read_texts(files) if text]
     if not texts:
@@ -152,7 +152,7 @@ def prepare(files: list[Path], folder: Path) -> Path:
         split = "validation" if int.from_bytes(doc_id[:4]) % 1000 < VALIDATION_DOCUMENTS else "train"
         documents[split].append((doc_id, [*encoded.ids, 0]))
     for split, rows in documents.items():
-        write_token_shard(root / "tokens" / split / "00000.arrow", token_format, "text", rows)
+        write_token_shard(root / layout.tokens(split, "00000"), token_format, "text", rows)
     return root
 
 
@@ -165,9 +165,9 @@ def flatten(root: Path, folder: Path) -> None:
     flat = folder / "data" / "bench"
     flat.mkdir(parents=True)
     for split, name in (("train", "train"), ("validation", "val")):
-        counts = export_nanogpt(root / "tokens" / split, flat / f"{name}.bin")
+        counts = export_nanogpt(root / layout.tokens_folder(split), flat / f"{name}.bin")
         say(f"{split}: {counts['tokens']:,} tokens, {counts['documents']:,} documents")
-    if (found := common_format(open_folder(root / "tokens/train")).vocabulary_size) != VOCABULARY:
+    if (found := common_format(open_folder(root / layout.TRAIN_TOKENS)).vocabulary_size) != VOCABULARY:
         raise UserError(f"{root}: a vocabulary of {found:,}; the benchmark's model has {VOCABULARY:,}")
     import pickle  # nanoGPT's own format for the size of a vocabulary
 
@@ -283,7 +283,7 @@ def compare(root: Path | None, files: list[Path], options: argparse.Namespace) -
         if root is None:
             prepare(files, folder)
         else:
-            for part in ("tokenizer", "tokens"):
+            for part in (layout.TOKENIZER_FOLDER, layout.TOKENS):
                 shutil.copytree(root / part, copied / part)
         peer = folder / "nanogpt"
         flatten(copied, peer)

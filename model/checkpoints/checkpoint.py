@@ -10,7 +10,6 @@ Sharded models are gathered into whole tensors, so a checkpoint does not know ho
 import errno
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,23 +22,17 @@ from torch import Tensor
 
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
+from pipeline.run import layout
 from pipeline.run.manifest import canonical_json, digest_file
 
-FOLDER = "checkpoints"
-MODEL_FILE, OPTIMIZER_FILE, STATE_FILE = "model.safetensors", "optimizer.safetensors", "state.json"
+MODEL_FILE, OPTIMIZER_FILE = "model.safetensors", "optimizer.safetensors"
 FORMAT = 1
-_NAME = re.compile(r"step-(\d{7,})/state\.json")
-
-
-def folder_of(step: int) -> str:
-    """Path of a checkpoint below the run folder."""
-    return f"{FOLDER}/step-{step:07d}"
 
 
 def complete_steps(root: str) -> list[int]:
     """Steps of the complete checkpoints of a run, in order."""
-    names = storage.list_files(storage.join(root, FOLDER), STATE_FILE)
-    return sorted(int(found[1]) for found in map(_NAME.fullmatch, names) if found)
+    names = storage.list_files(storage.join(root, layout.CHECKPOINTS), layout.CHECKPOINT_STATE)
+    return sorted(step for step in map(layout.checkpoint_step, names) if step is not None)
 
 
 def read_state(root: str, step: int) -> dict[str, Any]:
@@ -48,7 +41,7 @@ def read_state(root: str, step: int) -> dict[str, Any]:
     Raises:
         RunError: If it is damaged or of another format.
     """
-    url = storage.join(root, folder_of(step), STATE_FILE)
+    url = storage.join(root, layout.checkpoint(step), layout.CHECKPOINT_STATE)
     try:
         state: dict[str, Any] = json.loads(storage.read_bytes(url))
         found = state["format"]
@@ -65,12 +58,14 @@ def read_tensors(root: str, step: int, file: str) -> dict[str, Tensor]:
     Raises:
         RunError: If the file is missing or damaged, naming it and what to do.
     """
-    url = storage.join(root, folder_of(step), file)
+    url = storage.join(root, layout.checkpoint(step), file)
     expected = read_state(root, step)["digests"][file]
     try:
         local = storage.open_local(url)
         if digest_file(local) != expected:
-            raise RunError(f"{url}: damaged, its checksum is not the one in {STATE_FILE}; {_advice(root, step)}")
+            raise RunError(
+                f"{url}: damaged, its checksum is not the one in {layout.CHECKPOINT_STATE}; {_advice(root, step)}"
+            )
     except FileNotFoundError as error:
         raise RunError(f"{url}: missing; {_advice(root, step)}") from error
     tensors: dict[str, Tensor] = load_file(local)
@@ -139,9 +134,9 @@ def write_checkpoint(root: str, step: int, files: Mapping[str, Mapping[str, Tens
             storage.fsync_path(scratch / name)
         digests = {name: digest_file(scratch / name) for name in files}
         whole = {"format": FORMAT, "step": step, **state, "digests": digests}
-        (scratch / STATE_FILE).write_text(canonical_json(whole))
-        storage.fsync_path(scratch / STATE_FILE)
-        _publish(scratch, root, step, [*files, STATE_FILE])
+        (scratch / layout.CHECKPOINT_STATE).write_text(canonical_json(whole))
+        storage.fsync_path(scratch / layout.CHECKPOINT_STATE)
+        _publish(scratch, root, step, [*files, layout.CHECKPOINT_STATE])
     except OSError as error:
         raise _write_error(error, root, step, files) from error
     except Exception as error:  # safetensors has an error type of its own for a full disk
@@ -153,7 +148,7 @@ def write_checkpoint(root: str, step: int, files: Mapping[str, Mapping[str, Tens
 
 
 def _publish(scratch: Path, root: str, step: int, names: Sequence[str]) -> None:
-    url = storage.join(root, folder_of(step))
+    url = storage.join(root, layout.checkpoint(step))
     if not storage.is_local(root):
         for name in names:  # state.json last: it makes the checkpoint complete
             storage.publish(scratch / name, storage.join(url, name))
@@ -170,7 +165,7 @@ def _write_error(error: OSError, root: str, step: int, files: Mapping[str, Mappi
     needed = sum(t.numel() * t.element_size() for tensors in files.values() for t in tensors.values())
     what = "no space left on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
     return RunError(
-        f"{storage.join(root, folder_of(step))}: could not write the checkpoint ({needed:,} bytes): {what}; "
+        f"{storage.join(root, layout.checkpoint(step))}: could not write the checkpoint ({needed:,} bytes): {what}; "
         f"the last complete one is {describe_last(root)}"
     )
 
@@ -178,7 +173,7 @@ def _write_error(error: OSError, root: str, step: int, files: Mapping[str, Mappi
 def describe_last(root: str) -> str:
     """The last complete checkpoint's path, or that there is none."""
     steps = complete_steps(root)
-    return storage.join(root, folder_of(steps[-1])) if steps else "none"
+    return storage.join(root, layout.checkpoint(steps[-1])) if steps else "none"
 
 
 def kept_steps(steps: Sequence[int], *, last: int, every: int, best: int | None) -> set[int]:
@@ -196,18 +191,18 @@ def kept_steps(steps: Sequence[int], *, last: int, every: int, best: int | None)
 
 def remove(root: str, step: int) -> None:
     """Removes a checkpoint; state.json goes first, so that what a kill leaves is not taken for complete."""
-    storage.delete(storage.join(root, folder_of(step), STATE_FILE))
+    storage.delete(storage.join(root, layout.checkpoint(step), layout.CHECKPOINT_STATE))
     for name in (MODEL_FILE, OPTIMIZER_FILE):
-        storage.delete(storage.join(root, folder_of(step), name))
+        storage.delete(storage.join(root, layout.checkpoint(step), name))
     if storage.is_local(root):
-        shutil.rmtree(storage.local_path(storage.join(root, folder_of(step))), ignore_errors=True)
+        shutil.rmtree(storage.local_path(storage.join(root, layout.checkpoint(step))), ignore_errors=True)
 
 
 def remove_incomplete(root: str) -> None:
     """Clears checkpoint folders without a state.json: what a killed removal left."""
-    folder = storage.local_path(storage.join(root, FOLDER)) if storage.is_local(root) else None
+    folder = storage.local_path(storage.join(root, layout.CHECKPOINTS)) if storage.is_local(root) else None
     for path in folder.iterdir() if folder and folder.is_dir() else ():
-        if path.is_dir() and not (path / STATE_FILE).is_file():
+        if path.is_dir() and not (path / layout.CHECKPOINT_STATE).is_file():
             shutil.rmtree(path)
 
 
@@ -220,7 +215,7 @@ def chosen_step(root: str, *, previous: bool = False) -> int:
     steps = complete_steps(root)
     if len(steps) < (2 if previous else 1):
         which = "checkpoint before the last" if previous and steps else "complete checkpoint"
-        raise UserError(f"{root}: no {which} in {FOLDER}/; `tokenmill run` or `tokenmill train` makes one")
+        raise UserError(f"{root}: no {which} in {layout.CHECKPOINTS}; `tokenmill run` or `tokenmill train` makes one")
     return steps[-2] if previous else steps[-1]
 
 

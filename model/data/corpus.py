@@ -57,7 +57,7 @@ def open_corpus(run: Run, context_length: int) -> Corpus:
 
 def _open_validation(run: Run, context_length: int) -> TokenDataset:
     try:
-        return TokenDataset(local_folder(run, "tokens/validation"), context_length, seed=0)
+        return TokenDataset(local_folder(run, layout.VALIDATION_TOKENS), context_length, seed=0)
     except UserError as error:
         raise UserError(
             f"no validation tokens: {error}; or train without validation: tokenize.validation_share = 0.0"
@@ -101,7 +101,7 @@ def languages_of(run: Run, dataset: TokenDataset) -> dict[bytes, str]:
     found: dict[bytes, str] = {}
     for shard in dataset.data.shards:
         wanted = {row.tobytes() for batch in map_batches(shard.path) for row in batch.doc_ids}
-        path = f"documents/{shard.path.name}"
+        path = layout.documents(shard.path.stem)
         if not wanted or not storage.exists(run.url(path)):
             continue
         for batch in batches(run.local(path), DOCUMENTS, ["doc_id", "language"]):

@@ -43,7 +43,7 @@ def evaluate_run(
 
     model = load_model(run.root, previous=previous)
     model.precision = chosen_precision(run.recipe.train.precision, torch.device("cpu"))
-    result: dict[str, Any] = {"checkpoint": checkpoint.folder_of(checkpoint.chosen_step(run.root, previous=previous))}
+    result: dict[str, Any] = {"checkpoint": layout.checkpoint(checkpoint.chosen_step(run.root, previous=previous))}
     corpus = open_corpus(run, model.config.context_length)
     if corpus.validation is None:
         raise UserError(f"{run.root}: the recipe holds no validation tokens out (tokenize.validation_share = 0)")

@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the customary name
 from torch.utils.checkpoint import checkpoint
 
-from model.checkpoints.checkpoint import MODEL_FILE, chosen_step, folder_of, read_state, read_tensors
+from model.checkpoints.checkpoint import MODEL_FILE, chosen_step, read_state, read_tensors
 from model.network import cpu_ops
 from model.network.attention import KeyValueCache, Layout, attend, document_layout, rotary_table, rotate
 from model.network.config import ModelConfig
 from model.network.loss import chunked_cross_entropy, each_token_loss
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
+from pipeline.run import layout as run_layout
 
 EMBEDDING_DEVIATION = 0.02
 LARGEST_LOGIT_DEVIATION = 0.32  # keeps the first loss of a tied head within 0.06 of ln V
@@ -322,7 +323,8 @@ def load_model(root: str, *, previous: bool = False) -> Transformer:
     step = chosen_step(root, previous=previous)
     state = read_state(root, step)
     model = Transformer(ModelConfig.from_dict(state["model"]))
-    load_weights(model, read_tensors(root, step, MODEL_FILE), storage.join(root, folder_of(step), MODEL_FILE))
+    where = storage.join(root, run_layout.checkpoint(step), MODEL_FILE)
+    load_weights(model, read_tensors(root, step, MODEL_FILE), where)
     return model.eval()
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from model.training import metrics
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
-from pipeline.run import ledger
+from pipeline.run import layout, ledger
 from pipeline.run import manifest as manifests
 from pipeline.run.context import difference
 from pipeline.run.engine import Job as EngineJob
@@ -166,4 +166,4 @@ def write_manifest(run: Run, training: Training, outputs: dict[str, str], counts
     )
     storage.publish_bytes(made.to_bytes(), manifests.manifest_url(run.root, STEP.name, SHARD), run.root)
     stage = manifests.stage_manifest_bytes(STEP.name, {SHARD: made})
-    storage.publish_bytes(stage, run.url(manifests.FOLDER, f"{STEP.name}.json"), run.root)
+    storage.publish_bytes(stage, run.url(layout.stage_manifest(STEP.name)), run.root)

@@ -8,9 +8,6 @@ from typing import IO, Any
 from pipeline.base import storage
 from pipeline.run import layout
 
-PATH = layout.TRAIN_METRICS
-SAMPLES_PATH = layout.SAMPLES
-
 
 class Metrics:
     """Appends lines to the metrics of a run.
@@ -19,7 +16,7 @@ class Metrics:
     """
 
     def __init__(self, root: str, *, after_step: int) -> None:
-        self._root, self._url = root, storage.join(root, PATH)
+        self._root, self._url = root, storage.join(root, layout.TRAIN_METRICS)
         lines = [line for line in read_lines(root) if line["step"] <= after_step]
         self.seconds_before = max((line.get("seconds", 0.0) for line in lines), default=0.0)
         data = "".join(_line(line) for line in lines)
@@ -54,7 +51,7 @@ def _line(line: dict[str, Any]) -> str:
     return json.dumps(line, allow_nan=False) + "\n"
 
 
-def read_lines(root: str, path: str = PATH) -> list[dict[str, Any]]:
+def read_lines(root: str, path: str = layout.TRAIN_METRICS) -> list[dict[str, Any]]:
     """All complete lines; one that a kill left half-written is dropped."""
     url = storage.join(root, path)
     lines = storage.read_bytes(url).decode().splitlines(keepends=True) if storage.exists(url) else []

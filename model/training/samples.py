@@ -3,6 +3,7 @@
 from model.training import metrics
 from model.training.trainer import Trainer
 from pipeline.base import storage
+from pipeline.run import layout
 from pipeline.run.folder import Run
 
 SAMPLE_PROMPTS = 3
@@ -29,7 +30,7 @@ def write_samples(run: Run, trainer: Trainer) -> None:
         return
     tokenizer = Tokenizer.from_file(str(trainer.corpus.tokenizer))
     validation = trainer.corpus.validation
-    before = [line for line in metrics.read_lines(run.root, metrics.SAMPLES_PATH) if line["step"] < trainer.step]
+    before = [line for line in metrics.read_lines(run.root, layout.SAMPLES) if line["step"] < trainer.step]
     lines = [json.dumps(line, ensure_ascii=False) for line in before]
     trainer.model.eval()
     for number in range(min(SAMPLE_PROMPTS, validation.num_windows)):
@@ -40,5 +41,5 @@ def write_samples(run: Run, trainer: Trainer) -> None:
         found = generate(trainer.model, prompt, max_new_tokens=SAMPLE_TOKENS, sampling=sampling, end_of_text=end)
         texts = [tokenizer.decode(tokens) for tokens in (prompt, list(found))]
         lines.append(json.dumps({"step": trainer.step, "prompt": texts[0], "text": texts[1]}, ensure_ascii=False))
-    storage.publish_bytes(("\n".join(lines) + "\n").encode(), run.url(metrics.SAMPLES_PATH), run.root)
+    storage.publish_bytes(("\n".join(lines) + "\n").encode(), run.url(layout.SAMPLES), run.root)
     trainer.model.train()

@@ -24,6 +24,7 @@ from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import TokenmillError, UserError
 from pipeline.order.weights import budget_lines
+from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
 
@@ -180,9 +181,9 @@ def _last_step(run: Run) -> int:
 
 
 def _record(run: Run, training: Training, step: int, result: dict[str, Any]) -> None:
-    folder = checkpoint.folder_of(step)
+    folder = layout.checkpoint(step)
     digests = checkpoint.read_state(run.root, step)["digests"]
-    state = f"{folder}/{checkpoint.STATE_FILE}"
+    state = f"{folder}/{layout.CHECKPOINT_STATE}"
     outputs = {f"{folder}/{name}": digest for name, digest in digests.items()}
     outputs[state] = manifests.digest_file(run.local(state))
     write_manifest(run, training, outputs, result)
@@ -214,7 +215,7 @@ def _only_one(run: Run, world: World) -> Iterator[None]:
     if not storage.is_local(run.root) or not world.leads:
         yield
         return
-    folder = storage.local_path(run.url("logs"))
+    folder = storage.local_path(run.url(layout.LOGS))
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "train.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -44,6 +44,7 @@ from model.training.parallel import gradient_norm, shared, synchronised
 from model.training.report import Reporter
 from model.training.schedule import rate_factor
 from pipeline.base.errors import RunError, UserError
+from pipeline.run import layout
 from pipeline.run.folder import Run
 
 RECENT_STEPS = 20  # training loss of the summary: mean over the last steps
@@ -294,12 +295,12 @@ class Trainer:
         step = chosen_step(root, previous=previous)
         state = read_state(root, step)
         self._check_checkpoint(state, step)
-        where = f"{checkpoint.folder_of(step)}/{checkpoint.MODEL_FILE}"
+        where = f"{layout.checkpoint(step)}/{checkpoint.MODEL_FILE}"
         load_weights(self.model, read_tensors(root, step, checkpoint.MODEL_FILE), where)
         return state
 
     def _check_checkpoint(self, state: dict[str, Any], step: int) -> None:
-        where, again = f"{self.run.root}/{checkpoint.folder_of(step)}", "or begin anew with --restart"
+        where, again = f"{self.run.root}/{layout.checkpoint(step)}", "or begin anew with --restart"
         if state["model"] != self.config.to_dict():
             keys = [k for k, v in self.config.to_dict().items() if state["model"].get(k) != v]
             was = ", ".join(f"{k} was {state['model'].get(k)!r}, is {self.config.to_dict()[k]!r}" for k in keys)
@@ -316,7 +317,7 @@ class Trainer:
         self.optimizers.load(tensors, int(state["updates"]))
         self.guard.load(state["guard"])
         self.validation, self.best = dict(state["validation"]), dict(state["best"])
-        self.reporter.note(f"going on from {checkpoint.folder_of(self.step)}")
+        self.reporter.note(f"going on from {layout.checkpoint(self.step)}")
         if self.world.leads:
             for later in complete_steps(self.run.root):
                 if later > self.step:  # damaged ones, passed over with --previous

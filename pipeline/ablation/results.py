@@ -14,7 +14,6 @@ from pipeline.run.folder import Run
 from pipeline.run.logs import stage_seconds
 from pipeline.run.manifest import load_manifests, total_counts
 
-SCORE, METRICS = layout.SCORE, layout.TRAIN_METRICS
 RESULT = "ablation.json"
 BETTER, WORSE, NOT_SHOWN, REFERENCE = "better", "worse", "no difference shown", "reference"
 
@@ -95,8 +94,8 @@ def _interval(found: Interval | None, values: Sequence[float]) -> dict[str, Any]
 def _trial(plan: Plan, variant: Variant, seed: int) -> dict[str, Any]:
     """Score and cost of one finished trial."""
     root = plan.trial_roots(seed)[variant.number]
-    scored: dict[str, Any] = json.loads(storage.read_bytes(storage.join(root, SCORE)))
-    lines = [json.loads(line) for line in storage.read_bytes(storage.join(root, METRICS)).splitlines()]
+    scored: dict[str, Any] = json.loads(storage.read_bytes(storage.join(root, layout.SCORE)))
+    lines = [json.loads(line) for line in storage.read_bytes(storage.join(root, layout.TRAIN_METRICS)).splitlines()]
     tokens = variant.recipe.train.steps * variant.recipe.train.global_batch_tokens
     return {
         **scored,

@@ -19,7 +19,6 @@ from pipeline.tokens.documents.split import below_share, keyed_hash
 from pipeline.tokens.encode import end_documents
 from pipeline.tokens.shards.token_shard import WITHDRAWN_KEY, TokenFormat, write_documents
 from pipeline.tokens.tokenizer.engines import make_encoder
-from pipeline.tokens.tokenizer.training import ENCODING, TOKENIZER
 
 PADDING_ID = np.zeros((1, 16), np.uint8)
 
@@ -27,7 +26,7 @@ PADDING_ID = np.zeros((1, 16), np.uint8)
 def hold_out(job: Job, outputs: Outputs) -> None:
     """Job of one document shard: its rows that are held out."""
     size = 0
-    with outputs.table(layout.held_out_documents(job.shard), DOCUMENTS) as writer:
+    with outputs.table(layout.shard_table(layout.HELD_OUT_DOCUMENTS, job.shard), DOCUMENTS) as writer:
         for batch, sides, _ in kept_batches(outputs, job.shard, DOCUMENTS.schema.names):
             held = _chosen(batch, job.config) & (sides == VALIDATION)
             if held.any():
@@ -53,14 +52,14 @@ def sign(job: Job, outputs: Outputs) -> None:
 
 def encode(job: Job, outputs: Outputs) -> None:
     """Job of one shard of held-out documents; ``job.config``: tokens of padding ``before`` and ``after`` them."""
-    definition = outputs.run_path(TOKENIZER).read_text(encoding="utf-8")
-    encoding: dict[str, Any] = json.loads(outputs.run_path(ENCODING).read_bytes())
+    definition = outputs.run_path(layout.TOKENIZER).read_text(encoding="utf-8")
+    encoding: dict[str, Any] = json.loads(outputs.run_path(layout.ENCODING).read_bytes())
     size, end = encoding["vocabulary_size"], encoding["end_of_text_id"]
-    token_format = TokenFormat(digest_file(outputs.run_path(TOKENIZER)), size, end)
+    token_format = TokenFormat(digest_file(outputs.run_path(layout.TOKENIZER)), size, end)
     encoder = make_encoder(encoding["engine"], definition, cut_long_texts=encoding["cut_long_texts"])
     parts: list[tuple[NDArray[Any], DocIds]] = []
     source = ""
-    for batch in batches(outputs.run_path(layout.held_out_documents(job.shard)), DOCUMENTS):
+    for batch in batches(outputs.run_path(layout.shard_table(layout.HELD_OUT_DOCUMENTS, job.shard)), DOCUMENTS):
         tokens, ends = end_documents(*encoder(batch.column("text")), token_format)
         ids = doc_id_array(batch.column("doc_id"))
         parts += [(tokens[ends[row] : ends[row + 1]], ids[row : row + 1]) for row in range(len(ids))]
@@ -71,7 +70,7 @@ def encode(job: Job, outputs: Outputs) -> None:
     metadata = token_format.metadata(source) | {WITHDRAWN_KEY: ",".join(map(str, blank))}
     offsets = np.cumsum([0, *(len(tokens) for tokens, _ in padded)]).astype(np.int64)
     tokens = np.concatenate([tokens for tokens, _ in padded]).astype(token_format.dtype)
-    with outputs.table(layout.held_out_tokens(job.shard), tokens_table(size), metadata) as writer:
+    with outputs.table(layout.shard_table(layout.HELD_OUT_TOKENS, job.shard), tokens_table(size), metadata) as writer:
         doc_ids = np.concatenate([doc_id for _, doc_id in padded])
         write_documents(writer, lambda first, end: tokens[offsets[first] : offsets[end]], offsets, doc_ids)
     outputs.count(documents=len(parts), tokens=int(len(tokens) - before - after))

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.run import layout
 from pipeline.run.manifest import Manifest, Output
 from pipeline.run.tables import (
     tokens_table,
@@ -78,10 +79,10 @@ def write_tokens(path: Path, ids: NDArray[np.uint8]) -> None:
             writer.write_batch(pa.record_batch([id_array(rows), tokens], schema=schema))
             batches.append((len(rows), len(rows) * TOKENS_PER_DOCUMENT))
     file.close()
-    name, shard = f"tokens/train/{path.name}", path.stem
+    name, shard = layout.tokens("train", path.stem), path.stem
     output = Output(name, path.stat().st_size, "not read", len(ids))
     read = {name: describe("web", TokenFormat("synthetic", 50_257, 0), batches)}
     made = Manifest("tokenize", shard, "", 1, {}, {}, {}, [output], {"documents": len(ids)}, read)
-    target = path.parents[2] / "manifests/tokenize" / f"{shard}.json"
+    target = path.parents[2] / layout.shard_manifest("tokenize", shard)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(made.to_bytes())

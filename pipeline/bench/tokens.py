@@ -26,6 +26,7 @@ from pipeline.base.pool import Pool
 from pipeline.bench.clean import corpus, sample_jsonl
 from pipeline.bench.clean import ours as clean
 from pipeline.bench.rates import row_of, sum_of, with_ratios
+from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json, digest_file
 from pipeline.run.tables import BATCH_ROWS, BATCH_TEXT_BYTES, DOCUMENTS, VERDICTS, TableWriter, read_table
@@ -34,12 +35,12 @@ from pipeline.tokens.encode import encode_shard
 from pipeline.tokens.shards.token_shard import SOURCE_KEY, map_batches
 from pipeline.tokens.tokenizer.definition import vocabulary_size
 from pipeline.tokens.tokenizer.engines import forget_encoder
-from pipeline.tokens.tokenizer.training import ENCODING, TOKENIZER, train
+from pipeline.tokens.tokenizer.training import train
 
 RECORDS, PEER_RECORDS = 200_000, 18_000
 VOCABULARY, END_OF_TEXT = 32_768, "<|endoftext|>"
 TRAINING_BYTES = 20_000_000
-DOCUMENT_SHARD, SPLIT_SHARD = "documents/00000.arrow", "verdicts/tokenize/00000.arrow"
+DOCUMENT_SHARD, SPLIT_SHARD = layout.documents("00000"), layout.verdicts("tokenize", "00000")
 
 
 def run() -> list[dict[str, Any]]:
@@ -55,7 +56,7 @@ def run() -> list[dict[str, Any]]:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         with Pool(1) as pool:
             ((_, rows),) = pool.run(encode_rows, [((folder, jobs, sizes), None)])
-        path = folder / "part" / TOKENIZER
+        path = folder / "part" / layout.TOKENIZER
         rows += [
             row_of("sample", "tokenizers encode_batch", *sizes["part"], lambda: encode_batch(path, part)),
             row_of("sample", "datatrove DocumentTokenizer", *sizes["part"], lambda: _datatrove(path, part, folder)),
@@ -96,7 +97,7 @@ def read_pages(folder: Path) -> list[str]:
     texts: list[str] = []
     for path in corpus("warc", "*.warc.gz"):
         clean(path, "warc", folder / path.stem)
-        for shard in sorted((folder / path.stem).rglob("documents/*.arrow")):
+        for shard in sorted((folder / path.stem).rglob(f"{layout.DOCUMENTS}*.arrow")):
             texts += read_table(shard, DOCUMENTS, ["text"])["text"].to_pylist()
     return texts
 
@@ -114,10 +115,10 @@ def make_run(root: Path, texts: list[str], definition: str) -> Job:
     size = vocabulary_size(orjson.loads(definition))
     encoding: dict[str, Any] = {"engine": "gigatoken", "cut_long_texts": True, "end_of_text_id": 0}
     encoding |= {"vocabulary_size": size, "special_tokens": {END_OF_TEXT: 0}}
-    (root / TOKENIZER).parent.mkdir()
-    (root / TOKENIZER).write_text(definition)
-    (root / ENCODING).write_text(canonical_json(encoding))
-    names = [DOCUMENT_SHARD, SPLIT_SHARD, TOKENIZER, ENCODING]
+    (root / layout.TOKENIZER).parent.mkdir()
+    (root / layout.TOKENIZER).write_text(definition)
+    (root / layout.ENCODING).write_text(canonical_json(encoding))
+    names = [DOCUMENT_SHARD, SPLIT_SHARD, layout.TOKENIZER, layout.ENCODING]
     return Job("00000", {"seed": 1}, {name: digest_file(root / name) for name in names})
 
 
@@ -189,7 +190,7 @@ def _check_equal(root: Path, expected: list[list[int]], texts: list[str]) -> Non
     numbers = {doc_id.as_py(): number for number, doc_id in enumerate(_doc_ids(len(texts)))}
     checked = 0
     for side in ("train", "validation"):
-        for batch in map_batches(root / f"tokens/{side}/00000.arrow"):
+        for batch in map_batches(root / layout.tokens(side, "00000")):
             for row, doc_id in enumerate(batch.doc_ids):
                 ids = batch.tokens[batch.offsets[row] : batch.offsets[row + 1] - 1].tolist()
                 if ids != expected[numbers[doc_id.tobytes()]]:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.readers.records import Damaged, Excluded, Record
+from pipeline.run import layout
 from pipeline.run.engine import Outputs
 from pipeline.run.tables import (
     BATCH_ROWS,
@@ -78,7 +79,7 @@ class PartitionWriter:
         self.excluded: Counter[str] = Counter()
 
     def _open(self, table: Table, shard: str) -> TableWriter:
-        return self._outputs.table(f"{table.folder}{shard}.arrow", table, {"tokenmill.source": self._source})
+        return self._outputs.table(layout.shard_table(table.folder, shard), table, {"tokenmill.source": self._source})
 
     def document(self, record: Record, values: dict[str, Any]) -> None:
         """Adds a document; ``values`` are the columns that the record does not hold."""

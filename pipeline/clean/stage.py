@@ -29,7 +29,6 @@ STEP = Step(
     libraries=("pyarrow", "resiliparse", "ftfy", "fasttext-numpy2-wheel", "orjson", "tldextract"),
     is_stale="pipeline.clean.stage:input_changed",
 )
-SEEN = layout.INPUTS_LOG
 TOP_REASONS = 5
 
 
@@ -146,7 +145,7 @@ def _digest(job: Job, part: dict[str, Any]) -> str | None:
 def _seen(context: Context) -> dict[str, dict[str, Any]]:
     """Size and version of every input when the run last looked; empty when that is not known."""
     try:
-        loaded = json.loads(storage.read_bytes(storage.join(context.root, SEEN)))
+        loaded = json.loads(storage.read_bytes(storage.join(context.root, layout.INPUTS_LOG)))
     except (OSError, ValueError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
@@ -155,7 +154,9 @@ def _seen(context: Context) -> dict[str, dict[str, Any]]:
 def _write_seen(context: Context, inputs: Any) -> None:
     seen = {source.name: {file.path: [file.size, file.version] for file in source.files} for source in inputs}
     if seen != _seen(context):
-        storage.publish_bytes(json.dumps(seen, sort_keys=True).encode(), storage.join(context.root, SEEN), context.root)
+        storage.publish_bytes(
+            json.dumps(seen, sort_keys=True).encode(), storage.join(context.root, layout.INPUTS_LOG), context.root
+        )
 
 
 def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: float) -> None:
@@ -166,11 +167,12 @@ def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: f
     reasons = {k.removeprefix("quarantined_reasons."): n for k, n in counts.items() if k.startswith("quarantined_r")}
     top = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS]
     worst = max(sorted(manifests), key=lambda shard: manifests[shard].counts.get("quarantined", 0))
+    where = storage.join(root, layout.shard_table(layout.QUARANTINE, worst))
     raise GateError(
         f"{quarantined:,} of {records:,} records are damaged ({quarantined / records:.1%}), more than "
         f"clean.max_quarantined = {max_quarantined:g}: {', '.join(f'{name} {number:,}' for name, number in top)}; "
-        f"see most of them with `tokenmill inspect {storage.join(root, 'quarantine', f'{worst}.arrow')}`, mend the "
-        "input, or raise the limit with --set clean.max_quarantined=SHARE"
+        f"see most of them with `tokenmill inspect {where}`, mend the input, or raise the limit "
+        "with --set clean.max_quarantined=SHARE"
     )
 
 

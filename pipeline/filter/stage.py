@@ -33,7 +33,6 @@ SIGNALS_STEP = Step(
     libraries=("pyarrow", "numba", "stopwordsiso", "fasttext-numpy2-wheel", "datatrove"),
 )
 VERDICTS_STEP = Step("filter", 1, "pipeline.filter.worker:judge_shard", libraries=("pyarrow",))
-INDEX_PATHS = (layout.NGRAMS, layout.ITEMS)
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -51,7 +50,7 @@ def _signal_jobs(context: Context) -> list[Job]:
         index = context.run_step(INDEX_STEP, [_index_job(options)])
         shared = index["all"].digests(layout.DECONTAMINATION)
     for name, made in _trained(context).items():
-        shared[model_path(name)] = made.digests(layout.CLASSIFIERS)[model_path(name)]
+        shared[layout.classifier(name)] = made.digests(layout.CLASSIFIERS)[layout.classifier(name)]
     arguments = {"classifiers": {name: c.path for name, c in options.classifiers.items() if c.path}}
     return [
         Job(shard, config, {layout.documents(shard): digest, **shared}, arguments)
@@ -76,11 +75,6 @@ def signal_config(options: Filter) -> dict[str, Any]:
 
 def _training_config(classifier: Classifier) -> dict[str, Any]:
     return classifier.model_dump(mode="json", exclude={"path", "min_score"})
-
-
-def model_path(classifier: str) -> str:
-    """Where a classifier that the run trains stands in the run folder."""
-    return f"classifiers/{classifier}/model.bin"
 
 
 def _trained(context: Context) -> dict[str, Manifest]:

@@ -22,7 +22,7 @@ from pipeline.recipe.load import Recipe, load_recipe
 from pipeline.run import layout
 from pipeline.run.alive import alive
 from pipeline.run.context import Context
-from pipeline.run.folder import RECIPE_FILE, Run
+from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests, total_counts
 from pipeline.run.tables import DOCUMENTS, SIGNALS, read_table
 
@@ -110,7 +110,7 @@ def changed_recipe(root: str, overrides: Sequence[str]) -> tuple[Run, Recipe]:
     foreign = [override for override in overrides if not override.strip().startswith("filter.")]
     if foreign:
         raise UserError(f"--set {foreign[0]}: only filter.* can be looked at here; `tokenmill run` applies the rest")
-    recipe = load_recipe(run.url(RECIPE_FILE), overrides)
+    recipe = load_recipe(run.url(layout.RECIPE), overrides)
     if signal_config(recipe.filter) != signal_config(run.recipe.filter):
         raise UserError(
             "this change needs signals that the run does not have (classifiers, evaluation sets and datatrove filters "
@@ -202,6 +202,6 @@ def _examples(run: Run, shard: str, rows: list[int], failures: Failures, source:
 def tokens_a_byte(run: Run, funnel: Funnel) -> tuple[float, bool]:
     """Tokens a byte of text: of the run's own tokens where it has some."""
     tokens = total_counts(load_manifests(run.root, "tokenize").values()).get("tokens", 0)
-    if tokens and funnel.kept_bytes and storage.exists(run.url("manifests", "tokenize.json")):
+    if tokens and funnel.kept_bytes and storage.exists(run.url(layout.stage_manifest("tokenize"))):
         return tokens / funnel.kept_bytes, True
     return 1 / BYTES_A_TOKEN, False

@@ -68,17 +68,15 @@ def _extra_signals(job: Job, outputs: Outputs) -> list[Any]:
     extras: list[Any] = []
     for name, classifier in job.config["classifiers"].items():
         from pipeline.filter.classifier.scorer import Scorer
-        from pipeline.filter.stage import model_path
 
         given = job.arguments["classifiers"].get(name)
-        path = storage.open_local(given) if given else outputs.run_path(model_path(name))
+        path = storage.open_local(given) if given else outputs.run_path(layout.classifier(name))
         scorer = Scorer(path, classifier["label"])
         extras.append(lambda batch, scorer=scorer: [scorer.scores(batch["text"])])
     if job.config["evaluation_sets"]:
         from pipeline.filter.decontamination.index import Index
-        from pipeline.filter.stage import INDEX_PATHS
 
-        index = Index.load(*(outputs.run_path(path) for path in INDEX_PATHS))
+        index = Index.load(*(outputs.run_path(path) for path in (layout.NGRAMS, layout.ITEMS)))
         extras.append(lambda batch: index.columns(batch["text"]))
     if job.config["datatrove"]:
         from pipeline.filter.datatrove import DatatroveStep
@@ -96,10 +94,9 @@ def _datatrove_reasons(batch: pa.RecordBatch, steps: list[Any]) -> pa.Array:
 def index_evaluation_sets(job: Job, outputs: Outputs) -> None:
     """Hashes of the n-grams of every evaluation set."""
     from pipeline.filter.decontamination.index import build_index
-    from pipeline.filter.stage import INDEX_PATHS
 
     index = build_index(job.config["sets"], job.arguments["paths"], job.config["ngram"])
-    index.save(*(outputs.file(path) for path in INDEX_PATHS))
+    index.save(*(outputs.file(path) for path in (layout.NGRAMS, layout.ITEMS)))
     outputs.count(items=index.num_items, ngrams=index.num_ngrams)
 
 
@@ -110,7 +107,7 @@ def judge_shard(job: Job, outputs: Outputs) -> None:
     documents = read_columns(outputs.run_path(layout.documents(job.shard)), DOCUMENTS, DOCUMENT_COLUMNS)
     if documents.num_rows != signals.num_rows:
         raise RunError(
-            f"signals/{job.shard}.arrow has {signals.num_rows:,} rows for {documents.num_rows:,} documents; "
+            f"{layout.signals(job.shard)} has {signals.num_rows:,} rows for {documents.num_rows:,} documents; "
             "`tokenmill verify RUN --delete` removes what is damaged, then run again"
         )
     earlier = [outputs.run_path(path) for path in job.inputs if path.startswith(layout.VERDICTS)]

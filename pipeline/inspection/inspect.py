@@ -9,10 +9,11 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
-from pipeline.report.stage import PAGE, is_current
+from pipeline.report.stage import is_current
+from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.failures import failed_stages
-from pipeline.run.folder import RECIPE_FILE, Run
+from pipeline.run.folder import Run
 from pipeline.run.logs import stage_seconds
 from pipeline.run.manifest import Manifest, _in_order, steps_of
 
@@ -32,7 +33,7 @@ def status_rows(run: Run) -> dict[str, dict[str, Any]]:
     clean = manifests.load_manifests(run.root, "clean")
     for step in _in_order({*steps_of(run.root), *failed}):
         found = clean if step == "clean" else manifests.load_manifests(run.root, step)
-        finished = storage.exists(run.url(manifests.FOLDER, f"{step}.json"))
+        finished = storage.exists(run.url(layout.stage_manifest(step)))
         state, problems = _state(run, found, finished)
         if step in failed and state in ("done", "running", "interrupted"):
             state, problems = "failed", [failed[step]]
@@ -45,7 +46,7 @@ def status_rows(run: Run) -> dict[str, dict[str, Any]]:
             "state": state,
             "problems": problems,
         }
-    if "report" not in rows and storage.exists(run.url(PAGE)):
+    if "report" not in rows and storage.exists(run.url(layout.REPORT_PAGE)):
         rows["report"] = _report_row(run, seconds.get("report", 0.0))
     return rows
 
@@ -66,9 +67,9 @@ def _state(run: Run, found: dict[str, Manifest], finished: bool) -> tuple[str, l
 
 def _report_row(run: Run, seconds: float) -> dict[str, Any]:
     """The report stands outside the manifests, so its row is made from its files."""
-    sizes = [storage.size(run.url("report", name)) or 0 for name in storage.list_files(run.url("report"))]
+    sizes = [storage.size(run.url(layout.REPORT, name)) or 0 for name in storage.list_files(run.url(layout.REPORT))]
     current = is_current(run)
-    outdated = f"{PAGE} was made from earlier tables; `tokenmill report {run.root}` renews it"
+    outdated = f"{layout.REPORT_PAGE} was made from earlier tables; `tokenmill report {run.root}` renews it"
     return {
         "done": 1,
         "total": 1,
@@ -83,10 +84,10 @@ def _report_row(run: Run, seconds: float) -> dict[str, Any]:
 def rebuild_command(run: Run) -> str:
     """The command that makes again what is missing, and starts no stage of the recipe that was never run."""
     begun = {step.split(".")[0] for step in steps_of(run.root)}
-    if storage.exists(run.url(PAGE)):
+    if storage.exists(run.url(layout.REPORT_PAGE)):
         begun.add("report")
     stages = [stage for stage in run.recipe.stages if stage in begun]
-    command = f"tokenmill run {run.url(RECIPE_FILE)} --root {run.root}"
+    command = f"tokenmill run {run.url(layout.RECIPE)} --root {run.root}"
     return command if stages == run.recipe.stages else f"{command} --stages {','.join(stages)}"
 
 
@@ -125,7 +126,7 @@ def describe(path: str, rows: int) -> dict[str, Any]:
     Raises:
         UserError: If ``path`` is neither.
     """
-    if storage.exists(storage.join(path, "recipe.toml")):
+    if storage.exists(storage.join(path, layout.RECIPE)):
         return _describe_run(path)
     if storage.is_local(path) and (dedup_output := _dedup_output(path, rows)):
         return dedup_output

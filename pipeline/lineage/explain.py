@@ -108,17 +108,17 @@ def _duplicates(run: Run, located: Located, verdicts: list[dict[str, Any]]) -> d
     """The kept twin where the document was removed, and those that were removed in its favour."""
     kept = {verdict["stage"]: verdict["keep"] for verdict in verdicts}.get("dedup")
     kept_twin, removed = None, []
-    columns = ("kept_id",) if kept else ("doc_id", "kept_id")  # a kept document has no row of its own
-    for name in storage.list_files(run.url("clusters"), "evidence.arrow"):
-        path = run.local(f"clusters/{name}")
-        for column in columns:
-            rows = list(rows_of_id(path, CLUSTERS, column, located.doc_id))
-            for row in read_rows(path, CLUSTERS, rows).to_pylist() if rows else ():
-                shown = {key: value.hex() if isinstance(value, bytes) else value for key, value in row.items()}
-                if column == "doc_id":
-                    kept_twin = shown
-                else:
-                    removed.append(shown)
+    # a kept document has no row of its own
+    columns = ("kept_id",) if kept else ("doc_id", "kept_id")
+    for column in columns if storage.exists(run.url(layout.EVIDENCE)) else ():
+        path = run.local(layout.EVIDENCE)
+        rows = list(rows_of_id(path, CLUSTERS, column, located.doc_id))
+        for row in read_rows(path, CLUSTERS, rows).to_pylist() if rows else ():
+            shown = {key: value.hex() if isinstance(value, bytes) else value for key, value in row.items()}
+            if column == "doc_id":
+                kept_twin = shown
+            else:
+                removed.append(shown)
     signature = read_row(
         run, layout.signatures(located.shard), SIGNATURES, located.row, ["doc_id", "num_shingles", "text_hash"]
     )
@@ -169,7 +169,7 @@ def _training(run: Run, located: Located) -> dict[str, Any]:
 
 def as_text(found: dict[str, Any]) -> str:
     """The explanation for a person."""
-    lines = [f"document {found['doc_id']}", f"  stands in       documents/{found['shard']}.arrow, row {found['row']}"]
+    lines = [f"document {found['doc_id']}", f"  stands in       {layout.documents(found['shard'])}, row {found['row']}"]
     if found["takedown"]:
         lines.append(f"  TAKEN DOWN      request {found['takedown']['request']}: its text is gone")
     if found["restored"]:

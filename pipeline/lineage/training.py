@@ -5,7 +5,6 @@ metrics that says ``step`` N stands after the steps 0 to N - 1.
 """
 
 import json
-import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,8 +24,6 @@ from pipeline.run.rows import read_row
 from pipeline.run.tables import VERDICTS
 from pipeline.tokens import restored
 from pipeline.tokens.shards.token_shard import ShardBatches
-
-_STATE = re.compile(r"step-(\d{7,})/state\.json")
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,8 @@ class Training:
     @cached_property
     def checkpoints(self) -> list[int]:
         """Steps of the complete checkpoints, sorted."""
-        names = storage.list_files(self.run.url("checkpoints"), "state.json")
-        return sorted(int(found[1]) for found in map(_STATE.fullmatch, names) if found)
+        names = storage.list_files(self.run.url(layout.CHECKPOINTS), layout.CHECKPOINT_STATE)
+        return sorted(step for step in map(layout.checkpoint_step, names) if step is not None)
 
     @cached_property
     def steps_done(self) -> int:
@@ -92,7 +89,7 @@ class Training:
         """
         expected = self.dataset.data.format.tokenizer
         for step in self.checkpoints:
-            path = f"checkpoints/step-{step:07d}/state.json"
+            path = layout.checkpoint_state(step)
             found = json.loads(storage.read_bytes(self.run.url(path))).get("tokenizer", expected)
             if found != expected:
                 raise RunError(
@@ -104,10 +101,11 @@ class Training:
 
     def token_range(self, located: Located) -> TokenRange | None:
         """Where a document's tokens stand; None when it was not encoded."""
-        name = f"{located.shard}.arrow"
-        known = read_row(self.run, f"verdicts/tokenize/{name}", VERDICTS, located.row, ["doc_id", "split"]).get("split")
+        known = read_row(
+            self.run, layout.verdicts("tokenize", located.shard), VERDICTS, located.row, ["doc_id", "split"]
+        ).get("split")
         for split in [known] if known else ["train", "validation"]:
-            path = f"tokens/{split}/{name}"
+            path = layout.tokens(split, located.shard)
             if storage.exists(self.run.url(path)):
                 found = self._in_shard(path, split, located.doc_id)
                 if found is not None:
@@ -141,7 +139,7 @@ class Training:
         except UserError:  # too few tokens for a single window: nothing was trained
             return -1, 0
         # the run's own: shards of runs that are mixed in may have the same names
-        folder = data.restored_folder if path.startswith(restored.FOLDER) else data.folders[0]
+        folder = data.restored_folder if path.startswith(layout.RESTORED_TOKENS) else data.folders[0]
         number = next(n for n, s in enumerate(data.shards) if s.path == folder / path.rpartition("/")[2])
         stream, start, _ = next(self.dataset.data.find(doc_id, number))
         return stream, start

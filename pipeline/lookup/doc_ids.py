@@ -1,4 +1,4 @@
-"""index/doc_id.arrow: every document of a run, sorted by doc_id, with its shard and row."""
+"""The table index/doc_id.arrow: every document of a run, sorted by doc_id, with its shard and row."""
 
 import json
 
@@ -15,7 +15,6 @@ from pipeline.run.manifest import Manifest
 from pipeline.run.tables import BATCH_ROWS, BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS, batches
 
 STEP = Step("index", 2, "pipeline.lookup.doc_ids:build")
-PATH = layout.DOC_INDEX
 RECORD = np.dtype([("high", np.uint64), ("low", np.uint64), ("shard", np.int32), ("row", np.int32)])
 
 
@@ -28,14 +27,14 @@ def make_index(context: Context) -> dict[str, Manifest]:
 def build(job: Job, outputs: Outputs) -> None:
     """Job "all" of the step ``index``; it holds a 64th of the ids."""
     batch_rows: list[list[int]] = []
-    with HashSort(outputs.file(PATH).parent, RECORD) as found:
+    with HashSort(outputs.file(layout.DOC_INDEX).parent, RECORD) as found:
         for number, path in enumerate(sorted(job.inputs)):
             batch_rows.append([])
             for batch in batches(outputs.run_path(path), DOCUMENTS, ["doc_id"]):
                 found.add(_records(batch.column("doc_id"), number, sum(batch_rows[-1])))
                 batch_rows[-1].append(batch.num_rows)
         metadata = {BATCH_ROWS_KEY: json.dumps(batch_rows, separators=(",", ":"))}
-        with outputs.table(PATH, DOC_INDEX, metadata) as writer:
+        with outputs.table(layout.DOC_INDEX, DOC_INDEX, metadata) as writer:
             for part in found.sorted(BATCH_ROWS):
                 doc_ids = np.stack((part["high"], part["low"]), axis=1).astype(">u8")
                 columns = [

@@ -22,14 +22,13 @@ if TYPE_CHECKING:
     from pipeline.run.context import Context
     from pipeline.run.engine import Job, Outputs
 
-PATH = layout.KEY_INDEX
 KINDS = ("id", "url")
 RECORD = np.dtype([("key", np.uint64), ("shard", np.int32), ("row", np.int32)])
 
 
 def exists(run: Run) -> bool:
     """True where the run has the index."""
-    return storage.exists(run.url(PATH))
+    return storage.exists(run.url(layout.KEY_INDEX))
 
 
 def make_keys(context: "Context") -> None:
@@ -42,7 +41,7 @@ def make_keys(context: "Context") -> None:
 
 def build(job: "Job", outputs: "Outputs") -> None:
     """Job "all" of the step; it holds a 64th of the keys."""
-    with HashSort(outputs.file(PATH).parent, RECORD) as keys:
+    with HashSort(outputs.file(layout.KEY_INDEX).parent, RECORD) as keys:
         for number, path in enumerate(sorted(job.inputs)):
             row = 0
             for batch in batches(outputs.run_path(path), DOCUMENTS, list(KINDS)):
@@ -50,7 +49,7 @@ def build(job: "Job", outputs: "Outputs") -> None:
                     values = enumerate(batch.column(kind).to_pylist())
                     keys.add(np.array([(hash_of(kind, v), number, row + i) for i, v in values if v], RECORD))
                 row += batch.num_rows
-        with outputs.table(PATH, KEY_INDEX) as writer:
+        with outputs.table(layout.KEY_INDEX, KEY_INDEX) as writer:
             for part in keys.sorted(BATCH_ROWS):
                 write(writer, part["key"], part["shard"], part["row"])
     outputs.count(keys=writer.rows)
@@ -72,7 +71,7 @@ def hash_of(kind: str, value: str) -> int:
 def find(run: Run, kind: str, value: str) -> Iterator[tuple[int, int]]:
     """Shard number and row of every document that may have this value."""
     wanted = np.uint64(hash_of(kind, value))
-    reader = open_table(run.local(PATH), KEY_INDEX)
+    reader = open_table(run.local(layout.KEY_INDEX), KEY_INDEX)
     for number in range(reader.num_record_batches):
         batch = reader.get_batch(number)
         column = batch.column("key")  # not to_numpy: that would load pandas

@@ -24,7 +24,6 @@ from pipeline.run.folder import Run
 from pipeline.run.rows import matching_rows, read_row, read_rows, shard_names
 from pipeline.run.tables import BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS, batches, open_table
 
-INDEX = layout.DOC_INDEX
 SHOWN = 5  # candidates named in a message
 SHORTEST_PREFIX = 4  # hex digits
 
@@ -50,8 +49,8 @@ class DocIndex:
         self._batch_rows: list[list[int]] = []
         if not self.shards:
             raise UserError(f"{run.root}: no documents yet; `tokenmill run` makes them")
-        if storage.exists(run.url(INDEX)):
-            self._load(run.local(INDEX))
+        if storage.exists(run.url(layout.DOC_INDEX)):
+            self._load(run.local(layout.DOC_INDEX))
         else:
             self._scan()
 

@@ -30,12 +30,12 @@ def token_inputs(run: Run) -> dict[str, str]:
         for manifest in load_manifests(run.root, step).values():
             found |= manifest.digests(prefix)
     if not found:  # tokens that no manifest of this run describes: brought from elsewhere
-        paths = [f"tokens/{name}" for name in storage.list_files(run.url("tokens"), ".arrow")]
+        paths = [f"{layout.TOKENS}{name}" for name in storage.list_files(run.url(layout.TOKENS), ".arrow")]
         found = {
             path: digest_file(run.local(path)) for path in [*paths, layout.TOKENIZER] if storage.exists(run.url(path))
         }
-    if not any(path.startswith("tokens/train/") for path in found):
-        raise UserError(f"{run.url('tokens/train')}: no training tokens; {REBUILD_TOKENS}")
+    if not any(path.startswith(layout.TRAIN_TOKENS) for path in found):
+        raise UserError(f"{run.url(layout.TRAIN_TOKENS)}: no training tokens; {REBUILD_TOKENS}")
     return dict(sorted(found.items()))
 
 
@@ -56,7 +56,7 @@ def open_train(run: Run, context_length: int, kind: type[Windows], *, trust_mani
     recipe = run.recipe
     runs = [run, *(Run.open(root) for root in recipe.train.runs)]
     weights, max_epochs = weights_and_caps(runs)
-    folders = [local_folder(other, "tokens/train") for other in runs]
+    folders = [local_folder(other, layout.TRAIN_TOKENS) for other in runs]
     pairs = zip(runs, folders, strict=True) if trust_manifests else ()
     known = {folder: known_shards(other, folder) for other, folder in pairs}
     return kind(
@@ -79,13 +79,16 @@ def _restored_of(run: Run) -> tuple[Path, dict[int, int]] | None:
     found = {restoration.number: restoration.first_epoch for restoration in restored.load(run.root)}
     if not found:
         return None
-    made = {restored.parse_name(Path(name).stem)[0] for name in storage.list_files(run.url(restored.FOLDER), ".arrow")}
+    made = {
+        restored.parse_name(Path(name).stem)[0]
+        for name in storage.list_files(run.url(layout.RESTORED_TOKENS), ".arrow")
+    }
     if missing := sorted(set(found) - made):
         raise UserError(
-            f"{run.url(restored.FOLDER)}: documents of restoration {missing[0]} are not made yet; "
+            f"{run.url(layout.RESTORED_TOKENS)}: documents of restoration {missing[0]} are not made yet; "
             f"`tokenmill takedown {run.root}` or `tokenmill run` makes them"
         )
-    return local_folder(run, restored.FOLDER), found
+    return local_folder(run, layout.RESTORED_TOKENS), found
 
 
 def local_folder(run: Run, path: str) -> Path:
@@ -95,5 +98,5 @@ def local_folder(run: Run, path: str) -> Path:
     folder = storage.scratch(run.root) / path
     folder.mkdir(parents=True)
     for name in storage.list_files(run.url(path), ".arrow"):
-        (folder / name).symlink_to(run.local(f"{path}/{name}"))
+        (folder / name).symlink_to(run.local(f"{path}{name}"))
     return folder

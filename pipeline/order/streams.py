@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import FormatError
+from pipeline.run import layout
 from pipeline.run.manifest import digest_file
 from pipeline.tokens.restored import parse_name
 from pipeline.tokens.shards.token_shard import (
@@ -78,7 +79,7 @@ class TokenStreams:
         self.streams = list(self._make_streams())
         self.format: TokenFormat = common_format(self.shards)
         for folder in self.folders:
-            tokenizer = folder.absolute().parent.parent / "tokenizer" / "tokenizer.json"
+            tokenizer = folder.absolute().parent.parent / layout.TOKENIZER
             if tokenizer.is_file():
                 check_tokenizer(self.format, digest_file(tokenizer), str(folder))
         sizes = [

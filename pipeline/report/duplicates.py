@@ -25,7 +25,7 @@ SIMILARITIES = 200_000
 def collect_duplicates(run: Run, figures: Figures) -> None:
     """Fills cluster sizes, similarities, and the clusters to show: the largest, and the most doubtful."""
     found = manifests.load_manifests(run.root, "dedup.clusters")
-    paths = sorted(path for m in found.values() for path in m.digests("clusters/evidence"))
+    paths = sorted(path for m in found.values() for path in m.digests(layout.EVIDENCE))
     tables = [read_table(run.local(path), CLUSTERS) for path in paths]
     if not tables or not sum(table.num_rows for table in tables):
         return

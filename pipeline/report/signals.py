@@ -49,7 +49,7 @@ def _values(run: Run, figures: Figures, names: list[str]) -> dict[str, NDArray[n
     limit = np.uint64(min(1.0, SAMPLE / total) * (2.0**64 - 2048))
     for path in paths:
         table = read_table(run.local(path.replace(layout.DOCUMENTS, layout.SIGNALS)), SIGNALS, ["doc_id", *names])
-        verdicts = read_table(run.local(path.replace(layout.DOCUMENTS, "verdicts/filter/")), VERDICTS, ["keep"])
+        verdicts = read_table(run.local(layout.verdicts_beside(path, "filter")), VERDICTS, ["keep"])
         judged = pc.is_valid(verdicts["keep"]).to_numpy(zero_copy_only=False).astype(bool)
         chosen = judged & (keys_of(table["doc_id"]) <= limit)
         figures.judged += int(judged.sum())

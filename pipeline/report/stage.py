@@ -14,8 +14,6 @@ from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
 
 LOGIC_VERSION = 3
-MADE_FROM = layout.REPORT_MADE_FROM
-PAGE = layout.REPORT_PAGE
 FILES = ("funnel", "lengths", "similarity", "loss", "bits_per_byte", "throughput")  # also as report/NAME.png
 
 
@@ -24,29 +22,31 @@ def run(context: Context) -> dict[str, Any]:
     made_from = _made_from(context.run)
     if not context.rebuild and is_current(context.run):
         context.shards_skipped += 1
-        return {"page": PAGE}
+        return {"page": layout.REPORT_PAGE}
     if context.dry:
         raise NeedsWork("report", 1, {"all": "not made from the present tables"})
     context.progress.step_started("report", 1, 0)
     write(context.run)
-    storage.publish_bytes(manifests.canonical_json(made_from).encode(), context.run.url(MADE_FROM), context.root)
+    storage.publish_bytes(
+        manifests.canonical_json(made_from).encode(), context.run.url(layout.REPORT_MADE_FROM), context.root
+    )
     context.shards_run += 1
-    return {"page": PAGE}
+    return {"page": layout.REPORT_PAGE}
 
 
 def _made_from(run: Run) -> dict[str, Any]:
-    names = storage.list_files(run.url(manifests.FOLDER), ".json")
+    names = storage.list_files(run.url(layout.MANIFESTS), ".json")
     digests = {
-        n: manifests.digest_bytes(storage.read_bytes(run.url(manifests.FOLDER, n))) for n in names if "/" not in n
+        n: manifests.digest_bytes(storage.read_bytes(run.url(layout.MANIFESTS, n))) for n in names if "/" not in n
     }
     return {"logic_version": LOGIC_VERSION, "report": run.recipe.report.model_dump(mode="json"), "manifests": digests}
 
 
 def is_current(run: Run) -> bool:
     """Whether the report shows the present state of the run."""
-    if not (storage.exists(run.url(PAGE)) and storage.exists(run.url(MADE_FROM))):
+    if not (storage.exists(run.url(layout.REPORT_PAGE)) and storage.exists(run.url(layout.REPORT_MADE_FROM))):
         return False
-    recorded: dict[str, Any] = json.loads(storage.read_bytes(run.url(MADE_FROM)))
+    recorded: dict[str, Any] = json.loads(storage.read_bytes(run.url(layout.REPORT_MADE_FROM)))
     return recorded == _made_from(run)
 
 
@@ -60,5 +60,5 @@ def write(run: Run) -> None:
     pictures = draw(figures)
     for name in FILES:
         if name in pictures:
-            storage.publish_bytes(pictures[name], run.url(f"report/{name}.png"), run.root)
-    storage.publish_bytes(report_page(run, figures, pictures).encode(), run.url(PAGE), run.root)
+            storage.publish_bytes(pictures[name], run.url(layout.report_plot(name)), run.root)
+    storage.publish_bytes(report_page(run, figures, pictures).encode(), run.url(layout.REPORT_PAGE), run.root)

@@ -11,14 +11,12 @@ from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
 
-TOKENIZER_REPORT = layout.TOKENIZER_REPORT
-
 
 def collect_training(run: Run, figures: Figures) -> None:
     """Fills tokens, tokenizer, training, validation, result and samples."""
     figures.tokens = manifests.total_counts(manifests.load_manifests(run.root, "tokenize").values())
     figures.tokens |= manifests.total_counts(manifests.load_manifests(run.root, "tokenize.leakage").values())
-    url = run.url(TOKENIZER_REPORT)
+    url = run.url(layout.TOKENIZER_REPORT)
     if storage.exists(url):
         figures.tokenizer = json.loads(storage.read_bytes(url))
     for line in json_lines(run, layout.TRAIN_METRICS):

@@ -125,7 +125,7 @@ class Context:
             NeedsWork: In a dry context.
         """
         self.run_step(step, [])
-        storage.delete(storage.join(self.root, manifests_module.FOLDER, f"{step.name}.json"))
+        storage.delete(storage.join(self.root, layout.stage_manifest(step.name)))
 
     def _work(self, step: Step, jobs: list[Job]) -> Iterable[tuple[Job, tuple[Manifest, float]]]:
         if not jobs:
@@ -181,7 +181,7 @@ class Context:
 
     def _write_stage_manifest(self, step: Step) -> None:
         data = manifests_module.stage_manifest_bytes(step.name, self._current[step.name])
-        url = storage.join(self.root, manifests_module.FOLDER, f"{step.name}.json")
+        url = storage.join(self.root, layout.stage_manifest(step.name))
         if not storage.exists(url) or storage.read_bytes(url) != data:
             if self.dry:
                 raise NeedsWork(

@@ -17,8 +17,6 @@ from pipeline.base import storage
 from pipeline.run import layout
 from pipeline.run.folder import Run
 
-FILE = layout.ENVIRONMENT_LOG
-
 
 def command() -> str:
     """The command line of this process, as it can be typed again."""
@@ -57,12 +55,12 @@ def remember(run: Run, stage: str) -> None:
             "machine": machine(),
         }
     }
-    storage.publish_bytes((json.dumps(known, indent=1) + "\n").encode(), run.url(FILE), run.root)
+    storage.publish_bytes((json.dumps(known, indent=1) + "\n").encode(), run.url(layout.ENVIRONMENT_LOG), run.root)
 
 
 def recall(run: Run) -> dict[str, Any]:
     """What ``remember`` wrote, by stage."""
-    url = run.url(FILE)
+    url = run.url(layout.ENVIRONMENT_LOG)
     if not storage.exists(url):
         return {}
     loaded: dict[str, Any] = json.loads(storage.read_bytes(url))

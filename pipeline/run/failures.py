@@ -11,8 +11,6 @@ from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
 
-FILE = layout.FAILURES_LOG
-
 
 def remember(run: Run, stage: str, error: Exception) -> None:
     """Records why ``stage`` failed, and the state of its manifest then: another one since means it has gone on."""
@@ -38,12 +36,12 @@ def failed_stages(run: Run) -> dict[str, str]:
 
 
 def _stage_digest(run: Run, stage: str) -> str:
-    url = run.url(manifests.FOLDER, f"{stage}.json")
+    url = run.url(layout.stage_manifest(stage))
     return manifests.digest_bytes(storage.read_bytes(url)) if storage.exists(url) else ""
 
 
 def _read(run: Run) -> dict[str, dict[str, str]]:
-    url = run.url(FILE)
+    url = run.url(layout.FAILURES_LOG)
     if not storage.exists(url):
         return {}
     loaded: dict[str, dict[str, str]] = json.loads(storage.read_bytes(url))
@@ -51,4 +49,4 @@ def _read(run: Run) -> dict[str, dict[str, str]]:
 
 
 def _write(run: Run, records: dict[str, dict[str, str]]) -> None:
-    storage.publish_bytes((json.dumps(records, indent=1) + "\n").encode(), run.url(FILE), run.root)
+    storage.publish_bytes((json.dumps(records, indent=1) + "\n").encode(), run.url(layout.FAILURES_LOG), run.root)

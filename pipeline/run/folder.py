@@ -10,8 +10,7 @@ from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
 from pipeline.base.locks import file_lock, is_held
 from pipeline.recipe.load import Recipe, load_recipe, recipe_toml
-
-RECIPE_FILE = "recipe.toml"
+from pipeline.run import layout
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,11 @@ class Run:
             UserError: If there is no run at ``root``.
         """
         root = str(root)
-        if not storage.exists(storage.join(root, RECIPE_FILE)):
+        if not storage.exists(storage.join(root, layout.RECIPE)):
             raise UserError(
-                f"{root}: not a run folder (no {RECIPE_FILE}); `tokenmill run RECIPE --root {root}` makes one"
+                f"{root}: not a run folder (no {layout.RECIPE}); `tokenmill run RECIPE --root {root}` makes one"
             )
-        return cls(root, load_recipe(storage.join(root, RECIPE_FILE)))
+        return cls(root, load_recipe(storage.join(root, layout.RECIPE)))
 
     def url(self, *parts: str) -> str:
         """URL of a file of the run."""
@@ -46,7 +45,7 @@ class Run:
     def write_recipe(self) -> None:
         """Publishes the resolved recipe, unless it stands there already."""
         data = recipe_toml(self.recipe).encode()
-        url = self.url(RECIPE_FILE)
+        url = self.url(layout.RECIPE)
         if not storage.exists(url) or storage.read_bytes(url) != data:
             storage.publish_bytes(data, url, self.root)
 

@@ -1,20 +1,19 @@
 """Where everything stands in a run folder: the only place that spells a path below RUN.
 
-Paths are relative to the run folder, with ``/``; a folder's name ends with ``/``, so that it is also the prefix of what
-lies in it.  A shard has one name everywhere ("00000", "00012-1"): shard i of every table beside the documents is
-row-aligned with documents shard i.
+Paths are relative to the run folder and use ``/``.  The name of a folder ends with ``/``, so that it is also the prefix
+of the paths in it.  A shard has one name everywhere ("00000", "00012-1"): shard ``00000`` of every table that stands
+beside the documents is row-aligned with shard ``00000`` of the documents.
 """
 
 import re
 from pathlib import PurePosixPath
 
-# what a recipe and the tools of a run know
+# the run itself
 RECIPE = "recipe.toml"
 MANIFESTS = "manifests/"
-LOGS = "logs/"
-METRICS = "metrics/"
-CHECKPOINTS = "checkpoints/"
-REPORT = "report/"
+TAKEDOWN_PLAN = f"{MANIFESTS}takedown.pending"  # what an unfinished takedown has left to do
+TAKEDOWN = "takedown.jsonl"
+RESTORED = "restored.jsonl"
 
 # tables, one file per shard
 DOCUMENTS = "documents/"
@@ -24,55 +23,63 @@ SIGNATURES = "signatures/"
 SIGNALS = "signals/"
 VERDICTS = "verdicts/"
 TOKENS = "tokens/"
-TRAIN_TOKENS = "tokens/train/"
-VALIDATION_TOKENS = "tokens/validation/"
-RESTORED_TOKENS = "tokens/restored/"
+TRAIN_TOKENS = f"{TOKENS}train/"
+VALIDATION_TOKENS = f"{TOKENS}validation/"
+RESTORED_TOKENS = f"{TOKENS}restored/"
 
 # dedup
 CLUSTERS = "clusters/"
-EVIDENCE = "clusters/evidence.arrow"
-SURVIVORS = "clusters/survivors.arrow"
-LINKS = "clusters/links/"
-PARTS = "clusters/parts/"
-PIECES = "clusters/pieces/"
+EVIDENCE = f"{CLUSTERS}evidence.arrow"
+SURVIVORS = f"{CLUSTERS}survivors.arrow"
+LINKS = f"{CLUSTERS}links/"  # these three where `[dedup] partitions` is above 1
+PARTS = f"{CLUSTERS}parts/"
+PIECES = f"{CLUSTERS}pieces/"
+SURVIVOR_PIECES = f"{PIECES}survivors-"
 
 # filter
 CLASSIFIERS = "classifiers/"
 DECONTAMINATION = "decontamination/"
-NGRAMS = "decontamination/ngrams.arrow"
-ITEMS = "decontamination/items.arrow"
+NGRAMS = f"{DECONTAMINATION}ngrams.arrow"
+ITEMS = f"{DECONTAMINATION}items.arrow"
 
-# tokens
+# tokenize
 TOKENIZER_FOLDER = "tokenizer/"
-TOKENIZER = "tokenizer/tokenizer.json"
-ENCODING = "tokenizer/encoding.json"
-TOKENIZER_REPORT = "tokenizer/report.json"
-SURVEY = "tokenizer/survey/"
-LEAKAGE = "tokens/leakage.json"
-
-# indexes
+TOKENIZER = f"{TOKENIZER_FOLDER}tokenizer.json"
+ENCODING = f"{TOKENIZER_FOLDER}encoding.json"
+TOKENIZER_REPORT = f"{TOKENIZER_FOLDER}report.json"
+SURVEY = f"{TOKENIZER_FOLDER}survey/"
+LEAKAGE = f"{TOKENS}leakage.json"
 INDEX = "index/"
-DOC_INDEX = "index/doc_id.arrow"
-KEY_INDEX = "index/keys.arrow"
-DEDUP_INDEX = "index/dedup"
+DOC_INDEX = f"{INDEX}doc_id.arrow"
+KEY_INDEX = f"{INDEX}keys.arrow"
+DEDUP_INDEX = f"{INDEX}dedup"  # made by `tokenmill dedup index build`
 
-# training, report, ablation, logs
-TRAIN_METRICS = "metrics/train.jsonl"
-SAMPLES = "metrics/samples.jsonl"
-REPORT_PAGE = "report/index.html"
-REPORT_MADE_FROM = "report/made_from.json"
+# train
+CHECKPOINTS = "checkpoints/"
+CHECKPOINT_STATE = "state.json"  # in a checkpoint's folder; it is written last
+METRICS = "metrics/"
+TRAIN_METRICS = f"{METRICS}train.jsonl"
+SAMPLES = f"{METRICS}samples.jsonl"
+
+# report and ablation
+REPORT = "report/"
+REPORT_PAGE = f"{REPORT}index.html"
+REPORT_MADE_FROM = f"{REPORT}made_from.json"
 ABLATION = "ablation/"
-HELD_OUT_DOCUMENTS = "ablation/documents/"
-HELD_OUT_TOKENS = "ablation/tokens/"
-HELD_OUT_SIGNATURES = "ablation/signatures.arrow"
-SCORE = "ablation/score.json"
-STAGE_SECONDS_LOG = "logs/stages.json"
-FAILURES_LOG = "logs/failed.json"
-ENVIRONMENT_LOG = "logs/environment.json"
-INPUTS_LOG = "logs/inputs.json"
-CLUSTER_LOGS = "logs/cluster"
+HELD_OUT_DOCUMENTS = f"{ABLATION}documents/"
+HELD_OUT_TOKENS = f"{ABLATION}tokens/"
+HELD_OUT_SIGNATURES = f"{ABLATION}signatures.arrow"
+SCORE = f"{ABLATION}score.json"
 
-_CHECKPOINT_STATE = re.compile(r"step-(\d{7,})/state\.json")
+# logs: nothing in them decides a byte of the outputs
+LOGS = "logs/"
+STAGE_SECONDS_LOG = f"{LOGS}stages.json"
+FAILURES_LOG = f"{LOGS}failed.json"
+ENVIRONMENT_LOG = f"{LOGS}environment.json"
+INPUTS_LOG = f"{LOGS}inputs.json"
+CLUSTER_LOGS = f"{LOGS}cluster"
+
+_CHECKPOINT_STATE = re.compile(rf"step-(\d{{7,}})/{re.escape(CHECKPOINT_STATE)}")
 
 
 def shard_of(path: str) -> str:
@@ -80,34 +87,34 @@ def shard_of(path: str) -> str:
     return PurePosixPath(path).stem
 
 
+def shard_table(folder: str, shard: str) -> str:
+    """The table of a shard, or of a numbered part, in one of the folders above."""
+    return f"{folder}{shard}.arrow"
+
+
 def documents(shard: str) -> str:
     """Documents of a shard."""
-    return f"{DOCUMENTS}{shard}.arrow"
-
-
-def quarantine(shard: str) -> str:
-    """Damaged records of a partition."""
-    return f"{QUARANTINE}{shard}.arrow"
-
-
-def excluded(shard: str) -> str:
-    """Well-formed records of a partition that were not wanted."""
-    return f"{EXCLUDED}{shard}.arrow"
+    return shard_table(DOCUMENTS, shard)
 
 
 def signatures(shard: str) -> str:
     """MinHash signatures of a shard's documents."""
-    return f"{SIGNATURES}{shard}.arrow"
+    return shard_table(SIGNATURES, shard)
 
 
 def signals(shard: str) -> str:
     """Signals of a shard's documents."""
-    return f"{SIGNALS}{shard}.arrow"
+    return shard_table(SIGNALS, shard)
+
+
+def verdicts_folder(stage: str) -> str:
+    """The folder of a stage's verdicts."""
+    return f"{VERDICTS}{stage}/"
 
 
 def verdicts(stage: str, shard: str) -> str:
     """What a stage says of a shard's documents."""
-    return f"{VERDICTS}{stage}/{shard}.arrow"
+    return shard_table(verdicts_folder(stage), shard)
 
 
 def verdicts_beside(documents_path: str, stage: str) -> str:
@@ -115,29 +122,24 @@ def verdicts_beside(documents_path: str, stage: str) -> str:
     return verdicts(stage, shard_of(documents_path))
 
 
+def tokens_folder(split: str) -> str:
+    """The token shards of a split: "train", "validation" or "restored"."""
+    return f"{TOKENS}{split}/"
+
+
 def tokens(split: str, shard: str) -> str:
-    """Tokens of a shard's documents; ``split`` is "train" or "validation"."""
-    return f"{TOKENS}{split}/{shard}.arrow"
+    """Tokens of a shard's documents of one split."""
+    return shard_table(tokens_folder(split), shard)
 
 
-def links(shard: str) -> str:
-    """Candidate pairs of a shard, of a dedup in parts."""
-    return f"{LINKS}{shard}.arrow"
+def split_of(tokens_path: str) -> str:
+    """The split that a token shard's path is of."""
+    return PurePosixPath(tokens_path).parent.name
 
 
-def part(number: str) -> str:
-    """Documents and candidates of one part, of a dedup in parts."""
-    return f"{PARTS}{number}.arrow"
-
-
-def piece(number: str) -> str:
-    """Evidence of one part, of a dedup in parts."""
-    return f"{PIECES}{number}.arrow"
-
-
-def survivor_piece(number: str) -> str:
-    """Survivors of one part, of a dedup in parts."""
-    return f"{PIECES}survivors-{number}.arrow"
+def survey(shard: str) -> str:
+    """What tokenizer training counts in a shard."""
+    return f"{SURVEY}{shard}.json"
 
 
 def classifier(name: str, file: str = "model.bin") -> str:
@@ -145,24 +147,14 @@ def classifier(name: str, file: str = "model.bin") -> str:
     return f"{CLASSIFIERS}{name}/{file}"
 
 
-def survey(shard: str) -> str:
-    """What tokenizer training counts of a shard."""
-    return f"{SURVEY}{shard}.arrow"
-
-
-def held_out_documents(shard: str) -> str:
-    """Documents of a shard that an ablation holds out."""
-    return f"{HELD_OUT_DOCUMENTS}{shard}.arrow"
-
-
-def held_out_tokens(shard: str) -> str:
-    """Their tokens."""
-    return f"{HELD_OUT_TOKENS}{shard}.arrow"
-
-
 def checkpoint(step: int) -> str:
     """Folder of the checkpoint that stands after ``step`` steps; without a slash at its end."""
     return f"{CHECKPOINTS}step-{step:07d}"
+
+
+def checkpoint_state(step: int) -> str:
+    """The file that makes a checkpoint complete."""
+    return f"{checkpoint(step)}/{CHECKPOINT_STATE}"
 
 
 def checkpoint_step(state_path: str) -> int | None:
@@ -181,6 +173,11 @@ def stage_manifest(step: str) -> str:
     return f"{MANIFESTS}{step}.json"
 
 
+def step_manifests(step: str) -> str:
+    """The folder of a step's shard manifests."""
+    return f"{MANIFESTS}{step}/"
+
+
 def shard_manifest(step: str, shard: str) -> str:
     """The manifest of one shard of a step."""
-    return f"{MANIFESTS}{step}/{shard}.json"
+    return f"{step_manifests(step)}{shard}.json"

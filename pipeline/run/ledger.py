@@ -25,9 +25,8 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import FormatError
+from pipeline.run import layout
 from pipeline.run.manifest import digest_bytes
-
-FILE = "takedown.jsonl"
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def key_hash(kind: str, value: str) -> str:
 
 def digest(root: str) -> str:
     """Digest of a run's takedown.jsonl; empty when there is none."""
-    url = storage.join(root, FILE)
+    url = storage.join(root, layout.TAKEDOWN)
     return digest_bytes(storage.read_bytes(url)) if storage.exists(url) else ""
 
 
@@ -97,7 +96,7 @@ def load(root: str) -> Ledger:
     Raises:
         FormatError: If it is damaged.
     """
-    url = storage.join(root, FILE)
+    url = storage.join(root, layout.TAKEDOWN)
     return parse(storage.read_bytes(url), url) if storage.exists(url) else Ledger()
 
 
@@ -167,5 +166,5 @@ def lines(
 
 def read(root: str) -> bytes:
     """The file's bytes; empty when there is none."""
-    url = storage.join(root, FILE)
+    url = storage.join(root, layout.TAKEDOWN)
     return storage.read_bytes(url) if storage.exists(url) else b""

@@ -20,9 +20,9 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import FormatError
+from pipeline.run import layout
 
 FORMAT = 1
-FOLDER = "manifests"
 MISSING = " is missing"  # how missing_output ends for a file that is not there
 
 
@@ -124,7 +124,7 @@ class Manifest:
 
 def manifest_url(root: str, step: str, shard: str) -> str:
     """Where a shard's manifest stands."""
-    return storage.join(root, FOLDER, step, f"{shard}.json")
+    return storage.join(root, layout.shard_manifest(step, shard))
 
 
 def load_manifest(root: str, step: str, shard: str) -> Manifest | None:
@@ -138,7 +138,7 @@ def load_manifest(root: str, step: str, shard: str) -> Manifest | None:
 
 def load_manifests(root: str, step: str) -> dict[str, Manifest]:
     """Every shard manifest of a step, by shard name in order."""
-    names = storage.list_files(storage.join(root, FOLDER, step), ".json")
+    names = storage.list_files(storage.join(root, layout.step_manifests(step)), ".json")
     loaded = ((name.removesuffix(".json"), load_manifest(root, step, name.removesuffix(".json"))) for name in names)
     return {shard: manifest for shard, manifest in loaded if manifest is not None}
 
@@ -187,7 +187,7 @@ def stage_manifest_bytes(step: str, manifests: Mapping[str, Manifest]) -> bytes:
 
 def steps_of(root: str) -> list[str]:
     """Every step that has manifests, in the order of the data path."""
-    names = storage.list_files(storage.join(root, FOLDER), ".json")
+    names = storage.list_files(storage.join(root, layout.MANIFESTS), ".json")
     return _in_order({name.split("/")[0].removesuffix(".json") for name in names})
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.errors import RunError
+from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.tables import Table, open_table
 
@@ -24,9 +25,9 @@ def behind(where: str | Path) -> RunError:
     )
 
 
-def shard_names(run: Run) -> list[str]:
-    """Document shards in the order that index/doc_id.arrow numbers them."""
-    return [name.removesuffix(".arrow") for name in storage.list_files(run.url("documents"), ".arrow")]
+def shard_names(run: Run, folder: str = layout.DOCUMENTS) -> list[str]:
+    """Shards of a table of the run; those of the documents in the order that index/doc_id.arrow numbers them."""
+    return [name.removesuffix(".arrow") for name in storage.list_files(run.url(folder), ".arrow")]
 
 
 def read_rows(

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline.base.closable import Closable
 from pipeline.base.errors import FormatError
+from pipeline.run import layout
 
 DOC_ID = pa.binary(16)
 BATCH_TEXT_BYTES = 8 << 20  # a record batch closes at 8 MiB of text ...
@@ -54,7 +55,7 @@ class Table:
 
 DOCUMENTS = Table(
     "documents",
-    "documents/",
+    layout.DOCUMENTS,
     (1, 0),
     (
         Column("doc_id", DOC_ID, "BLAKE2b-128 of source name, path below the source's root, and byte offset or row"),
@@ -87,7 +88,7 @@ DOCUMENTS = Table(
 
 QUARANTINE = Table(
     "quarantine",
-    "quarantine/",
+    layout.QUARANTINE,
     (1, 0),
     (
         Column("source", pa.string(), "name of the source in the recipe"),
@@ -103,7 +104,7 @@ QUARANTINE = Table(
 
 EXCLUDED = Table(
     "excluded",
-    "excluded/",
+    layout.EXCLUDED,
     (1, 0),
     (
         Column("source", pa.string(), "name of the source in the recipe"),
@@ -118,7 +119,7 @@ EXCLUDED = Table(
 
 SIGNATURES = Table(
     "signatures",
-    "signatures/",
+    layout.SIGNATURES,
     (1, 0),
     (
         Column("doc_id", DOC_ID, "the document"),
@@ -133,7 +134,7 @@ SIGNATURES = Table(
 
 CLUSTERS = Table(
     "clusters",
-    "clusters/",
+    layout.CLUSTERS,
     (1, 1),
     (
         Column("doc_id", DOC_ID, "the removed document"),
@@ -157,7 +158,7 @@ CLUSTERS = Table(
 
 SURVIVORS = Table(
     "survivors",
-    "clusters/survivors.arrow",
+    layout.SURVIVORS,
     (1, 0),
     (
         Column("doc_id", DOC_ID, "a kept document whose cluster keeps others too"),
@@ -170,7 +171,7 @@ _NUMBER = Column("document", pa.int64(), "number of the document among all of th
 
 LINKS = Table(
     "links",
-    "clusters/links/, where `[dedup] partitions` is above 1",
+    f"{layout.LINKS}, where `[dedup] partitions` is above 1",
     (1, 0),
     (_NUMBER, Column("group", pa.int64(), "number of its group: documents of a group share a key")),
     "a record batch a kind of key (text, URL, each band); group, document",
@@ -178,7 +179,7 @@ LINKS = Table(
 
 PARTS = Table(
     "parts",
-    "clusters/parts/, where `[dedup] partitions` is above 1",
+    f"{layout.PARTS}, where `[dedup] partitions` is above 1",
     (1, 0),
     (_NUMBER,),
     "document order",
@@ -186,7 +187,7 @@ PARTS = Table(
 
 CLUSTER_PIECES = Table(
     "cluster_pieces",
-    "clusters/pieces/, where `[dedup] partitions` is above 1",
+    f"{layout.PIECES}, where `[dedup] partitions` is above 1",
     CLUSTERS.version,
     (_NUMBER, *CLUSTERS.columns),
     CLUSTERS.order,
@@ -194,7 +195,7 @@ CLUSTER_PIECES = Table(
 
 SURVIVOR_PIECES = Table(
     "survivor_pieces",
-    "clusters/pieces/survivors-*.arrow, where `[dedup] partitions` is above 1",
+    f"{layout.SURVIVOR_PIECES}*.arrow, where `[dedup] partitions` is above 1",
     SURVIVORS.version,
     (_NUMBER, *SURVIVORS.columns),
     SURVIVORS.order,
@@ -247,7 +248,7 @@ KEPT_CLUSTERS = Table(
 
 SIGNALS = Table(
     "signals",
-    "signals/",
+    layout.SIGNALS,
     (1, 0),
     (
         Column("doc_id", DOC_ID, "the document"),
@@ -290,7 +291,7 @@ SIGNALS = Table(
 
 VERDICTS = Table(
     "verdicts",
-    "verdicts/<stage>/",
+    layout.verdicts_folder("<stage>"),
     (1, 0),
     (
         Column("doc_id", DOC_ID, "the document"),
@@ -306,7 +307,7 @@ def tokens_table(vocabulary_size: int) -> Table:
     token_type = pa.uint16() if vocabulary_size <= 65_536 else pa.uint32()
     return Table(
         "tokens",
-        "tokens/train/, tokens/validation/",
+        f"{layout.TRAIN_TOKENS}, {layout.VALIDATION_TOKENS}",
         (1, 0),
         (
             Column("doc_id", DOC_ID, "the document"),
@@ -322,7 +323,7 @@ TOKENS = tokens_table(65_536)
 BATCH_ROWS_KEY = "tokenmill.batch_rows"  # of index/doc_id.arrow: rows of each record batch of each document shard
 DOC_INDEX = Table(
     "doc_index",
-    "index/doc_id.arrow",
+    layout.DOC_INDEX,
     (1, 0),
     (
         Column("doc_id", DOC_ID, "the document"),
@@ -335,7 +336,7 @@ DOC_INDEX = Table(
 
 KEY_INDEX = Table(
     "key_index",
-    "index/keys.arrow",
+    layout.KEY_INDEX,
     (1, 0),
     (
         Column("key", pa.uint64(), "BLAKE2b-64 of `id` or `url`, a NUL byte, and the value"),

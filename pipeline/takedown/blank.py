@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.lookup.keys import write as write_keys
-from pipeline.run import ledger
+from pipeline.run import layout, ledger
 from pipeline.run.engine import Outputs
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger
@@ -46,7 +46,7 @@ def blank_outputs(root: str, outputs: Outputs, takedown: str) -> None:
     """
     removed = ledger.load(root)
     if removed.digest != takedown:
-        raise RunError(f"{root}: {ledger.FILE} changed while the run was working; run again")
+        raise RunError(f"{root}: {layout.TAKEDOWN} changed while the run was working; run again")
     blanker = Blanker(Run.open(root), removed)
     for path, written in outputs.written().items():
         blanked = blanker.blank(written, path, storage.scratch(root))

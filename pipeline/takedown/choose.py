@@ -193,24 +193,23 @@ def near_duplicates(run: Run, documents: Sequence[Located]) -> list[dict[str, An
     ``relation``: ``removed in its favour`` (its text is in documents/, not in the tokens) or ``kept in its place`` (it
     is trained on).
     """
-    if not documents:
+    if not documents or not storage.exists(run.url(layout.EVIDENCE)):
         return []
     chosen = {located.doc_id for located in documents}
     wanted = pa.array(sorted(chosen), pa.binary(16))
     found: dict[tuple[bytes, bytes], dict[str, Any]] = {}
-    for name in storage.list_files(run.url("clusters"), "evidence.arrow"):
-        path = run.local(f"clusters/{name}")
-        rows = {row for column in ("doc_id", "kept_id") for row in matching_rows(path, CLUSTERS, column, wanted)}
-        for row in read_rows(path, CLUSTERS, sorted(rows)).to_pylist() if rows else ():
-            removed, kept = row["doc_id"], row["kept_id"]
-            if removed in chosen and kept in chosen:
-                continue
-            other, this = (removed, kept) if kept in chosen else (kept, removed)
-            found[other, this] = {
-                "doc_id": other.hex(),
-                "near": this.hex(),
-                "relation": "removed in its favour" if other == removed else "kept in its place",
-                "rule": row["rule"],
-                "similarity": row["similarity"],
-            }
+    path = run.local(layout.EVIDENCE)
+    rows = {row for column in ("doc_id", "kept_id") for row in matching_rows(path, CLUSTERS, column, wanted)}
+    for row in read_rows(path, CLUSTERS, sorted(rows)).to_pylist() if rows else ():
+        removed, kept = row["doc_id"], row["kept_id"]
+        if removed in chosen and kept in chosen:
+            continue
+        other, this = (removed, kept) if kept in chosen else (kept, removed)
+        found[other, this] = {
+            "doc_id": other.hex(),
+            "near": this.hex(),
+            "relation": "removed in its favour" if other == removed else "kept in its place",
+            "rule": row["rule"],
+            "similarity": row["similarity"],
+        }
     return [found[key] for key in sorted(found)]

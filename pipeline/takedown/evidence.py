@@ -17,18 +17,16 @@ from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.dedup.stage.remembered import _IDS, config_digest
-from pipeline.dedup.stage.survivors import PATH as SURVIVORS_PATH
 from pipeline.lookup.lookup import Located
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifest
-from pipeline.run.rows import matching_rows, read_row, read_rows
+from pipeline.run.rows import matching_rows, read_row, read_rows, shard_names
 from pipeline.run.tables import CLUSTERS, SIGNATURES, SURVIVORS, VERDICTS, batches
 
 if TYPE_CHECKING:
     pass
 
-EVIDENCE = layout.EVIDENCE
 CLUSTERS_STEP = "dedup.clusters"
 
 
@@ -38,9 +36,9 @@ def evidence_line(run: Run, documents: Sequence[Located]) -> dict[str, Any] | No
     The rows and the counts are those of clusters/ as it stands, which a takedown does not change.
     """
     made = load_manifest(run.root, CLUSTERS_STEP, "all")
-    if made is None or not storage.exists(run.url(EVIDENCE)):
+    if made is None or not storage.exists(run.url(layout.EVIDENCE)):
         return None
-    path = run.local(EVIDENCE)
+    path = run.local(layout.EVIDENCE)
     wanted = pa.array([located.doc_id for located in documents], pa.binary(16))
     touched = {row for column in _IDS for row in matching_rows(path, CLUSTERS, column, wanted)}
     clusters = {row["cluster_id"] for row in read_rows(path, CLUSTERS, sorted(touched), ["cluster_id"]).to_pylist()}
@@ -59,15 +57,18 @@ def survivors_line(run: Run, documents: Sequence[Located]) -> dict[str, Any] | N
 
     The id decides the side of the split: those that stay keep theirs.
     """
-    if not storage.exists(run.url(EVIDENCE)) or not storage.exists(run.url(SURVIVORS_PATH)):
+    if not storage.exists(run.url(layout.EVIDENCE)) or not storage.exists(run.url(layout.SURVIVORS)):
         return None
     wanted = pa.array([located.doc_id for located in documents], pa.binary(16))
     clusters: set[bytes] = set()
-    for name, table, columns in ((EVIDENCE, CLUSTERS, _IDS), (SURVIVORS_PATH, SURVIVORS, ("doc_id", "cluster_id"))):
+    for name, table, columns in (
+        (layout.EVIDENCE, CLUSTERS, _IDS),
+        (layout.SURVIVORS, SURVIVORS, ("doc_id", "cluster_id")),
+    ):
         path = run.local(name)
         touched = {row for column in columns for row in matching_rows(path, table, column, wanted)}
         clusters |= set(read_rows(path, table, sorted(touched), ["cluster_id"])["cluster_id"].to_pylist())
-    path, ids = run.local(SURVIVORS_PATH), pa.array(sorted(clusters), pa.binary(16))
+    path, ids = run.local(layout.SURVIVORS), pa.array(sorted(clusters), pa.binary(16))
     rows = sorted(matching_rows(path, SURVIVORS, "cluster_id", ids)) if clusters else []
     found = read_rows(path, SURVIVORS, rows).to_pylist() if rows else []
     return {"survivors": [[row["doc_id"].hex(), row["cluster_id"].hex()] for row in found]} if found else None
@@ -84,10 +85,10 @@ def near_validation_line(run: Run, documents: Sequence[Located]) -> dict[str, An
         return None
     near = NearValidation(np.stack(signatures), run.recipe.tokenize.train_exclusion_similarity)
     found: list[str] = []
-    for name in storage.list_files(run.url("verdicts/tokenize"), ".arrow"):
-        rows, ids = _excluded(run, name)
+    for shard in shard_names(run, layout.verdicts_folder("tokenize")):
+        rows, ids = _excluded(run, shard)
         if len(rows):
-            found += [ids[row] for row in np.flatnonzero(near.mask(_signatures(run, name, rows))).tolist()]
+            found += [ids[row] for row in np.flatnonzero(near.mask(_signatures(run, shard, rows))).tolist()]
     return {"near_validation": sorted(found)} if found else None
 
 
@@ -102,10 +103,10 @@ def _signature(run: Run, located: Located) -> NDArray[np.uint32]:
     return np.array(found["signature"], np.uint32)
 
 
-def _excluded(run: Run, name: str) -> tuple[NDArray[np.int64], list[str]]:
+def _excluded(run: Run, shard: str) -> tuple[NDArray[np.int64], list[str]]:
     """Rows and doc_ids of a shard's documents that are near a validation document."""
     rows, ids, first = [], [], 0
-    for batch in batches(run.local(f"verdicts/tokenize/{name}"), VERDICTS, ["doc_id", "keep"]):
+    for batch in batches(run.local(layout.verdicts("tokenize", shard)), VERDICTS, ["doc_id", "keep"]):
         inside = np.flatnonzero(pc.equal(batch.column("keep"), False).fill_null(False).to_numpy(zero_copy_only=False))
         rows.append(inside + first)
         ids += [batch.column("doc_id")[row].as_py().hex() for row in inside.tolist()]
@@ -113,8 +114,8 @@ def _excluded(run: Run, name: str) -> tuple[NDArray[np.int64], list[str]]:
     return np.concatenate([*rows, np.zeros(0, np.int64)]), ids
 
 
-def _signatures(run: Run, name: str, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
-    table = read_rows(run.local(f"signatures/{name}"), SIGNATURES, rows.tolist(), ["doc_id", "signature"])
+def _signatures(run: Run, shard: str, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
+    table = read_rows(run.local(layout.signatures(shard)), SIGNATURES, rows.tolist(), ["doc_id", "signature"])
     return np.array(table["signature"].to_pylist(), np.uint32)
 
 

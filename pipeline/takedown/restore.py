@@ -21,11 +21,10 @@ from pipeline.run import layout, ledger
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger
-from pipeline.run.manifest import FOLDER, Manifest, load_manifests, missing_output, stage_manifest_bytes
-from pipeline.run.rows import matching_rows, read_row, read_rows
+from pipeline.run.manifest import Manifest, load_manifests, missing_output, stage_manifest_bytes
+from pipeline.run.rows import matching_rows, read_row, read_rows, shard_names
 from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS, batches
 from pipeline.takedown import BLANK
-from pipeline.takedown.evidence import EVIDENCE
 from pipeline.tokens import restored
 from pipeline.tokens.restored import Restoration
 
@@ -58,7 +57,7 @@ def restore(run: Run, names: Sequence[str], *, dry_run: bool = False) -> dict[st
     documents = tuple((item.doc_id.hex(), item.shard, item.row) for item in new)
     number = len(restored.load(run.root)) + 1
     made = Restoration(number, first_epoch, first_sequence, documents)
-    url = run.url(restored.FILE)
+    url = run.url(layout.RESTORED)
     data = storage.read_bytes(url) if storage.exists(url) else b""
     storage.publish_bytes(data + made.line(), url, run.root)
     make(run)
@@ -69,7 +68,7 @@ def finish_restoring(run: Run) -> bool:
     """Makes what a killed restoration has recorded and not made; True if there was something."""
     found = {f"{item.number:04d}-{shard}" for item in restored.load(run.root) for shard in item.shards()}
     done = load_manifests(run.root, restored.STEP)
-    stage = run.url(FOLDER, f"{restored.STEP}.json")
+    stage = run.url(layout.stage_manifest(restored.STEP))
     is_told = not found or (storage.exists(stage) and storage.read_bytes(stage) == _told(done))
     if is_told and all(name in done and not missing_output(run.root, done[name]) for name in found):
         return False
@@ -111,7 +110,7 @@ def _check(run: Run, index: DocIndex, removed: Ledger, located: Located, others:
     """
     name = located.doc_id.hex()
     for step in ("tokenize.split", "tokenize.tokenizer"):
-        if not storage.exists(run.url("manifests", step, "all.json")):
+        if not storage.exists(run.url(layout.shard_manifest(step, "all"))):
             raise UserError(f"{run.root}: not tokenized yet; change the recipe or the inputs instead of restoring")
     if name in removed.documents:
         raise UserError(f"{name}: it was taken down itself; its text is gone")
@@ -130,9 +129,9 @@ def _check(run: Run, index: DocIndex, removed: Ledger, located: Located, others:
 
 
 def _evidence(run: Run, located: Located) -> dict[str, Any] | None:
-    if not storage.exists(run.url(EVIDENCE)):
+    if not storage.exists(run.url(layout.EVIDENCE)):
         return None
-    path = run.local(EVIDENCE)
+    path = run.local(layout.EVIDENCE)
     rows = list(matching_rows(path, CLUSTERS, "doc_id", pa.array([located.doc_id], pa.binary(16))))
     found: list[dict[str, Any]] = read_rows(path, CLUSTERS, rows).to_pylist() if rows else []
     return found[0] if found else None
@@ -140,7 +139,7 @@ def _evidence(run: Run, located: Located) -> dict[str, Any] | None:
 
 def _kept_members(run: Run, index: DocIndex, removed: Ledger, cluster: bytes) -> Iterator[Located]:
     """Documents of a cluster that stand in the training or validation set: kept ones, and those restored before."""
-    path = run.local(EVIDENCE)
+    path = run.local(layout.EVIDENCE)
     rows = list(matching_rows(path, CLUSTERS, "cluster_id", pa.array([cluster], pa.binary(16))))
     table = read_rows(path, CLUSTERS, rows, ["doc_id", "kept_id"])
     dropped = set(table["doc_id"].to_pylist())
@@ -172,10 +171,11 @@ def _failed_rules(run: Run, located: Located) -> list[str]:
     from pipeline.filter.rules.verdicts import all_failures
 
     options = run.recipe.filter
-    name = f"{located.shard}.arrow"
-    signals = read_rows(run.local(f"signals/{name}"), SIGNALS, [located.row]).combine_chunks()
+    signals = read_rows(run.local(layout.signals(located.shard)), SIGNALS, [located.row]).combine_chunks()
     columns = ["doc_id", *DOCUMENT_COLUMNS]
-    documents = read_rows(run.local(f"documents/{name}"), DOCUMENTS, [located.row], columns).combine_chunks()
+    documents = read_rows(
+        run.local(layout.documents(located.shard)), DOCUMENTS, [located.row], columns
+    ).combine_chunks()
     failures = all_failures(signals, documents, options, read_blocklist(options.url.blocklist))
     return [reason for reason, mask in zip(failures.reasons, failures.masks, strict=True) if mask[0]]
 
@@ -197,16 +197,12 @@ def _is_near_validation(run: Run, located: Located) -> bool:
 
 
 def _validation_signatures(run: Run) -> Iterator[list[int]]:
-    for name in storage.list_files(run.url("verdicts/tokenize"), ".arrow"):
+    for shard in shard_names(run, layout.verdicts_folder("tokenize")):
         first, rows = 0, []
-        for batch in batches(run.local(f"verdicts/tokenize/{name}"), VERDICTS, ["split"]):
+        for batch in batches(run.local(layout.verdicts("tokenize", shard)), VERDICTS, ["split"]):
             splits = batch.column("split").to_pylist()
             rows += [first + row for row, split in enumerate(splits) if split == "validation"]
             first += batch.num_rows
-        yield from (
-            read_rows(run.local(f"signatures/{name}"), SIGNATURES, rows, ["doc_id", "signature"])[
-                "signature"
-            ].to_pylist()
-            if rows
-            else ()
-        )
+        if rows:
+            path = run.local(layout.signatures(shard))
+            yield from read_rows(path, SIGNATURES, rows, ["doc_id", "signature"])["signature"].to_pylist()

@@ -33,8 +33,6 @@ from pipeline.takedown.evidence import evidence_line, near_validation_line, surv
 from pipeline.takedown.restore import finish_restoring, restore
 from pipeline.tokens.shards.shard_facts import token_layout
 
-PENDING = "takedown.pending"
-SHOWS_TEXT = ("report", layout.SAMPLES)  # made from documents, outside the manifests
 SPLITS = ("train", "validation", "restored")
 
 
@@ -111,8 +109,8 @@ def _take_down(run: Run, choice: Choice, restoring: Sequence[str], *, dry_run: b
             did = finished or (restoring and back["restored"]["documents"])
             return {"status": "done" if did else "nothing to do", **found, "files": [], **back}
         plan, data = _prepare(run, choice, chosen.documents, removed)
-        storage.publish_bytes(plan.to_bytes(), run.url(manifests.FOLDER, PENDING), run.root)
-        storage.publish_bytes(data, run.url(ledger.FILE), run.root)
+        storage.publish_bytes(plan.to_bytes(), run.url(layout.TAKEDOWN_PLAN), run.root)
+        storage.publish_bytes(data, run.url(layout.TAKEDOWN), run.root)
         finish(run)
         back = {"restored": restore(run, restoring)} if restoring else {}
         return {"status": "done", **found, "files": sorted(plan.after), **back}
@@ -152,7 +150,7 @@ def _checkpoints(run: Run, documents: Sequence[Located]) -> list[dict[str, Any]]
         if before:
             rows.append(
                 {
-                    "checkpoint": f"checkpoints/step-{step:07d}",
+                    "checkpoint": layout.checkpoint(step),
                     "documents": len({doc_id for _, doc_id, _ in before}),
                     "tokens": sum(targets for _, _, targets in before),
                     "steps": sorted({read_step for read_step, _, _ in before}),
@@ -178,7 +176,7 @@ def _all_manifests(run: Run) -> Iterator[Manifest]:
 def _affected(run: Run, documents: Sequence[Located]) -> dict[str, tuple[Manifest, Output]]:
     """Outputs that may hold the documents: tables of their shards, and those that are not cut into shards."""
     shards = {located.shard for located in documents}
-    names = {name.removesuffix(".arrow") for name in storage.list_files(run.url("documents"), ".arrow")}
+    names = {name.removesuffix(".arrow") for name in storage.list_files(run.url(layout.DOCUMENTS), ".arrow")}
     found = {}
     for made in _all_manifests(run):
         for output in made.outputs:
@@ -206,7 +204,7 @@ def _prepare(run: Run, choice: Choice, documents: Sequence[Located], removed: Le
     tokens = list(_token_rows(run, affected, {entry.doc_id for entry in entries}, removed))
     memory = [line(run, documents) for line in (evidence_line, survivors_line, near_validation_line)]
     data = ledger.read(run.root) + ledger.lines(request, entries, tokens, memory)
-    after = ledger.parse(data, run.url(ledger.FILE))
+    after = ledger.parse(data, run.url(layout.TAKEDOWN))
     plan = Plan(after.digest)
     with _scratch_files() as scratch:
         blanker = Blanker(run, after)
@@ -258,7 +256,7 @@ def _token_rows(
 ) -> Iterator[TokenRows]:
     """Of each token shard that holds one of the documents: what will stand in their place, earlier ones included."""
     for path, (_, output) in sorted(affected.items()):
-        if not path.startswith(tuple(f"tokens/{split}/" for split in SPLITS)):
+        if not path.startswith(tuple(map(layout.tokens_folder, SPLITS))):
             continue
         held = token_layout(run.local(path))
         names = [bytes(doc_id).hex() for doc_id in held.doc_ids]
@@ -277,7 +275,7 @@ def _token_rows(
 
 def finish(run: Run) -> bool:
     """Carries out a recorded takedown to its end; True if there was one."""
-    url = run.url(manifests.FOLDER, PENDING)
+    url = run.url(layout.TAKEDOWN_PLAN)
     if not storage.exists(url):
         return False
     plan = Plan.from_bytes(storage.read_bytes(url))
@@ -331,7 +329,7 @@ def _rewrite_manifests(run: Run, plan: Plan) -> None:
                 storage.publish_bytes(
                     current[shard].to_bytes(), manifests.manifest_url(run.root, step, shard), run.root
                 )
-        url = run.url(manifests.FOLDER, f"{step}.json")
+        url = run.url(layout.stage_manifest(step))
         if storage.exists(url):
             storage.publish_bytes(manifests.stage_manifest_bytes(step, current), url, run.root)
 
@@ -367,7 +365,7 @@ def _replaced(value: Any, renamed: dict[str, str]) -> Any:
 
 
 def _remove_what_shows_text(run: Run) -> None:
-    for path in SHOWS_TEXT:
+    for path in (layout.REPORT, layout.SAMPLES):
         url = run.url(path)
         for name in storage.list_files(url):
             storage.delete(storage.join(url, name))

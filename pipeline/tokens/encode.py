@@ -13,6 +13,7 @@ import orjson
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import DocIds, doc_id_array
+from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import digest_file
 from pipeline.run.tables import TableWriter, tokens_table
@@ -22,9 +23,8 @@ from pipeline.tokens.documents.split import keyed_hash
 from pipeline.tokens.shards.shard_facts import describe
 from pipeline.tokens.shards.token_shard import TokenFormat, write_documents
 from pipeline.tokens.tokenizer.engines import check_no_special, shard_encoder
-from pipeline.tokens.tokenizer.training import ENCODING, TOKENIZER
 
-FOLDERS = {TRAIN: "tokens/train", VALIDATION: "tokens/validation"}
+SPLITS = {TRAIN: "train", VALIDATION: "validation"}
 
 
 @dataclass
@@ -40,22 +40,21 @@ class _Encoded:
 
 def encode_shard(job: Job, outputs: Outputs) -> None:
     """Makes the token shards of one document shard; ``job.config`` holds ``seed``."""
-    definition = outputs.run_path(TOKENIZER).read_text(encoding="utf-8")
-    encoding = orjson.loads(outputs.run_path(ENCODING).read_bytes())
+    definition = outputs.run_path(layout.TOKENIZER).read_text(encoding="utf-8")
+    encoding = orjson.loads(outputs.run_path(layout.ENCODING).read_bytes())
     token_format = TokenFormat(
-        digest_file(outputs.run_path(TOKENIZER)), encoding["vocabulary_size"], encoding["end_of_text_id"]
+        digest_file(outputs.run_path(layout.TOKENIZER)), encoding["vocabulary_size"], encoding["end_of_text_id"]
     )
     encoded = _encode(job, outputs, definition, encoding, token_format)
     source = shard_sources(outputs, [job.shard])[job.shard]
-    for side, folder in FOLDERS.items():
+    for side, split in SPLITS.items():
         table = tokens_table(token_format.vocabulary_size)
-        path = f"{folder}/{job.shard}.arrow"
+        path = layout.tokens(split, job.shard)
         with outputs.table(path, table, token_format.metadata(source)) as writer:
             batches = _write_ordered(writer, encoded, side, job.config["seed"])
         documents, tokens = (sum(sizes) for sizes in zip(*batches, strict=True)) if batches else (0, 0)
         outputs.read[path] = describe(source, token_format, batches)
-        name = folder.rpartition("/")[2]
-        outputs.count(**{f"{name}_documents": documents, f"{name}_tokens": tokens})
+        outputs.count(**{f"{split}_documents": documents, f"{split}_tokens": tokens})
         outputs.count(documents=documents, tokens=tokens)
     outputs.count(text_bytes=encoded.text_bytes)
 

@@ -23,7 +23,6 @@ from pipeline.tokens.documents.assign import TRAIN, VALIDATION
 from pipeline.tokens.documents.corpus import kept_batches, text_buffers
 from pipeline.tokens.documents.split import keyed_hash
 
-PATH = layout.LEAKAGE
 VALIDATION_DOCUMENTS = 500
 TRAINING_BYTES = 256 << 20
 LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.3)
@@ -113,7 +112,7 @@ def measure(job: Job, outputs: Outputs) -> None:
         "all_shards": shards == len(job.config["shards"]),
         "ngram": job.config["ngram"],
     }
-    outputs.file(PATH).write_text(canonical_json(found))
+    outputs.file(layout.LEAKAGE).write_text(canonical_json(found))
     outputs.count(leakage_sample=len(held_out), leakage_at_0_8=found["validation_documents_at"]["0.8"])
 
 

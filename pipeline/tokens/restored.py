@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pipeline.run.context import Context
     from pipeline.run.engine import Job, Outputs
 
-FILE = "restored.jsonl"
-FOLDER = "tokens/restored"
 STEP = "tokenize.restored"
 
 
@@ -65,7 +63,7 @@ def load(root: str) -> list[Restoration]:
     Raises:
         FormatError: If the file is damaged.
     """
-    url = storage.join(root, FILE)
+    url = storage.join(root, layout.RESTORED)
     found = []
     for number, line in enumerate(storage.read_bytes(url).splitlines() if storage.exists(url) else (), start=1):
         try:
@@ -79,7 +77,7 @@ def load(root: str) -> list[Restoration]:
 
 def shard_path(number: int, shard: str) -> str:
     """Where the restored documents of a document shard stand."""
-    return f"{FOLDER}/{number:04d}-{shard}.arrow"
+    return layout.shard_table(layout.RESTORED_TOKENS, f"{number:04d}-{shard}")
 
 
 def parse_name(stem: str) -> tuple[int, str]:
@@ -98,7 +96,11 @@ def inputs(run: Run, sequences: int) -> dict[str, str]:
     read = {found.number for found in load(run.root) if found.first_sequence < sequences}
     digests: dict[str, str] = {}
     for manifest in load_manifests(run.root, STEP).values() if read else ():
-        digests |= {path: d for path, d in manifest.digests(FOLDER).items() if parse_name(Path(path).stem)[0] in read}
+        digests |= {
+            path: d
+            for path, d in manifest.digests(layout.RESTORED_TOKENS).items()
+            if parse_name(Path(path).stem)[0] in read
+        }
     return digests
 
 
@@ -151,13 +153,12 @@ def encode_restored(job: "Job", outputs: "Outputs") -> None:
     from pipeline.tokens.shards.shard_facts import describe
     from pipeline.tokens.shards.token_shard import write_documents
     from pipeline.tokens.tokenizer.engines import check_no_special, make_encoder
-    from pipeline.tokens.tokenizer.training import ENCODING, TOKENIZER
 
     shard = job.config["shard"]
     rows = _rows_to_encode(job, outputs, shard)
-    definition = outputs.run_path(TOKENIZER).read_text(encoding="utf-8")
-    encoding = json.loads(outputs.run_path(ENCODING).read_bytes())
-    digest = digest_file(outputs.run_path(TOKENIZER))
+    definition = outputs.run_path(layout.TOKENIZER).read_text(encoding="utf-8")
+    encoding = json.loads(outputs.run_path(layout.ENCODING).read_bytes())
+    digest = digest_file(outputs.run_path(layout.TOKENIZER))
     token_format = TokenFormat(digest, encoding["vocabulary_size"], encoding["end_of_text_id"])
     path = layout.documents(shard)
     table = read_rows(outputs.run_path(path), DOCUMENTS, rows, ["doc_id", "text", "source"]).combine_chunks()

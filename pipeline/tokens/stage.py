@@ -15,7 +15,6 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.dedup.stage.plan import sign_documents
-from pipeline.dedup.stage.survivors import PATH as SURVIVORS_PATH
 from pipeline.lookup.doc_ids import make_index
 from pipeline.lookup.keys import make_keys
 from pipeline.run import layout, ledger
@@ -67,7 +66,7 @@ def _split_job(context: Context) -> Job:
     exclude = options.exclude_near_validation and "dedup" in stages and options.validation_share > 0
     if "dedup" in stages:
         for manifest in context.manifests("dedup.clusters").values():
-            inputs |= manifest.digests(SURVIVORS_PATH)
+            inputs |= manifest.digests(layout.SURVIVORS)
     if exclude:
         for manifest in context.manifests("dedup.signatures").values():
             inputs |= manifest.digests(layout.SIGNATURES)
@@ -123,7 +122,7 @@ def _tokenizer_job(
         config["given"], arguments["tokenizer"] = digest_file(path), str(path)
     inputs = documents | split.digests(layout.VERDICTS)
     for survey in surveys.values():
-        inputs |= survey.digests("tokenizer/survey/")
+        inputs |= survey.digests(layout.SURVEY)
     return Job("all", config, inputs, arguments)
 
 

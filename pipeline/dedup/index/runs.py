@@ -16,7 +16,7 @@ from pipeline.dedup.index.state import RECORD, Corpus, is_index, load_state, run
 from pipeline.recipe.minhash import MinHash
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
-from pipeline.run.folder import RECIPE_FILE, Run
+from pipeline.run.folder import Run
 from pipeline.run.manifest import Manifest, canonical_json, digest_bytes
 from pipeline.run.tables import DOCUMENTS, batches
 
@@ -28,7 +28,7 @@ JUDGES = ("dedup", "filter")
 
 def is_run(root: str) -> bool:
     """True where a run folder stands at ``root``."""
-    return storage.exists(storage.join(root, RECIPE_FILE))
+    return storage.exists(storage.join(root, layout.RECIPE))
 
 
 def absolute(root: str) -> str:
@@ -74,7 +74,7 @@ def run_batches(root: str) -> Iterator[tuple[list[str], pa.Array]]:
     run = Run.open(root)
     clean, judged = _manifests(run)
     for path in sorted(path for made in clean.values() for path in made.digests(layout.DOCUMENTS)):
-        alive = [kept_by(run.local(f"verdicts/{stage}/{Path(path).name}")) for stage in judged]
+        alive = [kept_by(run.local(layout.verdicts_beside(path, stage))) for stage in judged]
         first = 0
         for batch in batches(run.local(path), DOCUMENTS, ["doc_id", "text"]):
             mask = np.ones(batch.num_rows, bool)
@@ -148,7 +148,7 @@ def against_digest(place: str, definition: MinHash, own_root: str | None = None)
             raise UserError(f"against: {place} is this run itself")
         return run_state(place)
     if not is_index(place):
-        raise UserError(f"against: {place} is neither a dedup index (index.json) nor a run folder ({RECIPE_FILE})")
+        raise UserError(f"against: {place} is neither a dedup index (index.json) nor a run folder ({layout.RECIPE})")
     state = load_state(storage.local_path(place), definition)
     others = sorted((c.name, c.documents, c.digest) for c in state.corpora if own is None or c.root != own)
     return digest_bytes(canonical_json(others).encode())

@@ -26,7 +26,6 @@ RECORD = "index.json"
 KIND, FORMAT = "tokenmill dedup index", 1
 BAND_KEYS = "band-keys-1"  # pipeline/kernels/verify.py:band_keys
 PROBE = "Don't PANIC: Straße 42, naïve cafés; 東京タワー ภาษาไทย और हिन्दी, Ünïcödé words on end"
-RUN_INDEX = layout.DEDUP_INDEX  # below a run folder
 
 
 def described(minhash: MinHash) -> dict[str, Any]:
@@ -134,7 +133,7 @@ def is_index(root: str | Path) -> bool:
 
 def run_index(run_root: str) -> str:
     """Where the dedup index of a run folder stands, if one was built: ``RUN/index/dedup``."""
-    return storage.join(run_root, RUN_INDEX)
+    return storage.join(run_root, layout.DEDUP_INDEX)
 
 
 def load_state(root: Path, wanted: MinHash | None = None) -> State:

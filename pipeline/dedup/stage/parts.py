@@ -49,16 +49,16 @@ def plan_pieces(context: Context, whole: Job, signed: dict[str, Manifest]) -> Jo
     rows = [sum(output.rows or 0 for output in manifest.outputs) for manifest in signed.values()]
     links = [Job(name, {**config, "partition": n, "partitions": count}, inputs) for n, name in enumerate(names)]
     linked = context.run_step(LINKS_STEP, links)
-    found = _digests(linked, "clusters/links/")
+    found = _digests(linked, layout.LINKS)
     parts = context.run_step(PARTS_STEP, [Job("all", {"parts": count, "documents": sum(rows)}, found)])
-    chosen = parts["all"].digests("clusters/parts/")
+    chosen = parts["all"].digests(layout.PARTS)
     select = [
         replace(whole, shard=name, inputs={**whole.inputs, path: chosen[path]})
         for name, path in zip(names, sorted(chosen), strict=True)
     ]
     pieces = context.run_step(SELECT_STEP, select)
     arguments: dict[str, Any] = {"rows": rows, "counts": _counts(linked, pieces)}
-    return Job("all", whole.config, _digests(pieces, "clusters/pieces/"), arguments)
+    return Job("all", whole.config, _digests(pieces, layout.PIECES), arguments)
 
 
 def forget_pieces(context: Context) -> None:

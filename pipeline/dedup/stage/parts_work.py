@@ -22,7 +22,6 @@ from pipeline.dedup.stage.documents import (
     signature_matrix,
     signature_path,
 )
-from pipeline.dedup.stage.survivors import PATH as SURVIVORS_PATH
 from pipeline.dedup.stage.survivors import survivor_rows, survivor_tables
 from pipeline.dedup.stage.work import evidence_tables, selected, write_evidence
 from pipeline.kernels import verify
@@ -53,7 +52,7 @@ def link(job: Job, outputs: Outputs) -> None:
         mine = keys % np.uint64(job.config["partitions"]) == job.config["partition"]
         found[kind].append((keys[mine], documents[mine]))
     outputs.count(documents_in=sum(len(keys) for keys, _ in found[TEXT]))
-    with outputs.table(layout.links(job.shard), LINKS) as writer:
+    with outputs.table(layout.shard_table(layout.LINKS, job.shard), LINKS) as writer:
         for kind in range(kinds):
             keys = np.concatenate([*(keys for keys, _ in found[kind]), np.zeros(0, np.uint64)])
             documents = np.concatenate([*(documents for _, documents in found[kind]), np.zeros(0, np.int64)])
@@ -120,7 +119,7 @@ def make_parts(job: Job, outputs: Outputs) -> None:
         verify.join_buckets(parents, of_node, np.full(groups, -1, np.int64))
     part = _dealt(parents, job.config["parts"])
     for number in range(job.config["parts"]):
-        with outputs.table(f"clusters/parts/{number:05d}.arrow", PARTS) as writer:
+        with outputs.table(layout.shard_table(layout.PARTS, f"{number:05d}"), PARTS) as writer:
             writer.write(pa.record_batch([pa.array(documents[part == number])], schema=PARTS.schema))
     outputs.count(linked_documents=len(documents))
 
@@ -136,18 +135,18 @@ def _dealt(roots: Ints, parts: int) -> Ints:
 
 def select_part(job: Job, outputs: Outputs) -> None:
     """Writes the evidence and the survivors of one part, each row with its document's number."""
-    path = layout.part(job.shard)
+    path = layout.shard_table(layout.PARTS, job.shard)
     chosen = open_table(outputs.run_path(path), PARTS).get_batch(0).column("document").to_numpy()
     corpus = RunCorpus(job, outputs, chosen=chosen)
     with selected(job, corpus) as (found, _):
         edges = np.append(np.arange(0, len(found.removed), BATCH_ROWS), len(found.removed))
-        with outputs.table(layout.piece(job.shard), CLUSTER_PIECES) as writer:
+        with outputs.table(layout.shard_table(layout.PIECES, job.shard), CLUSTER_PIECES) as writer:
             for (start, end), table in zip(
                 pairwise(edges.tolist()), evidence_tables(found, corpus.doc_ids, edges), strict=True
             ):
                 writer.write(_numbered(corpus.numbers[found.removed[start:end]], table, CLUSTER_PIECES))
     rows = survivor_rows(found.clusters, found.removed)
-    with outputs.table(layout.survivor_piece(job.shard), SURVIVOR_PIECES) as writer:
+    with outputs.table(layout.shard_table(layout.SURVIVOR_PIECES, job.shard), SURVIVOR_PIECES) as writer:
         start = 0
         for table in survivor_tables(corpus.doc_ids, found.clusters, rows):
             numbers = corpus.numbers[rows[start : start + table.num_rows]]
@@ -168,7 +167,7 @@ def merge_pieces(job: Job, outputs: Outputs) -> None:
     evidence = _Merge([outputs.run_path(path) for path in paths if path not in survivors], CLUSTER_PIECES)
     write_evidence(outputs, (evidence.until(int(end)) for end in bases[1:]))
     kept = _Merge([outputs.run_path(path) for path in survivors], SURVIVOR_PIECES)
-    with outputs.table(SURVIVORS_PATH, SURVIVORS) as writer:
+    with outputs.table(layout.SURVIVORS, SURVIVORS) as writer:
         for table in _in_batches(kept.until(int(end)) for end in bases[1:]):
             writer.write(table)
     outputs.count(**job.arguments["counts"])

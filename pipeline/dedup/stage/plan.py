@@ -25,7 +25,6 @@ SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage.work:sign_sh
 CLUSTERS_STEP = Step("dedup.clusters", 4, "pipeline.dedup.stage.work:find_clusters")
 MERGE_STEP = replace(CLUSTERS_STEP, function="pipeline.dedup.stage.parts_work:merge_pieces")
 VERDICTS_STEP = Step("dedup", 1, "pipeline.dedup.stage.work:judge_shard")
-EVIDENCE = layout.EVIDENCE
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def run(context: Context) -> dict[str, Any]:
     documents = context.document_shards()
     signed = sign_documents(context)
     clusters = _find_clusters(context, _clusters_job(context, documents, signed), signed)
-    evidence = clusters["all"].digests(EVIDENCE)
+    evidence = clusters["all"].digests(layout.EVIDENCE)
     jobs = [_verdict_job(context, number, shard, signed, evidence) for number, shard in enumerate(documents)]
     verdicts = context.run_step(VERDICTS_STEP, jobs)
     counts = total_counts(verdicts.values())

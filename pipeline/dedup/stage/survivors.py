@@ -1,4 +1,4 @@
-"""clusters/survivors.arrow: which kept documents belong together, where a cluster keeps several.
+"""The table clusters/survivors.arrow: which kept documents belong together, where a cluster keeps several.
 
 Evidence names removed documents and their keepers only.  A cluster may keep more: a chain does not collapse, and
 ``dedup.copies`` keeps some on purpose.  Whoever splits documents must not tear such a cluster apart.
@@ -10,10 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.run import layout
 from pipeline.run.tables import BATCH_ROWS, SURVIVORS
-
-PATH = layout.SURVIVORS
 
 
 def survivor_rows(clusters: NDArray[np.int64], removed: NDArray[np.int64]) -> NDArray[np.int64]:

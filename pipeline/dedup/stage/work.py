@@ -22,7 +22,6 @@ from pipeline.dedup.rule.selection import Rule
 from pipeline.dedup.rule.signing import Signer
 from pipeline.dedup.stage.documents import DocumentSets, RunCorpus, alive_of_shard, signature_path
 from pipeline.dedup.stage.remembered import Remembered
-from pipeline.dedup.stage.survivors import PATH as SURVIVORS_PATH
 from pipeline.dedup.stage.survivors import survivor_rows, survivor_tables
 from pipeline.recipe.minhash import SCHEME, MinHash
 from pipeline.run import layout
@@ -80,7 +79,7 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
             tables = (whole.slice(a, b - a) for a, b in pairwise(np.searchsorted(numbers, corpus.bases).tolist()))
         write_evidence(outputs, tables)
     rows = survivor_rows(found.clusters, found.removed)
-    with outputs.table(SURVIVORS_PATH, SURVIVORS) as writer:
+    with outputs.table(layout.SURVIVORS, SURVIVORS) as writer:
         for table in survivor_tables(corpus.doc_ids, found.clusters, rows):
             writer.write(table)
     counts = {**found.counts(), "documents_in": corpus.documents_in}

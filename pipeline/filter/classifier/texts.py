@@ -58,7 +58,7 @@ def read_texts(specs: Sequence[str]) -> Texts:
 
 
 def _is_query(spec: str) -> bool:
-    return "?" in spec or storage.exists(storage.join(spec, "recipe.toml"))
+    return "?" in spec or storage.exists(storage.join(spec, layout.RECIPE))
 
 
 def _from_files(spec: str) -> tuple[list[str], str]:

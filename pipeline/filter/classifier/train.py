@@ -22,6 +22,7 @@ from pipeline.filter.classifier import fasttext_fit
 from pipeline.filter.classifier.card import _card_page, _plot, _threshold, held_out_report
 from pipeline.filter.classifier.scorer import NEGATIVE, POSITIVE, Options, Scorer, prepare
 from pipeline.filter.classifier.texts import Texts, read_texts
+from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json, digest_file
 
@@ -164,5 +165,5 @@ def train_classifier(job: Job, outputs: Outputs) -> None:
     with tempfile.TemporaryDirectory() as folder:
         card = train_texts(classes, Path(folder), options)
         for name in FILES:
-            shutil.copyfile(Path(folder, name), outputs.file(f"classifiers/{job.shard}/{name}"))
+            shutil.copyfile(Path(folder, name), outputs.file(layout.classifier(job.shard, name)))
     outputs.count(texts=sum(data["trained"] + data["held_out"] for data in card["data"].values()))

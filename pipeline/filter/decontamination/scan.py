@@ -78,7 +78,7 @@ def _batch_hits(batch: pa.RecordBatch, index: Index) -> Iterator[dict[str, Any]]
 
 def _add_token_ranges(run: Run, hits: list[dict[str, Any]]) -> None:
     """Adds ``token_shard``, ``token_row``, ``token_start``, ``token_end`` where the document was tokenized."""
-    url = run.url("tokenizer", "tokenizer.json")
+    url = run.url(layout.TOKENIZER)
     if not hits or not storage.exists(url):
         return
     from tokenizers import Tokenizer

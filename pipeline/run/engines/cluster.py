@@ -25,7 +25,6 @@ from pipeline.run import layout
 from pipeline.run.engine import Job, Step, run_job
 from pipeline.run.manifest import Manifest, load_manifest
 
-FOLDER = layout.CLUSTER_LOGS
 LATE_LOOKS = 3  # at the results after the executor has ended: a shared file system may show them late
 Call = tuple[tuple[Any, ...], Job]
 Made = tuple[Job, tuple[Manifest, float]]
@@ -81,14 +80,15 @@ class Cluster(Closable, ABC):
             names = ", ".join(call[1].shard for call in left[:5])
             raise RunError(
                 f"{left[0][0][1].name}: {counted(len(left), 'shard')} ({names}) came to no result in {TRIES} tries on "
-                f"the cluster (lost nodes, or no memory?); what it said is in {storage.join(left[0][0][0], FOLDER)}"
+                "the cluster (lost nodes, or no memory?); what it said is in "
+                f"{storage.join(left[0][0][0], layout.CLUSTER_LOGS)}"
             )
 
     def _run_batch(self, calls: list[Call]) -> Iterator[tuple[int, Made]]:
         from pipeline.run.engines.shard_step import write_jobs
 
         root, step = calls[0][0][:2]
-        folder = storage.join(root, FOLDER, f"{step.name}-{uuid.uuid4().hex[:8]}")
+        folder = storage.join(root, layout.CLUSTER_LOGS, f"{step.name}-{uuid.uuid4().hex[:8]}")
         write_jobs(folder, root, [arguments for arguments, _ in calls])
         batch = self.submit(root, folder, step, len(calls))
         try:
@@ -131,7 +131,9 @@ def _made(folder: str, number: int, call: Call) -> Made:
 
 def local_log(root: str, name: str) -> Path:
     """A local file for what a cluster's client says."""
-    folder = storage.local_path(root) / FOLDER if storage.is_local(root) else storage.cache_folder() / "cluster"
+    folder = (
+        storage.local_path(root) / layout.CLUSTER_LOGS if storage.is_local(root) else storage.cache_folder() / "cluster"
+    )
     with contextlib.suppress(FileExistsError):
         folder.mkdir(parents=True)
     return folder / name

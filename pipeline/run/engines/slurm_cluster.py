@@ -14,12 +14,13 @@ from datatrove.executor.slurm import SlurmPipelineExecutor
 
 from pipeline.base import storage
 from pipeline.base.errors import RunError
+from pipeline.run import layout
 from pipeline.run.engine import Step
-from pipeline.run.engines.cluster import FOLDER, Batch, Cluster, activation
+from pipeline.run.engines.cluster import Batch, Cluster, activation
 from pipeline.run.engines.options import SlurmOptions
 from pipeline.run.engines.shard_step import ShardStep
 
-ACTIVE = f"{FOLDER}/slurm-active.json"
+ACTIVE = f"{layout.CLUSTER_LOGS}/slurm-active.json"
 COMMANDS = ("sbatch", "squeue", "scancel")
 MAX_SILENT_LOOKS = 40  # at a controller that does not answer
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from pipeline.base.arrow import DocIds, doc_id_array
 from pipeline.base.errors import UserError
-from pipeline.dedup.stage.survivors import PATH as SURVIVORS_PATH
 from pipeline.filter.rules.cuts import CUT_FIELD, CUT_SPANS
 from pipeline.run import layout
 from pipeline.run.alive import alive
@@ -77,9 +76,9 @@ def assign(job: Job, outputs: Outputs) -> None:
 
 
 def _shared_clusters(job: Job, outputs: Outputs) -> SharedClusters | None:
-    if SURVIVORS_PATH not in job.inputs:
+    if layout.SURVIVORS not in job.inputs:
         return None
-    table = read_table(outputs.run_path(SURVIVORS_PATH), SURVIVORS).combine_chunks()
+    table = read_table(outputs.run_path(layout.SURVIVORS), SURVIVORS).combine_chunks()
     if job.arguments.get("survivors"):
         table = _with_remembered(table, job.arguments["survivors"])
     ids = (pa.concat_arrays([pa.array([], DOC_ID), *table[name].chunks]) for name in ("doc_id", "cluster_id"))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.run import ledger
+from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests
 from pipeline.tokens.shards.token_shard import TokenFormat, TokenShard, map_batches
@@ -46,19 +46,19 @@ def known_shards(run: Run, folder: Path, split: str = "train") -> dict[str, Toke
     found: dict[str, TokenShard] = {}
     for manifest in load_manifests(run.root, STEP).values():
         for output in manifest.outputs:
-            layout = manifest.read.get(output.path)
-            name = output.path.removeprefix(f"tokens/{split}/")
-            if layout is None or name == output.path or output.path in changed:
+            facts = manifest.read.get(output.path)
+            name = output.path.removeprefix(layout.tokens_folder(split))
+            if facts is None or name == output.path or output.path in changed:
                 continue
             path = folder / name
             if path.exists() and path.stat().st_size == output.bytes:
-                found[name] = _shard(path, layout)
+                found[name] = _shard(path, facts)
     return found
 
 
-def _shard(path: Path, layout: dict[str, Any]) -> TokenShard:
-    token_format = TokenFormat(layout["tokenizer"], layout["vocabulary_size"], layout["end_of_text"])
-    return TokenShard(path, layout["source"], token_format, tuple(layout["tokens"]), tuple(layout["documents"]))
+def _shard(path: Path, facts: dict[str, Any]) -> TokenShard:
+    token_format = TokenFormat(facts["tokenizer"], facts["vocabulary_size"], facts["end_of_text"])
+    return TokenShard(path, facts["source"], token_format, tuple(facts["tokens"]), tuple(facts["documents"]))
 
 
 @dataclass

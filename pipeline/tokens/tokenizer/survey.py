@@ -28,7 +28,6 @@ from pipeline.tokens.documents.assign import TRAIN, read_cuts
 from pipeline.tokens.documents.corpus import Sample, Survey, kept_batches, shard_sources, shortened, text_buffers
 from pipeline.tokens.documents.split import keyed_hash
 
-FOLDER = "tokenizer/survey"
 CODE_POINT_DOCUMENTS = 200  # documents proven besides the sample, for code points that it lacks
 PROOF_DOCUMENTS = 100  # of each source
 PROOF_BYTES = 256 << 10  # a longer document is proven by parts of this size
@@ -60,7 +59,7 @@ def survey_shard(job: Job, outputs: Outputs) -> None:
         "rows": rows,
         "places": places,
     }
-    outputs.file(f"{FOLDER}/{job.shard}.json").write_bytes(orjson.dumps(survey) + b"\n")
+    outputs.file(layout.survey(job.shard)).write_bytes(orjson.dumps(survey) + b"\n")
     outputs.count(train_bytes=train_bytes, code_points=len(points))
 
 
@@ -119,7 +118,7 @@ def merge(outputs: Outputs, shards: Sequence[str]) -> Survey:
 
 def _parts(outputs: Outputs, shards: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in shards:
-        yield name, orjson.loads(outputs.run_path(f"{FOLDER}/{name}.json").read_bytes())
+        yield name, orjson.loads(outputs.run_path(layout.survey(name)).read_bytes())
 
 
 def _by_shard(smallest: Mapping[str, list[tuple[int, str, int]]]) -> Iterator[tuple[str, list[int]]]:

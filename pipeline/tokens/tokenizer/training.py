@@ -30,8 +30,6 @@ from pipeline.tokens.tokenizer.engines import Choice, choose, make_encoder
 from pipeline.tokens.tokenizer.report import REPORT_BYTES, make_report
 from pipeline.tokens.tokenizer.survey import merge
 
-TOKENIZER, ENCODING, REPORT = layout.TOKENIZER, layout.ENCODING, layout.TOKENIZER_REPORT
-
 
 def make_tokenizer(job: Job, outputs: Outputs) -> None:
     """Job "all" of the step.
@@ -69,7 +67,7 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
         say(f"tokenize: encoding with {choice.engine}: {choice.reason}")
     _write(outputs, definition, parsed, choice, config, named=named)
     report = make_report(definition, choice, samples, recent, named=named)
-    outputs.file(REPORT).write_text(canonical_json(report))
+    outputs.file(layout.TOKENIZER_REPORT).write_text(canonical_json(report))
     outputs.count(
         vocabulary_size=size,
         sample_documents=len(samples),
@@ -101,7 +99,7 @@ def refuse_reachable_special(definition: str, parsed: dict[str, Any], *, cut_lon
 def _write(
     outputs: Outputs, definition: str, parsed: dict[str, Any], choice: Choice, config: dict[str, Any], *, named: bool
 ) -> None:
-    outputs.file(TOKENIZER).write_text(definition)
+    outputs.file(layout.TOKENIZER).write_text(definition)
     encoding = {
         "engine": choice.engine,
         "engine_version": choice.version,
@@ -112,7 +110,7 @@ def _write(
         "special_tokens": special_ids(parsed),
         "vocabulary_size": vocabulary_size(parsed),
     }
-    outputs.file(ENCODING).write_text(canonical_json(encoding))
+    outputs.file(layout.ENCODING).write_text(canonical_json(encoding))
 
 
 def _remembering(batches: Iterable[list[str]], kept: list[str]) -> Iterator[list[str]]:

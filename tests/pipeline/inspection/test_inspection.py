@@ -13,8 +13,8 @@ from pipeline.base.errors import GateError, UserError
 from pipeline.base.pool import Pool
 from pipeline.inspection.inspect import rebuild_command, status_rows, verify_run
 from pipeline.recipe.load import load_recipe
+from pipeline.run import layout
 from pipeline.run.context import Context
-from pipeline.run.failures import FILE
 from pipeline.run.folder import Run
 from pipeline.run.stages import chosen_stages
 from tests.flows import stand_in
@@ -92,7 +92,7 @@ def test_failure_that_cannot_be_noted_is_still_the_one_that_is_told(
     monkeypatch.setattr("pipeline.run.failures._write", full)
     with pytest.raises(GateError, match="records are damaged"):
         make(tmp_path, ["dedup.threshold=0.5"], "clean", "dedup")
-    assert not (tmp_path / "run" / FILE).exists()
+    assert not (tmp_path / "run" / layout.FAILURES_LOG).exists()
 
 
 def test_report_has_a_row_and_is_outdated_once_the_tables_are_newer(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pipeline.lineage.trace import trace
 from pipeline.lineage.training import Training
 from pipeline.lookup.lookup import DocIndex
 from pipeline.recipe.load import load_recipe
+from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.tables import VERDICTS, read_table
 from pipeline.takedown import restore as restoring
@@ -229,7 +230,7 @@ def test_what_must_not_come_back_is_refused_and_nothing_is_done(run: Run) -> Non
     changed = Run(run.root, run.recipe.model_copy(update={"filter": strict}))
     with pytest.raises(UserError, match=r"the filter would drop it: gopher_quality\.min_words"):
         take_down(changed, Choice(), restoring=[located.doc_id.hex()])
-    assert not storage.exists(run.url(restored.FILE))
+    assert not storage.exists(run.url(layout.RESTORED))
 
 
 def test_neighbour_of_a_validation_document_is_known(held_out: Path) -> None:
