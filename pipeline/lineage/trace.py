@@ -131,7 +131,7 @@ def spikes(run: Run, count: int = 1) -> list[dict[str, Any]]:
     """
     lines = [line for line in metrics_lines(run) if "loss" in line]
     if len(lines) < 3:
-        raise UserError(f"{run.url('metrics/train.jsonl')}: {len(lines)} lines with a loss; a spike needs three")
+        raise UserError(f"{run.url(layout.TRAIN_METRICS)}: {len(lines)} lines with a loss; a spike needs three")
     found = []
     for number, line in enumerate(lines):
         around = [other["loss"] for other in lines[max(0, number - 4) : number + 5] if other is not line]
