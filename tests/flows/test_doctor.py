@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flows.cli import doctor
-from pipeline.base import locks
+from model.devices import gpus as locks
 
 
 def row(name: str) -> dict[str, Any]:

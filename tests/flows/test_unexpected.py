@@ -12,7 +12,7 @@ from flows.cli.tracebacks import shortened
 from tests.conftest import REPOSITORY
 
 CODE = """
-from flows import cli, commands
+from flows.cli import app as cli, run as commands
 def broken(root: str, *, json: bool = False) -> int:
     '''Breaks.'''
     return {}["missing"]

@@ -89,7 +89,7 @@ def test_fifty_trainings_give_one_model(trained: Path) -> None:
 
 def test_allocator_that_reuses_memory_as_it_was_is_told_from_one_that_sets_it() -> None:
     """The probe sees what fastText would see: without the setting, memory written before; with it, zeros."""
-    code = "from pipeline.filter.fasttext_fit import memory_is_set; print(memory_is_set())"
+    code = "from pipeline.filter.classifier.fasttext_fit import memory_is_set; print(memory_is_set())"
     for extra, expected in (({}, "False"), (ENVIRONMENT, "True")):
         plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
         done = subprocess.run(

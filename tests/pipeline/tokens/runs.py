@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from flows.session.stages import run_stage
+from flows.session.stages import run_stage, working_context
 from pipeline.base.pool import InProcess
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
@@ -111,7 +111,7 @@ def do(run: Run) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for stage in run.recipe.stages:
         if stage != "clean":
-            summary = run_stage(stage, Context(run, InProcess()))
+            summary = run_stage(stage, working_context(run, InProcess()))
     return summary
 
 

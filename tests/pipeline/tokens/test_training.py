@@ -40,7 +40,7 @@ GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s
 THREADS = """
 import json, os, sys
 os.sched_getaffinity = lambda _: set(range(int(sys.argv[1])))
-from pipeline.tokens.training import train
+from pipeline.tokens.tokenizer.training import train
 texts, config = json.load(sys.stdin)
 sys.stdout.write(train([texts[i:i + 10] for i in range(0, len(texts), 10)], config))
 """
