@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from typing import NoReturn
 
 from model.training.report import Reporter
@@ -16,19 +15,9 @@ from model.training.start import train_run
 from model.training.trainer import Stopped
 from pipeline.base.console import claim_stdout, emit, out, say
 from pipeline.base.errors import TokenmillError
+from pipeline.base.processes import end_with_parent
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
-
-
-def _end_with_parent() -> None:
-    """Ends this process when its standard input closes: the process that started it has died."""
-
-    def watch() -> None:
-        while os.read(0, 4096):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -48,7 +37,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     options = _arguments(arguments)
     leads = os.environ.get("RANK", "0") == "0"
     if options.events:
-        _end_with_parent()
+        end_with_parent()
     if options.json:
         claim_stdout()
     reporter = Reporter(leads=leads, events=options.events and leads)

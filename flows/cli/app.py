@@ -7,13 +7,12 @@ load Prefect.  Exit codes: 0 done, 1 failed, 2 usage or recipe error, 3 a gate e
 import os
 import signal
 import sys
-import threading
 from typing import Any, NoReturn
 
 from pipeline import __version__
 from pipeline.base.console import claim_stdout, emit, say
 from pipeline.base.errors import TokenmillError, UserError
-from pipeline.base.processes import descendants, interrupts_kept, send
+from pipeline.base.processes import ENDS_WITH_STDIN, end_with_parent, interrupts_kept
 
 COMMANDS = {
     "run": ("flows.cli.run:run", "Run a recipe: raw files in, token shards, a checkpoint and a report out."),
@@ -86,8 +85,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             from flows.cli.lean_start import leave_out_pandas_and_awkward
 
             leave_out_pandas_and_awkward()
-    if os.environ.pop("TOKENMILL_ENDS_WITH_STDIN", None):  # a flow started us (flows/session/command_child.py)
-        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    if os.environ.pop(ENDS_WITH_STDIN, None):  # a flow started us (flows/session/command_child.py)
+        end_with_parent()
     as_json = "--json" in arguments
     if as_json:
         claim_stdout()
@@ -97,14 +96,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
-
-
-def _end_with_stdin() -> None:
-    """Ends this process and all below it when the pipe closes: the flow that started it has died."""
-    while os.read(0, 4096):
-        pass
-    send(descendants(os.getpid()), signal.SIGKILL)
-    os._exit(1)
 
 
 def _run(arguments: list[str], as_json: bool) -> int:

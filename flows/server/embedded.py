@@ -7,7 +7,7 @@ makes the listening socket and hands it over, so that no port can be taken betwe
 A new database costs five of the eight seconds of processor time that a start takes, all of it Prefect's migrations of
 an empty file; so an empty migrated one is kept in the cache folder, by Prefect's version, and copied.
 
-``python -m flows.embedded DESCRIPTOR`` is the child.
+``python -m flows.server.embedded DESCRIPTOR`` is the child.
 """
 
 import asyncio
@@ -18,7 +18,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -26,8 +25,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.base import storage
-from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
+from pipeline.base.processes import end_with_parent
 
 START_SECONDS = 180.0
 STOP_SECONDS = 3.0
@@ -153,7 +152,7 @@ def check_server(url: str) -> None:
 
 def serve(descriptor: int) -> None:
     """Runs the server on an inherited listening socket until SIGTERM or the parent's end."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent(code=0, last_words="the run ended; its Prefect server ends too")
     if not any(name.endswith("DATABASE_CONNECTION_URL") for name in os.environ):
         new_database(Path(os.environ["PREFECT_HOME"]) / "prefect.db")
     import uvicorn
@@ -194,13 +193,6 @@ def _snapshot(database: Path, target: Path) -> None:
     with contextlib.closing(sqlite3.connect(database)) as source, contextlib.closing(sqlite3.connect(half)) as copy:
         source.backup(copy)
     half.replace(target)
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 1):
-        pass
-    say("the run ended; its Prefect server ends too")
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ from typing import Any
 from flows.server.lost_server import interruptible
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
-from pipeline.base.processes import descendants, end
+from pipeline.base.processes import ENDS_WITH_STDIN, descendants, end
 
-WATCHED = "TOKENMILL_ENDS_WITH_STDIN"
 _KINDS: dict[int, type[TokenmillError]] = {kind.exit_code: kind for kind in (RunError, UserError, GateError)}
 
 
@@ -27,7 +26,7 @@ def run_command(arguments: Sequence[str]) -> dict[str, Any]:
         TokenmillError: If it fails, of the kind of its exit code and in its words.
     """
     command = [sys.executable, "-m", "flows.cli", *arguments, "--json"]
-    environment = {**os.environ, WATCHED: "1"}
+    environment = {**os.environ, ENDS_WITH_STDIN: "1"}
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     try:
         assert process.stdout is not None  # it is a pipe

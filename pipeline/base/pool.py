@@ -7,7 +7,6 @@ a time, so that the one that kills its worker is known, and after ``TRIES`` it i
 """
 
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import threading
@@ -20,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 from pipeline.base.closable import Closable
 from pipeline.base.errors import RunError
-from pipeline.base.processes import descendants, end, send
+from pipeline.base.processes import descendants, end, end_with_parent
 
 TRIES = 3
 GRACE_SECONDS = 5.0  # of the ten in which an interrupted run has ended all of its processes
@@ -48,15 +47,9 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        send(descendants(os.getpid()), signal.SIGKILL)
-        os._exit(1)
+    assert parent is not None  # a worker has one
+    end_with_parent(parent.sentinel)
 
 
 class InProcess(Closable):

@@ -1,4 +1,4 @@
-"""Ending processes: none below a run outlives it, and no interrupt is lost.
+"""Ending processes: none below a run outlives it, none outlives its parent, and no interrupt is lost.
 
 A trainer's ranks sit several levels down, so that ``/proc`` is asked for the processes below one.  Where there is none,
 the answer is empty and only the workers themselves are ended.
@@ -13,14 +13,19 @@ way.  ``interrupts_kept`` sends such a signal again.
 import _thread
 import contextlib
 import os
+import select
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.console import say
+
 PROC = Path("/proc")
+ENDS_WITH_STDIN = "TOKENMILL_ENDS_WITH_STDIN"  # set for a command whose standard input is such a pipe
 
 
 def descendants(pid: int) -> list[int]:
@@ -65,6 +70,46 @@ def end(pids: list[int], grace_seconds: float) -> None:
         while alive(pids) and time.monotonic() < deadline:
             time.sleep(0.05)  # there is no way to wait for a process that is not one's child
     send(pids, signal.SIGKILL)
+
+
+def end_with_parent(pipe: int = 0, *, code: int = 1, last_words: str = "") -> None:
+    """From now on this process and all below it end when a pipe closes whose other end only its parent has.
+
+    A pipe tells of the parent's end however that comes, SIGKILL included.
+
+    Args:
+        pipe: Descriptor of our end; what is read from it is thrown away.  By default standard input.
+        code: Exit code of this process then.
+        last_words: A line on standard error before it ends.
+    """
+
+    def watch() -> None:
+        while os.read(pipe, 4096):
+            pass
+        if last_words:
+            say(last_words)
+        _end_here(code)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def end_with_process(pid: int) -> None:
+    """As ``end_with_parent``, for a process that has given us no pipe; nothing where the kernel cannot watch one."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return  # it is gone, or this kernel has no such call: we end by ourselves
+
+    def watch() -> None:
+        select.select([descriptor], [], [])
+        _end_here(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _end_here(code: int) -> None:
+    send(descendants(os.getpid()), signal.SIGKILL)
+    os._exit(code)
 
 
 @contextlib.contextmanager

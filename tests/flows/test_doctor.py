@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flows.cli import doctor
-from model.devices import gpus as locks
+from model.devices import gpus
 
 
 def row(name: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def test_cpu_build_of_torch_beside_a_gpu_is_found(
     versions: dict[str, str | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     versions["torch"] = "2.9.0+cpu"
-    monkeypatch.setattr(locks, "GPUS", tmp_path / "gpus")
+    monkeypatch.setattr(gpus, "GPUS", tmp_path / "gpus")
     assert row("GPU")["ok"]
     (tmp_path / "gpus/0000:01:00.0").mkdir(parents=True)
     assert not row("GPU")["ok"]
@@ -92,11 +92,9 @@ def test_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -
 def test_command_prints_one_object_and_its_exit_code_tells_whether_all_is_well(
     versions: dict[str, str | None], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.cli.run import doctor as command
-
     versions["numba"] = None
-    assert command(json=True) == 1
+    assert doctor.doctor(json=True) == 1
     rows = json.loads(capfd.readouterr().out)["checks"]
     assert {"name": "numba", "ok": False, "found": "missing", "advice": "pip install tokenmill"} in rows
-    assert command() == 1
+    assert doctor.doctor() == 1
     assert "BAD numba" in capfd.readouterr().out

@@ -1,7 +1,7 @@
 """The Ray engine.  datatrove's executor runs in a child process, so that a lost cluster cannot take the run with it.
 
 Ray ends a driver that cannot reach its head; here that is the child, and the run stops with a sentence.
-``python -m pipeline.engines.ray_cluster FOLDER TASKS WORKERS OPTIONS`` is the child.
+``python -m pipeline.run.engines.ray_cluster FOLDER TASKS WORKERS OPTIONS`` is the child.
 """
 
 import json
@@ -9,10 +9,10 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from typing import Any
 
 from pipeline.base.errors import RunError
+from pipeline.base.processes import end_with_parent
 from pipeline.run.engine import Step
 from pipeline.run.engines.cluster import Batch, Cluster, local_log
 from pipeline.run.engines.options import RayOptions
@@ -151,14 +151,8 @@ def _say(code: int, text: str) -> int:
     return code
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 1):
-        pass
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     batch_folder, number_of_tasks, at_once, settings = sys.argv[1:]
     code = drive(
         batch_folder,

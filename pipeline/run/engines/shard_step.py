@@ -8,10 +8,7 @@ waits, in its own words, and datatrove's retries are left for lost nodes.
 
 import json
 import os
-import select
-import signal
 import socket
-import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -23,7 +20,7 @@ from datatrove.pipeline.base import PipelineStep
 from pipeline.base import storage
 from pipeline.base.errors import TokenmillError
 from pipeline.base.pool import THREAD_VARIABLES
-from pipeline.base.processes import descendants, send
+from pipeline.base.processes import end_with_process
 from pipeline.run.engine import Job, Step, run_job
 
 JOBS_A_FILE = 1000
@@ -81,17 +78,6 @@ class ShardStep(PipelineStep):  # type: ignore[misc]  # datatrove ships no types
         """Makes the shard; passes nothing on."""
         for name in THREAD_VARIABLES:
             os.environ[name] = "1"
-        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+        end_with_process(os.getppid())  # the executor's: a removed node leaves no worker
         work(self.folder, rank)
         yield from ()
-
-
-def _end_with_parent(parent: int) -> None:
-    """Ends this process, and what it started, when the executor's process is gone: a removed node leaves no worker."""
-    try:
-        descriptor = os.pidfd_open(parent)
-    except OSError:
-        return  # it is gone, or this kernel has no such call: the task ends by itself
-    select.select([descriptor], [], [])
-    send(descendants(os.getpid()), signal.SIGKILL)
-    os._exit(1)
