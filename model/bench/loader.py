@@ -8,7 +8,6 @@
 """
 
 import gc
-import hashlib
 import json
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from model.data.batches import TokenDataset
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.training.optimizer import Optimizers
+from pipeline.base.digests import digest
 from pipeline.base.errors import RunError
 from pipeline.bench.token_runs import write_tokens
 from pipeline.recipe.load import load_recipe
@@ -154,10 +154,7 @@ def write_corpus(folder: Path) -> NDArray[np.uint16]:
     tokens[ends - 1] = 0
     (folder / layout.TRAIN_TOKENS).mkdir(parents=True)
     for shard, rows in enumerate(np.array_split(np.arange(len(lengths)), SHARDS)):
-        documents = [
-            (hashlib.blake2b(b"%d" % row, digest_size=16).digest(), tokens[ends[row] - lengths[row] : ends[row]])
-            for row in rows.tolist()
-        ]
+        documents = [(digest(str(row)), tokens[ends[row] - lengths[row] : ends[row]]) for row in rows.tolist()]
         path = folder / layout.tokens("train", f"{shard:05d}")
         write_token_shard(path, TokenFormat("0" * 32, VOCABULARY, 0), "bench", documents)
     return tokens

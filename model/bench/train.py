@@ -19,7 +19,6 @@ sample), ``TOKENMILL_BENCH_STEPS``, ``TOKENMILL_BENCH_RATES``, ``TOKENMILL_BENCH
 
 import argparse
 import gzip
-import hashlib
 import json
 import os
 import re
@@ -38,6 +37,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from model.training.metrics import read_lines
 from pipeline.base.console import say
+from pipeline.base.digests import digest
 from pipeline.base.errors import UserError
 from pipeline.run import layout
 from pipeline.run.manifest import digest_file
@@ -148,7 +148,7 @@ def prepare(files: list[Path], folder: Path) -> Path:
     token_format = TokenFormat(digest_file(path), VOCABULARY, 0)
     documents: dict[str, list[tuple[bytes, list[int]]]] = {"train": [], "validation": []}
     for text, encoded in zip(texts, tokenizer.encode_batch(texts), strict=True):
-        doc_id = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        doc_id = digest(text)
         split = "validation" if int.from_bytes(doc_id[:4]) % 1000 < VALIDATION_DOCUMENTS else "train"
         documents[split].append((doc_id, [*encoded.ids, 0]))
     for split, rows in documents.items():

@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import DocIds, doc_id_array
+from pipeline.base.arrow import DocIds, doc_id_array, text_buffers
 from pipeline.dedup.stage.work import write_signatures
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import digest_file
 from pipeline.run.tables import DOCUMENTS, batches, tokens_table
 from pipeline.tokens.documents.assign import VALIDATION
-from pipeline.tokens.documents.corpus import kept_batches, text_buffers
+from pipeline.tokens.documents.corpus import kept_batches
 from pipeline.tokens.documents.split import below_share, keyed_hash
 from pipeline.tokens.encode import end_documents
 from pipeline.tokens.shards.token_shard import WITHDRAWN_KEY, TokenFormat, write_documents

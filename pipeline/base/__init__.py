@@ -7,6 +7,7 @@
 ``side_by_side`` two texts and where they differ
 ``sizes``        a size in words to bytes
 ``urls``         a URL without what does not name its page
+``digests``      BLAKE2b-128, by which files, documents and texts are known
 ``arrow``        strings and ids between Arrow, NumPy and digests
 ``class_path``   a dotted name to an object of that class
 ``closable``     what a ``with`` closes

@@ -1,16 +1,31 @@
 """Strings and document ids between Arrow, NumPy and digests, without copies where there need be none."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.digests import digest
 
-def text_buffers(texts: Iterable[str | None] | Any) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """UTF-8 bytes and offsets (N + 1) of texts; of an Arrow array the buffers themselves, without a copy.
+
+class _View:
+    """An Arrow buffer as NumPy's array interface asks for it; the arrays over it keep it alive.
+
+    The arrays are writable in name, though the buffer may be a read-only file: kernels are compiled for one kind of
+    array, and that of the arrays they make themselves is writable.  Nobody writes into them.
+    """
+
+    def __init__(self, buffer: pa.Buffer, kind: "np.dtype[Any]") -> None:
+        self.buffer = buffer
+        shape = (buffer.size // kind.itemsize,)
+        self.__array_interface__ = {"shape": shape, "typestr": kind.str, "data": (buffer.address, False), "version": 3}
+
+
+def text_buffers(texts: Iterable[str | None] | Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Offsets (N + 1, the first one 0) and UTF-8 bytes of texts; of an Arrow array its own bytes, without a copy.
 
     Raises:
         ValueError: If an Arrow array holds no strings.
@@ -20,16 +35,17 @@ def text_buffers(texts: Iterable[str | None] | Any) -> tuple[NDArray[np.uint8], 
         encoded = [(text or "").encode("utf-8", "surrogatepass") for text in texts]
         ends = np.zeros(len(encoded) + 1, np.int64)
         np.cumsum([len(text) for text in encoded], out=ends[1:])
-        return np.frombuffer(b"".join(encoded) or b" ", np.uint8), ends
+        return ends, np.frombuffer(bytearray().join(encoded), np.uint8)
     if array.null_count:
         array = array.fill_null("")
     _, offset_buffer, data_buffer = array.buffers()
-    kind = np.int64 if pa.types.is_large_string(array.type) else np.int32
-    if offset_buffer is None or len(array) == 0:
-        return np.zeros(1, np.uint8), np.zeros(len(array) + 1, np.int64)
-    offsets = np.frombuffer(offset_buffer, kind)[array.offset : array.offset + len(array) + 1]
-    data = np.frombuffer(data_buffer, np.uint8) if data_buffer else np.zeros(1, np.uint8)
-    return data, np.ascontiguousarray(offsets, np.int64)
+    if not len(array) or not data_buffer:
+        return np.zeros(len(array) + 1, np.int64), np.empty(0, np.uint8)
+    kind = np.dtype(np.int64 if pa.types.is_large_string(array.type) else np.int32)
+    offsets = np.asarray(_View(offset_buffer, kind))[array.offset : array.offset + len(array) + 1]
+    offsets, first = offsets.astype(np.int64, copy=False), int(offsets[0])
+    data = np.asarray(_View(data_buffer, np.dtype(np.uint8)))[first : int(offsets[-1])]
+    return (offsets - first if first else offsets), data
 
 
 def _arrow_array(texts: Any) -> pa.Array | None:
@@ -53,15 +69,14 @@ def _arrow_array(texts: Any) -> pa.Array | None:
 def text_hashes(texts: Iterable[str | bytes]) -> NDArray[np.uint64]:
     """BLAKE2b-128 of each text's UTF-8 bytes as two numbers, shape (N, 2)."""
     encoded = (text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text for text in texts)
-    digests = b"".join([hashlib.blake2b(text, digest_size=16).digest() for text in encoded])
-    return np.frombuffer(digests, "<u8").reshape(-1, 2)
+    return np.frombuffer(b"".join(map(digest, encoded)), "<u8").reshape(-1, 2)
 
 
 def array_hashes(texts: pa.Array) -> NDArray[np.uint64]:
     """``text_hashes`` of an Arrow array of strings, read in place."""
-    data, offsets = text_buffers(texts)
-    view, ends = data.data, offsets.tolist()
-    digests = [hashlib.blake2b(view[ends[i] : ends[i + 1]], digest_size=16).digest() for i in range(len(ends) - 1)]
+    offsets, data = text_buffers(texts)
+    view = data.data
+    digests = [digest(view[start:end]) for start, end in pairwise(offsets.tolist())]
     return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
 
 
@@ -78,3 +93,9 @@ def doc_id_array(column: pa.FixedSizeBinaryArray) -> DocIds:
     """A doc_id column as uint8 (N, 16), without a copy."""
     start, rows = column.offset * 16, len(column)
     return np.frombuffer(column.buffers()[1], np.uint8, rows * 16, start).reshape(rows, 16)
+
+
+def doc_id_column(rows: NDArray[Any]) -> pa.FixedSizeBinaryArray:
+    """The inverse: rows of 16 bytes each, uint8 (N, 16) or uint64 (N, 2), as a binary(16) column."""
+    buffer = pa.py_buffer(np.ascontiguousarray(rows))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(rows), [None, buffer])

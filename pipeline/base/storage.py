@@ -6,7 +6,6 @@ absent or complete.
 """
 
 import functools
-import hashlib
 import os
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from pipeline.base.digests import digest
 from pipeline.base.errors import PassingError
 
 STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google")
@@ -107,7 +107,7 @@ def cache_folder() -> Path:
 
 def _copies_of(url: str) -> Path:
     """The folder of this machine's copies of an object, one a version."""
-    return cache_folder() / "objects" / hashlib.blake2b(url.encode(), digest_size=16).hexdigest()
+    return cache_folder() / "objects" / digest(url).hex()
 
 
 def _forget_copies(url: str, but: str = "") -> None:
@@ -133,7 +133,7 @@ def open_local(url: str) -> Path:
     filesystem, path = _remote(url)
     info = filesystem.info(path)
     version = str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or "")
-    key = hashlib.blake2b(f"{info['size']}\0{version}".encode(), digest_size=16).hexdigest()
+    key = digest(f"{info['size']}\0{version}").hex()
     copy = _copies_of(url) / key / path.rsplit("/", 1)[-1]
     if not copy.exists():
         # an earlier version may hold what was taken down since; another process may be copying this one

@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.bench.token_runs import TOKENS_PER_DOCUMENT, id_array, write_tokens
+from pipeline.base.arrow import doc_id_column
+from pipeline.bench.token_runs import TOKENS_PER_DOCUMENT, write_tokens
 from pipeline.lookup.keys import hash_of
 from pipeline.lookup.keys import write as write_keys
 from pipeline.run import layout, tables
@@ -71,7 +72,7 @@ def make_run(root: Path, documents: int) -> NDArray[np.uint8]:
     for number in range(SHARDS):
         _write_shard(root, f"{number:05d}", ids[edges[number] : edges[number + 1]], int(edges[number]))
     removed = ids[: documents // 5]
-    evidence = {name: id_array(removed) for name in ("doc_id", "kept_id", "cluster_id")}
+    evidence = {name: doc_id_column(removed) for name in ("doc_id", "kept_id", "cluster_id")}
     _write(root / layout.EVIDENCE, CLUSTERS, evidence, {}, len(removed), tables.BATCH_ROWS)
     _write_indexes(root, ids, edges)
     return ids
@@ -81,11 +82,14 @@ def _write_shard(root: Path, name: str, ids: NDArray[np.uint8], first: int) -> N
     count = len(ids)
     numbers = pa.array(np.arange(first, first + count)).cast(pa.string())
     constants: dict[str, Any] = {"source": "web", "text": "word", "path": "a.warc.gz", "licence": "CC0-1.0"}
-    values = {"doc_id": id_array(ids), "url": pa.compute.binary_join_element_wise("https://example.org/", numbers, "")}
+    values = {
+        "doc_id": doc_id_column(ids),
+        "url": pa.compute.binary_join_element_wise("https://example.org/", numbers, ""),
+    }
     _write(root / layout.documents(name), DOCUMENTS, values, constants, count)
-    _write(root / layout.signals(name), SIGNALS, {"doc_id": id_array(ids)}, {}, count)
+    _write(root / layout.signals(name), SIGNALS, {"doc_id": doc_id_column(ids)}, {}, count)
     for stage in ("dedup", "filter"):
-        verdicts = {"doc_id": id_array(ids), "reasons": pa.array([[]] * count, pa.list_(pa.string()))}
+        verdicts = {"doc_id": doc_id_column(ids), "reasons": pa.array([[]] * count, pa.list_(pa.string()))}
         _write(root / layout.verdicts(stage, name), VERDICTS, verdicts, {"keep": True}, count)
     write_tokens(root / layout.tokens("train", name), ids)
 
@@ -129,7 +133,7 @@ def _write_indexes(root: Path, ids: NDArray[np.uint8], edges: NDArray[np.int64])
     with TableWriter(root / layout.DOC_INDEX, DOC_INDEX, metadata) as writer:
         for start in range(0, len(order), tables.BATCH_ROWS):
             part = order[start : start + tables.BATCH_ROWS]
-            columns = [id_array(ids[part]), pa.array(shards[part]), pa.array(rows[part])]
+            columns = [doc_id_column(ids[part]), pa.array(shards[part]), pa.array(rows[part])]
             writer.write(pa.record_batch(columns, schema=writer.schema))
     keys = np.fromiter((hash_of("url", f"https://example.org/{n}") for n in range(len(ids))), np.uint64, len(ids))
     by_key = np.argsort(keys)

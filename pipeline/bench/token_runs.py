@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.arrow import doc_id_column
 from pipeline.run import layout
 from pipeline.run.manifest import Manifest, Output
 from pipeline.run.tables import (
@@ -53,13 +54,6 @@ class SparseFile:
         self._file.close()
 
 
-def id_array(rows: NDArray[np.uint8]) -> pa.Array:
-    """doc_ids of (N, 16) as an Arrow array."""
-    return pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(16), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))]
-    )
-
-
 def write_tokens(path: Path, ids: NDArray[np.uint8]) -> None:
     """A sparse token shard: 1,000 zeros for each doc_id of (N, 16)."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +70,7 @@ def write_tokens(path: Path, ids: NDArray[np.uint8]) -> None:
             tokens = pa.LargeListArray.from_arrays(
                 offsets, pa.array(np.zeros(len(rows) * TOKENS_PER_DOCUMENT, np.uint16))
             )
-            writer.write_batch(pa.record_batch([id_array(rows), tokens], schema=schema))
+            writer.write_batch(pa.record_batch([doc_id_column(rows), tokens], schema=schema))
             batches.append((len(rows), len(rows) * TOKENS_PER_DOCUMENT))
     file.close()
     name, shard = layout.tokens("train", path.stem), path.stem

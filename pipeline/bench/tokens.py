@@ -8,7 +8,6 @@ sample of the documents on one thread, and so does a further row of ours; ratios
 """
 
 import gzip
-import hashlib
 import itertools
 import os
 import tempfile
@@ -21,6 +20,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from pipeline.base.digests import digest
 from pipeline.base.errors import RunError
 from pipeline.base.pool import Pool
 from pipeline.bench.clean import corpus, sample_jsonl
@@ -123,8 +123,7 @@ def make_run(root: Path, texts: list[str], definition: str) -> Job:
 
 
 def _doc_ids(count: int) -> pa.Array:
-    digests = b"".join(hashlib.blake2b(str(n).encode(), digest_size=16).digest() for n in range(count))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(digests)])
+    return pa.array([digest(str(n)) for n in range(count)], pa.binary(16))
 
 
 def _write_documents(path: Path, texts: list[str]) -> None:

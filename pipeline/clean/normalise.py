@@ -9,8 +9,8 @@ import re
 import unicodedata
 
 import numpy as np
-import pyarrow as pa
 
+from pipeline.base.arrow import text_buffers
 from pipeline.kernels import text_scan
 
 # zero-width joiner and non-joiner stay: Persian, Indic scripts and emoji are spelled with them
@@ -23,11 +23,8 @@ _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 
 def flags_of(texts: list[str]) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
     """The kernel's flags of each text."""
-    column = pa.array(texts, pa.large_string())
-    _, offsets, data = column.buffers()
-    starts = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
-    values = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
-    return text_scan.flag_texts(values, starts)
+    offsets, data = text_buffers(texts)
+    return text_scan.flag_texts(data, offsets)
 
 
 def normalise(texts: list[str], *, fix_mojibake: bool = True) -> tuple[list[str], int]:

@@ -10,9 +10,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-import numpy as np
-import pyarrow as pa
-
+from pipeline.base.arrow import text_buffers
 from pipeline.kernels import pii_scan
 
 KINDS = ("email", "ip", "phone", "iban", "card", "secret")
@@ -90,18 +88,13 @@ def find(texts: list[str]) -> dict[int, tuple[bytes, list[Span]]]:
     Args:
         texts: Without lone surrogates.
     """
-    column = pa.array(texts, pa.large_string())
-    _, offset_buffer, data = column.buffers()
-    if data is None or not data.size:
-        return {}
-    offsets = np.frombuffer(offset_buffer, np.int64)[: len(texts) + 1]
-    values = np.frombuffer(data, np.uint8)
-    rows = pii_scan.anchors(values, offsets).tolist()
+    offsets, data = text_buffers(texts)
+    rows = pii_scan.anchors(data, offsets).tolist() if len(data) else []
     found: dict[int, tuple[bytes, list[Span]]] = {}
     current, text = -1, b""
     for number, kind, first, last in rows:
         if number != current:
-            current, text = number, values[offsets[number] : offsets[number + 1]].tobytes()
+            current, text = number, data[offsets[number] : offsets[number + 1]].tobytes()
         span = _RULES[kind](text, first, last)
         if span is None:
             continue

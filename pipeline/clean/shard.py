@@ -3,13 +3,13 @@
 Record batches close at 8 MiB of text or 65,536 rows and shards at 256 MiB of text, whatever slices it was worked on in.
 """
 
-import hashlib
 import json
 from collections import Counter
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.base.digests import digest
 from pipeline.readers.records import Damaged, Excluded, Record
 from pipeline.run import layout
 from pipeline.run.engine import Outputs
@@ -33,7 +33,7 @@ def doc_id(source: str, path: str, offset: int, part_of_offset: int = 0) -> byte
         'b1dc443191d10bba6317e9fdf94d8e3d'
     """
     place = f"{offset}+{part_of_offset}" if part_of_offset else str(offset)
-    return hashlib.blake2b(f"{source}\0{path}\0{place}".encode(), digest_size=16).digest()
+    return digest(f"{source}\0{path}\0{place}")
 
 
 class _Rows:

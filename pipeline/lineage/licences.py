@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.base import storage
+from pipeline.base.arrow import doc_id_column
 from pipeline.base.words import counted
 from pipeline.lineage.training import Training
 from pipeline.run import layout, ledger
@@ -134,10 +135,7 @@ def _licences_of(run: Run, shard: str, doc_ids: NDArray[np.uint8]) -> pa.Table:
         unknown = pa.array([UNKNOWN] * len(doc_ids))
         return pa.table({"licence": unknown, "evidence": unknown})
     table = read_table(run.local(path), DOCUMENTS, ["doc_id", "licence", "licence_evidence"]).combine_chunks()
-    wanted = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(16), len(doc_ids), [None, pa.py_buffer(np.ascontiguousarray(doc_ids))]
-    )
-    found = table.take(pc.index_in(wanted, value_set=table["doc_id"].combine_chunks()))
+    found = table.take(pc.index_in(doc_id_column(doc_ids), value_set=table["doc_id"].combine_chunks()))
     return pa.table(
         {
             "licence": found["licence"].fill_null(UNKNOWN),

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import doc_id_array
+from pipeline.base.arrow import doc_id_array, doc_id_column
 from pipeline.base.hash_sort import HashSort
 from pipeline.run import layout
 from pipeline.run.context import Context
@@ -38,7 +38,7 @@ def build(job: Job, outputs: Outputs) -> None:
             for part in found.sorted(BATCH_ROWS):
                 doc_ids = np.stack((part["high"], part["low"]), axis=1).astype(">u8")
                 columns = [
-                    pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(part), [None, pa.py_buffer(doc_ids)]),
+                    doc_id_column(doc_ids),
                     pa.array(part["shard"]),
                     pa.array(part["row"]),
                 ]

@@ -1,12 +1,12 @@
 """Finds the document that has a given text, or the one nearest to it, from the signatures of a run."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.base import storage
+from pipeline.base.digests import digest
 from pipeline.base.errors import UserError
 from pipeline.lookup.lookup import DocIndex, Located
 from pipeline.run import layout, ledger
@@ -34,7 +34,7 @@ def nearest_text(run: Run, text: str) -> tuple[Located, float]:
     if not shards:
         raise UserError(f"{run.root}: no signatures to compare with; `tokenmill run --stages clean,dedup` makes them")
     normal = normalise([text], fix_mojibake=run.recipe.clean.fix_mojibake)[0][0]
-    hashes = pa.array([_text_hash(text), _text_hash(normal)], pa.binary(16))
+    hashes = pa.array([digest(text), digest(normal)], pa.binary(16))
     for shard in shards:
         path = run.local(layout.signatures(shard))
         for row in matching_rows(path, SIGNATURES, "text_hash", hashes):
@@ -59,10 +59,6 @@ def _in_index(run: Run, text: str) -> tuple[Located, float] | None:
         (matches,) = query(index, [text], run.recipe.dedup.threshold)
     match = next((match for match in matches if match.id not in gone), None)
     return None if match is None else (DocIndex(run).find(match.id), match.similarity)
-
-
-def _text_hash(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _nearest(run: Run, shards: list[str], text: str) -> tuple[Located, float] | None:

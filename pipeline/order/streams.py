@@ -4,7 +4,6 @@ Every token has an address in that line.  A segment is one record batch of one s
 A *place* is an address cut in two: (segment, first token in it); a window is read at a place.
 """
 
-import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base.digests import digest
 from pipeline.base.errors import FormatError
 from pipeline.run import layout
 from pipeline.run.manifest import digest_file
@@ -100,7 +100,7 @@ class TokenStreams:
         """Hash of names, sources, sizes and tokenizer; no path in it."""
         shards = [[s.path.name, s.source, s.batch_tokens, s.batch_documents] for s in self.shards]
         text = json.dumps([shards, [stream.key for stream in self.streams], self.format.tokenizer])
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return digest(text).hex()
 
     def _make_streams(self) -> Iterator[Stream]:
         base = 0

@@ -11,7 +11,6 @@ So any window can be read in any order, a resumed run goes on from the number of
 and micro-batches only divide a global batch that is the same for all of them.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base.digests import digest
 from pipeline.base.errors import UserError
 from pipeline.order.mixture import Mixture, Quota
 from pipeline.order.permutation import Permutation
@@ -97,7 +97,7 @@ class WindowOrder:
         """Hash of all that decides the order: shards, tokenizer, context length, seed, weights; no path in it."""
         quotas = [(quota.per_epoch, quota.total) for quota in self.mixture.quotas]
         text = f"{self.data.fingerprint} {self.context_length} {self.seed} {quotas}"
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return digest(text).hex()
 
     def budget(self, sequences: int) -> list[dict[str, Any]]:
         """What each source gives to the first ``sequences`` of the order: tokens, share, passes over its windows."""

@@ -6,13 +6,13 @@ What such a reader drops silently (datatrove: lines that are not JSON, records w
 input of which it drops everything is one damaged record.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.class_path import load_class, make
+from pipeline.base.digests import hasher
 from pipeline.readers.records import Damaged, Fields, Item
 
 
@@ -50,23 +50,23 @@ def read_dataset(class_path: str, options: Mapping[str, Any], url: str, path: st
 
 def dataset_version(url: str) -> tuple[int, str]:
     """Bytes of a local data set's files, and a hash of their names, sizes and times; zeros where it is not local."""
-    hasher, total = hashlib.blake2b(digest_size=16), 0
+    total, seen = 0, hasher()
     for name in _files(url):
         status = os.stat(os.path.join(url, name))
         total += status.st_size
-        hasher.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-    return total, hasher.hexdigest()
+        seen.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return total, seen.hexdigest()
 
 
 def dataset_digest(url: str) -> str:
     """BLAKE2b-128 of the names and bytes of a local data set's files."""
-    hasher = hashlib.blake2b(digest_size=16)
+    seen = hasher()
     for name in _files(url):
-        hasher.update(f"{name}\0".encode())
+        seen.update(f"{name}\0".encode())
         with open(os.path.join(url, name), "rb") as file:
             while block := file.read(1 << 20):
-                hasher.update(block)
-    return hasher.hexdigest()
+                seen.update(block)
+    return seen.hexdigest()
 
 
 def _files(url: str) -> list[str]:

@@ -5,7 +5,6 @@ goes on at the next one that really decompresses.  Limits on ratio and size stop
 """
 
 import bz2
-import hashlib
 import lzma
 import os
 import zlib
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline.base.closable import Closable
+from pipeline.base.digests import hasher
 from pipeline.readers.records import HEAD_BYTES
 
 CHUNK_BYTES = 1 << 20  # of decompressed data
@@ -68,7 +68,7 @@ class RangeReader(Closable):
     def __init__(self, path: Path, start: int, end: int, *, digests: bool = True) -> None:
         self.start, self.end, self.position = start, end, start
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115  closed by close()
-        self._hasher = hashlib.blake2b(digest_size=16)
+        self._hasher = hasher()
         self._hashed, self._digests = start, digests
         self._block, self._block_start = b"", start
         self.shrank = False

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.base import storage
+from pipeline.base.arrow import doc_id_array
 from pipeline.base.words import head, visible
 from pipeline.report.figures import MIXES, UNKNOWN, Example, Figures, Reason
 from pipeline.run import layout
@@ -52,9 +53,7 @@ def judging_stages(run: Run) -> list[str]:
 
 def keys_of(doc_ids: pa.ChunkedArray) -> NDArray[np.uint64]:
     """The first eight bytes of each doc_id as a number: a uniform draw."""
-    ids = doc_ids.combine_chunks()
-    halves = np.frombuffer(ids.buffers()[1], ">u8", len(ids) * 2, ids.offset * 16)
-    return halves[::2].astype(np.uint64)
+    return doc_id_array(doc_ids.combine_chunks()).view(">u8")[:, 0].astype(np.uint64)
 
 
 class Walk:

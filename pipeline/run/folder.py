@@ -1,12 +1,12 @@
 """The run folder: where things stand in it, and the lock that keeps a second process out."""
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base import storage
+from pipeline.base.digests import digest
 from pipeline.base.errors import RunError, UserError
 from pipeline.base.locks import file_lock, is_held
 from pipeline.recipe.load import Recipe, load_recipe, recipe_toml
@@ -80,5 +80,5 @@ class Run:
         if storage.is_local(self.root):
             folder = storage.local_path(self.root)
             return str(folder), folder / ".lock"
-        name = hashlib.blake2b(self.root.rstrip("/").encode(), digest_size=16).hexdigest()
+        name = digest(self.root.rstrip("/")).hex()
         return self.root, storage.cache_folder() / "locks" / f"{name}.lock"

@@ -19,6 +19,7 @@ from platform import python_version
 from typing import Any
 
 from pipeline.base import storage
+from pipeline.base.digests import digest, hasher
 from pipeline.base.errors import FormatError
 from pipeline.run import layout
 
@@ -28,16 +29,13 @@ MISSING = " is missing"  # how missing_output ends for a file that is not there
 
 def digest_bytes(data: bytes) -> str:
     """BLAKE2b-128 of ``data``, hex."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    return digest(data).hex()
 
 
 def digest_file(path: Path) -> str:
     """BLAKE2b-128 of a file's bytes, hex."""
-    hasher = hashlib.blake2b(digest_size=16)
     with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            hasher.update(block)
-    return hasher.hexdigest()
+        return hashlib.file_digest(file, hasher).hexdigest()
 
 
 def canonical_json(value: Any) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.arrow import doc_id_column
 from pipeline.run.ledger import Ledger, TokenRows
 from pipeline.run.tables import FORMAT_KEY, TABLE_KEY, TABLES, Table, TableWriter
 from pipeline.tokens.shards.shard_facts import TokenLayout, token_layout
@@ -113,8 +114,5 @@ def _write_tokens(scratch: Path, schema: pa.Schema, layout: TokenLayout, stay: N
             end = first + size
             offsets = pa.array(ends[first : end + 1] - ends[first])
             lists = pa.LargeListArray.from_arrays(offsets, pa.array(flat[ends[first] : ends[end]]))
-            ids = pa.FixedSizeBinaryArray.from_buffers(
-                pa.binary(16), size, [None, pa.py_buffer(np.ascontiguousarray(layout.doc_ids[first:end]))]
-            )
-            writer.write(pa.record_batch([ids, lists], schema=writer.schema))
+            writer.write(pa.record_batch([doc_id_column(layout.doc_ids[first:end]), lists], schema=writer.schema))
             first = end

@@ -12,13 +12,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import DocIds, doc_id_array
+from pipeline.base.arrow import DocIds, doc_id_array, text_buffers
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import digest_file
 from pipeline.run.tables import TableWriter, tokens_table
 from pipeline.tokens.documents.assign import TRAIN, VALIDATION
-from pipeline.tokens.documents.corpus import kept_batches, shard_sources, text_buffers
+from pipeline.tokens.documents.corpus import kept_batches, shard_sources
 from pipeline.tokens.documents.split import keyed_hash
 from pipeline.tokens.shards.shard_facts import describe
 from pipeline.tokens.shards.token_shard import TokenFormat, write_documents

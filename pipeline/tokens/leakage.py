@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import DocIds, doc_id_array
+from pipeline.base.arrow import DocIds, doc_id_array, text_buffers
 from pipeline.dedup.rule.signing import ShingleSets, Signer
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json
 from pipeline.tokens.documents.assign import TRAIN, VALIDATION
-from pipeline.tokens.documents.corpus import kept_batches, text_buffers
+from pipeline.tokens.documents.corpus import kept_batches
 from pipeline.tokens.documents.split import keyed_hash
 
 VALIDATION_DOCUMENTS = 500

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import array_hashes, name_hashes
+from pipeline.base.arrow import array_hashes, doc_id_column, name_hashes
 from pipeline.dedup.files.listing import Part
 from pipeline.dedup.files.records import Batch, PartReader, Wanted, field_of
 from pipeline.dedup.rule.shingle_sets import SetWriter
@@ -140,8 +140,8 @@ def _sign(job: Job, signer: Signer, texts: pa.Array) -> tuple[NDArray[np.int32],
 def _record_batch(job: Job, batch: Batch, num_shingles: NDArray[np.int32]) -> pa.RecordBatch:
     urls = url_hashes(batch.others[0].cast(pa.string())) if job.by_url else np.zeros((len(batch.texts), 2), np.uint64)
     columns = [
-        _binary16(array_hashes(batch.texts)),
-        _binary16(urls),
+        doc_id_column(array_hashes(batch.texts)),
+        doc_id_column(urls),
         pa.array(num_shingles),
         pc.utf8_length(batch.texts).cast(pa.int64()),
         pa.array(batch.rows),
@@ -151,11 +151,6 @@ def _record_batch(job: Job, batch: Batch, num_shingles: NDArray[np.int32]) -> pa
         pa.array(np.ascontiguousarray(name_hashes(batch.ids.to_pylist())[:, 0])),
     ]
     return pa.record_batch(columns, schema=RECORDS)
-
-
-def _binary16(hashes: NDArray[np.uint64]) -> pa.Array:
-    buffer = pa.py_buffer(np.ascontiguousarray(hashes))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(hashes), [None, buffer])
 
 
 def _write_lost(job: Job, lost: list[Damaged]) -> None:

@@ -10,7 +10,6 @@ Where the earlier documents are kept is none of the rule's business: ``EarlierIn
 Shape letters: N records of the batch, M earlier documents, B bands.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -18,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base.digests import digest
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.selection import Records, Rule, Selection, select_duplicates
 from pipeline.dedup.rule.shingle_sets import SetSource
@@ -43,7 +43,7 @@ class EarlierDocument:
         """Its doc_id where the corpus is a run, else BLAKE2b-128 of its id: 16 bytes."""
         if self.root is not None:
             return bytes.fromhex(self.id.decode())
-        return hashlib.blake2b(self.id, digest_size=16).digest()
+        return digest(self.id)
 
 
 class EarlierDocuments(Protocol):

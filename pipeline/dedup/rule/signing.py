@@ -62,7 +62,7 @@ class Signer:
 
     def sign(self, texts: Iterable[str | None] | Any) -> NDArray[np.uint32]:
         """Signatures, shape (N, P)."""
-        data, offsets = text_buffers(texts)
+        offsets, data = text_buffers(texts)
         signatures_NP = np.empty((len(offsets) - 1, self.permutations), np.uint32)
         minhash.sign(data, offsets, self.ngram, self._tables, self._a, self._b, signatures_NP)
         return signatures_NP
@@ -78,10 +78,10 @@ class Signer:
     def _run(
         self, texts: Iterable[str | None] | Any, a: NDArray[np.uint32], b: NDArray[np.uint32]
     ) -> tuple[NDArray[np.uint32], ShingleSets]:
-        data, offsets = text_buffers(texts)
+        offsets, data = text_buffers(texts)
         count = len(offsets) - 1
         signatures_NP = np.empty((count, len(a)), np.uint32)
-        hashes = np.empty(int(offsets[-1] - offsets[0]) // 2 + count + 2, np.uint64)
+        hashes = np.empty(int(offsets[-1]) // 2 + count + 2, np.uint64)
         hash_offsets = np.empty(count + 1, np.int64)
         filled = minhash.sign_and_hash(
             data, offsets, self.ngram, self._tables, a, b, signatures_NP, hashes, hash_offsets, self._scratch

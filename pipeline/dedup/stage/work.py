@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.base.arrow import array_hashes
+from pipeline.base.arrow import array_hashes, doc_id_column
 from pipeline.base.sizes import parse_memory
 from pipeline.dedup.index.runs import opened_against
 from pipeline.dedup.rule.cost import JOIN_SHARE
@@ -57,7 +57,7 @@ def _signature_batch(signer: Signer, batch: pa.RecordBatch) -> pa.RecordBatch:
     offsets = pa.array(np.arange(len(signatures_NP) + 1, dtype=np.int32) * width)
     columns = [
         batch.column("doc_id"),
-        pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(texts), [None, pa.py_buffer(array_hashes(texts))]),
+        doc_id_column(array_hashes(texts)),
         pa.array(np.diff(sets.offsets).astype(np.int32)),
         pc.utf8_length(texts).cast(pa.int64()),
         pa.ListArray.from_arrays(offsets, pa.array(signatures_NP.reshape(-1))),

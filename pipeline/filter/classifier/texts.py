@@ -1,6 +1,5 @@
 """Texts to train a classifier on: files, or a query over a run's columns (``RUN?source=wiki&min_word_count=200``)."""
 
-import hashlib
 import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pipeline.base import storage
+from pipeline.base.digests import digest, hasher
 from pipeline.base.errors import UserError
 from pipeline.base.words import nearest
 from pipeline.filter.decontamination.evaluation_sets import data_files, read_items
@@ -66,10 +66,10 @@ def _from_files(spec: str) -> tuple[list[str], str]:
     if not files:
         raise UserError(f"{spec}: no such file, or not JSONL, Parquet or text; a query is RUN?source=NAME")
     texts = ["\n".join(parts) for _, parts in read_items(spec, files, [], None)]
-    hasher = hashlib.blake2b(digest_size=16)
+    found = hasher()
     for path in files.values():
-        hasher.update(digest_file(path).encode())
-    return texts, hasher.hexdigest()
+        found.update(digest_file(path).encode())
+    return texts, found.hexdigest()
 
 
 def _from_run(spec: str) -> tuple[list[str], str]:
@@ -78,7 +78,7 @@ def _from_run(spec: str) -> tuple[list[str], str]:
     conditions = parse_qsl(query, keep_blank_values=True)
     run = Run.open(root)
     context = Context(run, dry=True)
-    hasher = hashlib.blake2b(digest_size=16)
+    found = hasher()
     texts: list[str] = []
     for shard in context.document_shards():
         chosen = _rows(context, shard, conditions)
@@ -88,8 +88,8 @@ def _from_run(spec: str) -> tuple[list[str], str]:
         table = read_columns(run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", "text"]).take(wanted)
         texts += table["text"].to_pylist()
         for doc_id in table["doc_id"].to_pylist():
-            hasher.update(doc_id)
-    return texts, hasher.hexdigest()
+            found.update(doc_id)
+    return texts, found.hexdigest()
 
 
 def texts_of_shards(
@@ -139,7 +139,7 @@ def _smallest(
     for shard, rows_ in sorted(wanted.items()):
         table = read_columns(outputs.run_path(layout.documents(shard)), DOCUMENTS, ["text"])
         texts += table["text"].take(sorted(rows_)).to_pylist()
-    return texts, hashlib.blake2b(b"".join(doc_id for doc_id, _, _ in places), digest_size=16).hexdigest()
+    return texts, digest(b"".join(doc_id for doc_id, _, _ in places)).hex()
 
 
 def _rows(context: Context, shard: str, conditions: list[tuple[str, str]]) -> Mask:

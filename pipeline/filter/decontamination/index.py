@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.arrow import text_buffers
 from pipeline.filter.decontamination.evaluation_sets import data_files, read_items
 from pipeline.filter.rules.cuts import merged
-from pipeline.filter.rules.measure import buffers, large_strings
+from pipeline.filter.rules.measure import large_strings
 from pipeline.kernels.overlap import find_ngrams, ngram_hashes, word_ends
 from pipeline.kernels.words import hash_words, word_tables
 
@@ -144,9 +145,8 @@ def _find(words: Any, offsets: Any, length: int, bits: Any, known: Any) -> list[
 
 def text_words(array: pa.Array) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Word hashes of all texts, and where each text's begin."""
-    data, offsets = buffers(array)
-    size = int(offsets[-1] - offsets[0]) if len(offsets) else 0
-    words = np.empty(size // 2 + len(offsets) + 2, np.uint64)
+    offsets, data = text_buffers(array)
+    words = np.empty(int(offsets[-1]) // 2 + len(offsets) + 2, np.uint64)
     starts = np.zeros(len(offsets), np.int64)
     count = hash_words(data, offsets, word_tables(), words, starts)
     return words[:count], starts

@@ -1,6 +1,5 @@
 """Texts to signals: one call of the kernels a batch, and the stop words that it needs."""
 
-import ctypes
 import fcntl
 from collections.abc import Sequence
 from functools import cache
@@ -10,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.arrow import text_buffers
 from pipeline.filter.rules.stop_words import stop_words
 from pipeline.kernels import kernel_cache_folder
 from pipeline.kernels.signals import COLUMNS, STOP_SLOTS, measure_texts
@@ -32,7 +32,7 @@ def measure(texts: pa.Array | Sequence[str], language: str | pa.Array | None = "
     names = sorted({name for name in languages if stop_words(name)})
     sets = {name: number for number, name in enumerate(names)}
     tables = np.stack([_stop_table(name) for name in names]) if names else np.zeros((1, STOP_SLOTS), np.uint64)
-    data, offsets = buffers(array)
+    offsets, data = text_buffers(array)
     _compile()
     measured = measure_texts(
         data,
@@ -77,20 +77,6 @@ def _languages(language: str | pa.Array | None, count: int) -> list[str]:
     if len(labels) != count:
         raise ValueError(f"{len(labels)} languages for {count} texts; give one label, or one a text")
     return labels
-
-
-def buffers(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The array's bytes and offsets, without a copy.
-
-    The view of the bytes is writable, since the kernels are compiled for one kind of array only; they do not write.
-    """
-    _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1] if len(array) else None
-    if data is None or ends is None or data.size == 0:
-        return np.zeros(0, np.uint8), np.zeros(len(array) + 1, np.int64)
-    whole = (ctypes.c_uint8 * data.size).from_address(data.address)
-    view: NDArray[np.uint8] = np.ctypeslib.as_array(whole)
-    return view, ends.copy()
 
 
 @cache

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import DocIds, doc_id_array
+from pipeline.base.arrow import DocIds, doc_id_array, doc_id_column
 from pipeline.base.errors import UserError
 from pipeline.filter.rules.cuts import CUT_FIELD, CUT_SPANS
 from pipeline.run import layout
@@ -204,11 +204,10 @@ def _write(outputs: Outputs, shard: _Shard) -> None:
     with outputs.table(layout.verdicts("tokenize", shard.name), VERDICTS, schema=schema) as writer:
         for start in range(0, len(shard.sides), BATCH_ROWS):
             sides = shard.sides[start : start + BATCH_ROWS]
-            ids = np.ascontiguousarray(shard.doc_ids[start : start + BATCH_ROWS])
             dropped_here = np.isin(sides, list(REASONS))
             reasons = [[REASONS[side]] if side in REASONS else [] for side in sides.tolist()]
             columns: list[Any] = [
-                pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(sides), [None, pa.py_buffer(ids)]),
+                doc_id_column(shard.doc_ids[start : start + BATCH_ROWS]),
                 pa.array(~dropped_here, mask=sides == DROPPED),
                 pa.array(reasons, pa.list_(pa.string())),
                 pa.array(names[sides], pa.string()),

@@ -70,14 +70,6 @@ def kept_batches(
         first += batch.num_rows
 
 
-def text_buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Offsets (N + 1, from 0) and UTF-8 bytes of a text column, without a copy of the bytes."""
-    _, offset_buffer, data_buffer = texts.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int64, len(texts) + 1, texts.offset * 8)
-    data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else np.empty(0, np.uint8)
-    return offsets - offsets[0], data[offsets[0] : offsets[-1]]
-
-
 def sample_shares(train_bytes: Mapping[str, int], weights: Mapping[str, float], budget: int) -> dict[str, float]:
     """Share of each source's documents that trains the tokenizer: in proportion to its weight, within the budget.
 

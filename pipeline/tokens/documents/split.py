@@ -8,14 +8,14 @@
 Shape letters: N documents, P permutations of a signature, B = P // 3 bands, V validation documents.
 """
 
-import hashlib
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import DocIds, doc_id_array
+from pipeline.base.arrow import DocIds, doc_id_array, doc_id_column
+from pipeline.base.digests import digest
 
 BAND_ROWS = 3  # two documents of similarity 0.6 share one of 37 bands with probability 0.9998
 PAIRS_AT_ONCE = 1 << 16  # bounds the memory of a comparison
@@ -28,7 +28,7 @@ def keyed_hash(doc_ids: DocIds, key: str) -> NDArray[np.uint64]:
         doc_ids: uint8 (N, 16).
         key: Any text, such as the seed and what the hash is for.
     """
-    keys = np.frombuffer(hashlib.blake2b(key.encode(), digest_size=16).digest(), "<u8")
+    keys = np.frombuffer(digest(key), "<u8")
     halves = np.ascontiguousarray(doc_ids).view("<u8").reshape(-1, 2)
     return _finalise(_finalise(halves[:, 0] ^ keys[0]) + (halves[:, 1] ^ keys[1]))
 
@@ -62,11 +62,9 @@ class SharedClusters:
         """The id whose hash decides for each document, (N, 16): its own, or that of its cluster."""
         if not len(self._doc_ids) or not len(doc_ids):
             return doc_ids
-        flat = pa.py_buffer(np.ascontiguousarray(doc_ids))
-        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(doc_ids), [None, flat])
         import pyarrow.compute as pc  # here, since it costs a lookup of one document more than all else
 
-        places = pc.index_in(column, value_set=self._doc_ids)
+        places = pc.index_in(doc_id_column(doc_ids), value_set=self._doc_ids)
         shared = places.is_valid().to_numpy(zero_copy_only=False)
         deciding = doc_ids.copy()
         deciding[shared] = self._clusters[places.drop_null().to_numpy()]

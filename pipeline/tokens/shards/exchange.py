@@ -7,7 +7,6 @@ nanoGPT: one file of uint16 ids; documents are told apart only by the end-of-tex
 Layout of ``.idx``: Megatron-LM, ``megatron/core/datasets/indexed_dataset.py`` (Apache-2.0), read, not copied.
 """
 
-import hashlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base.digests import digest
 from pipeline.base.errors import FormatError, UserError
 from pipeline.run.tables import TableWriter, tokens_table
 from pipeline.tokens.shards.token_shard import (
@@ -165,9 +165,7 @@ def _import(
         def tokens_of(first: int, end: int, flat: NDArray[Any] = flat, at: NDArray[np.int64] = offsets) -> NDArray[Any]:
             return flat[at[first] : at[end]]
 
-        ids = b"".join(
-            hashlib.blake2b(f"{identity}\0{row}".encode(), digest_size=16).digest() for row in range(first, end)
-        )
+        ids = b"".join(digest(f"{identity}\0{row}") for row in range(first, end))
         table = tokens_table(token_format.vocabulary_size)
         with TableWriter(folder / f"{number:05}.arrow", table, token_format.metadata(source)) as writer:
             write_documents(writer, tokens_of, offsets, np.frombuffer(ids, np.uint8).reshape(-1, 16))

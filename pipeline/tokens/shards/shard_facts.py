@@ -5,7 +5,6 @@ shard that is not as its manifest says (another size), that was changed by a tak
 opened.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base.digests import hasher
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests
@@ -71,10 +71,10 @@ class TokenLayout:
 
     def digest(self) -> str:
         """What a rebuilt shard must equal to get its blanked rows back."""
-        hasher = hashlib.blake2b(digest_size=16)
+        found = hasher()
         for part in (self.doc_ids, self.lengths, np.array(self.batches, np.int64)):
-            hasher.update(np.ascontiguousarray(part).tobytes())
-        return hasher.hexdigest()
+            found.update(np.ascontiguousarray(part).tobytes())
+        return found.hexdigest()
 
 
 def token_layout(path: Path) -> TokenLayout:

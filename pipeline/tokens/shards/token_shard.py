@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.arrow import doc_id_array, doc_id_column
 from pipeline.base.errors import FormatError, UserError
 from pipeline.run.tables import TOKENS, TableWriter, open_table, tokens_table
 from pipeline.tokens.shards.arrow_file import ArrowFile
@@ -114,10 +115,7 @@ def write_documents(
         starts = pa.array(offsets[first : end + 1] - offsets[first])
         # cast to the field's type: from_arrays names its child "item" and allows null, as the schema does
         tokens = pa.LargeListArray.from_arrays(starts, values)
-        ids = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(16), end - first, [None, pa.py_buffer(np.ascontiguousarray(doc_ids[first:end]))]
-        )
-        writer.write(pa.record_batch([ids, tokens], schema=writer.schema))
+        writer.write(pa.record_batch([doc_id_column(doc_ids[first:end]), tokens], schema=writer.schema))
         written.append((end - first, len(values)))
         first = end
     return written
@@ -226,8 +224,7 @@ def _mapped(batch: pa.RecordBatch, path: Path) -> MappedBatch:
     if offsets[0] != 0 or end < 0 or end * width > values.size:
         raise _unfit(path)
     flat = np.frombuffer(values, f"<u{width}", end) if end else np.empty(0, f"<u{width}")
-    doc_ids = np.frombuffer(ids.buffers()[1], np.uint8, rows * 16, ids.offset * 16).reshape(rows, 16)
-    return MappedBatch(flat, offsets, doc_ids)
+    return MappedBatch(flat, offsets, doc_id_array(ids))
 
 
 def open_shard(path: Path) -> TokenShard:

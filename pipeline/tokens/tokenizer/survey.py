@@ -18,14 +18,14 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import doc_id_array
+from pipeline.base.arrow import doc_id_array, text_buffers
 from pipeline.filter.rules.cuts import cut_text
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.rows import read_rows
 from pipeline.run.tables import DOCUMENTS
 from pipeline.tokens.documents.assign import TRAIN, read_cuts
-from pipeline.tokens.documents.corpus import Sample, Survey, kept_batches, shard_sources, shortened, text_buffers
+from pipeline.tokens.documents.corpus import Sample, Survey, kept_batches, shard_sources, shortened
 from pipeline.tokens.documents.split import keyed_hash
 
 CODE_POINT_DOCUMENTS = 200  # documents proven besides the sample, for code points that it lacks

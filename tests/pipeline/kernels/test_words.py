@@ -28,7 +28,7 @@ long_words = st.text(alphabet="abcdefghéЖ", min_size=7, max_size=40)
 
 
 def kernel_words(texts: list[str]) -> list[list[int]]:
-    data, offsets = text_buffers(texts)
+    offsets, data = text_buffers(texts)
     hashes = np.empty(int(offsets[-1]) // 2 + len(texts) + 2, np.uint64)
     word_offsets = np.empty(len(texts) + 1, np.int64)
     total = hash_words(data, offsets, word_tables(), hashes, word_offsets)
@@ -99,7 +99,7 @@ def test_bytes_that_are_no_utf8_are_separators_and_never_read_past_the_text() ->
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_sliced_arrow_array_is_read_in_place(kind: pa.DataType) -> None:
     array = pa.array(["zero", "One fine day", None, "東京"], kind).slice(1)
-    data, offsets = text_buffers(array)
+    offsets, data = text_buffers(array)
     hashes, word_offsets = np.empty(40, np.uint64), np.empty(4, np.int64)
     hash_words(data, offsets, word_tables(), hashes, word_offsets)
     assert word_offsets.tolist() == [0, 3, 3, 5]

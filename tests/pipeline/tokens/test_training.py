@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from pipeline.base.arrow import text_buffers
 from pipeline.base.errors import UserError
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Outputs
@@ -287,7 +288,7 @@ def test_new_code_points_are_those_of_plain_python(texts: list[str], known: int)
     seen = np.zeros(0x110000, bool)
     before = {character for text in texts[:known] for character in text if ord(character) > 127}
     seen[[ord(character) for character in before]] = True
-    offsets, data = corpus.text_buffers(pa.array(texts, pa.large_string()))
+    offsets, data = text_buffers(pa.array(texts, pa.large_string()))
     points, documents, places = survey.new_code_points(offsets, data, seen)
     expected: dict[int, tuple[int, int]] = {}
     for number, text in enumerate(texts):
