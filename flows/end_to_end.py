@@ -4,7 +4,7 @@ Prefect observes; the manifests decide.  Tasks take and return small dicts, neve
 by Prefect.  What a stage does is in pipeline/ and model/.
 """
 
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -15,7 +15,6 @@ from flows.server.lost_server import is_lost, observed
 from flows.session.parameters import (
     LOCAL,
     NONE,
-    CurationStage,
     CurationStages,
     Engine,
     Location,
@@ -27,10 +26,10 @@ from flows.session.session import Session, current, session
 from flows.session.stages import run_stage
 from pipeline.base.errors import PassingError
 from pipeline.base.words import counted
+from pipeline.recipe.stage_names import CURATION
 from pipeline.run.stages import chosen_stages
 
 Summaries = dict[str, dict[str, Any]]
-CURATION: tuple[str, ...] = get_args(CurationStage)
 
 
 def passes(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:

@@ -15,10 +15,9 @@ from pipeline.base.console import emit, out, say
 from pipeline.base.errors import RunError
 from pipeline.base.words import counted
 from pipeline.recipe.load import load_recipe
-from pipeline.run import failures
 from pipeline.run.engines.options import EngineOptions
 from pipeline.run.folder import Run
-from pipeline.run.logs import stage_seconds
+from pipeline.run.logs import forget_failures, stage_seconds
 from pipeline.run.stages import StagePlan, chosen_stages
 
 
@@ -71,7 +70,7 @@ def run(
     if dry_run:
         return _finish(job, "planned", {p.stage: {"state": p.state, "reasons": p.reasons} for p in plans}, json)
     if done:
-        failures.forget(job, chosen)  # a gate that was raised since
+        forget_failures(job, chosen)  # a gate that was raised since
         say(f"nothing to do: {job.root} is finished")
         return _finish(job, "done", {p.stage: _done_summary(job, p) for p in plans}, json)
     summaries = _run_flow(job, recipe, set or [], chosen, workers, options, rebuild)

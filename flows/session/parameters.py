@@ -3,21 +3,19 @@
 Each is annotated with its bounds; the descriptions in the form come from the flows' docstrings.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from pipeline.recipe.minhash import LIMITS
+from pipeline.recipe.stage_names import CURATION, STAGES, CurationStage, StageName
 from pipeline.run.engines.options import EngineOptions
-
-CurationStage = Literal["clean", "dedup", "filter", "tokenize"]
-Stage = Literal["clean", "dedup", "filter", "tokenize", "train", "report"]
 
 Location = Annotated[str, Field(min_length=1, max_length=4096)]
 Override = Annotated[str, Field(pattern=r"^[^=\s]+\s*=")]
 Overrides = Annotated[list[Override], Field(max_length=1000)]
-Stages = Annotated[list[Stage], Field(max_length=6)]
-CurationStages = Annotated[list[CurationStage], Field(max_length=4)]
+Stages = Annotated[list[StageName], Field(max_length=len(STAGES))]
+CurationStages = Annotated[list[CurationStage], Field(max_length=len(CURATION))]
 WorkerCount = Annotated[int, Field(ge=0, le=100_000)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Bands = Annotated[int, Field(ge=1, le=LIMITS.bands)]

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.ablation import sharing, validation
-from pipeline.ablation.variants import CURATION, Variant
+from pipeline.ablation.variants import Variant
 from pipeline.base import storage
 from pipeline.base.errors import TokenmillError, UserError
 from pipeline.base.progress import Progress
 from pipeline.recipe.load import Recipe
+from pipeline.recipe.stage_names import CURATION
 from pipeline.run import layout
 from pipeline.run.context import Context, Workers
 from pipeline.run.engine import load_function

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.base.errors import UserError
 from pipeline.recipe.load import Recipe, RecipeError, load_recipe
+from pipeline.recipe.stage_names import CURATION
 from pipeline.run.manifest import canonical_json
 
 MAX_VARIANTS = 64
@@ -21,7 +22,6 @@ FIXED = {
     "tokenize.held_out": "every variant is scored on the text that the base run holds out",
     "train.runs": "a variant trains on its own tokens",
 }
-CURATION = ("clean", "dedup", "filter", "tokenize")
 
 
 @dataclass(frozen=True)

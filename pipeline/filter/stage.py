@@ -80,7 +80,7 @@ def _training_config(classifier: Classifier) -> dict[str, Any]:
 def _trained(context: Context) -> dict[str, Manifest]:
     """The classifiers that the recipe trains from the run's documents."""
     wanted = {name: c for name, c in context.recipe.filter.classifiers.items() if not c.path}
-    shards, stages = context.document_shards(), context.verdict_stages_before("filter")
+    shards, stages = context.document_shards(), context.recipe.selection_before("filter")
     if not wanted and not context.manifests(CLASSIFIER_STEP.name):
         return {}
     inputs = {layout.documents(shard): digest for shard, digest in shards.items()}

@@ -9,13 +9,13 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
+from pipeline.recipe.stage_names import in_order
 from pipeline.report.stage import is_current
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
-from pipeline.run.failures import failed_stages
 from pipeline.run.folder import Run
-from pipeline.run.logs import stage_seconds
-from pipeline.run.manifest import Manifest, _in_order, steps_of
+from pipeline.run.logs import failed_stages, stage_seconds
+from pipeline.run.manifest import Manifest, steps_of
 
 MAX_CELL = 160
 
@@ -31,7 +31,7 @@ def status_rows(run: Run) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     seconds, failed = stage_seconds(run), failed_stages(run)
     clean = manifests.load_manifests(run.root, "clean")
-    for step in _in_order({*steps_of(run.root), *failed}):
+    for step in in_order({*steps_of(run.root), *failed}):
         found = clean if step == "clean" else manifests.load_manifests(run.root, step)
         finished = storage.exists(run.url(layout.stage_manifest(step)))
         state, problems = _state(run, found, finished)

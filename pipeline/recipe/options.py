@@ -3,7 +3,7 @@
 ``pipeline/recipe/load.py`` loads a TOML file into these; docs/recipes.md is generated from them.
 """
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -12,8 +12,8 @@ from pipeline.recipe import depth
 from pipeline.recipe.language_codes import language_label
 from pipeline.recipe.minhash import LIMITS, MINHASH, THRESHOLD, MinHash
 from pipeline.recipe.rule_sets import RULE_SETS, check_rule_names, check_thresholds
+from pipeline.recipe.stage_names import SELECTION, STAGES, StageName
 
-StageName = Literal["clean", "dedup", "filter", "tokenize", "train", "report"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -460,7 +460,7 @@ class Recipe(Section):
 
     name: str = Field("run", min_length=1, description="name of the run; its default folder is runs/<name>")
     stages: list[StageName] = Field(
-        default_factory=lambda: list(get_args(StageName)),
+        default_factory=lambda: list(STAGES),
         min_length=1,
         description="stages in their order",
     )
@@ -494,11 +494,11 @@ class Recipe(Section):
         problems = []
         if len(set(self.stages)) != len(self.stages):
             problems.append(f"stages names a stage twice: {self.stages}")
-        fixed = [stage for stage in self.stages if stage not in ("dedup", "filter")]
-        order = [stage for stage in ("clean", "tokenize", "train", "report") if stage in fixed]
-        last_curation = max((self.stages.index(s) for s in ("dedup", "filter") if s in self.stages), default=-1)
+        fixed = [stage for stage in self.stages if stage not in SELECTION]
+        order = [stage for stage in STAGES if stage in fixed]
+        last_curation = max((self.stages.index(s) for s in SELECTION if s in self.stages), default=-1)
         curation_late = "tokenize" in self.stages and last_curation > self.stages.index("tokenize")
-        if fixed != order or self.stages[0] not in ("clean",) or curation_late:
+        if fixed != order or self.stages[0] != STAGES[0] or curation_late:
             problems.append(
                 f"stages must begin with clean, then dedup and filter in either order, then tokenize, train, report; "
                 f"found {self.stages}"
@@ -509,3 +509,8 @@ class Recipe(Section):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def selection_before(self, stage: str) -> list[str]:
+        """Stages of this recipe that have judged documents before ``stage`` does, or all where it is not in it."""
+        end = self.stages.index(stage) if stage in self.stages else len(self.stages)
+        return [name for name in self.stages[:end] if name in SELECTION]

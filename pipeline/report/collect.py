@@ -15,17 +15,16 @@ from pipeline.report.figures import Figures, FunnelRow
 from pipeline.report.records import collect_records
 from pipeline.report.signals import collect_signals
 from pipeline.report.training import collect_training
-from pipeline.run import environment
+from pipeline.run import logs
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
-from pipeline.run.logs import stage_seconds
 
 STEPS = ("clean", "dedup.signatures", "filter.signals", "tokenize.tokenizer", "tokenize", "train")
 
 
 def collect(run: Run) -> Figures:
     """Reads every figure of the report."""
-    figures = Figures(seconds=stage_seconds(run))
+    figures = Figures(seconds=logs.stage_seconds(run))
     records = collect_records(run, figures)
     judged = collect_documents(run, figures)
     _funnel(run, figures, records, judged)
@@ -71,7 +70,7 @@ def _environment(run: Run, figures: Figures) -> None:
         for found in manifests.load_manifests(run.root, step).values():
             figures.versions |= found.libraries
     figures.versions = dict(sorted(figures.versions.items()))
-    known = environment.recall(run)
-    figures.machine = next(reversed([entry["machine"] for entry in known.values()]), environment.machine())
+    known = logs.environments(run)
+    figures.machine = next(reversed([entry["machine"] for entry in known.values()]), logs.machine())
     for stage, entry in known.items():
         figures.commands.append({"stage": stage, **{key: entry[key] for key in ("command", "folder", "finished")}})

@@ -17,8 +17,9 @@ from pipeline.base import storage
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.errors import UserError
 from pipeline.base.words import head, visible
+from pipeline.recipe.stage_names import JUDGES
 from pipeline.report.collect import collect
-from pipeline.report.documents import JUDGES, document_paths, facts_of, judging_stages, read_rows
+from pipeline.report.documents import document_paths, facts_of, judging_stages, read_rows
 from pipeline.report.figures import MIXES, Example, Figures, Mix
 from pipeline.report.page import WORST_FIRST, number, render_page
 from pipeline.report.plots import training_curves

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.base import storage
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.words import head, visible
+from pipeline.recipe.stage_names import JUDGES
 from pipeline.report.figures import MIXES, UNKNOWN, Example, Figures, Reason
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
@@ -26,7 +27,6 @@ from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS, batches, open_tabl
 
 HEAD_CHARACTERS = 600
 LENGTH_DOCUMENTS = 1_000_000  # lengths kept for the histogram
-JUDGES = ("dedup", "filter", "tokenize")
 Mask = NDArray[np.bool_]
 
 

@@ -1,8 +1,15 @@
-"""TODO pipeline/run/context.py."""
+"""What a stage is given: it names its jobs, and the context finds those with work and has them done.
+
+1. A stage (``run(context) -> summary``) lists the jobs of each of its steps, one per shard.
+2. ``Context.run_step`` compares each job with the shard's manifest.  One that is present and has the job's fingerprint
+   is done.  The outputs of shards that are no longer part of the run are removed.
+3. The others go to the workers (this machine's pool, or a cluster), which call ``engine.run_job``.
+
+The same code answers "what would run?": a dry context raises ``NeedsWork`` at the first step with work.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -10,17 +17,11 @@ from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.base.progress import Progress, Silent
 from pipeline.run import layout
-from pipeline.run import manifest as manifests_module
-from pipeline.run.engine import Job, Step, _fingerprint, load_function, run_job
+from pipeline.run import manifest as manifests
+from pipeline.run.engine import Job, Step, fingerprint, load_function, run_job
 from pipeline.run.folder import Run
 from pipeline.run.ledger import digest as takedown_digest
-from pipeline.run.manifest import (
-    Manifest,
-    load_manifest,
-    load_manifests,
-    manifest_url,
-    missing_output,
-)
+from pipeline.run.manifest import Manifest, load_manifest, load_manifests, manifest_url, missing_output
 
 
 class NeedsWork(Exception):  # noqa: N818  a signal, not an error: the answer of a dry run
@@ -32,7 +33,7 @@ class NeedsWork(Exception):  # noqa: N818  a signal, not an error: the answer of
 
 
 class Workers(Protocol):
-    """What a context hands its jobs to: the process pool of this machine, or a cluster (pipeline/engines/)."""
+    """What a context hands its jobs to: the process pool of this machine, or a cluster (pipeline/run/engines/)."""
 
     def run(
         self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Job]]
@@ -47,7 +48,16 @@ class Workers(Protocol):
 
 
 class Context:
-    """What a stage is given: the run, the workers, and the ways to run a step and to look at earlier ones."""
+    """The run, its workers, and the ways to run a step and to look at earlier ones.
+
+    Args:
+        run: The run.
+        pool: The workers; None for a context that only looks.
+        progress: What is told how the work goes on.
+        dry: Raise ``NeedsWork`` where there is work, and write nothing.
+        rebuild: Make again what was made with other library versions.
+        before_publish: ``module:name`` of the function that blanks what was taken down (``engine.run_job``).
+    """
 
     def __init__(
         self,
@@ -78,18 +88,12 @@ class Context:
         """Document shards in order: name ("00000", "00012-1") -> digest."""
         found = [m.digests(layout.DOCUMENTS) for m in self.manifests("clean").values()]
         digests = {path: digest for paths in found for path, digest in paths.items()}
-        return {Path(path).stem: digests[path] for path in sorted(digests)}
-
-    def verdict_stages_before(self, stage: str) -> list[str]:
-        """Stages of this recipe that have judged documents before ``stage`` does."""
-        stages = self.recipe.stages
-        end = stages.index(stage) if stage in stages else len(stages)
-        return [name for name in stages[:end] if name in ("dedup", "filter")]
+        return {layout.shard_of(path): digests[path] for path in sorted(digests)}
 
     def verdict_inputs(self, stage: str, shard: str) -> dict[str, str]:
         """The verdict shards of the stages before ``stage``, as ``Job.inputs`` wants them."""
         inputs: dict[str, str] = {}
-        for earlier in self.verdict_stages_before(stage):
+        for earlier in self.recipe.selection_before(stage):
             inputs |= self.manifests(earlier)[shard].digests(layout.VERDICTS)
         return inputs
 
@@ -158,19 +162,18 @@ class Context:
                 f"interrupted, or the file was changed. `tokenmill takedown {self.root}` finishes what it records; "
                 "if the file was lost, bring it back from a copy"
             )
-        if found.fingerprint != _fingerprint(step, job, self.takedown):
+        if found.fingerprint != fingerprint(step, job, self.takedown):
             return difference(found, step, job)
         reason = missing_output(self.root, found)
         if reason is None and step.is_stale:
             reason = load_function(step.is_stale)(self, job, found)
-        versions = manifests_module.library_versions(step.libraries)
+        versions = manifests.library_versions(step.libraries)
         if reason is None and found.libraries != versions:
-            changed = [
-                f"{n} {found.libraries.get(n)} -> {v}" for n, v in versions.items() if found.libraries.get(n) != v
-            ]
+            old = found.libraries
+            changed = ", ".join(f"{n} {old.get(n)} -> {v}" for n, v in versions.items() if old.get(n) != v)
             if self.rebuild:
-                return f"made with other versions: {', '.join(changed)}"
-            self.progress.note(f"{step.name} {job.shard} was made with other versions ({', '.join(changed)}); kept")
+                return f"made with other versions: {changed}"
+            self.progress.note(f"{step.name} {job.shard} was made with other versions ({changed}); kept")
         return reason
 
     def _remove(self, step: Step, shard: str) -> None:
@@ -180,18 +183,17 @@ class Context:
             storage.delete(storage.join(self.root, output.path))
 
     def _write_stage_manifest(self, step: Step) -> None:
-        data = manifests_module.stage_manifest_bytes(step.name, self._current[step.name])
+        data = manifests.stage_manifest_bytes(step.name, self._current[step.name])
         url = storage.join(self.root, layout.stage_manifest(step.name))
         if not storage.exists(url) or storage.read_bytes(url) != data:
             if self.dry:
-                raise NeedsWork(
-                    step.name, len(self._current[step.name]), {"all": "its stage manifest is not up to date"}
-                )
+                reasons = {"all": "its stage manifest is not up to date"}
+                raise NeedsWork(step.name, len(self._current[step.name]), reasons)
             storage.publish_bytes(data, url, self.root)
 
 
 def difference(found: Manifest, step: Step, job: Job) -> str:
-    """Why a shard's fingerprint is another one, in words."""
+    """Why a shard's manifest has another fingerprint than its job, in words."""
     if found.logic_version != step.logic_version:
         return f"made by logic version {found.logic_version} of {step.name}, now {step.logic_version}"
     old, new = dict(_leaves(found.config)), dict(_leaves(json.loads(json.dumps(job.config))))

@@ -1,12 +1,13 @@
-"""Runs a stage over its shards.
+"""One shard of one step, made in a worker process: ``run_job``.
 
-1. A stage (``pipeline/<stage>/stage.py:run(context)``) makes a list of ``Job``s, one a shard, for each of its steps.
-2. ``Context.run_step`` compares each job with its manifest: present and matching is skipped.
-3. The rest go to the pool (pipeline/base/pool.py); a worker calls the step's function, which writes its outputs under
-   scratch names, and then publishes them and, last, the manifest.  What was taken down is blanked in
-   the scratch files by ``before_publish``, before anything has its final name.
+1. The step's function is called with the job and an ``Outputs``.  It reads its inputs, whose checksums are verified,
+   and writes its outputs under scratch names.
+2. Where the run has a takedown, ``before_publish`` blanks what was taken down in the scratch files, before anything has
+   its final name.
+3. The old manifest is removed, the outputs move to their final names, and the new manifest is written last.
 
-The same code answers "what would run?": a context with ``dry=True`` raises ``NeedsWork`` at the first step with work.
+A process that is killed anywhere in this leaves a shard without a manifest; the next run makes it again, with the same
+bytes.  Which jobs there are, and which of them are done, is decided before: pipeline/run/context.py.
 """
 
 import errno
@@ -15,6 +16,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +24,11 @@ import pyarrow as pa
 
 from pipeline.base import storage
 from pipeline.base.errors import PassingError, RunError
-from pipeline.run import manifest as manifests_module
-from pipeline.run.manifest import (
-    Manifest,
-    Output,
-    digest_file,
-    load_manifest,
-    manifest_url,
-)
+from pipeline.run import manifest as manifests
+from pipeline.run.manifest import Manifest, Output, digest_file, load_manifest, manifest_url
 from pipeline.run.tables import Table, TableWriter
 
-# Errors of disks, networks and object stores that may be gone at the next try.
+# errors of disks, networks and object stores that another try may not meet again
 PASSING_NUMBERS = (errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ENETUNREACH)
 
 
@@ -55,8 +51,8 @@ class Step:
 class Job:
     """One shard of a step.
 
-    ``config`` and ``inputs`` (path below the run folder -> digest) define the bytes; ``arguments`` only say where
-    things are or how to hurry.
+    ``config`` and ``inputs`` (path below the run folder -> digest) define the bytes of its outputs.  ``arguments`` do
+    not: they only say where things are, or how to hurry.
     """
 
     shard: str
@@ -66,7 +62,7 @@ class Job:
 
 
 class Outputs:
-    """What a step's function writes and counts; given to it by the engine."""
+    """What a step's function writes, reads and counts."""
 
     def __init__(self, root: str, job: Job) -> None:
         self._root, self._job = root, job
@@ -95,15 +91,16 @@ class Outputs:
         """
         local = storage.open_local(storage.join(self._root, path))
         expected = self._job.inputs[path]
-        if _digest_once(local) != expected:
+        status = local.stat()
+        if _digest_of_version(local, status.st_size, status.st_mtime_ns) != expected:
             raise RunError(
                 f"{path}: damaged, its checksum is not the one in its manifest; "
-                f"`tokenmill verify RUN --delete` removes what is damaged, then run again"
+                "`tokenmill verify RUN --delete` removes what is damaged, then run again"
             )
         return local
 
     def count(self, **counts: Any) -> None:
-        """Adds integers (or nested dicts of them) to the manifest's counts."""
+        """Adds whole numbers to the manifest's counts; a dict of them, such as counts by reason, is set as it is."""
         for name, value in counts.items():
             if isinstance(value, Mapping):
                 self.counts[name] = dict(sorted(value.items()))
@@ -115,7 +112,7 @@ class Outputs:
         return dict(self._files)
 
     def replace(self, path: str, scratch: Path, rows: int) -> None:
-        """Publishes another scratch file, with so many rows, in place of what was written for ``path``."""
+        """Takes another scratch file, with ``rows`` rows, in place of what was written for ``path``."""
         self._files[path].unlink()
         self._files[path], self._replaced_rows[path] = scratch, rows
 
@@ -136,16 +133,10 @@ class Outputs:
             local.unlink(missing_ok=True)
 
 
-_verified: dict[tuple[str, int, int], str] = {}
-
-
-def _digest_once(path: Path) -> str:
-    """The file's digest, computed once a process for the same file, size and modification time."""
-    status = path.stat()
-    key = (str(path), status.st_size, status.st_mtime_ns)
-    if key not in _verified:
-        _verified[key] = digest_file(path)
-    return _verified[key]
+@cache
+def _digest_of_version(path: Path, size: int, modified_ns: int) -> str:
+    """The file's digest.  A worker reads a file once for it, however many of its jobs have it as an input."""
+    return digest_file(path)
 
 
 def load_function(name: str) -> Callable[..., Any]:
@@ -160,14 +151,18 @@ def run_job(root: str, step: Step, job: Job, takedown: str = "", before_publish:
 
     Args:
         root: The run folder.
-        step: What is done.
-        job: The shard that it is done on.
-        takedown: Digest of the run's takedown.jsonl, empty where there is none.
-        before_publish: ``module:name`` of what is called with (root, outputs, takedown) where there is one: it takes
-            out of the outputs what was taken down.
+        step: The step.
+        job: Its shard.
+        takedown: Digest of the run's takedown.jsonl; empty where there is none.
+        before_publish: ``module:name`` of the function that takes out of the outputs what was taken down; where there
+            is a takedown, it is called with (root, outputs, takedown).
 
     Returns:
         The manifest, and the seconds it took.
+
+    Raises:
+        PassingError: If reading or writing failed in a way that another try may not meet again.
+        RunError: If it failed in another way.
     """
     started = time.perf_counter()
     outputs = Outputs(root, job)
@@ -203,11 +198,11 @@ def _publish(root: str, step: Step, job: Job, outputs: Outputs, takedown: str) -
     made = Manifest(
         step=step.name,
         shard=job.shard,
-        fingerprint=_fingerprint(step, job, takedown),
+        fingerprint=fingerprint(step, job, takedown),
         logic_version=step.logic_version,
         config=job.config,
         inputs=job.inputs,
-        libraries=manifests_module.library_versions(step.libraries),
+        libraries=manifests.library_versions(step.libraries),
         outputs=published,
         counts=outputs.counts,
         read=outputs.read,
@@ -217,6 +212,7 @@ def _publish(root: str, step: Step, job: Job, outputs: Outputs, takedown: str) -
     return made
 
 
-def _fingerprint(step: Step, job: Job, takedown: str) -> str:
-    config = json.loads(json.dumps(job.config))  # tuples become lists, as they are read back
-    return manifests_module.fingerprint(step.name, step.logic_version, config, job.inputs, takedown)
+def fingerprint(step: Step, job: Job, takedown: str) -> str:
+    """The fingerprint that the job's manifest has if its outputs are up to date."""
+    config = json.loads(json.dumps(job.config))  # tuples become lists, as they are when a manifest is read
+    return manifests.fingerprint(step.name, step.logic_version, config, job.inputs, takedown)

@@ -1,23 +1,124 @@
-"""TODO pipeline/run/logs.py."""
+"""The logs of a run: what it remembers of how it went, as JSON files below ``RUN/logs/``, by stage.
+
+- ``stages.json``: the seconds that a stage took when it last did work.
+- ``failed.json``: why a stage failed, until it succeeds.  A gate is held after every shard is made, so the manifests
+  alone would call such a stage done.
+- ``environment.json``: by which command, when and on what machine a stage did its work; for the report.
+
+Nothing in them decides a byte of the outputs, and none of it stands in a manifest.
+"""
 
 import json
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
+from pipeline import __version__
 from pipeline.base import storage
 from pipeline.run import layout
 from pipeline.run.folder import Run
+from pipeline.run.manifest import digest_bytes
 
 
-def _remember_seconds(run: Run, stage: str, seconds: float) -> None:
-    remembered = stage_seconds(run) | {stage: seconds}
-    storage.publish_bytes(
-        (json.dumps(remembered, indent=1) + "\n").encode(), run.url(layout.STAGE_SECONDS_LOG), run.root
-    )
+def _read(run: Run, path: str) -> dict[str, Any]:
+    url = run.url(path)
+    if not storage.exists(url):
+        return {}
+    loaded: dict[str, Any] = json.loads(storage.read_bytes(url))
+    return loaded
+
+
+def _write(run: Run, path: str, values: dict[str, Any]) -> None:
+    storage.publish_bytes((json.dumps(values, indent=1) + "\n").encode(), run.url(path), run.root)
+
+
+# -- seconds
+
+
+def remember_seconds(run: Run, stage: str, seconds: float) -> None:
+    """Records how long a stage has just worked."""
+    _write(run, layout.STAGE_SECONDS_LOG, stage_seconds(run) | {stage: seconds})
 
 
 def stage_seconds(run: Run) -> dict[str, float]:
     """Seconds that each stage took when it last did work."""
-    url = run.url(layout.STAGE_SECONDS_LOG)
-    if not storage.exists(url):
-        return {}
-    loaded: dict[str, float] = json.loads(storage.read_bytes(url))
-    return loaded
+    return _read(run, layout.STAGE_SECONDS_LOG)
+
+
+# -- failures
+
+
+def remember_failure(run: Run, stage: str, error: Exception) -> None:
+    """Records why ``stage`` failed, and the state of its manifest then: another one since means it has gone on."""
+    record = {"error": str(error) or type(error).__name__, "manifest": _stage_digest(run, stage)}
+    _write(run, layout.FAILURES_LOG, _read(run, layout.FAILURES_LOG) | {stage: record})
+
+
+def forget_failures(run: Run, stages: Iterable[str]) -> None:
+    """Removes the record of stages that succeeded."""
+    found = _read(run, layout.FAILURES_LOG)
+    left = {stage: record for stage, record in found.items() if stage not in set(stages)}
+    if left != found:
+        _write(run, layout.FAILURES_LOG, left)
+
+
+def failed_stages(run: Run) -> dict[str, str]:
+    """Stages whose last try failed, and why."""
+    found = _read(run, layout.FAILURES_LOG)
+    return {s: record["error"] for s, record in found.items() if record["manifest"] == _stage_digest(run, s)}
+
+
+def _stage_digest(run: Run, stage: str) -> str:
+    url = run.url(layout.stage_manifest(stage))
+    return digest_bytes(storage.read_bytes(url)) if storage.exists(url) else ""
+
+
+# -- environment
+
+
+def remember_environment(run: Run, stage: str) -> None:
+    """Records by which command, when and on what machine a stage has just done work."""
+    record = {
+        "command": _command(),
+        "folder": os.getcwd(),
+        "finished": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        "machine": machine(),
+    }
+    _write(run, layout.ENVIRONMENT_LOG, environments(run) | {stage: record})
+
+
+def environments(run: Run) -> dict[str, Any]:
+    """What ``remember_environment`` recorded, by stage."""
+    return _read(run, layout.ENVIRONMENT_LOG)
+
+
+def _command() -> str:
+    """The command line of this process, as it can be typed again."""
+    name = Path(sys.argv[0]).name
+    first = ["tokenmill"] if name in ("tokenmill", "__main__.py") else [sys.argv[0]]
+    return shlex.join([*first, *sys.argv[1:]])
+
+
+def machine() -> dict[str, str]:
+    """System, processor, memory, accelerators and Python of this machine, in words."""
+    found = {
+        "tokenmill": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} usable",
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
+    }
+    gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    models = [line.split(":", 1)[1].strip() for gpu in gpus for line in gpu.read_text().splitlines() if "Model" in line]
+    return found | ({"accelerators": ", ".join(models)} if models else {})
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

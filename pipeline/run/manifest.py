@@ -1,11 +1,12 @@
 """Manifests: what decides that an output is done.
 
 A shard's manifest is written last, after its outputs stand under their final names.  It records what defined them
-(``defined_by``: logic version, config, digests of the inputs, library versions) and what came out (files with rows,
-bytes and digest; counts).  Present and matching = done.  Manifests hold no time, host or absolute path: the same recipe
-and inputs give the same bytes.
+(``logic_version``, ``config``, the digests of the ``inputs``) and what came out (``outputs`` with rows, bytes and
+digest; ``counts``).  ``fingerprint`` is one hash of what defined them: present and equal means done.  Manifests hold no
+time, host or absolute path: the same recipe and inputs give the same bytes.
 
-Library versions stand beside the fingerprint, not in it: another version is reported, and rebuilt only when asked.
+``libraries`` stands beside the fingerprint, not in it: outputs made with another version are reported, and made again
+only when asked.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.digests import digest, hasher
 from pipeline.base.errors import FormatError
+from pipeline.recipe.stage_names import in_order
 from pipeline.run import layout
 
 FORMAT = 1
@@ -83,9 +85,8 @@ class Manifest:
     libraries: dict[str, str]
     outputs: list[Output]
     counts: dict[str, Any]
-    read: dict[str, Any] = field(
-        default_factory=dict
-    )  # raw inputs as found while reading (what clean recognises them by); layouts of token shards
+    # raw inputs as they were when they were read, by which clean recognises them; layouts of token shards
+    read: dict[str, Any] = field(default_factory=dict)
     takedown: str = ""  # digest of takedown.jsonl when the outputs were made; empty, and left out, while there is none
 
     def to_bytes(self) -> bytes:
@@ -121,7 +122,7 @@ class Manifest:
 
 
 def manifest_url(root: str, step: str, shard: str) -> str:
-    """Where a shard's manifest stands."""
+    """URL of a shard's manifest."""
     return storage.join(root, layout.shard_manifest(step, shard))
 
 
@@ -137,8 +138,8 @@ def load_manifest(root: str, step: str, shard: str) -> Manifest | None:
 def load_manifests(root: str, step: str) -> dict[str, Manifest]:
     """Every shard manifest of a step, by shard name in order."""
     names = storage.list_files(storage.join(root, layout.step_manifests(step)), ".json")
-    loaded = ((name.removesuffix(".json"), load_manifest(root, step, name.removesuffix(".json"))) for name in names)
-    return {shard: manifest for shard, manifest in loaded if manifest is not None}
+    shards = [name.removesuffix(".json") for name in names]
+    return {shard: found for shard in shards if (found := load_manifest(root, step, shard)) is not None}
 
 
 def missing_output(root: str, manifest: Manifest) -> str | None:
@@ -186,10 +187,4 @@ def stage_manifest_bytes(step: str, manifests: Mapping[str, Manifest]) -> bytes:
 def steps_of(root: str) -> list[str]:
     """Every step that has manifests, in the order of the data path."""
     names = storage.list_files(storage.join(root, layout.MANIFESTS), ".json")
-    return _in_order({name.split("/")[0].removesuffix(".json") for name in names})
-
-
-def _in_order(steps: set[str]) -> list[str]:
-    order = ["clean", "dedup", "filter", "tokenize", "index", "train", "report"]
-    ranks = {stage: rank for rank, stage in enumerate(order)}
-    return sorted(steps, key=lambda step: (ranks.get(step.split(".")[0], len(order)), "." not in step, step))
+    return in_order({name.split("/")[0].removesuffix(".json") for name in names})

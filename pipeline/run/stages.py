@@ -12,11 +12,10 @@ from typing import Any
 
 from pipeline.base.errors import PassingError, UserError
 from pipeline.base.words import counted, nearest
-from pipeline.run import environment, failures
+from pipeline.run import logs
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.engine import load_function
 from pipeline.run.folder import Run
-from pipeline.run.logs import _remember_seconds
 
 
 @dataclass(frozen=True)
@@ -89,18 +88,18 @@ def run_stage(stage: str, function: str, context: Context) -> dict[str, Any]:
     except Exception as error:
         _remember_failure(context, stage, error)
         raise
-    failures.forget(context.run, [stage])
+    logs.forget_failures(context.run, [stage])
     seconds = round(time.perf_counter() - started, 3)
     context.progress.stage_finished(stage, seconds)
     if context.shards_run:
-        _remember_seconds(context.run, stage, seconds)
-        environment.remember(context.run, stage)
+        logs.remember_seconds(context.run, stage, seconds)
+        logs.remember_environment(context.run, stage)
     shards = {"shards": context.shards_run + context.shards_skipped, "skipped_shards": context.shards_skipped}
     return {"seconds": seconds, **shards, **summary}
 
 
 def _remember_failure(context: Context, stage: str, error: Exception) -> None:
     try:
-        failures.remember(context.run, stage, error)
+        logs.remember_failure(context.run, stage, error)
     except (OSError, PassingError) as second:  # of the same disk or store: the first error is the one to tell
         context.progress.note(f"{stage}: why it failed could not be written into the run folder: {second}")

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.lookup.keys import write as write_keys
+from pipeline.recipe.stage_names import JUDGES
 from pipeline.run import layout, ledger
 from pipeline.run.engine import Outputs
 from pipeline.run.folder import Run
@@ -112,7 +113,7 @@ class Blanker:
 
     def __init__(self, run: Run, removed: Ledger) -> None:
         self.removed = removed
-        self.first_stage = next((s for s in run.recipe.stages if s in ("dedup", "filter", "tokenize")), None)
+        self.first_stage = next((s for s in run.recipe.stages if s in JUDGES), None)
         self._ids = pa.array([bytes.fromhex(doc_id) for doc_id in removed.documents], pa.binary(16))
         numbers = {name: number for number, name in enumerate(shard_names(run))}
         self._places = {(numbers.get(found.shard, -1), found.row) for found in removed.documents.values()}

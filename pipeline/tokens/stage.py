@@ -59,7 +59,7 @@ def run(context: Context) -> dict[str, Any]:
 
 def _split_job(context: Context) -> Job:
     options = context.recipe.tokenize
-    shards, stages = list(context.document_shards()), context.verdict_stages_before("tokenize")
+    shards, stages = list(context.document_shards()), context.recipe.selection_before("tokenize")
     inputs: dict[str, str] = {}
     for name, digest in context.document_shards().items():
         inputs |= context.verdict_inputs("tokenize", name) if stages else {layout.documents(name): digest}

@@ -14,6 +14,7 @@ from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.dedup.index.state import RECORD, Corpus, is_index, load_state, run_index
 from pipeline.recipe.minhash import MinHash
+from pipeline.recipe.stage_names import SELECTION
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
@@ -22,8 +23,6 @@ from pipeline.run.tables import DOCUMENTS, batches
 
 if TYPE_CHECKING:
     from pipeline.dedup.index.reader import Index
-
-JUDGES = ("dedup", "filter")
 
 
 def is_run(root: str) -> bool:
@@ -59,7 +58,7 @@ def _manifests(run: Run) -> tuple[dict[str, Manifest], dict[str, dict[str, Manif
     clean = manifests.load_manifests(run.root, "clean")
     shards = {Path(path).stem for made in clean.values() for path in made.digests(layout.DOCUMENTS)}
     judged: dict[str, dict[str, Manifest]] = {
-        stage: manifests.load_manifests(run.root, stage) for stage in run.recipe.stages if stage in JUDGES
+        stage: manifests.load_manifests(run.root, stage) for stage in run.recipe.stages if stage in SELECTION
     }
     for stage, found in {"clean": clean, **judged}.items():
         if not found or (stage != "clean" and set(found) != shards):

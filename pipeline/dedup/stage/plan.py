@@ -68,7 +68,7 @@ def sign_documents(context: Context) -> dict[str, Manifest]:
 
 def _clusters_job(context: Context, documents: dict[str, str], signed: dict[str, Manifest]) -> Job:
     options = context.recipe.dedup
-    earlier = context.verdict_stages_before("dedup")
+    earlier = context.recipe.selection_before("dedup")
     inputs = {layout.documents(shard): digest for shard, digest in documents.items()}
     for shard in documents:
         inputs |= signed[shard].digests(layout.SIGNATURES) | context.verdict_inputs("dedup", shard)
@@ -112,5 +112,5 @@ def _verdict_job(
     context: Context, number: int, shard: str, signed: dict[str, Manifest], evidence: dict[str, str]
 ) -> Job:
     inputs = signed[shard].digests(layout.SIGNATURES) | evidence | context.verdict_inputs("dedup", shard)
-    config = {"shard": shard, "stages_before": context.verdict_stages_before("dedup")}
+    config = {"shard": shard, "stages_before": context.recipe.selection_before("dedup")}
     return Job(shard, config, inputs, {"number": number})

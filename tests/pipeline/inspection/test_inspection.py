@@ -89,7 +89,7 @@ def test_failure_that_cannot_be_noted_is_still_the_one_that_is_told(
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipeline.run.failures._write", full)
+    monkeypatch.setattr("pipeline.run.logs.remember_failure", full)
     with pytest.raises(GateError, match="records are damaged"):
         make(tmp_path, ["dedup.threshold=0.5"], "clean", "dedup")
     assert not (tmp_path / "run" / layout.FAILURES_LOG).exists()
