@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if arguments is None:
         arguments = sys.argv[1:]
         if arguments[:2] == ["dedup", "run"]:
-            from flows.cli.lean_start import leave_out_pandas_and_awkward
+            from flows.cli.without_pandas import leave_out_pandas_and_awkward
 
             leave_out_pandas_and_awkward()
     if os.environ.pop(ENDS_WITH_STDIN, None):  # a flow started us (flows/session/command_child.py)

@@ -1,16 +1,14 @@
-"""A quicker start for a command that is over in seconds: two optional packages are not loaded on the way.
+"""Leaves pandas and awkward out of a process that uses neither: a quarter of the time of a small ``dedup run``.
 
-- pyarrow looks for pandas when it is first given a Python object, and remembers whether it was there: 0.25 s.
-- Numba lets installed packages extend it before it compiles or loads a kernel; awkward does: 0.25 s.
+- pyarrow looks for pandas when it is first given a Python object, and remembers whether it was there.
+- Numba lets installed packages extend it before it compiles or loads a kernel; awkward does.
 
-Together a quarter of the 2.0 s that the sample's 6,484 article leads take.  Neither library has a setting for it: this
-leans on when pyarrow looks, and on a private flag of Numba's.
+Neither library has a setting for it: this leans on when pyarrow looks, and on a private flag of Numba's.  What is
+measured, and how it is noticed when it breaks, is in docs/decisions/0006-dedup-run-without-pandas.md.
 
 What would break: pyarrow, in this process and the workers that it forks, takes a pandas Series for a plain sequence, so
-that NaN is not null; a kernel that is given an awkward array raises Numba's TypingError.  So only for a process that is
-the command itself, and only where nothing of ours, nor of what it calls, hands either over.  A pyarrow that looks once
-more, or a Numba without the flag, loads them as it otherwise would: the command is slower by the seconds above and does
-the same, and test_command_of_its_own_loads_neither_pandas_nor_awkward fails.
+that NaN is not null; a kernel that is given an awkward array raises Numba's TypingError.  So it is only for a process
+that is the command itself, and only where neither our code nor what it calls hands such an object over.
 """
 
 import sys
