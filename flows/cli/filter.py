@@ -146,8 +146,7 @@ def train_classifier(
     holdout
         Share of the documents that is not trained on.
     """
-    from pipeline.filter.classifier.scorer import Options
-    from pipeline.filter.classifier.train import train
+    from pipeline.filter.classifier.train import Options, train
 
     options = Options(name, keep_rate, holdout, epochs, learning_rate, dimension, word_ngrams, buckets, seed)
     card = train(positive, negative, output, options, reference or [])

@@ -1,24 +1,21 @@
 """What the steps of validation.py do in a worker."""
 
-import json
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import DocIds, doc_id_array, text_buffers
+from pipeline.base.arrow import DocIds, doc_id_array, text_bytes
 from pipeline.dedup.stage.work import write_signatures
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.manifest import digest_file
 from pipeline.run.tables import DOCUMENTS, batches, tokens_table
 from pipeline.tokens.documents.assign import VALIDATION
-from pipeline.tokens.documents.corpus import kept_batches
+from pipeline.tokens.documents.kept_documents import kept_batches
 from pipeline.tokens.documents.split import below_share, keyed_hash
-from pipeline.tokens.encode import end_documents
-from pipeline.tokens.shards.token_shard import WITHDRAWN_KEY, TokenFormat, write_documents
-from pipeline.tokens.tokenizer.engines import make_encoder
+from pipeline.tokens.encode import RunTokenizer, end_documents
+from pipeline.tokens.shards.token_shard import WITHDRAWN_KEY, write_documents
 
 PADDING_ID = np.zeros((1, 16), np.uint8)
 
@@ -32,7 +29,7 @@ def hold_out(job: Job, outputs: Outputs) -> None:
             if held.any():
                 taken = batch.filter(pa.array(held))
                 writer.write(taken)
-                size += int(text_buffers(taken.column("text"))[0][-1])
+                size += text_bytes(taken.column("text"))
     outputs.count(documents=writer.rows, text_bytes=size)
 
 
@@ -52,11 +49,8 @@ def sign(job: Job, outputs: Outputs) -> None:
 
 def encode(job: Job, outputs: Outputs) -> None:
     """Job of one shard of held-out documents; ``job.config``: tokens of padding ``before`` and ``after`` them."""
-    definition = outputs.run_path(layout.TOKENIZER).read_text(encoding="utf-8")
-    encoding: dict[str, Any] = json.loads(outputs.run_path(layout.ENCODING).read_bytes())
-    size, end = encoding["vocabulary_size"], encoding["end_of_text_id"]
-    token_format = TokenFormat(digest_file(outputs.run_path(layout.TOKENIZER)), size, end)
-    encoder = make_encoder(encoding["engine"], definition, cut_long_texts=encoding["cut_long_texts"])
+    tokenizer = RunTokenizer.read(outputs)
+    token_format, encoder = tokenizer.format, tokenizer.encoder()
     parts: list[tuple[NDArray[Any], DocIds]] = []
     source = ""
     for batch in batches(outputs.run_path(layout.shard_table(layout.HELD_OUT_DOCUMENTS, job.shard)), DOCUMENTS):
@@ -65,12 +59,13 @@ def encode(job: Job, outputs: Outputs) -> None:
         parts += [(tokens[ends[row] : ends[row + 1]], ids[row : row + 1]) for row in range(len(ids))]
         source = batch.column("source")[0].as_py()
     before, after = job.config["before"], job.config["after"]
-    padded = [*_padding(before, end), *parts, *_padding(after, end)]
+    padded = [*_padding(before, token_format.end_of_text), *parts, *_padding(after, token_format.end_of_text)]
     blank = [row for row, (_, doc_id) in enumerate(padded) if doc_id is PADDING_ID]
     metadata = token_format.metadata(source) | {WITHDRAWN_KEY: ",".join(map(str, blank))}
     offsets = np.cumsum([0, *(len(tokens) for tokens, _ in padded)]).astype(np.int64)
     tokens = np.concatenate([tokens for tokens, _ in padded]).astype(token_format.dtype)
-    with outputs.table(layout.shard_table(layout.HELD_OUT_TOKENS, job.shard), tokens_table(size), metadata) as writer:
+    table = tokens_table(token_format.vocabulary_size)
+    with outputs.table(layout.shard_table(layout.HELD_OUT_TOKENS, job.shard), table, metadata) as writer:
         doc_ids = np.concatenate([doc_id for _, doc_id in padded])
         write_documents(writer, lambda first, end: tokens[offsets[first] : offsets[end]], offsets, doc_ids)
     outputs.count(documents=len(parts), tokens=int(len(tokens) - before - after))

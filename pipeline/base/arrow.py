@@ -48,6 +48,11 @@ def text_buffers(texts: Iterable[str | None] | Any) -> tuple[NDArray[np.int64], 
     return (offsets - first if first else offsets), data
 
 
+def text_bytes(texts: pa.Array) -> int:
+    """UTF-8 bytes of all texts together."""
+    return int(text_buffers(texts)[0][-1])
+
+
 def _arrow_array(texts: Any) -> pa.Array | None:
     """``texts`` as one string array; None where a string has lone surrogates."""
     if isinstance(texts, pa.ChunkedArray):

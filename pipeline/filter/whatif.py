@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
-from pipeline.filter.rules.columns import column_batches, read_columns
 from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, read_blocklist
 from pipeline.filter.rules.predicates import Failures, Mask
 from pipeline.filter.rules.verdicts import all_failures, cut_bytes, wanted_cuts
@@ -24,7 +23,7 @@ from pipeline.run.alive import alive
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests, total_counts
-from pipeline.run.tables import DOCUMENTS, SIGNALS, read_table
+from pipeline.run.tables import DOCUMENTS, SIGNALS, batches, read_table
 
 BYTES_A_TOKEN = 4.0  # where the run has no tokens yet
 EXAMPLE_CHARACTERS = 300
@@ -167,7 +166,7 @@ def _load(context: Context, shard: str) -> tuple[pa.Table, pa.Table, Mask, str]:
     run = context.run
     signals = read_table(run.local(layout.signals(shard)), SIGNALS)
     path = run.local(layout.documents(shard))
-    documents = read_columns(path, DOCUMENTS, DOCUMENT_COLUMNS)
+    documents = read_table(path, DOCUMENTS, DOCUMENT_COLUMNS)
     verdicts = [run.local(path) for path in context.verdict_inputs("filter", shard)]
     source = (documents.schema.metadata or {}).get(b"tokenmill.source", b"").decode()
     return signals, documents, alive(verdicts, signals.num_rows), source
@@ -179,7 +178,7 @@ def _examples(run: Run, shard: str, rows: list[int], failures: Failures, source:
     start = 0
     if not rows:
         return found
-    for batch in column_batches(run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", "text", "url"]):
+    for batch in batches(run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", "text", "url"]):
         inside = [row for row in rows if start <= row < start + batch.num_rows]
         for row in inside:
             text = batch["text"][row - start].as_py()

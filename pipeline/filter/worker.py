@@ -6,7 +6,6 @@ import pyarrow as pa
 
 from pipeline.base import storage
 from pipeline.base.errors import RunError
-from pipeline.filter.rules.columns import read_columns
 from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, read_blocklist
 from pipeline.filter.rules.verdicts import (
     DATATROVE_REASONS,
@@ -76,7 +75,7 @@ def _extra_signals(job: Job, outputs: Outputs) -> list[Any]:
     if job.config["evaluation_sets"]:
         from pipeline.filter.decontamination.index import Index
 
-        index = Index.load(*(outputs.run_path(path) for path in (layout.NGRAMS, layout.ITEMS)))
+        index = Index.load(outputs.run_path(layout.NGRAMS), outputs.run_path(layout.ITEMS))
         extras.append(lambda batch: index.columns(batch["text"]))
     if job.config["datatrove"]:
         from pipeline.filter.datatrove import DatatroveStep
@@ -96,7 +95,7 @@ def index_evaluation_sets(job: Job, outputs: Outputs) -> None:
     from pipeline.filter.decontamination.index import build_index
 
     index = build_index(job.config["sets"], job.arguments["paths"], job.config["ngram"])
-    index.save(*(outputs.file(path) for path in (layout.NGRAMS, layout.ITEMS)))
+    index.save(outputs.file(layout.NGRAMS), outputs.file(layout.ITEMS))
     outputs.count(items=index.num_items, ngrams=index.num_ngrams)
 
 
@@ -104,7 +103,7 @@ def judge_shard(job: Job, outputs: Outputs) -> None:
     """Verdicts of a shard, from its signals and document columns."""
     options = Filter.model_validate(job.arguments["options"])
     signals = read_table(outputs.run_path(layout.signals(job.shard)), SIGNALS)
-    documents = read_columns(outputs.run_path(layout.documents(job.shard)), DOCUMENTS, DOCUMENT_COLUMNS)
+    documents = read_table(outputs.run_path(layout.documents(job.shard)), DOCUMENTS, DOCUMENT_COLUMNS)
     if documents.num_rows != signals.num_rows:
         raise RunError(
             f"{layout.signals(job.shard)} has {signals.num_rows:,} rows for {documents.num_rows:,} documents; "

@@ -4,9 +4,10 @@ All tables are Arrow IPC files.  The schema metadata names the table and its for
 is; a reader accepts its own major version only.  ``python -m pipeline.run.tables`` prints docs/formats.md.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -458,18 +459,20 @@ def open_table(path: Path, table: Table, columns: Collection[str] | None = None)
     return pa.ipc.open_file(pa.memory_map(str(path), "r"), options=options)
 
 
-def batches(path: Path, table: Table, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yields the record batches of a table file, with only ``columns`` when given."""
+def batches(path: Path, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The record batches of a table file: of ``columns`` those that it has, in the order asked for; all if None."""
     reader = open_table(path, table, columns)
     for number in range(reader.num_record_batches):
-        batch = reader.get_batch(number)
-        yield batch.select(columns) if columns else batch
+        yield _selected(reader.get_batch(number), columns)
 
 
-def read_table(path: Path, table: Table, columns: list[str] | None = None) -> pa.Table:
-    """Reads a whole table file, with only ``columns`` when given."""
-    loaded = open_table(path, table, columns).read_all()
-    return loaded.select(columns) if columns else loaded
+def read_table(path: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads a whole table file; ``columns`` as in ``batches``."""
+    return _selected(open_table(path, table, columns).read_all(), columns)
+
+
+def _selected(rows: Any, columns: Sequence[str] | None) -> Any:
+    return rows if columns is None else rows.select([name for name in columns if name in rows.schema.names])
 
 
 def formats_page() -> str:

@@ -10,19 +10,20 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import DocIds, doc_id_array, text_buffers
+from pipeline.base.arrow import DocIds, doc_id_array, text_bytes
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import digest_file
 from pipeline.run.tables import TableWriter, tokens_table
 from pipeline.tokens.documents.assign import TRAIN, VALIDATION
-from pipeline.tokens.documents.corpus import kept_batches, shard_sources
+from pipeline.tokens.documents.kept_documents import kept_batches, shard_sources
 from pipeline.tokens.documents.split import keyed_hash
 from pipeline.tokens.shards.shard_facts import describe
 from pipeline.tokens.shards.token_shard import TokenFormat, write_documents
-from pipeline.tokens.tokenizer.engines import check_no_special, shard_encoder
+from pipeline.tokens.tokenizer.engines import Encoder, check_no_special, make_encoder, shard_encoder
 
 SPLITS = {TRAIN: "train", VALIDATION: "validation"}
 
@@ -31,50 +32,71 @@ SPLITS = {TRAIN: "train", VALIDATION: "validation"}
 class _Encoded:
     """The kept documents of a shard, in its order; document d of a batch is ``tokens[offsets[d]:offsets[d + 1]]``."""
 
-    tokens: list[NDArray[Any]] = field(default_factory=list)  # flat, a batch each
+    tokens: list[NDArray[Any]] = field(default_factory=list)  # flat, one array per batch
     offsets: list[NDArray[np.int64]] = field(default_factory=list)
     doc_ids: list[DocIds] = field(default_factory=list)
     sides: list[NDArray[np.uint8]] = field(default_factory=list)
     text_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class RunTokenizer:
+    """The tokenizer of a run, as every job that encodes reads it; ``encoding`` is ``tokenizer/encoding.json``."""
+
+    definition: str
+    encoding: dict[str, Any]
+    format: TokenFormat
+
+    @classmethod
+    def read(cls, outputs: Outputs) -> "RunTokenizer":
+        """Of the run that the outputs belong to."""
+        path = outputs.run_path(layout.TOKENIZER)
+        encoding = orjson.loads(outputs.run_path(layout.ENCODING).read_bytes())
+        token_format = TokenFormat(digest_file(path), encoding["vocabulary_size"], encoding["end_of_text_id"])
+        return cls(path.read_text(encoding="utf-8"), encoding, token_format)
+
+    def encoder(self) -> Encoder:
+        """A new encoder."""
+        encoding = self.encoding
+        return make_encoder(encoding["engine"], self.definition, cut_long_texts=encoding["cut_long_texts"])
+
+    def encode(self, encoder: Encoder, texts: pa.LargeStringArray) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Tokens of documents, each with its end-of-text token, and offsets; no text may give a special token."""
+        ids, offsets = encoder(texts)
+        check_no_special(ids, self.encoding["special_tokens"])
+        return end_documents(ids, offsets, self.format)
+
+
 def encode_shard(job: Job, outputs: Outputs) -> None:
     """Makes the token shards of one document shard; ``job.config`` holds ``seed``."""
-    definition = outputs.run_path(layout.TOKENIZER).read_text(encoding="utf-8")
-    encoding = orjson.loads(outputs.run_path(layout.ENCODING).read_bytes())
-    token_format = TokenFormat(
-        digest_file(outputs.run_path(layout.TOKENIZER)), encoding["vocabulary_size"], encoding["end_of_text_id"]
-    )
-    encoded = _encode(job, outputs, definition, encoding, token_format)
+    tokenizer = RunTokenizer.read(outputs)
+    encoded = _encode(job, outputs, tokenizer)
     source = shard_sources(outputs, [job.shard])[job.shard]
     for side, split in SPLITS.items():
-        table = tokens_table(token_format.vocabulary_size)
+        table = tokens_table(tokenizer.format.vocabulary_size)
         path = layout.tokens(split, job.shard)
-        with outputs.table(path, table, token_format.metadata(source)) as writer:
+        with outputs.table(path, table, tokenizer.format.metadata(source)) as writer:
             batches = _write_ordered(writer, encoded, side, job.config["seed"])
         documents, tokens = (sum(sizes) for sizes in zip(*batches, strict=True)) if batches else (0, 0)
-        outputs.read[path] = describe(source, token_format, batches)
+        outputs.read[path] = describe(source, tokenizer.format, batches)
         outputs.count(**{f"{split}_documents": documents, f"{split}_tokens": tokens})
         outputs.count(documents=documents, tokens=tokens)
     outputs.count(text_bytes=encoded.text_bytes)
 
 
-def _encode(
-    job: Job, outputs: Outputs, definition: str, encoding: dict[str, Any], token_format: TokenFormat
-) -> _Encoded:
+def _encode(job: Job, outputs: Outputs, tokenizer: RunTokenizer) -> _Encoded:
     """Encodes the shard's kept documents."""
-    encode = shard_encoder(encoding["engine"], definition, cut_long_texts=encoding["cut_long_texts"])
+    encoding = tokenizer.encoding
+    encoder = shard_encoder(encoding["engine"], tokenizer.definition, cut_long_texts=encoding["cut_long_texts"])
     encoded = _Encoded()
     for batch, sides, _ in kept_batches(outputs, job.shard, ["doc_id", "text"]):
         if not len(sides):
             continue
         texts = batch.column("text")
-        encoded.text_bytes += int(text_buffers(texts)[0][-1])
-        ids, offsets = encode(texts)
-        check_no_special(ids, encoding["special_tokens"])
-        tokens, ends = end_documents(ids, offsets, token_format)
+        encoded.text_bytes += text_bytes(texts)
+        tokens, offsets = tokenizer.encode(encoder, texts)
         encoded.tokens.append(tokens)
-        encoded.offsets.append(ends)
+        encoded.offsets.append(offsets)
         # a copy: the array below would keep the whole batch, text and all, in memory
         encoded.doc_ids.append(doc_id_array(batch.column("doc_id")).copy())
         encoded.sides.append(sides)

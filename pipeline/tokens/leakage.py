@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import DocIds, doc_id_array, text_buffers
+from pipeline.base.arrow import DocIds, doc_id_array, text_bytes
 from pipeline.dedup.rule.signing import ShingleSets, Signer
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json
 from pipeline.tokens.documents.assign import TRAIN, VALIDATION
-from pipeline.tokens.documents.corpus import kept_batches
+from pipeline.tokens.documents.kept_documents import kept_batches
 from pipeline.tokens.documents.split import keyed_hash
 
 VALIDATION_DOCUMENTS = 500
@@ -96,18 +96,18 @@ def measure(job: Job, outputs: Outputs) -> None:
     seed, signer = job.config["seed"], Signer(job.config["ngram"], 1)
     held_out, texts = _validation_sample(job, outputs)
     nearest = Nearest(signer.hash(texts))
-    documents, text_bytes, shards = 0, 0, 0
+    documents, size, shards = 0, 0, 0
     for name in _drawn(job.config["shards"], seed) if len(texts) else ():
-        if text_bytes >= TRAINING_BYTES:
+        if size >= TRAINING_BYTES:
             break
         shards += 1
         for ids, part in _texts(outputs, name, TRAIN):
             nearest.add(signer.hash(part), ids)
             documents += len(part)
-            text_bytes += int(text_buffers(part)[0][-1])
+            size += text_bytes(part)
     found = _report(nearest, held_out) | {
         "training_documents": documents,
-        "training_bytes": text_bytes,
+        "training_bytes": size,
         "training_shards": shards,
         "all_shards": shards == len(job.config["shards"]),
         "ngram": job.config["ngram"],

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
+from pipeline.base.sizes import parse_memory
 from pipeline.dedup.stage.plan import sign_documents
 from pipeline.lookup.doc_ids import make_index
 from pipeline.lookup.keys import make_keys
@@ -30,7 +31,6 @@ TOKENIZER_STEP = Step(
 )
 ENCODE_STEP = Step("tokenize", 1, "pipeline.tokens.encode:encode_shard", ("pyarrow", "tokenizers", "gigatoken"))
 LEAKAGE_STEP = Step("tokenize.leakage", 1, "pipeline.tokens.leakage:measure")
-_UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _tokenizer_job(
     keys = {"vocabulary_size", "pretokenizer", "end_of_text", "special_tokens", "engine", "seed"}
     config = options.model_dump(include=keys) | {
         "weights": {source.name: options.tokenizer_weights.get(source.name, source.weight) for source in sources},
-        "sample_bytes": memory_bytes(options.training_sample),
+        "sample_bytes": parse_memory(options.training_sample),
         "shards": list(context.document_shards()),
         "given": "",
     }
@@ -135,16 +135,12 @@ def _given_file(url: str, key: str) -> Path:
 def _encode_jobs(context: Context, split: Manifest, tokenizer: Manifest) -> list[Job]:
     splits, encoder = split.digests(layout.VERDICTS), tokenizer.digests(layout.TOKENIZER_FOLDER)
     encoder.pop(layout.TOKENIZER_REPORT, None)
-    return [
-        Job(
-            name,
-            {"seed": context.recipe.tokenize.seed},
-            {layout.documents(name): digest}
-            | {path: splits[path] for path in [layout.verdicts("tokenize", name)]}
-            | encoder,
-        )
-        for name, digest in context.document_shards().items()
-    ]
+    jobs = []
+    for name, digest in context.document_shards().items():
+        verdicts = layout.verdicts("tokenize", name)
+        inputs = {layout.documents(name): digest, verdicts: splits[verdicts], **encoder}
+        jobs.append(Job(name, {"seed": context.recipe.tokenize.seed}, inputs))
+    return jobs
 
 
 def _leakage_jobs(context: Context, documents: dict[str, str], split: Manifest) -> list[Job]:
@@ -154,13 +150,3 @@ def _leakage_jobs(context: Context, documents: dict[str, str], split: Manifest) 
         return []
     config = {"seed": options.seed, "ngram": context.recipe.dedup.ngram, "shards": list(context.document_shards())}
     return [Job("all", config, documents | split.digests(layout.VERDICTS))]
-
-
-def memory_bytes(size: str) -> int:
-    """Bytes of a size such as ``100MB`` or ``2GiB``."""
-    text = size.strip().removesuffix("B").strip()
-    binary = text.endswith("i")
-    text = text.removesuffix("i")
-    unit = text[-1] if text[-1] in _UNITS else ""
-    factor = 1024 ** "KMGT".index(unit) * 1024 if binary and unit else _UNITS[unit]
-    return int(float(text.removesuffix(unit)) * factor)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.filter.rules.measure import token_texts
 from pipeline.kernels.token_tables import load_tables
+from tests.pipeline.filter.helpers import token_texts
 
 WORDS = """
 cannot Don't I'm you'll've we're o'clock y'all C++ Ph.D. U.S.A. e.g. 'tis 'Cause John's JOHN'S dogs’ ’s 10km

@@ -1,6 +1,6 @@
-"""TODO pipeline/filter/classifier/card.py."""
+"""What a classifier says of itself: its threshold, the held-out report, and the card that stands beside the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,27 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.words import counted
-from pipeline.filter.classifier.scorer import Options, Scorer
+from pipeline.run.manifest import canonical_json
 
 BINS = 10
+CARD_FILES = ("card.json", "card.md", "calibration.png")
+
+Scores = NDArray[np.float32]
 
 
-def _threshold(
-    scorer: Scorer, scores: dict[str, NDArray[np.float32]], options: Options, reference: Sequence[str] | None
-) -> dict[str, Any]:
-    """0.5, or the score that keeps the wanted share of the reference texts."""
-    known = scorer.scores(reference).to_numpy() if reference else np.concatenate([*scores.values()])
-    if options.keep_rate is None:
-        value = 0.5
-    else:
-        ordered = np.sort(known)[::-1]
-        value = float(ordered[min(len(ordered) - 1, max(0, round(options.keep_rate * len(ordered)) - 1))])
-    kept = float((known >= np.float32(value)).mean())
-    source = "reference texts" if reference else "held-out texts of both classes"
-    return {"value": value, "wanted_keep_rate": options.keep_rate, "keep_rate": kept, "measured_on": source}
+def chosen_threshold(scores: Scores, keep_rate: float | None, measured_on: str) -> dict[str, Any]:
+    """The score from which a text is kept: 0.5, or the one that keeps the wanted share.
+
+    Args:
+        scores: Of the texts that it is measured on.
+        keep_rate: The share of them that is to be kept; None for 0.5.
+        measured_on: What these texts are, for the card.
+    """
+    value = 0.5
+    if keep_rate is not None:
+        ordered = np.sort(scores)[::-1]
+        value = float(ordered[min(len(ordered) - 1, max(0, round(keep_rate * len(ordered)) - 1))])
+    kept = float((scores >= np.float32(value)).mean())
+    return {"value": value, "wanted_keep_rate": keep_rate, "keep_rate": kept, "measured_on": measured_on}
 
 
-def held_out_report(positive: NDArray[np.float32], negative: NDArray[np.float32], threshold: float) -> dict[str, Any]:
+def held_out_report(positive: Scores, negative: Scores, threshold: float) -> dict[str, Any]:
     """Precision and recall at the threshold, area under the ROC curve, and calibration in ten bins."""
     limit = np.float32(threshold)
     hits, false_hits = int((positive >= limit).sum()), int((negative >= limit).sum())
@@ -56,7 +60,7 @@ def held_out_report(positive: NDArray[np.float32], negative: NDArray[np.float32]
     }
 
 
-def area_under_curve(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> float:
+def area_under_curve(positive: Scores, negative: Scores) -> float:
     """Chance that a positive text scores above a negative one; ties count half."""
     ordered = np.sort(negative)
     below = np.searchsorted(ordered, positive, side="left")
@@ -64,11 +68,14 @@ def area_under_curve(positive: NDArray[np.float32], negative: NDArray[np.float32
     return float((below + not_above).sum() / 2 / (len(positive) * len(negative)))
 
 
-def _card_page(card: dict[str, Any]) -> str:
-    return "\n".join(_card_lines(card)) + "\n"
+def write_card(card: dict[str, Any], folder: Path) -> None:
+    """Writes ``CARD_FILES`` beside the model."""
+    (folder / "card.json").write_text(canonical_json(card))
+    (folder / "card.md").write_text("\n".join(_page(card)) + "\n")
+    _plot(card["held_out"]["calibration"], folder / "calibration.png")
 
 
-def _card_lines(card: dict[str, Any]) -> Iterator[str]:
+def _page(card: dict[str, Any]) -> Iterator[str]:
     report, threshold = card["held_out"], card["threshold"]
     yield f"# Classifier {card['name']}"
     yield ""

@@ -1,4 +1,4 @@
-"""One fastText training in a process of its own: ``python fasttext_fit.py OPTIONS.json``; started by classifier.py.
+"""One fastText training in a process of its own: ``python fasttext_fit.py OPTIONS.json``; started by train.py.
 
 fastText 0.9.2 makes its input matrix with ``posix_memalign`` and sets only as many tenths of it as there are threads
 (``DenseMatrix::uniform``); the rest keeps what the memory held before.  Fresh pages hold zeros, so the training works;

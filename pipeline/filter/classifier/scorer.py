@@ -1,7 +1,6 @@
-"""TODO pipeline/filter/classifier/scorer.py."""
+"""A trained classifier at work: texts to the probability that they are wanted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,35 +10,6 @@ from pipeline.base.errors import RunError, UserError
 from pipeline.filter.classifier.fasttext_file import check_model_file
 
 POSITIVE, NEGATIVE = "__label__positive", "__label__negative"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to train; the defaults are fastText's, with word bigrams as DCLM uses them."""
-
-    name: str = "quality"
-    keep_rate: float | None = None
-    holdout: float = 0.2
-    epochs: int = 5
-    learning_rate: float = 0.1
-    dimension: int = 100
-    word_ngrams: int = 2
-    buckets: int = 200_000
-    seed: int = 1
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot work."""
-        wrong = {
-            "holdout": not 0.0 < self.holdout < 1.0,
-            "keep_rate": self.keep_rate is not None and not 0.0 < self.keep_rate < 1.0,
-            "learning_rate": not 0.0 < self.learning_rate <= 10.0,
-            "dimension": not 1 <= self.dimension <= 1000,
-            "word_ngrams": not 1 <= self.word_ngrams <= 5,
-            "buckets": not 1 <= self.buckets <= 50_000_000,
-            "epochs": self.epochs < 1,
-        }
-        for name in (name for name, is_wrong in wrong.items() if is_wrong):
-            raise UserError(f"classifier: {name} = {getattr(self, name)} is out of its range; see --help")
 
 
 class Scorer:

@@ -16,7 +16,6 @@ from pipeline.base.digests import digest, hasher
 from pipeline.base.errors import UserError
 from pipeline.base.words import nearest
 from pipeline.filter.decontamination.evaluation_sets import data_files, read_items
-from pipeline.filter.rules.columns import read_columns
 from pipeline.filter.rules.predicates import Mask, as_mask
 from pipeline.run import layout
 from pipeline.run.alive import alive
@@ -85,7 +84,7 @@ def _from_run(spec: str) -> tuple[list[str], str]:
         if not chosen.any():
             continue
         wanted = np.flatnonzero(chosen)
-        table = read_columns(run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", "text"]).take(wanted)
+        table = read_table(run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", "text"]).take(wanted)
         texts += table["text"].to_pylist()
         for doc_id in table["doc_id"].to_pylist():
             found.update(doc_id)
@@ -125,7 +124,7 @@ def _smallest(
     """Texts of at most ``most`` documents that fit, and the digest of their doc_ids."""
     places: list[tuple[bytes, str, int]] = []
     for shard in shards:
-        table = read_columns(outputs.run_path(layout.documents(shard)), DOCUMENTS, ["doc_id", *DOCUMENT_KEYS])
+        table = read_table(outputs.run_path(layout.documents(shard)), DOCUMENTS, ["doc_id", *DOCUMENT_KEYS])
         chosen = alive([outputs.run_path(layout.verdicts(stage, shard)) for stage in stages], table.num_rows)
         for key, value in conditions:
             chosen &= as_mask(pc.equal(table[key], value))
@@ -137,7 +136,7 @@ def _smallest(
         wanted[shard].append(row)
     texts: list[str] = []
     for shard, rows_ in sorted(wanted.items()):
-        table = read_columns(outputs.run_path(layout.documents(shard)), DOCUMENTS, ["text"])
+        table = read_table(outputs.run_path(layout.documents(shard)), DOCUMENTS, ["text"])
         texts += table["text"].take(sorted(rows_)).to_pylist()
     return texts, digest(b"".join(doc_id for doc_id, _, _ in places)).hex()
 
@@ -145,7 +144,7 @@ def _smallest(
 def _rows(context: Context, shard: str, conditions: list[tuple[str, str]]) -> Mask:
     """Which documents of a shard fit all conditions."""
     run = context.run
-    documents = read_columns(run.local(layout.documents(shard)), DOCUMENTS, DOCUMENT_KEYS)
+    documents = read_table(run.local(layout.documents(shard)), DOCUMENTS, DOCUMENT_KEYS)
     chosen = np.ones(documents.num_rows, dtype=bool)
     signals = None
     for key, value in conditions:

@@ -1,4 +1,4 @@
-"""Quality classifiers: fastText, trained on texts that are wanted and texts that are not.
+"""Trains a classifier: of texts that are given (``tokenmill classifier train``) or of the run's own (a step of filter).
 
 The same input gives the same model: the training runs by itself in a process whose memory is set (fasttext_fit.py says
 why fastText needs that), and weights and scores are checked to be finite.
@@ -12,24 +12,53 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.base.errors import RunError, UserError
 from pipeline.filter.classifier import fasttext_fit
-from pipeline.filter.classifier.card import _card_page, _plot, _threshold, held_out_report
-from pipeline.filter.classifier.scorer import NEGATIVE, POSITIVE, Options, Scorer, prepare
-from pipeline.filter.classifier.texts import Texts, read_texts
+from pipeline.filter.classifier.card import CARD_FILES, chosen_threshold, held_out_report, write_card
+from pipeline.filter.classifier.scorer import NEGATIVE, POSITIVE, Scorer, prepare
+from pipeline.filter.classifier.texts import Texts, read_texts, texts_of_shards
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.manifest import canonical_json, digest_file
+from pipeline.run.manifest import digest_file
 
 MIN_TEXTS = 10
+MODEL = "model.bin"
 
 
-FILES = ("model.bin", "card.json", "card.md", "calibration.png")
+@dataclass(frozen=True)
+class Options:
+    """How to train; the defaults are fastText's, with word bigrams as DCLM uses them."""
+
+    name: str = "quality"
+    keep_rate: float | None = None
+    holdout: float = 0.2
+    epochs: int = 5
+    learning_rate: float = 0.1
+    dimension: int = 100
+    word_ngrams: int = 2
+    buckets: int = 200_000
+    seed: int = 1
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot work."""
+        wrong = {
+            "holdout": not 0.0 < self.holdout < 1.0,
+            "keep_rate": self.keep_rate is not None and not 0.0 < self.keep_rate < 1.0,
+            "learning_rate": not 0.0 < self.learning_rate <= 10.0,
+            "dimension": not 1 <= self.dimension <= 1000,
+            "word_ngrams": not 1 <= self.word_ngrams <= 5,
+            "buckets": not 1 <= self.buckets <= 50_000_000,
+            "epochs": self.epochs < 1,
+        }
+        for name in (name for name, is_wrong in wrong.items() if is_wrong):
+            raise UserError(f"classifier: {name} = {getattr(self, name)} is out of its range; see --help")
 
 
 def train(
@@ -68,12 +97,13 @@ def train_texts(
                 f"{MIN_TEXTS} and 1 are needed"
             )
     output.mkdir(parents=True, exist_ok=True)
-    path = output / "model.bin"
+    path = output / MODEL
     _fit({label: trained for label, (trained, _) in parts.items()}, options, path)
     scorer = Scorer(path)
     scores = {label: scorer.scores(held).to_numpy() for label, (_, held) in parts.items()}
-    threshold = _threshold(scorer, scores, options, reference)
-    report = held_out_report(scores[POSITIVE], scores[NEGATIVE], threshold["value"])
+    known = scorer.scores(reference).to_numpy() if reference else np.concatenate([*scores.values()])
+    measured_on = "reference texts" if reference else "held-out texts of both classes"
+    threshold = chosen_threshold(known, options.keep_rate, measured_on)
     card = {
         "name": options.name,
         "signal": f"{options.name}_score",
@@ -83,13 +113,11 @@ def train_texts(
             label: found.described(len(parts[label][0]), len(parts[label][1])) for label, found in classes.items()
         },
         "in_both_classes": len(both),
-        "held_out": report,
+        "held_out": held_out_report(scores[POSITIVE], scores[NEGATIVE], threshold["value"]),
         "threshold": threshold,
         "versions": {name: version(name) for name in ("fasttext-numpy2-wheel", "numpy")},
     }
-    (output / "card.json").write_text(canonical_json(card))
-    (output / "card.md").write_text(_card_page(card))
-    _plot(report["calibration"], output / "calibration.png")
+    write_card(card, output)
     return card
 
 
@@ -151,10 +179,6 @@ def _settings(options: Options) -> dict[str, Any]:
 
 def train_classifier(job: Job, outputs: Outputs) -> None:
     """Trains a classifier on documents of the run; its name is the job's shard."""
-    from pipeline.filter.classifier.scorer import NEGATIVE, POSITIVE, Options
-    from pipeline.filter.classifier.texts import texts_of_shards
-    from pipeline.filter.classifier.train import FILES, train_texts
-
     config = job.config
     classes = {
         label: texts_of_shards(outputs, config["shards"], config["stages"], config[key], config["max_texts"])
@@ -164,6 +188,6 @@ def train_classifier(job: Job, outputs: Outputs) -> None:
     options = Options(name=job.shard, **{name: config[name] for name in names})
     with tempfile.TemporaryDirectory() as folder:
         card = train_texts(classes, Path(folder), options)
-        for name in FILES:
+        for name in (MODEL, *CARD_FILES):
             shutil.copyfile(Path(folder, name), outputs.file(layout.classifier(job.shard, name)))
     outputs.count(texts=sum(data["trained"] + data["held_out"] for data in card["data"].values()))

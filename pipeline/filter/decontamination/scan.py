@@ -12,12 +12,11 @@ from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.filter.decontamination.evaluation_sets import data_files
 from pipeline.filter.decontamination.index import MIN_WORDS, Index, build_index, byte_spans
-from pipeline.filter.rules.columns import column_batches
 from pipeline.filter.rules.cuts import CUT_SPANS, cut_text, moved
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, TOKENS, VERDICTS
+from pipeline.run.tables import DOCUMENTS, TOKENS, VERDICTS, batches
 
 
 def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> 
     documents, hits = 0, []
     for shard in Context(run, dry=True).document_shards():
         local, first = run.local(layout.documents(shard)), 0
-        for batch in column_batches(local, DOCUMENTS, ["doc_id", "text", "source", "url"]):
+        for batch in batches(local, DOCUMENTS, ["doc_id", "text", "source", "url"]):
             hits += [{**hit, "shard": shard, "row": first + hit["row"]} for hit in _batch_hits(batch, index)]
             first += batch.num_rows
         documents += first
@@ -114,7 +113,7 @@ def _cuts(run: Run, shard: str) -> dict[int, list[int]]:
         return {}
     found: dict[int, list[int]] = {}
     first = 0
-    for batch in column_batches(run.local(path), VERDICTS, [CUT_SPANS]):
+    for batch in batches(run.local(path), VERDICTS, [CUT_SPANS]):
         if CUT_SPANS not in batch.schema.names:
             return {}
         spans = batch[CUT_SPANS].to_pylist()
@@ -131,7 +130,7 @@ def _token_rows(run: Run, shard: str) -> dict[str, tuple[str, int]]:
         if not storage.exists(run.url(path)):
             continue
         number = 0
-        for batch in column_batches(run.local(path), TOKENS, ["doc_id"]):
+        for batch in batches(run.local(path), TOKENS, ["doc_id"]):
             for doc_id in batch["doc_id"].to_pylist():
                 rows[doc_id.hex()] = (path, number)
                 number += 1

@@ -3,7 +3,6 @@
 import fcntl
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from pipeline.filter.rules.stop_words import stop_words
 from pipeline.kernels import kernel_cache_folder
 from pipeline.kernels.signals import COLUMNS, STOP_SLOTS, measure_texts
 from pipeline.kernels.token_tables import load_tables
-from pipeline.kernels.tokens import ChunkCache, hash_bytes, new_cache, new_tokens, tokenize
+from pipeline.kernels.tokens import ChunkCache, hash_bytes, new_cache
 from pipeline.run.tables import SIGNALS
 
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "km", "my", "wuu", "yue"})
@@ -84,8 +83,7 @@ def _compile() -> None:
     """Compiles or loads the kernels, one process at a time: the second one then loads what the first one compiled."""
     with open(kernel_cache_folder() / "signals.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        empty = np.zeros((1, STOP_SLOTS), np.uint64)
-        nothing = np.zeros(0, np.int64), empty, np.zeros(0, bool)
+        nothing = np.zeros(0, np.int64), np.zeros((1, STOP_SLOTS), np.uint64), np.zeros(0, bool)
         measure_texts(np.zeros(0, np.uint8), np.zeros(1, np.int64), *nothing, load_tables(), _cache())
 
 
@@ -105,18 +103,3 @@ def _stop_table(language: str) -> NDArray[np.uint64]:
             slot = (slot + 1) & (STOP_SLOTS - 1)
         table[slot] = key
     return table
-
-
-def sentence_count(text: str) -> int:
-    """Sentences of one text."""
-    data = np.frombuffer(text.encode("utf-8", "replace"), dtype=np.uint8).copy()
-    _, _, sentences, _ = tokenize(data, 0, len(data), load_tables(), _cache(), new_tokens(len(data) + 8), False)
-    return int(sentences)
-
-
-def token_texts(text: str) -> list[str]:
-    """The tokens of a text as strings, in order."""
-    from pipeline.kernels import tokens
-
-    found: list[Any] = tokens.token_texts(text, load_tables())
-    return found

@@ -215,22 +215,3 @@ def _write(outputs: Outputs, shard: _Shard) -> None:
             if shard.cuts is not None:
                 columns.append(shard.cuts.slice(start, len(sides)))
             writer.write(pa.record_batch(columns, schema=writer.schema))
-
-
-def read_cuts(outputs: Outputs, name: str) -> pa.Array | None:
-    """The byte ranges to cut out of each document's text (list<int32>), or None where the shard has none."""
-    path = outputs.run_path(layout.verdicts("tokenize", name))
-    if CUT_SPANS not in open_table(path, VERDICTS).schema.names:
-        return None
-    cuts = read_table(path, VERDICTS, [CUT_SPANS])[CUT_SPANS].combine_chunks()
-    return cuts if cuts.null_count < len(cuts) else None
-
-
-def read_split(outputs: Outputs, name: str) -> NDArray[np.uint8]:
-    """The side of each document of a shard: ``TRAIN``, ``VALIDATION`` or ``DROPPED``."""
-    column = read_table(outputs.run_path(layout.verdicts("tokenize", name)), VERDICTS, ["split"])["split"]
-    values = column.combine_chunks()
-    sides = np.zeros(len(values), np.uint8)
-    for side, label in ((TRAIN, "train"), (VALIDATION, "validation")):
-        sides[pc.equal(values, label).fill_null(fill_value=False).to_numpy(zero_copy_only=False)] = side
-    return sides

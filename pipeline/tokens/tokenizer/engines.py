@@ -24,8 +24,6 @@ CACHE_TEXT_BYTES = 256 << 20  # of text, after which an encoder is not kept for 
 LONG_TEXT_BYTES = 4 << 20  # ``tokenizers`` needs about a hundred times a text's size: longer ones are cut for it
 # a line feed that ends a line of text and is followed by a letter: every named pretokenizer cuts there anyway
 _SAFE_CUT = re.compile(r"(?<=\S\n)(?=[A-Za-z])")
-
-
 _FEW_IDS = 64  # special ids below it are looked for among the few ids of text that are as small
 
 
@@ -46,7 +44,6 @@ class GigatokenEncoder:
         import gigatoken
 
         self.text_bytes = 0
-
         self._tokenizer = gigatoken.Tokenizer.from_json(_without_added_tokens(definition))
 
     def __call__(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
@@ -174,7 +171,13 @@ def make_encoder(engine: str, definition: str, *, cut_long_texts: bool) -> Encod
     return TokenizersEncoder(definition, cut_long_texts=cut_long_texts)
 
 
-_kept: dict[str, GigatokenEncoder] = {}  # at most one, by its definition
+@lru_cache(maxsize=1)
+def _kept_encoder(definition: str) -> GigatokenEncoder:
+    """The encoder that goes on from one job of a worker process to the next, which a job cannot hand on itself.
+
+    A new one has no word in its cache yet, and costs a small shard more than its text.
+    """
+    return GigatokenEncoder(definition)
 
 
 def shard_encoder(engine: str, definition: str, *, cut_long_texts: bool) -> Encoder:
@@ -184,16 +187,14 @@ def shard_encoder(engine: str, definition: str, *, cut_long_texts: bool) -> Enco
     """
     if engine != "gigatoken":
         return make_encoder(engine, definition, cut_long_texts=cut_long_texts)
-    found = _kept.get(definition)
-    if found is None or found.text_bytes >= CACHE_TEXT_BYTES:
+    if _kept_encoder(definition).text_bytes >= CACHE_TEXT_BYTES:
         forget_encoder()
-        found = _kept[definition] = GigatokenEncoder(definition)
-    return found
+    return _kept_encoder(definition)
 
 
 def forget_encoder() -> None:
     """Frees the encoder that is kept for the next shard."""
-    _kept.clear()
+    _kept_encoder.cache_clear()
 
 
 def check_no_special(ids: NDArray[Any], special: Mapping[str, int]) -> None:

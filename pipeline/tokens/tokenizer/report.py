@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.tokens.documents.corpus import Sample
 from pipeline.tokens.tokenizer.byte_lengths import token_bytes
 from pipeline.tokens.tokenizer.definition import special_ids, vocabulary_size
 from pipeline.tokens.tokenizer.engines import Choice, make_encoder
+from pipeline.tokens.tokenizer.survey import Sample
 
 REPORT_BYTES = 8 << 20  # of the training sample, for the use of the vocabulary
 _SHOWN = 20

@@ -1,4 +1,4 @@
-"""The step ``tokenize.survey``: what the kept documents of one document shard hold, read once, a job a shard.
+"""The step ``tokenize.survey``: what the kept documents of one document shard hold, read once by one job per shard.
 
 Writes ``tokenizer/survey/NNNNN.json``, places and numbers without any text: bytes of training text; the rows with the
 smallest keyed hashes; and for each code point above U+007F the first row that holds it, and where.  ``merge`` puts the
@@ -11,6 +11,7 @@ documents on which engines are compared.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.rows import read_rows
 from pipeline.run.tables import DOCUMENTS
-from pipeline.tokens.documents.assign import TRAIN, read_cuts
-from pipeline.tokens.documents.corpus import Sample, Survey, kept_batches, shard_sources, shortened
+from pipeline.tokens.documents.assign import TRAIN
+from pipeline.tokens.documents.kept_documents import kept_batches, read_cuts, shard_sources
 from pipeline.tokens.documents.split import keyed_hash
 
 CODE_POINT_DOCUMENTS = 200  # documents proven besides the sample, for code points that it lacks
@@ -33,6 +34,24 @@ PROOF_DOCUMENTS = 100  # of each source
 PROOF_BYTES = 256 << 10  # a longer document is proven by parts of this size
 LEAD_BYTES = 4 << 10  # of text before a code point for which a part is proven
 CODE_POINTS = 0x110000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A document on which engines are compared, and which the tokenizer report describes."""
+
+    source: str
+    language: str
+    text: str
+
+
+@dataclass
+class Survey:
+    """What the kept documents hold."""
+
+    sources: dict[str, str]  # shard -> source
+    train_bytes: dict[str, int]  # source -> bytes of training text
+    proof: list[Sample]
 
 
 def survey_shard(job: Job, outputs: Outputs) -> None:
@@ -69,9 +88,9 @@ def new_code_points(
     """Code points above U+007F not in ``seen``, which is updated: each, its first document, and its byte in that.
 
     Args:
-        offsets: int64 (N + 1,) into ``data``.
+        offsets: int64 (N + 1,) into ``data``, from 0.
         data: Valid UTF-8.
-        seen: One flag a code point.
+        seen: One flag per code point.
     """
     leads = np.flatnonzero(data >= 0xC0)
     found, first = np.unique(_decode(data, leads), return_index=True)
@@ -161,6 +180,13 @@ def excerpts(text: str, places: Sequence[int]) -> list[str]:
             end = start + PROOF_BYTES
             found.append(raw[start:end].decode(errors="ignore"))
     return found
+
+
+def shortened(text: str, size: int) -> str:
+    """The beginning of a text, at most ``size`` bytes of UTF-8."""
+    if len(text) * 4 <= size or len(text.encode()) <= size:
+        return text
+    return text.encode()[:size].decode(errors="ignore")
 
 
 def _texts(outputs: Outputs, name: str, rows: Sequence[int]) -> list[tuple[str, str]]:

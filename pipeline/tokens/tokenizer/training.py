@@ -7,18 +7,22 @@ Writes ``tokenizer/tokenizer.json``, ``tokenizer/encoding.json`` (engine and ids
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from pipeline.base.arrow import doc_id_array
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json
-from pipeline.tokens.documents import corpus
+from pipeline.tokens.documents.assign import TRAIN
+from pipeline.tokens.documents.kept_documents import kept_batches
+from pipeline.tokens.documents.split import below_share, keyed_hash
 from pipeline.tokens.tokenizer.definition import (
     end_of_text_id,
     from_tiktoken,
@@ -28,7 +32,9 @@ from pipeline.tokens.tokenizer.definition import (
 )
 from pipeline.tokens.tokenizer.engines import Choice, choose, make_encoder
 from pipeline.tokens.tokenizer.report import REPORT_BYTES, make_report
-from pipeline.tokens.tokenizer.survey import merge
+from pipeline.tokens.tokenizer.survey import Survey, merge, shortened
+
+DOCUMENT_SAMPLE_BYTES = 1 << 20  # a longer document trains the tokenizer with its beginning only
 
 
 def make_tokenizer(job: Job, outputs: Outputs) -> None:
@@ -44,13 +50,13 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
             "no training document is left: every document was dropped or held out; `tokenmill report RUN` shows by "
             "which rule, and `tokenmill filter RUN --set KEY=VALUE` what another threshold would keep"
         )
-    shares = corpus.sample_shares(found.train_bytes, config["weights"], config["sample_bytes"])
+    shares = sample_shares(found.train_bytes, config["weights"], config["sample_bytes"])
     given = job.arguments.get("tokenizer")
     recent: list[str] = []
     if given:
         definition = load_given(Path(given), config)
     else:
-        texts = _remembering(corpus.training_texts(outputs, found, shares, config["seed"]), recent)
+        texts = _remembering(training_texts(outputs, found, shares, config["seed"]), recent)
         definition = train(texts, config)
     parsed = json.loads(definition)
     named = not given or str(given).endswith(".tiktoken")
@@ -74,6 +80,35 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
         round_trip_failures=report["round_trip"]["failures"],
         gigatoken=int(choice.engine == "gigatoken"),
     )
+
+
+def sample_shares(train_bytes: Mapping[str, int], weights: Mapping[str, float], budget: int) -> dict[str, float]:
+    """Share of each source's documents that trains the tokenizer: in proportion to its weight, within the budget.
+
+    A source cannot give more than all its documents; what it lacks is not made up by repeating them.
+    """
+    usable = {source: size for source, size in train_bytes.items() if size and weights.get(source, 1.0) > 0}
+    if not usable:
+        return {}
+    largest = max(weights.get(source, 1.0) for source in usable)
+    full = {source: weights.get(source, 1.0) / largest for source in usable}
+    wanted = sum(size * full[source] for source, size in usable.items())
+    factor = min(1.0, budget / wanted)
+    return {source: full[source] * factor for source in usable}
+
+
+def training_texts(outputs: Outputs, found: Survey, shares: Mapping[str, float], seed: int) -> Iterator[list[str]]:
+    """The sample of training documents, a list for each record batch; long ones cut at ``DOCUMENT_SAMPLE_BYTES``."""
+    for name, source in found.sources.items():
+        share = shares.get(source, 0.0)
+        if share == 0.0:
+            continue
+        for batch, sides, _ in kept_batches(outputs, name, ["doc_id", "text"]):
+            hashes = keyed_hash(doc_id_array(batch.column("doc_id")), f"sample {seed}")
+            chosen = np.flatnonzero((sides == TRAIN) & below_share(hashes, share))
+            if len(chosen):
+                texts = batch.column("text").take(pa.array(chosen))
+                yield [shortened(text, DOCUMENT_SAMPLE_BYTES) for text in texts.to_pylist()]
 
 
 def refuse_reachable_special(definition: str, parsed: dict[str, Any], *, cut_long_texts: bool) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.filter import stage
+from pipeline.kernels import tokens
+from pipeline.kernels.token_tables import load_tables
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
@@ -78,3 +80,8 @@ def make_run(folder: Path, shards, filter_toml="", dedup=None, *, tokenize="") -
 
 def run_filter(context: Context):
     return stage.run(context)
+
+
+def token_texts(text: str) -> list[str]:
+    """The tokens of a text as strings, in order."""
+    return tokens.token_texts(text, load_tables())

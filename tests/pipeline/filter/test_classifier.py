@@ -16,9 +16,9 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.filter.classifier.card import area_under_curve
 from pipeline.filter.classifier.fasttext_fit import DIVERGED, ENVIRONMENT, fit
-from pipeline.filter.classifier.scorer import Options, Scorer
+from pipeline.filter.classifier.scorer import Scorer
 from pipeline.filter.classifier.texts import read_texts
-from pipeline.filter.classifier.train import train
+from pipeline.filter.classifier.train import Options, train
 from pipeline.filter.whatif import what_if
 from pipeline.recipe.load import RecipeError
 from pipeline.run.tables import SIGNALS, read_table

@@ -3,8 +3,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.filter import signals
-from pipeline.filter.rules.measure import token_texts
 from pipeline.run.tables import SIGNALS
+from tests.pipeline.filter.helpers import token_texts
 
 PROSE = "The committee of the town met with the mayor. They have agreed to be careful, and that was that."
 

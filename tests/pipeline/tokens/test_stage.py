@@ -149,7 +149,7 @@ def test_encoder_is_kept_for_further_shards_until_it_has_seen_so_much_text(
 
     monkeypatch.setattr(encode, "shard_encoder", noted)
     monkeypatch.setattr(engines, "CACHE_TEXT_BYTES", bound)
-    monkeypatch.setattr(engines, "_kept", {})
+    engines.forget_encoder()
     run = make_run(tmp_path / "run", {"web": [sentence(n) for n in range(40)]}, shard_documents=10)
     do(run)
     assert len(used) == 4

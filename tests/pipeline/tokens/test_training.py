@@ -20,9 +20,8 @@ from pipeline.base.arrow import text_buffers
 from pipeline.base.errors import UserError
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Outputs
-from pipeline.tokens.documents import corpus
 from pipeline.tokens.tokenizer import definition as definitions
-from pipeline.tokens.tokenizer import survey
+from pipeline.tokens.tokenizer import survey, training
 from pipeline.tokens.tokenizer.byte_lengths import token_byte_lengths, token_bytes
 from pipeline.tokens.tokenizer.definition import from_tiktoken
 from pipeline.tokens.tokenizer.engines import make_encoder
@@ -202,8 +201,8 @@ def test_validation_documents_never_train_the_tokenizer(tmp_path: Path) -> None:
     do(run)
     outputs, shards = outputs_of(run)
     found = survey.merge(outputs, shards)
-    shares = corpus.sample_shares(found.train_bytes, {"web": 1.0, "books": 1.0}, 10**9)
-    seen = {text for batch in corpus.training_texts(outputs, found, shares, 1) for text in batch}
+    shares = training.sample_shares(found.train_bytes, {"web": 1.0, "books": 1.0}, 10**9)
+    seen = {text for batch in training.training_texts(outputs, found, shares, 1) for text in batch}
     sides, texts = sides_of(run), texts_of(sources)
     expected = {texts[one] for one, row in sides.items() if row["split"] == "train"}
     assert seen == expected
@@ -216,16 +215,16 @@ def test_validation_documents_never_train_the_tokenizer(tmp_path: Path) -> None:
 
 def test_sample_follows_the_weights_within_the_budget() -> None:
     sizes = {"web": 1_000_000, "books": 100_000, "code": 50_000, "empty": 0}
-    shares = corpus.sample_shares(sizes, {"web": 1.0, "books": 2.0, "code": 0.0}, 300_000)
+    shares = training.sample_shares(sizes, {"web": 1.0, "books": 2.0, "code": 0.0}, 300_000)
     assert shares.keys() == {"web", "books"}
     assert shares["books"] == pytest.approx(2 * shares["web"])
     assert sizes["web"] * shares["web"] + sizes["books"] * shares["books"] == pytest.approx(300_000)
-    assert corpus.sample_shares(sizes, {"web": 1.0, "books": 1.0, "code": 1.0}, 10**9) == {
+    assert training.sample_shares(sizes, {"web": 1.0, "books": 1.0, "code": 1.0}, 10**9) == {
         "web": 1.0,
         "books": 1.0,
         "code": 1.0,
     }
-    assert corpus.sample_shares({"web": 0}, {}, 100) == {}
+    assert training.sample_shares({"web": 0}, {}, 100) == {}
 
 
 def test_source_of_weight_0_leaves_no_trace_in_the_tokenizer(tmp_path: Path) -> None:
@@ -239,7 +238,7 @@ def test_source_of_weight_0_leaves_no_trace_in_the_tokenizer(tmp_path: Path) -> 
     assert any("qz" in token for token in tokens[1].get_vocab())
 
 
-def proof_of(run: Any) -> list[corpus.Sample]:
+def proof_of(run: Any) -> list[survey.Sample]:
     outputs, shards = outputs_of(run)
     return survey.merge(outputs, shards).proof
 
