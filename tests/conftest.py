@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base import console
+from pipeline.base.console import release_stdout
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -28,9 +28,7 @@ def sample() -> Path:
 def unclaimed_stdout() -> Iterator[None]:
     """A command run in this process with --json claims standard output for good; the next test starts afresh."""
     yield
-    if console._stdout is not None:
-        console._stdout.close()
-        console._stdout = None
+    release_stdout(restore=False)  # pytest has put its own back
 
 
 @pytest.fixture

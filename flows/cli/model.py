@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.cli.options import Flag, Json, Overrides
-from pipeline.base.console import emit, out, say
+from pipeline.base.console import emit, out, release_stdout, say
 from pipeline.base.errors import UserError
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
@@ -45,19 +45,11 @@ def train(
     if processes > 1:
         program = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *program]
     if json:
-        _give_stdout_back()
+        release_stdout()  # the program that follows claims it for itself
     sys.stdout.flush()
     sys.stderr.flush()
     # this process becomes the training: signals, exit code and output are its own
     os.execve(sys.executable, [sys.executable, *program], {**os.environ, "PYTHONSAFEPATH": "1"})
-
-
-def _give_stdout_back() -> None:
-    """Undoes ``claim_stdout``: the program that follows claims it for itself."""
-    from pipeline.base import console
-
-    if console._stdout is not None:
-        os.dup2(console._stdout.fileno(), 1)
 
 
 def evaluate(

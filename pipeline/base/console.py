@@ -23,6 +23,20 @@ def claim_stdout() -> None:
         os.dup2(2, 1)
 
 
+def release_stdout(*, restore: bool = True) -> None:
+    """Undoes ``claim_stdout``: for a program that takes this process over and claims it itself, or a next test.
+
+    Args:
+        restore: Point file descriptor 1 at the real standard output again; without, it stays as it is.
+    """
+    global _stdout
+    if _stdout is not None:
+        if restore:
+            os.dup2(_stdout.fileno(), 1)
+        _stdout.close()
+        _stdout = None
+
+
 def say(text: str) -> None:
     """A line for a person, on standard error."""
     sys.stderr.write(printable(text) + "\n")

@@ -34,6 +34,17 @@ THREAD_VARIABLES = (
 Item = TypeVar("Item")
 
 
+class WorkerKilledError(RunError):
+    """The job of ``item`` killed its worker process ``TRIES`` times."""
+
+    def __init__(self, item: Any, name: str) -> None:
+        super().__init__(
+            f"{name} killed its worker process {TRIES} times (out of memory?); nothing of it was published. "
+            "Give it more memory or fewer workers, then run again"
+        )
+        self.item = item
+
+
 def default_workers() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0))
@@ -81,7 +92,7 @@ class Pool:
         """Calls ``function(*arguments)`` for each ``(arguments, item)``; yields ``(item, result)`` as they finish.
 
         Raises:
-            RunError: If a job killed its worker ``TRIES`` times.
+            WorkerKilledError: If a job killed its worker ``TRIES`` times.
             Exception: The first exception that a job raised; jobs in flight are finished first.
         """
         waiting = deque(range(len(jobs)))
@@ -131,17 +142,14 @@ class Pool:
         for number in numbers:
             tries[number] += 1
             if tries[number] >= TRIES:
-                raise RunError(
-                    f"{_name(jobs[number])} killed its worker process {TRIES} times (out of memory?); "
-                    f"nothing of it was published. Give it more memory or fewer workers, then run again"
-                )
+                raise WorkerKilledError(jobs[number][1], f"job {jobs[number][1]}")
         return numbers
 
     def kill(self, grace_seconds: float = 0.0) -> None:
         """Ends the worker processes at once; the processes they started get ``grace_seconds`` after a SIGTERM."""
         if self._executor is None:
             return
-        processes = list((self._executor._processes or {}).values())
+        processes = list((self._executor._processes or {}).values())  # no public way before Python 3.14
         end([pid for process in processes if process.pid for pid in descendants(process.pid)], grace_seconds)
         for process in processes:
             process.kill()
@@ -164,9 +172,3 @@ class Pool:
             self.close()
         else:
             self.kill()
-
-
-def _name(job: tuple[tuple[Any, ...], Any]) -> str:
-    arguments, item = job
-    step = next((a.name for a in arguments if hasattr(a, "function")), "a job")
-    return f"{step} {getattr(item, 'shard', item)}"

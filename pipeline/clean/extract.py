@@ -65,14 +65,14 @@ class Extractor:
         seen = self._within_limits(body)
         return Page(html, facts(body, encoding, record, seen.notes))
 
-    def text(self, page: Page) -> str:
+    def text(self, html: str) -> str:
         """The text of a page; empty where it has none.
 
         Raises:
             ExtractionError: If the extractor fails.
         """
         try:
-            return self._extract(page.html)
+            return self._extract(html)
         except (ValueError, RuntimeError, RecursionError, TypeError, LookupError) as error:
             raise ExtractionError("extractor_failed", f"{type(error).__name__}: {error}"[:500]) from error
 

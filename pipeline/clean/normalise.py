@@ -37,19 +37,19 @@ def normalise(texts: list[str], *, fix_mojibake: bool = True) -> tuple[list[str]
     Returns:
         The texts, and how many of them were mojibake.
     """
-    mended = 0
+    repaired = 0
     out = list(texts)
     for number, flags in enumerate(flags_of(texts).tolist()):
         text = texts[number]
         if flags:
             if flags & text_scan.MOJIBAKE and fix_mojibake:
-                fixed = mend(text)
-                mended += fixed != text
+                fixed = repair(text)
+                repaired += fixed != text
                 text = fixed
                 flags = 255  # what came out may hold anything
             text = _normalise_flagged(text, flags)
         out[number] = text.strip()
-    return out, mended
+    return out, repaired
 
 
 def _normalise_flagged(text: str, flags: int) -> str:
@@ -62,7 +62,7 @@ def _normalise_flagged(text: str, flags: int) -> str:
     return text
 
 
-def mend(text: str) -> str:
+def repair(text: str) -> str:
     """Repairs mojibake line by line, as ftfy does, and leaves lines that show no sign of it alone."""
     from ftfy import fix_encoding
 

@@ -1,6 +1,6 @@
 """What of the recipe defines the bytes of a clean shard, as plain values that travel to the worker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,19 @@ if TYPE_CHECKING:  # a plan needs no readers
     from pipeline.readers.part_reader import ReadOptions
 
 NOT_IN_THE_BYTES = ("max_quarantined",)  # a gate: changing it makes no shard again
-SOURCE_KEYS = ("name", "format", "licence", "fields", "separator", "encoding", "options")
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """What of a source defines bytes: neither where it lies nor its share in training."""
+
+    name: str
+    format: str
+    licence: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    separator: str | None = None
+    encoding: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -20,12 +32,12 @@ class Settings:
     """The recipe's part for one source, in the worker."""
 
     clean: Clean
-    source: Source
+    source: SourceSettings
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Settings":
         """The inverse of ``job_config``."""
-        return cls(Clean(**config["clean"]), Source(**config["source"], paths=["."]))
+        return cls(Clean(**config["clean"]), SourceSettings(**config["source"]))
 
     def read_options(self) -> "ReadOptions":
         """How the source is read."""
@@ -48,9 +60,10 @@ class Settings:
 
 def job_config(clean: Clean, source: Source, parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Config of a job: everything that defines its bytes but the content of its inputs."""
+    keys = {key.name for key in fields(SourceSettings)}
     return {
         "clean": _with_lists_by_digest(clean.model_dump(mode="json", exclude=set(NOT_IN_THE_BYTES))),
-        "source": source.model_dump(mode="json", include=set(SOURCE_KEYS), exclude_none=True),
+        "source": source.model_dump(mode="json", include=keys, exclude_none=True),
         "parts": parts,
     }
 

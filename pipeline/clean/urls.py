@@ -16,7 +16,7 @@ import importlib.util
 import os
 import re
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -176,8 +176,3 @@ class UrlRules:
         if self._only_allowed:
             return "not on url_allow"
         return self._block.match(url) if self._block is not None and url else None
-
-
-def list_files(entries: Iterable[str]) -> list[str]:
-    """The ``@FILE`` entries."""
-    return sorted({entry for entry in entries if entry.startswith("@")})

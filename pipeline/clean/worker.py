@@ -18,7 +18,7 @@ from typing import Any
 from pipeline.base.errors import GateError
 from pipeline.clean import pii
 from pipeline.clean.decode import NotText, decode
-from pipeline.clean.extract import ExtractionError, Extractor, Page
+from pipeline.clean.extract import ExtractionError, Extractor
 from pipeline.clean.html_facts import Facts
 from pipeline.clean.language import detect
 from pipeline.clean.lines import clean_lines
@@ -27,6 +27,7 @@ from pipeline.clean.settings import Settings
 from pipeline.clean.shard import PartitionWriter
 from pipeline.clean.urls import UrlRules
 from pipeline.readers.part_reader import PartReader
+from pipeline.readers.partition import Part
 from pipeline.readers.records import HEAD_BYTES, Damaged, Excluded, Item, Record
 from pipeline.run.engine import Job, Outputs
 
@@ -45,7 +46,7 @@ def clean_partition(job: Job, outputs: Outputs) -> None:
     cleaner = Cleaner(settings, job.arguments.get("lists", {}))
     records_in = 0
     for part in job.config["parts"]:
-        for items in slices(reader.read(part)):
+        for items in slices(reader.read(Part(**part))):
             records_in += len(items)
             cleaner.work(items, writer)
     writer.close()
@@ -66,7 +67,7 @@ def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", record
         excluded=excluded,
         quarantined=quarantined,
         text_bytes=writer.text_bytes,
-        mojibake_repaired=cleaner.mended,
+        mojibake_repaired=cleaner.repaired,
         pii=dict(cleaner.pii),
         excluded_reasons=dict(writer.excluded),
         quarantined_reasons=dict(writer.quarantined),
@@ -94,9 +95,8 @@ class Cleaner:
     def __init__(self, settings: Settings, lists: dict[str, str] | None = None) -> None:
         self.options = settings.clean
         self.source = settings.source
-        self.mended = 0
+        self.repaired = 0
         self.pii: Counter[str] = Counter()
-        self._pages: dict[int, Page] = {}  # of the slice, by identity of the record
         self._extractor: Extractor | None = None
         options = settings.clean
         listed = options.url_block or options.url_allow or options.url_only_allowed
@@ -106,14 +106,13 @@ class Cleaner:
 
     def work(self, items: list[Item], writer: PartitionWriter) -> None:
         """Takes one slice of items through all steps and writes them in order."""
-        self._pages.clear()
         if self._urls is not None:
             items = [self._wanted(item, self._urls) for item in items]
         items = [self._with_body(self._decode, item) for item in items]
         items = [self._with_body(self._extract, item) for item in items]
         records = [item for item in items if isinstance(item, Record)]
-        texts, mended = normalise([record.text for record in records], fix_mojibake=self.options.fix_mojibake)
-        self.mended += mended
+        texts, repaired = normalise([record.text for record in records], fix_mojibake=self.options.fix_mojibake)
+        self.repaired += repaired
         for record, text in zip(records, texts, strict=True):
             record.text = clean_lines(text, self.options.clean_lines) if self.options.clean_lines else text
         columns = self._columns([record for record in records if record.text])
@@ -142,10 +141,7 @@ class Cleaner:
                 self.pii.update(kind for _, _, kind in spans)
                 if self.options.pii == "replace":
                     record.text = pii.replace(text, spans)
-            page = self._pages.pop(id(record), None)
-            if page is not None:
-                row |= _page_columns(page.facts)
-            yield row
+            yield row | (record.columns or {})
 
     @staticmethod
     def _wanted(item: Item, rules: UrlRules) -> Item:
@@ -168,7 +164,7 @@ class Cleaner:
         return Damaged(item.path, item.offset, len(item.body), reason, detail, item.body[:HEAD_BYTES])
 
     def _decode(self, record: Record) -> Item:
-        """The record with its text, or with its page still to be extracted; an excluded item where that opts out."""
+        """The record with its text, or with the HTML of its page; an excluded item where the page opts out."""
         if record.body_type == "html":
             excluded = self._look(record)
             if excluded is not None:
@@ -181,7 +177,7 @@ class Cleaner:
         return record
 
     def _look(self, record: Record) -> Excluded | None:
-        """Keeps the page, and fills in what it says about itself."""
+        """Makes the record's text the page's HTML, and fills in what the page says about itself."""
         if self._extractor is None:
             self._extractor = Extractor(self.options)
         page = self._extractor.look(record)
@@ -195,15 +191,13 @@ class Cleaner:
         if facts.date:
             record.metadata = {**(record.metadata or {}), **({"crawl_date": record.date} if record.date else {})}
             record.date = facts.date
-        self._pages[id(record)] = page
+        record.text, record.columns = page.html, _page_columns(facts)
         return None
 
     def _extract(self, record: Record) -> Item:
         """The record with the text of its page."""
-        assert self._extractor is not None, "a page was kept without an extractor"
-        page = self._pages[id(record)]
-        record.text = self._extractor.text(page)
-        record.body, page.html = None, ""
+        assert self._extractor is not None, "a page was looked at without an extractor"
+        record.text, record.body = self._extractor.text(record.text), None
         return record
 
 

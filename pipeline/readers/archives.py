@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from pipeline.readers.formats import ARCHIVES, COMPRESSION_SUFFIXES, format_of_bytes, format_of_name
+from pipeline.readers.formats import ARCHIVES, COMPRESSION_SUFFIXES, STREAMED, format_of_bytes, format_of_name
 from pipeline.readers.records import Damaged, Excluded, Item
 from pipeline.readers.streams import CHUNK_BYTES, Budget, Gap, Limits, RangeReader, chunks, decompression_errors
 
-STREAMED = frozenset({"jsonl", "json", "text", "html", "csv", "tsv"})
 # (chunks, path, format) and (file, path, format) -> items
 ReadStream = Callable[[Iterator[bytes | Gap], str, str], Iterator[Item]]
 ReadFile = Callable[[Path, str, str], Iterator[Item]]
@@ -87,7 +86,7 @@ class MemberReader:
         with tempfile.NamedTemporaryFile(prefix="tokenmill-member-") as file:
             for chunk in data:
                 if isinstance(chunk, Gap):
-                    yield Damaged(path, chunk.start, chunk.length, chunk.reason, chunk.detail, chunk.head)
+                    yield chunk.damaged(path)
                     return
                 file.write(chunk)
             file.flush()
@@ -165,8 +164,7 @@ def read_tar(reader: RangeReader, path: str, limits: Limits, members: MemberRead
             yield Damaged(path, source.position, None, "corrupt_file", f"tar: {error}")
     yield from _bad_headers(path, damaged)
     if source.gap is not None:
-        gap = source.gap
-        yield Damaged(path, gap.start, gap.length, gap.reason, gap.detail, gap.head)
+        yield source.gap.damaged(path)
 
 
 def _headers(damaged: list[int]) -> type[tarfile.TarInfo]:

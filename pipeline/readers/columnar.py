@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.readers.records import Damaged, Fields, Item
+from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item, too_large
 from pipeline.readers.streams import Limits
 
 BATCH_ROWS = 1024
@@ -157,8 +157,8 @@ def _rows(batch: pa.RecordBatch, path: str, fields: Fields, limits: Limits, row:
         item = fields.record(value, path, row + number)
         text = getattr(item, "text", "")
         if len(text) > limits.record_bytes:
-            detail = f"{len(text):,} characters, more than max_record_bytes = {limits.record_bytes:,}"
-            yield Damaged(path, row + number, None, "record_too_large", detail, text[:256].encode()[:256])
+            found = f"{len(text):,} characters"
+            yield too_large(path, row + number, None, found, limits.record_bytes, text[:HEAD_BYTES].encode())
         else:
             yield item
 

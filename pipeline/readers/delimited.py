@@ -25,7 +25,7 @@ def read_delimited(
 
     The offset of a record is its row, counted from 0 below the header.
     """
-    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)  # csv has one limit per process and none per reader
     feed = _Feed(chunks, path, limits)
     rows = _rows(feed, delimiter)
     header: list[str] | None = None

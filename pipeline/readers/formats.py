@@ -33,6 +33,7 @@ SUFFIXES = {
     ".tgz": "tar",
 }
 ARCHIVES = ("zip", "tar")
+STREAMED = frozenset({"jsonl", "json", "text", "html", "csv", "tsv"})  # read from front to back
 SNIFF_BYTES = 4096
 ARROW_STREAM = b"\xff\xff\xff\xff"  # begins each message of the streaming format; no text begins so
 _JSON_OBJECT = re.compile(rb'\[?\s*\{\s*"')  # an object or a list of objects

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from pipeline.readers.lines import lines
-from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item
+from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item, too_large
 from pipeline.readers.streams import Gap, Limits
 
 BLANK = b" \t\r\n\v\f"
@@ -72,7 +72,7 @@ def _values(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Li
     offset = position = 0
     for chunk in chunks:
         if isinstance(chunk, Gap):
-            yield Damaged(path, chunk.start, chunk.length, chunk.reason, chunk.detail, chunk.head)
+            yield chunk.damaged(path)
             return  # where a value starts after it cannot be known
         taken = 0
         for end in value_ends(np.frombuffer(chunk, np.uint8), state, base).tolist():
@@ -97,15 +97,14 @@ def _values(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Li
 
 
 def _too_large(path: str, offset: int, length: int, head: bytes, limits: Limits) -> Damaged:
-    detail = f"a value of {length:,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
-    return Damaged(path, offset, length, "record_too_large", detail, head)
+    return too_large(path, offset, length, f"a value of {length:,} bytes", limits.record_bytes, head)
 
 
 def _value(data: bytes, path: str, offset: int, fields: Fields, limits: Limits, base: int) -> Iterator[Item]:
     start = _start(data, offset, base)
     data = data[start:].rstrip(BLANK)
     if len(data) > limits.record_bytes:
-        yield _too_large(path, offset + start, len(data), data[:HEAD_BYTES], limits)
+        yield _too_large(path, offset + start, len(data), data, limits)
     elif data:
         yield _parse(data, path, offset + start, fields)
 
@@ -126,35 +125,26 @@ def parse_object(data: bytes, path: str, offset: int) -> dict[str, Any] | Damage
     try:
         value = orjson.loads(data)
     except ValueError as error:
-        value = _second_look(data)
-        if isinstance(value, Damaged):
-            return _damaged(path, offset, data, value.reason, str(error))
+        try:  # what the strict parser refuses but is no damage: lone surrogates, NaN and Infinity
+            value = replace_surrogates(json.loads(data.decode()))
+        except UnicodeDecodeError:
+            return _damaged(path, offset, data, "not_utf8", str(error))
+        except (ValueError, RecursionError):
+            return _damaged(path, offset, data, "json_invalid", str(error))
     if type(value) is not dict:
         return _damaged(path, offset, data, "json_not_object", f"a {_kind(value)}")
     return value
 
 
-def _second_look(data: bytes) -> Any:
-    """What the strict parser refuses but is no damage: lone surrogates, NaN and Infinity."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        return Damaged("", 0, None, "not_utf8")
-    try:
-        return mend_surrogates(json.loads(text))
-    except (ValueError, RecursionError):
-        return Damaged("", 0, None, "json_invalid")
-
-
-def mend_surrogates(value: Any) -> Any:
+def replace_surrogates(value: Any) -> Any:
     """Lone surrogates, which no UTF-8 can hold, become U+FFFD in every string of a JSON value."""
     if isinstance(value, str):
         # pairs that were escaped one by one join; what stays alone is replaced
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, list):
-        return [mend_surrogates(item) for item in value]
+        return [replace_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {mend_surrogates(key): mend_surrogates(item) for key, item in value.items()}
+        return {replace_surrogates(key): replace_surrogates(item) for key, item in value.items()}
     return value
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.readers.records import HEAD_BYTES, Damaged
+from pipeline.readers.records import HEAD_BYTES, Damaged, too_large
 from pipeline.readers.streams import Gap
 
 
@@ -60,7 +60,7 @@ class _Splitter:
         offset, limit = self.offset, self.max_bytes
         for data in whole:
             if len(data) > limit:
-                yield self._too_large(offset, len(data), data[:HEAD_BYTES])
+                yield self._too_large(offset, len(data), data)
             else:
                 yield Line(offset, data)
             offset += len(data) + 1
@@ -77,7 +77,7 @@ class _Splitter:
         self.offset += self.length
         self._clear()
         self.after_gap = True
-        return Damaged(self.path, gap.start, gap.length, gap.reason, gap.detail, gap.head)
+        return gap.damaged(self.path)
 
     def _extend(self, data: bytes) -> None:
         self.length += len(data)
@@ -101,5 +101,4 @@ class _Splitter:
         self.pieces, self.length, self.head, self.after_gap = [], 0, b"", False
 
     def _too_large(self, offset: int, length: int, head: bytes) -> Damaged:
-        detail = f"a line of {length:,} bytes, more than max_record_bytes = {self.max_bytes:,}"
-        return Damaged(self.path, offset, length, "record_too_large", detail, head)
+        return too_large(self.path, offset, length, f"a line of {length:,} bytes", self.max_bytes, head)

@@ -13,6 +13,7 @@ from pipeline.readers.delimited import read_delimited
 from pipeline.readers.encodings import as_utf8
 from pipeline.readers.formats import SNIFF_BYTES, format_of_bytes
 from pipeline.readers.jsonl import read_json, read_jsonl
+from pipeline.readers.partition import Part
 from pipeline.readers.records import Damaged, Fields, Item
 from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
 from pipeline.readers.text import read_separated, read_whole
@@ -47,50 +48,46 @@ class PartReader:
     names: Mapping[str, str] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
 
-    def read(self, part: Mapping[str, Any]) -> Iterator[Item]:
-        """Every item of a part.
-
-        Args:
-            part: A ``partition.Part`` as plain values.
-        """
-        path = part["path"]
-        if part["error"] is not None:
-            yield Damaged(path, 0, None, "unreadable", part["error"])
+    def read(self, part: Part) -> Iterator[Item]:
+        """Every item of a part."""
+        path = part.path
+        if part.error is not None:
+            yield Damaged(path, 0, None, "unreadable", part.error)
             return
         name = os.fsdecode(bytes.fromhex(self.names[path])) if path in self.names else path
         url = f"{self.root.rstrip('/')}/{name}"
-        if part["unit"] == "dataset":
+        if part.unit == "dataset":
             yield from self._dataset(part, url)
             return
         try:
             local = storage.open_local(url)
-            start, end = (part["start"], part["end"]) if part["unit"] == "bytes" else (0, local.stat().st_size)
+            start, end = (part.start, part.end) if part.unit == "bytes" else (0, local.stat().st_size)
             reader = RangeReader(local, start, end)
         except OSError as error:
-            yield Damaged(path, part["start"], None, "unreadable", f"file cannot be read: {error.strerror or error}")
+            yield Damaged(path, part.start, None, "unreadable", f"file cannot be read: {error.strerror or error}")
             return
         with reader:
             try:
                 for item in self._items(reader, local, part):
-                    yield _with_hint(item, reader, part["format"])
-                self.digests[f"{path}@{part['start']}-{part['end']}"] = reader.digest()
+                    yield _with_hint(item, reader, part.format)
+                self.digests[f"{path}@{part.start}-{part.end}"] = reader.digest()
             except OSError as error:
                 detail = f"file cannot be read: {error.strerror or error}"
                 yield Damaged(path, reader.position, reader.end - reader.position, "unreadable", detail)
 
-    def _dataset(self, part: Mapping[str, Any], url: str) -> Iterator[Item]:
+    def _dataset(self, part: Part, url: str) -> Iterator[Item]:
         from pipeline.readers.datatrove import dataset_digest, read_dataset
 
         options = self.options
-        yield from read_dataset(part["format"], options.reader_options, url, part["path"], options.fields)
-        self.digests[f"{part['path']}@{part['start']}-{part['end']}"] = dataset_digest(url)
+        yield from read_dataset(part.format, options.reader_options, url, part.path, options.fields)
+        self.digests[f"{part.path}@{part.start}-{part.end}"] = dataset_digest(url)
 
-    def _items(self, reader: RangeReader, local: Path, part: Mapping[str, Any]) -> Iterator[Item]:
-        path, kind, options = part["path"], part["format"], self.options
+    def _items(self, reader: RangeReader, local: Path, part: Part) -> Iterator[Item]:
+        path, kind, options = part.path, part.format, self.options
         if kind == "warc":
             yield from read_warc(reader, path, options.limits, options.wanted)
         elif kind == "parquet":
-            groups = (part["start"], part["end"]) if part["unit"] == "row_groups" else (0, None)
+            groups = (part.start, part.end) if part.unit == "row_groups" else (0, None)
             yield from read_parquet(local, path, options.fields, options.limits, *groups)
         elif kind == "arrow":
             yield from read_arrow(local, path, options.fields, options.limits)
@@ -103,7 +100,7 @@ class PartReader:
 
             yield from read_file(kind, options.reader_options, local, path, options.fields)
         else:
-            yield from read_stream(chunks(reader, options.limits), path, kind, options, start=part["start"])
+            yield from read_stream(chunks(reader, options.limits), path, kind, options, start=part.start)
 
     def _members(self, path: str) -> MemberReader:
         def stream(data: Iterator[bytes | Gap], member: str, kind: str) -> Iterator[Item]:
@@ -111,9 +108,8 @@ class PartReader:
 
         def file(local: Path, member: str, kind: str) -> Iterator[Item]:
             size = local.stat().st_size
-            part = {"path": member, "format": kind, "start": 0, "end": size, "unit": "bytes"}
             with RangeReader(local, 0, size) as reader:
-                yield from self._items(reader, local, part)
+                yield from self._items(reader, local, Part(member, kind, 0, size))
 
         return MemberReader(path, self.options.named_format, self.options.limits, stream, file)
 

@@ -149,15 +149,8 @@ def _after_newline(reader: RangeReader, position: int) -> int | None:
 
 def _member_starts(reader: RangeReader, compression: str, nominal: list[int]) -> list[int | None]:
     """Member starts, where the file has a member a record: the second one must come soon."""
-    second = next_member(_Window(reader, PROBE_BYTES), 1, compression, b"WARC/")
+    second = next_member(reader, 1, compression, b"WARC/", end=PROBE_BYTES)
     return [next_member(reader, at, compression, b"WARC/") for at in nominal] if second is not None else []
-
-
-class _Window(RangeReader):
-    """The first bytes of another reader, for a search that must end there."""
-
-    def __init__(self, reader: RangeReader, end: int) -> None:
-        self._file, self.end, self.start, self.position = reader._file, min(reader.end, end), 0, 0
 
 
 def _record_starts(reader: RangeReader, nominal: list[int]) -> list[int | None]:

@@ -33,6 +33,7 @@ class Record:
     charset: str | None = None  # of ``body``, as the transport or the recipe declares it
     headers: dict[str, str] | None = None  # HTTP headers that carry rights marks, names in lower case
     part_of_offset: int = 0
+    columns: dict[str, Any] | None = None  # of its document's row, where an HTML page states them itself
 
 
 @dataclass(slots=True)
@@ -45,6 +46,12 @@ class Damaged:
     reason: str
     detail: str | None = None
     head: bytes = b""
+
+
+def too_large(path: str, offset: int, length: int | None, found: str, max_bytes: int, head: bytes) -> Damaged:
+    """The item for what must not be held; ``found`` says what it is: "a line of 2,000 bytes"."""
+    detail = f"{found}, more than max_record_bytes = {max_bytes:,}"
+    return Damaged(path, offset, length, "record_too_large", detail, head[:HEAD_BYTES])
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from pipeline.base.closable import Closable
 from pipeline.base.digests import hasher
-from pipeline.readers.records import HEAD_BYTES
+from pipeline.readers.records import HEAD_BYTES, Damaged
 
 CHUNK_BYTES = 1 << 20  # of decompressed data
 RAW_BYTES = 1 << 18  # read from the file at a time
@@ -53,6 +53,10 @@ class Gap:
     detail: str
     head: bytes
     final: bool
+
+    def damaged(self, path: str) -> Damaged:
+        """The item that stands for it in the file at ``path``."""
+        return Damaged(path, self.start, self.length, self.reason, self.detail, self.head)
 
 
 class RangeReader(Closable):
@@ -208,18 +212,22 @@ def decompression_errors() -> tuple[type[Exception], ...]:
     return (isal_error, zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, ValueError)
 
 
-def next_member(reader: RangeReader, position: int, compression: str, prefix: bytes = b"") -> int | None:
+def next_member(
+    reader: RangeReader, position: int, compression: str, prefix: bytes = b"", end: int | None = None
+) -> int | None:
     """Start of the first member at or after ``position`` that decompresses to something that begins with ``prefix``.
 
-    A pure function of the bytes, so that two neighbouring partitions agree on it.
+    A pure function of the bytes before ``end``, so that two neighbouring partitions agree on it.
     """
     magic = MAGIC[compression]
-    while position < reader.end:
-        block = reader.peek(position, CHUNK_BYTES)
+    end = reader.end if end is None else min(end, reader.end)
+    while position < end:
+        block = reader.peek(position, min(CHUNK_BYTES, end - position))
         found = block.find(magic)
         while found >= 0:
-            if _decompresses(reader.peek(position + found, PROBE_BYTES), compression, prefix):
-                return position + found
+            start = position + found
+            if _decompresses(reader.peek(start, min(PROBE_BYTES, end - start)), compression, prefix):
+                return start
             found = block.find(magic, found + 1)
         if len(block) < len(magic):
             return None

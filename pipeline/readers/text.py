@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from pipeline.readers.records import HEAD_BYTES, Damaged, Item, Record
+from pipeline.readers.records import HEAD_BYTES, Damaged, Item, Record, too_large
 from pipeline.readers.streams import Gap, Limits
 
 
@@ -18,7 +18,7 @@ def read_whole(
     size = 0
     for chunk in chunks:
         if isinstance(chunk, Gap):
-            yield Damaged(path, chunk.start, chunk.length, chunk.reason, chunk.detail, chunk.head)
+            yield chunk.damaged(path)
             return
         size += len(chunk)
         if size > limits.record_bytes:
@@ -26,8 +26,7 @@ def read_whole(
         else:
             pieces.append(chunk)
     if size > limits.record_bytes:
-        detail = f"a file of {size:,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
-        yield Damaged(path, 0, size, "record_too_large", detail, pieces[0][:HEAD_BYTES] if pieces else b"")
+        yield too_large(path, 0, size, f"a file of {size:,} bytes", limits.record_bytes, b"".join(pieces))
     elif size:
         yield Record(path, 0, body=b"".join(pieces), body_type=body_type, charset=encoding)
 
@@ -45,7 +44,7 @@ def read_separated(chunks: Iterator[bytes | Gap], path: str, separator: str, lim
     buffer, offset = b"", 0
     for chunk in chunks:
         if isinstance(chunk, Gap):
-            yield Damaged(path, chunk.start, chunk.length, chunk.reason, chunk.detail, chunk.head)
+            yield chunk.damaged(path)
             offset, buffer = offset + len(buffer), b""
             continue
         searched = max(0, len(buffer) - longest + 1)
@@ -64,7 +63,6 @@ def read_separated(chunks: Iterator[bytes | Gap], path: str, separator: str, lim
 
 def _piece(data: bytes, path: str, offset: int, limits: Limits) -> Iterator[Item]:
     if len(data) > limits.record_bytes:
-        detail = f"{len(data):,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
-        yield Damaged(path, offset, len(data), "record_too_large", detail, data[:HEAD_BYTES])
+        yield too_large(path, offset, len(data), f"{len(data):,} bytes", limits.record_bytes, data)
     elif data.strip():
         yield Record(path, offset, body=data)

@@ -22,7 +22,7 @@ from pipeline.readers.http import (
     parse_headers,
     parse_response,
 )
-from pipeline.readers.records import HEAD_BYTES, Damaged, Excluded, Item, Record
+from pipeline.readers.records import HEAD_BYTES, Damaged, Excluded, Item, Record, too_large
 from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, compression_of, member_chunks, plain_chunks
 
 PREFIX = b"WARC/"
@@ -61,14 +61,18 @@ class _Source:
         chunk = next(self._chunks, None)
         if isinstance(chunk, Gap):
             self.gap = chunk
-            for _ in self._chunks:  # lets the member's generator end, and so say where the next one starts
-                pass
+            self.drain()
             return False
         if chunk is None:
             return False
         self._buffer = self._buffer[self._at :] + chunk if self._at < len(self._buffer) else chunk
         self._at = 0
         return True
+
+    def drain(self) -> None:
+        """Lets the member's generator end, and so say where the next one starts."""
+        for _ in self._chunks:
+            pass
 
     def header(self) -> bytes:
         """The bytes up to and with the next blank line; what there is where there is none."""
@@ -171,8 +175,7 @@ def read_warc(reader: RangeReader, path: str, limits: Limits, wanted: Wanted) ->
         following: list[int | None] = []
         source = _Source(_noting(member_chunks(reader, compression, Budget(limits), PREFIX), following))
         yield from _records(source, path, position, limits, wanted, plain=False)
-        for _ in source._chunks:
-            pass
+        source.drain()
         position = following[0]
 
 
@@ -204,8 +207,7 @@ def _records(source: _Source, path: str, start: int, limits: Limits, wanted: Wan
             item.part_of_offset = number - 1
         yield item
     if source.gap is not None:
-        gap = source.gap
-        yield Damaged(path, gap.start, gap.length, gap.reason, gap.detail, gap.head)
+        yield source.gap.damaged(path)
 
 
 def _is_corrupt(gap: Gap | None) -> bool:
@@ -248,13 +250,12 @@ def _too_large(
         detail = f"Content-Length is {length:,}; no record ends there"
         return Damaged(path, offset, None, "length_mismatch", detail, head[:HEAD_BYTES])
     skipped = source.skip(length)
-    detail = f"a record of {length:,} bytes, more than max_record_bytes = {limits.record_bytes:,}"
     if skipped < length:
         detail = f"Content-Length is {length:,}; {skipped:,} bytes follow"
         return Damaged(path, offset, None, "length_mismatch", detail, head[:HEAD_BYTES])
     if headers.get("warc-type", "") not in ("response", "resource", "conversion"):
         return Excluded(path, offset, "record_type", headers.get("warc-type"), headers.get("warc-target-uri"))
-    return Damaged(path, offset, None, "record_too_large", detail, head[:HEAD_BYTES])
+    return too_large(path, offset, None, f"a record of {length:,} bytes", limits.record_bytes, head)
 
 
 def _convert(

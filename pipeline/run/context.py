@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 
 from pipeline.base import storage
 from pipeline.base.errors import RunError
+from pipeline.base.pool import WorkerKilledError
 from pipeline.base.progress import Progress, Silent
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
@@ -138,7 +139,10 @@ class Context:
             raise RunError("this context has no pool: it can only look")
         assert self._before_publish or not self.takedown, "outputs of a run with a takedown must be blanked"
         hook = (self.takedown, self._before_publish) if self.takedown else ()
-        yield from self._pool.run(run_job, [((self.root, step, job, *hook), job) for job in jobs])
+        try:
+            yield from self._pool.run(run_job, [((self.root, step, job, *hook), job) for job in jobs])
+        except WorkerKilledError as killed:
+            raise WorkerKilledError(killed.item, f"{step.name} {killed.item.shard}") from None
 
     def _compare(self, step: Step, jobs: list[Job]) -> tuple[dict[str, Manifest], dict[str, str]]:
         """Splits jobs into done ones and, with the cause, those to run."""

@@ -67,9 +67,9 @@ def test_mojibake_is_repaired_and_right_text_is_not_touched(text: str) -> None:
 
 
 def test_mojibake_is_counted() -> None:
-    texts, mended = normalise(["sÃ© cafÃ© â€œquotedâ€\x9d", "right: café"])
+    texts, repaired = normalise(["sÃ© cafÃ© â€œquotedâ€\x9d", "right: café"])
     assert texts == ["sé café “quoted”", "right: café"]
-    assert mended == 1
+    assert repaired == 1
 
 
 def test_mojibake_is_repaired_in_its_line_alone() -> None:

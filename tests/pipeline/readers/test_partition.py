@@ -21,10 +21,8 @@ OPTIONS = ReadOptions(fields=Fields({}, None))
 
 
 def records(root: Path, parts: list[Part]) -> list[tuple[int, str | None]]:
-    from dataclasses import asdict
-
     reader = PartReader(str(root), OPTIONS)
-    items = [item for part in parts for item in reader.read(asdict(part))]
+    items = [item for part in parts for item in reader.read(part)]
     assert all(isinstance(item, Record) for item in items)
     return [(item.offset, item.id) for item in items if isinstance(item, Record)]
 
