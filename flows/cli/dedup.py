@@ -12,6 +12,8 @@ from pipeline.base.words import counted
 from pipeline.recipe.minhash import MINHASH, THRESHOLD
 
 Many = Parameter(negative=())
+# the flag alone: there is no --verify; the page shows the flag's own default
+NO_VERIFY = Parameter(name="", negative="--no-verify", show_default=lambda verify: not verify)
 
 dedup_app = App(
     name="dedup",
@@ -35,7 +37,7 @@ def run(
     rows: int = MINHASH.rows,
     seed: int = MINHASH.seed,
     exact_only: Flag = False,
-    verify: Annotated[bool, Parameter(name="--no-verify", negative=())] = False,
+    verify: Annotated[bool, NO_VERIFY] = True,
     keep: str = "first",
     copies: int = 1,
     prefer_source: Annotated[list[str] | None, Many] = None,
@@ -101,9 +103,8 @@ def run(
         Worker processes; 0: one for each processor.
     """
     from pipeline.base.pool import default_workers
-    from pipeline.dedup.command.run import Request
+    from pipeline.dedup.command.request import Request, checked_options
     from pipeline.dedup.command.run import run as run_command
-    from pipeline.dedup.command.settings import checked_options
 
     options = checked_options(
         threshold=threshold,
@@ -119,21 +120,21 @@ def run(
         against=against or [],
         memory=memory,
     )
-    if against and verify:
+    if against and not verify:
         raise UserError("--no-verify with --against: an index holds shingle sets to verify with, and no signatures")
     if workers < 0:
         raise UserError(f"--workers {workers}: must be 0 or more")
     request = Request(
-        tuple(inputs),
-        output,
-        options,
-        text_field,
-        id_field,
-        url_field,
-        licence_field,
-        exact_only,
-        not verify,
-        workers or default_workers(),
+        inputs=tuple(inputs),
+        output=output,
+        options=options,
+        text_field=text_field,
+        id_field=id_field,
+        url_field=url_field,
+        licence_field=licence_field,
+        exact_only=exact_only,
+        verify=verify,
+        workers=workers or default_workers(),
     )
     summary = run_command(request)
     if json:
@@ -185,7 +186,7 @@ def plan(
     """
     from pipeline.base.pool import default_workers
     from pipeline.base.sizes import parse_memory
-    from pipeline.dedup.command.settings import checked_options, positive
+    from pipeline.dedup.command.request import checked_options, positive
     from pipeline.dedup.rule.cost import plan as make_plan
 
     options = checked_options(threshold=threshold, bands=bands, rows=rows, memory=memory)
@@ -244,7 +245,7 @@ def compare(
     """
     from pipeline.dedup.command.comparison import OUTCOMES, read_text
     from pipeline.dedup.command.comparison import compare as make_comparison
-    from pipeline.dedup.command.settings import checked_options
+    from pipeline.dedup.command.request import checked_options
 
     options = checked_options(ngram=ngram, bands=bands, rows=rows, seed=seed, threshold=threshold)
     found = {"a": str(a), "b": str(b), **make_comparison(read_text(a), read_text(b), options)}

@@ -127,7 +127,7 @@ def add(
         Groups of candidates compared at a time.
     """
     from pipeline.base.sizes import parse_memory
-    from pipeline.dedup.command.settings import checked_options
+    from pipeline.dedup.command.request import checked_options
     from pipeline.dedup.index.add import Policy, add_new
     from pipeline.dedup.index.writer import add_all
 
@@ -191,7 +191,7 @@ def query(
     output
         Arrow file to write the matches to, instead of printing them.
     """
-    from pipeline.dedup.command.settings import checked_options
+    from pipeline.dedup.command.request import checked_options
     from pipeline.dedup.index.query import matches_table
     from pipeline.dedup.index.query import query as find_matches
     from pipeline.dedup.index.reader import open_index

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import DocIds, doc_id_array, text_bytes
-from pipeline.dedup.stage.work import write_signatures
+from pipeline.dedup.stage.signatures import write_signatures
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.tables import DOCUMENTS, batches, tokens_table

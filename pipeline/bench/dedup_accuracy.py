@@ -152,7 +152,7 @@ def outcomes(texts: list[str]) -> dict[str, tuple[NDArray[np.bool_], Ints]]:
 
 
 def _ours(texts: list[str], *, verify: bool) -> tuple[NDArray[np.bool_], Ints]:
-    from pipeline.dedup.command.run import Request
+    from pipeline.dedup.command.request import Request
     from pipeline.dedup.command.run import run as run_command
     from pipeline.recipe.options import Dedup
     from pipeline.run.tables import KEPT_CLUSTERS, REMOVED, read_table
@@ -160,7 +160,7 @@ def _ours(texts: list[str], *, verify: bool) -> tuple[NDArray[np.bool_], Ints]:
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
         path, output = Path(name) / "in.jsonl", Path(name) / "out"
         _write(path, texts)
-        run_command(Request((str(path),), output, Dedup(keep="first"), verify=verify))
+        run_command(Request(inputs=(str(path),), output=output, options=Dedup(keep="first"), verify=verify))
         rows = read_table(output / "removed.arrow", REMOVED)
         kept = read_table(output / "clusters.arrow", KEPT_CLUSTERS)
         removed, components = np.zeros(len(texts), bool), np.arange(len(texts))

@@ -99,14 +99,14 @@ def _median(work: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _dedup_alone(folder: Path, maker: "Maker", repeat: int) -> dict[str, Any]:
-    from pipeline.dedup.command.run import Request
+    from pipeline.dedup.command.request import Request
     from pipeline.dedup.command.run import run as dedup_run
     from pipeline.recipe.options import Dedup
 
     path = folder / f"batch-{repeat}.jsonl"
     maker.write(path, repeat)
     clock = _Clock()
-    summary = dedup_run(Request((str(path),), folder / f"alone-{repeat}", Dedup()))
+    summary = dedup_run(Request(inputs=(str(path),), output=folder / f"alone-{repeat}", options=Dedup()))
     figures = clock.figures()
     return {**figures, "removed": summary["records_removed_exact"] + summary["records_removed_near"]}
 

@@ -148,7 +148,7 @@ def _dedup_output(path: str, clusters: int) -> dict[str, Any] | None:
     """The largest clusters, where ``path`` is what `tokenmill dedup run` wrote."""
     if not (storage.local_path(path) / "removed.arrow").is_file():
         return None
-    from pipeline.dedup.command.listing import describe_output
+    from pipeline.dedup.command.describe_output import describe_output
 
     return describe_output(path, clusters)
 

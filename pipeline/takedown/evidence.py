@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.base import storage
-from pipeline.dedup.stage.remembered import _IDS, config_digest
+from pipeline.dedup.stage.remembered_evidence import IDS, config_digest
 from pipeline.lookup.lookup import Located
 from pipeline.run import layout
 from pipeline.run.folder import Run
@@ -40,7 +40,7 @@ def evidence_line(run: Run, documents: Sequence[Located]) -> dict[str, Any] | No
         return None
     path = run.local(layout.EVIDENCE)
     wanted = pa.array([located.doc_id for located in documents], pa.binary(16))
-    touched = {row for column in _IDS for row in matching_rows(path, CLUSTERS, column, wanted)}
+    touched = {row for column in IDS for row in matching_rows(path, CLUSTERS, column, wanted)}
     clusters = {row["cluster_id"] for row in read_rows(path, CLUSTERS, sorted(touched), ["cluster_id"]).to_pylist()}
     if not clusters:
         return None
@@ -62,7 +62,7 @@ def survivors_line(run: Run, documents: Sequence[Located]) -> dict[str, Any] | N
     wanted = pa.array([located.doc_id for located in documents], pa.binary(16))
     clusters: set[bytes] = set()
     for name, table, columns in (
-        (layout.EVIDENCE, CLUSTERS, _IDS),
+        (layout.EVIDENCE, CLUSTERS, IDS),
         (layout.SURVIVORS, SURVIVORS, ("doc_id", "cluster_id")),
     ):
         path = run.local(name)

@@ -3,25 +3,21 @@
 Records are numbered in input order: files by path in byte order, then rows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.errors import UserError
+from pipeline.dedup.command.request import Request
 from pipeline.dedup.command.scan import Job, Scanned, write_sets
-from pipeline.dedup.files.listing import File
+from pipeline.dedup.command.workers import Workers, call_all
+from pipeline.dedup.files.input_files import File
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.shingle_sets import SpilledSets
-
-
-class Runner(Protocol):
-    """Calls a function for each job, in worker processes or not; the results are in the order of the jobs."""
-
-    def __call__(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Results of ``function(*call)`` for each call."""
 
 
 class Corpus:
@@ -30,16 +26,18 @@ class Corpus:
     Args:
         jobs: The jobs of the first pass.
         found: What each found.
+        request: Names the fields.
     """
 
-    def __init__(self, jobs: Sequence[Job], found: Sequence[Scanned]) -> None:
-        self.jobs, self.found = jobs, found
+    def __init__(self, jobs: Sequence[Job], found: Sequence[Scanned], request: Request) -> None:
+        self.jobs, self.found, self._request = jobs, found, request
         counts = [sum(scanned.records) for scanned in found]
         self.bases = np.append(0, np.cumsum(np.array(counts, np.int64)))
         self._tables = [pa.ipc.open_file(pa.memory_map(str(job.path("arrow")))).read_all() for job in jobs]
         self.part_files = [part.file for job in jobs for part in job.parts]
         records = [count for scanned in found for count in scanned.records]
         self.part_bases = np.append(0, np.cumsum(np.array(records, np.int64)))
+        self.num_shingles: NDArray[np.int32] = self.numbers("num_shingles").astype(np.int32)
         self._first_rows = _first_rows(self.part_files, [rows for scanned in found for rows in scanned.rows])
 
     def __len__(self) -> int:
@@ -55,12 +53,39 @@ class Corpus:
         """A column of numbers, shape (N,)."""
         return np.concatenate([table.column(name).to_numpy() for table in self._tables])
 
-    def other(self, position: int) -> list[pa.Array]:
-        """One of the further fields, in pieces."""
-        return [others[position] for scanned in self.found for others in scanned.others]
+    def url_hashes(self) -> Keys:
+        """Hashes of the URLs, shape (N, 2), zeros for none.
 
-    def paths(self) -> pa.DictionaryArray:
-        """The file's path of each record, shape (N,)."""
+        Raises:
+            UserError: If no record has one.
+        """
+        hashes = self.hashes("url_hash")
+        if len(self) and not hashes.any():
+            field = self._request.url_field
+            raise UserError(f"--same-url: no record has a URL in the field {field}; --url-field names another")
+        return hashes
+
+    def values(self, name: str) -> list[pa.Array]:
+        """See ``PolicyColumns``."""
+        return self._known(f"--keep {name}", name)
+
+    def licences(self) -> pa.ChunkedArray:
+        """See ``PolicyColumns``."""
+        field = self._request.licence_field
+        return pa.chunked_array([piece.cast(pa.string()) for piece in self._known(f"--licence-field {field}", field)])
+
+    def lengths(self) -> Ints:
+        """See ``PolicyColumns``."""
+        return self.numbers("characters")
+
+    def _known(self, flag: str, name: str) -> list[pa.Array]:
+        pieces = [others[name] for scanned in self.found for others in scanned.others]
+        if pieces and all(piece.null_count == len(piece) for piece in pieces) and sum(map(len, pieces)):
+            raise UserError(f"{flag}: no record has this field")
+        return pieces
+
+    def sources(self) -> pa.DictionaryArray:
+        """The path of each record's file, shape (N,); see ``PolicyColumns``."""
         codes = np.repeat(np.arange(len(self.part_files), dtype=np.int32), np.diff(self.part_bases))
         return pa.DictionaryArray.from_arrays(codes, [file.path for file in self.part_files])
 
@@ -104,10 +129,6 @@ class Corpus:
         back[order] = np.arange(len(records))
         return column.take(pa.array(back))
 
-    def ids_of_job(self, job: int) -> pa.ChunkedArray:
-        """The ids of all records of a job."""
-        return self._tables[job].column("id")
-
     def keys(self, band: int) -> Keys:
         """Band keys of all records in one band, shape (N,)."""
         found = np.empty(len(self), np.uint64)
@@ -128,6 +149,28 @@ class Corpus:
         columns = [table.column(name).take(pa.array(numbers)).to_numpy() for name in ("start", "end")]
         return np.stack(columns, axis=1)
 
+    def write_sets(self, workers: Workers, records: Ints) -> SpilledSets:
+        """The shingle sets of some records: their texts are read again, each file once and in order, and hashed.
+
+        Where pairs are not verified, it is their signatures instead, which are there.
+        """
+        if self.jobs and self.jobs[0].keep_signatures:
+            signatures = [_signatures(job, scanned) for job, scanned in zip(self.jobs, self.found, strict=True)]
+            return SpilledSets([], self.bases, np.zeros(0, np.int64), self.num_shingles, signatures)
+        wanted = np.unique(records)
+        starts = np.full(len(self), -1, np.int64)
+        calls: list[tuple[Any, ...]] = []
+        for number, (low, high) in enumerate(pairwise(np.searchsorted(wanted, self.bases).tolist())):
+            job, chosen = self.jobs[number], wanted[low:high] - self.bases[number]
+            sizes = np.cumsum(self.num_shingles[wanted[low:high]], dtype=np.int64)
+            starts[wanted[low:high]] = np.append(0, sizes)[:-1]
+            if high > low:
+                calls.append((job, chosen, self.job_ranges(number, chosen), self.found[number].records))
+            else:
+                job.path("sets").touch()
+        call_all(workers, write_sets, calls)
+        return SpilledSets([job.path("sets") for job in self.jobs], self.bases, starts, self.num_shingles)
+
 
 def _first_rows(files: Sequence[File], rows: Sequence[int]) -> Ints:
     """The row of its file that each part begins with."""
@@ -135,42 +178,6 @@ def _first_rows(files: Sequence[File], rows: Sequence[int]) -> Ints:
     starts = np.array([number == 0 or files[number] != files[number - 1] for number in range(len(files))], bool)
     base: Ints = before - before[np.maximum.accumulate(np.where(starts, np.arange(len(files)), 0))]
     return base
-
-
-class CandidateSets(SpilledSets):
-    """Shingle sets of candidates, hashed again from their texts when it is known which they are.
-
-    Args:
-        corpus: The records.
-        num_shingles: Shape (N,).
-        run: Calls the workers.
-    """
-
-    def __init__(self, corpus: Corpus, num_shingles: NDArray[np.int32], run: Runner) -> None:
-        self._corpus, self._num_shingles, self._run = corpus, num_shingles, run
-
-    def prepare(self, records: Ints) -> None:
-        """Reads the records' texts again, each file once and in order, and writes their sets."""
-        corpus = self._corpus
-        signatures = None
-        if corpus.jobs and corpus.jobs[0].keep_signatures:
-            signatures = [_signatures(job, scanned) for job, scanned in zip(corpus.jobs, corpus.found, strict=True)]
-            super().__init__([], corpus.bases, np.zeros(0, np.int64), self._num_shingles, signatures)
-            return
-        wanted = np.unique(records)
-        starts = np.full(len(corpus), -1, np.int64)
-        calls: list[tuple[Any, ...]] = []
-        for number, (low, high) in enumerate(pairwise(np.searchsorted(wanted, corpus.bases).tolist())):
-            job, chosen = corpus.jobs[number], wanted[low:high] - corpus.bases[number]
-            sizes = np.cumsum(self._num_shingles[wanted[low:high]], dtype=np.int64)
-            starts[wanted[low:high]] = np.append(0, sizes)[:-1]
-            if high > low:
-                calls.append((job, chosen, corpus.job_ranges(number, chosen), corpus.found[number].records))
-            else:
-                job.path("sets").touch()
-        self._run(write_sets, calls)
-        files = [job.path("sets") for job in corpus.jobs]
-        super().__init__(files, corpus.bases, starts, self._num_shingles)
 
 
 def _signatures(job: Job, scanned: Scanned) -> NDArray[np.uint32]:

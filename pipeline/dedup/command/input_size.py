@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.dedup.files.listing import File
+from pipeline.dedup.files.input_files import File
 from pipeline.dedup.files.records import schema_of
 from pipeline.readers.streams import Limits, RangeReader, chunks
 

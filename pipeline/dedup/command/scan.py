@@ -1,8 +1,8 @@
 """First pass over the user's files, in worker processes: what every record is, small enough to keep.
 
 A job writes to the scratch folder:
-- ``NNNNN.arrow``   a row a record: text hash, shingles, characters, row, byte range, id, URL hash
-- ``NNNNN.keys``    band keys, 64 bits each; a block a batch, band after band in a block
+- ``NNNNN.arrow``   one row per record: text hash, shingles, characters, row, byte range, id, URL hash
+- ``NNNNN.keys``    band keys, 64 bits each; one block per batch, band after band in a block
 - ``NNNNN.values``  signatures, where pairs are not verified
 - ``NNNNN.lost``    records without a text (quarantine)
 
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import array_hashes, doc_id_column, name_hashes
-from pipeline.dedup.files.listing import Part
+from pipeline.dedup.files.input_files import Part
 from pipeline.dedup.files.records import Batch, PartReader, Wanted, field_of
 from pipeline.dedup.rule.shingle_sets import SetWriter
 from pipeline.dedup.rule.signing import Signer, band_keys, url_hashes
@@ -52,11 +52,12 @@ class Job:
         name: Five digits; the files it writes.
         parts: What it reads.
         folder: The scratch folder.
-        wanted: Fields to read; the URL is the first of the others where ``by_url``.
+        wanted: Fields to read.
         minhash: What similarity means.
         exact_only: Only equal texts are looked for: no signatures, no band keys.
         keep_signatures: Write signatures too.
-        by_url: Whether URLs count.
+        url_field: Field with the URL; None where URLs do not count.
+        policy_fields: Those of the fields that the survivor policy looks at.
     """
 
     name: str
@@ -66,7 +67,8 @@ class Job:
     minhash: MinHash
     exact_only: bool = False
     keep_signatures: bool = False
-    by_url: bool = False
+    url_field: str | None = None
+    policy_fields: tuple[str, ...] = ()
 
     def path(self, suffix: str) -> Path:
         """A file of this job in the scratch folder."""
@@ -83,7 +85,7 @@ class Scanned:
         quarantined: Records without a text.
         text_bytes: UTF-8 bytes of all texts.
         blocks: Records of each block of band keys.
-        others: The further fields, batch by batch.
+        others: The fields of the policy by name, batch by batch.
         problem: The first record without a text, in words.
     """
 
@@ -92,7 +94,7 @@ class Scanned:
     quarantined: int = 0
     text_bytes: int = 0
     blocks: list[int] = field(default_factory=list)
-    others: list[tuple[pa.Array, ...]] = field(default_factory=list)
+    others: list[dict[str, pa.Array]] = field(default_factory=list)
     problem: str = ""
 
 
@@ -118,7 +120,7 @@ def scan(job: Job) -> Scanned:
                     values.write(signatures_NP.data)
                 writer.write_batch(_record_batch(job, batch, num_shingles))
                 found.blocks.append(len(batch.texts))
-                found.others.append(batch.others[1:] if job.by_url else batch.others)
+                found.others.append({name: batch.others[name] for name in job.policy_fields})
                 found.text_bytes += int(pc.sum(pc.binary_length(batch.texts)).as_py() or 0)
             found.records.append(sum(found.blocks) - before)
             found.rows.append(reader.rows)
@@ -138,7 +140,9 @@ def _sign(job: Job, signer: Signer, texts: pa.Array) -> tuple[NDArray[np.int32],
 
 
 def _record_batch(job: Job, batch: Batch, num_shingles: NDArray[np.int32]) -> pa.RecordBatch:
-    urls = url_hashes(batch.others[0].cast(pa.string())) if job.by_url else np.zeros((len(batch.texts), 2), np.uint64)
+    urls = np.zeros((len(batch.texts), 2), np.uint64)
+    if job.url_field is not None:
+        urls = url_hashes(batch.others[job.url_field].cast(pa.string()))
     columns = [
         doc_id_column(array_hashes(batch.texts)),
         doc_id_column(urls),
@@ -177,8 +181,7 @@ def write_sets(job: Job, numbers: NDArray[np.int64], ranges: NDArray[np.int64], 
         parts: Records of each part.
     """
     signer = Signer.of(job.minhash)
-    writer = SetWriter(job.path("sets"))
-    try:
+    with SetWriter(job.path("sets")) as writer:
         first = 0
         for part, count in zip(job.parts, parts, strict=True):
             low, high = np.searchsorted(numbers, (first, first + count))
@@ -186,8 +189,6 @@ def write_sets(job: Job, numbers: NDArray[np.int64], ranges: NDArray[np.int64], 
                 for texts in _texts(job, part, numbers[low:high] - first, ranges[low:high]):
                     writer.write(signer.hash(texts))
             first += count
-    finally:
-        writer.close()
 
 
 def _texts(job: Job, part: Part, numbers: NDArray[np.int64], ranges: NDArray[np.int64]) -> Iterator[pa.Array]:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.base.errors import RunError, UserError
-from pipeline.dedup.files.listing import File, Part
+from pipeline.dedup.files.input_files import File, Part
 from pipeline.readers.columnar import ERRORS, check_batch, open_ipc
 from pipeline.readers.jsonl import BLANK, BOM, parse_object
 from pipeline.readers.lines import lines
@@ -43,14 +43,14 @@ class Batch:
     Attributes:
         texts: Strings without null, shape (n,).
         ids: Strings, null where a record has none.
-        others: The further fields.
+        others: The further fields by name.
         rows: Row of each record in the part.
         ranges: First byte and end of each record in the file, shape (n, 2); zeros where it cannot be read alone.
     """
 
     texts: pa.Array
     ids: pa.Array
-    others: tuple[pa.Array, ...]
+    others: dict[str, pa.Array]
     rows: NDArray[np.int64]
     ranges: NDArray[np.int64]
 
@@ -130,7 +130,7 @@ class PartReader:
                 record_batch, texts = chosen_rows(record_batch, np.flatnonzero(known)), texts.drop_null()
                 rows = rows[known]
             ids = _strings(column_of(record_batch, self.wanted.id))
-            others = tuple(column_of(record_batch, name) for name in self.wanted.others)
+            others = {name: column_of(record_batch, name) for name in self.wanted.others}
             yield Batch(texts, ids, others, rows, np.zeros((len(rows), 2), np.int64))
 
 
@@ -141,7 +141,7 @@ class _Pending:
         self._wanted = wanted
         self.texts: list[str] = []
         self._ids: list[str | None] = []
-        self._others: list[list[Any]] = [[] for _ in wanted.others]
+        self._others: dict[str, list[Any]] = {name: [] for name in wanted.others}
         self._rows: list[int] = []
         self._starts: list[int] = []
         self._ends: list[int] = []
@@ -150,7 +150,7 @@ class _Pending:
     def add(self, text: str, value: dict[str, Any], row: int, offset: int, length: int) -> None:
         self.texts.append(text)
         self._ids.append(_string(field_of(value, self._wanted.id)))
-        for values, name in zip(self._others, self._wanted.others, strict=True):
+        for name, values in self._others.items():
             values.append(field_of(value, name))
         self._rows.append(row)
         self._starts.append(offset)
@@ -162,9 +162,7 @@ class _Pending:
         if splittable:
             ranges[:, 0], ranges[:, 1] = self._starts, self._ends
             np.minimum(ranges[:, 1], part_end, out=ranges[:, 1])  # the last line may have no line feed
-        others = tuple(
-            _value_array(name, values) for name, values in zip(self._wanted.others, self._others, strict=True)
-        )
+        others = {name: _value_array(name, values) for name, values in self._others.items()}
         texts = pa.array(self.texts, pa.large_string())
         return Batch(texts, pa.array(self._ids, pa.string()), others, np.array(self._rows, np.int64), ranges)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.base.errors import UserError
-from pipeline.dedup.files.listing import File, Part, list_files
+from pipeline.dedup.files.input_files import File, Part, list_files
 from pipeline.dedup.files.records import PartReader, Wanted, check_text_column, schema_of
 from pipeline.dedup.index.runs import is_run, run_batches, run_corpus
 from pipeline.dedup.index.state import Corpus

@@ -7,8 +7,9 @@
 Shape letters: N records, R removed records.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +41,42 @@ class Facts:
     num_shingles: NDArray[np.int32]
     criteria: Sequence[Criterion]
     url_hash: Keys | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why some records were removed, in input order: what the evidence tables of runs and of one's own files share.
+
+    Attributes:
+        removed: Record numbers, shape (R,).
+        keepers: The records kept in their place, shape (R,); 0 where that is an earlier document.
+        earlier: These earlier documents, by their place among the removed.
+        similarities: float64, shape (R,).
+        intersections: See ``Outcome``, shape (R,).
+        unions: See ``Outcome``, shape (R,).
+        rules: ``exact``, ``near`` or ``url``, shape (R,).
+        clusters: First record of each one's cluster, shape (R,).
+        cluster_sizes: Records in it, shape (R,).
+        chosen_by: The criterion that put the keeper first, shape (R,).
+    """
+
+    removed: Ints
+    keepers: Ints
+    earlier: dict[int, earlier.EarlierDocument]
+    similarities: NDArray[np.float64]
+    intersections: NDArray[np.int32]
+    unions: NDArray[np.int32]
+    rules: pa.Array
+    clusters: Ints
+    cluster_sizes: Ints
+    chosen_by: pa.Array
+
+    @property
+    def is_earlier(self) -> NDArray[np.bool_]:
+        """Whether the keeper is an earlier document, shape (R,)."""
+        mask = np.zeros(len(self.removed), bool)
+        mask[list(self.earlier)] = True
+        return mask
 
 
 @dataclass(frozen=True)
@@ -80,18 +117,30 @@ class Outcome:
         """Whether the keeper of each removed record is an earlier document, shape (R,)."""
         return self.keepers >= self.count
 
-    def earlier_documents(self, keepers: Ints) -> list[earlier.EarlierDocument]:
-        """Earlier documents by their numbers (N or more)."""
-        return self.against.names(keepers - self.count + self.against.count)
+    def evidence(self, edges: Sequence[int]) -> Iterator[Evidence]:
+        """The evidence of the removed records, cut at ``edges`` (the first 0, the last R)."""
+        rules, sizes = pa.DictionaryArray.from_arrays(self.rules, list(RULES)).cast(pa.string()), self.cluster_sizes()
+        for start, end in pairwise(edges):
+            part = slice(start, end)
+            removed, keepers, is_earlier = self.removed[part], self.keepers[part], self.is_earlier[part]
+            documents = self.against.names(keepers[is_earlier] - self.count + self.against.count)
+            yield Evidence(
+                removed,
+                np.where(is_earlier, 0, keepers),
+                dict(zip(np.flatnonzero(is_earlier).tolist(), documents, strict=True)),
+                self.similarities[part],
+                self.intersections[part],
+                self.unions[part],
+                rules[part],
+                self.clusters[removed],
+                sizes[removed],
+                self.chosen_by[part].cast(pa.string()),
+            )
 
     def cluster_sizes(self) -> Ints:
         """Records in the cluster of each record, shape (N,)."""
         sizes: Ints = np.bincount(self.clusters, minlength=len(self.clusters))[self.clusters]
         return sizes
-
-    def rule_names(self) -> pa.Array:
-        """The rule of each removed record as a word."""
-        return pa.DictionaryArray.from_arrays(self.rules, list(RULES)).cast(pa.string())
 
     def counts(self) -> dict[str, int]:
         """Figures for manifests and summaries; removal by URL is a kind of exact removal."""

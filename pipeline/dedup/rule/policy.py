@@ -1,12 +1,13 @@
 """The order in which records are visited, from the survivor policy: who of two duplicates stays.
 
-A policy is a list of criteria, each a rank a record, 0 the best: preferred sources, preferred licences, then ``first``,
-``longest`` or a column, highest first.  What ties in all of them goes by input order.
+A policy is a list of criteria, each with a rank for every record, 0 the best: preferred sources, preferred licences,
+then ``first``, ``longest`` or a column, highest first.  What ties in all of them goes by input order.
 """
 
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,44 @@ class Criterion:
 
     name: str
     ranks: Ints
+
+
+class PolicyColumns(Protocol):
+    """Where the columns of N records come from that a policy may look at."""
+
+    def sources(self) -> pa.ChunkedArray | pa.Array:
+        """What ``prefer_sources`` is matched with."""
+
+    def licences(self) -> pa.ChunkedArray | pa.Array:
+        """What ``prefer_licences`` is matched with."""
+
+    def lengths(self) -> Ints:
+        """Characters of the texts, shape (N,)."""
+
+    def values(self, name: str) -> Sequence[pa.Array]:
+        """The column that ``keep`` names, in pieces."""
+
+
+def survivor_policy(
+    keep: str, prefer_sources: Sequence[str], prefer_licences: Sequence[str], columns: PolicyColumns
+) -> list[Criterion]:
+    """The criteria, the one that decides first in front.
+
+    Args:
+        keep: ``first``, ``longest`` or the name of a column, highest first.
+        prefer_sources: Patterns, the best first.
+        prefer_licences: Patterns, the best first.
+        columns: The records.
+
+    Raises:
+        UserError: If the column that ``keep`` names has no order.
+    """
+    last = [by_column(keep, columns.values(keep))] if keep not in (FIRST, LONGEST) else []
+    if keep == LONGEST:
+        last = [by_length(columns.lengths())]
+    found = [by_pattern(SOURCE, columns.sources(), prefer_sources)] if prefer_sources else []
+    found += [by_pattern(LICENCE, columns.licences(), prefer_licences)] if prefer_licences else []
+    return found + last
 
 
 def by_pattern(name: str, column: pa.ChunkedArray | pa.Array, patterns: Sequence[str]) -> Criterion:

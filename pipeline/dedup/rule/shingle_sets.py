@@ -5,12 +5,14 @@ the memory in use is that of the group in work.
 """
 
 import mmap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base.closable import Closable
 from pipeline.dedup.rule.join import Ints
 from pipeline.dedup.rule.signing import ShingleSets
 from pipeline.kernels import verify
@@ -98,7 +100,35 @@ class SpilledSets:
         return [(int(file), np.flatnonzero(files == file)) for file in np.unique(files)]
 
 
-class SetWriter:
+class SetsOnDemand:
+    """Sets that are written when it is known which of them are wanted.
+
+    Args:
+        write: Writes the sets of the records that it is given, and opens them.
+    """
+
+    def __init__(self, write: Callable[[Ints], SpilledSets]) -> None:
+        self._write = write
+        self._written: SpilledSets | None = None
+
+    def prepare(self, records: Ints) -> None:
+        """See ``SetSource``."""
+        self._written = self._write(records)
+
+    def load(self, records: Ints) -> tuple[NDArray[np.uint64], Ints]:
+        """See ``SetSource``."""
+        return self._sets().load(records)
+
+    def signatures(self, records: Ints) -> NDArray[np.uint32]:
+        """See ``SetSource``."""
+        return self._sets().signatures(records)
+
+    def _sets(self) -> SpilledSets:
+        assert self._written is not None, "prepare is called first"
+        return self._written
+
+
+class SetWriter(Closable):
     """Appends shingle sets to a hash file."""
 
     def __init__(self, path: Path) -> None:
@@ -111,5 +141,5 @@ class SetWriter:
         self.written += len(sets.hashes)
 
     def close(self) -> None:
-        """Ends the file."""
+        """Lets go of the file."""
         self._file.close()

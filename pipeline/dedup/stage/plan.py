@@ -1,13 +1,13 @@
-"""The dedup stage: signatures of every document, clusters over all shards, a verdict a shard.
+"""The dedup stage: signatures of every document, clusters over all shards, the verdicts on each shard.
 
 1. ``dedup.signatures``  documents/NNNNN.arrow -> signatures/NNNNN.arrow, every document, whatever a stage before said
 2. ``dedup.clusters``    all signatures, texts of candidates, earlier runs and indexes (``against``)
-                         -> clusters/evidence.arrow, a row a removed document, and
-                         clusters/survivors.arrow, a row a kept document whose cluster keeps others too
-                         (in parts where ``[dedup] partitions`` is above 1: partition.py)
+                         -> clusters/evidence.arrow, one row per removed document, and
+                         clusters/survivors.arrow, one row per kept document whose cluster keeps others too
+                         (in parts where ``[dedup] partitions`` is above 1: parts_plan.py)
 3. ``dedup``             evidence -> verdicts/dedup/NNNNN.arrow
 
-The work itself is in stage_work.py, which loads the kernels; this module only plans.
+The work itself is in modules of these names, which load the kernels; this module only plans.
 """
 
 from dataclasses import asdict, replace
@@ -15,16 +15,16 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.dedup.index.runs import absolute, against_digest
-from pipeline.dedup.stage import parts as partition
+from pipeline.dedup.stage import parts_plan
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
 from pipeline.run.manifest import Manifest, total_counts
 
-SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage.work:sign_shard")
-CLUSTERS_STEP = Step("dedup.clusters", 4, "pipeline.dedup.stage.work:find_clusters")
-MERGE_STEP = replace(CLUSTERS_STEP, function="pipeline.dedup.stage.parts_work:merge_pieces")
-VERDICTS_STEP = Step("dedup", 1, "pipeline.dedup.stage.work:judge_shard")
+SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage.signatures:sign_shard")
+CLUSTERS_STEP = Step("dedup.clusters", 4, "pipeline.dedup.stage.clusters:find_clusters")
+MERGE_STEP = replace(CLUSTERS_STEP, function="pipeline.dedup.stage.parts_join:merge_pieces")
+VERDICTS_STEP = Step("dedup", 1, "pipeline.dedup.stage.verdicts:judge_shard")
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -51,10 +51,10 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _find_clusters(context: Context, whole: Job, signed: dict[str, Manifest]) -> dict[str, Manifest]:
-    """One process does it all, or many a part each (partition.py)."""
-    if partition.partitioned(context):
-        return context.run_step(MERGE_STEP, [partition.plan_pieces(context, whole, signed)])
-    partition.forget_pieces(context)
+    """One process does it all, or each of many does a part (parts_plan.py)."""
+    if parts_plan.partitioned(context):
+        return context.run_step(MERGE_STEP, [parts_plan.plan_pieces(context, whole, signed)])
+    parts_plan.forget_pieces(context)
     return context.run_step(CLUSTERS_STEP, [whole])
 
 
@@ -93,7 +93,7 @@ def _clusters_job(context: Context, documents: dict[str, str], signed: dict[str,
     places = {"against": options.against, "root": absolute(context.root), "seed": options.seed}
     arguments: dict[str, Any] = {"memory": options.memory, "scratch": scratch, **places}
     if context.takedown:  # its digest is in the fingerprint
-        from pipeline.dedup.stage.remembered import remembered
+        from pipeline.dedup.stage.remembered_evidence import remembered
 
         arguments["remembered"] = remembered(context, config, options.threshold)
     return Job("all", config, inputs, arguments)

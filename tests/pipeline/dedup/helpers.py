@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.dedup.command.run import Request
+from pipeline.dedup.command.request import Request
 from pipeline.recipe.options import Dedup
 from tests.pipeline.dedup.reference import random_corpus
 
@@ -18,9 +18,8 @@ Record = dict[str, Any]
 
 def request(inputs: Iterable[Path], output: Path, workers: int = 1, **options: Any) -> Request:
     request_only = {name: options.pop(name) for name in list(options) if name not in Dedup.model_fields}
-    return Request(
-        tuple(map(str, inputs)), output, Dedup(**{"keep": "first", **options}), workers=workers, **request_only
-    )
+    checked = Dedup(**{"keep": "first", **options})
+    return Request(inputs=tuple(map(str, inputs)), output=output, options=checked, workers=workers, **request_only)
 
 
 def json_lines(records: Iterable[Record]) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 
 from flows.cli.app import main
 from pipeline.base.errors import RunError, UserError
-from pipeline.dedup.command import output, scan
+from pipeline.dedup.command import output_folder, scan
 from pipeline.dedup.command import run as command
 from pipeline.dedup.command.run import run
 from tests.pipeline.dedup.helpers import edited_corpus, removed, request, write_jsonl, write_parquet
@@ -258,7 +258,7 @@ def test_interrupt_between_two_renames_leaves_nothing(
             raise KeyboardInterrupt
         rename(source, target)
 
-    monkeypatch.setattr(output.os, "rename", interrupted)
+    monkeypatch.setattr(output_folder.os, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(request([corpus], tmp_path / "out"))
     assert len(calls) == 3
@@ -268,7 +268,7 @@ def test_interrupt_between_two_renames_leaves_nothing(
 CHILD = """
 import resource, signal, sys
 from flows.cli.app import main
-from pipeline.dedup import command
+from pipeline.dedup.command import run as command
 
 what, source, target = sys.argv[1:]
 if what == "interrupt":

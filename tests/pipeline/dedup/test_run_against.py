@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.dedup.command.run import Request, run
+from pipeline.dedup.command.request import Request
+from pipeline.dedup.command.run import run
 from pipeline.dedup.index.state import Corpus
 from pipeline.dedup.index.writer import Batch, build_index
 from pipeline.recipe.minhash import MinHash
@@ -39,7 +40,7 @@ def test_duplicates_of_earlier_documents_go_and_name_them(
     tmp_path: Path, index: Path, new: Path, exact_only: bool
 ) -> None:
     options = Dedup(keep="first", against=[str(index)])
-    summary = run(Request((str(new),), tmp_path / "out", options, exact_only=exact_only))
+    summary = run(Request(inputs=(str(new),), output=tmp_path / "out", options=options, exact_only=exact_only))
     rows = read_table(tmp_path / "out" / "removed.arrow", REMOVED).to_pylist()
     found = [
         tuple(row[name] for name in ("id", "kept_id", "kept_corpus", "kept_path", "kept_row", "rule")) for row in rows
@@ -65,7 +66,7 @@ def test_what_is_no_index_or_of_another_definition_is_refused_before_anything_is
         (Dedup(ngram=4, against=[str(index)]), "ngram: the index has 5, asked for is 4"),
     ):
         with pytest.raises(UserError, match=message):
-            run(Request((str(new),), tmp_path / "out", options))
+            run(Request(inputs=(str(new),), output=tmp_path / "out", options=options))
         assert not (tmp_path / "out").exists()
 
 
@@ -73,7 +74,8 @@ def test_copies_that_may_stay_are_counted_with_the_earlier_document(tmp_path: Pa
     texts = [BASE, NEAR, BASE, NEAR + " again", OTHER, OTHER, OTHER]
     path = tmp_path / "new.jsonl"
     path.write_text("".join(json.dumps({"id": f"n{i}", "text": text}) + "\n" for i, text in enumerate(texts)))
-    summary = run(Request((str(path),), tmp_path / "out", Dedup(keep="first", copies=2, against=[str(index)])))
+    options = Dedup(keep="first", copies=2, against=[str(index)])
+    summary = run(Request(inputs=(str(path),), output=tmp_path / "out", options=options))
     rows = read_table(tmp_path / "out" / "removed.arrow", REMOVED).to_pylist()
     found = [(row["id"], row["kept_id"], row["kept_corpus"], row["rule"]) for row in rows]
     assert found == [

@@ -117,8 +117,9 @@ def test_keep_by_a_field_that_no_record_has_is_refused(make_run) -> None:  # typ
         do(make_run(keep="nonsense"))
 
 
-def test_document_that_an_earlier_stage_dropped_takes_no_part(make_run) -> None:  # type: ignore[no-untyped-def]
-    run = make_run()
+@pytest.mark.parametrize("policy", [{}, {"prefer_sources": ["*"]}, {"prefer_licences": ["*"]}])
+def test_document_that_an_earlier_stage_dropped_takes_no_part(make_run, policy) -> None:  # type: ignore[no-untyped-def]
+    run = make_run(**policy)
     recipe = run.recipe.model_copy(update={"stages": ["clean", "filter", "dedup"]})
     run = Run(run.root, recipe)
     with run.lock(), Pool(1) as pool:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.dedup.files.listing import File, Part
+from pipeline.dedup.files.input_files import File, Part
 from pipeline.dedup.files.records import chosen_rows, column_batches, open_range
 from pipeline.readers.lines import lines
 from pipeline.readers.records import Damaged

@@ -1,15 +1,15 @@
 """The join in parts: with ``[dedup] partitions`` above 1, no process holds the whole corpus.
 
-1. ``dedup.links``     a task a partition of the keys (text, URL, bands): which documents share one
+1. ``dedup.links``     a task for each partition of the keys (text, URL, bands): which documents share one
                        -> clusters/links/NNNNN.arrow
 2. ``dedup.parts``     one task: connected documents belong to one part -> clusters/parts/NNNNN.arrow
-3. ``dedup.select``    a task a part: selection, as over the whole corpus -> clusters/pieces/NNNNN.arrow
+3. ``dedup.select``    a task for each part: selection, as over the whole corpus -> clusters/pieces/NNNNN.arrow
 4. ``dedup.clusters``  one task that streams: the pieces in document order -> clusters/evidence.arrow
 
 What is linked decides only what is looked at together: documents that share no key, directly or through others, have
 nothing to do with each other.  So the result is that of one process, to the byte, whatever the number of partitions.
 
-The work itself is in partition_work.py; this module only plans.
+The work itself is in parts_join.py, which loads the kernels; this module only plans.
 """
 
 from dataclasses import replace
@@ -20,9 +20,9 @@ from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
 from pipeline.run.manifest import Manifest, total_counts
 
-LINKS_STEP = Step("dedup.links", 1, "pipeline.dedup.stage.parts_work:link")
-PARTS_STEP = Step("dedup.parts", 1, "pipeline.dedup.stage.parts_work:make_parts")
-SELECT_STEP = Step("dedup.select", 1, "pipeline.dedup.stage.parts_work:select_part")
+LINKS_STEP = Step("dedup.links", 1, "pipeline.dedup.stage.parts_join:link")
+PARTS_STEP = Step("dedup.parts", 1, "pipeline.dedup.stage.parts_join:make_parts")
+SELECT_STEP = Step("dedup.select", 1, "pipeline.dedup.stage.parts_join:select_part")
 STEPS = (LINKS_STEP, PARTS_STEP, SELECT_STEP)
 LINK_SETTINGS = ("ngram", "bands", "rows", "same_url", "shards", "stages_before")
 

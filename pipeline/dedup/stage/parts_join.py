@@ -1,4 +1,4 @@
-"""What the workers of a partitioned join do (partition.py).
+"""The steps of the join in parts, which parts_plan.py plans: links, parts, selection, and the pieces put together.
 
 Shape letters: N documents of the run, n linked documents, K kinds of keys.
 """
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.signing import band_keys
-from pipeline.dedup.stage.documents import (
+from pipeline.dedup.stage.cluster_tables import evidence_tables, survivor_rows, survivor_tables, write_evidence
+from pipeline.dedup.stage.clusters import selected
+from pipeline.dedup.stage.corpus import (
     URL_COLUMNS,
     RunCorpus,
     alive_of_shard,
@@ -22,8 +24,6 @@ from pipeline.dedup.stage.documents import (
     signature_matrix,
     signature_path,
 )
-from pipeline.dedup.stage.survivors import survivor_rows, survivor_tables
-from pipeline.dedup.stage.work import evidence_tables, selected, write_evidence
 from pipeline.kernels import verify
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
@@ -45,7 +45,7 @@ TEXT, URL, BANDS = 0, 1, 2  # kinds of keys; a band has BANDS + its number
 
 
 def link(job: Job, outputs: Outputs) -> None:
-    """Writes which documents share a key, of the keys of one partition; a record batch a kind of key."""
+    """Writes which documents share a key, of the keys of one partition; a record batch for each kind of key."""
     kinds = BANDS + job.config["bands"]
     found: list[list[tuple[Keys, Ints]]] = [[] for _ in range(kinds)]
     for kind, keys, documents in _keys(job, outputs):
@@ -139,11 +139,10 @@ def select_part(job: Job, outputs: Outputs) -> None:
     chosen = open_table(outputs.run_path(path), PARTS).get_batch(0).column("document").to_numpy()
     corpus = RunCorpus(job, outputs, chosen=chosen)
     with selected(job, corpus) as (found, _):
-        edges = np.append(np.arange(0, len(found.removed), BATCH_ROWS), len(found.removed))
+        edges = [*range(0, len(found.removed), BATCH_ROWS), len(found.removed)]
         with outputs.table(layout.shard_table(layout.PIECES, job.shard), CLUSTER_PIECES) as writer:
-            for (start, end), table in zip(
-                pairwise(edges.tolist()), evidence_tables(found, corpus.doc_ids, edges), strict=True
-            ):
+            tables = evidence_tables(found, corpus.doc_ids, edges)
+            for (start, end), table in zip(pairwise(edges), tables, strict=True):
                 writer.write(_numbered(corpus.numbers[found.removed[start:end]], table, CLUSTER_PIECES))
     rows = survivor_rows(found.clusters, found.removed)
     with outputs.table(layout.shard_table(layout.SURVIVOR_PIECES, job.shard), SURVIVOR_PIECES) as writer:

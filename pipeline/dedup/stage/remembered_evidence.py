@@ -1,4 +1,8 @@
-"""TODO pipeline/dedup/stage/remembered.py."""
+"""Evidence of documents that were taken down from the run: remembered by the ledger, and put back into clusters/.
+
+After a takedown the clusters step runs without the texts that are gone.  The documents that they had removed stay
+removed, for the reasons that the ledger remembers, and the counts stay as they were.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +18,7 @@ from pipeline.run.tables import CLUSTERS
 if TYPE_CHECKING:
     from pipeline.run.context import Context
 
-
-_IDS = ("doc_id", "kept_id", "cluster_id")
+IDS = ("doc_id", "kept_id", "cluster_id")
 
 
 def config_digest(config: dict[str, Any]) -> str:
@@ -61,7 +64,7 @@ class Remembered:
             doc_ids: Every document, in order.
         """
         names = found.schema.names
-        columns = [[bytes.fromhex(v) if name in _IDS else v for v in self._column(name)] for name in names]
+        columns = [[bytes.fromhex(v) if name in IDS else v for v in self._column(name)] for name in names]
         arrays = [pa.array(values, found.schema.field(n).type) for n, values in zip(names, columns, strict=True)]
         whole = pa.concat_tables([found, pa.Table.from_arrays(arrays, schema=found.schema)])
         places = pc.index_in(whole["doc_id"], value_set=doc_ids).to_numpy()

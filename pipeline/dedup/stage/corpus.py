@@ -1,7 +1,7 @@
 """The columns of a run's documents that clustering needs, and the shingle sets of those that are candidates.
 
-Only the documents that take part are held: those that no earlier stage dropped, and of these, where the join is
-partitioned (partition.py), the ones of one part.
+Only the documents that take part are held: those that no earlier stage dropped, and of these, where the join runs in
+parts (parts_join.py), the ones of one part.
 
 Shape letters: N documents that take part, in document order.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pipeline.base.errors import UserError
 from pipeline.dedup.rule.deduplicate import Facts
 from pipeline.dedup.rule.join import Ints
-from pipeline.dedup.rule.policy import FIRST, LICENCE, LONGEST, SOURCE, Criterion, by_column, by_length, by_pattern
+from pipeline.dedup.rule.policy import LICENCE, SOURCE, survivor_policy
 from pipeline.dedup.rule.shingle_sets import SetWriter, SpilledSets
 from pipeline.dedup.rule.signing import Signer, band_keys, url_hashes
 from pipeline.run import layout
@@ -46,7 +46,7 @@ def signature_matrix(batch: pa.RecordBatch) -> NDArray[np.uint32]:
 
 
 def fixed_bytes(column: pa.Array) -> NDArray[np.uint64]:
-    """A binary(16) array as two numbers a row, shape (rows, 2), not copied."""
+    """A binary(16) array as two numbers per row, shape (rows, 2), not copied."""
     width = column.type.byte_width
     raw = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width : (column.offset + len(column)) * width]
     return raw.view("<u8").reshape(-1, 2)
@@ -112,13 +112,14 @@ class RunCorpus:
         self.numbers = np.concatenate([*found, np.zeros(0, np.int64)])
         self.text_hash = np.concatenate([*hashes, np.zeros((0, 2), np.uint64)])
         self.num_shingles = np.concatenate([*counts, np.zeros(0, np.int32)])
-        self.lengths = np.concatenate([*lengths, np.zeros(0, np.int64)])
+        self._lengths = np.concatenate([*lengths, np.zeros(0, np.int64)])
         self.doc_ids = pa.chunked_array(ids, pa.binary(16))
 
     def facts(self) -> Facts:
         """What selection must know of the documents."""
-        urls = self._url_hashes() if self._job.config["same_url"] else None
-        return Facts(self.text_hash, self.num_shingles, self._criteria(), urls)
+        config = self._job.config
+        policy = survivor_policy(config["keep"], config["prefer_sources"], config["prefer_licences"], self)
+        return Facts(self.text_hash, self.num_shingles, policy, self._url_hashes() if config["same_url"] else None)
 
     def keys(self, band: int, rows: int) -> NDArray[np.uint64]:
         """Band keys of the documents in one band, shape (N,)."""
@@ -132,18 +133,17 @@ class RunCorpus:
                 base += batch.num_rows
         return np.concatenate([*found, np.zeros(0, np.uint64)])
 
-    def _criteria(self) -> list[Criterion]:
-        """The survivor policy."""
-        config, found = self._job.config, []
-        for name, patterns in ((SOURCE, config["prefer_sources"]), (LICENCE, config["prefer_licences"])):
-            if patterns:
-                pieces = [piece for shard in range(len(self.shards)) for piece in self._column(name, shard)]
-                found.append(by_pattern(name, pa.chunked_array(pieces, pa.string()), patterns))
-        if config["keep"] == LONGEST:
-            found.append(by_length(self.lengths))
-        elif config["keep"] != FIRST:
-            found.append(by_column(config["keep"], self._values(config["keep"])))
-        return found
+    def sources(self) -> pa.ChunkedArray:
+        """See ``PolicyColumns``."""
+        return self._names(SOURCE)
+
+    def licences(self) -> pa.ChunkedArray:
+        """See ``PolicyColumns``."""
+        return self._names(LICENCE)
+
+    def lengths(self) -> Ints:
+        """See ``PolicyColumns``."""
+        return self._lengths
 
     def _url_hashes(self) -> NDArray[np.uint64]:
         found = []
@@ -153,7 +153,14 @@ class RunCorpus:
             found.append(np.concatenate([*hashes, np.zeros((0, 2), np.uint64)])[rows])
         return np.concatenate([*found, np.zeros((0, 2), np.uint64)])
 
-    def _values(self, name: str) -> list[pa.Array]:
+    def _names(self, name: str) -> pa.ChunkedArray:
+        """A column of strings of the documents that take part."""
+        pieces: list[pa.Array] = []
+        for shard, rows in enumerate(self._rows):
+            pieces += pa.chunked_array(self._column(name, shard), pa.string()).take(pa.array(rows)).chunks
+        return pa.chunked_array(pieces, pa.string())
+
+    def values(self, name: str) -> list[pa.Array]:
         """The column that ``keep`` names; its type is that of all documents, taking part or not.
 
         Raises:
@@ -190,7 +197,18 @@ class RunCorpus:
             return [batch.column(name) for batch in batches(path, DOCUMENTS, [name])]
         return [_metadata_values(batch.column("metadata"), name) for batch in batches(path, DOCUMENTS, ["metadata"])]
 
-    def wanted_texts(self, documents: Ints) -> Iterator[tuple[Ints, pa.Array]]:
+    def write_sets(self, ngram: int, path: Path, documents: Ints) -> SpilledSets:
+        """Reads the shards once, in order, and writes the shingle sets of some documents to ``path``."""
+        signer = Signer(ngram, 1)
+        starts = np.full(len(self.numbers), -1, np.int64)
+        with SetWriter(path) as writer:
+            for numbers, texts in self._texts(np.sort(documents)):
+                sets = signer.hash(texts)
+                starts[numbers] = writer.written + sets.offsets[:-1]
+                writer.write(sets)
+        return SpilledSets([path], np.array([0, len(self.numbers)]), starts, self.num_shingles)
+
+    def _texts(self, documents: Ints) -> Iterator[tuple[Ints, pa.Array]]:
         """Some documents (ascending) with their texts, batch by batch of the shards, which are read once."""
         for shard, rows in enumerate(self._rows):
             low, high = np.searchsorted(documents, self._starts[shard : shard + 2])
@@ -204,26 +222,6 @@ class RunCorpus:
                 if end > start:
                     yield mine[start:end], batch.column("text").take(pa.array(in_shard[start:end] - base))
                 base += batch.num_rows
-
-
-class DocumentSets(SpilledSets):
-    """Shingle sets of candidates, hashed again from their documents when it is known which they are."""
-
-    def __init__(self, corpus: RunCorpus, ngram: int, path: Path) -> None:
-        self._corpus, self._path = corpus, path
-        self._signer = Signer(ngram, 1)
-
-    def prepare(self, records: Ints) -> None:
-        """Reads the shards once, in order, and writes the sets of the wanted documents."""
-        count = len(self._corpus.numbers)
-        starts = np.full(count, -1, np.int64)
-        writer = SetWriter(self._path)
-        for numbers, texts in self._corpus.wanted_texts(np.sort(records)):
-            sets = self._signer.hash(texts)
-            starts[numbers] = writer.written + sets.offsets[:-1]
-            writer.write(sets)
-        writer.close()
-        super().__init__([self._path], np.array([0, count]), starts, self._corpus.num_shingles)
 
 
 def _common_type(types: list[pa.DataType]) -> pa.DataType:

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from pipeline.base.errors import RunError
 from pipeline.base.side_by_side import Piece, side_by_side
 from pipeline.base.words import printable
-from pipeline.dedup.command.output import REMOVED_FILE, SUMMARY
-from pipeline.dedup.files.listing import Part, file_at
+from pipeline.dedup.command.output_folder import REMOVED_FILE, SUMMARY
+from pipeline.dedup.files.input_files import Part, file_at
 from pipeline.dedup.files.records import PartReader, Wanted
 from pipeline.run.tables import REMOVED, read_table
 

@@ -1,0 +1,82 @@
+"""Step ``dedup.clusters``: which documents of all shards are duplicates, found by one process."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.base.sizes import parse_memory
+from pipeline.dedup.index.runs import opened_against
+from pipeline.dedup.rule.cost import JOIN_SHARE
+from pipeline.dedup.rule.deduplicate import Outcome, deduplicate
+from pipeline.dedup.rule.selection import Rule
+from pipeline.dedup.rule.shingle_sets import SetsOnDemand
+from pipeline.dedup.stage.cluster_tables import evidence_tables, survivor_rows, survivor_tables, write_evidence
+from pipeline.dedup.stage.corpus import RunCorpus, signature_path
+from pipeline.dedup.stage.remembered_evidence import Remembered
+from pipeline.recipe.minhash import MinHash
+from pipeline.run import layout
+from pipeline.run.engine import Job, Outputs
+from pipeline.run.tables import CLUSTERS, SIGNATURES, SURVIVORS, batches
+
+if TYPE_CHECKING:
+    from pipeline.dedup.index.reader import Index
+
+
+def find_clusters(job: Job, outputs: Outputs) -> None:
+    """Writes the evidence of every removed document, and the survivors of clusters that keep several."""
+    remembered = Remembered(job.arguments.get("remembered"))
+    corpus = RunCorpus(job, outputs, remembered.left_out)
+    with selected(job, corpus) as (found, indexes):
+        edges = np.searchsorted(corpus.numbers[found.removed], corpus.bases).tolist()
+        tables = evidence_tables(found, corpus.doc_ids, edges)
+        if remembered:
+            whole = pa.concat_tables([CLUSTERS.schema.empty_table(), *tables])
+            whole, numbers = remembered.merged(whole, _every_doc_id(corpus.shards, outputs))
+            tables = (whole.slice(a, b - a) for a, b in pairwise(np.searchsorted(numbers, corpus.bases).tolist()))
+        write_evidence(outputs, tables)
+    rows = survivor_rows(found.clusters, found.removed)
+    with outputs.table(layout.SURVIVORS, SURVIVORS) as writer:
+        for table in survivor_tables(corpus.doc_ids, found.clusters, rows):
+            writer.write(table)
+    counts = {**found.counts(), "documents_in": corpus.documents_in}
+    if indexes:
+        counts["removed_earlier"] = int(found.is_earlier.sum())
+    counts = {**counts, "survivors_of_shared_clusters": len(rows)}
+    outputs.count(**(remembered.counts(counts) if remembered else counts))
+
+
+@contextmanager
+def selected(job: Job, corpus: RunCorpus) -> Iterator[tuple[Outcome, list["Index"]]]:
+    """What selection found among the documents, and the indexes that it was made against, open."""
+    config = job.config
+    memory_bytes = int(parse_memory(job.arguments["memory"]) * JOIN_SHARE)
+    scratch = job.arguments.get("scratch")
+    if scratch:
+        Path(scratch).mkdir(parents=True, exist_ok=True)  # nothing else of this run may have been written yet
+    with tempfile.TemporaryDirectory(prefix="dedup-", dir=scratch) as folder:
+        minhash = MinHash(config["ngram"], config["bands"], config["rows"], job.arguments["seed"])
+        with opened_against(job.arguments["against"], minhash, Path(folder)) as indexes:
+            found = deduplicate(
+                corpus.facts(),
+                Rule(config["threshold"], config["copies"]),
+                SetsOnDemand(partial(corpus.write_sets, config["ngram"], Path(folder) / "sets")),
+                lambda band: corpus.keys(band, config["rows"]),
+                config["bands"],
+                memory_bytes=memory_bytes,
+                indexes=indexes,
+                exclude_root=job.arguments["root"],
+            )
+            yield found, indexes
+
+
+def _every_doc_id(shards: list[str], outputs: Outputs) -> pa.Array:
+    paths = [signature_path(outputs, shard) for shard in shards]
+    pieces = [batch.column("doc_id") for path in paths for batch in batches(path, SIGNATURES, ["doc_id"])]
+    return pa.concat_arrays([*pieces, pa.array([], pa.binary(16))])

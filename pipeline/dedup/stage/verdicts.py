@@ -1,0 +1,36 @@
+"""Step ``dedup``: the verdicts on a shard, from the evidence that is found over all shards."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.dedup.stage.corpus import alive_of_shard
+from pipeline.run import layout
+from pipeline.run.engine import Job, Outputs
+from pipeline.run.tables import BATCH_ROWS, CLUSTERS, SIGNATURES, VERDICTS, batches, open_table
+
+
+def judge_shard(job: Job, outputs: Outputs) -> None:
+    """Writes verdicts/dedup/NNNNN.arrow: dropped where there is a row of evidence, null where dropped before."""
+    shard = job.config["shard"]
+    doc_ids = pa.concat_arrays(
+        [batch.column("doc_id") for batch in batches(outputs.run_path(layout.signatures(shard)), SIGNATURES)]
+        or [pa.array([], pa.binary(16))]
+    )
+    alive = alive_of_shard(job, outputs, shard, len(doc_ids))
+    evidence = open_table(outputs.run_path(layout.EVIDENCE), CLUSTERS, ["doc_id", "rule"]).get_batch(
+        job.arguments["number"]
+    )
+    place = pc.index_in(doc_ids, value_set=evidence.column("doc_id"))
+    removed = pc.is_valid(place).to_numpy(zero_copy_only=False)
+    rules = evidence.column("rule").take(place).to_pylist()
+    keep = pa.array(~removed, pa.bool_(), mask=~alive)
+    reasons = pa.array([[f"dedup.{rule}"] if rule else [] for rule in rules], pa.list_(pa.string()))
+    with outputs.table(layout.verdicts("dedup", shard), VERDICTS) as writer:
+        table = pa.Table.from_arrays([doc_ids, keep, reasons], schema=VERDICTS.schema)
+        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+            writer.write(batch)
+    counts = {rule: rules.count(rule) for rule in ("exact", "near") if rule in rules}
+    outputs.count(
+        documents_in=int(alive.sum()), kept=int((alive & ~removed).sum()), dropped=int((alive & removed).sum())
+    )
+    outputs.count(reasons={f"dedup.{rule}": number for rule, number in counts.items()})
