@@ -1,6 +1,5 @@
 """``tokenmill ablate``: the same small model on each variant of a recipe."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,10 @@ from flows.cli.options import Flag, Json, Overrides, Repeated
 from pipeline.base import storage
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
+from pipeline.base.sizes import parse_memory
 
 MIN_SEEDS = 2
 MAX_SEEDS = 100
-UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 def ablate(
@@ -76,7 +75,7 @@ def ablate(
         variants=read_variants(recipe, set or [], vary),
         seeds=[base_recipe.train.seed + number for number in range(seeds)],
         validate_on=validate_on or [],
-        validation_bytes=_size(validation),
+        validation_bytes=parse_memory(validation, "--validation"),
         base_run=_base_run(base),
     )
     _say_plan(plan)
@@ -95,13 +94,6 @@ def ablate(
             out(line)
         out(f"page: {storage.join(plan.root, 'ablation.html')}")
     return 0
-
-
-def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?B)", text.strip())
-    if not match or float(match[1]) <= 0:
-        raise UserError(f"--validation {text}: expected a size such as 500KB or 2MB")
-    return int(float(match[1]) * UNITS[match[2]])
 
 
 def _base_run(base: str | None) -> str:

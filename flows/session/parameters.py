@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from pipeline.base.sizes import SIZE_PATTERN
 from pipeline.recipe.minhash import LIMITS
 from pipeline.recipe.stage_names import CURATION, STAGES, CurationStage, StageName
 from pipeline.run.engines.options import EngineOptions
@@ -28,7 +29,7 @@ Seed = Annotated[int, Field(ge=0, lt=LIMITS.seeds)]
 FieldName = Annotated[str, Field(min_length=1, max_length=256)]
 Vary = Annotated[list[Annotated[str, Field(pattern=r"^[^=\s]+\s*=\s*\[")]], Field(min_length=1, max_length=10)]
 SeedCount = Annotated[int, Field(ge=2, le=100)]
-MemorySize = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$")]
+MemorySize = Annotated[str, Field(pattern=SIZE_PATTERN)]
 Engine = Annotated[EngineOptions, Field(title="engine")]
 
 LOCAL = EngineOptions()

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pipeline.base.errors import UserError
-from pipeline.recipe.options import Train
+from pipeline.recipe.training_options import Train
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from model.data.batches import NOT_SCORED, TokenDataset
 from model.devices.world import World
-from pipeline.recipe.options import Train
+from pipeline.recipe.training_options import Train
 
 UNKNOWN = "unknown"
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.base.errors import UserError
-from pipeline.recipe.options import Model
+from pipeline.recipe.training_options import Model
 
 VOCABULARY_MULTIPLE = 64  # matrix units like row counts of this multiple
 LOSS_CHUNK_TOKENS = 1024  # rows of logits that exist at once

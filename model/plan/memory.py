@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from model.network.config import LONGEST_EXPLICIT, LOSS_CHUNK_TOKENS, LOSS_CHUNK_TOKENS_CPU, ModelConfig
 from model.plan.flops import parameter_counts
-from pipeline.recipe.options import Train
+from pipeline.recipe.training_options import Train
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from model.devices.hardware import DEVICES, Device
 from model.network.config import ModelConfig
 from model.plan.flops import flops_per_token, parameter_counts
 from model.plan.memory import Memory, memory
-from pipeline.recipe.options import Train
+from pipeline.recipe.training_options import Train
 
 TOKENS_PER_PARAMETER = 20.0  # compute-optimal, Hoffmann et al., arXiv:2203.15556
 ASSUMED_MFU = 0.4  # of a well-kept run on one node; the command line takes another

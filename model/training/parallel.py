@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from model.devices.world import World
 from model.network.transformer import Transformer
-from pipeline.recipe.options import Train
+from pipeline.recipe.training_options import Train
 
 
 def shared(model: Transformer, world: World, train: Train) -> Any:

@@ -5,7 +5,7 @@ Sources: warm-up + cosine, Loshchilov & Hutter, arXiv:1608.03983; warm-up-stable
 
 import math
 
-from pipeline.recipe.options import Train
+from pipeline.recipe.training_options import Train
 
 LONGEST_WARMUP_STEPS = 2_000
 

@@ -2,14 +2,13 @@
 
 import hashlib
 import itertools
-import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.errors import UserError
-from pipeline.recipe.load import Recipe, RecipeError, load_recipe
+from pipeline.recipe.load import Recipe, RecipeError, load_recipe, toml_value
 from pipeline.recipe.stage_names import CURATION
 from pipeline.run.manifest import canonical_json
 
@@ -97,19 +96,3 @@ def _axis(text: str) -> tuple[str, list[Any]]:
     if not isinstance(values, list) or not values:
         raise UserError(f"--vary {text!r}: {EXPECTED}")
     return key, values
-
-
-def toml_value(value: Any) -> str:
-    """A value as TOML on one line.
-
-    Example:
-        >>> toml_value({"min_words": [1, 2.5, True, "a"]})
-        '{min_words = [1, 2.5, true, "a"]}'
-    """
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(toml_value(item) for item in value) + "]"
-    if isinstance(value, str | bool):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)

@@ -5,8 +5,11 @@ from pipeline.base.errors import UserError
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
 
-def parse_memory(text: str) -> int:
-    """Bytes of a size such as ``2GB``, ``512MiB`` or ``1000000``.
+SIZE_PATTERN = r"^\d+(\.\d+)?\s*(B|[KMGT]i?B)$"  # of a recipe and of a flow's form: a unit is asked for
+
+
+def parse_memory(text: str, name: str = "memory") -> int:
+    """Bytes of a size such as ``2GB``, ``512MiB`` or ``1000000``; ``name`` is what an error calls it.
 
     Raises:
         UserError: If it is none.
@@ -23,5 +26,5 @@ def parse_memory(text: str) -> int:
     except (ValueError, KeyError, OverflowError):
         size = 0
     if size < 1:
-        raise UserError(f"memory {text!r}: expected a size such as 2GB, 512MiB or 800MB")
+        raise UserError(f"{name} {text!r}: expected a size such as 2GB, 512MiB or 800MB")
     return size

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
-from pipeline.recipe.options import Classifier, Filter
+from pipeline.recipe.filter_options import Classifier, Filter
 from pipeline.recipe.rule_sets import is_class_path
 from pipeline.run import layout
 from pipeline.run.context import Context

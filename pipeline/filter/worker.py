@@ -20,7 +20,7 @@ from pipeline.filter.rules.verdicts import (
     verdict_schema,
     wanted_cuts,
 )
-from pipeline.recipe.options import Filter
+from pipeline.recipe.filter_options import Filter
 from pipeline.run import layout
 from pipeline.run.alive import alive
 from pipeline.run.engine import Job, Outputs

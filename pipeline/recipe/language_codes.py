@@ -4,9 +4,8 @@
 not a filter that silently drops everything.
 """
 
-import difflib
-
 from pipeline.base.errors import UserError
+from pipeline.base.words import nearest
 
 _LABELS = """
     af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv cy da de
@@ -54,6 +53,5 @@ def language_label(code: str) -> str:
         return plain
     if plain in ALIASES:
         return ALIASES[plain]
-    near = difflib.get_close_matches(plain, [*LABELS, *ALIASES], n=1, cutoff=0.6)
-    hint = f"; did you mean {ALIASES.get(near[0], near[0])}?" if near else ""
+    hint = nearest(plain, [*LABELS, *ALIASES])
     raise UserError(f"language {code!r}: not one that lid.176 can tell{hint} (docs/clean.md lists its 176 labels)")

@@ -1,34 +1,36 @@
 """Loads a recipe: a TOML file plus ``--set key=value`` overrides, validated once, every error at once.
 
-Defaults (``options``) < ``model.depth`` (``depth``) < the file < ``--set``.  Source paths become
-absolute, so that the resolved recipe written to RUN/recipe.toml finds the same files from anywhere.
+Defaults (``options``) < ``model.depth`` (``depth``) < the file < ``--set``.  Paths become absolute (``section``), so
+that the resolved recipe written to RUN/recipe.toml finds the same files from anywhere.
 """
 
-import difflib
-import os
+import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
+from pipeline.base.words import counted, nearest
 from pipeline.recipe import depth
-from pipeline.recipe.options import Filter, Recipe
+from pipeline.recipe.filter_options import NO_LIMIT
+from pipeline.recipe.options import Recipe
+from pipeline.recipe.section import FOLDER
 
 __all__ = ["Recipe", "RecipeError", "load_recipe", "recipe_toml"]
 
 
 class RecipeError(UserError):
-    """A recipe with one problem or more; ``problems`` has a line for each."""
+    """A recipe with problems; ``problems`` has a line for each."""
 
     def __init__(self, path: str, problems: Sequence[str]) -> None:
         self.problems = list(problems)
-        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
+        count = counted(len(self.problems), "problem")
         super().__init__("\n".join([f"{path}: {count} in the recipe", *(f"  {line}" for line in self.problems)]))
 
 
@@ -57,13 +59,14 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             apply_override(data, override)
         except ValueError as error:
             problems.append(str(error))
+    folder = storage.local_path(path).resolve().parent if storage.is_local(path) else None
     try:
-        recipe = Recipe.model_validate(data)
+        recipe = Recipe.model_validate(data, context={FOLDER: folder})
     except ValidationError as error:
         raise RecipeError(path, problems + list(_explain(error))) from error
     if problems:
         raise RecipeError(path, problems)
-    return _with_absolute_paths(recipe, path)
+    return recipe
 
 
 def apply_override(data: dict[str, Any], override: str) -> None:
@@ -132,8 +135,7 @@ def _nearest_choice(problem: ErrorDetails) -> str:
     if problem["type"] not in ("literal_error", "enum"):
         return ""
     choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-    near = difflib.get_close_matches(str(problem["input"]), choices, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
+    return nearest(str(problem["input"]), choices)
 
 
 def _short(value: Any) -> str:
@@ -144,8 +146,7 @@ def _short(value: Any) -> str:
 def _unknown_key(location: tuple[int | str, ...]) -> str:
     keys = _keys_at(location[:-1])
     name, place = str(location[-1]), ".".join(str(part) for part in location)
-    near = difflib.get_close_matches(name, keys, n=1, cutoff=0.5)
-    return f"{place}: unknown key{f'; did you mean {near[0]}?' if near else ''}; allowed: {', '.join(sorted(keys))}"
+    return f"{place}: unknown key{nearest(name, keys)}; allowed: {', '.join(sorted(keys))}"
 
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
@@ -154,49 +155,8 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
         if isinstance(part, int) or part not in model.model_fields:  # a list's number, or a name that the user chose
             continue
         annotation = model.model_fields[part].annotation
-        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
-        model = arguments[0] if arguments else annotation
+        model = _section_of(annotation) or annotation
     return list(model.model_fields)
-
-
-def _with_absolute_paths(recipe: Recipe, path: str) -> Recipe:
-    """Paths relative to the recipe's folder become absolute; URLs stay."""
-    if not storage.is_local(path):
-        return recipe
-    folder = storage.local_path(path).resolve().parent
-
-    def absolute(given: str) -> str:
-        return given if "://" in given else os.path.normpath(folder / os.path.expanduser(given))
-
-    sources = [s.model_copy(update={"paths": [absolute(p) for p in s.paths]}) for s in recipe.sources]
-    tokenizer = recipe.tokenize.tokenizer
-    held_out = recipe.tokenize.held_out
-    update_tokenize = {
-        "tokenizer": absolute(tokenizer) if tokenizer else None,
-        "held_out": absolute(held_out) if held_out else None,
-    }
-    tokenize = recipe.tokenize.model_copy(update=update_tokenize)
-    train = recipe.train.model_copy(update={"runs": [absolute(run) for run in recipe.train.runs]})
-    dedup = recipe.dedup.model_copy(update={"against": [absolute(place) for place in recipe.dedup.against]})
-    lists = {"url_block": recipe.clean.url_block, "url_allow": recipe.clean.url_allow}
-    files = {k: [f"@{absolute(e[1:])}" if e.startswith("@") else e for e in v] for k, v in lists.items()}
-    clean = recipe.clean.model_copy(update=files)
-    init = recipe.model.init
-    model = recipe.model.model_copy(update={"init": absolute(init) if init else None})
-    update = {"sources": sources, "clean": clean, "dedup": dedup, "tokenize": tokenize, "model": model, "train": train}
-    return recipe.model_copy(update={**update, "filter": _filter_with_absolute_paths(recipe.filter, absolute)})
-
-
-def _filter_with_absolute_paths(section: Filter, absolute: Callable[[str], str]) -> Filter:
-    """The filter section's classifiers, evaluation sets and blocklist."""
-    classifiers = {
-        n: c.model_copy(update={"path": absolute(c.path)}) if c.path else c for n, c in section.classifiers.items()
-    }
-    sets = [e.model_copy(update={"path": absolute(e.path)}) for e in section.decontamination.sets]
-    blocklist = section.url.blocklist
-    url = section.url.model_copy(update={"blocklist": absolute(blocklist) if blocklist else None})
-    decontamination = section.decontamination.model_copy(update={"sets": sets})
-    return section.model_copy(update={"classifiers": classifiers, "decontamination": decontamination, "url": url})
 
 
 def recipe_toml(recipe: Recipe) -> str:
@@ -206,43 +166,64 @@ def recipe_toml(recipe: Recipe) -> str:
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
 
 
+def toml_value(value: Any) -> str:
+    """A value as TOML on one line.
+
+    Example:
+        >>> toml_value({"min_words": [1, 2.5, True, "a"]})
+        '{min_words = [1, 2.5, true, "a"]}'
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, str | bool):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
 def recipes_page() -> str:
     """The text of docs/recipes.md: every key of a recipe with its type, default and meaning."""
     lines = [
         "# Recipes",
         "",
-        "Generated from `pipeline/recipe/options.py` by `python -m pipeline.recipe.load`; a test keeps it so.",
+        "Generated from the options in `pipeline/recipe/` by `python -m pipeline.recipe.load`; a test keeps it so.",
         "",
         "A recipe is a TOML file. Every key has a default but `sources`. An unknown key is an error that names the",
         "nearest valid one; every error is reported at once. `--set section.key=value` overrides the file.",
     ]
-    lines += _section_rows("top level", Recipe)
-    for name, field in Recipe.model_fields.items():
-        model = _keys_model(field.annotation)
-        if model is not None:
-            lines += _section_rows(f"[[{name}]]" if name == "sources" else f"[{name}]", model)
-            for key, inner in model.model_fields.items():
-                nested = _keys_model(inner.annotation)
-                if nested is not None:
-                    lines += _section_rows(f"[{name}.{key}]", nested)
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_section_lines("", Recipe)]) + "\n"
 
 
-def _keys_model(annotation: Any) -> type[BaseModel] | None:
-    candidates = (annotation, *getattr(annotation, "__args__", ()))
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    """The class of a key's section, or of the items of its list or table; None for a key with a plain value."""
+    candidates = (annotation, *get_args(annotation))
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
 
 
-def _section_rows(title: str, model: type[BaseModel]) -> list[str]:
-    lines = ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|"]
+def _section_lines(name: str, model: type[BaseModel], title: str = "top level") -> Iterator[str]:
+    """A table of a section's keys, and those of the sections in it."""
+    yield from ("", f"## {title}", "", "| key | default | meaning |", "|---|---|---|")
     for key, field in model.model_fields.items():
-        nested = _keys_model(field.annotation)
-        default = "none: it must be given" if field.is_required() else field.get_default(call_default_factory=True)
-        shown = "a section of its own" if isinstance(default, BaseModel) else f"`{default!r}`"
-        shown = "none: it must be given" if field.is_required() else shown
-        description = (field.description or (nested.__doc__ or "").split("\n")[0]).replace("|", "\\|")
-        lines.append(f"| `{key}` | {shown} | {description} |")
-    return lines
+        shown = "must be given" if field.is_required() else _shown(field.get_default(call_default_factory=True))
+        nested = _section_of(field.annotation)
+        description = field.description or ((nested.__doc__ or "").splitlines()[0] if nested else "")
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{key}`", shown, description)) + " |"
+    for key, field in model.model_fields.items():
+        if nested := _section_of(field.annotation):
+            inner = f"{name}.{key}".lstrip(".")
+            kind = get_origin(field.annotation)
+            titles = {list: f"[[{inner}]]", dict: f"[{inner}.NAME]"}
+            yield from _section_lines(inner, nested, titles.get(kind, f"[{inner}]"))
+
+
+def _shown(default: Any) -> str:
+    """A default as a recipe writes it, or in words where it cannot be written."""
+    if isinstance(default, BaseModel):
+        return "a section of its own"
+    if default is None or default == NO_LIMIT:
+        return "none" if default is None else "no limit"
+    return f"`{toml_value(default)}`"
 
 
 if __name__ == "__main__":

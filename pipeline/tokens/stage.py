@@ -112,7 +112,7 @@ def _tokenizer_job(
     keys = {"vocabulary_size", "pretokenizer", "end_of_text", "special_tokens", "engine", "seed"}
     config = options.model_dump(include=keys) | {
         "weights": {source.name: options.tokenizer_weights.get(source.name, source.weight) for source in sources},
-        "sample_bytes": parse_memory(options.training_sample),
+        "sample_bytes": parse_memory(options.training_sample, "tokenize.training_sample"),
         "shards": list(context.document_shards()),
         "given": "",
     }

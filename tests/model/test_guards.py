@@ -5,7 +5,7 @@ import pytest
 
 from model.training.guards import MINIMUM_STEPS, Guard
 from model.training.schedule import rate_factor
-from pipeline.recipe.options import Train
+from pipeline.recipe.training_options import Train
 
 
 def filled() -> Guard:

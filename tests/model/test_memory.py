@@ -10,7 +10,7 @@ import torch
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.plan.memory import memory, memory_advice
-from pipeline.recipe.options import Train
+from pipeline.recipe.training_options import Train
 from tests.model.runs import make_run
 
 SHAPES: dict[str, dict[str, Any]] = {

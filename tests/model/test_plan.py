@@ -5,7 +5,7 @@ from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.plan.flops import flops_per_token, parameter_counts
 from model.plan.plan import estimate, plan_text
-from pipeline.recipe.options import Train
+from pipeline.recipe.training_options import Train
 
 GPT2 = {"vocabulary_size": 50257, "context_length": 1024}
 

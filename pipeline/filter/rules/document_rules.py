@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.base import storage
 from pipeline.filter.rules.predicates import Failures, Mask, as_mask
-from pipeline.recipe.options import Filter, LicenceRules
+from pipeline.recipe.filter_options import Filter, LicenceRules
 
 DOCUMENT_COLUMNS = (
     *("language", "language_score", "licence", "opt_out", "url"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.filter.rules.cuts import CUT_FIELD, CUT_SPANS, MOST_CUT, chosen_spans
 from pipeline.filter.rules.document_rules import document_failures
 from pipeline.filter.rules.predicates import Failures, Mask, judge_columns
-from pipeline.recipe.options import Filter
+from pipeline.recipe.filter_options import Filter
 from pipeline.run.tables import VERDICTS
 
 DATATROVE_REASONS = "datatrove_reasons"

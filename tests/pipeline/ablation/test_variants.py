@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ablation.variants import read_variants, toml_value
+from pipeline.ablation.variants import read_variants
 from pipeline.base.errors import UserError
-from pipeline.recipe.load import RecipeError
+from pipeline.recipe.load import RecipeError, toml_value
 
 RECIPE = '[[sources]]\nname = "s"\npaths = ["x"]\n'
 

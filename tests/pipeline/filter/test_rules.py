@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from pipeline.base.errors import UserError
 from pipeline.filter import RULES, judge, signals
 from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, document_failures
-from pipeline.recipe.options import Filter
+from pipeline.recipe.filter_options import Filter
 from tests.pipeline.filter.helpers import GOOD
 
 

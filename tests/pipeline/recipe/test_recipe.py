@@ -1,9 +1,14 @@
+import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
-from pipeline.recipe.load import RecipeError, apply_override, load_recipe, recipe_toml, recipes_page
+from pipeline.recipe.load import Recipe, RecipeError, apply_override, load_recipe, recipe_toml, recipes_page
+from pipeline.recipe.section import OptionalRecipePath, RecipePath, UrlEntry
 
 SHORTEST = '[[sources]]\nname = "web"\npaths = ["raw/*.jsonl"]\n'
 
@@ -122,3 +127,46 @@ def test_bare_word_in_a_url_list_is_refused(tmp_path: Path) -> None:
         load_recipe(write(tmp_path, SHORTEST + '[clean]\nurl_block = ["ut2"]\n'))
     allowed = '["example.org", "localhost/*", "@list", "ut1", "ut1-words", "*.xyz"]'
     assert load_recipe(write(tmp_path, SHORTEST + f"[clean]\nurl_block = {allowed}\n")).clean.url_block
+
+
+def keys_of_text(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key that holds text, with the type and the validators of one of its values."""
+    for name, field in model.model_fields.items():
+        parts: list[Any] = [field.annotation, *get_args(field.annotation)]
+        parts += [argument for part in parts for argument in get_args(part)]
+        for part in parts:
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from keys_of_text(part, f"{prefix}{name}.")
+        if str in parts:
+            yield f"{prefix}{name}", [*field.metadata, *parts]
+
+
+def test_every_key_that_names_a_file_is_a_recipe_path() -> None:
+    """The type is what makes a path absolute: a key of another type would stay relative to wherever one stands."""
+    validators = [get_args(kind)[1] for kind in (RecipePath, OptionalRecipePath, UrlEntry)]
+    keys = dict(keys_of_text(Recipe))
+    of_the_type = {key for key, parts in keys.items() if any(part in validators for part in parts)}
+    named = re.compile(r"(^|_|\b)(paths?|files?|folders?|dirs?|roots?|runs?|init|tokenizer|blocklist)$")
+    assert {key for key in keys if named.search(key)} <= of_the_type
+    assert of_the_type == {
+        *("sources.paths", "clean.url_block", "clean.url_allow", "dedup.against", "filter.url.blocklist"),
+        *("filter.classifiers.path", "filter.decontamination.sets.path", "tokenize.tokenizer", "tokenize.held_out"),
+        *("model.init", "train.runs"),
+    }
+
+
+def test_every_path_becomes_absolute_but_urls_and_bundled_lists(tmp_path: Path) -> None:
+    text = SHORTEST + (
+        '[clean]\nurl_block = ["@here.txt", "ut1"]\n[dedup]\nagainst = ["here", "s3://bucket/run"]\n'
+        '[filter.url]\nblocklist = "here.txt"\n[filter.classifiers.good]\npath = "here.bin"\n'
+        '[[filter.decontamination.sets]]\nname = "a"\npath = "here.jsonl"\n'
+        '[tokenize]\ntokenizer = "../here.json"\nheld_out = ""\n[model]\ninit = "here"\n[train]\nruns = ["here"]\n'
+    )
+    recipe = load_recipe(write(tmp_path, text))
+    assert recipe.clean.url_block == [f"@{tmp_path}/here.txt", "ut1"]
+    assert recipe.dedup.against == [f"{tmp_path}/here", "s3://bucket/run"]
+    assert recipe.filter.url.blocklist == f"{tmp_path}/here.txt"
+    assert recipe.filter.classifiers["good"].path == f"{tmp_path}/here.bin"
+    assert recipe.filter.decontamination.sets[0].path == f"{tmp_path}/here.jsonl"
+    assert (recipe.tokenize.tokenizer, recipe.tokenize.held_out) == (f"{tmp_path.parent}/here.json", None)
+    assert (recipe.model.init, recipe.train.runs) == (f"{tmp_path}/here", [f"{tmp_path}/here"])

@@ -1,0 +1,47 @@
+"""The base of every section of a recipe, and the types of values that sections share."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
+
+from pipeline.base.sizes import SIZE_PATTERN
+from pipeline.recipe.language_codes import language_label
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+FOLDER = "folder"  # the key of the validation's context that holds the recipe's own folder
+
+
+def absolute(path: str, info: ValidationInfo) -> str:
+    """A path relative to the recipe's folder becomes absolute; URLs stay, and so does all without a known folder."""
+    folder: Path | None = (info.context or {}).get(FOLDER)
+    if folder is None or "://" in path:
+        return path
+    return os.path.normpath(folder / os.path.expanduser(path))
+
+
+def _absolute_if_given(path: str | None, info: ValidationInfo) -> str | None:
+    return absolute(path, info) if path else None
+
+
+def _absolute_list_file(entry: str, info: ValidationInfo) -> str:
+    return f"@{absolute(entry[1:], info)}" if entry.startswith("@") else entry
+
+
+# Every key that names a file, a folder or a run has one of these types: they are all that makes its path absolute.
+RecipePath = Annotated[str, AfterValidator(absolute)]
+OptionalRecipePath = Annotated[str | None, AfterValidator(_absolute_if_given)]  # "" stands for none
+UrlEntry = Annotated[str, AfterValidator(_absolute_list_file)]  # @FILE is a path, every other entry is none
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+LanguageCode = Annotated[str, AfterValidator(language_label)]  # becomes the label of lid.176
+MemorySize = Annotated[str, StringConstraints(pattern=SIZE_PATTERN)]
