@@ -213,7 +213,7 @@ def _section_lines(name: str, model: type[BaseModel], title: str = "top level") 
         if nested := _section_of(field.annotation):
             inner = f"{name}.{key}".lstrip(".")
             kind = get_origin(field.annotation)
-            titles = {list: f"[[{inner}]]", dict: f"[{inner}.NAME]"}
+            titles: dict[Any, str] = {list: f"[[{inner}]]", dict: f"[{inner}.NAME]"}
             yield from _section_lines(inner, nested, titles.get(kind, f"[{inner}]"))
 
 
