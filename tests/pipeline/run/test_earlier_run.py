@@ -1,0 +1,50 @@
+"""A run that was made before the modules were moved into their rooms is still done: no manifest names a module.
+
+``earlier_run/`` holds the recipe, the texts and the manifests of such a run.  What is done is decided by the manifests
+and by the sizes of the outputs, so files of the right size stand for the outputs.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.session.stages import plan
+from pipeline.recipe.load import load_recipe
+from pipeline.run import layout
+from pipeline.run.folder import Run
+from pipeline.run.manifest import canonical_json
+
+EARLIER = Path(__file__).with_name("earlier_run")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """The run as it stood, below another folder."""
+    shutil.copytree(EARLIER / "texts", tmp_path / "texts")
+    shutil.copy(EARLIER / "recipe.toml", tmp_path)
+    root = tmp_path / "run"
+    for name, values in json.loads((EARLIER / "manifests.json").read_text()).items():
+        manifest = root / layout.MANIFESTS / name
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        manifest.write_text(canonical_json(values))
+        for output in values["outputs"] if "shard" in values else ():
+            path = root / output["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes(output["bytes"]))
+    return Run(str(root), load_recipe(tmp_path / "recipe.toml"))
+
+
+def states(run: Run) -> dict[str, str]:
+    return {planned.stage: planned.state for planned in plan(run, run.recipe.stages)}
+
+
+def test_every_stage_of_an_earlier_run_is_done(run: Run) -> None:
+    assert states(run) == dict.fromkeys(("clean", "dedup", "filter", "tokenize"), "done")
+
+
+def test_another_text_is_noticed(run: Run, tmp_path: Path) -> None:
+    """Guards the test above: not everything would be called done."""
+    (tmp_path / "texts/one.txt").write_text("another text")
+    assert states(run)["clean"] == "run"
