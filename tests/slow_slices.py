@@ -1,0 +1,116 @@
+"""The slow tests in slices of about three minutes: CI runs one slice per day, so that no slow test goes unrun for long.
+
+A pytest plugin: ``make test-slow SLICE=3`` runs the third slice, ``SLICE=today`` (the default) that of the day,
+``SLICE=all`` every one, and ``SLICE=list`` runs nothing and names the tests of each.  All tests of one function stay
+together, since they share what its module has made.  How long each takes stands in slow_seconds.json, which
+``make test-slow SLICE=all PYTEST_ARGS=--note-seconds`` writes anew.
+"""
+
+import heapq
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+SECONDS = Path(__file__).with_name("slow_seconds.json")
+SLICE_SECONDS = 150.0
+UNKNOWN_SECONDS = 60.0
+# needs what only CI's set-up has for certain, so it is in no slice and runs each time
+ALWAYS = ("tests/pipeline/run/engines/test_ray.py",)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slice", default="all", help="a number, `today`, `all` or `list`")
+    parser.addoption("--note-seconds", action="store_true", help="writes tests/slow_seconds.json")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Slices(config), "slow-slices")
+
+
+def known_seconds() -> dict[str, float]:
+    found: dict[str, float] = json.loads(SECONDS.read_text())
+    return found
+
+
+def slices_of(seconds: Mapping[str, float]) -> list[list[str]]:
+    """The functions of each slice: the longest first, each into the slice that is shortest so far."""
+    count = max(1, math.ceil(sum(seconds.values()) / SLICE_SECONDS))
+    slices: list[list[str]] = [[] for _ in range(count)]
+    shortest = [(0.0, number) for number in range(count)]
+    for name in sorted(seconds, key=lambda name: (-seconds[name], name)):
+        total, number = heapq.heappop(shortest)
+        slices[number].append(name)
+        heapq.heappush(shortest, (total + seconds[name], number))
+    return slices
+
+
+def number_of(asked: str, count: int, today: int) -> int:
+    """The slice that is asked for, counted from 0.
+
+    Raises:
+        pytest.UsageError: If there is none of that number.
+    """
+    if asked == "today":
+        return today % count
+    if asked.isdigit() and 1 <= int(asked) <= count:
+        return int(asked) - 1
+    raise pytest.UsageError(f"--slice is 1 to {count}, today, all or list; found {asked!r}")
+
+
+def function_of(item_id: str) -> str:
+    return item_id.partition("[")[0]
+
+
+class Slices:
+    """Chooses among the slow tests that were collected, and notes how long they take."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.asked: str = config.getoption("--slice")
+        self.note: bool = config.getoption("--note-seconds")
+        self.names: set[str] = set()
+        self.measured: Counter[str] = Counter()
+        self.told: list[str] = []
+
+    @pytest.hookimpl(trylast=True)  # after -m has chosen
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        known = known_seconds()
+        self.names = names = {function_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
+        sliced = {name: known.get(name, UNKNOWN_SECONDS) for name in names if not name.startswith(ALWAYS)}
+        slices = slices_of(sliced)
+        self.told = list(self._told(slices, sliced))
+        if self.asked == "all":
+            return
+        chosen: set[str] = set()
+        if self.asked != "list":
+            number = number_of(self.asked, len(slices), datetime.now(UTC).toordinal())
+            chosen = {*slices[number], *(name for name in names if name.startswith(ALWAYS))}
+            self.told = [
+                f"slice {number + 1} of {len(slices)}, about {sum(map(sliced.__getitem__, slices[number])):.0f} s"
+            ]
+        left = [item for item in items if function_of(item.nodeid) not in chosen]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if function_of(item.nodeid) in chosen]
+
+    def _told(self, slices: list[list[str]], seconds: Mapping[str, float]) -> Iterator[str]:
+        for number, names in enumerate(slices, 1):
+            yield f"slice {number}, about {sum(seconds[name] for name in names):.0f} s"
+            yield from (f"  {seconds[name]:4.0f} s  {name}" for name in sorted(names))
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        return self.told
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.measured[function_of(report.nodeid)] += report.duration
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.asked == "list":
+            session.exitstatus = pytest.ExitCode.OK  # that no test has run is no failure
+        if self.note:
+            found = known_seconds() | {name: round(seconds, 1) for name, seconds in self.measured.items()}
+            found = {name: seconds for name, seconds in found.items() if name in self.names}
+            SECONDS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
