@@ -19,9 +19,9 @@ from pipeline.base.errors import UserError
 from pipeline.base.words import head, visible
 from pipeline.recipe.stage_names import JUDGES
 from pipeline.report.collect import collect
-from pipeline.report.documents import document_paths, facts_of, judging_stages, read_rows
+from pipeline.report.documents import document_shards, documents_at, facts_of, judging_stages
 from pipeline.report.figures import MIXES, Example, Figures, Mix
-from pipeline.report.page import WORST_FIRST, number, render_page
+from pipeline.report.page import RESULTS, WORST_FIRST, number, render_page
 from pipeline.report.plots import training_curves
 from pipeline.report.training import finite
 from pipeline.run import layout
@@ -33,17 +33,6 @@ DocIds = NDArray[Any]  # 16 bytes each, as one value
 EXAMPLES = 6
 REASONS_SHOWN = 40
 HEAD_CHARACTERS = 300
-RESULTS = {
-    "train_tokens": "training tokens",
-    "validation_tokens": "validation tokens",
-    "vocabulary_size": "vocabulary",
-    "parameters": "parameters",
-    "steps": "steps",
-    "train_loss": "training loss",
-    "validation_loss": "validation loss",
-    "bits_per_byte": "bits a byte",
-    "unigram_bits_per_byte": "bits a byte, unigram model",
-}
 
 
 @dataclass
@@ -232,33 +221,37 @@ class _Side:
     """Every document of a run: its id, where it stands, and whether the run keeps it."""
 
     def __init__(self, run: Run) -> None:
-        self.run, self.paths = run, document_paths(run)
+        self.run, self.names = run, document_shards(run)
         self.stages = judging_stages(run)
         ids, kept, shards, rows = [np.empty(0, "V16")], [np.empty(0, bool)], [np.empty(0, int)], [np.empty(0, int)]
-        for shard, path in enumerate(self.paths):
-            column = read_table(run.local(path), DOCUMENTS, ["doc_id"])["doc_id"]
+        for shard, name in enumerate(self.names):
+            column = read_table(run.local(layout.documents(name)), DOCUMENTS, ["doc_id"])["doc_id"]
             parts = [np.ascontiguousarray(doc_id_array(chunk)).view("V16").reshape(-1) for chunk in column.chunks]
             ids += parts
-            kept.append(alive_in_run(run, self.stages, layout.shard_of(path), len(column)))
+            kept.append(alive_in_run(run, self.stages, name, len(column)))
             shards.append(np.full(len(column), shard))
             rows.append(np.arange(len(column)))
         # void values do not sort: the same bytes as text do
         self.ids: DocIds = np.concatenate(ids).view("S16")
         self.kept, self.shards, self.rows = np.concatenate(kept), np.concatenate(shards), np.concatenate(rows)
 
+    def place(self, number_of: int) -> tuple[str, int]:
+        """Shard and row of a document."""
+        return self.names[int(self.shards[number_of])], int(self.rows[number_of])
+
     def reasons(self, number_of: int) -> list[str]:
         """Why the run does not keep a document."""
-        path, row = self.paths[int(self.shards[number_of])], int(self.rows[number_of])
+        shard, row = self.place(number_of)
         found: list[str] = []
         for stage in self.stages:
-            verdict = self.run.url(layout.verdicts_beside(path, stage))
+            verdict = self.run.url(layout.verdicts(stage, shard))
             if storage.exists(verdict):
                 found += read_table(storage.open_local(verdict), VERDICTS, ["reasons"])["reasons"][row].as_py()
         return [visible(reason) for reason in found]
 
 
 def _example(keeper: _Side, number_of: int, dropper: _Side, other: int) -> Example:
-    path, row = keeper.paths[int(keeper.shards[number_of])], int(keeper.rows[number_of])
-    values = read_rows(keeper.run, path, [row])[row]
+    shard, row = keeper.place(number_of)
+    values = documents_at(keeper.run, shard, [row])[0]
     text = head(values["text"], HEAD_CHARACTERS)
     return Example(values["doc_id"].hex(), facts_of(values), text, reasons=dropper.reasons(other))

@@ -7,6 +7,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,14 @@ from pipeline.base import storage
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.words import head, visible
 from pipeline.recipe.stage_names import JUDGES
-from pipeline.report.figures import MIXES, UNKNOWN, Example, Figures, Reason
+from pipeline.report.figures import MIXES, UNKNOWN, Example, Figures, Reason, rule_of, threshold_of
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.alive import alive_in_run
+from pipeline.run.context import Context
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS, batches, open_table, read_table
+from pipeline.run.rows import read_rows
+from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS, batches, read_table
 
 HEAD_CHARACTERS = 600
 LENGTH_DOCUMENTS = 1_000_000  # lengths kept for the histogram
@@ -32,17 +35,16 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Noted:
-    """A row to show under a reason."""
+    """A document to show under a reason; ``key`` draws it."""
 
     key: int
-    path: str
+    shard: str
     row: int
 
 
-def document_paths(run: Run) -> list[str]:
-    """The document shards, in order."""
-    clean = manifests.load_manifests(run.root, "clean")
-    return sorted(path for found in clean.values() for path in found.digests(layout.DOCUMENTS))
+def document_shards(run: Run) -> list[str]:
+    """The names of the document shards, in order."""
+    return list(Context(run, dry=True).document_shards())
 
 
 def judging_stages(run: Run) -> list[str]:
@@ -67,20 +69,20 @@ class Walk:
         self.reasons: dict[tuple[str, str], Reason] = {}
         self.noted: dict[tuple[str, str], list[Noted]] = defaultdict(list)
 
-    def shard(self, path: str) -> None:
+    def count(self, shard: str) -> None:
         """Counts one document shard."""
-        documents = read_table(self.run.local(path), DOCUMENTS, ["doc_id", *MIXES])
+        documents = read_table(self.run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", *MIXES])
         keys = keys_of(documents["doc_id"])
         for stage in self.stages:
-            verdict_path = self.run.url(layout.verdicts_beside(path, stage))
-            if storage.exists(verdict_path):
-                self._stage(stage, storage.open_local(verdict_path), documents, keys, path)
-        alive = alive_in_run(self.run, self.stages, layout.shard_of(path), documents.num_rows)
+            verdicts = self.run.url(layout.verdicts(stage, shard))
+            if storage.exists(verdicts):
+                self._stage(stage, storage.open_local(verdicts), documents, keys, shard)
+        alive = alive_in_run(self.run, self.stages, shard, documents.num_rows)
         self.kept += int(alive.sum())
-        self._sizes(path, documents, alive)
+        self._sizes(shard, documents, alive)
 
-    def _stage(self, stage: str, verdict_path: Any, documents: pa.Table, keys: NDArray[np.uint64], path: str) -> None:
-        verdicts = read_table(verdict_path, VERDICTS, ["keep", "reasons"])
+    def _stage(self, stage: str, path: Path, documents: pa.Table, keys: NDArray[np.uint64], shard: str) -> None:
+        verdicts = read_table(path, VERDICTS, ["keep", "reasons"])
         dropped: Mask = pc.equal(verdicts["keep"], False).fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
         self.dropped[stage] += int(dropped.sum())
         lists = verdicts["reasons"].combine_chunks()
@@ -91,10 +93,10 @@ class Walk:
         for number, name in enumerate(codes.dictionary.to_pylist()):
             rows = parents[(indices == number) & dropped[parents]]
             if len(rows):
-                self._reason(stage, name, rows, int((lengths[rows] == 1).sum()), documents, keys, path)
+                self._reason(stage, name, rows, int((lengths[rows] == 1).sum()), documents, keys, shard)
         without = np.flatnonzero(dropped & (lengths == 0))
         if len(without):
-            self._reason(stage, "no reason given", without, len(without), documents, keys, path)
+            self._reason(stage, "no reason given", without, len(without), documents, keys, shard)
 
     def _reason(
         self,
@@ -104,7 +106,7 @@ class Walk:
         alone: int,
         documents: pa.Table,
         keys: NDArray[np.uint64],
-        path: str,
+        shard: str,
     ) -> None:
         reason = self.reasons.setdefault((stage, name), Reason(stage, name))
         reason.documents += len(rows)
@@ -116,13 +118,13 @@ class Walk:
         most = self.run.recipe.report.examples
         first = rows[np.argsort(keys[rows], kind="stable")[:most]]
         noted = self.noted[(stage, name)]
-        noted += [Noted(int(keys[row]), path, int(row)) for row in first]
-        noted.sort(key=lambda one: (one.key, one.path, one.row))
+        noted += [Noted(int(keys[row]), shard, int(row)) for row in first]
+        noted.sort(key=lambda one: (one.key, one.shard, one.row))
         del noted[most:]
 
-    def _sizes(self, path: str, documents: pa.Table, alive: Mask) -> None:
+    def _sizes(self, shard: str, documents: pa.Table, alive: Mask) -> None:
         """Adds to the mixes and the lengths."""
-        characters, sizes = _lengths(self.run, path)
+        characters, sizes = _lengths(self.run, shard)
         for name in MIXES:
             mix, column = self.figures.mixes[name], documents[name].fill_null(UNKNOWN)
             table = pa.table({"name": column, "bytes": sizes, "kept": alive.astype(np.int64)})
@@ -142,14 +144,14 @@ class Walk:
             self.figures.lengths_of += len(characters)
 
 
-def _lengths(run: Run, path: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _lengths(run: Run, shard: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Characters and bytes of each document: from the signals where there are some, else from the text."""
-    signals = run.url(path.replace(layout.DOCUMENTS, layout.SIGNALS))
+    signals = run.url(layout.signals(shard))
     if storage.exists(signals):
         table = read_table(storage.open_local(signals), SIGNALS, ["character_count", "byte_count"])
         return tuple(table[name].to_numpy().astype(np.int64) for name in table.column_names)
     characters, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for batch in batches(run.local(path), DOCUMENTS, ["text"]):
+    for batch in batches(run.local(layout.documents(shard)), DOCUMENTS, ["text"]):
         characters.append(pc.utf8_length(batch["text"]).to_numpy().astype(np.int64))
         sizes.append(pc.binary_length(batch["text"]).to_numpy().astype(np.int64))
     return np.concatenate(characters), np.concatenate(sizes)
@@ -158,8 +160,8 @@ def _lengths(run: Run, path: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 def collect_documents(run: Run, figures: Figures) -> dict[str, int]:
     """Fills reasons, examples, mixes and lengths; returns documents dropped by each stage, and ``kept``."""
     walk = Walk(run, figures)
-    for path in document_paths(run):
-        walk.shard(path)
+    for shard in document_shards(run):
+        walk.count(shard)
     for stage in walk.stages:
         reasons = [reason for (of, _), reason in walk.reasons.items() if of == stage]
         figures.reasons[stage] = sorted(reasons, key=lambda reason: (-reason.documents, reason.name))
@@ -173,36 +175,27 @@ def _examples(run: Run, walk: Walk, shown: set[tuple[str, str]]) -> None:
     wanted: dict[str, set[int]] = defaultdict(set)
     for key in shown:
         for noted in walk.noted[key]:
-            wanted[noted.path].add(noted.row)
+            wanted[noted.shard].add(noted.row)
     loaded: dict[tuple[str, int], dict[str, Any]] = {}
-    for path, rows in wanted.items():
-        for row, values in read_rows(run, path, sorted(rows)).items():
-            loaded[path, row] = values
+    for shard, numbers in wanted.items():
+        rows = sorted(numbers)
+        loaded |= {(shard, row): values for row, values in zip(rows, documents_at(run, shard, rows), strict=True)}
     for key in shown:
         stage, _ = key
         walk.reasons[key].examples = [
-            _example(run, stage, noted, loaded[noted.path, noted.row]) for noted in walk.noted[key]
+            _example(run, stage, noted, loaded[noted.shard, noted.row]) for noted in walk.noted[key]
         ]
 
 
-def read_rows(run: Run, path: str, rows: list[int]) -> dict[int, dict[str, Any]]:
-    """Some rows of a document shard, reading only the record batches that they lie in."""
+def documents_at(run: Run, shard: str, rows: list[int]) -> list[dict[str, Any]]:
+    """What the pages show of some documents of a shard, in the order of ``rows``."""
     columns = ["doc_id", "id", "source", "language", "licence", "url", "title", "text"]
-    reader = open_table(run.local(path), DOCUMENTS, columns)
-    found: dict[int, dict[str, Any]] = {}
-    start, number = 0, 0
-    while number < reader.num_record_batches and len(found) < len(rows):
-        batch = reader.get_batch(number)
-        inside = [row for row in rows if start <= row < start + batch.num_rows]
-        if inside:
-            taken = batch.take(pa.array([row - start for row in inside]))
-            found |= dict(zip(inside, taken.to_pylist(), strict=True))
-        start, number = start + batch.num_rows, number + 1
+    found: list[dict[str, Any]] = read_rows(run.local(layout.documents(shard)), DOCUMENTS, rows, columns).to_pylist()
     return found
 
 
 def _example(run: Run, stage: str, noted: Noted, values: dict[str, Any]) -> Example:
-    verdicts = run.local(layout.verdicts_beside(noted.path, stage))
+    verdicts = run.local(layout.verdicts(stage, noted.shard))
     reasons = read_table(verdicts, VERDICTS, ["reasons"])["reasons"][noted.row].as_py()
     return Example(
         title=values["doc_id"].hex(),
@@ -221,9 +214,7 @@ def facts_of(values: dict[str, Any]) -> list[str]:
 
 def _measured(run: Run, noted: Noted, reasons: list[str]) -> list[str]:
     """What the failed rules saw: ``word_count 12 (at least 50)``."""
-    from pipeline.report.figures import rule_of, threshold_of
-
-    url = run.url(noted.path.replace(layout.DOCUMENTS, layout.SIGNALS))
+    url = run.url(layout.signals(noted.shard))
     rules = [(reason, rule) for reason in reasons if (rule := rule_of(reason)) is not None]
     if not rules or not storage.exists(url):
         return []

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.base.side_by_side import side_by_side
-from pipeline.report.documents import facts_of, read_rows
+from pipeline.report.documents import document_shards, documents_at, facts_of
 from pipeline.report.figures import Cluster, Compared, Figures
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
-from pipeline.run.tables import CLUSTERS, DOCUMENTS, batches, read_table
+from pipeline.run.tables import CLUSTERS, DOCUMENTS, read_table
 
 CLUSTERS_SHOWN = 12
 COMPARED = 8
@@ -41,7 +42,7 @@ def collect_duplicates(run: Run, figures: Figures) -> None:
 
 
 def _chosen(rows: pa.Table, members: Counter[bytes]) -> list[int]:
-    """A row a cluster: half of them of the largest clusters, half of the least similar near-duplicates."""
+    """One row per cluster: half of them of the largest clusters, half of the least similar near-duplicates."""
     similarity, ids = rows["similarity"].to_numpy(), rows["cluster_id"].to_pylist()
     order = np.argsort(similarity, kind="stable").tolist()
     least: dict[bytes, int] = {}
@@ -77,13 +78,9 @@ def find_documents(run: Run, doc_ids: set[str]) -> dict[str, dict[str, Any]]:
     """Documents by hex doc_id, found without reading any other text."""
     wanted = pa.array([bytes.fromhex(doc_id) for doc_id in sorted(doc_ids)], pa.binary(16))
     found: dict[str, dict[str, Any]] = {}
-    clean = manifests.load_manifests(run.root, "clean") if doc_ids else {}
-    for path in sorted(path for m in clean.values() for path in m.digests(layout.DOCUMENTS)):
-        rows, start = [], 0
-        for batch in batches(run.local(path), DOCUMENTS, ["doc_id"]):
-            mask = pa.compute.is_in(batch["doc_id"], value_set=wanted).to_numpy(zero_copy_only=False)
-            rows += (np.flatnonzero(mask) + start).tolist()
-            start += batch.num_rows
+    for shard in document_shards(run) if doc_ids else ():
+        column = read_table(run.local(layout.documents(shard)), DOCUMENTS, ["doc_id"])["doc_id"]
+        rows = np.flatnonzero(pc.is_in(column, value_set=wanted).to_numpy()).tolist()
         if rows:
-            found |= {values["doc_id"].hex(): values for values in read_rows(run, path, rows).values()}
+            found |= {values["doc_id"].hex(): values for values in documents_at(run, shard, rows)}
     return found

@@ -11,6 +11,17 @@ from pipeline.report.training import finite
 from pipeline.run.folder import Run
 
 WORST_FIRST = ("quarantined", "excluded", "dedup", "filter", "tokenize")
+RESULTS = {
+    "train_tokens": "training tokens",
+    "validation_tokens": "validation tokens",
+    "vocabulary_size": "vocabulary",
+    "parameters": "parameters",
+    "steps": "steps",
+    "train_loss": "training loss",
+    "validation_loss": "validation loss",
+    "bits_per_byte": "bits per byte",
+    "unigram_bits_per_byte": "bits per byte, unigram model",
+}
 TITLES = {
     "quarantined": "Quarantined: damaged records",
     "excluded": "Excluded: well-formed, not wanted",
@@ -90,18 +101,8 @@ def samples_by_prompt(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def cards(figures: Figures) -> list[dict[str, str]]:
     """The few figures that a reader wants first."""
     shown = [("records read", figures.count("records read")), ("documents kept", figures.count("documents kept"))]
-    wanted = {
-        "train_tokens": "training tokens",
-        "validation_tokens": "validation tokens",
-        "vocabulary_size": "vocabulary",
-        "parameters": "parameters",
-        "steps": "steps",
-        "validation_loss": "validation loss",
-        "bits_per_byte": "bits a byte",
-        "unigram_bits_per_byte": "bits a byte, unigram",
-    }
     found = {**figures.tokens, **figures.result}
-    shown += [(label, found[name]) for name, label in wanted.items() if name in found]
+    shown += [(label, found[name]) for name, label in RESULTS.items() if name in found and name != "train_loss"]
     if figures.seconds:
         shown.append(("seconds", round(sum(figures.seconds.values()))))
     return [{"name": name, "value": number(value)} for name, value in shown]

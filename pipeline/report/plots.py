@@ -13,7 +13,7 @@ INK, SOFT, GRID = "#1d2433", "#556070", "#e3e7ed"
 KEPT, LOST, LIMIT = "#2f6fb2", "#c2570c", "#8a0f2e"
 PAIR = (KEPT, LOST)
 PANEL = (4.6, 2.5)  # inches
-DOTS = 200  # an inch: sharp on a screen of twice the usual density
+DOTS = 200  # per inch: sharp on a screen of twice the usual density
 BINS = 48
 SMOOTHED_SHARE = 0.06  # of the logged steps: what the smoothed training loss looks back on
 
@@ -33,11 +33,11 @@ def draw(figures: Figures) -> dict[str, bytes]:
 
 
 def training_curves(runs: Sequence[tuple[str, Figures]]) -> dict[str, bytes]:
-    """Loss, bits a byte, rate and throughput by step, of one run or of several in one picture each."""
+    """Loss, bits per byte, rate and throughput by step, of one run or of several in one picture each."""
     pictures = {}
     for name, label, key, floor in (
-        ("loss", "loss, nats a token", "loss", None),
-        ("throughput", "tokens a second", "tokens_per_second", 0.0),
+        ("loss", "loss, nats per token", "loss", None),
+        ("throughput", "tokens per second", "tokens_per_second", 0.0),
         ("learning_rate", "learning rate", "learning_rate", 0.0),
         ("gradient", "norm of the gradient", "grad_norm", 0.0),
     ):
@@ -199,7 +199,7 @@ def _smooth(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _bits(runs: Sequence[tuple[str, Figures]]) -> bytes:
-    figure, axes = _axes("step", "validation, bits a byte")
+    figure, axes = _axes("step", "validation, bits per byte")
     for (name, figures), colour in zip(runs, PAIR, strict=False):
         found = points(figures.validation, "bits_per_byte")
         axes.plot(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.recipe.rule_sets import RULE_SETS
-from pipeline.report.documents import document_paths, keys_of
+from pipeline.report.documents import document_shards, keys_of
 from pipeline.report.figures import Figures, Signal, Threshold, threshold_of
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
@@ -41,15 +41,13 @@ def collect_signals(run: Run, figures: Figures) -> None:
 
 def _values(run: Run, figures: Figures, names: list[str]) -> dict[str, NDArray[np.float32]]:
     """Values of the sampled documents that the filter judged (those alive before it)."""
-    paths = [
-        path for path in document_paths(run) if storage.exists(run.url(path.replace(layout.DOCUMENTS, layout.SIGNALS)))
-    ]
+    shards = [shard for shard in document_shards(run) if storage.exists(run.url(layout.signals(shard)))]
     parts: dict[str, list[NDArray[np.float32]]] = {name: [np.empty(0, np.float32)] for name in names}
     total = sum(row.count for row in figures.funnel if row.name == "documents") or 1
     limit = np.uint64(min(1.0, SAMPLE / total) * (2.0**64 - 2048))
-    for path in paths:
-        table = read_table(run.local(path.replace(layout.DOCUMENTS, layout.SIGNALS)), SIGNALS, ["doc_id", *names])
-        verdicts = read_table(run.local(layout.verdicts_beside(path, "filter")), VERDICTS, ["keep"])
+    for shard in shards:
+        table = read_table(run.local(layout.signals(shard)), SIGNALS, ["doc_id", *names])
+        verdicts = read_table(run.local(layout.verdicts("filter", shard)), VERDICTS, ["keep"])
         judged = pc.is_valid(verdicts["keep"]).to_numpy(zero_copy_only=False).astype(bool)
         chosen = judged & (keys_of(table["doc_id"]) <= limit)
         figures.judged += int(judged.sum())
