@@ -116,7 +116,7 @@ class Training:
         """Where a document's tokens stand that came back after a takedown."""
         for restoration in restored.load(self.run.root):
             if any(doc_id == located.doc_id.hex() for doc_id, _, _ in restoration.documents):
-                path = restored.shard_path(restoration.number, located.shard)
+                path = layout.restored_tokens(restoration.number, located.shard)
                 if storage.exists(self.run.url(path)):
                     return self._in_shard(path, "restored", located.doc_id)
         return None

@@ -132,6 +132,11 @@ def tokens(split: str, shard: str) -> str:
     return shard_table(tokens_folder(split), shard)
 
 
+def restored_tokens(number: int, shard: str) -> str:
+    """Tokens of the documents of a shard that restoration ``number`` brought back."""
+    return shard_table(RESTORED_TOKENS, f"{number:04d}-{shard}")
+
+
 def split_of(tokens_path: str) -> str:
     """The split that a token shard's path is of."""
     return PurePosixPath(tokens_path).parent.name

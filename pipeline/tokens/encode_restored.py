@@ -12,7 +12,6 @@ from pipeline.run.rows import read_rows
 from pipeline.run.tables import DOCUMENTS, VERDICTS, tokens_table
 from pipeline.tokens.documents.kept_documents import shard_sources
 from pipeline.tokens.encode import RunTokenizer
-from pipeline.tokens.restored import shard_path
 from pipeline.tokens.shards.shard_facts import describe
 from pipeline.tokens.shards.token_shard import write_documents
 
@@ -25,7 +24,7 @@ def encode_restored(job: Job, outputs: Outputs) -> None:
     columns = ["doc_id", "text", "source"]
     table = read_rows(outputs.run_path(layout.documents(shard)), DOCUMENTS, rows, columns).combine_chunks()
     source = shard_sources(outputs, [shard])[shard]
-    target = shard_path(job.config["number"], shard)
+    target = layout.restored_tokens(job.config["number"], shard)
     tokens_of_run = tokens_table(tokenizer.format.vocabulary_size)
     batches: list[tuple[int, int]] = []
     with outputs.table(target, tokens_of_run, tokenizer.format.metadata(source)) as writer:

@@ -69,11 +69,6 @@ def load(root: str) -> list[Restoration]:
     return found
 
 
-def shard_path(number: int, shard: str) -> str:
-    """Where the restored documents of a document shard stand."""
-    return layout.shard_table(layout.RESTORED_TOKENS, f"{number:04d}-{shard}")
-
-
 def parse_name(stem: str) -> tuple[int, str]:
     """Number of the restoration and document shard of a file in ``tokens/restored/``.
 

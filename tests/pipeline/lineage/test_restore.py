@@ -151,7 +151,7 @@ def test_killed_after_the_record_is_finished_by_the_same_command_or_by_a_run(
 def test_restored_shard_is_made_again_with_the_same_bytes(run: Run) -> None:
     bring_back(run)
     before = tree(run)
-    Path(run.url(restored.shard_path(1, twin(run).shard))).unlink()
+    Path(run.url(layout.restored_tokens(1, twin(run).shard))).unlink()
     assert run_stages(run) == 1
     assert tree(run) == before
 
@@ -164,7 +164,7 @@ def test_restored_document_can_be_taken_down(run: Run) -> None:
     dataset = Training(run).dataset
     assert dataset.data.has_withdrawn
     before = tree(run)
-    Path(run.url(restored.shard_path(1, _shard_of(before)))).unlink()
+    Path(run.url(layout.restored_tokens(1, _shard_of(before)))).unlink()
     assert run_stages(run) >= 1
     assert tree(run) == before
 
