@@ -41,6 +41,18 @@ def command_task(name: str, arguments: list[str]) -> dict[str, Any]:
     return run_command([*name.split(), *arguments])
 
 
+def as_options(**values: Any) -> list[str]:
+    """Options of a command: ``--name=value``, one for each value of a list, and the name alone for True."""
+    found = []
+    for name, value in values.items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            found += [option] * value
+        else:
+            found += [f"{option}={part}" for part in (value if isinstance(value, list) else [value])]
+    return found
+
+
 def publish_figures(key: str, values: dict[str, Any], description: str) -> None:
     """The plain figures of a result as a table artifact."""
     table = [{"figure": k, "value": shown(v)} for k, v in values.items() if isinstance(v, int | float | str)]
@@ -97,26 +109,15 @@ def dedup(
         memory: Memory of the join, such as 2GB.
         workers: Worker processes; 0: one for each processor.
     """
-    values: dict[str, Any] = {
-        "output": output,
-        "text-field": text_field,
-        "id-field": id_field,
-        "threshold": threshold,
-        "ngram": ngram,
-        "bands": bands,
-        "rows": rows,
-        "seed": seed,
-        "keep": keep,
-        "copies": copies,
-        "licence-field": licence_field,
-        "url-field": url_field,
-        "memory": memory,
-        "workers": workers,
-    }
-    arguments = [*inputs, *(f"--{name}={value}" for name, value in values.items())]
-    several = {"prefer-source": prefer_source, "prefer-licence": prefer_licence, "against": against}
-    arguments += [f"--{name}={value}" for name, given in several.items() for value in given]
-    arguments += ["--exact-only"] * exact_only + ["--no-verify"] * no_verify + ["--same-url"] * same_url
+    arguments = [
+        *inputs,
+        *as_options(output=output, text_field=text_field, id_field=id_field, against=against),
+        *as_options(threshold=threshold, ngram=ngram, bands=bands, rows=rows, seed=seed),
+        *as_options(exact_only=exact_only, no_verify=no_verify, same_url=same_url, url_field=url_field),
+        *as_options(keep=keep, copies=copies, prefer_source=prefer_source),
+        *as_options(prefer_licence=prefer_licence, licence_field=licence_field),
+        *as_options(memory=memory, workers=workers),
+    ]
     summary = command_task("dedup run", arguments)
     publish_figures("tokenmill-dedup", summary, f"deduplication into {output}")
     return summary
@@ -153,10 +154,8 @@ def ablate(
         overrides: KEY=VALUE pairs that hold for every variant, such as train.steps=200.
         workers: Worker processes of the data steps; 0: one for each processor.
     """
-    values = {"root": root, "seeds": seeds, "workers": workers}
-    arguments = [recipe, *(f"--{name}={value}" for name, value in values.items())]
-    arguments += [f"--vary={text}" for text in vary] + [f"--set={text}" for text in overrides]
-    found = command_task("ablate", arguments)
+    options = as_options(root=root, seeds=seeds, workers=workers, vary=vary, set=overrides)
+    found = command_task("ablate", [recipe, *options])
     publish_variants(found)
     return found
 

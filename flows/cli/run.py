@@ -5,12 +5,12 @@
 
 import os
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal
 
 from flows.cli.options import Flag, Json, Overrides, Repeated
 from flows.display.terminal import summary_table
 from flows.session.stages import plan
+from pipeline.base import storage
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import RunError
 from pipeline.base.words import counted
@@ -60,8 +60,8 @@ def run(
         Rebuild what was made with other library versions.
     """
     options = EngineOptions.of(engine, engine_set or [])
-    job = Run("", load_recipe(recipe, set or []))
-    job = Run(_root(root, job.recipe.name), job.recipe)
+    loaded = load_recipe(recipe, set or [])
+    job = Run(storage.absolute(root or f"runs/{loaded.name}"), loaded)
     chosen = chosen_stages(job, stages.split(",") if stages else None)
     plans = plan(job, chosen, rebuild=rebuild)
     for planned in plans:
@@ -75,12 +75,6 @@ def run(
         return _finish(job, "done", {p.stage: _done_summary(job, p) for p in plans}, json)
     summaries = _run_flow(job, recipe, set or [], chosen, workers, options, rebuild)
     return _finish(job, "done", summaries, json)
-
-
-def _root(root: str | None, name: str) -> str:
-    if root is not None and "://" in root:
-        return root
-    return str(Path(root or Path("runs") / name).absolute())
 
 
 def _done_summary(job: Run, planned: StagePlan) -> dict[str, Any]:
@@ -102,8 +96,8 @@ def _run_flow(
         from flows.end_to_end import Summaries, end_to_end
         from flows.server.lost_server import observed
 
-        recipe = recipe if "://" in recipe else str(Path(recipe).absolute())
-        found: Summaries = observed(end_to_end, recipe, job.root, overrides, stages, workers, engine, rebuild)
+        arguments = (storage.absolute(recipe), job.root, overrides, stages, workers, engine, rebuild)
+        found: Summaries = observed(end_to_end, *arguments)
         return found
 
 

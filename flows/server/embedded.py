@@ -21,6 +21,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -170,28 +171,24 @@ def new_database(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = storage.cache_folder() / f"prefect-{version('prefect')}.db"
     if kept.exists():
-        _copy_whole(kept, path)
+        with _whole(path) as half:
+            shutil.copyfile(kept, half)
         return
     from prefect.server.database import provide_database_interface
 
     asyncio.run(provide_database_interface().run_migrations_upgrade())
     with contextlib.suppress(OSError, sqlite3.Error):  # a cache that cannot be written costs seconds at the next start
         kept.parent.mkdir(parents=True, exist_ok=True)
-        _snapshot(path, kept)
+        # a copy of a database that may be open, without its journals
+        with _whole(kept) as half, closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(half)) as copy:
+            source.backup(copy)
 
 
-def _copy_whole(source: Path, target: Path) -> None:
-    """Copies a file so that its name never stands for half of it."""
+@contextlib.contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A path to write to that becomes ``target`` at the end: that name never stands for half a file."""
     half = target.with_name(f"{target.name}.{os.getpid()}")
-    shutil.copyfile(source, half)
-    half.replace(target)
-
-
-def _snapshot(database: Path, target: Path) -> None:
-    """A copy of a database that may be open, without its journals."""
-    half = target.with_name(f"{target.name}.{os.getpid()}")
-    with contextlib.closing(sqlite3.connect(database)) as source, contextlib.closing(sqlite3.connect(half)) as copy:
-        source.backup(copy)
+    yield half
     half.replace(target)
 
 

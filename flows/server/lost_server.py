@@ -27,7 +27,9 @@ from pipeline.base.processes import interrupts_kept
 ANSWER_SECONDS = 10.0
 INTERRUPTED_SECONDS = 2.0  # for an answer when the run is to end: of the ten that it has for it
 INTERRUPTS = (KeyboardInterrupt, TerminationSignal)
-_lost: set[str] = set()  # addresses of servers that went away from this process
+# Addresses of servers that went away.  The process is their scope, as it is that of PREFECT_API_URL and of Prefect's
+# settings: every flow, task and artifact in it talks to the same server.
+_lost: set[str] = set()
 
 
 def is_lost() -> bool:

@@ -1,9 +1,9 @@
 """What a run shows on Prefect's artifact pages: progress by stage, the funnel, the loss curve, where the report is.
 
-An artifact of Prefect's holds text or a URL, never a file: the loss curve goes into its URL as a ``data:`` image of a
-few kilobytes, so that it shows on any server.  Progress is sent at most every two seconds: an embedded server loses
-records in bursts.  Everything goes through one client that is held open: Prefect's own functions make one for each
-artifact and leave its socket open.
+An artifact of Prefect's holds text or a URL, never a file: the loss curve, the report's own picture, goes into its URL
+as a ``data:`` image of some fifty kilobytes, so that it shows on any server.  Progress is sent at most every two
+seconds: an embedded server loses records in bursts.  Everything goes through one client that is held open: Prefect's
+own functions (3.8.8) make one for each artifact and leave its socket open.
 """
 
 import base64
@@ -16,7 +16,6 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.utilities.context import get_task_and_flow_run_ids
 
-from flows.display.loss_curve import loss_curve_svg
 from flows.display.terminal import funnel_rows, shown
 from flows.server.lost_server import is_lost, told_if_possible
 from pipeline.base import storage
@@ -72,15 +71,16 @@ class Artifacts:
             self.table("tokenmill-reasons", table, "documents by the rule they failed")
 
     def loss_curve(self, run: Run) -> None:
-        """The loss by step as an image; nothing when nothing was trained."""
-        url = run.url(layout.TRAIN_METRICS)
-        if not storage.exists(url):
-            return
-        lines = [json.loads(line) for line in storage.read_bytes(url).splitlines() if line.strip()]
-        svg = loss_curve_svg(lines)
-        if svg:
-            data = base64.b64encode(svg.encode()).decode()
-            self._create("image", "tokenmill-loss", f"data:image/svg+xml;base64,{data}", "loss by training step")
+        """The loss by step as an image; nothing before two steps were logged."""
+        from pipeline.report.figures import Figures
+        from pipeline.report.plots import loss_curve
+        from pipeline.report.training import collect_training
+
+        figures = Figures()
+        collect_training(run, figures)
+        if len(figures.training) > 1:
+            data = base64.b64encode(loss_curve(figures)).decode()
+            self._create("image", "tokenmill-loss", f"data:image/png;base64,{data}", "loss by training step")
 
     def report_link(self, run: Run) -> None:
         """Where the report is: a link, and the path in words, since browsers refuse file links on a server's page."""

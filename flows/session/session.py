@@ -2,14 +2,13 @@
 
 The outermost flow opens the session; a sub-flow of the same run finds it open and goes on in it, so that
 ``end_to_end`` holds one lock and one pool while ``curate`` and ``pretrain`` do the work, and each of them can also be
-run alone.
+run alone.  Only the outermost flow reads the recipe, by its path: a deployment can give it nothing else.
 """
 
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from flows.server.dead_runs import claim_run
 from flows.server.lost_server import interruptible, is_lost, told_if_possible
 from flows.session.artifacts import Artifacts
 from flows.session.stages import working_context
+from pipeline.base import storage
 from pipeline.base.progress import Progress
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context, Workers
@@ -43,7 +43,8 @@ class Session:
         return working_context(self.run, self.workers, self.progress, rebuild=self.rebuild)
 
 
-# summaries of the last session, for one that goes on where a lost server broke it off (flows/server/lost_server.py)
+# Summaries of the last session by run folder, for the session that goes on where a lost server broke it off.  The
+# process is their scope: the flow is called again in it (flows/server/lost_server.py), with the same parameters only.
 _finished: dict[str, dict[str, dict[str, Any]]] = {}
 _open: ContextVar[Session | None] = ContextVar("tokenmill_session", default=None)
 
@@ -66,7 +67,7 @@ def session(
         RecipeError: If the recipe is wrong; nothing has been written then.
         RunError: If another process works on the run folder.
     """
-    root = root if "://" in root else str(Path(root).absolute())
+    root = storage.absolute(root)
     outer = _open.get()
     if outer is not None and outer.run.root == root:
         with interruptible():

@@ -39,6 +39,11 @@ def local_path(url: str) -> Path:
     return Path(url.removeprefix("file://"))
 
 
+def absolute(url: str) -> str:
+    """A plain path from the root of the file system; a URL as it is."""
+    return url if "://" in url else str(Path(url).absolute())
+
+
 def join(root: str, *parts: str) -> str:
     """Joins URL parts with ``/``."""
     return "/".join([root.rstrip("/"), *(part.strip("/") for part in parts)])

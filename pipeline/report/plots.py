@@ -15,6 +15,7 @@ PAIR = (KEPT, LOST)
 PANEL = (4.6, 2.5)  # inches
 DOTS = 200  # per inch: sharp on a screen of twice the usual density
 BINS = 48
+LOSS = ("loss, nats per token", "loss", None)  # label, key of the lines, least value shown
 SMOOTHED_SHARE = 0.06  # of the logged steps: what the smoothed training loss looks back on
 
 
@@ -36,7 +37,7 @@ def training_curves(runs: Sequence[tuple[str, Figures]]) -> dict[str, bytes]:
     """Loss, bits per byte, rate and throughput by step, of one run or of several in one picture each."""
     pictures = {}
     for name, label, key, floor in (
-        ("loss", "loss, nats per token", "loss", None),
+        ("loss", *LOSS),
         ("throughput", "tokens per second", "tokens_per_second", 0.0),
         ("learning_rate", "learning rate", "learning_rate", 0.0),
         ("gradient", "norm of the gradient", "grad_norm", 0.0),
@@ -46,6 +47,11 @@ def training_curves(runs: Sequence[tuple[str, Figures]]) -> dict[str, bytes]:
     if any(len(points(figures.validation, "bits_per_byte")) > 1 for _, figures in runs):
         pictures["bits_per_byte"] = _bits(runs)
     return pictures
+
+
+def loss_curve(figures: Figures) -> bytes:
+    """The picture of one run's loss, alone."""
+    return _curves([("training", figures)], *LOSS)
 
 
 def points(lines: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:

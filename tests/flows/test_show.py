@@ -1,11 +1,9 @@
 import io
 import logging
 import sys
-import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from flows.display.loss_curve import MAX_POINTS, loss_curve_svg
 from flows.display.terminal import Terminal, duration, funnel_rows, shown, summary_table, tell
 
 
@@ -75,22 +73,6 @@ def test_funnel_names_what_went_in_and_out_of_each_stage() -> None:
     table = summary_table(summaries).splitlines()
     assert table[0].split() == ["stage", "in", "out", "seconds", "more"]
     assert len(table) == 4
-
-
-def test_loss_curve_is_well_formed_and_small_whatever_the_steps() -> None:
-    lines: list[dict[str, float | None]] = [{"step": n, "loss": 9.0 - n / 1e4} for n in range(50_000)]
-    lines += [{"step": 100, "loss": float("nan")}, {"step": 200, "validation_loss": 5.0}, {"step": 300, "loss": None}]
-    svg = loss_curve_svg(lines)
-    tree = ElementTree.fromstring(svg)
-    points = next(e for e in tree.iter() if e.tag.endswith("polyline")).attrib["points"].split()
-    assert MAX_POINTS <= len(points) <= MAX_POINTS + 1
-    assert len(svg) < 20_000
-    assert "nan" not in svg
-
-
-def test_loss_curve_of_nothing_is_nothing() -> None:
-    assert loss_curve_svg([]) == ""
-    assert loss_curve_svg([{"step": 1, "loss": 3.0}]) == ""
 
 
 def test_figures_are_shown_as_a_person_reads_them() -> None:
