@@ -10,7 +10,7 @@ def load_class(path: str) -> Any:
     """The class that a dotted path names.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is no such class.
     """
     module, _, name = path.rpartition(".")
     try:

@@ -75,7 +75,7 @@ class InProcess(Closable):
 
 
 class Pool:
-    """Runs jobs on ``workers`` processes; made once a run, lazily started.
+    """Runs jobs on ``workers`` processes; made once per run, lazily started.
 
     Args:
         workers: Processes; by default one for each processor.

@@ -12,7 +12,7 @@ def parse_memory(text: str, name: str = "memory") -> int:
     """Bytes of a size such as ``2GB``, ``512MiB`` or ``1000000``; ``name`` is what an error calls it.
 
     Raises:
-        UserError: If it is none.
+        UserError: If ``text`` is no size.
 
     Example:
         >>> parse_memory("2GB")

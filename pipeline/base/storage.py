@@ -50,7 +50,7 @@ def join(root: str, *parts: str) -> str:
 
 
 def in_words(function: Callable[P, T]) -> Callable[P, T]:
-    """Turns errors of a store's own client library, which are no ``OSError``, into one sentence and kind."""
+    """Turns the errors of a store's own client library, which are no ``OSError``, into a ``PassingError``."""
 
     @functools.wraps(function)
     def call(*arguments: P.args, **named: P.kwargs) -> T:
@@ -111,7 +111,7 @@ def cache_folder() -> Path:
 
 
 def _copies_of(url: str) -> Path:
-    """The folder of this machine's copies of an object, one a version."""
+    """The folder of this machine's copies of an object, one per version."""
     return cache_folder() / "objects" / digest(url).hex()
 
 

@@ -87,7 +87,7 @@ def _meta_charset(body: bytes) -> str | None:
 
 
 def _known(name: str | None) -> str | None:
-    """Python's codec for a label, by the WHATWG names and UTF-32; None where it is none, or no text encoding."""
+    """Python's codec for a label, by the WHATWG names and UTF-32; None where there is no such text encoding."""
     if not name:
         return None
     plain = name.lower().replace("_", "-")

@@ -21,7 +21,7 @@ DATE_NAMES = ("article:published_time", "datepublished", "date", "dc.date", "dc.
               "dcterms.created", "citation_publication_date", "pubdate", "og:published_time")  # fmt: skip
 
 # every search is bounded, or goes on where the last one ended: no page makes it quadratic
-_TELLING = {LINK: b"canonical", HTML: b"lang"}  # what must stand in these tags to be worth taking apart
+_TELLING = {LINK: b"canonical", HTML: b"lang"}  # what these tags must contain to be worth taking apart
 _ATTRIBUTE = re.compile(rb"(?<![a-zA-Z_:.-])([a-zA-Z_:.-]++)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>\"']++))")
 _TITLE_BYTES = 4000  # of a longer one the rest is cut
 _REL_LICENCE = {"license", "licence"}
@@ -100,7 +100,7 @@ def _told(tag: bytes, kind: int, encoding: str) -> dict[str, str] | None:
 
 
 def _says_something(meta: bytes) -> bool:
-    """Whether the name of a ``<meta>`` that is read (robots, dates, licence, language, tdm) may stand in it."""
+    """Whether the name of a ``<meta>`` that is read (robots, dates, licence, language, tdm) may be in it."""
     return (
         b"bot" in meta
         or b"date" in meta

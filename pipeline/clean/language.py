@@ -19,7 +19,7 @@ PREFIX = "__label__"
 
 @cache
 def model() -> Any:
-    """The loaded model, one a process.
+    """The model, loaded once per process.
 
     Raises:
         RunError: If the file is not the model, or the installed ``fasttext`` answers wrongly.

@@ -1,4 +1,4 @@
-"""What of the recipe defines the bytes of a clean shard, as plain values that travel to the worker."""
+"""The part of the recipe that defines the bytes of a clean shard, as plain values that travel to the worker."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,7 +16,7 @@ NOT_IN_THE_BYTES = ("max_quarantined",)  # a gate: changing it makes no shard ag
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """What of a source defines bytes: neither where it lies nor its share in training."""
+    """The keys of a source that define bytes: not where it lies, nor its share in training."""
 
     name: str
     format: str

@@ -37,24 +37,29 @@ def doc_id(source: str, path: str, offset: int, part_of_offset: int = 0) -> byte
 
 
 class _Rows:
-    """Rows of one table on their way into record batches."""
+    """Rows of one table, written in record batches."""
 
-    def __init__(self, table: Table) -> None:
-        self.schema = table.schema
-        self.rows: list[dict[str, Any]] = []
-        self.bytes = 0
+    def __init__(self, table: Table, writer: TableWriter) -> None:
+        self._schema, self._writer = table.schema, writer
+        self._rows: list[dict[str, Any]] = []
+        self._bytes = 0
 
     def add(self, row: dict[str, Any], size: int) -> None:
-        self.rows.append(row)
-        self.bytes += size
+        self._rows.append(row)
+        self._bytes += size
+        if self._bytes >= BATCH_TEXT_BYTES or len(self._rows) >= BATCH_ROWS:
+            self._flush()
 
-    def is_full(self) -> bool:
-        return self.bytes >= BATCH_TEXT_BYTES or len(self.rows) >= BATCH_ROWS
+    def _flush(self) -> None:
+        arrays = [pa.array([row.get(field.name) for row in self._rows], field.type) for field in self._schema]
+        self._rows, self._bytes = [], 0
+        self._writer.write(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
 
-    def take(self) -> pa.RecordBatch:
-        arrays = [pa.array([row.get(field.name) for row in self.rows], field.type) for field in self.schema]
-        self.rows, self.bytes = [], 0
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+    def close(self) -> None:
+        """Writes what is left, and the footer."""
+        if self._rows:
+            self._flush()
+        self._writer.close()
 
 
 class PartitionWriter:
@@ -71,15 +76,15 @@ class PartitionWriter:
         self._documents = self._open(DOCUMENTS, shard)
         self._quarantine = self._open(QUARANTINE, shard)
         self._excluded = self._open(EXCLUDED, shard)
-        self._rows = {table.name: _Rows(table) for table in (DOCUMENTS, QUARANTINE, EXCLUDED)}
         self._shard_bytes = self._further = 0
         self.documents = 0
         self.text_bytes = 0
         self.quarantined: Counter[str] = Counter()
         self.excluded: Counter[str] = Counter()
 
-    def _open(self, table: Table, shard: str) -> TableWriter:
-        return self._outputs.table(layout.shard_table(table.folder, shard), table, {"tokenmill.source": self._source})
+    def _open(self, table: Table, shard: str) -> _Rows:
+        name = layout.shard_table(table.folder, shard)
+        return _Rows(table, self._outputs.table(name, table, {"tokenmill.source": self._source}))
 
     def document(self, record: Record, values: dict[str, Any]) -> None:
         """Adds a document; ``values`` are the columns that the record does not hold."""
@@ -101,7 +106,7 @@ class PartitionWriter:
             "metadata": _json(metadata) if metadata else None,
             **values,
         }
-        self._add(DOCUMENTS, self._documents, row, size)
+        self._documents.add(row, size)
         self._shard_bytes += size
         self.text_bytes += size
         self.documents += 1
@@ -109,37 +114,25 @@ class PartitionWriter:
     def damaged(self, item: Damaged) -> None:
         """Adds a row to the quarantine."""
         row = {name: getattr(item, name) for name in ("path", "offset", "length", "reason", "detail", "head")}
-        self._add(QUARANTINE, self._quarantine, {"source": self._source, **row}, len(item.head))
+        self._quarantine.add({"source": self._source, **row}, len(item.head))
         self.quarantined[item.reason] += 1
 
     def exclude(self, item: Excluded) -> None:
         """Adds a row to the excluded records."""
         row = {name: getattr(item, name) for name in ("path", "offset", "reason", "detail", "url")}
-        self._add(EXCLUDED, self._excluded, {"source": self._source, **row}, 64)
+        self._excluded.add({"source": self._source, **row}, 64)
         self.excluded[item.reason] += 1
 
-    def _add(self, table: Table, writer: TableWriter, row: dict[str, Any], size: int) -> None:
-        rows = self._rows[table.name]
-        rows.add(row, size)
-        if rows.is_full():
-            writer.write(rows.take())
-
     def _next_shard(self) -> None:
-        self._flush(DOCUMENTS, self._documents)
         self._documents.close()
         self._further += 1
         self._documents = self._open(DOCUMENTS, f"{self._shard}-{self._further}")
         self._shard_bytes = 0
 
-    def _flush(self, table: Table, writer: TableWriter) -> None:
-        if self._rows[table.name].rows:
-            writer.write(self._rows[table.name].take())
-
     def close(self) -> None:
         """Writes what is left, and the footers."""
-        for table, writer in ((DOCUMENTS, self._documents), (QUARANTINE, self._quarantine), (EXCLUDED, self._excluded)):
-            self._flush(table, writer)
-            writer.close()
+        for rows in (self._documents, self._quarantine, self._excluded):
+            rows.close()
 
 
 def _json(value: dict[str, Any]) -> str:

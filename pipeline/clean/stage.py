@@ -14,8 +14,7 @@ from pipeline.base import storage
 from pipeline.base.errors import GateError, UserError
 from pipeline.clean.settings import job_config, list_paths
 from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
-from pipeline.readers.partition import plan
-from pipeline.readers.streams import RangeReader
+from pipeline.readers.partition import Part, plan
 from pipeline.recipe.options import Recipe, Source
 from pipeline.run import layout
 from pipeline.run.context import Context
@@ -60,7 +59,7 @@ def step_for(recipe: Recipe) -> Step:
 
 
 def plan_jobs(recipe: Recipe, inputs: list[SourceInputs] | None = None) -> list[Job]:
-    """One job a partition of the recipe's inputs.
+    """One job per partition of the recipe's inputs.
 
     Raises:
         UserError: If a path of a source names no file.
@@ -113,30 +112,23 @@ def _arguments(inputs: SourceInputs, paths: list[str]) -> dict[str, Any]:
 def input_changed(context: Context, job: Job, found: Manifest) -> str | None:
     """Why a finished shard's inputs are not those it was made from; None while they are."""
     seen = _seen(context).get(job.config["source"]["name"], {})
-    for part in job.config["parts"]:
-        path = part["path"]
-        if part["error"] is not None or seen.get(path) == job.arguments["versions"][path]:
+    for values in job.config["parts"]:
+        part = Part(**values)
+        if part.error is not None or seen.get(part.path) == job.arguments["versions"][part.path]:
             continue
-        key = f"{path}@{part['start']}-{part['end']}"
-        if found.read.get(key) != _digest(job, part):
-            return f"its input changed: {path}"
+        if found.read.get(part.key) != _digest(job, part):
+            return f"its input changed: {part.path}"
     return None
 
 
-def _digest(job: Job, part: dict[str, Any]) -> str | None:
-    name = job.arguments["names"].get(part["path"])
-    true_name = os.fsdecode(bytes.fromhex(name)) if name else part["path"]
-    url = f"{job.arguments['root'].rstrip('/')}/{true_name}"
-    if part["unit"] == "dataset":
+def _digest(job: Job, part: Part) -> str | None:
+    url = part.url(job.arguments["root"], job.arguments["names"])
+    if part.unit == "dataset":
         from pipeline.readers.datatrove import dataset_digest
 
         return dataset_digest(url)
     try:
-        local = storage.open_local(url)
-        whole = part["unit"] != "bytes"
-        with RangeReader(
-            local, 0 if whole else part["start"], local.stat().st_size if whole else part["end"]
-        ) as reader:
+        with part.open(storage.open_local(url)) as reader:
             return reader.digest()
     except OSError:
         return None
@@ -171,7 +163,7 @@ def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: f
     raise GateError(
         f"{quarantined:,} of {records:,} records are damaged ({quarantined / records:.1%}), more than "
         f"clean.max_quarantined = {max_quarantined:g}: {', '.join(f'{name} {number:,}' for name, number in top)}; "
-        f"see most of them with `tokenmill inspect {where}`, mend the input, or raise the limit "
+        f"see most of them with `tokenmill inspect {where}`, fix the input, or raise the limit "
         "with --set clean.max_quarantined=SHARE"
     )
 

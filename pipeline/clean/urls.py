@@ -4,7 +4,7 @@ An entry of ``url_block`` or ``url_allow`` is
 
 - a domain, ``example.com``: it and its subdomains;
 - a pattern with ``*``, matched against the URL without scheme: ``*.example.com/login*``;
-- ``@FILE``: a file with such entries, one a line (relative to the recipe); a million of them is fine;
+- ``@FILE``: a file with such entries, one per line (relative to the recipe); a million of them is fine;
 - ``ut1``: the domain and URL lists of the University of Toulouse that datatrove ships (4.6 million entries);
 - ``ut1-words``: datatrove's banned words in a URL, hard, soft (two of them) and as parts of words.
 
@@ -29,7 +29,7 @@ from pipeline.kernels.line_hash import hash_bytes, hash_lines
 from pipeline.recipe.options import URL_LISTS
 
 UT1_ARCHIVE = "url_filterblacklistsv0_3_0.tar.gz"
-SOFT_WORDS = 2  # so many soft words block, as in datatrove
+SOFT_WORDS = 2  # this many soft words block, as in datatrove
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
 _NOT_A_WORD = re.compile(r"[^a-zA-Z0-9]+")
 
@@ -114,7 +114,7 @@ def _assets() -> Path:
 
 @cache
 def ut1_hashes() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Sorted hashes of the bundled domains and URLs; computed once a machine, then memory-mapped."""
+    """Sorted hashes of the bundled domains and URLs; computed once per machine, then memory-mapped."""
     folder = storage.cache_folder() / "lists" / UT1_ARCHIVE.removesuffix(".tar.gz")
     names = ("domains", "urls")
     if not all((folder / f"{name}.npy").exists() for name in names):

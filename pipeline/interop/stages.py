@@ -118,7 +118,7 @@ class FilterStep(_SliceStep):
     Args:
         rules: Rule sets.
         annotate: Keep every document and write the failed reasons into its metadata.
-        options: Thresholds, a dict a rule set.
+        options: Thresholds, one dict per rule set.
     """
 
     name = "filter"

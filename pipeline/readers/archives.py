@@ -1,8 +1,8 @@
 """ZIP and tar archives: every regular file in them is an input of its own, named ``archive.zip/inner/name``.
 
 Formats that are read from front to back stream out of the archive.  WARC, Parquet, Arrow and compressed members, which
-need to seek, go through a temporary file.  A member whose path leaves the archive is damaged; links and devices are no
-records.
+need to seek, go through a temporary file.  A member whose path leaves the archive is damaged; links and devices are
+passed over.
 """
 
 import tarfile
@@ -27,7 +27,7 @@ class MemberReader:
     Args:
         path: The archive's path, which begins the members' paths.
         named_format: The recipe's format, or ``auto``.
-        limits: Of what a member may become.
+        limits: Bounds of what a member may become.
         read_stream: Reads a member from front to back.
         read_file: Reads a member from a file.
     """
@@ -46,7 +46,7 @@ class MemberReader:
             name: Its name in the archive.
             opened: Its data.
             packed_bytes: Its size in the archive, for the ratio.
-            offset: Where it stands there.
+            offset: Where its header stands in the archive.
         """
         path = f"{self.path}/{name}"
         head = opened.read(CHUNK_BYTES)
@@ -168,7 +168,7 @@ def read_tar(reader: RangeReader, path: str, limits: Limits, members: MemberRead
 
 
 def _headers(damaged: list[int]) -> type[tarfile.TarInfo]:
-    """The class of a tar archive's headers, which notes where the first and the last damaged one in a row stand."""
+    """The class of a tar archive's headers, which notes where a run of damaged ones begins and ends."""
 
     class Header(tarfile.TarInfo):
         @classmethod

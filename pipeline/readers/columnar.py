@@ -1,4 +1,4 @@
-"""Parquet, Arrow IPC and Feather files to records, a batch of rows at a time."""
+"""Parquet, Arrow IPC and Feather files to records, one batch of rows at a time."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, ValueError)
 def read_parquet(
     file: Path | pa.NativeFile, path: str, fields: Fields, limits: Limits, first: int = 0, end: int | None = None
 ) -> Iterator[Item]:
-    """One record a row of row groups [first, end); a row group that cannot be read is one damaged record.
+    """One record per row of the row groups [first, end); a row group that cannot be read is one damaged record.
 
     The offset of a record is its row in the file.
     """
@@ -43,7 +43,7 @@ def read_parquet(
 
 
 def read_arrow(file: Path | pa.NativeFile, path: str, fields: Fields, limits: Limits) -> Iterator[Item]:
-    """One record a row of an Arrow IPC file, IPC stream or Feather file."""
+    """One record per row of an Arrow IPC file, IPC stream or Feather file."""
     try:
         source = pa.memory_map(str(file)) if isinstance(file, Path) else file
         batches, schema, rows = open_ipc(source)
@@ -70,7 +70,7 @@ def open_ipc(source: pa.NativeFile) -> tuple[Iterator[pa.RecordBatch], pa.Schema
 
 
 def _to_the_end(stream: pa.RecordBatchStreamReader, source: pa.NativeFile) -> Iterator[pa.RecordBatch]:
-    """The batches of a stream; an error where something follows the mark of its end, which damage can look like."""
+    """The batches of a stream; an error where data follow the mark of its end: damage can look like that mark."""
     yield from stream
     at = source.tell()
     if source.read(1 << 20).strip(b"\0"):
@@ -115,9 +115,7 @@ def _batches(
 
 
 def check_batch(batch: pa.RecordBatch) -> None:
-    """Checks that the places its columns point to lie within them, as nothing does when they are read.
-
-    UTF-8 is not looked at.
+    """Checks that the offsets of its columns lie within their data, which reading does not check; nor is UTF-8 here.
 
     Raises:
         ArrowInvalid: If one does not.

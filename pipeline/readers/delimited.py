@@ -14,14 +14,14 @@ from pipeline.readers.lines import lines
 from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item
 from pipeline.readers.streams import Gap, Limits
 
-MAX_FIELD_CHARACTERS = 32 << 20  # csv holds a field as four bytes a character
+MAX_FIELD_CHARACTERS = 32 << 20  # csv holds a field as four bytes per character
 BOM = "\ufeff"
 
 
 def read_delimited(
     chunks: Iterator[bytes | Gap], path: str, delimiter: str, fields: Fields, limits: Limits
 ) -> Iterator[Item]:
-    """One record a row after the header row; blank lines are none.
+    """One record per row after the header row; a blank line is no row.
 
     The offset of a record is its row, counted from 0 below the header.
     """

@@ -8,7 +8,7 @@ from pipeline.readers.streams import Gap
 
 
 def as_utf8(data: Iterator[bytes | Gap], declared: str | None = None) -> Iterator[bytes | Gap]:
-    """The same text in UTF-8, where a byte-order mark, zero bytes or the recipe tell of another encoding."""
+    """The same text in UTF-8, where a byte-order mark, zero bytes or the recipe say that it is in another encoding."""
     first = next(data, b"")
     encoding = utf16_of(first) if isinstance(first, bytes) else None
     encoding = encoding or declared

@@ -19,7 +19,7 @@ BOM = b"\xef\xbb\xbf"
 def read_jsonl(
     chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Limits, start: int = 0
 ) -> Iterator[Item]:
-    """One record a line; a blank line is none.
+    """One record per line; a blank line is none.
 
     Offsets are bytes in the decompressed file.
     """
@@ -32,12 +32,12 @@ def read_jsonl(
             data = data[len(BOM) :]
         if data and data.strip(BLANK):
             item = _parse(data, path, line.offset, fields)
-            if not (line.after_gap and isinstance(item, Damaged)):  # else the other half of what the gap counts already
+            if not (line.after_gap and isinstance(item, Damaged)):  # else it is the other half of what the gap counts
                 yield item
 
 
 def read_json(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Limits) -> Iterator[Item]:
-    """One record an object of a JSON file: a list of objects, objects one after the other, or lines after all.
+    """One record per object of a JSON file: a list of objects, objects one after the other, or JSON Lines after all.
 
     Offsets are bytes in the decompressed file.
     """
@@ -63,7 +63,7 @@ def _is_whole(line: bytes) -> bool:
 
 
 def _values(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Limits, base: int) -> Iterator[Item]:
-    """Values at nesting ``base``; what stands before the first and after the last bracket is no value."""
+    """Values at nesting ``base``; anything before the first and after the last bracket is no value."""
     from pipeline.kernels.json_scan import value_ends
 
     state = np.zeros(3, np.int64)

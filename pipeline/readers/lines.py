@@ -25,7 +25,7 @@ def lines(chunks: Iterator[bytes | Gap], path: str, max_bytes: int, start: int =
     Args:
         chunks: From ``streams.chunks``.
         path: Of the file, for the items.
-        max_bytes: Longest line that is given.
+        max_bytes: Of the longest line that is yielded.
         start: Offset of the first chunk.
     """
     splitter = _Splitter(path, max_bytes, start)

@@ -1,6 +1,5 @@
 """A part of a partition -> the items of its format's reader."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from pipeline.readers.warc import Wanted, read_warc
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What of the recipe says how a source is read."""
+    """How a source is read, as the recipe says."""
 
     fields: Fields
     limits: Limits = field(default_factory=Limits)
@@ -54,15 +53,13 @@ class PartReader:
         if part.error is not None:
             yield Damaged(path, 0, None, "unreadable", part.error)
             return
-        name = os.fsdecode(bytes.fromhex(self.names[path])) if path in self.names else path
-        url = f"{self.root.rstrip('/')}/{name}"
+        url = part.url(self.root, self.names)
         if part.unit == "dataset":
             yield from self._dataset(part, url)
             return
         try:
             local = storage.open_local(url)
-            start, end = (part.start, part.end) if part.unit == "bytes" else (0, local.stat().st_size)
-            reader = RangeReader(local, start, end)
+            reader = part.open(local)
         except OSError as error:
             yield Damaged(path, part.start, None, "unreadable", f"file cannot be read: {error.strerror or error}")
             return
@@ -70,7 +67,7 @@ class PartReader:
             try:
                 for item in self._items(reader, local, part):
                     yield _with_hint(item, reader, part.format)
-                self.digests[f"{path}@{part.start}-{part.end}"] = reader.digest()
+                self.digests[part.key] = reader.digest()
             except OSError as error:
                 detail = f"file cannot be read: {error.strerror or error}"
                 yield Damaged(path, reader.position, reader.end - reader.position, "unreadable", detail)
@@ -80,7 +77,7 @@ class PartReader:
 
         options = self.options
         yield from read_dataset(part.format, options.reader_options, url, part.path, options.fields)
-        self.digests[f"{part.path}@{part.start}-{part.end}"] = dataset_digest(url)
+        self.digests[part.key] = dataset_digest(url)
 
     def _items(self, reader: RangeReader, local: Path, part: Part) -> Iterator[Item]:
         path, kind, options = part.path, part.format, self.options
@@ -115,7 +112,7 @@ class PartReader:
 
 
 def _with_hint(item: Item, reader: RangeReader, kind: str) -> Item:
-    """Says of a file that is none of its format's which one it looks like."""
+    """Adds to the damage of a file that is not in its format which format it looks like."""
     if isinstance(item, Damaged) and item.reason == "corrupt_file":
         seems = format_of_bytes(reader.peek(0, SNIFF_BYTES))
         if seems not in (kind, "text"):

@@ -5,8 +5,9 @@ and 128 MiB.  A large file is split where a record starts: uncompressed JSON Lin
 record header, Parquet between row groups.  Everything else stays whole.
 """
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +40,26 @@ class Part:
     unit: str = "bytes"
     size: int = 0
     error: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The name under which a manifest keeps the digest of what was read."""
+        return f"{self.path}@{self.start}-{self.end}"
+
+    def url(self, root: str, names: Mapping[str, str]) -> str:
+        """Where its file lies.
+
+        Args:
+            root: Folder or URL below which the source lies.
+            names: True names of files whose name is not valid Unicode, hex of their bytes.
+        """
+        name = os.fsdecode(bytes.fromhex(names[self.path])) if self.path in names else self.path
+        return f"{root.rstrip('/')}/{name}"
+
+    def open(self, local: Path) -> RangeReader:
+        """The bytes it takes of its file: all of them where it is counted in other units."""
+        start, end = (self.start, self.end) if self.unit == "bytes" else (0, local.stat().st_size)
+        return RangeReader(local, start, end)
 
 
 @dataclass(frozen=True)
@@ -148,7 +169,7 @@ def _after_newline(reader: RangeReader, position: int) -> int | None:
 
 
 def _member_starts(reader: RangeReader, compression: str, nominal: list[int]) -> list[int | None]:
-    """Member starts, where the file has a member a record: the second one must come soon."""
+    """Member starts, where each record is a member of its own: then the second one begins soon."""
     second = next_member(reader, 1, compression, b"WARC/", end=PROBE_BYTES)
     return [next_member(reader, at, compression, b"WARC/") for at in nominal] if second is not None else []
 

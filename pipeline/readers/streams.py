@@ -88,7 +88,7 @@ class RangeReader(Closable):
         return data
 
     def _fetch(self, size: int) -> None:
-        """Reads the block at the position, and digests what of it is new."""
+        """Reads the block at the position, and digests the part of it that is new."""
         self._block_start = self.position
         self._block = self.peek(self.position, max(size, RAW_BYTES))
         if not self._block and self.position < self.end:
@@ -99,7 +99,7 @@ class RangeReader(Closable):
             self._hashed = end
 
     def seek(self, position: int) -> None:
-        """Goes back, or no further forward than has been read."""
+        """Moves to ``position``: back, or forward within what has been read."""
         self.position = position
 
     def peek(self, position: int, size: int) -> bytes:

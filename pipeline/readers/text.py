@@ -1,4 +1,4 @@
-"""Text and HTML files: a file a record, or a text file split at a separator."""
+"""Text and HTML files: one record per file, or a text file split at a separator."""
 
 import re
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def read_whole(
 
 
 def read_separated(chunks: Iterator[bytes | Gap], path: str, separator: str, limits: Limits) -> Iterator[Item]:
-    """One record between two separators; what holds only white space is none.
+    """One record between two separators; one of white space alone is none.
 
     A line feed of the separator also stands for a carriage return and line feed.
 

@@ -1,4 +1,4 @@
-"""WARC and WET, plain or compressed a member a record or as one stream, to records.
+"""WARC and WET files to records: plain, compressed as one stream, or compressed record by record.
 
 1. ``_Source`` gives the decompressed bytes of one gzip member (or of a whole plain file) with look-ahead.
 2. A record's header, block and closing blank lines are checked against each other.
@@ -75,7 +75,7 @@ class _Source:
             pass
 
     def header(self) -> bytes:
-        """The bytes up to and with the next blank line; what there is where there is none."""
+        """The bytes up to and with the next blank line; all that is left where there is none."""
         while True:
             end = HEADER_END.search(self._buffer, self._at)
             if end:
@@ -122,7 +122,7 @@ class _Source:
         self.position -= len(data)
 
     def at_record_end(self) -> bool:
-        """Whether a blank line, the end, or (some writers spare one line end) the next record stands here."""
+        """Whether a blank line, the end, or (some writers omit one line end) the next record comes next."""
         end = self.read(4)
         rest = end.lstrip(b"\r\n")
         if not rest:
@@ -215,7 +215,7 @@ def _is_corrupt(gap: Gap | None) -> bool:
 
 
 def _record(source: _Source, path: str, offset: int, limits: Limits, wanted: Wanted) -> Item:
-    """Reads one record; a damaged one leaves the source where the search for the next may begin."""
+    """Reads one record; after a damaged one the source is where the search for the next may begin."""
     head = source.header()
     if not head.startswith(PREFIX):
         source.unread(head)
@@ -245,7 +245,7 @@ def _record(source: _Source, path: str, offset: int, limits: Limits, wanted: Wan
 def _too_large(
     source: _Source, path: str, offset: int, head: bytes, headers: dict[str, str], length: int, limits: Limits
 ) -> Item:
-    """Steps over a block that is too large to hold; one of a kind that is not wanted is no damage."""
+    """Steps over a block that is too large to hold; one of an unwanted kind is excluded, not damaged."""
     if not source.may_end_after(length):  # its length lies: the records after its header are not to go with it
         detail = f"Content-Length is {length:,}; no record ends there"
         return Damaged(path, offset, None, "length_mismatch", detail, head[:HEAD_BYTES])
