@@ -1,0 +1,89 @@
+"""Damage in compressed files, and files that unpack to too much."""
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from tests.pipeline.clean.inputs import Clean, damage, lines, page, response, warc, warc_record
+
+
+def test_truncated_gzip_keeps_the_whole_lines_and_counts_one(tmp_path: Path, clean: Clean) -> None:
+    packed = gzip.compress(lines(0, 50))
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    cleaned = clean(tmp_path / "a.jsonl.gz")
+    assert cleaned.reasons == ["truncated"]
+    ids = [document["id"] for document in cleaned.documents]
+    assert 15 < len(ids) < 35
+    assert ids == [str(n) for n in range(len(ids))]
+    assert cleaned.quarantined[0]["length"] == len(packed) // 2
+
+
+@pytest.mark.parametrize(
+    ("suffix", "compress"),
+    [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress), ("zst", zstandard.ZstdCompressor().compress)],
+)
+def test_records_after_a_corrupt_member_are_read(
+    tmp_path: Path, clean: Clean, suffix: str, compress: Callable[[bytes], bytes]
+) -> None:
+    members = [compress(lines(n * 10, n * 10 + 10)) for n in range(3)]
+    members[1] = damage(members[1], 30)
+    (tmp_path / f"a.jsonl.{suffix}").write_bytes(b"".join(members))
+    cleaned = clean(tmp_path / f"a.jsonl.{suffix}")
+    assert cleaned.reasons == ["corrupt_compression"]
+    assert cleaned.quarantined[0]["offset"] == len(members[0])
+    assert cleaned.quarantined[0]["length"] == len(members[1])
+    assert [document["id"] for document in cleaned.documents] == [str(n) for n in (*range(10), *range(20, 30))]
+
+
+def test_wrong_checksum_at_the_end_of_a_member_is_one_damaged_region(tmp_path: Path, clean: Clean) -> None:
+    packed = bytearray(gzip.compress(lines(0, 5)))
+    packed[-6] ^= 1
+    (tmp_path / "a.jsonl.gz").write_bytes(bytes(packed) + gzip.compress(lines(5, 7)))
+    assert clean(tmp_path / "a.jsonl.gz").reasons == ["corrupt_compression"]
+
+
+def test_gzip_bomb_stops_at_the_ratio(tmp_path: Path, clean: Clean) -> None:
+    bomb = gzip.compress(lines(0, 3) + b" " * (80 << 20))
+    (tmp_path / "a.jsonl.gz").write_bytes(bomb)
+    cleaned = clean(tmp_path / "a.jsonl.gz", max_decompression_ratio=100)
+    assert cleaned.numbers() == (3, 0, 1)
+    assert cleaned.reasons == ["decompression_bomb"]
+
+
+def test_gzip_bomb_stops_at_the_absolute_limit(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines(0, 3) + b" " * (3 << 20)))
+    cleaned = clean(tmp_path / "a.jsonl.gz", max_decompressed_bytes=2 << 20)
+    assert cleaned.reasons == ["decompression_bomb"]
+    assert "max_decompressed_bytes" in cleaned.quarantined[0]["detail"]
+
+
+def test_bomb_in_one_warc_member_costs_that_member(tmp_path: Path, clean: Clean) -> None:
+    good = [gzip.compress(record) for record in warc(2)]
+    bomb = gzip.compress(response(page("x" * (3 << 20))))
+    (tmp_path / "a.warc.gz").write_bytes(good[0] + bomb + good[1])
+    cleaned = clean(tmp_path / "a.warc.gz", max_decompressed_bytes=1 << 20)
+    assert cleaned.numbers() == (2, 0, 1)
+    assert cleaned.reasons == ["decompression_bomb"]
+
+
+def test_bomb_inside_an_http_body_costs_its_record(tmp_path: Path, clean: Clean) -> None:
+    body = gzip.compress(b"x" * (4 << 20))
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n" + body
+    good = warc(1)[0]
+    (tmp_path / "a.warc").write_bytes(warc_record(http, "https://site.example/bomb") + good)
+    cleaned = clean(tmp_path / "a.warc", max_record_bytes=1 << 20)
+    assert cleaned.numbers() == (1, 0, 1)
+    assert cleaned.reasons == ["http_invalid"]
+
+
+def test_zlib_error_is_what_a_damaged_member_raises() -> None:
+    """Guard: the damage of these tests really breaks decompression."""
+    packed = gzip.compress(lines(0, 10))
+    with pytest.raises(zlib.error):
+        zlib.decompressobj(wbits=31).decompress(damage(packed, 30))

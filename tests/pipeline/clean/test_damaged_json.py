@@ -1,0 +1,96 @@
+"""Damaged JSON costs its line, or its record."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipeline.clean.inputs import Clean, lines
+
+
+def test_bad_json_lines_cost_one_each(tmp_path: Path, clean: Clean) -> None:
+    bad = [b"[1, 2]", b"17", b'{"text": "half', b'"text"', b'{"id": "x"}', b'{"text": 5}', b'{"text": null}', b"null"]
+    good = lines(0, 2)
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join([*bad, b"", b"   ", good]))
+    cleaned = clean(tmp_path / "a.jsonl")
+    assert cleaned.numbers() == (2, 0, 8)
+    assert cleaned.reasons == [
+        *("json_not_object", "json_not_object", "json_invalid", "json_not_object"),
+        *("missing_text", "wrong_type", "missing_text", "json_not_object"),
+    ]
+    assert [row["offset"] for row in cleaned.quarantined] == [0, 7, 10, 25, 32, 44, 56, 71]
+
+
+def test_empty_text_is_excluded_not_damaged(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": ""}\n{"text": " \\n "}\n{"text": "a"}\n')
+    cleaned = clean(tmp_path / "a.jsonl")
+    assert cleaned.numbers() == (1, 2, 0)
+    assert {row["reason"] for row in cleaned.excluded} == {"empty"}
+
+
+def test_line_above_the_limit_costs_itself_and_is_not_held(tmp_path: Path, clean: Clean) -> None:
+    long = b'{"text": "' + b"a" * (300 << 20) + b'"}\n'
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines(0, 1) + long + lines(1, 2), 1))
+    cleaned = clean(tmp_path / "a.jsonl.gz")
+    assert cleaned.numbers() == (2, 0, 1)
+    assert cleaned.reasons == ["record_too_large"]
+    assert cleaned.quarantined[0]["length"] == len(long) - 1
+    assert len(cleaned.quarantined[0]["head"]) == 256
+
+
+def test_line_that_is_not_utf8_costs_itself(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(0, 1) + '{"text": "café"}\n'.encode("latin-1") + lines(1, 2))
+    cleaned = clean(tmp_path / "a.jsonl")
+    assert cleaned.numbers() == (2, 0, 1)
+    assert cleaned.reasons == ["not_utf8"]
+
+
+def test_lone_surrogate_becomes_the_replacement_character(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a\\ud83d b \\ud83d\\ude00 c\\udc00"}\n')
+    assert clean(tmp_path / "a.jsonl").texts == ["a\ufffd b 😀 c\ufffd"]
+
+
+def test_nan_and_infinity_in_a_record_are_no_damage(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a", "score": NaN, "top": Infinity}\n')
+    assert clean(tmp_path / "a.jsonl").texts == ["a"]
+
+
+def test_nul_bytes_are_removed_from_text(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a\\u0000b"}\n')
+    (tmp_path / "b.txt").write_bytes(b"One \0 stray zero byte in a text file of ordinary words.")
+    assert clean(tmp_path / "*.*").texts == ["ab", "One  stray zero byte in a text file of ordinary words."]
+
+
+def test_line_of_nul_bytes_is_one_damaged_record(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(0, 1) + b"\0" * 5000 + b"\n" + lines(1, 2))
+    cleaned = clean(tmp_path / "a.jsonl")
+    assert cleaned.numbers() == (2, 0, 1)
+    assert cleaned.reasons == ["json_invalid"]
+
+
+def test_json_list_with_a_half_object_at_its_end(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.json").write_bytes(b'[{"text": "one"}, {"text": "two"}, 3, [4], {"text": "thr')
+    cleaned = clean(tmp_path / "a.json")
+    assert cleaned.texts == ["one", "two"]
+    assert cleaned.reasons == ["json_not_object", "json_not_object", "json_invalid"]
+
+
+def test_value_of_a_json_list_above_the_limit_costs_itself(tmp_path: Path, clean: Clean, monkeypatch: Any) -> None:
+    monkeypatch.setattr("pipeline.readers.streams.CHUNK_BYTES", 300)
+    records = [{"text": "first"}, {"text": "long " * 1000}, {"text": "third"}, {"text": "long " * 500}]
+    content = json.dumps(records)
+    (tmp_path / "a.json").write_text(content)
+    cleaned = clean(tmp_path / "a.json", max_record_bytes=1024)
+    assert cleaned.texts == ["first", "third"]
+    assert [(row["reason"], row["offset"]) for row in cleaned.quarantined] == [
+        ("record_too_large", content.index('{"text": "long')),
+        ("record_too_large", content.rindex('{"text": "long')),
+    ]
+
+
+@pytest.mark.parametrize("content", [b"17", b'"x"', b"null"])
+def test_json_file_that_is_no_record_costs_one(tmp_path: Path, clean: Clean, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    assert clean(tmp_path / "a.json").reasons == ["json_not_object"]

@@ -1,0 +1,63 @@
+"""Text in every encoding is read, stated or not, and what is no text is noted."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.clean.inputs import Clean, response
+
+WIDE_TEXTS = [
+    "Grüße aus Köln: a line of plain words to read, with enough of them to be taken for running text.",
+    "Река течёт через город, и на её берегу стоит старый дом, в котором живут учитель и его дочь.",
+]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32", "utf-32-le", "utf-32-be"]
+)
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.html"])
+@pytest.mark.parametrize("text", WIDE_TEXTS, ids=["latin", "cyrillic"])
+def test_wide_encodings_are_read_with_and_without_a_mark(
+    tmp_path: Path, clean: Clean, encoding: str, name: str, text: str
+) -> None:
+    content = {
+        "a.txt": text,
+        "a.jsonl": json.dumps({"text": text}, ensure_ascii=False) + "\n",
+        "a.csv": f'text,id\n"{text}",1\n',
+        "a.html": f"<html><body><main><p>{text}</p></main></body></html>",
+    }[name]
+    (tmp_path / name).write_bytes(content.encode(encoding))
+    cleaned = clean(tmp_path / name)
+    assert cleaned.numbers() == (1, 0, 0)
+    assert cleaned.texts == [text]
+
+
+def test_stray_nul_bytes_do_not_make_a_file_utf_16(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.csv").write_bytes(b"text,id\nwith \0 nul,1\ngood one,2\n")
+    (tmp_path / "b.jsonl").write_bytes(b'{"text": "good"}\n\0\n{"text": "ok"}\n')
+    cleaned = clean(tmp_path)
+    assert cleaned.texts == ["with  nul", "good one", "good", "ok"]
+    assert cleaned.reasons == ["json_invalid"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv"])
+def test_stated_encoding_is_used(tmp_path: Path, clean: Clean, name: str) -> None:
+    content = {"a.txt": "日本語", "a.jsonl": '{"text": "日本語"}', "a.csv": "text\n日本語\n"}[name]
+    (tmp_path / name).write_bytes(content.encode("utf-32-be"))
+    assert clean(tmp_path / name, source={"encoding": "UTF-32-BE"}).texts == ["日本語"]
+
+
+def test_windows_1252_declared_as_utf8_is_read_as_what_it_is(tmp_path: Path, clean: Clean) -> None:
+    text = "L’été à Genève : un café « très » serré coûte 3 €, déjà."
+    body = f"<html><head><meta charset=utf-8></head><body><main><p>{text}</p></main></body></html>".encode("cp1252")
+    (tmp_path / "a.warc").write_bytes(response(body))
+    assert clean(tmp_path / "a.warc").texts == [text]
+
+
+def test_binary_file_named_text_is_not_text(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.txt").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "b.txt").write_bytes(b"plain words")
+    cleaned = clean(tmp_path)
+    assert cleaned.texts == ["plain words"]
+    assert cleaned.reasons == ["not_text"]
