@@ -5,13 +5,24 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from flows.cli.options import INDEX_HELP, Flag, Json, LocalPath
+from flows.cli.options import (
+    Bands,
+    Flag,
+    Json,
+    LocalPath,
+    Memory,
+    Ngram,
+    Processes,
+    Repeated,
+    Rows,
+    Seed,
+    Threshold,
+)
 from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.recipe.minhash import MINHASH, THRESHOLD
 
-Many = Parameter(negative=())
 # the flag alone: there is no --verify; the page shows the flag's own default
 NO_VERIFY = Parameter(name="", negative="--no-verify", show_default=lambda verify: not verify)
 
@@ -20,7 +31,11 @@ dedup_app = App(
     help="Deduplicate your own files; see what a banding catches; compare two texts; keep an index of earlier ones.",
     help_format="plaintext",
 )
-dedup_app.command("flows.cli.index:index_app", name="index", help=INDEX_HELP)
+dedup_app.command(
+    "flows.cli.index:index_app",
+    name="index",
+    help="An on-disk index of earlier documents that names the one a new document duplicates.",
+)
 
 
 @dedup_app.command
@@ -31,23 +46,23 @@ def run(
     output: LocalPath,
     text_field: str = "text",
     id_field: str = "id",
-    threshold: float = THRESHOLD,
-    ngram: int = MINHASH.ngram,
-    bands: int = MINHASH.bands,
-    rows: int = MINHASH.rows,
-    seed: int = MINHASH.seed,
+    threshold: Threshold = THRESHOLD,
+    ngram: Ngram = MINHASH.ngram,
+    bands: Bands = MINHASH.bands,
+    rows: Rows = MINHASH.rows,
+    seed: Seed = MINHASH.seed,
     exact_only: Flag = False,
     verify: Annotated[bool, NO_VERIFY] = True,
     keep: str = "first",
     copies: int = 1,
-    prefer_source: Annotated[list[str] | None, Many] = None,
-    prefer_licence: Annotated[list[str] | None, Many] = None,
+    prefer_source: Repeated | None = None,
+    prefer_licence: Repeated | None = None,
     licence_field: str = "licence",
     same_url: Flag = False,
     url_field: str = "url",
-    against: Annotated[list[str] | None, Many] = None,
-    memory: str = "2GB",
-    workers: int = 0,
+    against: Repeated | None = None,
+    memory: Memory = "2GB",
+    workers: Processes = 0,
     json: Json = False,
 ) -> int:
     """Deduplicate your own JSON Lines (plain, gz, zst), Parquet or Arrow files.
@@ -67,16 +82,6 @@ def run(
         Field or column with the text; a dotted name looks into nested objects.
     id_field
         Field or column with the record's id.
-    threshold
-        Exact Jaccard similarity from which a record is removed.
-    ngram
-        Words in a shingle.
-    bands
-        Bands of the signature.
-    rows
-        Min-hash values in a band.
-    seed
-        Seed of the permutations.
     exact_only
         Remove equal texts only.
     verify
@@ -97,10 +102,6 @@ def run(
         Field with the URL.
     against
         An index or run folder whose documents are not to come again. May be given several times.
-    memory
-        Memory of the join.
-    workers
-        Worker processes; 0: one for each processor.
     """
     from pipeline.base.pool import default_workers
     from pipeline.dedup.command.request import Request, checked_options
@@ -154,13 +155,13 @@ def run(
 @dedup_app.command
 def plan(
     *,
-    threshold: float = THRESHOLD,
-    bands: int = MINHASH.bands,
-    rows: int = MINHASH.rows,
-    documents: Annotated[list[int] | None, Many] = None,
+    threshold: Threshold = THRESHOLD,
+    bands: Bands = MINHASH.bands,
+    rows: Rows = MINHASH.rows,
+    documents: Annotated[list[int] | None, Parameter(negative=())] = None,
     document_bytes: int = 3000,
-    memory: str = "2GB",
-    workers: int = 0,
+    memory: Memory = "2GB",
+    workers: Processes = 0,
     json: Json = False,
 ) -> int:
     """Show the S-curve (the chance to catch a pair by its similarity), and memory and disk for N documents.
@@ -169,20 +170,10 @@ def plan(
 
     Parameters
     ----------
-    threshold
-        Exact Jaccard similarity from which a record is removed.
-    bands
-        Bands of the signature.
-    rows
-        Min-hash values in a band.
     documents
         Documents to say the cost for; may be given several times.
     document_bytes
         Mean bytes of text in a document.
-    memory
-        Memory of the join.
-    workers
-        Worker processes; 0: one for each processor.
     """
     from pipeline.base.pool import default_workers
     from pipeline.base.sizes import parse_memory
@@ -215,11 +206,11 @@ def compare(
     a: Path,
     b: Path,
     *,
-    ngram: int = MINHASH.ngram,
-    bands: int = MINHASH.bands,
-    rows: int = MINHASH.rows,
-    seed: int = MINHASH.seed,
-    threshold: float = THRESHOLD,
+    ngram: Ngram = MINHASH.ngram,
+    bands: Bands = MINHASH.bands,
+    rows: Rows = MINHASH.rows,
+    seed: Seed = MINHASH.seed,
+    threshold: Threshold = THRESHOLD,
     json: Json = False,
 ) -> int:
     """Show the exact and the estimated Jaccard similarity of two text files, and what would happen to them.
@@ -232,16 +223,6 @@ def compare(
         A text file, UTF-8.
     b
         Another.
-    ngram
-        Words in a shingle.
-    bands
-        Bands of the signature.
-    rows
-        Min-hash values in a band.
-    seed
-        Seed of the permutations.
-    threshold
-        Exact Jaccard similarity from which a record is removed.
     """
     from pipeline.dedup.command.comparison import OUTCOMES, read_text
     from pipeline.dedup.command.comparison import compare as make_comparison

@@ -6,25 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from flows.cli.options import INDEX_HELP, Flag, Json, LocalPath
+from flows.cli.options import Bands, Flag, Json, LocalPath, Memory, Ngram, Rows, Seed, TextField
 from pipeline.base.console import emit, out, say
-from pipeline.base.errors import FormatError, RunError, UserError
+from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.recipe.minhash import MINHASH, THRESHOLD, MinHash
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from pipeline.dedup.index.inputs import Source
 
 Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
 KEEPS = ("longest", "first")
 
-index_app = App(
-    name="index",
-    help=INDEX_HELP,
-    help_format="plaintext",
-)
+index_app = App(name="index", help_format="plaintext")  # its help stands where it is registered: dedup.py
 
 
 @index_app.command
@@ -34,12 +28,12 @@ def build(
     /,
     *,
     corpus: str | None = None,
-    text_field: str = "text",
+    text_field: TextField = "text",
     id_field: str = "id",
-    ngram: int = MINHASH.ngram,
-    bands: int = MINHASH.bands,
-    rows: int = MINHASH.rows,
-    seed: int = MINHASH.seed,
+    ngram: Ngram = MINHASH.ngram,
+    bands: Bands = MINHASH.bands,
+    rows: Rows = MINHASH.rows,
+    seed: Seed = MINHASH.seed,
     json: Json = False,
 ) -> int:
     """Make an index of every document of some files or run folders.
@@ -54,18 +48,8 @@ def build(
         JSON Lines, Parquet and Arrow files, globs, folders; run folders, of which what they keep is entered.
     corpus
         Name of the files' corpus in matches; without it, the name of the first input.
-    text_field
-        Field or column with the text.
     id_field
         Field or column with the id; a record without one is named path:row.
-    ngram
-        Words in a shingle.
-    bands
-        Bands of the signature.
-    rows
-        Min-hash values in a band.
-    seed
-        Seed of the permutations.
     """
     from pipeline.dedup.index.writer import build_index
 
@@ -87,13 +71,13 @@ def add(
     /,
     *,
     corpus: str | None = None,
-    text_field: str = "text",
+    text_field: TextField = "text",
     id_field: str = "id",
     threshold: float = THRESHOLD,
     keep: str = "longest",
     all: Flag = False,
     removed: LocalPath | None = None,
-    memory: str = "1GB",
+    memory: Memory = "1GB",
     workers: int = 1,
     json: Json = False,
 ) -> int:
@@ -109,8 +93,6 @@ def add(
         As for build.
     corpus
         Name of the files' corpus in matches; without it, the name of the first input.
-    text_field
-        Field or column with the text.
     id_field
         Field or column with the id; a record without one is named path:row.
     threshold
@@ -120,15 +102,14 @@ def add(
     all
         Enter duplicates too: documents that are in use already.
     removed
-        Arrow file to write: a row a duplicate, with the document kept in its place.
-    memory
-        Memory of the join.
+        Arrow file to write: one row per duplicate, with the document kept in its place.
     workers
         Groups of candidates compared at a time.
     """
     from pipeline.base.sizes import parse_memory
     from pipeline.dedup.command.request import checked_options
     from pipeline.dedup.index.add import Policy, add_new
+    from pipeline.dedup.index.matches_file import MatchesFile
     from pipeline.dedup.index.writer import add_all
 
     checked_options(threshold=threshold, memory=memory)
@@ -136,27 +117,21 @@ def add(
         raise UserError(f"--keep {keep}: expected {' or '.join(KEEPS)}")
     if all and removed:
         raise UserError("--removed has nothing to say with --all, which removes nothing")
-    if removed:
-        _check_output("--removed", removed)
+    target = MatchesFile("--removed", removed) if removed else None
     policy = Policy(threshold, keep == "longest", parse_memory(memory), max(workers, 1))
     found = _sources(inputs, corpus, text_field, id_field)
-    counts = dict.fromkeys(("documents", "added", "unchanged", "removed"), 0)
-    tables = []
-    for source in found:
-        if all:
-            counts["added"] += add_all(index, source.corpus, source.batches())
-            continue
-        done = add_new(index, source.corpus, source.batches(), policy)
-        numbers = (done.documents, done.added, done.unchanged, len(done.removed))
-        counts = {name: counts[name] + number for name, number in zip(counts, numbers, strict=True)}
-        tables.append(done.removed)
-    if removed:
-        _write(removed, tables)
-    shown = {"added": counts["added"]} if all else counts
+    if all:
+        counts = {"added": sum(add_all(index, source.corpus, source.batches()) for source in found)}
+    else:
+        done = [add_new(index, source.corpus, source.batches(), policy) for source in found]
+        counts = {name: sum(getattr(item, name) for item in done) for name in ("documents", "added", "unchanged")}
+        counts["removed"] = sum(len(item.removed) for item in done)
+        if target:
+            target.publish(item.removed for item in done)
     if json:
-        emit({"index": str(index), **shown, **_lost(found), "output": str(removed) if removed else None})
+        emit({"index": str(index), **counts, **_lost(found), "output": str(removed) if removed else None})
         return 0
-    out(f"{index}: " + ", ".join(f"{number:,} {name}" for name, number in shown.items()))
+    out(f"{index}: " + ", ".join(f"{number:,} {name}" for name, number in counts.items()))
     return 0
 
 
@@ -166,7 +141,7 @@ def query(
     inputs: Inputs,
     /,
     *,
-    text_field: str = "text",
+    text_field: TextField = "text",
     id_field: str = "id",
     threshold: float = THRESHOLD,
     output: LocalPath | None = None,
@@ -182,8 +157,6 @@ def query(
         The index.
     inputs
         As for build.
-    text_field
-        Field or column with the text.
     id_field
         Field or column with the id.
     threshold
@@ -192,13 +165,13 @@ def query(
         Arrow file to write the matches to, instead of printing them.
     """
     from pipeline.dedup.command.request import checked_options
+    from pipeline.dedup.index.matches_file import MatchesFile
     from pipeline.dedup.index.query import matches_table
     from pipeline.dedup.index.query import query as find_matches
     from pipeline.dedup.index.reader import open_index
 
     checked_options(threshold=threshold)
-    if output:
-        _check_output("--output", output)
+    target = MatchesFile("--output", output) if output else None
     found = _sources(inputs, None, text_field, id_field)
     documents = matched = 0
     tables = []
@@ -208,9 +181,9 @@ def query(
                 matches = find_matches(opened, batch.texts.to_pylist(), threshold)
                 documents, matched = documents + len(matches), matched + sum(map(bool, matches))
                 tables.append(matches_table(batch.ids, matches))
-    if output:
-        _write(output, tables)
-    rows = [] if output else [row for table in tables for row in table.to_pylist()]
+    if target:
+        target.publish(tables)
+    rows = [] if target else [row for table in tables for row in table.to_pylist()]
     result = {"index": str(index), "documents": documents, "matched": matched, **_lost(found)}
     if json:
         emit({**result, "output": str(output) if output else None, "matches": rows})
@@ -315,40 +288,3 @@ def _lines(path: Path) -> Iterator[str]:
         yield from filter(None, map(str.strip, path.read_text("utf-8").splitlines()))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--ids-file {path}: cannot be read: {error}") from error
-
-
-def _check_output(flag: str, path: Path) -> None:
-    """Refuses, before anything is done, a path that nothing can be written to, or a file that we did not make."""
-    from pipeline.run.tables import INDEX_MATCHES, open_table
-
-    if path.exists():
-        try:
-            open_table(path, INDEX_MATCHES)
-        except (FormatError, OSError) as error:
-            raise UserError(f"{flag} {path}: there is something else than a table of matches; name another") from error
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _partial(path).touch()
-        _partial(path).unlink()
-    except OSError as error:
-        raise UserError(f"{flag} {path}: cannot be written: {error.strerror or error}; name another") from error
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
-
-
-def _write(path: Path, tables: "list[pa.Table]") -> None:
-    """Publishes a table of matches."""
-    from pipeline.base import storage
-    from pipeline.run.tables import INDEX_MATCHES, TableWriter
-
-    partial = _partial(path)
-    try:
-        with TableWriter(partial, INDEX_MATCHES) as writer:
-            for table in tables:
-                writer.write(table)
-        storage.publish(partial, str(path))
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,4 +1,14 @@
-"""Exact and near-duplicate removal: definition of similarity, signatures, join, verification, selection, index.
+"""Exact and near-duplicate removal.
+
+The rooms, from the top down:
+
+- ``command``  ``tokenmill dedup run``: the user's own files in, the kept records and the evidence out
+- ``stage``    the dedup stage of a run: signatures, clusters, verdicts
+- ``index``    the index on disk of earlier documents, which grows and forgets
+- ``files``    the user's own files: which there are, and their records
+- ``rule``     what all of them share: what similarity is, who is compared with whom, and who stays
+
+Their numbers (words in a shingle, bands, threshold) are in ``pipeline/recipe/minhash.py``.
 
 ``shingles`` and ``shingle_hash`` are the definition, in plain Python; ``signatures`` is the kernel.  The kernels load
 when they are first called, not on import.

@@ -1,1 +1,14 @@
-"""command."""
+"""``tokenmill dedup run``, ``plan`` and ``compare``: deduplication of the user's own files, without a run folder.
+
+- ``request``          what is asked for, checked
+- ``run``              the whole job, in its order
+- ``workers``          the worker processes
+- ``input_size``       how much it is, before it is read
+- ``scan``             first pass, in workers: hash and sign every record
+- ``corpus``           all records as the first pass left them: the columns that selection needs
+- ``kept_records``     last pass, in workers: the kept records, as they were
+- ``evidence``         the tables beside them
+- ``output_folder``    everything appears at once, or nothing
+- ``describe_output``  what ``tokenmill inspect`` shows of it
+- ``comparison``       two texts side by side
+"""

@@ -7,12 +7,12 @@ from pipeline.dedup.files.records import schema_of
 from pipeline.readers.streams import Limits, RangeReader, chunks
 
 SAMPLED_FILES = 16
-COLUMNAR_RATIO = 2.0  # text a byte of Parquet or Arrow, where nothing better is known
+COLUMNAR_RATIO = 2.0  # text per byte of Parquet or Arrow, where nothing better is known
 COLUMNAR_ROW_BYTES = 1500
 
 
 def estimate(files: Sequence[File]) -> tuple[int, int]:
-    """Records and bytes of text: the sampled files' bytes a record and bytes of text, for all files of their format."""
+    """Records and bytes of text: scaled from sampled files to all files of their format."""
     records = text_bytes = 0.0
     for columnar in (False, True):
         group = [file for file in files if (file.format != "jsonl") == columnar and file.size]

@@ -1,7 +1,7 @@
 """The output folder of ``tokenmill dedup run``: everything under its final name at once, or nothing.
 
-Work lies in a partial folder: beside OUT where that does not exist yet, and one rename makes it OUT; inside OUT where
-an empty OUT is there already (it may be a mount), and a rename an entry publishes it, ``summary.json`` last.
+The work is done in a partial folder.  Where OUT does not exist yet, that is beside OUT, and one rename makes it OUT.
+Where OUT is there and empty (it may be a mount), it is inside OUT, and each entry is renamed, ``summary.json`` last.
 """
 
 import contextlib

@@ -184,7 +184,7 @@ def _check(request: Request, corpus: Corpus, scanned: Sequence[Scanned]) -> int:
     problem = next((item.problem for item in scanned if item.problem), "")
     if quarantined and not len(corpus):
         wrong_field = any(f": {reason}: " in problem for reason in ("missing_text", "wrong_type"))
-        hint = "another field with the text is named by --text-field" if wrong_field else "mend it or leave it out"
+        hint = "another field with the text is named by --text-field" if wrong_field else "fix it or leave it out"
         raise UserError(
             f"no record has a text: {quarantined:,} of {quarantined:,} are damaged, the first: {problem}; {hint}"
         )

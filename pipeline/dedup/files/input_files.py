@@ -109,7 +109,7 @@ def _file(found: InputFile) -> File:
     kind = format_of(found, "auto")
     compression = compression_of(head) if kind in ("json", "jsonl") else None
     if kind == "json":
-        kind = "jsonl" if _holds_lines(local, compression) else "JSON that is not one object a line"
+        kind = "jsonl" if _holds_lines(local, compression) else "JSON that is not one object per line"
     if kind == "jsonl" and utf16_of(head) and compression is None:
         raise UserError(f"{found.path}: UTF-16 or UTF-32; convert it to UTF-8 first, as with iconv")
     return File(found.path, local, kind, compression, status.st_size, status.st_mtime_ns)

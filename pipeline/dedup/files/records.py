@@ -226,7 +226,7 @@ def column_batches(part: Part, names: Sequence[str] | None = None) -> Iterator[p
                 check_batch(wanted)
                 yield wanted
     except ERRORS as error:
-        raise RunError(f"{file.path}: the {file.format} file is damaged: {error}; mend it or leave it out") from error
+        raise RunError(f"{file.path}: the {file.format} file is damaged: {error}; fix it or leave it out") from error
 
 
 def chosen_rows(batch: pa.RecordBatch, rows: NDArray[np.int64]) -> pa.RecordBatch:
@@ -254,7 +254,7 @@ def schema_of(file: File) -> tuple[pa.Schema, int | None]:
             return schema, rows
     except ERRORS as error:
         raise UserError(
-            f"{file.path}: not {file.format}, or damaged: {str(error).rstrip('.')}; mend it or leave it out"
+            f"{file.path}: not {file.format}, or damaged: {str(error).rstrip('.')}; fix it or leave it out"
         ) from error
 
 

@@ -64,7 +64,7 @@ class Added:
         documents: Documents of the batch.
         added: Documents entered.
         unchanged: Documents that stood there with the same id and text, in the same corpus.
-        removed: A row a duplicate (``INDEX_MATCHES``), in the order of the batch.
+        removed: One row per duplicate (``INDEX_MATCHES``), in the order of the batch.
     """
 
     documents: int

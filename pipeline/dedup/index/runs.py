@@ -87,8 +87,9 @@ def run_batches(root: str) -> Iterator[tuple[list[str], pa.Array]]:
 def build_run_index(root: str) -> Path:
     """Builds ``RUN/index/dedup`` of a run whose curation stages are done, unless it stands there and is up to date.
 
-    Later runs that name this one in ``[dedup] against`` then read the index instead of every document.  What is taken
-    down from the run has to be forgotten here too: ``forget_in_run``.
+    Later runs that name this one in ``[dedup] against`` then read the index instead of every document.  A takedown
+    removes documents from it too.  It is then behind its run, whose files have changed, and later runs read the run's
+    documents again until it is rebuilt.
 
     Raises:
         UserError: If the run is not that far, or lies in an object store.
@@ -106,21 +107,6 @@ def build_run_index(root: str) -> Path:
             shutil.rmtree(folder)
         build_index(folder, definition, [(corpus, (Batch(*batch) for batch in run_batches(root)))])
     return folder
-
-
-def forget_in_run(root: str, doc_ids: list[str]) -> int:
-    """Removes documents (doc_ids in hex) from the index of a run folder, after they were taken down from the run.
-
-    The index is then behind its run, whose files have changed too: ``build_run_index`` brings it up to date, and until
-    then later runs read the run's documents instead.
-
-    Returns:
-        Documents removed; 0 where the run has no index.
-    """
-    from pipeline.dedup.index.writer import remove_documents
-
-    folder = run_index(root)
-    return remove_documents(folder, doc_ids) if is_index(folder) else 0
 
 
 def _fresh_index(root: str, definition: MinHash, state: str) -> str | None:

@@ -1,7 +1,7 @@
 """Segments of a dedup index: documents, and three kinds of sorted keys by which they are found.
 
-A segment is immutable.  Its file has a row a document (``DOCUMENT``), their ids, and sorted (key, row) pairs: the band
-keys of the signatures, the first half of the text hashes, and hashes of the ids.  Only the first of several equal
+A segment is immutable.  Its file has one row per document (``DOCUMENT``), their ids, and sorted (key, row) pairs: the
+band keys of the signatures, the first half of the text hashes, and hashes of the ids.  Only the first of several equal
 texts has band keys: ten thousand copies of an error page are one candidate.  The shingle sets lie in files of their
 own, so that merging segments and removing documents do not copy those that stay.
 
@@ -138,7 +138,9 @@ class Segment:
         )
 
     def rewrite_set(self, root: Path, number: int, new_number: int, content: "Content") -> FileEntry | None:
-        """Writes the file of a set again, with the sets of the documents in ``content`` alone, which it tells so.
+        """Writes a file of shingle sets again, with those of the documents in ``content`` alone.
+
+        The rows of ``content`` then name the new file, and where each set begins in it.
 
         Returns:
             The new file; None where no set is left in it.
@@ -231,7 +233,7 @@ def merged(segments: Iterable[Segment]) -> Content:
 
 
 def _reduced(content: Content, mask: NDArray[np.bool_]) -> Content:
-    """The documents of ``mask``, rows renumbered, with one set of band keys a text."""
+    """The documents of ``mask``, rows renumbered, with one set of band keys per text."""
     documents, count = content.documents, len(content.documents)
     nodes = find_nodes(documents["text_hash"], np.arange(count))
     is_owner = np.zeros(count, bool)  # the first equal text: its band keys are those that count

@@ -51,7 +51,7 @@ from pipeline.kernels import verify
 from pipeline.recipe.minhash import MinHash
 
 SEGMENT_DOCUMENTS = 1 << 20  # of a segment when it is written: about 300 MB of keys and rows in memory
-MERGED_DOCUMENTS = 1 << 22  # a segment of so many is not merged any more
+MERGED_DOCUMENTS = 1 << 22  # a segment of this many is not merged any more
 MERGED_AT_ONCE = 8  # segments of one size
 
 

@@ -13,8 +13,8 @@ from pipeline.recipe.minhash import LIMITS
 CURVE = tuple(number / 20 for number in range(6, 21))  # 0.30, 0.35 ... 1.00
 WANTED_CHANCE = 0.99
 PROCESS_BYTES, WORKER_BYTES = 200_000_000, 70_000_000  # a worker shares what it was forked with
-TEXT_BYTES_A_SHINGLE = 6
-JOIN_SHARE = 0.7  # of the memory budget: the rest is for the process itself and what it holds a record
+TEXT_BYTES_PER_SHINGLE = 6
+JOIN_SHARE = 0.7  # of the memory budget: the rest is for the process itself and what it holds of each record
 ACTIVE_SHARE = 0.3  # documents that share a bucket with another: the corpora of docs/benchmarks/dedup.md have fewer
 
 
@@ -39,7 +39,7 @@ def catch_chance(similarity: float, bands: int, rows: int) -> float:
 
 
 def memory_of_records(documents: int, bands: int) -> int:
-    """Bytes that the join holds a record however small its budget is: hashes, order, nodes, keys of one band, buckets.
+    """Bytes that the join holds of all records, however small its budget: hashes, order, nodes, keys of a band, buckets.
 
     Args:
         documents: Records, an estimate.
@@ -58,7 +58,7 @@ def cost(documents: int, text_bytes: int, bands: int, memory_bytes: int, workers
         memory_bytes: The budget of the join.
         workers: Worker processes.
     """
-    sets = int(ACTIVE_SHARE * text_bytes * SET_BYTES / TEXT_BYTES_A_SHINGLE)
+    sets = int(ACTIVE_SHARE * text_bytes * SET_BYTES / TEXT_BYTES_PER_SHINGLE)
     groups = min(int(JOIN_SHARE * memory_bytes / 2), sets // GROUPS_PER_THREAD if workers > 1 else sets)
     processes = PROCESS_BYTES + (WORKER_BYTES * workers if workers > 1 else 0)
     memory = processes + memory_of_records(documents, bands) + groups

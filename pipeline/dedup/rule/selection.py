@@ -48,7 +48,7 @@ class Rule:
         threshold: Least similarity, above 0, at most 1.
         copies: Similar records that may be kept; 1 removes all but one.
         verify: False compares signatures instead of shingle sets.
-        forced: The first so many records in priority order are kept whatever they are like (an index).
+        forced: How many records, the first in priority order, are kept whatever they are like: those of an index.
     """
 
     threshold: float = THRESHOLD
@@ -69,9 +69,8 @@ class Selection:
         exact: Whether the two texts are equal, shape (R,).
         clusters: First record of each record's component, shape (N,); a record alone is its own.
         large_buckets: Buckets with more than 1,000 records.
-        pairs_possible: False where nothing could be similar, because no bucket held two texts.
-        comparisons: Pairs of which the sets (or signatures) were compared.
-        looked_at: Entries of the lists of large buckets looked at on the way.
+        work: Pairs of which the sets (or signatures) were compared, and entries of the lists of large buckets looked at
+            on the way.
     """
 
     removed: Ints
@@ -81,26 +80,19 @@ class Selection:
     exact: NDArray[np.bool_]
     clusters: Ints
     large_buckets: int = 0
-    pairs_possible: bool = False
-    comparisons: int = 0
-    looked_at: int = 0
+    work: int = 0
 
     @property
     def similarities(self) -> NDArray[np.float64]:
         """Jaccard similarity of each removed record to its keeper; equal texts without words have 1."""
         return np.where(self.exact, 1.0, self.intersections / np.maximum(self.unions, 1))
 
-    def cluster_sizes(self) -> Ints:
-        """Records in the cluster of each record, shape (N,)."""
-        sizes: Ints = np.bincount(self.clusters, minlength=len(self.clusters))[self.clusters]
-        return sizes
-
 
 @dataclass
 class _State:
     """Results by visit and by node, filled group by group."""
 
-    visits: Ints  # nodes, a node once a record where several copies may be kept, else once
+    visits: Ints  # nodes: one for each of its records where several copies may be kept, else once
     keepers: Ints
     intersections: Ints
     unions: Ints
@@ -309,7 +301,5 @@ def _result(records: Records, nodes: Nodes, buckets: Buckets, state: _State, sev
         exact=exact,
         clusters=first[roots],
         large_buckets=buckets.large_count,
-        pairs_possible=bool(len(buckets.active)),
-        comparisons=int(state.work[0]),
-        looked_at=int(state.work[1]),
+        work=int(state.work.sum()),
     )

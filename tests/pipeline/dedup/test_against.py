@@ -16,9 +16,9 @@ from pipeline.base.errors import UserError
 from pipeline.base.pool import InProcess
 from pipeline.dedup.index.query import query
 from pipeline.dedup.index.reader import open_index
-from pipeline.dedup.index.runs import build_run_index, forget_in_run
+from pipeline.dedup.index.runs import build_run_index
 from pipeline.dedup.index.state import Corpus, run_index
-from pipeline.dedup.index.writer import Batch, add_all, build_index
+from pipeline.dedup.index.writer import Batch, add_all, build_index, remove_documents
 from pipeline.dedup.rule.against import select_against
 from pipeline.dedup.rule.policy import by_length, visiting_order
 from pipeline.dedup.rule.selection import Records, Rule, select_duplicates
@@ -193,7 +193,7 @@ def test_document_forgotten_by_the_earlier_run_may_come_again(make_run) -> None:
     with open_index(run_index(first.root)) as index:
         (match,) = query(index, [BASE])[0]
     assert match.root == first.root
-    assert forget_in_run(first.root, [match.id]) == 1
+    assert remove_documents(run_index(first.root), [match.id]) == 1
     with open_index(run_index(first.root)) as index:
         assert query(index, [BASE]) == [[]]
 

@@ -88,7 +88,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
 
 def test_file_of_damaged_lines_only_is_not_blamed_on_the_field(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{no\n")
-    with pytest.raises(UserError, match=r"json_invalid: .*; mend it or leave it out"):
+    with pytest.raises(UserError, match=r"json_invalid: .*; fix it or leave it out"):
         run(request([tmp_path / "a.jsonl"], tmp_path / "out"))
 
 
@@ -126,10 +126,10 @@ def test_columnar_file_without_texts_is_refused(tmp_path: Path, columns: dict[st
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.parquet", b"PAR1 no parquet", "not parquet, or damaged: .*; mend it or leave it out"),
-        ("a.arrow", b"ARROW1 no arrow", "not arrow, or damaged: .*; mend it or leave it out"),
+        ("a.parquet", b"PAR1 no parquet", "not parquet, or damaged: .*; fix it or leave it out"),
+        ("a.arrow", b"ARROW1 no arrow", "not arrow, or damaged: .*; fix it or leave it out"),
         ("a.csv", b"text\nhello\n", "expected JSON Lines, Parquet or Arrow, found csv"),
-        ("a.json", b'[{"text": "a"}]', "JSON that is not one object a line"),
+        ("a.json", b'[{"text": "a"}]', "JSON that is not one object per line"),
         ("a.jsonl", '{"text": "a"}\n'.encode("utf-16"), "UTF-16"),
     ],
 )
