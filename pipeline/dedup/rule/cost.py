@@ -39,7 +39,7 @@ def catch_chance(similarity: float, bands: int, rows: int) -> float:
 
 
 def memory_of_records(documents: int, bands: int) -> int:
-    """Bytes that the join holds of all records, however small its budget: hashes, order, nodes, keys of a band, buckets.
+    """Bytes that the join holds of all records, however small its budget: hashes, order, nodes, keys, buckets.
 
     Args:
         documents: Records, an estimate.
