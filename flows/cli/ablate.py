@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from flows.cli.answer import answer
 from flows.cli.options import Flag, Json, Overrides, Repeated
 from pipeline.base import storage
-from pipeline.base.console import emit, out, say
+from pipeline.base.console import emit, say
 from pipeline.base.errors import UserError
 from pipeline.base.sizes import parse_memory
 
@@ -54,19 +55,20 @@ def ablate(
     dry_run
         Say what would be trained, and write nothing.
     """
+    from pipeline.ablation.results import summary_lines
     from pipeline.ablation.variants import read_variants
     from pipeline.recipe.load import load_recipe
 
     if not MIN_SEEDS <= seeds <= MAX_SEEDS:
-        raise UserError(f"--seeds {seeds}: expected {MIN_SEEDS} to {MAX_SEEDS}; an interval needs two at least")
+        raise UserError(f"--seeds {seeds}: expected {MIN_SEEDS} to {MAX_SEEDS}; an interval needs at least two")
     base_recipe = load_recipe(recipe, set or [])
     if "tokenize" not in base_recipe.stages:
-        raise UserError(f"{recipe}: stages lacks tokenize; an ablation trains on tokens")
+        raise UserError(f"{recipe}: stages has no tokenize; an ablation trains on tokens: add it")
     if base_recipe.tokenize.validation_share == 0.0:
-        raise UserError(f"{recipe}: tokenize.validation_share = 0.0: there would be no text to score on")
+        raise UserError(f"{recipe}: tokenize.validation_share = 0.0 leaves no text to score on; set it above 0")
     folder = root or str(Path("runs") / f"{base_recipe.name}-ablation")
     if not storage.is_local(folder):
-        raise UserError(f"--root {folder}: an ablation needs a local folder, whose files its variants share by links")
+        raise UserError(f"--root {folder}: expected a local folder: the variants of an ablation share files by links")
     from pipeline.ablation.runner import Plan
 
     plan = Plan(
@@ -85,15 +87,8 @@ def ablate(
             emit({"root": plan.root, "status": "planned", "variants": names, "seeds": plan.seeds})
         return 0
     found = _run(plan, workers)
-    if json:
-        emit(found)
-    else:
-        from pipeline.ablation.results import summary_lines
-
-        for line in summary_lines(found):
-            out(line)
-        out(f"page: {storage.join(plan.root, 'ablation.html')}")
-    return 0
+    lines = [*summary_lines(found), f"page: {storage.join(plan.root, 'ablation.html')}"]
+    return answer(json, found, "\n".join(lines))
 
 
 def _base_run(base: str | None) -> str:

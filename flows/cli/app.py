@@ -1,7 +1,7 @@
 """The command line: ``tokenmill COMMAND``.
 
 Commands are registered by name and imported when called, so that ``--help`` is quick and ``train`` never
-load Prefect.  Exit codes: 0 done, 1 failed, 2 usage or recipe error, 3 a gate exceeded, 130 interrupted.
+loads Prefect.  Exit codes: 0 done, 1 failed, 2 usage or recipe error, 3 a gate exceeded, 130 interrupted.
 """
 
 import os
@@ -33,9 +33,12 @@ COMMANDS = {
     "sample": ("flows.cli.model:sample", "Write text with a run's checkpoint."),
     "export": ("flows.cli.model:export", "Write a checkpoint as a folder that transformers and vLLM load."),
     "plan": ("flows.cli.model:plan", "Before spending: parameters, FLOPs, tokens, memory, hours and cost."),
-    "explain": ("flows.cli.lineage:explain", "Everything about one document, and the steps that trained on it."),
-    "trace": ("flows.cli.lineage:trace", "Documents, sources and licences in the global batch of a step."),
-    "licences": ("flows.cli.lineage:licences", "Tokens by licence and source in what was trained on."),
+    "explain": (
+        "flows.cli.lineage:explain_document",
+        "Everything about one document and the steps that trained on it.",
+    ),
+    "trace": ("flows.cli.lineage:trace_steps", "Documents, sources and licences in the global batch of a step."),
+    "licences": ("flows.cli.lineage:count_licences", "Tokens by licence and source in what was trained on."),
     "takedown": ("flows.cli.lineage:takedown", "Take documents out of every table and shard of a run."),
     "ablate": ("flows.cli.ablate:ablate", "Train the same small model on each variant: did this filter help?"),
     "doctor": ("flows.cli.doctor:doctor", "Check this environment and say what to do."),

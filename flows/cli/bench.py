@@ -5,9 +5,9 @@ A benchmark is a module with ``run() -> list of rows``; a row is a dict of figur
 
 from importlib import import_module
 
+from flows.cli.answer import answer
 from flows.cli.options import Json
 from flows.display.terminal import shown
-from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
 
 BENCHMARKS = {
@@ -34,9 +34,5 @@ def bench(*names: str, json: Json = False) -> int:
     if unknown:
         raise UserError(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     rows = [{"benchmark": name, **row} for name in names or BENCHMARKS for row in import_module(BENCHMARKS[name]).run()]
-    if json:
-        emit({"rows": rows})
-    else:
-        for row in rows:
-            out("  ".join(f"{key} {shown(value)}" for key, value in row.items()))
-    return 0
+    lines = ["  ".join(f"{key} {shown(value)}" for key, value in row.items()) for row in rows]
+    return answer(json, {"rows": rows}, "\n".join(lines))

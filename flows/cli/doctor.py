@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flows.cli.answer import answer
 from flows.cli.options import Json
 from model.devices.gpus import visible_gpus
-from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 
@@ -19,7 +19,7 @@ NEEDED = ("pyarrow", "numba", "datasketch", "datatrove", "tokenizers", "gigatoke
 VECTORS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
 PROC = Path("/proc")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-MEMORY_A_WORKER = 10**9  # generous: clean peaked at 0.4 GB (docs/benchmarks/clean.md), and the process itself
+MEMORY_PER_WORKER = 10**9  # generous: clean peaked at 0.4 GB (docs/benchmarks/clean.md), and the process itself
 FREE_DISK = 5 << 30
 
 
@@ -29,13 +29,11 @@ def doctor(*, json: Json = False) -> int:
     Example: tokenmill doctor
     """
     rows = checks()
-    if json:
-        emit({"checks": rows})
-    else:
-        for row in rows:
-            out(f"{'ok ' if row['ok'] else 'BAD'} {row['name']:22} {row['found']}")
-            if not row["ok"]:
-                out(f"    {row['advice']}")
+    lines = []
+    for row in rows:
+        lines.append(f"{'ok ' if row['ok'] else 'BAD'} {row['name']:22} {row['found']}")
+        lines += [] if row["ok"] else [f"    {row['advice']}"]
+    answer(json, {"checks": rows}, "\n".join(lines))
     return 0 if all(row["ok"] for row in rows) else 1
 
 
@@ -121,8 +119,8 @@ def _memory() -> dict[str, Any]:
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
     available = min(total, int(limit)) if limit.isdigit() else total
-    needed = MEMORY_A_WORKER * len(os.sched_getaffinity(0))
-    advice = f"{needed / 1e9:.0f} GB are needed with one worker a processor: start runs with --workers 1 or 2"
+    needed = MEMORY_PER_WORKER * len(os.sched_getaffinity(0))
+    advice = f"{needed / 1e9:.0f} GB are needed with one worker per processor: start runs with --workers 1 or 2"
     return _row("memory", available >= needed, f"{available / 1e9:.1f} GB", advice)
 
 

@@ -1,12 +1,14 @@
-"""``tokenmill filter``, ``tokenmill classifier`` and ``tokenmill decontaminate``: thin, the work is done next door."""
+"""Commands that judge documents: filter, classifier, decontaminate.  The work is done in pipeline/filter."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cyclopts import App
 
+from flows.cli.answer import answer
 from flows.cli.options import Flag, Json, Overrides, Repeated
-from pipeline.base.console import emit, out, say
+from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 
@@ -43,11 +45,7 @@ def filter_run(
     result["applied"] = apply
     if apply:
         result["stage"] = _apply(root, set or [], workers)
-    if json:
-        emit(result)
-    else:
-        _print_funnels(result)
-    return 0
+    return answer(json, result, "\n".join(_funnels(result)))
 
 
 def _apply(root: str, overrides: list[str], workers: int) -> dict[str, Any]:
@@ -71,32 +69,33 @@ def _apply(root: str, overrides: list[str], workers: int) -> dict[str, Any]:
     return summary
 
 
-def _print_funnels(result: dict[str, Any]) -> None:
+def _funnels(result: dict[str, Any]) -> Iterator[str]:
+    """Lines for a person: both funnels, what each changed rule still drops, examples of what would change."""
     before, after = result["before"], result["after"]
-    out(f"{'':48} {'now':>12} {'then':>12} {'change':>10}")
+    yield f"{'':48} {'now':>12} {'then':>12} {'change':>10}"
     for name in ("documents_in", "kept", "cut", "dropped", "tokens_estimated"):
-        _line(name.replace("_", " "), before[name], after[name])
+        yield _line(name.replace("_", " "), before[name], after[name])
     for title in ("reasons", "sources"):
-        out(f"\n{title if title == 'reasons' else 'kept by source'}")
+        yield f"\n{title if title == 'reasons' else 'kept by source'}"
         for name in sorted(before[title] | after[title]):
-            _line(f"  {name}", before[title].get(name, 0), after[title].get(name, 0))
+            yield _line(f"  {name}", before[title].get(name, 0), after[title].get(name, 0))
     for reason, found in result["still_failing"].items():
         others = ", ".join(f"{name} {count:,}" for name, count in list(found["by"].items())[:3])
         more = f", and {counted(len(found['by']) - 3, 'more rule')}" if len(found["by"]) > 3 else ""
-        out(
+        yield (
             f"\n{reason}: {counted(found['would_pass'], 'document')} would pass it, but {found['still_failing']:,} of "
             f"them still fail another rule ({others}{more})"
         )
     for name, title in (("come_in", "would come in"), ("go_out", "would go out")):
-        out(f"\n{counted(result[name]['documents'], 'document')} {title}")
+        yield f"\n{counted(result[name]['documents'], 'document')} {title}"
         for example in result[name]["examples"]:
             text = " ".join(example["text"].split())[:100]
-            out(f"  {example['doc_id']} {example['source']} {', '.join(example['reasons'])}: {text}")
-    out("\n" + ("applied" if result["applied"] else "nothing was written; --apply writes it"))
+            yield f"  {example['doc_id']} {example['source']} {', '.join(example['reasons'])}: {text}"
+    yield "\n" + ("applied" if result["applied"] else "nothing was written; --apply writes it")
 
 
-def _line(name: str, before: int, after: int) -> None:
-    out(f"{name:48} {before:12,} {after:12,} {after - before:+10,}")
+def _line(name: str, before: int, after: int) -> str:
+    return f"{name:48} {before:12,} {after:12,} {after - before:+10,}"
 
 
 classifier_app = App(
@@ -124,7 +123,7 @@ def train_classifier(
 ) -> int:
     """Train a fastText quality classifier; write the model, its model card and its held-out report.
 
-    Texts come from files (JSONL, Parquet or plain text, one document a line) or from a run:
+    Texts come from files (JSONL, Parquet or plain text, one document per line) or from a run:
     RUN?source=wiki&language=en&min_word_count=200&kept=true
 
     Example: tokenmill classifier train --positive good.jsonl --negative runs/demo?source=mail --output classifier
@@ -150,18 +149,13 @@ def train_classifier(
 
     options = Options(name, keep_rate, holdout, epochs, learning_rate, dimension, word_ngrams, buckets, seed)
     card = train(positive, negative, output, options, reference or [])
-    if json:
-        emit(card)
-        return 0
-    report = card["held_out"]
-    out(
+    report, threshold = card["held_out"], card["threshold"]
+    text = (
         f"{output / card['model']['path']}: precision {report['precision']:.3f}, recall {report['recall']:.3f}, "
-        f"AUC {report['auc']:.3f}"
+        f"AUC {report['auc']:.3f}\n"
+        f"threshold {threshold['value']:.6f} keeps {threshold['keep_rate']:.1%}; see {output}/card.json"
     )
-    out(
-        f"threshold {card['threshold']['value']:.6f} keeps {card['threshold']['keep_rate']:.1%}; see {output}/card.json"
-    )
-    return 0
+    return answer(json, card, text)
 
 
 def decontaminate(
@@ -194,16 +188,14 @@ def decontaminate(
     if wrong:
         raise UserError(f"--set {wrong[0]!r}: expected NAME=PATH, such as --set squad=squad.jsonl")
     result = scan(root, {name: path for name, _, path in pairs}, field or [], ngram)
-    if json:
-        emit(result)
-        return 0
+    lines = []
     for hit in result["hits"]:
         tokens = (
             f" tokens {hit['token_start']}-{hit['token_end']} of {hit['token_shard']}" if "token_shard" in hit else ""
         )
-        out(
+        lines.append(
             f"{hit['doc_id']} {hit['set']} {hit['item']} overlap {hit['overlap']:.2f} "
             f"bytes {hit['start']}-{hit['end']}{tokens}"
         )
-    out(f"{result['documents_touched']:,} of {counted(result['documents'], 'document')} touched")
-    return 0
+    lines.append(f"{result['documents_touched']:,} of {counted(result['documents'], 'document')} touched")
+    return answer(json, result, "\n".join(lines))

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from flows.cli.answer import answer
 from flows.cli.options import Json
 from pipeline.base import storage
-from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
 from pipeline.run import layout
 from pipeline.run.folder import Run
@@ -25,11 +25,7 @@ def inspect(path: str, *, rows: int = 5, json: Json = False) -> int:
     from pipeline.inspection.inspect import describe
 
     described = describe(path, rows)
-    if json:
-        emit(described)
-    else:
-        out(described["text"])
-    return 0
+    return answer(json, described, described["text"])
 
 
 def report(root: str, other: str | None = None, *, output: Path | None = None, json: Json = False) -> int:
@@ -56,11 +52,7 @@ def report(root: str, other: str | None = None, *, output: Path | None = None, j
     opened = Run.open(root)
     with opened.lock(), Pool(1) as pool:
         summary = run_stage("report", working_context(opened, pool, rebuild=True))
-    if json:
-        emit({"root": root, **summary})
-    else:
-        out(f"{opened.url(layout.REPORT_PAGE)}")
-    return 0
+    return answer(json, {"root": root, **summary}, opened.url(layout.REPORT_PAGE))
 
 
 def _compared(root: str, other: str, output: Path | None, json: bool) -> int:
@@ -77,8 +69,4 @@ def _compared(root: str, other: str, output: Path | None, json: bool) -> int:
             output.write_bytes(page)
         except OSError as error:
             raise UserError(f"--output {output}: cannot be written: {error.strerror}") from error
-    if json:
-        emit({"roots": [root, other], "page": where})
-    else:
-        out(where)
-    return 0
+    return answer(json, {"roots": [root, other], "page": where}, where)

@@ -1,16 +1,22 @@
 """Commands: explain, trace, licences, takedown.  Thin: they read the options and print."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from cyclopts import Parameter
+
+from flows.cli.answer import answer
 from flows.cli.options import Flag, Json, Several
-from pipeline.base.console import emit, out, say
+from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.run.folder import Run
 
+# pydocstyle takes a parameter "note" for the head of a section
+Note = Annotated[str, Parameter(help="Kept in takedown.jsonl, such as the number of the request.")]
 
-def explain(
+
+def explain_document(
     root: str,
     doc_id: str | None = None,
     *,
@@ -36,8 +42,7 @@ def explain(
     file
         Find it by its text: a file with the same text, or one near to it.
     """
-    from pipeline.lineage.explain import as_text
-    from pipeline.lineage.explain import explain as explained
+    from pipeline.lineage import explain
     from pipeline.lookup import lookup, near_text
 
     named = [name for name, value in (("DOC_ID", doc_id), ("--url", url), ("--id", id), ("--file", file)) if value]
@@ -51,20 +56,16 @@ def explain(
         located, similarity = near_text.by_text(run, file)
     else:
         located = lookup.one_by_key(run, "url" if url else "id", url or id or "")
-    found = explained(run, located)
+    found = explain.explain(run, located)
+    text = explain.as_text(found)
     if similarity is not None:
         found["similarity_to_file"] = similarity
-    if json:
-        emit(found)
-        return 0
-    if similarity is not None:
         equal = "has the text of" if similarity == 1.0 else f"is near (about {similarity:.2f}) to"
-        out(f"this document {equal} {file}")
-    out(as_text(found))
-    return 0
+        text = f"this document {equal} {file}\n{text}"
+    return answer(json, found, text)
 
 
-def trace(
+def trace_steps(
     root: str,
     *,
     step: int | None = None,
@@ -95,14 +96,14 @@ def trace(
     documents
         Documents to list; --json has all.
     """
-    from pipeline.lineage import trace as tracing
+    from pipeline.lineage import trace
 
     run = Run.open(root)
     if (step is None) == (spike is None):
         raise UserError("say which step: --step N (with --to M for a range), or --spike 1 for the largest loss spike")
     found_spike: dict[str, Any] | None = None
     if spike is not None:
-        found = tracing.spikes(run, max(spike, 1))
+        found = trace.spikes(run, max(spike, 1))
         if not 1 <= spike <= len(found):
             raise UserError(f"--spike {spike}: the metrics have {len(found)} candidates, counted from 1")
         found_spike = found[spike - 1]
@@ -111,24 +112,18 @@ def trace(
         first = step or 0
         last = first if to is None else to
     if window is not None:
-        shown = tracing.window_text(run, first, window)
-        if json:
-            emit({"root": root, **shown})
-        else:
-            out(tracing.window_as_text(shown))
-        return 0
-    result = tracing.trace(run, first, last)
-    if json:
-        emit({**result, **({"spike": found_spike} if found_spike else {})})
-        return 0
+        shown = trace.window_text(run, first, window)
+        return answer(json, {"root": root, **shown}, trace.window_as_text(shown))
+    result = trace.trace(run, first, last)
+    text = trace.as_text(result, documents)
     if found_spike:
-        loss = found_spike["loss"]
-        out(f"loss {loss if loss is not None else 'not finite'}, usually about {found_spike['usual']:.4f} around there")
-    out(tracing.as_text(result, documents))
-    return 0
+        loss = "not finite" if found_spike["loss"] is None else found_spike["loss"]
+        text = f"loss {loss}, usually about {found_spike['usual']:.4f} around there\n{text}"
+        result["spike"] = found_spike
+    return answer(json, result, text)
 
 
-def licences(root: str, *, steps: int | None = None, output: Path | None = None, json: Json = False) -> int:
+def count_licences(root: str, *, steps: int | None = None, output: Path | None = None, json: Json = False) -> int:
     """Count tokens by licence and source in what was trained on, and write an attribution file.
 
     Example: tokenmill licences runs/demo --output ATTRIBUTION.md
@@ -138,26 +133,21 @@ def licences(root: str, *, steps: int | None = None, output: Path | None = None,
     root
         The run folder.
     steps
-        Count the first so many steps, such as those of a checkpoint; all trained ones by default.
+        Count the first N steps only, such as those of a checkpoint; by default all that were trained.
     output
         Write the attribution file, Markdown, to publish with the model.
     """
-    from pipeline.lineage import licences as counting
+    from pipeline.lineage import licences
 
     run = Run.open(root)
-    found = counting.licences(run, steps)
+    found = licences.licences(run, steps)
     if output is not None:
         try:
-            output.write_text(counting.attribution(found, run), encoding="utf-8")
+            output.write_text(licences.attribution(found, run), encoding="utf-8")
         except OSError as error:
             raise UserError(f"--output {output}: cannot be written: {error.strerror}") from error
-    if json:
-        emit({**found, **({"output": str(output)} if output else {})})
-    else:
-        out(counting.as_text(found))
-        if output is not None:
-            say(f"attribution file: {output}")
-    return 0
+        say(f"attribution file: {output}")
+    return answer(json, {**found, **({"output": str(output)} if output else {})}, licences.as_text(found))
 
 
 def takedown(
@@ -169,7 +159,7 @@ def takedown(
     licence: Several | None = None,
     restore: Several | None = None,
     index: Several | None = None,
-    note: str = "",
+    note: Note = "",
     dry_run: Flag = False,
     json: Json = False,
 ) -> int:
@@ -184,7 +174,7 @@ def takedown(
     root
         The run folder.
     ids
-        doc_ids or at least their first 8 digits, or records' own ids; @FILE: one a line.
+        doc_ids or at least their first 8 digits, or records' own ids; @FILE: one per line.
     url
         URLs.
     domain
@@ -196,9 +186,6 @@ def takedown(
         token shards of their own.
     index
         Dedup indexes outside the run that forget what was taken down, now and before; RUN/index/dedup always does.
-
-    Note:
-        Kept in takedown.jsonl, such as the number of the request.
     dry_run
         Say what would be done, and write nothing.
     """
@@ -210,11 +197,8 @@ def takedown(
     if dry_run and not choice and not restore:
         raise UserError("--dry-run needs a choice: --ids, --url, --domain, --licence or --restore")
     found = take_down(run, choice, restoring=_values(restore), indexes=_values(index), dry_run=dry_run)
-    if json:
-        emit({**found, "history": history(run)})
-    else:
-        out(takedown_text(found, history(run) if not choice else []))
-    return 0
+    past = history(run)
+    return answer(json, {**found, "history": past}, takedown_text(found, [] if choice else past))
 
 
 def _values(given: list[str] | None) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flows.cli.answer import answer
 from flows.cli.options import Flag, Json, Overrides
-from pipeline.base.console import emit, out, release_stdout, say
+from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
@@ -78,21 +79,18 @@ def evaluate(
     from model.evaluation.scoring import evaluate_run
 
     result = evaluate_run(Run.open(root), choices=choices, pairs=pairs, previous=previous)
-    if json:
-        emit(result)
-        return 0
-    out(f"validation loss {result['validation_loss']}  bits per byte {result['bits_per_byte']}")
+    lines = [f"validation loss {result['validation_loss']}  bits per byte {result['bits_per_byte']}"]
     for kind in ("by_source", "by_language"):
         for name, row in result[kind].items():
             figures = f"loss {row['validation_loss']}  bits per byte {row['bits_per_byte']}"
-            out(f"  {name:24} {figures}  tokens {row['tokens']:,}")
+            lines.append(f"  {name:24} {figures}  tokens {row['tokens']:,}")
     for kind, rows in (("choices", ("accuracy", "accuracy_by_bytes")), ("pairs", ("accuracy",))):
         for row in rows if kind in result else ():
             found = result[kind]
             interval = "{share:.4f}, 95 % interval {low:.4f} to {high:.4f}".format(**found[row])
             number = found.get("questions") or found["pairs"]
-            out(f"{kind} {row}: {interval}, chance {found['chance']:.4f}, of {number:,}")
-    return 0
+            lines.append(f"{kind} {row}: {interval}, chance {found['chance']:.4f}, of {number:,}")
+    return answer(json, result, "\n".join(lines))
 
 
 def sample(
@@ -132,11 +130,7 @@ def sample(
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     text = sample_run(Run.open(root), prompt, tokens, sampling)
-    if json:
-        emit({"prompt": prompt, "text": text, "seed": seed})
-    else:
-        out(prompt + text)
-    return 0
+    return answer(json, {"prompt": prompt, "text": text, "seed": seed}, prompt + text)
 
 
 def export(root: str, *, output: str, previous: Flag = False, json: Json = False) -> int:
@@ -156,11 +150,7 @@ def export(root: str, *, output: str, previous: Flag = False, json: Json = False
     from model.export.folder import export_run
 
     files = export_run(Run.open(root), Path(output), previous=previous)
-    if json:
-        emit({"output": output, "files": files})
-    else:
-        out(f"{output}: {', '.join(files)}")
-    return 0
+    return answer(json, {"output": output, "files": files}, f"{output}: {', '.join(files)}")
 
 
 def plan(
@@ -171,7 +161,7 @@ def plan(
     mfu: float = 0.4,
     json: Json = False,
 ) -> int:
-    """Reckon before spending: parameters, FLOPs, memory, hours and cost on named hardware, compute-optimal tokens.
+    """Estimate before spending: parameters, FLOPs, memory, hours and cost on named hardware, compute-optimal tokens.
 
     Example: tokenmill plan configs/demo.toml --set model.depth=12 --devices 8
 
@@ -199,8 +189,4 @@ def plan(
         config = read_config(Path(loaded.model.init))
         say(f"the shape is that of {loaded.model.init}")
     result: dict[str, Any] = estimate(config, loaded.train, devices=devices, mfu=mfu)
-    if json:
-        emit(result)
-    else:
-        out(plan_text(result))
-    return 0
+    return answer(json, result, plan_text(result))

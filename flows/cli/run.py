@@ -7,11 +7,12 @@ import os
 from importlib import import_module
 from typing import Any, Literal
 
+from flows.cli.answer import answer
 from flows.cli.options import Flag, Json, Overrides, Repeated
 from flows.display.terminal import summary_table
 from flows.session.stages import plan
 from pipeline.base import storage
-from pipeline.base.console import emit, out, say
+from pipeline.base.console import emit, say
 from pipeline.base.errors import RunError
 from pipeline.base.words import counted
 from pipeline.recipe.load import load_recipe
@@ -66,15 +67,16 @@ def run(
     plans = plan(job, chosen, rebuild=rebuild)
     for planned in plans:
         say(planned.line())
-    done = all(planned.state == "done" for planned in plans)
     if dry_run:
-        return _finish(job, "planned", {p.stage: {"state": p.state, "reasons": p.reasons} for p in plans}, json)
-    if done:
+        if json:
+            states = {planned.stage: {"state": planned.state, "reasons": planned.reasons} for planned in plans}
+            emit({"root": job.root, "status": "planned", "stages": states})
+        return 0
+    if all(planned.state == "done" for planned in plans):
         forget_failures(job, chosen)  # a gate that was raised since
         say(f"nothing to do: {job.root} is finished")
-        return _finish(job, "done", {p.stage: _done_summary(job, p) for p in plans}, json)
-    summaries = _run_flow(job, recipe, set or [], chosen, workers, options, rebuild)
-    return _finish(job, "done", summaries, json)
+        return _finish(job, {p.stage: _done_summary(job, p) for p in plans}, json)
+    return _finish(job, _run_flow(job, recipe, set or [], chosen, workers, options, rebuild), json)
 
 
 def _done_summary(job: Run, planned: StagePlan) -> dict[str, Any]:
@@ -91,7 +93,8 @@ def _run_flow(
     with job.lock():  # a folder that is in use or cannot be written is refused before a server starts
         prepare(job.root)
     say(f"run folder {job.root}")
-    say(f"starting Prefect ({_where()}) ...")
+    where = os.environ.get("PREFECT_API_URL") or "embedded, recorded in the run folder"
+    say(f"starting Prefect ({where}) ...")
     with prefect_api(lambda: import_module("flows.end_to_end")):
         from flows.end_to_end import Summaries, end_to_end
         from flows.server.lost_server import observed
@@ -101,17 +104,9 @@ def _run_flow(
         return found
 
 
-def _where() -> str:
-    return os.environ.get("PREFECT_API_URL") or "embedded, recorded in the run folder"
-
-
-def _finish(job: Run, status: str, stages: dict[str, dict[str, Any]], as_json: bool) -> int:
-    if as_json:
-        emit({"root": job.root, "status": status, "stages": stages})
-    elif status != "planned":
-        out(summary_table(stages))
-        out(f"run folder: {job.root}")
-    return 0
+def _finish(job: Run, stages: dict[str, dict[str, Any]], as_json: bool) -> int:
+    text = f"{summary_table(stages)}\nrun folder: {job.root}"
+    return answer(as_json, {"root": job.root, "status": "done", "stages": stages}, text)
 
 
 def status(root: str, *, json: Json = False) -> int:
@@ -126,16 +121,13 @@ def status(root: str, *, json: Json = False) -> int:
     from pipeline.inspection.inspect import status_rows
 
     rows = status_rows(Run.open(root))
-    if json:
-        emit({"root": root, "stages": rows})
-        return 0
+    lines = []
     for stage, row in rows.items():
         records = ", ".join(f"{name} {value:,}" for name, value in row["counts"].items() if "." not in name)
         shards = f"{row['done']:5} of {row['total']:<5}"
-        out(f"{stage:22} {shards} {row['bytes']:>14,} B  {row['state']:11} {records}".rstrip())
-        for problem in row["problems"]:
-            out(f"  {problem}")
-    return 0
+        lines.append(f"{stage:22} {shards} {row['bytes']:>14,} B  {row['state']:11} {records}".rstrip())
+        lines += [f"  {problem}" for problem in row["problems"]]
+    return answer(json, {"root": root, "stages": rows}, "\n".join(lines))
 
 
 def verify(root: str, *, delete: Flag = False, json: Json = False) -> int:
@@ -154,13 +146,11 @@ def verify(root: str, *, delete: Flag = False, json: Json = False) -> int:
 
     opened = Run.open(root)
     files, damaged = verify_run(opened.root, delete=delete)
-    if json:
-        emit({"root": root, "files": files, "damaged": damaged})
     for entry in damaged:
         say(f"damaged: {entry['path']} ({entry['problem']}); made by {entry['step']} {entry['shard']}")
     if damaged:
         first = "" if delete else f"tokenmill verify {root} --delete, then "
         say(f"to rebuild: {first}{rebuild_command(opened)}")
-    if not json:
-        out(f"{counted(files, 'file')} read, {len(damaged)} damaged{' and removed' if damaged and delete else ''}")
+    text = f"{counted(files, 'file')} read, {len(damaged)} damaged{' and removed' if damaged and delete else ''}"
+    answer(json, {"root": root, "files": files, "damaged": damaged}, text)
     return RunError.exit_code if damaged and not delete else 0

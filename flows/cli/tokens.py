@@ -6,8 +6,8 @@ from typing import Literal
 
 from cyclopts import App
 
+from flows.cli.answer import answer
 from flows.cli.options import Json
-from pipeline.base.console import emit, out
 from pipeline.base.errors import UserError
 from pipeline.run import layout as run_layout
 from pipeline.run.manifest import digest_file
@@ -26,7 +26,7 @@ Layout = Literal["megatron", "nanogpt"]
 @tokens_app.command(name="export")
 def export_tokens(
     root: Path, *, output: Path, layout: Layout = "megatron", split: str = "train", json: Json = False
-) -> None:
+) -> int:
     """Write the tokens of a run as other trainers read them.
 
     Example: tokenmill tokens export runs/demo --output /data/demo --layout megatron
@@ -45,7 +45,7 @@ def export_tokens(
     folder = root / run_layout.tokens_folder(split)
     output.parent.mkdir(parents=True, exist_ok=True)
     written = export_megatron(folder, output) if layout == "megatron" else export_nanogpt(folder, output)
-    _tell({"output": str(output), "layout": layout, **written}, json)
+    return _answer({"output": str(output), "layout": layout, **written}, json)
 
 
 @tokens_app.command(name="import")
@@ -59,7 +59,7 @@ def import_tokens(
     split: str = "train",
     end_of_text: str = "<|endoftext|>",
     json: Json = False,
-) -> None:
+) -> int:
     """Make token shards, and so a run folder to train on, from another trainer's files.
 
     Example: tokenmill tokens import /data/demo --output runs/imported --tokenizer tokenizer.json
@@ -91,7 +91,7 @@ def import_tokens(
     written = importer(path, output / run_layout.tokens_folder(split), token_format, source)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(tokenizer.read_bytes())
-    _tell({"root": str(output), "split": split, **written}, json)
+    return _answer({"root": str(output), "split": split, **written}, json)
 
 
 def _format_of(tokenizer: Path, end_of_text: str) -> TokenFormat:
@@ -105,12 +105,6 @@ def _format_of(tokenizer: Path, end_of_text: str) -> TokenFormat:
     return TokenFormat(digest_file(tokenizer), entries, end_of_text_id(definition, end_of_text))
 
 
-def _tell(result: dict[str, object], as_json: bool) -> None:
-    if as_json:
-        emit(result)
-    else:
-        out(
-            ", ".join(
-                f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in result.items()
-            )
-        )
+def _answer(result: dict[str, object], as_json: bool) -> int:
+    figures = {name: f"{value:,}" if isinstance(value, int) else value for name, value in result.items()}
+    return answer(as_json, result, ", ".join(f"{name} {value}" for name, value in figures.items()))

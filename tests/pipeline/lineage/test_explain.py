@@ -168,7 +168,7 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_example_of_the_help_names_a_document_of_the_demo(repository: Path, tmp_path: Path) -> None:
-    example = re.search(r"explain runs/demo ([0-9a-f]+)\n", cli.explain.__doc__ or "")
+    example = re.search(r"explain runs/demo ([0-9a-f]+)\n", cli.explain_document.__doc__ or "")
     assert example
     recipe = load_recipe(repository / "configs/demo.toml")
     books = [source for source in recipe.sources if source.name == "books"]
