@@ -1,4 +1,4 @@
-"""Checkpoints: ``checkpoints/step-NNNNNNN/`` with model.safetensors, optimizer.safetensors and state.json.
+"""The files of a checkpoint: ``checkpoints/step-NNNNNNN/`` with model.safetensors, optimizer.safetensors, state.json.
 
 A checkpoint is complete or absent: on a local disk it is written below a scratch name, flushed, and renamed as a whole;
 on an object store state.json is uploaded last and a folder without it does not count.  state.json names the digest of
@@ -25,13 +25,18 @@ from pipeline.base.errors import RunError, UserError
 from pipeline.run import layout
 from pipeline.run.manifest import canonical_json, digest_file
 
-MODEL_FILE, OPTIMIZER_FILE = "model.safetensors", "optimizer.safetensors"
+MODEL_FILE, OPTIMIZER_FILE, STATE_FILE = "model.safetensors", "optimizer.safetensors", "state.json"
 FORMAT = 1
+
+
+def url_of(root: str, step: int, *file: str) -> str:
+    """Where a run's checkpoint lies, or a file of it."""
+    return storage.join(root, layout.checkpoint(step), *file)
 
 
 def complete_steps(root: str) -> list[int]:
     """Steps of the complete checkpoints of a run, in order."""
-    names = storage.list_files(storage.join(root, layout.CHECKPOINTS), layout.CHECKPOINT_STATE)
+    names = storage.list_files(storage.join(root, layout.CHECKPOINTS), STATE_FILE)
     return sorted(step for step in map(layout.checkpoint_step, names) if step is not None)
 
 
@@ -41,7 +46,7 @@ def read_state(root: str, step: int) -> dict[str, Any]:
     Raises:
         RunError: If it is damaged or of another format.
     """
-    url = storage.join(root, layout.checkpoint(step), layout.CHECKPOINT_STATE)
+    url = url_of(root, step, STATE_FILE)
     try:
         state: dict[str, Any] = json.loads(storage.read_bytes(url))
         found = state["format"]
@@ -58,14 +63,12 @@ def read_tensors(root: str, step: int, file: str) -> dict[str, Tensor]:
     Raises:
         RunError: If the file is missing or damaged, naming it and what to do.
     """
-    url = storage.join(root, layout.checkpoint(step), file)
+    url = url_of(root, step, file)
     expected = read_state(root, step)["digests"][file]
     try:
         local = storage.open_local(url)
         if digest_file(local) != expected:
-            raise RunError(
-                f"{url}: damaged, its checksum is not the one in {layout.CHECKPOINT_STATE}; {_advice(root, step)}"
-            )
+            raise RunError(f"{url}: damaged, its checksum is not the one in {STATE_FILE}; {_advice(root, step)}")
     except FileNotFoundError as error:
         raise RunError(f"{url}: missing; {_advice(root, step)}") from error
     tensors: dict[str, Tensor] = load_file(local)
@@ -134,9 +137,9 @@ def write_checkpoint(root: str, step: int, files: Mapping[str, Mapping[str, Tens
             storage.fsync_path(scratch / name)
         digests = {name: digest_file(scratch / name) for name in files}
         whole = {"format": FORMAT, "step": step, **state, "digests": digests}
-        (scratch / layout.CHECKPOINT_STATE).write_text(canonical_json(whole))
-        storage.fsync_path(scratch / layout.CHECKPOINT_STATE)
-        _publish(scratch, root, step, [*files, layout.CHECKPOINT_STATE])
+        (scratch / STATE_FILE).write_text(canonical_json(whole))
+        storage.fsync_path(scratch / STATE_FILE)
+        _publish(scratch, root, step, [*files, STATE_FILE])
     except OSError as error:
         raise _write_error(error, root, step, files) from error
     except Exception as error:  # safetensors has an error type of its own for a full disk
@@ -148,7 +151,7 @@ def write_checkpoint(root: str, step: int, files: Mapping[str, Mapping[str, Tens
 
 
 def _publish(scratch: Path, root: str, step: int, names: Sequence[str]) -> None:
-    url = storage.join(root, layout.checkpoint(step))
+    url = url_of(root, step)
     if not storage.is_local(root):
         for name in names:  # state.json last: it makes the checkpoint complete
             storage.publish(scratch / name, storage.join(url, name))
@@ -165,7 +168,7 @@ def _write_error(error: OSError, root: str, step: int, files: Mapping[str, Mappi
     needed = sum(t.numel() * t.element_size() for tensors in files.values() for t in tensors.values())
     what = "no space left on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
     return RunError(
-        f"{storage.join(root, layout.checkpoint(step))}: could not write the checkpoint ({needed:,} bytes): {what}; "
+        f"{url_of(root, step)}: could not write the checkpoint ({needed:,} bytes): {what}; "
         f"the last complete one is {describe_last(root)}"
     )
 
@@ -173,7 +176,7 @@ def _write_error(error: OSError, root: str, step: int, files: Mapping[str, Mappi
 def describe_last(root: str) -> str:
     """The last complete checkpoint's path, or that there is none."""
     steps = complete_steps(root)
-    return storage.join(root, layout.checkpoint(steps[-1])) if steps else "none"
+    return url_of(root, steps[-1]) if steps else "none"
 
 
 def kept_steps(steps: Sequence[int], *, last: int, every: int, best: int | None) -> set[int]:
@@ -191,18 +194,18 @@ def kept_steps(steps: Sequence[int], *, last: int, every: int, best: int | None)
 
 def remove(root: str, step: int) -> None:
     """Removes a checkpoint; state.json goes first, so that what a kill leaves is not taken for complete."""
-    storage.delete(storage.join(root, layout.checkpoint(step), layout.CHECKPOINT_STATE))
+    storage.delete(url_of(root, step, STATE_FILE))
     for name in (MODEL_FILE, OPTIMIZER_FILE):
-        storage.delete(storage.join(root, layout.checkpoint(step), name))
+        storage.delete(url_of(root, step, name))
     if storage.is_local(root):
-        shutil.rmtree(storage.local_path(storage.join(root, layout.checkpoint(step))), ignore_errors=True)
+        shutil.rmtree(storage.local_path(url_of(root, step)), ignore_errors=True)
 
 
 def remove_incomplete(root: str) -> None:
     """Clears checkpoint folders without a state.json: what a killed removal left."""
     folder = storage.local_path(storage.join(root, layout.CHECKPOINTS)) if storage.is_local(root) else None
     for path in folder.iterdir() if folder and folder.is_dir() else ():
-        if path.is_dir() and not (path / layout.CHECKPOINT_STATE).is_file():
+        if path.is_dir() and not (path / STATE_FILE).is_file():
             shutil.rmtree(path)
 
 

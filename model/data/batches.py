@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.network.loss import NOT_SCORED
 from pipeline.base.closable import Closable
 from pipeline.order.streams import Place
 from pipeline.order.windows import WindowOrder
-
-NOT_SCORED = -100  # cross_entropy's ignore_index
 
 
 class MaskedBatch(NamedTuple):

@@ -101,7 +101,7 @@ def languages_of(run: Run, dataset: TokenDataset) -> dict[bytes, str]:
     found: dict[bytes, str] = {}
     for shard in dataset.data.shards:
         wanted = {row.tobytes() for batch in map_batches(shard.path) for row in batch.doc_ids}
-        path = layout.documents(shard.path.stem)
+        path = layout.documents(layout.shard_of(shard.path.name))
         if not wanted or not storage.exists(run.url(path)):
             continue
         for batch in batches(run.local(path), DOCUMENTS, ["doc_id", "language"]):

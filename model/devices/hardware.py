@@ -1,4 +1,4 @@
-"""What the machine offers: the number format that its matrix units like, and the peak rates of known devices.
+"""What a device offers: the number format that its matrix units like, and the peak rates of known devices.
 
 Peaks are dense bfloat16 FLOP/s from the makers' data sheets (no sparsity), in multiply-adds counted as two.
 """
@@ -14,32 +14,31 @@ if TYPE_CHECKING:
 class Device:
     """A device that a plan can name: peak, memory, and a price to reckon with.
 
-    ``dollars_an_hour`` is an on-demand price of the order that clouds asked in 2025; it only scales the cost.
+    ``dollars_per_hour`` is an on-demand price of the order that clouds asked in 2025; it scales the cost and nothing else.
     """
 
     name: str
     peak_flops: float
     memory_bytes: float
-    bandwidth_bytes: float
-    dollars_an_hour: float
+    dollars_per_hour: float
     source: str
 
 
 DEVICES = (
-    Device("V100", 125e12, 16e9, 0.9e12, 0.6, "NVIDIA V100 data sheet (float16 tensor cores; no bfloat16)"),
-    Device("T4", 65e12, 16e9, 0.32e12, 0.35, "NVIDIA T4 data sheet (float16; no bfloat16)"),
-    Device("A10G", 70e12, 24e9, 0.6e12, 1.0, "NVIDIA A10G data sheet"),
-    Device("L4", 121e12, 24e9, 0.3e12, 0.8, "NVIDIA L4 data sheet (half of the figure with sparsity)"),
-    Device("L40S", 362e12, 48e9, 0.86e12, 1.5, "NVIDIA L40S data sheet"),
-    Device("RTX 3090", 71e12, 24e9, 0.94e12, 0.3, "NVIDIA GA102 whitepaper (float32 accumulation)"),
-    Device("RTX 4090", 165.2e12, 24e9, 1.01e12, 0.5, "NVIDIA Ada whitepaper (float32 accumulation)"),
-    Device("A100 40GB", 312e12, 40e9, 1.56e12, 1.5, "NVIDIA A100 data sheet"),
-    Device("A100 80GB", 312e12, 80e9, 2.04e12, 1.9, "NVIDIA A100 data sheet"),
-    Device("H100 PCIe", 756e12, 80e9, 2.0e12, 2.4, "NVIDIA H100 data sheet (half of the figure with sparsity)"),
-    Device("H100 SXM", 989e12, 80e9, 3.35e12, 2.9, "NVIDIA H100 data sheet (half of the figure with sparsity)"),
-    Device("H200", 989e12, 141e9, 4.8e12, 3.6, "NVIDIA H200 data sheet (half of the figure with sparsity)"),
-    Device("B200", 2250e12, 180e9, 8.0e12, 5.5, "NVIDIA Blackwell data sheet (half of the figure with sparsity)"),
-    Device("MI300X", 1307e12, 192e9, 5.3e12, 3.0, "AMD MI300X data sheet"),
+    Device("V100", 125e12, 16e9, 0.6, "NVIDIA V100 data sheet (float16 tensor cores; no bfloat16)"),
+    Device("T4", 65e12, 16e9, 0.35, "NVIDIA T4 data sheet (float16; no bfloat16)"),
+    Device("A10G", 70e12, 24e9, 1.0, "NVIDIA A10G data sheet"),
+    Device("L4", 121e12, 24e9, 0.8, "NVIDIA L4 data sheet (half of the figure with sparsity)"),
+    Device("L40S", 362e12, 48e9, 1.5, "NVIDIA L40S data sheet"),
+    Device("RTX 3090", 71e12, 24e9, 0.3, "NVIDIA GA102 whitepaper (float32 accumulation)"),
+    Device("RTX 4090", 165.2e12, 24e9, 0.5, "NVIDIA Ada whitepaper (float32 accumulation)"),
+    Device("A100 40GB", 312e12, 40e9, 1.5, "NVIDIA A100 data sheet"),
+    Device("A100 80GB", 312e12, 80e9, 1.9, "NVIDIA A100 data sheet"),
+    Device("H100 PCIe", 756e12, 80e9, 2.4, "NVIDIA H100 data sheet (half of the figure with sparsity)"),
+    Device("H100 SXM", 989e12, 80e9, 2.9, "NVIDIA H100 data sheet (half of the figure with sparsity)"),
+    Device("H200", 989e12, 141e9, 3.6, "NVIDIA H200 data sheet (half of the figure with sparsity)"),
+    Device("B200", 2250e12, 180e9, 5.5, "NVIDIA Blackwell data sheet (half of the figure with sparsity)"),
+    Device("MI300X", 1307e12, 192e9, 3.0, "AMD MI300X data sheet"),
 )
 
 _REPORTED = {  # parts of the name that the driver reports -> entry; the first that fits
@@ -90,3 +89,8 @@ def chosen_precision(wanted: str, device: "torch.device") -> "torch.dtype":
     cpu = torch.cpu
     fast = cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+def compiles(wanted: str, device: "torch.device") -> bool:
+    """Whether torch.compile is used: as the recipe says, or where it pays, which is on a GPU."""
+    return wanted == "on" or (wanted == "auto" and device.type == "cuda")

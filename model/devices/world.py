@@ -6,16 +6,19 @@ Started by torchrun (RANK, WORLD_SIZE in the environment) or alone.  ``ddp`` kee
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import TokenmillError, UserError
 from pipeline.recipe.training_options import Train
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,23 @@ class World:
             dist.all_reduce(values)
         return values
 
-    def anyone(self, value: bool) -> bool:
-        """True if it is true in any process."""
-        return bool(self.total(torch.tensor(float(value), device=self.device)).item()) if self.size > 1 else value
-
-    def from_leader(self, value: Any) -> Any:
-        """The leading process's value, in every process."""
+    def leading(self, work: Callable[[], Result]) -> Result:
+        """Does the work in the leading process only; every process gets its result, or raises its error."""
         if self.size == 1:
-            return value
-        box = [value]
-        dist.broadcast_object_list(box, device=self.device)
-        return box[0]
+            return work()
+        answer: list[Any] = [None, None]  # result, error
+        if self.leads:
+            try:
+                answer[0] = work()
+            except TokenmillError as error:
+                answer[1] = error
+        dist.broadcast_object_list(answer, device=self.device)
+        if answer[1] is not None:
+            raise answer[1]
+        return cast(Result, answer[0])
+
+
+ALONE = World(0, 1, torch.device("cpu"))
 
 
 @contextlib.contextmanager

@@ -16,9 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.data.batches import NOT_SCORED, TokenDataset
+from model.data.batches import TokenDataset
+from model.data.corpus import Corpus, languages_of
 from model.devices.world import World
+from model.network.loss import NOT_SCORED
+from model.network.transformer import Transformer
 from pipeline.recipe.training_options import Train
+from pipeline.run.folder import Run
+from pipeline.tokens.tokenizer.byte_lengths import token_byte_lengths
 
 UNKNOWN = "unknown"
 
@@ -27,19 +32,19 @@ UNKNOWN = "unknown"
 class Score:
     """What a model needs for some text: nats over ``tokens``, and over those that stand for ``bytes`` of text."""
 
-    nats: float
-    tokens: float
-    text_nats: float
-    bytes: float
+    nats: float = 0.0
+    tokens: float = 0.0
+    text_nats: float = 0.0
+    bytes: float = 0.0
 
     @property
     def loss(self) -> float:
-        """Nats a token."""
+        """Nats per token."""
         return self.nats / self.tokens if self.tokens else math.nan
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits a byte of text."""
+        """Bits per byte of text."""
         return self.text_nats / math.log(2) / self.bytes if self.bytes else math.nan
 
     def __add__(self, other: "Score") -> "Score":
@@ -66,14 +71,26 @@ class Validation:
     @property
     def total(self) -> Score:
         """All groups together."""
-        return sum(self.groups.values(), Score(0.0, 0.0, 0.0, 0.0))
+        return sum(self.groups.values(), Score())
 
-    def by(self, position: int) -> dict[str, dict[str, Any]]:
-        """Summaries by source (0) or language (1)."""
-        sums: dict[str, Score] = defaultdict(lambda: Score(0.0, 0.0, 0.0, 0.0))
+    @property
+    def sources(self) -> dict[str, Score]:
+        """Scores by source, in the order of their names."""
+        return self._sums(0)
+
+    def by_source(self) -> dict[str, dict[str, Any]]:
+        """Summaries by source."""
+        return {name: score.summary() for name, score in self.sources.items()}
+
+    def by_language(self) -> dict[str, dict[str, Any]]:
+        """Summaries by language."""
+        return {name: score.summary() for name, score in self._sums(1).items()}
+
+    def _sums(self, position: int) -> dict[str, Score]:
+        sums: dict[str, Score] = defaultdict(Score)
         for key, score in self.groups.items():
             sums[key[position]] += score
-        return {name: sums[name].summary() for name in sorted(sums)}
+        return dict(sorted(sums.items()))
 
 
 class Validator:
@@ -145,13 +162,13 @@ class Validator:
         return inputs, targets, tuple(documents) or None
 
     @torch.no_grad()
-    def score(self, model: Any) -> Validation:
-        """Scores a model, as the training step calls it; collective."""
+    def score(self, model: Transformer) -> Validation:
+        """Scores a model; collective."""
         device = self.world.device
         sums_G4 = np.zeros((len(self.groups), 4))
         for rows, (inputs, targets, documents) in self._batches():
-            masks = None if documents is None else tuple(part.to(device) for part in documents)
-            losses = model(inputs.to(device), targets.to(device), documents=masks, each_token=True)
+            masks = None if documents is None else (documents[0].to(device), documents[1].to(device))
+            losses = model.token_losses(inputs.to(device), targets.to(device), documents=masks)
             if len(rows):
                 self._add(sums_G4, rows, targets.numpy(), losses.cpu().numpy().astype(np.float64))
         return self._validation(self.world.total(torch.from_numpy(sums_G4).to(device)).cpu().numpy())
@@ -177,3 +194,11 @@ class Validator:
 
     def _validation(self, sums_G4: NDArray[Any]) -> Validation:
         return Validation({key: Score(*sums_G4[number].tolist()) for number, key in enumerate(self.groups)})
+
+
+def validator_of(run: Run, corpus: Corpus, world: World) -> Validator | None:
+    """The validator of a run's own validation set; None where its recipe holds nothing out."""
+    if corpus.validation is None:
+        return None
+    lengths = token_byte_lengths(corpus.tokenizer).astype("int64")
+    return Validator(corpus.validation, lengths, languages_of(run, corpus.validation), run.recipe.train, world)

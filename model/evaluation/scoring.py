@@ -1,7 +1,7 @@
 """What a checkpoint is worth: validation, multiple choice on a JSONL file, minimal pairs (BLiMP), and sample text.
 
-Multiple choice: a line is ``{"context": ..., "choices": [...], "answer": index}``.  The answer chosen is the one whose
-tokens are likeliest after the context (``accuracy``), or likeliest by the byte (``accuracy_by_bytes``).
+Multiple choice: each line is ``{"context": ..., "choices": [...], "answer": index}``.  The answer chosen is the one whose
+tokens are likeliest after the context (``accuracy``), or likeliest per byte (``accuracy_by_bytes``).
 Minimal pairs: ``{"sentence_good": ..., "sentence_bad": ...}``; right where the good sentence is likelier.
 Source of the pairs' form: Warstadt et al., "BLiMP", TACL 2020.
 """
@@ -13,14 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from tokenizers import Tokenizer
 
-from model.checkpoints import checkpoint
-from model.data.corpus import languages_of, open_corpus
+from model.checkpoints.checkpoint import chosen_step
+from model.data.corpus import open_corpus
 from model.devices.hardware import chosen_precision
-from model.devices.world import World
-from model.evaluation.evaluate import Validator
+from model.devices.world import ALONE
+from model.evaluation.evaluate import validator_of
 from model.evaluation.generate import Sampling, generate
 from model.evaluation.prefix_tree import Text, log_likelihoods
 from model.export.folder import end_of_text
@@ -39,19 +38,18 @@ def evaluate_run(
     Raises:
         UserError: If there is no checkpoint or nothing to score.
     """
-    from pipeline.tokens.tokenizer.byte_lengths import token_byte_lengths
-
     model = load_model(run.root, previous=previous)
-    model.precision = chosen_precision(run.recipe.train.precision, torch.device("cpu"))
-    result: dict[str, Any] = {"checkpoint": layout.checkpoint(checkpoint.chosen_step(run.root, previous=previous))}
-    corpus = open_corpus(run, model.config.context_length)
-    if corpus.validation is None:
+    model.precision = chosen_precision(run.recipe.train.precision, ALONE.device)
+    validator = validator_of(run, open_corpus(run, model.config.context_length), ALONE)
+    if validator is None:
         raise UserError(f"{run.root}: the recipe holds no validation tokens out (tokenize.validation_share = 0)")
-    lengths = token_byte_lengths(corpus.tokenizer).astype("int64")
-    languages = languages_of(run, corpus.validation)
-    world = World(0, 1, torch.device("cpu"))
-    found = Validator(corpus.validation, lengths, languages, run.recipe.train, world).score(model)
-    result |= {**found.total.summary(), "by_source": found.by(0), "by_language": found.by(1)}
+    found = validator.score(model)
+    result: dict[str, Any] = {
+        "checkpoint": layout.checkpoint(chosen_step(run.root, previous=previous)),
+        **found.total.summary(),
+        "by_source": found.by_source(),
+        "by_language": found.by_language(),
+    }
     scorer = Scorer(model, run.local(layout.TOKENIZER))
     if choices is not None:
         result["choices"] = score_choices(scorer, read_choices(Path(choices)))
@@ -189,18 +187,18 @@ def share(right: int, total: int) -> dict[str, float]:
     return {"share": p, "low": center - half, "high": center + half}
 
 
-def score_minimal_pairs(scorer: Scorer, path: Path, pairs_a_set: int | None = None) -> dict[str, Any]:
+def score_minimal_pairs(scorer: Scorer, path: Path, pairs_per_set: int | None = None) -> dict[str, Any]:
     """Share of minimal pairs whose good sentence is the likelier one, in all and by set, with 95 % intervals.
 
     Args:
         scorer: The model.
-        path: A zip of JSONL files (BLiMP as it is published) or one JSONL file; a file is a set.
-        pairs_a_set: Only the first so many pairs of each set.
+        path: A zip of JSONL files (BLiMP as it is published) or one JSONL file; each file is a set.
+        pairs_per_set: How many pairs of each set count, from its first on; None: all.
     """
     by_set: dict[str, tuple[int, int]] = {}
     sets = read_minimal_pairs(path)
     for number, (name, pairs) in enumerate(sets.items(), 1):
-        chosen = pairs[:pairs_a_set]
+        chosen = pairs[:pairs_per_set]
         by_set[name] = (sum(value > 0.0 for value in scorer.preferences(chosen)), len(chosen))
         say(f"minimal pairs: {number} of {len(sets)} sets, {name} {by_set[name][0]} of {len(chosen)}")
     right, total = (sum(counts) for counts in zip(*by_set.values(), strict=True))

@@ -1,8 +1,7 @@
 """Norm, rotation and attention with backward passes written by hand, for training on a CPU.
 
 torch differentiates these as chains of small operations, or (attention) with a kernel made for long sequences; on a CPU
-that was about a third of a training step (docs/benchmarks/train.md).  On a GPU its own kernels and torch.compile serve
-better, so nothing here is used there.
+that was about a third of a training step (docs/benchmarks/train.md).  ``ops`` decides when they are used.
 
 Shape letters: B sequences, T positions, S key positions, N heads (queries and keys together), H query heads,
 K key-value heads, G = H / K, E head width, D width.
@@ -14,8 +13,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-
-from model.network.config import LONGEST_EXPLICIT
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -49,7 +46,7 @@ def _norm_backward(grad: Tensor, normal: Tensor, inverse: Tensor, gain: Tensor) 
 
 
 def rms_norm(x: Tensor, gain: Tensor, epsilon: float) -> Tensor:
-    """RMSNorm, x / sqrt(mean(x^2) + epsilon) * gain, over the last dimension; float32."""
+    """As ``ops.rms_norm``."""
     return cast(Tensor, cast(Any, _RMSNorm.apply)(x, gain, epsilon))
 
 
@@ -86,18 +83,7 @@ def _turn(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 
 def norm_and_rotate(x_BTNE: Tensor, gain_NE: Tensor | None, cosine: Tensor, sine: Tensor, epsilon: float) -> Tensor:
-    """Normalises each head (unless ``gain_NE`` is None) and turns its pairs by the position's angle.
-
-    Args:
-        x_BTNE: Queries and keys of all heads.
-        gain_NE: The norm's gain for each head.
-        cosine: Of the angles, broadcast against (B, T, N, E / 2).
-        sine: Likewise.
-        epsilon: Of the norm.
-
-    Returns:
-        The same shape, in the precision of ``x_BTNE``; float32 inside.
-    """
+    """As ``ops.norm_and_rotate``."""
     return cast(Tensor, cast(Any, _NormRotate.apply)(x_BTNE, gain_NE, cosine, sine, epsilon))
 
 
@@ -121,7 +107,7 @@ class _GatedUnit(torch.autograd.Function):
 
 
 def gated_unit(gate_up: Tensor) -> Tensor:
-    """SiLU(gate) * up, where ``gate_up`` (..., 2 F) holds gate before up; keeps nothing else for the backward pass."""
+    """As ``ops.gated_unit``; keeps nothing but ``gate_up`` for the backward pass."""
     return cast(Tensor, cast(Any, _GatedUnit.apply)(gate_up))
 
 
@@ -155,13 +141,6 @@ class _Attention(torch.autograd.Function):
 @lru_cache(maxsize=4)
 def _causal_bias(length: int, repeats: int, dtype: torch.dtype) -> Tensor:
     return torch.full((length, length), float("-inf"), dtype=dtype).triu(1).repeat(repeats, 1)
-
-
-def fits(query_BHTE: Tensor, key_BKSE: Tensor) -> bool:
-    """Whether ``attention`` is the faster way: training in bfloat16 on a CPU, in a context that is not long."""
-    length = query_BHTE.shape[2]
-    short = length == key_BKSE.shape[2] and length <= LONGEST_EXPLICIT
-    return short and query_BHTE.dtype == torch.bfloat16 and query_BHTE.device.type == "cpu" and torch.is_grad_enabled()
 
 
 def attention(query_BHTE: Tensor, key_BKTE: Tensor, value_BKTE: Tensor, mask_BTT: Tensor | None) -> Tensor:

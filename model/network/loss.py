@@ -1,8 +1,8 @@
 """Next-token cross-entropy straight from the last hidden states, without ever holding all logits.
 
-The logits of N tokens over V entries are the largest tensor of a small model's training.  Here they exist for
-``LOSS_CHUNK_TOKENS`` rows at a time: the forward pass computes each chunk's loss and, at once, its gradients for
-the hidden states and the head, so that the backward pass only scales them.
+The logits of N tokens over V entries are the largest tensor of a small model's training.  Here they exist for a chunk
+of rows at a time (``ops.loss_chunk_tokens``): the forward pass computes each chunk's loss and, at once, its gradients
+for the hidden states and the head, so that the backward pass only scales them.
 
 Shape letters: N tokens, D width, V padded vocabulary.
 Parity: tests/model/test_loss.py checks values and gradients against ``torch.nn.functional.cross_entropy``.
@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  the customary name
 
-from model.network.config import LOSS_CHUNK_TOKENS, LOSS_CHUNK_TOKENS_CPU
+from model.network import ops
 
-IGNORED = -100  # a target that does not count
+NOT_SCORED = -100  # a target that does not count; torch's own default of ignore_index
 
 
-def token_losses(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihood of each target (0 where ignored), and the log-probabilities (N, V); float32."""
+def _token_losses(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihood of each target (0 where not scored), and the log-probabilities (N, V); float32."""
     log_probabilities_NV = F.log_softmax(logits_NV, dim=-1, dtype=torch.float32)
     chosen_N = log_probabilities_NV.gather(-1, targets_N.clamp(min=0)[:, None])[:, 0]
-    return torch.where(targets_N != IGNORED, -chosen_N, 0.0), log_probabilities_NV
+    return torch.where(targets_N != NOT_SCORED, -chosen_N, 0.0), log_probabilities_NV
 
 
 class Loss(NamedTuple):
@@ -82,8 +82,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 def _loss_and_gradient(logits_NV: Tensor, targets_N: Tensor, z_loss: float) -> tuple[Tensor, Tensor, Tensor]:
     """A chunk's summed loss, its weighted partition term, and the gradient for the logits in their own precision."""
-    losses_N, log_probabilities_NV = token_losses(logits_NV, targets_N)
-    valid_N = targets_N != IGNORED
+    losses_N, log_probabilities_NV = _token_losses(logits_NV, targets_N)
+    valid_N = targets_N != NOT_SCORED
     rows, columns = torch.arange(len(targets_N), device=targets_N.device), targets_N.clamp(min=0)
     squares = losses_N.new_zeros(())
     slope_N = valid_N.float()
@@ -112,32 +112,27 @@ def chunked_cross_entropy(
     Args:
         hidden_ND: Final hidden states, in the precision of the head's matrix product.
         weight_VD: The head; rows from ``vocabulary_size`` on only pad it and get no probability.
-        targets_N: Next tokens; ``IGNORED`` where a target does not count.
+        targets_N: Next tokens; ``NOT_SCORED`` where a target does not count.
         vocabulary_size: Entries of the vocabulary.
         z_loss: Weight of the squared log-partition.
-        chunk_tokens: Rows of logits that exist at once; by default as many as a CPU's cache or a GPU likes.
+        chunk_tokens: Rows of logits that exist at once; by default what suits the device.
 
     Returns:
         The sums; they can be differentiated once.
     """
-    chunk_tokens = chunk_tokens or _chunk_tokens(hidden_ND)
+    chunk_tokens = chunk_tokens or ops.loss_chunk_tokens(hidden_ND)
     apply = cast(Any, _ChunkedCrossEntropy.apply)
     return Loss(*apply(hidden_ND, weight_VD, targets_N, vocabulary_size, z_loss, chunk_tokens))
 
 
 @torch.no_grad()
 def each_token_loss(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, vocabulary_size: int) -> Tensor:
-    """Negative log-likelihood of each target, float32 (N,); 0 where ignored.
+    """Negative log-likelihood of each target, float32 (N,); 0 where not scored.
 
     Only targets that count get logits, and those exist a chunk at a time.
     """
     weight = weight_VD[:vocabulary_size].to(hidden_ND.dtype)
     losses_N = torch.zeros(len(targets_N), device=hidden_ND.device)
-    for rows in torch.split((targets_N != IGNORED).nonzero().flatten(), _chunk_tokens(hidden_ND)):
-        losses_N[rows] = token_losses(hidden_ND[rows] @ weight.T, targets_N[rows])[0]
+    for rows in torch.split((targets_N != NOT_SCORED).nonzero().flatten(), ops.loss_chunk_tokens(hidden_ND)):
+        losses_N[rows] = _token_losses(hidden_ND[rows] @ weight.T, targets_N[rows])[0]
     return losses_N
-
-
-def _chunk_tokens(hidden_ND: Tensor) -> int:
-    """Rows of logits that exist at once: as many as a CPU's cache or a GPU likes."""
-    return LOSS_CHUNK_TOKENS_CPU if hidden_ND.device.type == "cpu" else LOSS_CHUNK_TOKENS

@@ -1,5 +1,15 @@
 """The transformer, whole: every learnable part is named here.  docs/model.md walks from the equations to the lines.
 
+Notable features:
+
+- two architectures from one set of parts: gpt2, and qwen3 (which without ``qk_norm`` is Llama)
+- weights, residual stream and norms in float32; matrix products in ``precision``
+- one matrix for W_Q, W_K and W_V, one for W_gate and W_up; query heads may share key-value heads in groups
+- rotary positions, normalised queries and keys, SwiGLU; attention confined to documents where asked
+- the first loss is ln V: exact with a head of its own, near it with a tied one; the vocabulary is padded unseen
+- logits never exist all at once in training: the loss comes from the hidden states (``loss``)
+- it never asks which device it is on: ``ops`` does
+
 ``gpt2``   h = W_E[x] + W_P[t];  for each block: h += Attention(LayerNorm(h)); h += W_down GELU(W_up LayerNorm(h));
            logits = W_E LayerNorm(h)   (or a head of its own)
 ``qwen3``  h = W_E[x];  for each block: h += Attention(RMSNorm(h)) with rotary positions, normalised queries and keys,
@@ -20,14 +30,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the customary name
 from torch.utils.checkpoint import checkpoint
 
-from model.checkpoints.checkpoint import MODEL_FILE, chosen_step, read_state, read_tensors
-from model.network import cpu_ops
-from model.network.attention import KeyValueCache, Layout, attend, document_layout, rotary_table, rotate
+from model.checkpoints.checkpoint import MODEL_FILE, chosen_step, read_state, read_tensors, url_of
+from model.network import ops
+from model.network.attention import KeyValueCache, Layout, attend, document_layout, rotary_table
 from model.network.config import ModelConfig
-from model.network.loss import chunked_cross_entropy, each_token_loss
-from pipeline.base import storage
+from model.network.loss import Loss, chunked_cross_entropy, each_token_loss
 from pipeline.base.errors import RunError, UserError
-from pipeline.run import layout as run_layout
 
 EMBEDDING_DEVIATION = 0.02
 LARGEST_LOGIT_DEVIATION = 0.32  # keeps the first loss of a tied head within 0.06 of ln V
@@ -61,9 +69,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """``input`` (..., D), normalised over D."""
-        if input.device.type == "cpu":
-            return cpu_ops.rms_norm(input.float(), self.weight, self.epsilon)
-        return F.rms_norm(input.float(), self.weight.shape, self.weight, self.epsilon)
+        return ops.rms_norm(input.float(), self.weight, self.epsilon)
 
 
 class Attention(nn.Module):
@@ -108,12 +114,7 @@ class Attention(nn.Module):
         if config.qk_norm:
             sizes = ((self.query_norm, config.heads), (self.key_norm, config.key_value_heads))
             gain_NE = torch.cat([norm.weight.expand(heads, -1) for norm, heads in sizes])
-        if x_BTNE.device.type == "cpu":
-            return cpu_ops.norm_and_rotate(x_BTNE, gain_NE, *rotary, config.norm_epsilon)
-        x = x_BTNE.float()
-        if gain_NE is not None:
-            x = F.rms_norm(x, x.shape[-1:], None, config.norm_epsilon) * gain_NE
-        return rotate(x, *rotary).to(x_BTNE.dtype)
+        return ops.norm_and_rotate(x_BTNE, gain_NE, *rotary, config.norm_epsilon)
 
 
 class GeluFeedForward(nn.Module):
@@ -139,11 +140,7 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        both = self.gate_up(x_BTD)
-        if both.device.type == "cpu":
-            return cast(Tensor, self.down(cpu_ops.gated_unit(both)))
-        gate, up = both.chunk(2, dim=-1)
-        return cast(Tensor, self.down(F.silu(gate) * up))
+        return cast(Tensor, self.down(ops.gated_unit(self.gate_up(x_BTD))))
 
 
 class Block(nn.Module):
@@ -273,35 +270,53 @@ class Transformer(nn.Module):
     def forward(
         self,
         inputs_BT: Tensor,
-        targets_BT: Tensor | None = None,
         *,
         cache: KeyValueCache | None = None,
         documents: tuple[Tensor, Tensor] | None = None,
-        z_loss: float = 0.0,
-        each_token: bool = False,
-    ) -> Any:
-        """Logits (B, T, vocabulary), or with targets the ``Loss`` of the next tokens.
+    ) -> Tensor:
+        """Logits (B, T, vocabulary), float32.
 
         Args:
             inputs_BT: Token ids.
-            targets_BT: The next tokens; ``loss.IGNORED`` where one does not count.
             cache: Keys and values of earlier positions, extended in place.
             documents: Document number and position of each token, (B, T) both: confines attention to documents.
-            z_loss: Weight of the squared log-partition, with targets only.
-            each_token: With targets, return the loss of each (B, T), without gradients, instead of the sum.
 
         Raises:
             UserError: If the sequence is longer than the context.
         """
-        layout = Layout(cache=cache) if documents is None else document_layout(*documents)
-        h_BTD = self.hidden(inputs_BT, layout)
-        if targets_BT is None:
-            logits = F.linear(h_BTD, self.head_weight[: self.config.vocabulary_size].to(h_BTD.dtype))
-            return logits.float()
-        rows = (h_BTD.flatten(0, 1), self.head_weight, targets_BT.flatten(), self.config.vocabulary_size)
-        if each_token:
-            return each_token_loss(*rows).view_as(targets_BT)
-        return chunked_cross_entropy(*rows, z_loss=z_loss)
+        h_BTD = self.hidden(inputs_BT, Layout(cache=cache) if documents is None else document_layout(*documents))
+        return F.linear(h_BTD, self.head_weight[: self.config.vocabulary_size].to(h_BTD.dtype)).float()
+
+    def loss(
+        self,
+        inputs_BT: Tensor,
+        targets_BT: Tensor,
+        *,
+        documents: tuple[Tensor, Tensor] | None = None,
+        z_loss: float = 0.0,
+    ) -> Loss:
+        """The loss of the next tokens, summed.
+
+        Args:
+            inputs_BT: Token ids.
+            targets_BT: The next tokens; ``NOT_SCORED`` where one does not count.
+            documents: As in ``forward``.
+            z_loss: Weight of the squared log-partition.
+        """
+        return chunked_cross_entropy(*self._scored(inputs_BT, targets_BT, documents), z_loss=z_loss)
+
+    def token_losses(
+        self, inputs_BT: Tensor, targets_BT: Tensor, *, documents: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """The loss of each next token (B, T), 0 where it is not scored; without gradients.  Arguments as of ``loss``."""
+        return each_token_loss(*self._scored(inputs_BT, targets_BT, documents)).view_as(targets_BT)
+
+    def _scored(
+        self, inputs_BT: Tensor, targets_BT: Tensor, documents: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor, Tensor, int]:
+        """What a loss is computed from: hidden states, head, targets, entries of the vocabulary."""
+        h_BTD = self.hidden(inputs_BT, None if documents is None else document_layout(*documents))
+        return h_BTD.flatten(0, 1), self.head_weight, targets_BT.flatten(), self.config.vocabulary_size
 
     @classmethod
     def from_run(cls, root: str | Path, *, previous: bool = False) -> "Transformer":
@@ -323,8 +338,7 @@ def load_model(root: str, *, previous: bool = False) -> Transformer:
     step = chosen_step(root, previous=previous)
     state = read_state(root, step)
     model = Transformer(ModelConfig.from_dict(state["model"]))
-    where = storage.join(root, run_layout.checkpoint(step), MODEL_FILE)
-    load_weights(model, read_tensors(root, step, MODEL_FILE), where)
+    load_weights(model, read_tensors(root, step, MODEL_FILE), url_of(root, step, MODEL_FILE))
     return model.eval()
 
 

@@ -1,8 +1,11 @@
 """Counting: parameters by component, and the floating-point operations of a token.  No torch."""
 
-import torch
+from typing import TYPE_CHECKING
 
 from model.network.config import ModelConfig
+
+if TYPE_CHECKING:
+    import torch
 
 
 def parameter_counts(config: ModelConfig, *, padded: bool = False) -> dict[str, int]:
@@ -46,7 +49,7 @@ def parameter_counts(config: ModelConfig, *, padded: bool = False) -> dict[str, 
 def flops_per_token(config: ModelConfig) -> float:
     """Operations of forward and backward for one token of a full context.
 
-    Six for each weight that multiplies (the head among them, the embedding tables not), and 12 * E * H * T a layer for
+    Six for each weight that multiplies (the head among them, the embedding tables not), and 12 * E * H * T per layer for
     the attention scores, as PaLM's appendix B counts them (without halving for causality).
     """
     counts = parameter_counts(config)
@@ -55,6 +58,6 @@ def flops_per_token(config: ModelConfig) -> float:
     return 6.0 * matrices + attention
 
 
-def count_parameters(model: torch.nn.Module) -> int:
+def count_parameters(model: "torch.nn.Module") -> int:
     """Learnable numbers of a whole model."""
     return sum(parameter.numel() for parameter in model.parameters())

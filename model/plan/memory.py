@@ -21,7 +21,7 @@ class Memory:
     Attributes:
         weights: float32.
         gradients: float32.
-        optimizer: Two float32 values a parameter (AdamW) or one (Muon).
+        optimizer: Two float32 values per parameter (AdamW) or one (Muon).
         activations: Kept by the blocks and the final norm for the backward pass of a micro-batch.
         backward: Temporary while one block goes backward.
         casts: bfloat16 copies of the matrices, kept for the backward pass.
@@ -86,7 +86,7 @@ def memory(config: ModelConfig, train: Train, *, processes: int = 1, cpu: bool =
 
 
 def _block_bytes(config: ModelConfig, value: int, *, cpu: bool) -> int:
-    """Bytes that one block keeps for its backward pass, a token."""
+    """Bytes per token that one block keeps for its backward pass."""
     width, heads, kv = config.width, config.attention_width, config.key_value_width
     norms = 2 * (4 * width + value * width + 8)  # the norm's input (or normal form), the product's input, statistics
     explicit = cpu and value == 2 and config.context_length <= LONGEST_EXPLICIT
@@ -104,7 +104,7 @@ def _block_bytes(config: ModelConfig, value: int, *, cpu: bool) -> int:
 
 
 def _backward_bytes(config: ModelConfig, value: int, *, cpu: bool) -> int:
-    """Temporary bytes a token while one block goes backward: its widest operation's gradients."""
+    """Temporary bytes per token while one block goes backward: the gradients of its widest operation."""
     feed_forward = 3 * value * config.feed_forward_width
     scores = 2 * value * config.heads * config.context_length
     explicit = cpu and value == 2 and config.context_length <= LONGEST_EXPLICIT
@@ -130,4 +130,4 @@ def memory_advice(config: ModelConfig, train: Train, processes: int = 1, *, cpu:
         ways.append("train.activation_checkpointing = true")
     if train.parallel != "fsdp" and processes > 1:
         ways.append('train.parallel = "fsdp"')
-    return f"the plan needs {needed.total / 1e6:,.0f} MB a device ({parts}); lower it with {', or '.join(ways)}"
+    return f"the plan needs {needed.total / 1e6:,.0f} MB per device ({parts}); lower it with {', or '.join(ways)}"

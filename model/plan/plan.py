@@ -58,7 +58,7 @@ def _on(device: Device, total_flops: float, needed: Memory, devices: int, mfu: f
         "devices": devices,
         "fits": needed.total < 0.9 * device.memory_bytes,
         "hours": hours,
-        "dollars": hours * devices * device.dollars_an_hour,
+        "dollars": hours * devices * device.dollars_per_hour,
         "mfu": mfu,
         "source": device.source,
     }
@@ -72,7 +72,7 @@ def plan_text(plan: dict[str, Any]) -> str:
         "training              " + ", ".join(f"{name} {value}" for name, value in plan["training"].items()),
         f"parameters            {parameters['total']:>18,}",
         *(f"  {name:20}{value:>18,}" for name, value in parameters.items() if name != "total" and value),
-        f"FLOPs a token         {plan['flops_per_token']:>18,.4g}",
+        f"FLOPs per token       {plan['flops_per_token']:>18,.4g}",
         f"tokens                {plan['tokens']:>18,}",
         f"  compute-optimal     {plan['compute_optimal_tokens']:>18,}",
         f"FLOPs in all          {plan['total_flops']:>18,.4g}",

@@ -1,4 +1,4 @@
-"""``metrics/train.jsonl``: a line a logged step or validation, cut back to the checkpoint's step on resume."""
+"""``metrics/train.jsonl``: one line per logged step or validation, cut back to the checkpoint's step on resume."""
 
 import json
 import os

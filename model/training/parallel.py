@@ -2,41 +2,58 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from model.devices.world import World
+from model.network.loss import Loss
 from model.network.transformer import Transformer
 from pipeline.recipe.training_options import Train
 
 
-def shared(model: Transformer, world: World, train: Train) -> Any:
-    """The model as the training step calls it: itself, behind DDP, or (changed in place) sharded by FSDP2."""
+class Objective(nn.Module):
+    """A model's training loss as a forward pass, which is what DDP watches."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, inputs_BT: Tensor, targets_BT: Tensor, documents: tuple[Tensor, Tensor] | None, z_loss: float
+    ) -> Loss:
+        """As ``Transformer.loss``."""
+        return self.model.loss(inputs_BT, targets_BT, documents=documents, z_loss=z_loss)
+
+
+def shared(model: Transformer, world: World, train: Train) -> nn.Module:
+    """The ``Objective`` as the training step calls it: alone, behind DDP, or of a model that FSDP2 has sharded in place."""
     if train.parallel == "fsdp":
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
         mesh = init_device_mesh(world.device.type, (world.size,))
         for block in model.blocks:
             fully_shard(block, mesh=mesh)
-        return fully_shard(model, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        for method in ("loss", "token_losses"):
+            register_fsdp_forward_method(model, method)
+        return Objective(model)
     if world.size == 1:
-        return model
+        return Objective(model)
     ids = [world.device.index] if world.device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
+    return nn.parallel.DistributedDataParallel(Objective(model), device_ids=ids, gradient_as_bucket_view=True)
 
 
 @contextlib.contextmanager
-def synchronised(model: Any, last: bool) -> Iterator[None]:
+def synchronised(objective: nn.Module, last: bool) -> Iterator[None]:
     """Gradients are shared among the processes in the backward pass of the last micro-batch only."""
-    if isinstance(model, nn.parallel.DistributedDataParallel):
-        with contextlib.nullcontext() if last else model.no_sync():
+    if isinstance(objective, nn.parallel.DistributedDataParallel):
+        with contextlib.nullcontext() if last else objective.no_sync():
             yield
         return
-    if hasattr(model, "set_requires_gradient_sync"):
-        model.set_requires_gradient_sync(last)
+    if hasattr(objective.model, "set_requires_gradient_sync"):  # FSDP2's
+        objective.model.set_requires_gradient_sync(last)
     yield
 
 

@@ -1,4 +1,4 @@
-"""What training tells: lines for a person on standard error, or one JSON object a line for the program above it."""
+"""What training tells: lines for a person on standard error, or one JSON object per line for the program above it."""
 
 import json
 import sys
@@ -36,7 +36,7 @@ class Reporter:
                 say(text)
 
     def metrics(self, line: dict[str, Any], steps: int) -> None:
-        """A line of metrics; a person sees one a second at most, and every validation."""
+        """A line of metrics; a person sees at most one per second, and every validation."""
         self.event("metrics", line=line, steps=steps)
         now = time.monotonic()
         if self._events or ("loss" in line and now - self._last < QUIET_SECONDS and line["step"] < steps):

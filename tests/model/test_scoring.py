@@ -84,7 +84,7 @@ def test_minimal_pairs_are_scored_by_set_with_intervals(tmp_path: Path) -> None:
     scorer = Scorer(Transformer.from_run(run.root), Path(run.root) / "tokenizer/tokenizer.json")
     good, bad = scorer.log_likelihoods([("", text) for text in learned[0]])
     assert scorer.preferences(learned[:1]) == pytest.approx([good - bad], abs=1e-3)
-    assert score_minimal_pairs(scorer, path, pairs_a_set=1)["pairs"] == 2
+    assert score_minimal_pairs(scorer, path, pairs_per_set=1)["pairs"] == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,147 @@
+"""What a training needs of its run, read once and checked: model, tokens, validation set.
+
+Whatever can be refused is refused here, before a checkpoint is touched or a step is made.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from model.data.batches import TokenDataset
+from model.data.corpus import Corpus, open_corpus, token_counts
+from model.devices.world import World
+from model.evaluation.evaluate import Validator, validator_of
+from model.export.folder import load_folder
+from model.network.config import ModelConfig
+from model.network.transformer import Transformer
+from model.training.job import Training
+from model.training.report import Reporter
+from pipeline.base.errors import UserError
+from pipeline.order.weights import budget_lines
+from pipeline.run.folder import Run
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that was read of a run for its training; made by ``prepare``.
+
+    Attributes:
+        run: The run folder and its recipe.
+        training: What defines the training.
+        world: This process among those that train together.
+        corpus: The tokens.
+        model: The initial model, in float32.
+        sequences: Windows of a global batch.
+        validator: Scores the validation set; None where the recipe holds nothing out.
+        unigram: Bits per byte of a unigram model of the training tokens, under the name in the summary.
+    """
+
+    run: Run
+    training: Training
+    world: World
+    corpus: Corpus
+    model: Transformer
+    sequences: int
+    validator: Validator | None
+    unigram: dict[str, Any]
+
+
+def prepare(run: Run, training: Training, world: World, reporter: Reporter) -> Prepared:
+    """Reads and checks what the training needs; tells what each source will give.
+
+    Raises:
+        UserError: If something does not fit, with the key that makes it fit.
+        FormatError: If tokens are damaged or come from two tokenizers.
+    """
+    model, corpus = _model_and_corpus(run)
+    sequences = check_batch(model.config, run, world.size)  # before anything that takes long
+    check_budget(corpus.train, sequences * run.recipe.train.steps, run)
+    tell_budget(corpus.train, sequences * run.recipe.train.steps, reporter, "to read")
+    counts = world.leading(lambda: token_counts(corpus.train))
+    validator, unigram = validator_of(run, corpus, world), {}
+    if validator is not None:
+        unigram = {"unigram_bits_per_byte": validator.score_unigram(counts).total.summary()["bits_per_byte"]}
+    return Prepared(run, training, world, corpus, model, sequences, validator, unigram)
+
+
+def _model_and_corpus(run: Run) -> tuple[Transformer, Corpus]:
+    """The model before its first step, drawn by the seed or read from ``model.init``, and the tokens for its context."""
+    wanted = run.recipe.model
+    if wanted.init is None:
+        corpus = open_corpus(run, wanted.context_length)
+        config = ModelConfig.from_recipe(wanted, corpus.vocabulary_size)
+        return Transformer(config, seed=run.recipe.train.seed), corpus
+    model = load_folder(wanted.init, context_length=wanted.context_length)
+    corpus = open_corpus(run, model.config.context_length)
+    _check_tokenizer(run, wanted.init, model.config, corpus)
+    return model, corpus
+
+
+def _check_tokenizer(run: Run, init: str, config: ModelConfig, corpus: Corpus) -> None:
+    """Refuses tokens of another tokenizer than that of the checkpoint in ``model.init``."""
+    own = Path(init) / "tokenizer.json"
+    same = corpus.vocabulary_size <= config.vocabulary_size
+    if same and own.is_file():
+        vocabularies = [Tokenizer.from_file(str(path)).get_vocab() for path in (own, corpus.tokenizer)]
+        same = vocabularies[0] == vocabularies[1]
+    if not same:
+        raise UserError(
+            f"{run.root}: its tokens come from another tokenizer than model.init = {init!r} was trained with "
+            f"({corpus.vocabulary_size:,} and {config.vocabulary_size:,} entries); make them with "
+            f"tokenize.tokenizer = {str(own)!r}"
+        )
+
+
+def check_batch(config: ModelConfig, run: Run, world_size: int) -> int:
+    """Sequences of a global batch.
+
+    Raises:
+        UserError: If the batch does not divide into sequences, processes and micro-batches.
+    """
+    train, length = run.recipe.train, config.context_length
+    if train.global_batch_tokens % length:
+        near = max(1, round(train.global_batch_tokens / length)) * length
+        raise UserError(
+            f"train.global_batch_tokens = {train.global_batch_tokens}: not a multiple of model.context_length = "
+            f"{length}; {near} is"
+        )
+    sequences = train.global_batch_tokens // length
+    if sequences % world_size:
+        raise UserError(
+            f"train.global_batch_tokens = {train.global_batch_tokens} are {sequences} sequences, which "
+            f"{world_size} processes cannot share evenly; use a multiple of {world_size * length} tokens"
+        )
+    share = sequences // world_size
+    if share > train.micro_batch_sequences and share % train.micro_batch_sequences:
+        fitting = [n for n in range(1, train.micro_batch_sequences + 1) if share % n == 0]
+        raise UserError(
+            f"train.micro_batch_sequences = {train.micro_batch_sequences}: does not divide the {share} sequences of a "
+            f"process's part of the global batch; {fitting[-1]} does"
+        )
+    return sequences
+
+
+def check_budget(dataset: TokenDataset, sequences: int, run: Run) -> None:
+    """Refuses a training that asks for more than the sources' ``max_epochs`` allow.
+
+    Raises:
+        UserError: With the steps that they allow.
+    """
+    total, train = dataset.mixture.total, run.recipe.train
+    if total is not None and sequences > total:
+        allowed = total * dataset.context_length // train.global_batch_tokens
+        raise UserError(
+            f"train.steps = {train.steps:,} read {sequences:,} sequences of {dataset.context_length:,} tokens, but "
+            f"max_epochs of the sources allow {total:,}, so at most {allowed:,} steps; raise one or lower the other"
+        )
+
+
+def tell_budget(dataset: TokenDataset, sequences: int, reporter: Reporter, what: str) -> dict[str, dict[str, Any]]:
+    """Says what each source gives to the first ``sequences``; returns it by source."""
+    rows = dataset.budget(sequences)
+    reporter.note(f"tokens {what}, by source:")
+    for line in budget_lines(rows):
+        reporter.note(line)
+    return {row["source"]: {key: round(row[key], 6) for key in ("tokens", "share", "epochs")} for row in rows}

@@ -1,0 +1,150 @@
+"""Where a training is, and how it is saved and taken up again: the state beside the tensors, and the checkpoints.
+
+The files themselves are written and read by model/checkpoints/checkpoint.py.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from model.checkpoints import checkpoint
+from model.checkpoints.checkpoint import MODEL_FILE, OPTIMIZER_FILE, Writer, complete_steps, model_tensors
+from model.network.transformer import Transformer, load_weights
+from model.training.guards import Guard
+from model.training.optimizer import Optimizers
+from model.training.prepare import Prepared
+from model.training.report import Reporter
+from pipeline.base.errors import RunError, UserError
+from pipeline.run import layout
+
+
+@dataclass
+class Progress:
+    """Where a training is, beside its tensors.
+
+    Attributes:
+        guard: Losses and norms of the last steps.
+        validation: Figures of the last validation.
+        best: Step and loss of the lowest validation loss; empty before the first validation.
+        step: Steps made.
+    """
+
+    guard: Guard
+    validation: dict[str, Any]
+    best: dict[str, Any] = field(default_factory=dict)
+    step: int = 0
+
+    def improves(self, validation_loss: float | None) -> bool:
+        """Whether this validation loss is the lowest so far; it is then the best."""
+        lowest = validation_loss is not None and (not self.best or validation_loss < self.best["validation_loss"])
+        if lowest:
+            self.best = {"step": self.step, "validation_loss": validation_loss}
+        return lowest
+
+
+class Checkpoints:
+    """The checkpoints of one training: goes on from the last one, saves new ones, drops those that are not kept.
+
+    Every process calls the same methods, since a sharded model's tensors are gathered from all; the leading one writes.
+
+    Args:
+        prepared: The training.
+        reporter: Told what is gone on from, and what could not be written.
+    """
+
+    def __init__(self, prepared: Prepared, reporter: Reporter) -> None:
+        self._prepared, self._reporter = prepared, reporter
+        self._root, self._train = prepared.run.root, prepared.run.recipe.train
+        self._writer = Writer(self._root) if prepared.world.leads else None
+
+    def load_weights(self, model: Transformer, *, previous: bool) -> dict[str, Any] | None:
+        """Reads the last checkpoint's weights into the whole model; its state, or None if there is no checkpoint.
+
+        Args:
+            model: Not yet shared or sharded.
+            previous: Take the checkpoint before the last one.
+
+        Raises:
+            UserError: If the checkpoint is of another model or training.
+            RunError: If it is damaged.
+        """
+        if not complete_steps(self._root):
+            return None
+        step = checkpoint.chosen_step(self._root, previous=previous)
+        state = checkpoint.read_state(self._root, step)
+        self._check(state, checkpoint.url_of(self._root, step))
+        tensors = checkpoint.read_tensors(self._root, step, MODEL_FILE)
+        load_weights(model, tensors, f"{layout.checkpoint(step)}/{MODEL_FILE}")
+        return state
+
+    def _check(self, state: dict[str, Any], where: str) -> None:
+        wanted, again = self._prepared.model.config.to_dict(), "or begin anew with --restart"
+        if state["model"] != wanted:
+            keys = [key for key, value in wanted.items() if state["model"].get(key) != value]
+            was = ", ".join(f"{key} was {state['model'].get(key)!r}, is {wanted[key]!r}" for key in keys)
+            raise UserError(f"{where}: a checkpoint of another architecture ({was}); restore the recipe, {again}")
+        if state["trajectory"] != self._prepared.training.trajectory:
+            raise UserError(
+                f"{where}: this checkpoint was trained on other tokens or with other [train] settings than the recipe "
+                f"asks for; restore them, {again}"
+            )
+
+    def restore(self, state: dict[str, Any], progress: Progress, optimizers: Optimizers) -> None:
+        """Takes up a checkpoint's state, after ``load_weights`` has found it."""
+        progress.step = int(state["step"])
+        progress.guard.load(state["guard"])
+        progress.validation, progress.best = dict(state["validation"]), dict(state["best"])
+        optimizers.load(checkpoint.read_tensors(self._root, progress.step, OPTIMIZER_FILE), int(state["updates"]))
+        self._reporter.note(f"going on from {layout.checkpoint(progress.step)}")
+        if self._prepared.world.leads:
+            for later in complete_steps(self._root):
+                if later > progress.step:  # damaged ones, passed over with --previous
+                    checkpoint.remove(self._root, later)
+
+    def save(self, progress: Progress, optimizers: Optimizers) -> None:
+        """Begins to write a checkpoint in the background, after the one before it is written."""
+        model = self._prepared.model
+        weights, states = model_tensors(model), optimizers.tensors()
+        if self._writer is None:
+            return
+        self.settle(progress)
+        state = {
+            "model": model.config.to_dict(),
+            "trajectory": self._prepared.training.trajectory,
+            "tokenizer": self._prepared.corpus.train.data.format.tokenizer,
+            "tokens": progress.step * self._train.global_batch_tokens,
+            "updates": optimizers.updates,
+            "guard": progress.guard.state(),
+            "validation": progress.validation,
+            "best": progress.best,
+            "threads": torch.get_num_threads(),
+            "precision": str(model.precision).removeprefix("torch."),
+        }
+        self._writer.save(progress.step, weights, states, state)
+
+    def settle(self, progress: Progress, *, last: bool = False) -> None:
+        """Waits for the checkpoint that is being written, then drops those that the policy does not keep.
+
+        Raises:
+            RunError: If it could not be written; with ``train.disk_full`` other than "stop" only for the last one.
+        """
+        if self._writer is None:
+            return
+        try:
+            self._writer.wait()
+        except RunError as error:
+            if last or self._train.disk_full == "stop":
+                raise
+            self._reporter.note(f"{error}; training goes on to the next checkpoint")
+            return
+        steps, best = complete_steps(self._root), progress.best.get("step") if self._train.keep_best else None
+        kept = checkpoint.kept_steps(steps, last=self._train.keep_last, every=self._train.keep_every_steps, best=best)
+        for step in steps:
+            if step not in kept:
+                checkpoint.remove(self._root, step)
+
+    def close(self) -> None:
+        """Ends the background writing after the last write."""
+        if self._writer is not None:
+            self._writer.close()
