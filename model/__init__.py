@@ -1,4 +1,13 @@
-"""Token shards -> pre-trained checkpoint.  The only package that imports torch, and not before it is needed."""
+"""Token shards -> pre-trained checkpoint.  The only package that imports torch, and not before it is needed.
+
+``stage``  the train stage of a run: is it done, and the processes that do it
+``train``  ``python -m model.train``: command line and exit codes of such a process
+``trial``  scores one training of an ablation
+
+Rooms, each of which knows only those below it: ``bench`` (beside peers), ``training``, ``evaluation``, ``export``
+(Hugging Face's form), ``plan`` (what a training will need), ``data`` (tokens as tensors), ``network``, ``checkpoints``,
+``devices``.
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -53,8 +53,8 @@ class _Processes:
             TokenmillError: What ended the training, as it was said there.
             KeyboardInterrupt: If the training was stopped by a signal.
         """
-        recipe = self._context.run.recipe
-        command = launch_command(self._context.root, recipe.train.processes)
+        root, train = self._context.root, self._context.run.recipe.train
+        command = launch_command(storage.join(root, layout.RECIPE), root, train.processes, "--events")
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -134,9 +134,9 @@ class _Processes:
             raise KeyboardInterrupt
 
 
-def launch_command(root: str, processes: int, *options: str) -> list[str]:
+def launch_command(recipe: str, root: str, processes: int, *options: str) -> list[str]:
     """The command that trains a run: one Python process, or torchrun with several."""
-    program = ["-m", "model.train", "--recipe", storage.join(root, layout.RECIPE), "--root", root, "--events", *options]
+    program = ["-m", "model.train", "--recipe", recipe, "--root", root, *options]
     if processes == 1:
         return [sys.executable, *program]
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]

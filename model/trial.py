@@ -4,14 +4,16 @@ The step ``ablation.score``: ablation/tokens/*.arrow, tokenizer and checkpoint -
 """
 
 import os
-from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Outputs, Step
 from pipeline.run.folder import Run
 from pipeline.run.manifest import canonical_json, load_manifests
+
+if TYPE_CHECKING:
+    from model.evaluation.evaluate import Score
 
 STEP = Step("ablation.score", 1, "model.trial:score", ("torch", "safetensors"))
 
@@ -34,12 +36,12 @@ def score_trial(context: Context) -> None:
 
 def score(job: Job, outputs: Outputs) -> None:
     """Job "all": bits per byte by source, and what a token of training costs."""
-    import torch
+    import torch  # here, not above: the ablation plans its trials in a process without it
 
     from model.data.batches import TokenDataset
     from model.devices.hardware import chosen_precision
-    from model.devices.world import World
-    from model.evaluation.evaluate import Score, Validator
+    from model.devices.world import ALONE
+    from model.evaluation.evaluate import Validator
     from model.network.transformer import load_model
     from model.plan.flops import count_parameters, flops_per_token
     from pipeline.order.corpus import open_train
@@ -48,32 +50,24 @@ def score(job: Job, outputs: Outputs) -> None:
 
     run = Run.open(job.arguments["root"])
     torch.set_num_threads(job.arguments["threads"] or len(os.sched_getaffinity(0)))  # the one job of this step
-    tokens = {path: outputs.run_path(path) for path in job.inputs if path.startswith("ablation/tokens/")}
-    (folder,) = {path.parent for path in tokens.values()}
+    (folder,) = {outputs.run_path(path).parent for path in job.inputs if path.startswith(layout.HELD_OUT_TOKENS)}
     model = load_model(run.root)
-    model.precision = chosen_precision(run.recipe.train.precision, torch.device("cpu"))
+    model.precision = chosen_precision(run.recipe.train.precision, ALONE.device)
     dataset = TokenDataset(folder, model.config.context_length, seed=0)
     lengths = token_byte_lengths(outputs.run_path(layout.TOKENIZER)).astype("int64")
     everything = run.recipe.train.model_copy(update={"max_validation_tokens": 0})
-    validation = Validator(dataset, lengths, {}, everything, World(0, 1, torch.device("cpu"))).score(model)
-    by_source: dict[str, Score] = defaultdict(lambda: Score(0.0, 0.0, 0.0, 0.0))
-    for (source, _), found in validation.groups.items():
-        by_source[source] += found
+    validation = Validator(dataset, lengths, {}, everything, ALONE).score(model)
+    train = run.recipe.train
+    sequences = train.steps * train.global_batch_tokens // run.recipe.model.context_length
     result: dict[str, Any] = {
         **_figures(validation.total),
-        "by_source": {source: _figures(by_source[source]) for source in sorted(by_source)},
+        "by_source": {source: _figures(found) for source, found in validation.sources.items()},
         "parameters": count_parameters(model),
         "flops_per_token": flops_per_token(model.config),
-        "training": open_train(run, model.config.context_length, WindowOrder).budget(_sequences(run)),
+        "training": open_train(run, model.config.context_length, WindowOrder).budget(sequences),
     }
     outputs.file(layout.SCORE).write_text(canonical_json(result))
 
 
-def _figures(found: Any) -> dict[str, Any]:
+def _figures(found: "Score") -> dict[str, Any]:
     return {"bits_per_byte": found.bits_per_byte, "bytes": int(found.bytes), "tokens": int(found.tokens)}
-
-
-def _sequences(run: Run) -> int:
-    """Sequences that the training of a trial reads."""
-    train = run.recipe.train
-    return train.steps * train.global_batch_tokens // run.recipe.model.context_length

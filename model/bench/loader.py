@@ -180,7 +180,7 @@ def demo_step(dataset: TokenDataset, sequences: int) -> Callable[[int], None]:
         inputs, targets = dataset.batch(number, sequences)
         for first in range(0, sequences, micro):
             part = slice(first, first + micro)
-            model(inputs[part], targets[part]).total.backward()
+            torch.autograd.backward(model.loss(inputs[part], targets[part]).total)
         optimizers.step(0.1)
         optimizers.zero_grad()
 

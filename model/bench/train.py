@@ -1,6 +1,6 @@
 """``python -m model.bench.train``: training beside a nanoGPT checkout, as rows of figures and ratios.
 
-All train a 4-layer, 256-wide model with a vocabulary of 4,096 on the same tokens, 4,096 a step in a context of 256,
+All train a 4-layer, 256-wide model with a vocabulary of 4,096 on the same tokens, 4,096 per step in a context of 256,
 each in processes of its own, in turn.  nanoGPT runs as its README has it for a CPU (float32, no compile, its AdamW,
 a twentieth of the steps as warm-up, a cosine to a tenth of the rate), with its schedule run to the end.  Models are
 scored on the same validation windows, all of them, by their own code; the times are those of the training steps,
@@ -71,48 +71,7 @@ BEST = [
 ]
 SPEED_STEPS, ROUNDS = 30, 3
 VARIABLES = ("run", "text", "steps", "rates", "times")
-TRANSFORMERS = """
-import json, sys, time
-import numpy as np, torch
-from transformers import GPT2Config, GPT2LMHeadModel
-steps, dtype = int(sys.argv[1]), getattr(torch, sys.argv[2])
-config = GPT2Config(vocab_size=4096, n_positions=256, n_embd=256, n_layer=4, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0,
-                    attn_pdrop=0.0, bos_token_id=0, eos_token_id=0, use_cache=False)
-model = GPT2LMHeadModel(config)
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1, fused=True)
-tokens = torch.from_numpy(np.fromfile("data/bench/train.bin", dtype=np.uint16).astype(np.int64))
-times = []
-for step in range(steps):
-    started = time.perf_counter()
-    x = torch.stack([tokens[(step * 16 + r) * 256 :][:256] for r in range(16)])
-    with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
-        loss = model(input_ids=x, labels=x).loss
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
-    loss.item()
-    times.append(time.perf_counter() - started)
-print(json.dumps({"times": times[3:], "parameters": sum(p.numel() for p in model.parameters())}))
-"""
-SCORER = """
-import json, sys
-import numpy as np, torch
-from model import GPT, GPTConfig
-saved = torch.load("out/ckpt.pt", map_location="cpu", weights_only=False)
-model = GPT(GPTConfig(**saved["model_args"]))
-model.load_state_dict(saved["model"])
-tokens = torch.from_numpy(np.fromfile("data/bench/val.bin", dtype=np.uint16).astype(np.int64))
-total, count = 0.0, 0
-with torch.no_grad():
-    for first in range(0, (len(tokens) - 1) // 256, 16):
-        rows = range(first, min(first + 16, (len(tokens) - 1) // 256))
-        x = torch.stack([tokens[r * 256 : r * 256 + 256] for r in rows])
-        y = torch.stack([tokens[r * 256 + 1 : r * 256 + 257] for r in rows])
-        total += float(model(x, y)[1]) * y.numel()
-        count += y.numel()
-print(json.dumps({"loss": total / count, "parameters": sum(p.numel() for p in model.parameters())}))
-"""
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 def read_texts(files: list[Path]) -> Iterator[str]:
@@ -176,8 +135,8 @@ def flatten(root: Path, folder: Path) -> None:
 
 def run_transformers(folder: Path, dtype: str) -> dict[str, Any]:
     """Speed and memory of transformers' GPT2LMHeadModel in a plain training loop."""
-    (folder / "transformers_loop.py").write_text(TRANSFORMERS)
-    said, memory, wall = _run([sys.executable, "transformers_loop.py", str(SPEED_STEPS), dtype], folder)
+    program = str(PROGRAMS / "transformers_loop.py")
+    said, memory, wall = _run([sys.executable, program, str(SPEED_STEPS), dtype], folder)
     found = json.loads(said.splitlines()[-1])
     name = f"transformers GPT2LMHeadModel, fused AdamW, {dtype}"
     return _row(name, found["parameters"], SPEED_STEPS, found["times"], None, memory, wall)
@@ -186,8 +145,8 @@ def run_transformers(folder: Path, dtype: str) -> dict[str, Any]:
 def run_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) -> dict[str, Any]:
     """Trains with a nanoGPT checkout; seconds of its steps, its loss on all validation windows, its peak memory."""
     row = train_nanogpt(checkout, folder, steps, learning_rate)
-    (folder / "score.py").write_text(SCORER)
-    scored, _, _ = _run([sys.executable, "score.py"], folder)
+    shutil.copy(PROGRAMS / "score_nanogpt.py", folder)  # its folder comes first where Python looks for model.py
+    scored, _, _ = _run([sys.executable, "score_nanogpt.py"], folder)
     score = json.loads(scored.splitlines()[-1])
     return {**row, "parameters": score["parameters"], "validation_loss": round(score["loss"], 4)}
 

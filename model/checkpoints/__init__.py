@@ -1,1 +1,1 @@
-"""checkpoints."""
+"""Checkpoints on disk: ``checkpoint`` reads, writes and removes them."""

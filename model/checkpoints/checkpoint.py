@@ -25,7 +25,8 @@ from pipeline.base.errors import RunError, UserError
 from pipeline.run import layout
 from pipeline.run.manifest import canonical_json, digest_file
 
-MODEL_FILE, OPTIMIZER_FILE, STATE_FILE = "model.safetensors", "optimizer.safetensors", "state.json"
+MODEL_FILE, OPTIMIZER_FILE = "model.safetensors", "optimizer.safetensors"
+STATE_FILE = layout.CHECKPOINT_STATE
 FORMAT = 1
 
 
@@ -55,6 +56,13 @@ def read_state(root: str, step: int) -> dict[str, Any]:
     if found != FORMAT:
         raise RunError(f"{url}: format {found}, this tokenmill reads {FORMAT}: use the tokenmill that wrote it")
     return state
+
+
+def digests(root: str, step: int) -> dict[str, str]:
+    """Path below the run folder -> digest of each file of a checkpoint, state.json included."""
+    named = read_state(root, step)["digests"]
+    found = {f"{layout.checkpoint(step)}/{name}": digest for name, digest in named.items()}
+    return {**found, layout.checkpoint_state(step): digest_file(storage.open_local(url_of(root, step, STATE_FILE)))}
 
 
 def read_tensors(root: str, step: int, file: str) -> dict[str, Tensor]:
@@ -102,8 +110,8 @@ class Writer:
         """Begins writing the checkpoint of ``step``, after the one before it is done."""
         self.wait()
         copies = {
-            MODEL_FILE: {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.items()},
-            OPTIMIZER_FILE: {n: tensor.detach().to("cpu", copy=True).contiguous() for n, tensor in optimizer.items()},
+            file: {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+            for file, tensors in ((MODEL_FILE, model), (OPTIMIZER_FILE, optimizer))
         }
         self.pending = self._thread.submit(write_checkpoint, self.root, step, copies, dict(state))
 
@@ -135,8 +143,10 @@ def write_checkpoint(root: str, step: int, files: Mapping[str, Mapping[str, Tens
             save_file(dict(tensors), scratch / name, metadata={"format": "pt"})  # one key: their order is random
             (scratch / name).chmod(0o644)  # safetensors makes it readable to its owner alone
             storage.fsync_path(scratch / name)
-        digests = {name: digest_file(scratch / name) for name in files}
-        whole = {"format": FORMAT, "step": step, **state, "digests": digests}
+        whole = {
+            **{"format": FORMAT, "step": step, **state},
+            "digests": {name: digest_file(scratch / name) for name in files},
+        }
         (scratch / STATE_FILE).write_text(canonical_json(whole))
         storage.fsync_path(scratch / STATE_FILE)
         _publish(scratch, root, step, [*files, STATE_FILE])

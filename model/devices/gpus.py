@@ -1,4 +1,7 @@
-"""TODO model/devices/gpus.py."""
+"""The GPUs that this process may use, and a lock on each, so that two trainings never share a device.
+
+No torch: ``tokenmill doctor`` asks for them, too.
+"""
 
 import contextlib
 import os

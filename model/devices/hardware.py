@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Device:
     """A device that a plan can name: peak, memory, and a price to reckon with.
 
-    ``dollars_per_hour`` is an on-demand price of the order that clouds asked in 2025; it scales the cost and nothing else.
+    ``dollars_per_hour`` is an on-demand price of the order that clouds asked in 2025; it scales nothing but the cost.
     """
 
     name: str

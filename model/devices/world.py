@@ -17,7 +17,6 @@ from torch import Tensor
 from pipeline.base.errors import TokenmillError, UserError
 from pipeline.recipe.training_options import Train
 
-
 Result = TypeVar("Result")
 
 

@@ -1,7 +1,7 @@
 """What a checkpoint is worth: validation, multiple choice on a JSONL file, minimal pairs (BLiMP), and sample text.
 
-Multiple choice: each line is ``{"context": ..., "choices": [...], "answer": index}``.  The answer chosen is the one whose
-tokens are likeliest after the context (``accuracy``), or likeliest per byte (``accuracy_by_bytes``).
+Multiple choice: each line is ``{"context": ..., "choices": [...], "answer": index}``.  The answer chosen is the one
+whose tokens are likeliest after the context (``accuracy``), or likeliest per byte (``accuracy_by_bytes``).
 Minimal pairs: ``{"sentence_good": ..., "sentence_bad": ...}``; right where the good sentence is likelier.
 Source of the pairs' form: Warstadt et al., "BLiMP", TACL 2020.
 """

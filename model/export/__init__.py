@@ -1,1 +1,5 @@
-"""export."""
+"""Checkpoints in Hugging Face's form, out and in.
+
+``folder``     weights, tokenizer and configuration files of a folder
+``hf_config``  ``ModelConfig`` <-> ``config.json``
+"""

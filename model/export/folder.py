@@ -74,18 +74,13 @@ def to_hf_tensors(model: Transformer) -> dict[str, Tensor]:
 
 def _to_hf(model: Transformer) -> Iterator[tuple[str, Tensor]]:
     config, ours = model.config, model.state_dict()
-    rows = {
-        "query_key_value.weight": [config.attention_width, config.key_value_width, config.key_value_width],
-        "gate_up.weight": [config.feed_forward_width] * 2,
-    }
     for name, theirs in hf_names(config).items():
         value = ours[name]
         if name in ("token_embedding", "head"):
             value = value[: config.vocabulary_size]
         if _is_conv1d(config, name):
             value = value.T
-        sizes = next((sizes for end, sizes in rows.items() if name.endswith(end)), [])
-        parts = value.split(sizes) if len(theirs) > 1 else (value,)
+        parts = value.split(config.stacked_rows(name)) if len(theirs) > 1 else (value,)
         yield from zip(theirs, (part.contiguous().clone() for part in parts), strict=True)
 
 

@@ -87,6 +87,12 @@ class ModelConfig:
         """Width of all key (or value) heads together."""
         return self.key_value_heads * self.head_width
 
+    def stacked_rows(self, parameter: str) -> list[int]:
+        """Rows of the matrices that a parameter holds one above the other; [] where it is one matrix or none."""
+        if parameter.endswith("query_key_value.weight"):
+            return [self.attention_width, self.key_value_width, self.key_value_width]
+        return [self.feed_forward_width] * 2 if parameter.endswith("gate_up.weight") else []
+
     @classmethod
     def from_recipe(cls, model: Model, vocabulary_size: int) -> "ModelConfig":
         """The shape that a recipe's ``[model]`` asks for.

@@ -100,9 +100,7 @@ def has_document_attention(tensor: Tensor) -> bool:
     return tensor.is_cuda
 
 
-def document_attention(
-    query_BHTE: Tensor, key_BKTE: Tensor, value_BKTE: Tensor, edges: Tensor, longest: int
-) -> Tensor:
+def document_attention(query_BHTE: Tensor, key_BKTE: Tensor, value_BKTE: Tensor, edges: Tensor, longest: int) -> Tensor:
     """Causal attention within each of the documents that lie end to end in the batch; no (T, T) mask exists.
 
     Args:

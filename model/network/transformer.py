@@ -308,7 +308,7 @@ class Transformer(nn.Module):
     def token_losses(
         self, inputs_BT: Tensor, targets_BT: Tensor, *, documents: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
-        """The loss of each next token (B, T), 0 where it is not scored; without gradients.  Arguments as of ``loss``."""
+        """The loss of each next token (B, T), 0 where it is not scored; without gradients.  Arguments: see ``loss``."""
         return each_token_loss(*self._scored(inputs_BT, targets_BT, documents)).view_as(targets_BT)
 
     def _scored(

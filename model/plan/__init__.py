@@ -1,1 +1,6 @@
-"""plan."""
+"""What a training will need, counted before anything is spent.  No torch.
+
+``plan``    the answer of ``tokenmill plan``
+``memory``  bytes on a device, by part
+``flops``   parameters and operations
+"""

@@ -49,8 +49,8 @@ def parameter_counts(config: ModelConfig, *, padded: bool = False) -> dict[str, 
 def flops_per_token(config: ModelConfig) -> float:
     """Operations of forward and backward for one token of a full context.
 
-    Six for each weight that multiplies (the head among them, the embedding tables not), and 12 * E * H * T per layer for
-    the attention scores, as PaLM's appendix B counts them (without halving for causality).
+    Six for each weight that multiplies (the head among them, the embedding tables not), and 12 * E * H * T per layer
+    for the attention scores, as PaLM's appendix B counts them (without halving for causality).
     """
     counts = parameter_counts(config)
     matrices = counts["attention"] + counts["feed_forward"] + config.vocabulary_size * config.width

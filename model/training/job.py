@@ -1,4 +1,7 @@
-"""TODO model/training/job.py."""
+"""What defines a training, whether it is done, and what is recorded of it: ``manifests/train/all.json``.
+
+No torch: a finished training is recognised, and a planned one described, without it.
+"""
 
 import json
 import os
@@ -8,6 +11,7 @@ from typing import Any, cast
 from model.training import metrics
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
+from pipeline.order.corpus import token_inputs
 from pipeline.run import layout, ledger
 from pipeline.run import manifest as manifests
 from pipeline.run.context import difference
@@ -19,10 +23,7 @@ from pipeline.tokens import restored
 from pipeline.tokens.shards.token_shard import original_digest
 
 STEP = Step("train", 1, "", libraries=("torch", "safetensors"))
-
-
 SHARD = "all"
-
 
 # [train] keys that say how to hurry, watch and keep, not which weights come out
 _NOT_DEFINING = {
@@ -39,8 +40,6 @@ _NOT_DEFINING = {
     "parallel",
     "runs",  # folders: their tokens' digests stand in the configuration
 }
-
-
 # and those that change rounding only: a checkpoint may go on under another value
 _ROUNDING_ONLY = {
     "micro_batch_sequences",
@@ -54,11 +53,17 @@ _ROUNDING_ONLY = {
 
 @dataclass(frozen=True)
 class Training:
-    """What defines a training run."""
+    """What defines a training run.
+
+    Attributes:
+        job: Configuration and the digests of what is read, as in the manifest.
+        trajectory: Fingerprint of what decides the weights; only a checkpoint of the same one is gone on from.
+        takedown: Digest of the run's takedown.jsonl.
+    """
 
     job: EngineJob
     trajectory: str
-    takedown: str  # digest of the run's takedown.jsonl
+    takedown: str
 
     @property
     def fingerprint(self) -> str:
@@ -72,8 +77,6 @@ def training_of(run: Run) -> Training:
     Raises:
         UserError: If there are no training tokens.
     """
-    from pipeline.order.corpus import token_inputs
-
     recipe = run.recipe
     inputs = token_inputs(run)
     train = {key: value for key, value in recipe.train.model_dump(mode="json").items() if key not in _NOT_DEFINING}

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from model.network.transformer import Transformer
 from pipeline.base.errors import RunError
 from pipeline.recipe.training_options import Train
 
@@ -157,7 +158,7 @@ class Optimizers:
 
     STATES = ("exp_avg", "exp_avg_sq", "momentum_buffer")
 
-    def __init__(self, model: nn.Module, train: Train) -> None:
+    def __init__(self, model: Transformer, train: Train) -> None:
         self._named = dict(model.named_parameters())
         split = split_parameters(model, train.optimizer)
         groups = [
@@ -172,11 +173,11 @@ class Optimizers:
         )
         self._peaks: list[tuple[torch.optim.Optimizer, float]] = [(adamw, train.learning_rate)]
         if split.muon:
-            rows = {self._named[name]: sizes for name, sizes in stacked_rows(model).items()}
             matrices = [self._named[name] for name in split.muon]
+            rows = {self._named[name]: sizes for name in split.muon if (sizes := model.config.stacked_rows(name))}
             # in float32 where the model is: bfloat16 would amplify the order of sums, which other processes change
-            precision = cast(Any, model).precision
-            muon = Muon(matrices, train.muon_learning_rate, train.weight_decay, train.momentum, rows, precision)
+            rate, decay = train.muon_learning_rate, train.weight_decay
+            muon = Muon(matrices, rate, decay, train.momentum, rows, model.precision)
             self._peaks.append((muon, train.muon_learning_rate))
         self.updates = 0
 
@@ -228,17 +229,3 @@ def _state(tensors: Mapping[str, Tensor], key: str, parameter: Tensor) -> Tensor
             f"optimizer state {key}: expected shape {tuple(parameter.shape)}, found {found} in the checkpoint"
         )
     return _like(value.to(parameter.device), parameter).clone()
-
-
-def stacked_rows(model: nn.Module) -> dict[str, list[int]]:
-    """Parameters that hold several matrices one above the other, with the rows of each."""
-    config = cast(Any, model).config
-    qkv = [config.attention_width, config.key_value_width, config.key_value_width]
-    both = [config.feed_forward_width] * 2
-    found: dict[str, list[int]] = {}
-    for name, _ in model.named_parameters():
-        if name.endswith("query_key_value.weight"):
-            found[name] = qkv
-        elif name.endswith("gate_up.weight"):
-            found[name] = both
-    return found

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class Objective(nn.Module):
 
 
 def shared(model: Transformer, world: World, train: Train) -> nn.Module:
-    """The ``Objective`` as the training step calls it: alone, behind DDP, or of a model that FSDP2 has sharded in place."""
+    """The ``Objective`` as the training step calls it: alone, behind DDP, or of a model that FSDP2 shards in place."""
     if train.parallel == "fsdp":
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
@@ -52,8 +53,9 @@ def synchronised(objective: nn.Module, last: bool) -> Iterator[None]:
         with contextlib.nullcontext() if last else objective.no_sync():
             yield
         return
-    if hasattr(objective.model, "set_requires_gradient_sync"):  # FSDP2's
-        objective.model.set_requires_gradient_sync(last)
+    model = cast(Any, objective).model
+    if hasattr(model, "set_requires_gradient_sync"):  # FSDP2's
+        model.set_requires_gradient_sync(last)
     yield
 
 

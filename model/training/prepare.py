@@ -67,7 +67,7 @@ def prepare(run: Run, training: Training, world: World, reporter: Reporter) -> P
 
 
 def _model_and_corpus(run: Run) -> tuple[Transformer, Corpus]:
-    """The model before its first step, drawn by the seed or read from ``model.init``, and the tokens for its context."""
+    """The model before its first step, drawn by the seed or read from ``model.init``, and tokens for its context."""
     wanted = run.recipe.model
     if wanted.init is None:
         corpus = open_corpus(run, wanted.context_length)

@@ -3,7 +3,7 @@
 1. The processes of a training join (model/devices/world.py); the leading one waits for a trainer of this run that is
    just ending, and takes the GPUs.
 2. What defines the training (``job``) is compared with the manifest: a finished one is not made again.
-3. ``prepare`` reads everything once and refuses what does not fit; only then are checkpoints cleared that count no more.
+3. ``prepare`` reads everything once and refuses what does not fit; only then do outdated checkpoints go.
 4. ``Trainer`` trains.  The manifest, written last, says that the training is finished.
 """
 

@@ -78,6 +78,7 @@ FAILURES_LOG = f"{LOGS}failed.json"
 ENVIRONMENT_LOG = f"{LOGS}environment.json"
 INPUTS_LOG = f"{LOGS}inputs.json"
 CLUSTER_LOGS = f"{LOGS}cluster"
+TRAIN_LOCK = f"{LOGS}train.lock"  # held by the training process of the run
 
 _CHECKPOINT_STATE = re.compile(rf"step-(\d{{7,}})/{re.escape(CHECKPOINT_STATE)}")
 

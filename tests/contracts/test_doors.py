@@ -15,7 +15,7 @@ DOORS = {
         *("pipeline/interop/", "pipeline/run/engines/", "pipeline/bench/"),
         *("pipeline/readers/datatrove.py", "pipeline/clean/datatrove.py", "pipeline/filter/datatrove.py"),
     ),
-    "transformers": ("model/bench/train.py", "pipeline/bench/"),
+    "transformers": ("model/bench/programs/", "pipeline/bench/"),
 }
 
 

@@ -12,7 +12,10 @@ def device_tests(path: Path) -> list[str]:
         f"{path.name}:{node.lineno}: {ast.unparse(node)}"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute)
-        and (node.attr in ("is_cuda", "is_cpu", "get_device") or ast.unparse(node).endswith(("device.type", "torch.cuda")))
+        and (
+            node.attr in ("is_cuda", "is_cpu", "get_device")
+            or ast.unparse(node).endswith(("device.type", "torch.cuda"))
+        )
     ]
 
 

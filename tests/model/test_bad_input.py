@@ -16,8 +16,9 @@ from model.export.folder import export_folder
 from model.export.hf_config import read_config
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_weights
+from model.training.prepare import check_batch
 from model.training.start import train_run
-from model.training.trainer import Trainer, check_batch
+from model.training.trainer import Trainer
 from pipeline.base.errors import FormatError, RunError, UserError
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run

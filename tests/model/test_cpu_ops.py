@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  the customary name
 
 from model.network import cpu_ops
-from model.network.attention import rotary_table, rotate
+from model.network.attention import rotary_table
+from model.network.ops import rotate
 
 
 def leaves(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float32) -> list[Tensor]:

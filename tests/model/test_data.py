@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data.batches import NOT_SCORED, BatchReader, TokenDataset
+from model.data.batches import BatchReader, TokenDataset
+from model.network.loss import NOT_SCORED
 from pipeline.base.errors import FormatError, UserError
 from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
 from tests.pipeline.tokens.shards import FORMAT, doc_id, make_shard

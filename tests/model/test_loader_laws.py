@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.data.batches import NOT_SCORED, BatchReader, TokenDataset
+from model.data.batches import BatchReader, TokenDataset
+from model.network.loss import NOT_SCORED
 from pipeline.tokens.shards import token_shard as shards
 from tests.pipeline.tokens.shards import make_shard
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from model.network.loss import IGNORED, chunked_cross_entropy, each_token_loss
+from model.network.loss import NOT_SCORED, chunked_cross_entropy, each_token_loss
 
 
 def case(z_loss: float, padded: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -10,7 +10,7 @@ def case(z_loss: float, padded: int = 0) -> tuple[torch.Tensor, torch.Tensor, to
     hidden = torch.randn(50, 12, generator=generator, requires_grad=True)
     weight = torch.randn(37 + padded, 12, generator=generator, requires_grad=True)
     targets = torch.randint(0, 37, (50,), generator=generator)
-    targets[::7] = IGNORED
+    targets[::7] = NOT_SCORED
     return hidden, weight, targets
 
 
@@ -20,8 +20,8 @@ def case(z_loss: float, padded: int = 0) -> tuple[torch.Tensor, torch.Tensor, to
 def test_value_and_gradients_equal_plain_cross_entropy(z_loss: float, chunk: int, padded: int) -> None:
     hidden, weight, targets = case(z_loss, padded)
     logits = hidden @ weight[:37].T
-    expected = F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
-    expected = expected + z_loss * (logits.logsumexp(-1).square() * (targets != IGNORED)).sum()
+    expected = F.cross_entropy(logits, targets, ignore_index=NOT_SCORED, reduction="sum")
+    expected = expected + z_loss * (logits.logsumexp(-1).square() * (targets != NOT_SCORED)).sum()
     wanted = torch.autograd.grad(expected / 3, [hidden, weight])
     loss = chunked_cross_entropy(hidden, weight, targets, 37, z_loss=z_loss, chunk_tokens=chunk)
     found = torch.autograd.grad(loss.total / 3, [hidden, weight])

@@ -38,7 +38,7 @@ def test_kept_activations_are_those_that_autograd_holds(shape: str, precision: s
 
     ids = torch.randint(0, 512, (8, 64))
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = model(ids, ids).total
+        loss = model.loss(ids, ids).total
     planned = memory(config, Train(micro_batch_sequences=8, precision=precision), cpu=True)
     last_hidden = ids.numel() * config.width * (4 if precision == "float32" else 2)
     head = 4 * config.padded_vocabulary * config.width

@@ -74,7 +74,7 @@ def test_state_survives_saving_and_loading(kind: str) -> None:
 
     def update(model: Transformer, optimizers: Optimizers, seed: int) -> None:
         ids = torch.randint(0, 64, (2, 2, 8), generator=torch.Generator().manual_seed(seed))
-        model(ids[0], ids[1]).total.backward()
+        model.loss(ids[0], ids[1]).total.backward()
         optimizers.step(1.0)
         optimizers.zero_grad()
 

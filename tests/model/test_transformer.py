@@ -38,7 +38,7 @@ def test_first_loss_is_the_logarithm_of_the_vocabulary(architecture: str, tied: 
     config = ModelConfig(architecture, 4096, 32, layers=2, heads=4, width=width, tied_embeddings=tied)
     inputs, targets = torch.randint(0, 4096, (2, 4, 32), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        loss = Transformer(config)(inputs, targets).total / targets.numel()
+        loss = Transformer(config).loss(inputs, targets).total / targets.numel()
     assert abs(float(loss) - math.log(4096)) < (0.1 if tied else 1e-5)
 
 
@@ -111,7 +111,7 @@ def test_activation_checkpointing_changes_no_gradient() -> None:
     for recompute in (False, True):
         model = lively(KINDS["qwen3"])
         model.checkpoint_activations = recompute
-        model(inputs, targets).total.backward()
+        model.loss(inputs, targets).total.backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
@@ -122,7 +122,7 @@ def test_bfloat16_loss_is_close_to_float32() -> None:
     for precision in (torch.float32, torch.bfloat16):
         model = lively(KINDS["gpt2"])
         model.precision = precision
-        losses.append(float(model(inputs, targets).total.detach()) / targets.numel())
+        losses.append(float(model.loss(inputs, targets).total.detach()) / targets.numel())
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.01)
 
