@@ -76,9 +76,9 @@ def attention(query_BHTE: Tensor, key_BKSE: Tensor, value_BKSE: Tensor, mask_BTS
     Returns:
         (B, H, T, E).
     """
-    queries, keys = query_BHTE.shape[2], key_BKSE.shape[2]
-    if _keeps_scores(query_BHTE) and queries == keys:
+    if keeps_scores(query_BHTE, key_BKSE):
         return cpu_ops.attention(query_BHTE, key_BKSE, value_BKSE, mask_BTS)
+    queries, keys = query_BHTE.shape[2], key_BKSE.shape[2]
     mask = None if mask_BTS is None else mask_BTS[:, None]
     causal = mask is None and queries == keys
     if mask is None and 1 < queries < keys:  # several new positions after a cache
@@ -89,9 +89,9 @@ def attention(query_BHTE: Tensor, key_BKSE: Tensor, value_BKSE: Tensor, mask_BTS
     )
 
 
-def _keeps_scores(query_BHTE: Tensor) -> bool:
+def keeps_scores(query_BHTE: Tensor, key_BKSE: Tensor) -> bool:
     """Whether keeping all scores is the faster way: training in bfloat16 on a CPU, in a context that is not long."""
-    short = query_BHTE.shape[2] <= LONGEST_EXPLICIT
+    short = query_BHTE.shape[2] == key_BKSE.shape[2] <= LONGEST_EXPLICIT
     return short and query_BHTE.dtype == torch.bfloat16 and _on_cpu(query_BHTE) and torch.is_grad_enabled()
 
 
