@@ -39,18 +39,17 @@ def train(
     restart
         Forget the checkpoints there are.
     """
+    from model.stage import launch_command
+
     options = [*(f"--set={override}" for override in set or [])]
     options += ["--previous"] * previous + ["--restart"] * restart + ["--json"] * json
-    processes = load_recipe(recipe, set or []).train.processes
-    program = ["-m", "model.train", "--recipe", recipe, "--root", root, *options]
-    if processes > 1:
-        program = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *program]
+    command = launch_command(recipe, root, load_recipe(recipe, set or []).train.processes, *options)
     if json:
         release_stdout()  # the program that follows claims it for itself
     sys.stdout.flush()
     sys.stderr.flush()
     # this process becomes the training: signals, exit code and output are its own
-    os.execve(sys.executable, [sys.executable, *program], {**os.environ, "PYTHONSAFEPATH": "1"})
+    os.execve(command[0], command, {**os.environ, "PYTHONSAFEPATH": "1"})
 
 
 def evaluate(

@@ -97,6 +97,6 @@ def test_kernels_of_other_devices_give_the_same_loss_and_gradients(
         loss = model.loss(ids[0], ids[1]).total
         loss.backward()
         found.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
-    tolerance = 1e-5 if precision == torch.float32 else 2e-2
+    tolerance = 1e-5 if precision == torch.float32 else 5e-2
     for ours, theirs in zip(*found, strict=True):
         assert float((ours - theirs).norm() / theirs.norm()) < tolerance
