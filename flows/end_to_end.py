@@ -33,7 +33,7 @@ Summaries = dict[str, dict[str, Any]]
 
 
 def passes(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
-    """True for an error of reading or writing that may pass: the only one that another try can mend."""
+    """True for an error of reading or writing that may pass: no other is worth another try."""
     return isinstance(state.result(raise_on_failure=False), PassingError | ConnectionError | TimeoutError)
 
 
@@ -100,7 +100,7 @@ def pretrain(
     engine: Engine = LOCAL,
     rebuild: bool = False,
 ) -> Summaries:
-    """Token shards to a checkpoint: the training stage of the recipe, resumed where it stands.
+    """Token shards to a checkpoint: the training stage of the recipe, resumed from its last checkpoint.
 
     Args:
         recipe: Path or URL of the recipe, a TOML file.

@@ -41,7 +41,7 @@ def nightly(
 
     Args:
         recipe: Path or URL of the recipe, a TOML file.
-        runs: Folder of the runs, one a day.
+        runs: Folder of the runs, one per day.
         day: The day, such as 2026-01-31; empty: the day the run was scheduled for.
         overrides: KEY=VALUE pairs; {day} in them is the day, as in sources.0.paths=["/crawl/{day}/*.warc.gz"].
         workers: Worker processes; 0: one for each processor.

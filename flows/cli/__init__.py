@@ -1,1 +1,20 @@
-"""cli."""
+"""The command line: one module per group of commands, each thin; it reads options, calls a room below, and answers.
+
+``app``             the commands by name, exit codes, errors
+``options``         options that several commands share
+``answer``          one JSON object, or text
+``run``             run, status, verify
+``inspect``         inspect, report
+``dedup``           dedup run, plan, compare
+``index``           dedup index build, add, query, remove, verify
+``filter``          filter, classifier, decontaminate
+``tokens``          tokens export, import
+``model``           train, eval, sample, export, plan
+``lineage``         explain, trace, licences, takedown
+``ablate``          ablate
+``doctor``          doctor
+``bench``           bench
+``tracebacks``      an unexpected error without the frames of libraries
+``without_pandas``  a quicker start of dedup run
+``reference``       writes docs/cli.md
+"""

@@ -1,4 +1,4 @@
-"""Progress on a terminal (one bar a step), in a pipe (a line now and then), and the summary at the end."""
+"""Progress on a terminal (one bar per step), in a pipe (a line now and then), and the summary at the end."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ LOG.setLevel(logging.INFO)  # Prefect adds its handler and leaves the level, whi
 LOG.propagate = False  # and the console of a Prefect worker would show again what ``say`` has put there
 ARTIFACT_SECONDS = 2.0  # between two updates of an artifact
 LINE_SECONDS = 10.0  # between two lines in a pipe
-RECORDS = ("records_in", "documents", "records", "tokens")  # the count that a rate is told in, the first there is
+RECORDS = ("records_in", "documents", "records", "tokens")  # the count that a rate is given in: the first there is
 IN, OUT = ("records_in", "documents_in", "documents"), ("kept", "documents", "tokens", "steps")
 
 
@@ -139,7 +139,7 @@ class Terminal:
 
 
 def funnel_rows(summaries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The funnel: a row a stage with what it took in, what it passed on, its seconds, and its other figures."""
+    """The funnel: one row per stage with what it took in, what it passed on, its seconds, and its other figures."""
     rows = []
     for stage, summary in summaries.items():
         taken = next((key for key in IN if key in summary), "")

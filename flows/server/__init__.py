@@ -1,1 +1,7 @@
-"""server."""
+"""Workarounds of Prefect 3.8.8; each module says in its first lines what it works around, so that it can go one day.
+
+``settings``     its settings, before it is imported
+``embedded``     its server as a child that ends with the run
+``lost_server``  a server that goes away in the middle of a run
+``dead_runs``    records of runs whose process was killed
+"""

@@ -1,8 +1,8 @@
 """Repairs what a killed run left in Prefect's records: no run is shown as running for ever.
 
-Prefect has no reaper for a process that got SIGKILL.  Whoever holds the lock of a run folder knows that every other
-flow run of that folder is dead; each flow run carries a tag with its folder, so they are found and set to Crashed,
-with their task runs.
+Works around Prefect 3.8.8, whose server does not notice a process that got SIGKILL.  Whoever holds the lock of a run
+folder knows that every other flow run of that folder is dead; each flow run carries a tag with its folder, so they are
+found and set to Crashed, with their task runs.
 """
 
 from uuid import UUID

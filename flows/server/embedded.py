@@ -1,11 +1,12 @@
 """The embedded Prefect server of one run: a child process that ends with its parent, however that dies.
 
-Prefect can start such a server by itself, but its child lives on after a SIGKILL of the parent and then holds the
-run's database.  Ours reads a pipe whose other end only the parent has: when the pipe closes, it exits.  The parent
-makes the listening socket and hands it over, so that no port can be taken between choosing and using it.
+Works around Prefect 3.8.8:
 
-A new database costs five of the eight seconds of processor time that a start takes, all of it Prefect's migrations of
-an empty file; so an empty migrated one is kept in the cache folder, by Prefect's version, and copied.
+- Its own embedded server lives on after a SIGKILL of the parent and then holds the run's database.  Ours reads a pipe
+  whose other end only the parent has: when the pipe closes, it exits.  The parent makes the listening socket and hands
+  it over, so that no port can be taken between choosing and using it.
+- A new database costs five of the eight seconds of processor time that a start takes, all of it migrations of an empty
+  file; so an empty migrated one is kept in the cache folder, by Prefect's version, and copied.
 
 ``python -m flows.server.embedded DESCRIPTOR`` is the child.
 """
@@ -123,10 +124,11 @@ def _await_health(url: str, child: "subprocess.Popen[bytes]") -> None:
         with urllib.request.urlopen(f"{url}/health", timeout=START_SECONDS):
             return
     except OSError as error:
-        ended = f"it ended with code {child.returncode}" if child.poll() is not None else "it still runs"
+        ended = f"it ended with code {child.returncode}" if child.poll() is not None else "it is still running"
         raise RunError(
-            f"the embedded Prefect server did not answer ({error}; {ended}); "
-            f"its database is in {os.environ.get('PREFECT_HOME', '~/.prefect')}; deleting that loses history only"
+            f"the embedded Prefect server did not answer within {START_SECONDS:.0f} s ({error}; {ended}): run the same "
+            f"command again; if that does not help, delete {os.environ.get('PREFECT_HOME', '~/.prefect')}, which loses "
+            "the history of its runs only"
         ) from error
 
 

@@ -1,5 +1,7 @@
 """A Prefect server that goes away in the middle of a run: said once, and the work goes on without it.
 
+Works around Prefect 3.8.8, which fails a flow whose server is away, after minutes of trying.
+
 Prefect observes; the manifests decide.  So flows and tasks are then called as the plain functions they wrap, nothing is
 sent any more, and the run ends with the same files.  What the server has recorded ends where it went away; the next run
 on the folder sets it to Crashed (flows/server/dead_runs.py).
@@ -99,10 +101,7 @@ def _says_lost(error: BaseException) -> bool:
 
 
 def _leave_alone() -> None:
-    """Prefect tries each call to a server that is away again for a minute, and complains of lost log lines.
-
-    Not from now on.
-    """
+    """Keeps Prefect from trying each call to a lost server for a minute, and from complaining about lost log lines."""
     settings = get_current_settings()
     settings.client.max_retries = 0
     settings.logging.to_api.enabled = False

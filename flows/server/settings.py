@@ -1,7 +1,8 @@
 """Settings that must stand in the environment before Prefect is imported.
 
-Prefect's home lies in the run folder, so that a run leaves nothing elsewhere; both telemetry switches are off; the
-embedded server gets time to start on a slow machine.  What the user has set stays.
+Prefect 3.8.8 reads them there, once, and so do the processes it starts: the environment of the process is the place
+for them.  Prefect's home lies in the run folder, so that a run leaves nothing elsewhere; both telemetry switches are
+off; the embedded server gets time to start on a slow machine.  What the user has set stays.
 """
 
 import os

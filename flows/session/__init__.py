@@ -1,1 +1,8 @@
-"""session."""
+"""What the flows of one run share.
+
+``session``        the open run: lock, workers, progress, artifacts
+``stages``         the stages by name
+``artifacts``      what a run shows on Prefect's artifact pages
+``parameters``     types of the flows' parameters, with their bounds
+``command_child``  one of our commands as a child of a flow
+"""

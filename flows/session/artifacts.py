@@ -24,7 +24,7 @@ from pipeline.run.folder import Run
 
 
 class Artifacts:
-    """The artifacts of one run; a server that goes away is told of once, then left alone."""
+    """The artifacts of one run; after a server has gone away nothing more is sent."""
 
     def __init__(self) -> None:
         self._ids: dict[str, UUID] = {}
@@ -56,7 +56,7 @@ class Artifacts:
             self._client.update_artifact(self._ids[stage], values)
 
     def table(self, key: str, rows: list[dict[str, Any]], description: str) -> None:
-        """A table, a row an item."""
+        """A table with one row per item."""
         self._create("table", key, json.dumps(rows), description)
 
     def funnel(self, summaries: dict[str, dict[str, Any]]) -> None:

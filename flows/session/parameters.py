@@ -1,6 +1,7 @@
 """Types of the flows' parameters: what the form in Prefect's page checks before a run starts.
 
-Each is annotated with its bounds; the descriptions in the form come from the flows' docstrings.
+Each is annotated with its bounds.  The descriptions in the form come from the flows' docstrings, the only place where
+Prefect 3.8.8 looks for them: so flows with the same parameters repeat their descriptions.
 """
 
 from typing import Annotated, Any

@@ -6,7 +6,7 @@ The functions are named, not imported: planning a finished run must not load a c
 from typing import Any
 
 from pipeline.base.progress import Progress
-from pipeline.run import stages as stages_of_runs
+from pipeline.run import stages
 from pipeline.run.context import Context, Workers
 from pipeline.run.folder import Run
 from pipeline.run.stages import StagePlan
@@ -27,11 +27,11 @@ def working_context(run: Run, workers: Workers, progress: Progress | None = None
     return Context(run, workers, progress, rebuild=rebuild, before_publish=BLANK)
 
 
-def plan(run: Run, stages: list[str], *, rebuild: bool = False) -> list[StagePlan]:
+def plan(run: Run, chosen: list[str], *, rebuild: bool = False) -> list[StagePlan]:
     """What each stage would do; see ``pipeline.run.stages.plan``."""
-    return stages_of_runs.plan(run, stages, STAGES, rebuild=rebuild)
+    return stages.plan(run, chosen, STAGES, rebuild=rebuild)
 
 
 def run_stage(stage: str, context: Context) -> dict[str, Any]:
     """Runs one stage and returns its summary; see ``pipeline.run.stages.run_stage``."""
-    return stages_of_runs.run_stage(stage, STAGES[stage], context)
+    return stages.run_stage(stage, STAGES[stage], context)
