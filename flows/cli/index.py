@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from flows.cli.options import Bands, Flag, Json, LocalPath, Memory, Ngram, Rows, Seed, TextField
+from flows.cli.options import Bands, Flag, Json, LocalPath, Memory, Ngram, Rows, Seed, Several, TextField
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
@@ -15,7 +15,12 @@ from pipeline.recipe.minhash import MINHASH, THRESHOLD, MinHash
 if TYPE_CHECKING:
     from pipeline.dedup.index.inputs import Source
 
+IndexFolder = Annotated[LocalPath, Parameter(name="INDEX", help="The index.")]
 Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
+CorpusName = Annotated[
+    str | None, Parameter(help="Name of the files' corpus in matches; without it, the name of the first input.")
+]
+IdField = Annotated[str, Parameter(help="Field or column with the id; a record without one is named path:row.")]
 KEEPS = ("longest", "first")
 
 index_app = App(name="index", help_format="plaintext")  # its help stands where it is registered: dedup.py
@@ -27,9 +32,9 @@ def build(
     inputs: Inputs,
     /,
     *,
-    corpus: str | None = None,
+    corpus: CorpusName = None,
     text_field: TextField = "text",
-    id_field: str = "id",
+    id_field: IdField = "id",
     ngram: Ngram = MINHASH.ngram,
     bands: Bands = MINHASH.bands,
     rows: Rows = MINHASH.rows,
@@ -46,14 +51,11 @@ def build(
         Folder of the new index.
     inputs
         JSON Lines, Parquet and Arrow files, globs, folders; run folders, of which what they keep is entered.
-    corpus
-        Name of the files' corpus in matches; without it, the name of the first input.
-    id_field
-        Field or column with the id; a record without one is named path:row.
     """
+    from pipeline.dedup.index.inputs import sources
     from pipeline.dedup.index.writer import build_index
 
-    found = _sources(inputs, corpus, text_field, id_field)
+    found = sources(inputs, corpus, text_field, id_field)
     state = build_index(index, MinHash(ngram, bands, rows, seed), ((s.corpus, s.batches()) for s in found))
     result = {"index": str(index), "documents": state.documents, **_lost(found), "corpora": _corpora(state.corpora)}
     if json:
@@ -66,13 +68,13 @@ def build(
 
 @index_app.command
 def add(
-    index: Annotated[LocalPath, Parameter(name="INDEX")],
+    index: IndexFolder,
     inputs: Inputs,
     /,
     *,
-    corpus: str | None = None,
+    corpus: CorpusName = None,
     text_field: TextField = "text",
-    id_field: str = "id",
+    id_field: IdField = "id",
     threshold: float = THRESHOLD,
     keep: str = "longest",
     all: Flag = False,
@@ -87,14 +89,8 @@ def add(
 
     Parameters
     ----------
-    index
-        The index.
     inputs
         As for build.
-    corpus
-        Name of the files' corpus in matches; without it, the name of the first input.
-    id_field
-        Field or column with the id; a record without one is named path:row.
     threshold
         Exact Jaccard similarity from which a document is a duplicate.
     keep
@@ -109,6 +105,7 @@ def add(
     from pipeline.base.sizes import parse_memory
     from pipeline.dedup.command.request import checked_options
     from pipeline.dedup.index.add import Policy, add_new
+    from pipeline.dedup.index.inputs import sources
     from pipeline.dedup.index.matches_file import MatchesFile
     from pipeline.dedup.index.writer import add_all
 
@@ -119,7 +116,7 @@ def add(
         raise UserError("--removed has nothing to say with --all, which removes nothing")
     target = MatchesFile("--removed", removed) if removed else None
     policy = Policy(threshold, keep == "longest", parse_memory(memory), max(workers, 1))
-    found = _sources(inputs, corpus, text_field, id_field)
+    found = sources(inputs, corpus, text_field, id_field)
     if all:
         counts = {"added": sum(add_all(index, source.corpus, source.batches()) for source in found)}
     else:
@@ -137,7 +134,7 @@ def add(
 
 @index_app.command
 def query(
-    index: Annotated[LocalPath, Parameter(name="INDEX")],
+    index: IndexFolder,
     inputs: Inputs,
     /,
     *,
@@ -153,8 +150,6 @@ def query(
 
     Parameters
     ----------
-    index
-        The index.
     inputs
         As for build.
     id_field
@@ -165,6 +160,7 @@ def query(
         Arrow file to write the matches to, instead of printing them.
     """
     from pipeline.dedup.command.request import checked_options
+    from pipeline.dedup.index.inputs import sources
     from pipeline.dedup.index.matches_file import MatchesFile
     from pipeline.dedup.index.query import matches_table
     from pipeline.dedup.index.query import query as find_matches
@@ -172,7 +168,7 @@ def query(
 
     checked_options(threshold=threshold)
     target = MatchesFile("--output", output) if output else None
-    found = _sources(inputs, None, text_field, id_field)
+    found = sources(inputs, None, text_field, id_field)
     documents = matched = 0
     tables = []
     with open_index(index) as opened:
@@ -196,10 +192,10 @@ def query(
 
 @index_app.command
 def remove(
-    index: Annotated[LocalPath, Parameter(name="INDEX")],
+    index: IndexFolder,
     /,
     *,
-    ids: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)] = None,
+    ids: Several | None = None,
     ids_file: LocalPath | None = None,
     corpus: str | None = None,
     json: Json = False,
@@ -210,8 +206,6 @@ def remove(
 
     Parameters
     ----------
-    index
-        The index.
     ids
         Their ids; of run folders, doc_ids in hex.
     ids_file
@@ -233,15 +227,10 @@ def remove(
 
 
 @index_app.command
-def verify(index: Annotated[LocalPath, Parameter(name="INDEX")], /, *, json: Json = False) -> int:
+def verify(index: IndexFolder, /, *, json: Json = False) -> int:
     """Read every byte of an index against its checksums, and tell what it holds.
 
     Example: tokenmill dedup index verify corpus.index
-
-    Parameters
-    ----------
-    index
-        The index.
     """
     from pipeline.dedup.index.reader import open_index
     from pipeline.dedup.index.state import described
@@ -258,16 +247,6 @@ def verify(index: Annotated[LocalPath, Parameter(name="INDEX")], /, *, json: Jso
     for corpus in state.corpora:
         out(f"  {corpus.documents:12,} {corpus.name}")
     return 0
-
-
-def _sources(inputs: Sequence[str], corpus: str | None, text_field: str, id_field: str) -> "list[Source]":
-    from pipeline.dedup.index.inputs import sources
-
-    found = sources(inputs, corpus, text_field, id_field)
-    for source in found:
-        for path in source.passed_over:
-            say(f"passed over, neither JSON Lines, Parquet nor Arrow: {path}")
-    return found
 
 
 def _lost(found: "list[Source]") -> dict[str, Any]:

@@ -113,11 +113,12 @@ def _dedup_alone(folder: Path, maker: "Maker", repeat: int) -> dict[str, Any]:
 
 def _add(index: Path, batch: Path) -> dict[str, Any]:
     from pipeline.dedup.index.add import add_new
-    from pipeline.dedup.index.inputs import Inputs
+    from pipeline.dedup.index.inputs import FileSource
     from pipeline.dedup.index.state import Corpus
 
     clock = _Clock()
-    done = add_new(index, Corpus(batch.stem), Inputs([str(batch)]).batches())
+    source = FileSource(Corpus(batch.stem), [str(batch)])
+    done = add_new(index, source.corpus, source.batches())
     return {**clock.figures(), "removed": len(done.removed)}
 
 

@@ -74,7 +74,7 @@ def _texts(summary: Mapping[str, Any], places: Sequence[tuple[str, int]]) -> dic
         if not local.is_file():
             continue
         file = file_at(path, str(local))
-        reader = PartReader(Part(file, 0, file.size, "bytes", file.size), wanted)
+        reader = PartReader(Part.whole(file), wanted)
         try:
             for batch in reader.batches():
                 for number in np.flatnonzero(np.isin(batch.rows, list(rows))).tolist():

@@ -4,9 +4,11 @@ Lines of plain JSON Lines are copied by the kernel, byte for byte; compressed on
 again.  Parquet and Arrow keep schema, metadata and compression.
 """
 
+import bz2
 import gzip
+import lzma
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -14,10 +16,11 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import zstandard
 from numpy.typing import NDArray
 
 from pipeline.dedup.files.input_files import File, Part
-from pipeline.dedup.files.records import chosen_rows, column_batches, open_range
+from pipeline.dedup.files.records import chosen_rows, column_batches, open_range, schema_of
 from pipeline.readers.lines import lines
 from pipeline.readers.records import Damaged
 from pipeline.readers.streams import Gap, Limits, chunks
@@ -25,6 +28,12 @@ from pipeline.readers.streams import Gap, Limits, chunks
 ROW_GROUP_BYTES = 64 << 20
 GZIP_LEVEL = 6
 _COPY_BYTES = 1 << 30
+_OPENERS: dict[str | None, Callable[[Path, str], Any]] = {
+    None: open,
+    "zstd": zstandard.open,
+    "bz2": bz2.open,
+    "xz": lzma.open,
+}
 _MAGIC = {"zstd": b"\x28\xb5\x2f\xfd", "lz4": b"\x04\x22\x4d\x18"}
 
 
@@ -97,20 +106,8 @@ def _compressor(target: Path, compression: str | None) -> AbstractContextManager
     opened: Any
     if compression == "gzip":
         opened = gzip.GzipFile(target, "wb", compresslevel=GZIP_LEVEL, mtime=0)
-    elif compression == "zstd":
-        import zstandard
-
-        opened = zstandard.open(target, "wb")
-    elif compression == "bz2":
-        import bz2
-
-        opened = bz2.open(target, "wb")  # noqa: SIM115  closed by the caller
-    elif compression == "xz":
-        import lzma
-
-        opened = lzma.open(target, "wb")  # noqa: SIM115  closed by the caller
     else:
-        opened = open(target, "wb")  # noqa: SIM115  closed by the caller
+        opened = _OPENERS[compression](target, "wb")
     return cast(AbstractContextManager[BinaryIO], opened)
 
 
@@ -139,7 +136,7 @@ def _write_parquet(file: File, rows: NDArray[np.int64], target: Path) -> None:
         edges = np.cumsum([metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)])
     mask, pending, size, row = _Mask(rows), [], 0, 0
     with pq.ParquetWriter(target, schema, compression=codecs or "snappy") as writer:
-        for batch in column_batches(_whole(file)):
+        for batch in column_batches(Part.whole(file)):
             kept = mask.of(batch)
             group_before, row = int(np.searchsorted(edges, row, "right")), row + batch.num_rows
             pending.append(kept)
@@ -158,20 +155,10 @@ def _write_arrow(file: File, rows: NDArray[np.int64], target: Path) -> None:
     options = pa.ipc.IpcWriteOptions(compression=codec)
     new = pa.ipc.new_file if head[:6] == b"ARROW1" or head[:4] == b"FEA1" else pa.ipc.new_stream
     mask = _Mask(rows)
-    batches = column_batches(_whole(file))
+    batches = column_batches(Part.whole(file))
     first = next(batches, None)
-    schema = first.schema if first is not None else _schema(file)
+    schema = first.schema if first is not None else schema_of(file)[0]
     with pa.OSFile(str(target), "wb") as sink, new(sink, schema, options=options) as writer:
         while first is not None:
             writer.write_batch(mask.of(first))
             first = next(batches, None)
-
-
-def _schema(file: File) -> pa.Schema:
-    from pipeline.dedup.files.records import schema_of
-
-    return schema_of(file)[0]
-
-
-def _whole(file: File) -> Part:
-    return Part(file, 0, file.size, "bytes", file.size)

@@ -54,8 +54,6 @@ def run(request: Request) -> dict[str, Any]:
     for place in request.options.against:
         against_digest(place, request.options.minhash)
     listing = list_files(request.inputs)
-    for path in listing.passed_over:
-        say(f"passed over, neither JSON Lines, Parquet nor Arrow: {path}")
     for file in listing.files:
         if file.format != "jsonl":
             check_text_column(file, schema_of(file)[0], request.text_field)

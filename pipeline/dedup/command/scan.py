@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.arrow import array_hashes, doc_id_column, name_hashes
 from pipeline.dedup.files.input_files import Part
-from pipeline.dedup.files.records import Batch, PartReader, Wanted, field_of
+from pipeline.dedup.files.records import Batch, PartReader, Wanted, field_of, in_words
 from pipeline.dedup.rule.shingle_sets import SetWriter
 from pipeline.dedup.rule.signing import Signer, band_keys, url_hashes
 from pipeline.readers.jsonl import BOM, parse_object
@@ -126,7 +126,7 @@ def scan(job: Job) -> Scanned:
             found.rows.append(reader.rows)
             lost += reader.damaged
     if lost:
-        found.quarantined, found.problem = len(lost), f"{lost[0].path}: {lost[0].reason}: {lost[0].detail}"
+        found.quarantined, found.problem = len(lost), in_words(lost[0])
         _write_lost(job, lost)
     return found
 

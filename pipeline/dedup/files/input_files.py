@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base import storage
+from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
 from pipeline.readers.encodings import utf16_of
 from pipeline.readers.formats import format_of
@@ -56,6 +57,11 @@ class Part:
     unit: str
     size: int
 
+    @classmethod
+    def whole(cls, file: File) -> "Part":
+        """All of a file."""
+        return cls(file, 0, file.size, "bytes", file.size)
+
     @property
     def splittable(self) -> bool:
         """True where a record's bytes can be read and copied alone: plain JSON Lines."""
@@ -72,7 +78,7 @@ class Listing:
 
 
 def list_files(inputs: Sequence[str]) -> Listing:
-    """The files of the command's INPUT arguments.
+    """The files of the command's INPUT arguments; says which ones of a folder are passed over.
 
     Raises:
         UserError: If an input names no file, or a file named by itself cannot be read or is in another format.
@@ -95,6 +101,8 @@ def list_files(inputs: Sequence[str]) -> Listing:
     if not files:
         there = ", ".join(passed_over[:5]) or "nothing"
         raise UserError(f"no JSON Lines, Parquet or Arrow file in {', '.join(inputs)}; found {there}")
+    for path in passed_over:
+        say(f"passed over, neither JSON Lines, Parquet nor Arrow: {path}")
     return Listing(found.root, tuple(files), tuple(passed_over))
 
 

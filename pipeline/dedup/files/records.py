@@ -167,6 +167,11 @@ class _Pending:
         return Batch(texts, pa.array(self._ids, pa.string()), others, np.array(self._rows, np.int64), ranges)
 
 
+def in_words(damaged: Damaged) -> str:
+    """Where a record is damaged, and how."""
+    return f"{damaged.path}: {damaged.reason}: {damaged.detail}"
+
+
 def field_of(value: dict[str, Any], name: str) -> Any:
     """A field of a JSON object; a dotted name that is no field looks into nested objects."""
     if name in value or "." not in name:

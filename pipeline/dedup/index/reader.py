@@ -73,7 +73,7 @@ class Earlier:
 
 
 class Index(Closable):
-    """An index, opened for reading.
+    """An index, opened for reading; its ``segments`` stand oldest first.
 
     Args:
         root: The index folder.
@@ -89,13 +89,13 @@ class Index(Closable):
         while True:
             self.state: State = load_state(self.root, wanted)
             try:
-                self._segments = [Segment(self.root, s, self.definition.bands) for s in self.state.segments]
+                self.segments = [Segment(self.root, s, self.definition.bands) for s in self.state.segments]
                 break
             except IndexDamageError:
                 if load_state(self.root, wanted) == self.state:
                     raise
                 # a writer replaced the index while we opened it: its new files are the ones to open
-        self._bases = np.cumsum([0, *(len(segment) for segment in self._segments)])
+        self._bases = np.cumsum([0, *(len(segment) for segment in self.segments)])
 
     @property
     def definition(self) -> MinHash:
@@ -109,7 +109,7 @@ class Index(Closable):
 
     def close(self) -> None:
         """Lets go of the mapped files."""
-        self._segments = []
+        self.segments = []
 
     def verify(self) -> None:
         """Compares every byte with its checksum.
@@ -117,7 +117,7 @@ class Index(Closable):
         Raises:
             IndexDamageError: Naming the first file that is not as written.
         """
-        for segment in self._segments:
+        for segment in self.segments:
             segment.check_all()
 
     def find(
@@ -153,7 +153,7 @@ class Index(Closable):
         chosen = np.flatnonzero(searched)
         for band in range(self.definition.bands if len(chosen) else 0):
             band_keys = keys(band)[chosen]
-            for segment, base in zip(self._segments, self._bases.tolist(), strict=False):
+            for segment, base in zip(self.segments, self._bases.tolist(), strict=False):
                 queries, rows = segment.find("band", band_keys, band)
                 yield band, chosen[queries], rows + base, band_keys[queries]
 
@@ -165,7 +165,7 @@ class Index(Closable):
             excluded: Corpora, by number, whose documents do not count.
         """
         queries, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for segment, base in zip(self._segments, self._bases.tolist(), strict=False):
+        for segment, base in zip(self.segments, self._bases.tolist(), strict=False):
             found, places = segment.find("text", text_hash[:, 0])
             documents = segment.documents(places)
             same = (documents["text_hash"] == text_hash[found]).all(axis=1) & ~excluded[documents["corpus"]]
@@ -193,7 +193,7 @@ class Index(Closable):
         encoded = [value.encode("utf-8", "surrogatepass") for value in ids]
         keys = id_keys(encoded)
         found = []
-        for segment in self._segments:
+        for segment in self.segments:
             queries, rows = segment.find("id", keys)
             values = segment.ids(segment.documents(rows))
             same = [encoded[query] == value for query, value in zip(queries.tolist(), values, strict=True)]
@@ -211,11 +211,7 @@ class Index(Closable):
         """The segments that hold some of these documents, the number of their first, and the places in ``rows``."""
         numbers = np.searchsorted(self._bases, rows, side="right") - 1
         for number in np.unique(numbers).tolist():
-            yield self._segments[number], int(self._bases[number]), np.flatnonzero(numbers == number)
-
-    def segments(self) -> list[Segment]:
-        """The segments, oldest first; for the writer."""
-        return list(self._segments)
+            yield self.segments[number], int(self._bases[number]), np.flatnonzero(numbers == number)
 
 
 def _keys_of_no_text(bands: int, rows: Ints, index: int) -> Keys:

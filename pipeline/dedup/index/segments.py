@@ -10,6 +10,7 @@ Shape letters: N documents, n of them with band keys, B bands.
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -156,10 +157,11 @@ class Segment:
         return write_sets(root, new_number, hashes) if len(hashes) else None
 
 
+@dataclass(frozen=True)
 class Content:
     """The arrays of a segment that is to be written.
 
-    Args:
+    Attributes:
         documents: Rows, shape (N,).
         ids: UTF-8 bytes of the ids.
         band_keys: Keys in any order, shape (B, n).
@@ -169,26 +171,45 @@ class Content:
         sets: Files of the shingle sets by number.
     """
 
-    def __init__(
-        self,
-        documents: Rows,
-        ids: NDArray[np.uint8],
-        band_keys: Keys,
-        band_rows: Ints,
-        id_keys: Keys,
-        id_rows: Ints,
-        sets: dict[int, FileEntry],
-    ) -> None:
-        self.documents, self.ids, self.sets = documents, ids, sets
-        self.band_keys, self.band_rows, self.id_keys, self.id_rows = band_keys, band_rows, id_keys, id_rows
+    documents: Rows
+    ids: NDArray[np.uint8]
+    band_keys: Keys
+    band_rows: Ints
+    id_keys: Keys
+    id_rows: Ints
+    sets: dict[int, FileEntry]
 
     def keep(self, mask: NDArray[np.bool_]) -> "Content":
-        """The documents of ``mask`` alone; the next equal text takes the band keys of one that goes."""
-        return _reduced(self, mask)
+        """The documents of ``mask`` alone, rows renumbered, with one set of band keys per text.
+
+        The first of equal texts has them; where that one goes, the next one takes them.  A text without words has none.
+        """
+        documents, count = self.documents, len(self.documents)
+        nodes = find_nodes(documents["text_hash"], np.arange(count))
+        is_owner = np.zeros(count, bool)  # the first equal text: its band keys are those that count
+        is_owner[nodes.representative] = True
+        is_owner &= documents["num_shingles"] > 0
+        left = np.full(len(nodes.representative), count, np.int64)
+        np.minimum.at(left, nodes.of_record[mask], np.flatnonzero(mask))
+        heir = left[nodes.of_record]  # the first equal text that stays, or count
+        stays = (is_owner & (heir < count))[self.band_rows]
+        kept_ids = mask[self.id_rows]
+        renumbered = np.cumsum(mask) - 1
+        bands = len(self.band_rows)
+        kept = documents[mask]
+        return Content(
+            kept,
+            _compact_ids(documents, mask, self.ids, kept),
+            self.band_keys[stays].reshape(bands, -1),
+            renumbered[heir[self.band_rows[stays]]].reshape(bands, -1),
+            self.id_keys[kept_ids],
+            renumbered[self.id_rows[kept_ids]],
+            self.sets,
+        )
 
     def first_of_each_text(self) -> "Content":
-        """The same documents; of equal texts, only the first has band keys, and a text without words has none."""
-        return _reduced(self, np.ones(len(self.documents), bool))
+        """The same documents; of equal texts, only the first has band keys."""
+        return self.keep(np.ones(len(self.documents), bool))
 
     def write(self, root: Path, number: int) -> SegmentEntry:
         """Writes the segment's file."""
@@ -230,32 +251,6 @@ def merged(segments: Iterable[Segment]) -> Content:
         {number: file for piece in pieces for number, file in piece.sets.items()},
     )
     return whole.first_of_each_text()
-
-
-def _reduced(content: Content, mask: NDArray[np.bool_]) -> Content:
-    """The documents of ``mask``, rows renumbered, with one set of band keys per text."""
-    documents, count = content.documents, len(content.documents)
-    nodes = find_nodes(documents["text_hash"], np.arange(count))
-    is_owner = np.zeros(count, bool)  # the first equal text: its band keys are those that count
-    is_owner[nodes.representative] = True
-    is_owner &= documents["num_shingles"] > 0
-    left = np.full(len(nodes.representative), count, np.int64)
-    np.minimum.at(left, nodes.of_record[mask], np.flatnonzero(mask))
-    heir = left[nodes.of_record]  # the first equal text that stays, or count
-    stays = (is_owner & (heir < count))[content.band_rows]
-    kept_ids = mask[content.id_rows]
-    renumbered = np.cumsum(mask) - 1
-    bands = len(content.band_rows)
-    kept = documents[mask]
-    return Content(
-        kept,
-        _compact_ids(documents, mask, content.ids, kept),
-        content.band_keys[stays].reshape(bands, -1),
-        renumbered[heir[content.band_rows[stays]]].reshape(bands, -1),
-        content.id_keys[kept_ids],
-        renumbered[content.id_rows[kept_ids]],
-        content.sets,
-    )
 
 
 def _compact_ids(documents: Rows, mask: NDArray[np.bool_], ids: NDArray[np.uint8], kept: Rows) -> NDArray[np.uint8]:

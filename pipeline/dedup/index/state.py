@@ -97,9 +97,9 @@ class State:
         """The file."""
         segments = [
             {
-                "file": segment.file.to_json(),
+                "file": asdict(segment.file),
                 "documents": segment.documents,
-                "sets": {str(number): entry.to_json() for number, entry in segment.sets.items()},
+                "sets": {str(number): asdict(entry) for number, entry in segment.sets.items()},
             }
             for segment in self.segments
         ]

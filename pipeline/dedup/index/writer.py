@@ -258,7 +258,7 @@ def already_there(index: Index, signed: Signed, corpus: Corpus) -> Any:
     ours = np.array([*same, False], bool)
     keys = id_keys(signed.ids)
     found = np.zeros(len(signed.ids), bool)
-    for segment in index.segments():
+    for segment in index.segments:
         queries, rows = segment.find("id", keys)
         documents = segment.documents(rows)
         equal = (documents["text_hash"] == signed.text_hash[queries]).all(axis=1) & ours[documents["corpus"]]
@@ -315,7 +315,7 @@ def remove_documents(root: str | Path, ids: Iterable[str], corpus: str | None = 
         numbers = itertools.count(index.state.number)
         segments: list[SegmentEntry] = []
         corpora, removed = index.state.corpora, 0
-        for segment, rows in zip(index.segments(), found, strict=True):
+        for segment, rows in zip(index.segments, found, strict=True):
             rows = rows[allowed[segment.documents(rows)["corpus"]]]
             removed += len(rows)
             entry, corpora = _without(folder, segment, rows, corpora, numbers)
