@@ -1,6 +1,6 @@
 """The tables behind the tokens: what each code point is, and the words that are split by exception.
 
-``token_tables.npz`` is written by tests/parity/make_token_tables.py from spaCy's English rules (MIT licence, see
+``token_tables.npz`` is written by tests/tools/make_token_tables.py from spaCy's English rules (MIT licence, see
 NOTICE), datatrove's punctuation sets and Unicode 14.0 (Python 3.11's); a parity test writes it again and compares.
 """
 
