@@ -6,15 +6,13 @@ Input: the WARC and JSONL.gz files below ``$TOKENMILL_BENCH_CORPUS`` (folders ``
 The peers that take long read an even sample of the same records; every rate is over what that row has read.
 """
 
-import gzip
-import os
 import signal
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.bench.corpus import sample_jsonl, sample_warc
 from pipeline.bench.rates import row_of, with_ratios
 from pipeline.clean.language import model
 from pipeline.clean.settings import job_config
@@ -22,7 +20,6 @@ from pipeline.clean.worker import clean_partition
 from pipeline.recipe.options import Clean, Source
 from pipeline.run.engine import Job, Outputs
 
-SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 PAGES, PEER_PAGES = 3_000, 300
 RECORDS, PEER_RECORDS = 12_000, 1_200
 
@@ -31,51 +28,6 @@ def run() -> list[dict[str, Any]]:
     """Rows of both inputs: who, seconds, rates, and the ratio of ours to them."""
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as folder:
         return warc_rows(Path(folder)) + jsonl_rows(Path(folder))
-
-
-def corpus(kind: str, pattern: str) -> list[Path]:
-    """Input files of a kind, in order."""
-    named = os.environ.get("TOKENMILL_BENCH_CORPUS")
-    return sorted(Path(named).joinpath(kind).glob(pattern)) if named else sorted(SAMPLE.glob(pattern))
-
-
-# --- inputs
-
-
-def sample_warc(target: Path, pages: int) -> tuple[int, int]:
-    """Writes an even sample of response members; returns pages and bytes of HTML."""
-    members = [member for path in corpus("warc", "*.warc.gz") for member in _members(path.read_bytes())]
-    members = [(packed, plain) for packed, plain in members if b"\r\nWARC-Type: response\r\n" in plain[:1000]]
-    step = max(1, len(members) // pages)
-    chosen = members[::step][:pages]
-    target.write_bytes(b"".join(packed for packed, _ in chosen))
-    return len(chosen), sum(len(plain.split(b"\r\n\r\n", 2)[-1]) for _, plain in chosen)
-
-
-def _members(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    position, window = 0, 1 << 16
-    while position < len(data):
-        state = zlib.decompressobj(wbits=31)
-        plain, at = [], position
-        while not state.eof and at < len(data):
-            plain.append(state.decompress(data[at : at + window]))
-            at += window
-        end = min(at, len(data)) - len(state.unused_data)
-        yield data[position:end], b"".join(plain)
-        position = end
-
-
-def sample_jsonl(target: Path, records: int) -> tuple[int, int]:
-    """Writes an even sample of lines with a ``text``; returns records and bytes of text."""
-    import orjson
-
-    lines = [line for path in corpus("text", "*.jsonl.gz") for line in gzip.decompress(path.read_bytes()).splitlines()]
-    values = [value for line in lines if "text" in (value := orjson.loads(line))] or [
-        {"text": orjson.loads(line).get("extract", "")} for line in lines
-    ]
-    chosen = values[:: max(1, len(values) // records)][:records]
-    target.write_bytes(gzip.compress(b"".join(orjson.dumps(value) + b"\n" for value in chosen), 6))
-    return len(chosen), sum(len(value["text"].encode()) for value in chosen)
 
 
 # --- the sides

@@ -5,11 +5,9 @@ of it; the slower peers read an even sample, which ours reads too, and every rat
 """
 
 import gzip
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -21,9 +19,10 @@ import pyarrow as pa
 
 from pipeline.base.console import say
 from pipeline.bench import dedup_peers as peers
-from pipeline.bench.clean import sample_jsonl
+from pipeline.bench.corpus import sample_jsonl
+from pipeline.bench.program import WORKERS, dedup_summary
+from pipeline.bench.rates import timed
 
-WORKERS = 2
 SAMPLES = {"whole sample": 32_000, "signature sample": 8_000, "datatrove signature sample": 2_000}
 PIECES = 8  # files of a sample for datatrove, whose tasks share files, not lines
 
@@ -108,7 +107,7 @@ def verification_rows(folder: Path, path: Path) -> list[dict[str, Any]]:
     removed, largest = _unverified_components(peers.read_texts(path))
     rows = [{"who": "components of unverified candidates", "removed": removed, "largest_component": largest}]
     for who, options in (("tokenmill dedup run", []), ("tokenmill dedup run --no-verify", ["--no-verify"])):
-        found = _summary(path, folder / f"saved{len(rows)}", *options)
+        found = dedup_summary(path, folder / f"saved{len(rows)}", *options)
         counts = {name: found[f"records_removed_{name}"] for name in ("exact", "near")}
         row = {"who": who, "removed": sum(counts.values()), **counts, "largest_component": found["largest_cluster"]}
         rows.append(row)
@@ -146,7 +145,7 @@ def whole_rows(folder: Path, files: dict[str, Path]) -> list[dict[str, Any]]:
     _ours(files["signature sample"], folder / "warm")  # compiles the kernels where a new build has not yet
     works: list[tuple[str, Path, Callable[[], Any]]] = [
         ("tokenmill dedup run, verified", whole, lambda: _ours(whole, folder / "ours")),
-        ("tokenmill dedup run, verified, one worker", whole, lambda: _ours(whole, folder / "ours1", "--workers", "1")),
+        ("tokenmill dedup run, verified, one worker", whole, lambda: _ours(whole, folder / "ours1", workers=1)),
         ("rensa", whole, lambda: _child("rensa_run", whole, folder / "rensa.jsonl")),
         ("datasketch MinHashLSH", whole, lambda: _child("datasketch_run", whole, folder / "datasketch.jsonl")),
         ("tokenmill dedup run, verified, the sample", sample, lambda: _ours(sample, folder / "ours2")),
@@ -164,17 +163,8 @@ def whole_rows(folder: Path, files: dict[str, Path]) -> list[dict[str, Any]]:
     return _with_ratios(rows, "megabytes_per_second")
 
 
-def _ours(path: Path, output: Path, *options: str) -> int:
-    return int(_summary(path, output, *options)["records_kept"])
-
-
-def _summary(path: Path, output: Path, *options: str) -> dict[str, Any]:
-    """What the command says, run as a user runs it."""
-    command = [sys.executable, "-m", "flows.cli", "dedup", "run", str(path), "--output", str(output), "--json"]
-    workers = [] if "--workers" in options else ["--workers", str(WORKERS)]
-    done = subprocess.run([*command, *workers, *options], capture_output=True, check=True)
-    found: dict[str, Any] = orjson.loads(done.stdout)
-    return found
+def _ours(path: Path, output: Path, workers: int = WORKERS) -> int:
+    return int(dedup_summary(path, output, workers=workers)["records_kept"])
 
 
 def _child(function: str, path: Path, target: Path, processes: int = WORKERS) -> int:
@@ -189,9 +179,7 @@ def _child(function: str, path: Path, target: Path, processes: int = WORKERS) ->
 
 def _row(what: str, who: str, path: Path, work: Callable[[], Any]) -> dict[str, Any]:
     size, records = text_bytes(path), path.read_bytes().count(b"\n")
-    started, cpu_started = time.perf_counter(), _cpu_seconds()
-    result = work()
-    seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - cpu_started
+    result, seconds, cpu_seconds = timed(work)
     name = who.split()[0].rstrip(",")
     row = {
         "what": what,
@@ -207,12 +195,6 @@ def _row(what: str, who: str, path: Path, work: Callable[[], Any]) -> dict[str, 
     row |= {"kept": result} if what == "whole" else {}
     say(orjson.dumps(row).decode())  # minutes pass between rows
     return row
-
-
-def _cpu_seconds() -> float:
-    """Processor time of this process and of those it has waited for."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _with_ratios(rows: list[dict[str, Any]], rate: str) -> list[dict[str, Any]]:

@@ -5,10 +5,9 @@ one or two copies of each, words of them changed at random.  Truth: the exact Ja
 shares a shingle, by a sparse matrix product.
 """
 
-import gzip
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.bench import dedup_peers as peers
-from pipeline.bench.clean import corpus
+from pipeline.bench.corpus import corpus, texts_of
 from pipeline.dedup.rule.cost import catch_chance
 
 SEEDS = 20
@@ -60,19 +59,12 @@ def documents() -> list[str]:
     """The texts, in an order that mixes originals and copies."""
     generator = np.random.default_rng(7)
     folder = Path(os.environ.get("TOKENMILL_BENCH_CORPUS", ".")) / "revisions" / "documents"
-    texts = list(_texts(sorted(folder.glob("*.jsonl.gz"))))
-    bases = list(_texts(corpus("text", "*.jsonl.gz")))
+    texts = [text[:MAX_CHARACTERS] for text in texts_of(sorted(folder.glob("*.jsonl.gz")))]
+    bases = [text[:MAX_CHARACTERS] for text in texts_of(corpus("text", "*.jsonl.gz"))]
     for number in generator.permutation(len(bases))[:BASES].tolist():
         texts.append(bases[number])
         texts += [_edited(bases[number], generator) for _ in range(int(generator.integers(1, 3)))]
     return [texts[number] for number in generator.permutation(len(texts))]
-
-
-def _texts(paths: Sequence[Path]) -> Iterator[str]:
-    for path in paths:
-        for line in gzip.decompress(path.read_bytes()).splitlines():
-            value = orjson.loads(line)
-            yield (value.get("text") or value.get("extract") or "")[:MAX_CHARACTERS]
 
 
 def _edited(text: str, generator: np.random.Generator) -> str:

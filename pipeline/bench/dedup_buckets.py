@@ -6,8 +6,6 @@ and a licence header over pages of their own.
 """
 
 import math
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +16,7 @@ import numpy as np
 import orjson
 
 from pipeline.base.console import say
+from pipeline.bench.program import dedup_summary
 
 SIZES = (10_000, 30_000, 100_000)
 WORDS = [f"word{number}" for number in range(400)]
@@ -49,7 +48,7 @@ KINDS: dict[str, Callable[[int], str]] = {
 
 
 def run(sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
-    """A row a kind and size, of two sizes or more; the last of a kind has how the time beyond a tiny run's grows."""
+    """One row per kind and size, of two sizes or more; the last row of a kind says how the time grows with the size."""
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
         folder = Path(name)
@@ -68,9 +67,8 @@ def measure(kind: str, text: Callable[[int], str], size: int, folder: Path) -> d
     path, output = folder / "in.jsonl", folder / f"out{len(list(folder.iterdir()))}"
     with open(path, "wb") as file:
         file.writelines(orjson.dumps({"id": str(n), "text": text(n)}) + b"\n" for n in range(size))
-    command = [sys.executable, "-m", "flows.cli", "dedup", "run", str(path), "--output", str(output), "--json"]
     started = time.perf_counter()
-    summary = orjson.loads(subprocess.run([*command, "--workers", "2"], capture_output=True, check=True).stdout)
+    summary = dedup_summary(path, output)
     row = {
         "kind": kind,
         "records": size,

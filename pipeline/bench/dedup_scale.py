@@ -6,11 +6,9 @@ counted once, mapped files included; disk is the largest size of the scratch fol
 what the command said before it began.
 """
 
-import gzip
 import math
 import re
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -23,7 +21,8 @@ import orjson
 
 from pipeline.base.console import say
 from pipeline.base.processes import descendants
-from pipeline.bench.clean import corpus
+from pipeline.bench.corpus import corpus, texts_of
+from pipeline.bench.program import dedup_run
 
 SIZES = (100_000, 300_000, 1_000_000)
 SENTENCES = (6, 20)  # of a document
@@ -32,7 +31,7 @@ SAMPLE_SECONDS = 0.2
 
 
 def run(sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
-    """A row a size; the last one has the growth exponents of time and memory."""
+    """One row per size; the last one has the growth exponents of time and memory."""
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
         folder, rows = Path(name), []
         for size in sizes:
@@ -70,21 +69,16 @@ def write_documents(path: Path, count: int) -> None:
 
 
 def _sentences() -> Iterator[str]:
-    for path in corpus("text", "*.jsonl.gz"):
-        for line in gzip.decompress(path.read_bytes()).splitlines():
-            value = orjson.loads(line)
-            for sentence in (value.get("text") or value.get("extract") or "").split(". "):
-                if 40 <= len(sentence) <= 300:
-                    yield sentence
+    for text in texts_of(corpus("text", "*.jsonl.gz")):
+        yield from (sentence for sentence in text.split(". ") if 40 <= len(sentence) <= 300)
 
 
 def measure(path: Path, output: Path) -> dict[str, Any]:
     """Runs the command on a file, watched."""
-    command = [sys.executable, "-m", "flows.cli", "dedup", "run", str(path), "--output", str(output), "--json"]
     started, said = time.perf_counter(), output.with_suffix(".said")
     with (
         open(said, "wb") as told,
-        subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.PIPE, stderr=told) as process,
+        subprocess.Popen(dedup_run(path, output), stdout=subprocess.PIPE, stderr=told) as process,
     ):
         watch = _Watch(process.pid, output.parent / f".{output.name}.partial" / ".scratch")
         watch.start()

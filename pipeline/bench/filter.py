@@ -8,14 +8,13 @@ import json
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.bench.corpus import ARTICLES
 from pipeline.recipe.rule_sets import RULE_SETS
 
-SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "wikipedia-en.parquet"
 PEER_BYTES = 400_000
 JUDGED_ROWS = 1_000_000
 MAX_BYTES = 20_000_000
@@ -65,7 +64,7 @@ def _texts(path: str | None) -> list[str]:
     if path is None:
         import pyarrow.parquet as pq
 
-        records = pq.read_table(SAMPLE).to_pylist()
+        records = pq.read_table(ARTICLES).to_pylist()
         return [max((v for v in record.values() if isinstance(v, str)), key=len) for record in records]
     opener = gzip.open if path.endswith(".gz") else open
     texts: list[str] = []

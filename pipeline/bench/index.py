@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.base.errors import UserError
+from pipeline.bench.corpus import ARTICLES
 from pipeline.dedup.index.writer import Batch
 
-SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "wikipedia-en.parquet"
 DOCUMENTS, BATCH_DOCUMENTS, REPEATS = 1_000_000, 10_000, 3
 SENTENCES = 12
 EDITED, EQUAL = 0.2, 0.05
@@ -145,7 +145,7 @@ class Maker:
     """Documents by number: the same number is the same text in every run."""
 
     def __init__(self, documents: int, batch_documents: int) -> None:
-        texts = pq.read_table(SAMPLE, columns=["text"])["text"].to_pylist()
+        texts = pq.read_table(ARTICLES, columns=["text"])["text"].to_pylist()
         self._sentences = sorted({s.strip() for text in texts for s in text.split(". ") if len(s) > 40})
         self._documents, self._batch_documents = documents, batch_documents
 

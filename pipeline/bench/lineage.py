@@ -5,12 +5,11 @@ token shards whose values are holes of sparse files (zeros that take no disk).  
 for it, process start included, and the lookup alone inside one process; files have been read once before.
 """
 
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import doc_id_column
+from pipeline.bench.program import tokenmill
+from pipeline.bench.rates import timed
 from pipeline.bench.token_runs import TOKENS_PER_DOCUMENT, write_tokens
 from pipeline.lookup.keys import hash_of
 from pipeline.lookup.keys import write as write_keys
@@ -156,19 +157,13 @@ def measure(root: Path, ids: NDArray[np.uint8], made_seconds: float) -> list[dic
 
     def add(name: str, work: Callable[[int], Any], numbers: list[int]) -> None:
         work(numbers[0])
-        seconds, processor = [], []
-        for number in numbers[1:]:
-            started, used = time.perf_counter(), _processor_seconds()
-            work(number)
-            seconds.append(time.perf_counter() - started)
-            processor.append(_processor_seconds() - used)
+        times = [timed(partial(work, number)) for number in numbers[1:]]
+        seconds, processor = [wall for _, wall, _ in times], [used for _, _, used in times]
         figures = {"median_seconds": float(np.median(seconds)), "worst_seconds": max(seconds)}
         rows.append({"name": name, **figures, "median_processor_seconds": float(np.median(processor))})
 
     def command(*arguments: str) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "flows.cli", *arguments], check=True, stdout=subprocess.DEVNULL, timeout=300
-        )
+        subprocess.run(tokenmill(*arguments), check=True, stdout=subprocess.DEVNULL, timeout=300)
 
     add("doc_id -> shard, row", lambda n: lookup.DocIndex(job).find(ids[n].tobytes().hex()), chosen)
     add("url -> shard, row", lambda n: lookup.one_by_key(job, "url", f"https://example.org/{n}"), chosen)
@@ -182,9 +177,3 @@ def measure(root: Path, ids: NDArray[np.uint8], made_seconds: float) -> list[dic
     )
     add("tokenmill trace RUN --step N", lambda n: command("trace", str(root), "--step", str(n % STEPS)), chosen[:6])
     return rows
-
-
-def _processor_seconds() -> float:
-    """Processor time of this process and of those it has waited for: what is left of a time on a busy machine."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system

@@ -3,7 +3,9 @@
 import resource
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def row_of(name: str, who: str, records: int, size: int, work: Callable[[], Any]) -> dict[str, Any]:
@@ -12,13 +14,12 @@ def row_of(name: str, who: str, records: int, size: int, work: Callable[[], Any]
     Args:
         name: The input.
         who: Whose work it is.
-        records: Records of the input, and
-        size: bytes of its text or pages.
+        records: Records of the input.
+        size: Bytes of its text or pages.
         work: What is timed.
     """
-    started, cpu_started = time.perf_counter(), used_seconds()
-    work()
-    return _row(name, who, records, size / 1e6, time.perf_counter() - started, used_seconds() - cpu_started)
+    _, seconds, cpu_seconds = timed(work)
+    return _row(name, who, records, size / 1e6, seconds, cpu_seconds)
 
 
 def sum_of(name: str, who: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -40,8 +41,15 @@ def _row(name: str, who: str, records: int, megabytes: float, seconds: float, cp
     }
 
 
+def timed(work: Callable[[], T]) -> tuple[T, float, float]:
+    """What the work gives, its seconds, and its processor seconds."""
+    started, cpu_started = time.perf_counter(), used_seconds()
+    result = work()
+    return result, time.perf_counter() - started, used_seconds() - cpu_started
+
+
 def used_seconds() -> float:
-    """Processor time of this process and of those it has ended: what another job on the machine changes least."""
+    """Processor time of this process and of those that it has waited for: what a busy machine changes least."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 

@@ -23,8 +23,8 @@ import pyarrow as pa
 from pipeline.base.digests import digest
 from pipeline.base.errors import RunError
 from pipeline.base.pool import Pool
-from pipeline.bench.clean import corpus, sample_jsonl
 from pipeline.bench.clean import ours as clean
+from pipeline.bench.corpus import corpus, sample_jsonl
 from pipeline.bench.rates import row_of, sum_of, with_ratios
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
