@@ -32,7 +32,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Differences from the reference, a line a variant, over one axis."""
+    """Differences from the reference, one line per variant, over one axis."""
 
     height: float
     zero: float

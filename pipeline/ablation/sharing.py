@@ -17,7 +17,7 @@ NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 
 
 def share(source: str, target: str, steps: Iterable[str]) -> None:
-    """Links the outputs of ``steps`` from one local run folder into another; what stands there already stays."""
+    """Links the outputs of ``steps`` from one local run folder into another; what is there already stays."""
     for step in steps:
         for shard, manifest in load_manifests(source, step).items():
             if load_manifest(target, step, shard) is None:

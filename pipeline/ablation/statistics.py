@@ -1,6 +1,6 @@
 """Paired differences between variants trained with the same seeds.
 
-Of each seed the score of a variant less that of the reference is taken, so that what a seed does to both cancels.  The
+For each seed the reference's score is subtracted from the variant's, so that what a seed does to both cancels.  The
 interval is Student's t over the seeds.  With several comparisons against one reference each interval is widened by
 Bonferroni's rule, so that the chance of one false claim among all of them stays at 5 %.
 
@@ -40,7 +40,7 @@ def interval(values_S: Sequence[float], comparisons: int = 1) -> Interval:
     """Mean and interval of some values.
 
     Args:
-        values_S: One a seed, at least two.
+        values_S: One per seed, at least two.
         comparisons: How many such intervals are read together.
 
     Example:
@@ -68,7 +68,7 @@ def detection_limit(differences: Sequence[Sequence[float]]) -> float:
     """The smallest true difference that this ablation would have shown with a chance of ``POWER``.
 
     Args:
-        differences: For each comparison its paired differences, one a seed; their deviations are pooled.
+        differences: For each comparison its paired differences, one per seed; their deviations are pooled.
     """
     seeds = len(differences[0])
     pooled = math.sqrt(math.fsum(deviation(values_S) ** 2 for values_S in differences) / len(differences))

@@ -2,7 +2,7 @@
 
 Documents are made of sentences of the corpus in random order, a fifth of them copies of earlier ones with some
 sentences changed; the same ones every time.  Memory is that of all processes together, a page that several of them hold
-counted once, mapped files included; disk is the largest size of the scratch folder.  Both are sampled, and stand beside
+counted once, mapped files included; disk is the largest size of the scratch folder.  Both are sampled, and shown beside
 what the command said before it began.
 """
 
@@ -77,8 +77,8 @@ def measure(path: Path, output: Path) -> dict[str, Any]:
     """Runs the command on a file, watched."""
     started, said = time.perf_counter(), output.with_suffix(".said")
     with (
-        open(said, "wb") as told,
-        subprocess.Popen(dedup_run(path, output), stdout=subprocess.PIPE, stderr=told) as process,
+        open(said, "wb") as messages,
+        subprocess.Popen(dedup_run(path, output), stdout=subprocess.PIPE, stderr=messages) as process,
     ):
         watch = _Watch(process.pid, output.parent / f".{output.name}.partial" / ".scratch")
         watch.start()

@@ -53,7 +53,7 @@ def run(documents: int | None = None, batch_documents: int = BATCH_DOCUMENTS) ->
 
 
 def build(index: Path, maker: "Maker", size: int) -> dict[str, Any]:
-    """Builds an index, unless one stands there as it was built."""
+    """Builds an index, unless one is there as it was built."""
     from pipeline.dedup.index.reader import open_index
     from pipeline.dedup.index.state import Corpus, is_index
     from pipeline.dedup.index.writer import build_index

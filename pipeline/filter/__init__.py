@@ -1,8 +1,11 @@
 """Filter: signals are measured once, rules are predicates over their columns, verdicts hold every failed rule.
 
-1. ``measure.py``  texts -> signals, one row a document (kernels of pipeline/kernels, over Arrow buffers).
-2. ``rules.py``    signals -> which rules each document fails, as columns.
-3. ``stage.py``    the steps filter.signals (signals/) and filter (verdicts/filter/) of a run.
+1. ``rules/``            texts -> signals, one row per document (kernels of pipeline/kernels, over Arrow buffers);
+                         signals and document columns -> which rules each document fails; failures -> verdicts.
+2. ``classifier/``       quality classifiers, each one signal more.
+3. ``decontamination/``  what documents share with evaluation sets, as signals and as byte ranges to cut.
+4. ``stage.py``          the steps of a run; ``worker.py`` does their work; ``datatrove.py`` runs datatrove's filters.
+5. ``whatif.py``         the funnel under other thresholds, from stored signals.
 """
 
 from collections.abc import Sequence
@@ -17,12 +20,12 @@ __all__ = ["RULES", "judge", "signals"]
 
 
 def signals(texts: "pa.Array | Sequence[str]", language: "str | pa.Array" = "en") -> "pa.Table":
-    """Measures texts: one row of signals a document (columns: ``pipeline.run.tables.SIGNALS``).
+    """Measures texts: one row of signals per document (columns: ``pipeline.run.tables.SIGNALS``).
 
     Args:
         texts: A string or large_string array, or a list of strings.  Bytes that are not UTF-8 count as U+FFFD.
-        language: Label of lid.176, of all texts or one a text; it decides stop words and the tokens of scripts that are
-            written without spaces.
+        language: Label of lid.176, of all texts or one per text; it decides stop words and the tokens of scripts that
+            are written without spaces.
 
     Example:
         >>> table = signals(["The cat sat with the dog.", ""])

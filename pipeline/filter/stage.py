@@ -127,7 +127,7 @@ def _verdict_jobs(context: Context, signals: dict[str, Manifest]) -> list[Job]:
     options = context.recipe.filter
     config = options.model_dump(mode="json")
     for classifier in config["classifiers"].values():
-        classifier.pop("path")  # its digest decides, and stands in the signals' fingerprint
+        classifier.pop("path")  # its digest decides, and is part of the signals' fingerprint
     for evaluation in config["decontamination"]["sets"]:
         del evaluation["path"]
     blocklist = config["url"].pop("blocklist")

@@ -25,7 +25,7 @@ from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests, total_counts
 from pipeline.run.tables import DOCUMENTS, SIGNALS, batches, read_table
 
-BYTES_A_TOKEN = 4.0  # where the run has no tokens yet
+BYTES_PER_TOKEN = 4.0  # where the run has no tokens yet
 EXAMPLE_CHARACTERS = 300
 
 
@@ -199,8 +199,8 @@ def _examples(run: Run, shard: str, rows: list[int], failures: Failures, source:
 
 
 def tokens_a_byte(run: Run, funnel: Funnel) -> tuple[float, bool]:
-    """Tokens a byte of text: of the run's own tokens where it has some."""
+    """Tokens per byte of text, and whether they are those of the run's own tokens or an assumption."""
     tokens = total_counts(load_manifests(run.root, "tokenize").values()).get("tokens", 0)
     if tokens and funnel.kept_bytes and storage.exists(run.url(layout.stage_manifest("tokenize"))):
         return tokens / funnel.kept_bytes, True
-    return 1 / BYTES_A_TOKEN, False
+    return 1 / BYTES_PER_TOKEN, False

@@ -218,7 +218,7 @@ def shared_documents(runs: tuple[Run, Run]) -> Shared | None:
 
 
 class _Side:
-    """Every document of a run: its id, where it stands, and whether the run keeps it."""
+    """Every document of a run: its id, its shard and row, and whether the run keeps it."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.names = run, document_shards(run)

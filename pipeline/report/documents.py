@@ -48,7 +48,7 @@ def document_shards(run: Run) -> list[str]:
 
 
 def judging_stages(run: Run) -> list[str]:
-    """Stages of the recipe whose verdicts stand in the run, in the recipe's order."""
+    """Stages of the recipe whose verdicts the run has, in the recipe's order."""
     steps = {"dedup": "dedup", "filter": "filter", "tokenize": "tokenize.split"}
     return [s for s in run.recipe.stages if s in JUDGES and manifests.load_manifests(run.root, steps[s])]
 

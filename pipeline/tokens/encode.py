@@ -1,6 +1,6 @@
 """The step ``tokenize``: one document shard -> one training and one validation token shard.
 
-Documents stand in keyed-hash order of their doc_id, so that neighbours in a window are not pages of one site, and each
+Documents are in keyed-hash order of their doc_id, so that neighbours in a window are not pages of one site, and each
 ends with the end-of-text token.  A shard's tokens (two or four bytes each) are held in memory until they are ordered;
 its text is read batch by batch.
 """

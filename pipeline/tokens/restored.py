@@ -81,7 +81,7 @@ def parse_name(stem: str) -> tuple[int, str]:
 
 
 def inputs(run: Run, sequences: int) -> dict[str, str]:
-    """Path and digest of the restored shards that a training of so many sequences reads."""
+    """Path and digest of the restored shards that a training of ``sequences`` sequences reads."""
     read = {found.number for found in load(run.root) if found.first_sequence < sequences}
     digests: dict[str, str] = {}
     for manifest in load_manifests(run.root, STEP).values() if read else ():

@@ -4,7 +4,7 @@
 2. ``tokenize.survey``     what the kept documents of a shard hold: tokenizer/survey/
 3. ``tokenize.tokenizer``  train or take a tokenizer, choose the engine: tokenizer/
 4. ``tokenize``            documents/NNNNN.arrow -> tokens/train/NNNNN.arrow and tokens/validation/NNNNN.arrow
-5. ``tokenize.leakage``    what training text still is near validation text: tokens/leakage.json
+5. ``tokenize.leakage``    what training text is still near validation text: tokens/leakage.json
 6. ``index``, ``index.keys``  index/doc_id.arrow, index/keys.arrow
 """
 

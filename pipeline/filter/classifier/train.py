@@ -151,16 +151,18 @@ def _fit(texts: dict[str, list[str]], options: Options, path: Path) -> None:
             capture_output=True,
             text=True,
         )
-    told = done.stderr.strip()
+    message = done.stderr.strip()
     if done.returncode == fasttext_fit.DIVERGED:
-        raise UserError(f"classifier: training diverged ({told}); lower --learning-rate, now {options.learning_rate:g}")
+        raise UserError(
+            f"classifier: training diverged ({message}); lower --learning-rate, now {options.learning_rate:g}"
+        )
     if done.returncode == fasttext_fit.UNSET_MEMORY:
         raise RunError(
             "classifier: this C library does not fill the memory it hands out (glibc does, by MALLOC_PERTURB_), and "
             "fastText would train on what was in it; train on a machine with glibc"
         )
     if done.returncode:
-        raise RunError(f"classifier: the training process ended with {done.returncode}: {told or 'no message'}")
+        raise RunError(f"classifier: the training process ended with {done.returncode}: {message or 'no message'}")
 
 
 def _settings(options: Options) -> dict[str, Any]:

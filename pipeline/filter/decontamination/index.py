@@ -53,7 +53,7 @@ class Index:
 
     @property
     def num_ngrams(self) -> int:
-        """Distinct n-grams an item, summed."""
+        """Distinct n-grams of each item, summed."""
         return int(self.grams.num_rows)
 
     def save(self, grams: Path, items: Path) -> None:

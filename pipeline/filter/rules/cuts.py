@@ -32,7 +32,7 @@ def chosen_spans(spans: pa.ChunkedArray, shares: pa.ChunkedArray, max_overlap: f
 
     Args:
         spans: list<int32>: start, end, start, end, ... of each hit.
-        shares: list<float32>: share of the hit's item that the document holds, one a pair of ``spans``.
+        shares: list<float32>: share of the hit's item that the document holds, one for each pair of ``spans``.
         max_overlap: As in the recipe.
     """
     counts = spans.combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
@@ -56,11 +56,11 @@ def cut_text(text: str, spans: Sequence[int]) -> str:
 
 
 def cut_texts(texts: pa.Array, cuts: pa.Array) -> pa.Array:
-    """The texts without the byte ranges of ``cuts`` (list<int32>, a row each)."""
+    """The texts without the byte ranges of ``cuts`` (list<int32>, one list per text)."""
     pairs = zip(texts.to_pylist(), cuts.to_pylist(), strict=True)
     return pa.array([cut_text(text, spans) if spans else text for text, spans in pairs], texts.type)
 
 
 def moved(offset: int, spans: Sequence[int]) -> int:
-    """Where a byte of the whole text stands in the cut text; inside a cut, where the cut was."""
+    """Where a byte of the whole text is in the cut text; inside a cut, where the cut was."""
     return offset - sum(max(0, min(offset, end) - start) for start, end in zip(spans[::2], spans[1::2], strict=True))

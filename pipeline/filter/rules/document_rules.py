@@ -52,7 +52,7 @@ def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, b
 
 
 def _unsure(documents: pa.Table, options: Filter) -> Mask:
-    """Documents whose language is less sure than the recipe asks for, in general or of that language."""
+    """Documents whose language is less sure than the recipe asks for, in general or for that language."""
     least = np.full(documents.num_rows, options.min_language_score, np.float32)
     for language, score in options.min_language_scores.items():
         least[as_mask(pc.equal(documents["language"], language))] = score
@@ -125,7 +125,7 @@ def _is_below(url: str | None, domains: frozenset[str]) -> bool:
 
 
 def read_blocklist(path: str | None) -> frozenset[str]:
-    """Domains of a blocklist: one a line, # begins a comment, and ``0.0.0.0 domain`` as in a hosts file."""
+    """Domains of a blocklist: one per line, # begins a comment, and ``0.0.0.0 domain`` as in a hosts file."""
     if not path:
         return frozenset()
     lines = storage.read_bytes(path).decode("utf-8", "replace").splitlines()

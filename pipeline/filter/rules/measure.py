@@ -1,4 +1,4 @@
-"""Texts to signals: one call of the kernels a batch, and the stop words that it needs."""
+"""Texts to signals: one call of the kernels per batch, and the stop words that it needs."""
 
 import fcntl
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ def _languages(language: str | pa.Array | None, count: int) -> list[str]:
         return [language or ""] * count
     labels = [label or "" for label in language.to_pylist()]
     if len(labels) != count:
-        raise ValueError(f"{len(labels)} languages for {count} texts; give one label, or one a text")
+        raise ValueError(f"{len(labels)} languages for {count} texts; give one label, or one per text")
     return labels
 
 

@@ -26,7 +26,7 @@ Thresholds = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Failures:
-    """Which documents failed which rule: ``masks[i]`` belongs to ``reasons[i]``; each has a flag a document."""
+    """Which documents failed which rule: ``masks[i]`` belongs to ``reasons[i]``; each has one flag per document."""
 
     reasons: list[str]
     masks: list[Mask]
@@ -40,7 +40,7 @@ class Failures:
         return failed
 
     def counts(self, where: Mask | None = None) -> dict[str, int]:
-        """Documents a reason, without the reasons that nobody failed; only those in ``where`` when given."""
+        """Documents by reason, without the reasons that none failed; only documents in ``where`` when given."""
         totals = {
             reason: int(np.count_nonzero(mask if where is None else mask & where))
             for reason, mask in zip(self.reasons, self.masks, strict=True)
@@ -72,12 +72,12 @@ def judge(
     """The rules that each document failed.
 
     Args:
-        signals: One row a document, with the columns that ``signals()`` makes.
+        signals: One row per document, with the columns that ``signals()`` makes.
         rules: Names of rule sets.
         options: Thresholds other than the defaults, such as ``{"gopher_quality": {"min_words": 30}}``.
 
     Returns:
-        A list of ``<rule set>.<rule>`` a document; an empty one where it is kept.
+        For each document a list of ``<rule set>.<rule>``; an empty one where it is kept.
 
     Raises:
         UserError: If a rule set, a rule or a signal is unknown, or thresholds contradict each other.
@@ -133,7 +133,7 @@ def _limits(
     per_language: Mapping[str, Thresholds],
     languages: pa.ChunkedArray | None,
 ) -> float | NDArray[np.float64]:
-    """One threshold, or one a document where languages have their own."""
+    """One threshold, or one per document where languages have their own."""
     base = float(thresholds.get(rule_set, {}).get(rule.name, rule.default))
     own = {
         language: float(values[rule_set][rule.name])

@@ -114,7 +114,7 @@ def verdict_batch(
 
 
 def counts(failures: Failures, alive: Mask, cuts: Mapping[int, list[int]]) -> Mapping[str, Any]:
-    """What the stage reports: documents_in, kept (of these, cut), dropped, and documents a reason."""
+    """What the stage reports: documents_in, kept (of these, cut), dropped, and documents by reason."""
     kept = alive & ~failures.any()
     total, left = int(np.count_nonzero(alive)), int(np.count_nonzero(kept))
     return {

@@ -117,7 +117,7 @@ class NearValidation:
 
 
 def _band_keys(signatures_NP: NDArray[np.uint32]) -> Iterator[NDArray[np.uint64]]:
-    """One key a document for each band; equal values give equal keys (unequal ones collide once in 2**64)."""
+    """One key per document, for each band; equal values give equal keys (unequal ones collide once in 2**64)."""
     for start in range(0, signatures_NP.shape[1] - BAND_ROWS + 1, BAND_ROWS):
         keys = np.zeros(len(signatures_NP), np.uint64)
         for column in range(start, start + BAND_ROWS):

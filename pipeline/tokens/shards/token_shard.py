@@ -100,7 +100,7 @@ def write_documents(
 
     Args:
         writer: Writer of a ``tokens_table``.
-        tokens_of: ``(first, end) -> `` flat ids of these documents, of the table's integer type.
+        tokens_of: From first and end: flat ids of these documents, of the table's integer type.
         offsets: Where each document starts in all their tokens, and the end of the last; int64 (N + 1,).
         doc_ids: uint8 (N, 16).
 
@@ -253,7 +253,7 @@ def open_shard(path: Path) -> TokenShard:
 
 
 def withdrawn_rows(metadata: Mapping[str, str]) -> tuple[int, ...]:
-    """Rows of a shard, by its schema metadata, whose document was taken down (pipeline/lineage)."""
+    """Rows of a shard, by its schema metadata, whose document was taken down (pipeline/takedown)."""
     text = metadata.get(WITHDRAWN_KEY, "")
     return tuple(int(row) for row in text.split(",")) if text else ()
 
@@ -269,7 +269,7 @@ def open_folder(folder: Path, known: Mapping[str, TokenShard] | None = None) -> 
 
     Args:
         folder: The folder.
-        known: Shards that need not be opened, by file name: what their manifests say of them (``layout.py``).
+        known: Shards that need not be opened, by file name: what their manifests say of them (``shard_facts.py``).
 
     Raises:
         UserError: If there is none.

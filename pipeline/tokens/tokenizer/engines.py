@@ -2,7 +2,7 @@
 
 ``gigatoken`` reads the Arrow buffers and is about seventy times as fast; ``tokenizers`` defines what is right.  Both
 encode text that looks like a special token as ordinary text: gigatoken is built from a definition without added tokens,
-and ``tokenizers`` is told to.  ``choose`` compares their ids once a run.
+and ``tokenizers`` is told to.  ``choose`` compares their ids once per run.
 """
 
 import re
@@ -64,7 +64,7 @@ class GigatokenEncoder:
 def _without_added_tokens(definition: str) -> bytes:
     """The definition that gigatoken gets.
 
-    Made once a process: parsing tens of thousands of lists costs a small shard more than building the encoder.
+    Made once per process: parsing tens of thousands of lists costs a small shard more than building the encoder.
     """
     parsed = orjson.loads(definition)
     parsed["added_tokens"] = []
