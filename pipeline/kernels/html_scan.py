@@ -67,7 +67,7 @@ _MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: spreads the nam
 
 
 def _kind_table() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Names and what they are, in the slots where ``_kind_of`` looks: one look-up a tag instead of a search a kind."""
+    """Names and what they are, in the slots where ``_kind_of`` looks: one look-up per tag, not one per kind."""
     keys, kinds = np.full(1 << _SLOT_BITS, -1, np.int64), np.zeros(1 << _SLOT_BITS, np.uint8)
     for kind, names in _KINDS.items():
         for key in map(_key, names):
@@ -128,6 +128,7 @@ def _find(data, start, byte):  # type: ignore[no-untyped-def]
     return i
 
 
+# one long function: every part moves several of its counters
 @numba.njit(cache=True, nogil=True)
 def _scan(data, max_depth):  # type: ignore[no-untyped-def]
     stack = np.empty(max_depth + 2, np.int64)  # open elements that nest
@@ -222,7 +223,7 @@ def _note(notes, noted, what, start, end):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _holds(data, start, end, word):  # type: ignore[no-untyped-def]
-    """Whether a word of lower-case letters stands in the bytes, in any case."""
+    """Whether a word, given in lower case, occurs in the bytes, in any case."""
     for i in range(start, end - len(word) + 1):
         j = 0
         while j < len(word) and (data[i + j] | 0x20) == (word[j] | 0x20):

@@ -9,7 +9,7 @@ are what two line feeds or more separate in the stripped text.
 import numpy as np
 
 from pipeline.kernels.jit import bare, inlined
-from pipeline.kernels.spans import decode, span_hash
+from pipeline.kernels.spans import BASE, MIX, decode, span_hash
 from pipeline.kernels.token_tables import DECIMAL, LINE_END, SPACE, TERMINAL
 from pipeline.kernels.tokens import AFTER_SPACE_TOKEN, ALL_PUNCTUATION, ENDS_SENTENCE, fill_tokens
 
@@ -45,17 +45,16 @@ _BYTE_KINDS[[0x7B, 0x5B, 0x23, 0x2E]] = CURLY, SQUARE, HASH, DOT
 _BYTE_KINDS[0x80:] = NOT_ASCII
 
 # every phrase has ten bytes or more, so one of its first four runs of four bytes begins at a multiple of four
-_RUN_MIX = np.uint64(0x9E3779B97F4A7C15)
 _PHRASE_RUNS = np.zeros(4096, np.bool_)
 for _phrase, _ in _PHRASES:
     for _at in range(4):
         _run = int.from_bytes(_phrase[_at : _at + 4], "little") | 0x20202020
-        _PHRASE_RUNS[((_run * int(_RUN_MIX)) & 0xFFFFFFFFFFFFFFFF) >> 52] = True
+        _PHRASE_RUNS[((_run * int(BASE)) & 0xFFFFFFFFFFFFFFFF) >> 52] = True
 
 
 @bare
 def survey(data, start, end, places):  # type: ignore[no-untyped-def]
-    """What stands anywhere in the text, as a sum of this module's flags; and its line feeds.
+    """What occurs in the text, as a sum of this module's flags; and its line feeds.
 
     Where a flag is not set, a slow look for the thing would find nothing.
 
@@ -92,12 +91,12 @@ def survey(data, start, end, places):  # type: ignore[no-untyped-def]
 
 @bare
 def _has_phrase(data, start, end):  # type: ignore[no-untyped-def]
-    """True where one of C4's phrases stands in the text, in either letter case."""
+    """True where one of C4's phrases occurs in the text, in either letter case."""
     for i in range(start, end - 3, 4):
         low = np.uint64(data[i]) | np.uint64(data[i + 1]) << np.uint64(8)
         high = np.uint64(data[i + 2]) | np.uint64(data[i + 3]) << np.uint64(8)
         run = low | high << np.uint64(16) | np.uint64(0x20202020)
-        if _PHRASE_RUNS[np.int64((run * _RUN_MIX) >> np.uint64(52))]:
+        if _PHRASE_RUNS[np.int64((run * BASE) >> np.uint64(52))]:
             for first in range(max(start, i - 3), i + 1):
                 for k in range(len(_PHRASE_KINDS)):
                     if _is_phrase(data, first, end, _PHRASE_STARTS[k], _PHRASE_STARTS[k + 1]):
@@ -119,7 +118,7 @@ def seen_before(table, value):  # type: ignore[no-untyped-def]
     """Adds ``value`` to an open-addressing set (a power of two of slots, 0 = empty); True where it was there."""
     mask = len(table) - 1
     key = value if value != 0 else np.uint64(1)
-    slot = np.int64((key * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(32)) & mask
+    slot = np.int64((key * MIX) >> np.uint64(32)) & mask
     while table[slot] != 0:
         if table[slot] == key:
             return True
@@ -130,7 +129,7 @@ def seen_before(table, value):  # type: ignore[no-untyped-def]
 
 @bare
 def table_size(entries):  # type: ignore[no-untyped-def]
-    """Slots of a set for so many entries: a power of two, at most half full."""
+    """Slots of a set for that many entries: a power of two, at most half full."""
     size = 16
     while size < 2 * entries:
         size *= 2
@@ -242,7 +241,7 @@ def all_line_ends(data, start, end, kinds, longest, places, tokens, count, table
         data: UTF-8 bytes.
         start: Where the text begins.
         end: Where it ends.
-        kinds: What stands in the text (``survey``).
+        kinds: What occurs in the text (``survey``).
         longest: Characters of its longest run without white space.
         places: Where its line feeds are.
         tokens: Its tokens,
@@ -428,7 +427,7 @@ def _without_citations(data, start, end, classes, line):  # type: ignore[no-unty
 
 @bare
 def _citation_end(data, i, end, classes):  # type: ignore[no-untyped-def]
-    """Where the citation that opens at ``i`` ends; ``i`` where it is none."""
+    """Where the citation that opens at ``i`` ends; ``i`` where it is no citation."""
     k = i + 1
     while k < end:
         code, width = decode(data, k, end)

@@ -7,8 +7,6 @@ minimum over ``a * h + b mod 2^32`` for each permutation.  Bit-identical to data
 Shape letters: N texts, P permutations.
 """
 
-import pipeline.kernels  # noqa: F401, I001  first: it names Numba's cache folder
-
 import numba
 import numpy as np
 from numpy.typing import NDArray

@@ -1,14 +1,10 @@
-"""Finds the n-grams of documents that stand in an index: rolling hashes of words, a bit table, then a binary search."""
-
-import pipeline.kernels  # noqa: F401, I001  first: it names Numba's cache folder
+"""Finds the n-grams of documents that are in an index: rolling hashes of words, a bit table, then a binary search."""
 
 import numba
 import numpy as np
 
+from pipeline.kernels.spans import BASE, MIX
 from pipeline.kernels.words import scan_words
-
-NGRAM_BASE = np.uint64(0x9E3779B97F4A7C15)
-NGRAM_MIX = np.uint64(0xD6E8FEB86659FD93)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -18,14 +14,14 @@ def ngram_hashes(words, n):  # type: ignore[no-untyped-def]
     result = np.empty(count, np.uint64)
     oldest = np.uint64(1)
     for _ in range(n - 1):
-        oldest *= NGRAM_BASE
+        oldest *= BASE
     value = np.uint64(0)
     for i in range(len(words)):
         if i >= n:
             value -= words[i - n] * oldest
-        value = value * NGRAM_BASE + words[i]
+        value = value * BASE + words[i]
         if i >= n - 1:
-            mixed = (value ^ (value >> np.uint64(31)) ^ np.uint64(n)) * NGRAM_MIX
+            mixed = (value ^ (value >> np.uint64(31)) ^ np.uint64(n)) * MIX
             result[i - n + 1] = mixed ^ (mixed >> np.uint64(29))
     return result
 

@@ -1,4 +1,4 @@
-"""How much of a text is said again: the most frequent 2 to 4-grams, and repeated 5 to 10-grams.
+"""How repetitive a text is: the most frequent 2 to 4-grams, and repeated 5 to 10-grams.
 
 Definitions of Gopher (appendix A1) as datatrove 0.10 counts them: the top n-gram counts its characters with one blank
 between the words, as often as it occurs (the first of equally frequent ones); a repeated 5 to 10-gram counts its
@@ -13,10 +13,9 @@ import numpy as np
 
 from pipeline.kernels.jit import bare, inlined
 from pipeline.kernels.lines import table_size
-from pipeline.kernels.spans import BASE
+from pipeline.kernels.spans import BASE, MIX
 
 POWERS = 1024
-MIX = np.uint64(0xD6E8FEB86659FD93)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -19,7 +19,8 @@ from pipeline.kernels.lines import (
     survey,
     table_size,
 )
-from pipeline.kernels.repetition import MIX, base_powers, repeated_ngrams, top_ngrams
+from pipeline.kernels.repetition import base_powers, repeated_ngrams, top_ngrams
+from pipeline.kernels.spans import MIX
 from pipeline.kernels.tokens import ALL_SYMBOLS, HAS_LETTER, new_tokens, tokenize
 
 COLUMNS = (

@@ -4,7 +4,8 @@ import numpy as np
 
 from pipeline.kernels.jit import inlined
 
-BASE = np.uint64(0x9E3779B97F4A7C15)
+BASE = np.uint64(0x9E3779B97F4A7C15)  # of the polynomial hashes of tokens, lines and n-grams
+MIX = np.uint64(0xD6E8FEB86659FD93)  # spreads such a hash over the slots of a table
 _POWERS = [np.uint64(pow(int(BASE), k, 1 << 64)) for k in range(5)]
 BASE2, BASE3, BASE4 = _POWERS[2:]
 REPLACEMENT = 0xFFFD

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.jit import bare, inlined
-from pipeline.kernels.spans import decode, span_hash
+from pipeline.kernels.spans import MIX, decode, span_hash
 from pipeline.kernels.token_tables import (
     ALPHA,
     ALPHA_LOWER,
@@ -31,7 +31,6 @@ from pipeline.kernels.token_urls import is_digit, is_url
 
 _edge_index = inlined(edge_index)
 
-HASH_MIX = np.uint64(0xD6E8FEB86659FD93)
 MAX_EXCEPTION_BYTES = 40
 MAX_MATCHED_TOKENS = 12
 MAX_UNIT = 6
@@ -40,7 +39,7 @@ MAX_UNIT = 6
 @inlined
 def exception_index(value, tables):  # type: ignore[no-untyped-def]
     """Which exception has the hash ``value``; -1 where none has."""
-    if not tables.exception_bits[np.int64((value * HASH_MIX) >> np.uint64(48))]:
+    if not tables.exception_bits[np.int64((value * MIX) >> np.uint64(48))]:
         return -1
     found = np.searchsorted(tables.exception_hashes, value)
     if found < len(tables.exception_hashes) and tables.exception_hashes[found] == value:
@@ -77,7 +76,7 @@ class Scratch(NamedTuple):
 
 @numba.njit(cache=True, nogil=True)
 def new_scratch(room: int) -> Any:
-    """Room for chunks of so many bytes, less eight."""
+    """Room for chunks of up to ``room - 8`` bytes."""
     return Scratch(
         np.empty(room, np.int64),
         np.empty(room, np.int64),

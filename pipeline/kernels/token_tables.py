@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.spans import MIX
+
 UNICODE_VERSION = "14.0.0"
 
 # what a code point is, one bit each
@@ -42,7 +44,7 @@ class TokenTables(NamedTuple):
     split into pieces of ``piece_bytes[piece_starts[i]:piece_starts[i + 1]]`` bytes.  Where ``match_starts`` gives it a
     range of ``match_bytes``, tokens of just these sizes inside a word are joined to the exception again.
     ``units`` are the hashes of the units that are split off after a digit.  ``exception_bits`` says of 16 bits of a
-    hash whether an exception has them, ``exception_sizes`` whether one has so many bytes, ``exception_edges`` whether
+    hash whether an exception has them, ``exception_sizes`` whether one has that many bytes, ``exception_edges`` whether
     one has this size, first and last byte (``edge_index``): most words need no search.
     """
 
@@ -68,14 +70,14 @@ STORED = TokenTables._fields[1:-3]
 
 @cache
 def load_tables() -> TokenTables:
-    """Reads the committed tables, once a process."""
+    """Reads the committed tables, once per process."""
     with np.load(Path(__file__).with_name("token_tables.npz")) as stored:
         classes = np.repeat(stored["class_values"], np.diff(stored["class_starts"], append=0x110000))
         loaded = {name: stored[name] for name in STORED}
         edges = np.zeros(1 << 16, np.bool_)
         edges[stored["exception_edges"]] = True
     bits = np.zeros(1 << 16, np.bool_)
-    bits[(loaded["exception_hashes"] * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(48)] = True
+    bits[(loaded["exception_hashes"] * MIX) >> np.uint64(48)] = True
     sizes = np.zeros(256, np.bool_)
     sizes[np.add.reduceat(loaded["piece_bytes"].astype(np.int64), loaded["piece_starts"][:-1])] = True
     classes = np.ascontiguousarray(classes, dtype=np.uint32)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.jit import bare
-from pipeline.kernels.spans import BASE, decode
-from pipeline.kernels.token_rules import HASH_MIX, MAX_EXCEPTION_BYTES, Scratch, cut_chunk, new_scratch
+from pipeline.kernels.spans import BASE, MIX, decode
+from pipeline.kernels.token_rules import MAX_EXCEPTION_BYTES, Scratch, cut_chunk, new_scratch
 from pipeline.kernels.token_tables import (
     LETTER,
     PUNCTUATION,
@@ -109,6 +109,7 @@ def tokenize(data, start, end, tables, cache, tokens, split_unspaced):  # type: 
     return tokens, count, sentences, longest
 
 
+# one long function, since every part of it moves several counters that a part of its own would take and give back
 @bare
 def fill_tokens(data, start, end, tables, cache, scratch, tokens, split_unspaced):  # type: ignore[no-untyped-def]
     """Like ``tokenize``, into ``tokens`` that are large enough; -1, 0, 0 where a chunk is too long for ``scratch``."""
@@ -172,9 +173,9 @@ def fill_tokens(data, start, end, tables, cache, scratch, tokens, split_unspaced
                 others, word, last = 0, size - 1, before
         # two looks at the table say of nearly all words that they are no exceptions
         if others == 0 and size < MAX_EXCEPTION_BYTES and exception_sizes[size]:
-            others += exception_bits[np.int64((value * HASH_MIX) >> np.uint64(48))]
+            others += exception_bits[np.int64((value * MIX) >> np.uint64(48))]
         if others == 0 and word < min(size, MAX_EXCEPTION_BYTES) and exception_sizes[word]:
-            others += exception_bits[np.int64((last * HASH_MIX) >> np.uint64(48))]
+            others += exception_bits[np.int64((last * MIX) >> np.uint64(48))]
         if others == 0:
             t_start[count], t_size[count], t_chars[count] = chunk - start, word, word
             t_flags[count], t_hash[count] = HAS_LETTER, last
@@ -188,7 +189,7 @@ def fill_tokens(data, start, end, tables, cache, scratch, tokens, split_unspaced
                 count += 1
         else:
             key = value ^ np.uint64(0x5555555555555555) if split_unspaced else value
-            slot = np.int64((key * HASH_MIX) >> np.uint64(48))
+            slot = np.int64((key * MIX) >> np.uint64(48))
             packed = np.uint64(0)
             if cache_keys[slot] == key and key != 0:
                 packed = cache_sizes[slot]

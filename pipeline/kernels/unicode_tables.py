@@ -50,7 +50,7 @@ class UnicodeTables:
 
 @cache
 def unicode_tables() -> UnicodeTables:
-    """Loads the committed tables, once a process."""
+    """Loads the committed tables, once per process."""
     version = ""
     entries = np.zeros(CODE_POINTS, np.int32)
     for line in RANGES_FILE.read_text(encoding="ascii").splitlines():

@@ -15,8 +15,6 @@ similar one is passed over as a whole, and no pair above the threshold is lost.
 Shape letters: n nodes, B bands, P values of a signature.
 """
 
-import pipeline.kernels  # noqa: F401, I001  first: it names Numba's cache folder
-
 import numba
 import numpy as np
 
@@ -212,6 +210,7 @@ def find_in_lists(lists, prefixes, buckets, node, size, threshold, stamps, visit
     return found, looked
 
 
+# one long function: the rule's state is a dozen arrays, which every part would be given again
 @numba.njit(
     RESULT(SETS, BUCKETS, PREFIXES, I64, numba.int64, numba.int64, numba.float64), cache=True, nogil=True
 )  # fmt: skip
@@ -225,8 +224,8 @@ def select(sets, buckets, prefixes, visits, forced, copies, threshold):  # type:
         prefixes: Of each node (offsets, n + 1), the prefix elements by which it is found in large buckets (the place
             in the set's order in the upper 32 bits, the element's number in the lower); and one value: how many such
             elements there are.  Nodes in no large bucket have none.
-        visits: Nodes in the order of their records' priority; a node once a record, or once where ``copies`` is 1.
-        forced: The first so many visits are kept whatever they are like: documents of an index.
+        visits: Nodes in the order of their records' priority; a node once per record, or once where ``copies`` is 1.
+        forced: How many of the first visits are kept whatever they are like: documents of an index.
         copies: Similar records that may be kept; 1 is deduplication.
         threshold: Least similarity of a duplicate.
 

@@ -8,10 +8,8 @@ Hash of a word: its lower-cased UTF-8 bytes in little-endian groups of eight, th
     h = WORD_SEED;  for each group:  h = (h ^ group) * WORD_MULTIPLIER;  h ^= h >> 32
     at the end:     h *= WORD_FINISH;  h ^= h >> 29
 
-Words of up to eight bytes so never collide.  All arithmetic is modulo 2^64.
+Words of up to eight bytes therefore never collide.  All arithmetic is modulo 2^64.
 """
-
-import pipeline.kernels  # noqa: F401, I001  first: it names Numba's cache folder
 
 import numba
 import numpy as np
@@ -102,12 +100,12 @@ def finish(state, group, bits):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True)
 def scan_words(data, position, end, tables, hashes, count, limit):  # type: ignore[no-untyped-def]
-    """Hashes words from ``position`` on, until ``end`` or until ``limit`` words stand in ``hashes``.
+    """Hashes words from ``position`` on, until ``end`` or until ``limit`` words are in ``hashes``.
 
     ``hashes`` must have room for ``limit + 1``: a character that is a word ends the word before it, too.
 
     Returns:
-        Where to go on, and how many words stand in ``hashes`` now.
+        Where to go on, and how many words are in ``hashes`` now.
     """
     ascii_lower, stage1, stage2 = tables
     while position < end and count < limit:

@@ -12,12 +12,13 @@ from pipeline.base.arrow import text_buffers
 from pipeline.filter.rules.stop_words import stop_words
 from pipeline.kernels import kernel_cache_folder
 from pipeline.kernels.signals import COLUMNS, STOP_SLOTS, measure_texts
+from pipeline.kernels.spans import MIX
 from pipeline.kernels.token_tables import load_tables
 from pipeline.kernels.tokens import ChunkCache, hash_bytes, new_cache
 from pipeline.run.tables import SIGNALS
 
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "km", "my", "wuu", "yue"})
-_MIX, _MASK = 0xD6E8FEB86659FD93, 0xFFFFFFFFFFFFFFFF
+_MASK = 0xFFFFFFFFFFFFFFFF
 
 
 def measure(texts: pa.Array | Sequence[str], language: str | pa.Array | None = "en") -> pa.Table:
@@ -98,7 +99,7 @@ def _stop_table(language: str) -> NDArray[np.uint64]:
     table = np.zeros(STOP_SLOTS, np.uint64)
     for word in sorted(stop_words(language)):
         key = hash_bytes(word.encode())
-        slot = (((key * _MIX) & _MASK) >> 32) & (STOP_SLOTS - 1)
+        slot = (((key * int(MIX)) & _MASK) >> 32) & (STOP_SLOTS - 1)
         while table[slot]:
             slot = (slot + 1) & (STOP_SLOTS - 1)
         table[slot] = key
