@@ -53,7 +53,7 @@ def _apply(root: str, overrides: list[str], workers: int) -> dict[str, Any]:
     from flows.session.stages import run_stage, working_context
     from pipeline.base.pool import Pool, default_workers
     from pipeline.filter.whatif import changed_recipe
-    from pipeline.inspection.inspect import rebuild_command
+    from pipeline.inspection.status import rebuild_command
     from pipeline.run.folder import Run
     from pipeline.run.manifest import steps_of
 

@@ -22,7 +22,7 @@ def inspect(path: str, *, rows: int = 5, json: Json = False) -> int:
     rows
         Rows to show; of a dedup output, clusters.
     """
-    from pipeline.inspection.inspect import describe
+    from pipeline.inspection.describe import describe
 
     described = describe(path, rows)
     return answer(json, described, described["text"])

@@ -43,7 +43,7 @@ def explain_document(
         Find it by its text: a file with the same text, or one near to it.
     """
     from pipeline.lineage import explain
-    from pipeline.lookup import lookup, near_text
+    from pipeline.lookup import locate, near_text
 
     named = [name for name, value in (("DOC_ID", doc_id), ("--url", url), ("--id", id), ("--file", file)) if value]
     if len(named) != 1:
@@ -51,11 +51,11 @@ def explain_document(
     run = Run.open(root)
     similarity = None
     if doc_id:
-        located = lookup.DocIndex(run).find(doc_id)
+        located = locate.DocIndex(run).find(doc_id)
     elif file:
         located, similarity = near_text.by_text(run, file)
     else:
-        located = lookup.one_by_key(run, "url" if url else "id", url or id or "")
+        located = locate.one_by_key(run, "url" if url else "id", url or id or "")
     found = explain.explain(run, located)
     text = explain.as_text(found)
     if similarity is not None:

@@ -118,7 +118,7 @@ def status(root: str, *, json: Json = False) -> int:
 
     Example: tokenmill status runs/demo
     """
-    from pipeline.inspection.inspect import status_rows
+    from pipeline.inspection.status import status_rows
 
     rows = status_rows(Run.open(root))
     lines = []
@@ -142,7 +142,7 @@ def verify(root: str, *, delete: Flag = False, json: Json = False) -> int:
     delete
         Remove what is damaged, so that the next `tokenmill run` rebuilds it.
     """
-    from pipeline.inspection.inspect import rebuild_command, verify_run
+    from pipeline.inspection.status import rebuild_command, verify_run
 
     opened = Run.open(root)
     files, damaged = verify_run(opened.root, delete=delete)

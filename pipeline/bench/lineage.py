@@ -146,7 +146,7 @@ def measure(root: Path, ids: NDArray[np.uint8], made_seconds: float) -> list[dic
     """Times each lookup, over several documents and steps."""
     from pipeline.lineage.explain import explain
     from pipeline.lineage.trace import trace
-    from pipeline.lookup import lookup
+    from pipeline.lookup import locate
     from pipeline.run.folder import Run
 
     job = Run.open(root)
@@ -165,9 +165,9 @@ def measure(root: Path, ids: NDArray[np.uint8], made_seconds: float) -> list[dic
     def command(*arguments: str) -> None:
         subprocess.run(tokenmill(*arguments), check=True, stdout=subprocess.DEVNULL, timeout=300)
 
-    add("doc_id -> shard, row", lambda n: lookup.DocIndex(job).find(ids[n].tobytes().hex()), chosen)
-    add("url -> shard, row", lambda n: lookup.one_by_key(job, "url", f"https://example.org/{n}"), chosen)
-    add("explain, in one process", lambda n: explain(job, lookup.DocIndex(job).find(ids[n].tobytes().hex())), chosen)
+    add("doc_id -> shard, row", lambda n: locate.DocIndex(job).find(ids[n].tobytes().hex()), chosen)
+    add("url -> shard, row", lambda n: locate.one_by_key(job, "url", f"https://example.org/{n}"), chosen)
+    add("explain, in one process", lambda n: explain(job, locate.DocIndex(job).find(ids[n].tobytes().hex())), chosen)
     add("trace of a step, in one process", lambda n: trace(job, n % STEPS, n % STEPS), chosen)
     add("tokenmill explain RUN DOC_ID", lambda n: command("explain", str(root), ids[n].tobytes().hex()), chosen[:6])
     add(

@@ -7,7 +7,7 @@ from pipeline.base.errors import TokenmillError, UserError
 from pipeline.base.words import counted
 from pipeline.filter.rules.cuts import CUT_SPANS
 from pipeline.lineage.training import Training
-from pipeline.lookup.lookup import DocIndex, Located
+from pipeline.lookup.locate import DocIndex, Located
 from pipeline.recipe.rule_sets import RULE_SETS
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run

@@ -93,15 +93,15 @@ def _shards(training: Training, steps: int) -> Iterator[tuple[str, str, NDArray[
             windows = dataset.windows[stream]
             reads = _window_reads(training, stream, used[stream]) if steps else np.ones(windows, np.int64)
             before = np.concatenate([[0], np.cumsum(reads)]) * training.context_length
-        layout = token_layout(shard.path)
-        inside = base - dataset.streams[stream].base + np.concatenate([[0], np.cumsum(layout.lengths)])
+        held = token_layout(shard.path)
+        inside = base - dataset.streams[stream].base + np.concatenate([[0], np.cumsum(held.lengths)])
         counts = np.diff(_targets_before(inside, reads, before, training.context_length))
         base += shard.tokens
         name = shard.path.stem
         if shard.path.parent == dataset.data.restored_folder:
-            yield parse_name(name)[1], shard.source, layout.doc_ids, counts
+            yield parse_name(name)[1], shard.source, held.doc_ids, counts
         elif shard.path.parent == own:
-            yield name, shard.source, layout.doc_ids, counts
+            yield name, shard.source, held.doc_ids, counts
 
 
 def _window_reads(training: Training, stream: int, used: int) -> NDArray[np.int64]:

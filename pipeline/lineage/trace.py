@@ -8,7 +8,7 @@ from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.lineage.training import Training, metrics_lines
-from pipeline.lookup.lookup import DocIndex, Located
+from pipeline.lookup.locate import DocIndex, Located
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.rows import behind, read_rows

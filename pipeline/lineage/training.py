@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
-from pipeline.lookup.lookup import Located
+from pipeline.lookup.locate import Located
 from pipeline.order.corpus import open_train
 from pipeline.order.windows import WindowOrder
 from pipeline.run import layout
@@ -179,9 +179,7 @@ class Training:
     def window_parts(self, position: int) -> list[Part]:
         """The documents' parts of one window, in order; the window's tokens count from 0."""
         data = self.dataset.data
-        streams, windows = self.dataset.locate(position, 1)
-        address = data.streams[int(streams[0])].base + int(windows[0]) * self.context_length
-        place = data.places(np.array([address], np.int64))[0]
+        place = self.dataset.places(position, 1)[0]
         parts = []
         for shard, row, doc_id, start, stop in data.parts(place, self.context_length + 1):
             opened = data.shards[shard]

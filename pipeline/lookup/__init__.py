@@ -1,1 +1,7 @@
-"""lookup."""
+"""From what a person has in hand to a document's shard and row.
+
+- ``locate``: a document by its doc_id, its record id or its URL.
+- ``near_text``: the document that has a given text, or the one nearest to it.
+- ``doc_ids``: the index index/doc_id.arrow, which the tokenize stage makes.
+- ``keys``: the index index/keys.arrow of record ids and URLs.
+"""

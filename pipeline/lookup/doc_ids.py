@@ -25,7 +25,7 @@ def make_index(context: Context) -> dict[str, Manifest]:
 
 
 def build(job: Job, outputs: Outputs) -> None:
-    """Job "all" of the step ``index``; it holds a 64th of the ids."""
+    """The step's work; a 64th of the ids is in memory at a time."""
     batch_rows: list[list[int]] = []
     with HashSort(outputs.file(layout.DOC_INDEX).parent, RECORD) as found:
         for number, path in enumerate(sorted(job.inputs)):
@@ -37,11 +37,7 @@ def build(job: Job, outputs: Outputs) -> None:
         with outputs.table(layout.DOC_INDEX, DOC_INDEX, metadata) as writer:
             for part in found.sorted(BATCH_ROWS):
                 doc_ids = np.stack((part["high"], part["low"]), axis=1).astype(">u8")
-                columns = [
-                    doc_id_column(doc_ids),
-                    pa.array(part["shard"]),
-                    pa.array(part["row"]),
-                ]
+                columns = [doc_id_column(doc_ids), pa.array(part["shard"]), pa.array(part["row"])]
                 writer.write(pa.record_batch(columns, schema=writer.schema))
     outputs.count(documents=sum(map(sum, batch_rows)))
 

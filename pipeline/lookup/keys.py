@@ -1,11 +1,10 @@
-"""``index/keys.arrow``: record ids and URLs of a run, as sorted hashes, so that either is found by bisection.
+"""The table index/keys.arrow: record ids and URLs of a run, as sorted hashes, so that either is found by bisection.
 
 A hash points to where the value may stand; whoever looks compares the value itself.  Documents that were taken down
 have none any more, so the index made again, or blanked, no longer knows them.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +13,13 @@ from numpy.typing import NDArray
 from pipeline.base import storage
 from pipeline.base.hash_sort import HashSort
 from pipeline.run import layout
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Outputs, Step
 from pipeline.run.folder import Run
 from pipeline.run.ledger import key_hash
 from pipeline.run.tables import BATCH_ROWS, DOCUMENTS, KEY_INDEX, TableWriter, batches, open_table
 
-if TYPE_CHECKING:
-    from pipeline.run.context import Context
-    from pipeline.run.engine import Job, Outputs
-
+STEP = Step("index.keys", 1, "pipeline.lookup.keys:build")
 KINDS = ("id", "url")
 RECORD = np.dtype([("key", np.uint64), ("shard", np.int32), ("row", np.int32)])
 
@@ -31,16 +29,14 @@ def exists(run: Run) -> bool:
     return storage.exists(run.url(layout.KEY_INDEX))
 
 
-def make_keys(context: "Context") -> None:
-    """Makes the index of a run where it is not up to date; the step ``index.keys``."""
-    from pipeline.run.engine import Job, Step
-
+def make_keys(context: Context) -> None:
+    """Makes the index of a run where it is not up to date."""
     inputs = {layout.documents(name): digest for name, digest in context.document_shards().items()}
-    context.run_step(Step("index.keys", 1, "pipeline.lookup.keys:build"), [Job("all", {}, inputs)])
+    context.run_step(STEP, [Job("all", {}, inputs)])
 
 
-def build(job: "Job", outputs: "Outputs") -> None:
-    """Job "all" of the step; it holds a 64th of the keys."""
+def build(job: Job, outputs: Outputs) -> None:
+    """The step's work; a 64th of the keys is in memory at a time."""
     with HashSort(outputs.file(layout.KEY_INDEX).parent, RECORD) as keys:
         for number, path in enumerate(sorted(job.inputs)):
             row = 0

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.digests import digest
 from pipeline.base.errors import UserError
-from pipeline.lookup.lookup import DocIndex, Located
+from pipeline.lookup.locate import DocIndex, Located
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.rows import matching_rows, read_rows, shard_names

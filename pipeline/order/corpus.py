@@ -15,7 +15,6 @@ from pipeline.tokens.shards.shard_facts import known_shards
 
 REBUILD_TOKENS = "make them again: `tokenmill run RECIPE --root RUN --stages tokenize`"
 
-
 Windows = TypeVar("Windows", bound=WindowOrder)
 
 
@@ -92,7 +91,7 @@ def _restored_of(run: Run) -> tuple[Path, dict[int, int]] | None:
 
 
 def local_folder(run: Run, path: str) -> Path:
-    """A local folder with the token shards below ``path``: itself, or links to cached copies of the objects."""
+    """A local folder with the token shards of the folder ``path``: itself, or links to cached copies of the objects."""
     if storage.is_local(run.root):
         return storage.local_path(run.url(path))
     folder = storage.scratch(run.root) / path

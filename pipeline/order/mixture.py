@@ -3,7 +3,7 @@
 In one epoch a source gives ``quota`` sequences: its number of windows times its weight.  The sources are the leaves of
 a binary tree; at each node the sequences are dealt to its two sides as evenly as whole numbers allow (the rule that
 draws a straight line on a pixel grid), so that every stretch of the order holds nearly the exact share of each source.
-``locate`` and its inverse ``position`` cost one division a level.
+``locate`` and its inverse ``position`` cost one division per level of the tree.
 
 A source may be capped: it stops after ``max_epochs`` passes over its windows, and the epochs after that are shorter.
 
@@ -23,7 +23,7 @@ MAX_SEQUENCES = 3_000_000_000  # an epoch's length squared must fit int64
 
 @dataclass(frozen=True)
 class Quota:
-    """What a source gives: ``per_epoch`` sequences an epoch, ``total`` in all (None: without end).
+    """What a source gives: ``per_epoch`` sequences in each epoch, ``total`` in all (None: without end).
 
     It joins in ``first_epoch``; the order of the epochs before is as if there were no such source.
     """
@@ -58,7 +58,7 @@ class Mixture:
     """The order of sources over all epochs.
 
     Args:
-        quotas: One a source; those that join later stand behind the others.
+        quotas: One per source; those that join later stand behind the others.
 
     Raises:
         ValueError: If no source gives anything, or an epoch is longer than ``MAX_SEQUENCES``.

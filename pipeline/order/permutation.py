@@ -19,7 +19,7 @@ _SHIFT_30, _SHIFT_27, _SHIFT_31, _SHIFT_1 = np.uint64(30), np.uint64(27), np.uin
 
 @lru_cache(maxsize=256)
 def round_keys(key: str) -> tuple[np.uint64, ...]:
-    """One 64-bit key a round, from any text."""
+    """One 64-bit key per round, from any text."""
     digest = hashlib.blake2b(key.encode(), digest_size=8 * ROUNDS).digest()
     return tuple(np.frombuffer(digest, "<u8"))
 

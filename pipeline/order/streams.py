@@ -1,7 +1,7 @@
-"""The token shards of one run or several as streams of tokens, one a source, laid one after the other.
+"""The token shards of one run or several as streams of tokens, one per source, laid one behind the other.
 
 Every token has an address in that line.  A segment is one record batch of one shard: an array over the mapped file.
-A *place* is an address cut in two: (segment, first token in it); a window is read at a place.
+A *place* is an address cut in two: (segment, first token in it).  A window is read at a place.
 """
 
 import json
@@ -33,7 +33,7 @@ from pipeline.tokens.shards.token_shard import (
 
 Place = tuple[int, int]
 RESTORED = " restored "  # in the name of a stream of documents that came back after a takedown
-_OPEN_SHARDS = 256  # mapped at one time; a mapping holds a file descriptor
+_OPEN_SHARDS = 256  # mapped at a time; each holds a file descriptor
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Stream:
     tokens: int
     documents: int
     source: str
-    first_epoch: int = 0  # of the training order, counted from 0: later than that for documents that were restored
+    first_epoch: int = 0  # of the training order, from 0; later for documents that were restored
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -58,7 +58,7 @@ class TokenStreams:
     """The streams below some folders of token shards.
 
     Args:
-        folders: Folders of token shards, one a run.
+        folders: Folders of token shards, one per run.
         known: By folder, shards that need not be opened (``pipeline/tokens/shards/shard_facts.py``).
         restored: Folder of the first run's restored shards, and the first epoch of each restoration that is read.
 
@@ -103,40 +103,32 @@ class TokenStreams:
         return digest(text).hex()
 
     def _make_streams(self) -> Iterator[Stream]:
-        base = 0
+        """The streams of each folder; restored ones stand behind all others, so that nothing before them moves."""
         for number, folder in enumerate(self.folders):
-            shards = open_folder(folder, self._known.get(folder))
-            run = folder.resolve().parent.parent.name
-            for source in sorted({shard.source for shard in shards}):
-                own = [shard for shard in shards if shard.source == source]
-                name = source if len(self.folders) == 1 else f"{run}/{source}"
-                tokens = sum(shard.tokens for shard in own)
-                documents = sum(shard.documents for shard in own)
-                yield Stream(name, f"{number}/{source}", base, tokens, documents, source)
-                base += tokens
-                self.shards += own
-        yield from self._restored_streams(base)
+            yield from self._streams_of(open_folder(folder, self._known.get(folder)), folder, number)
+        restored, first_epochs = self._restored or (Path(), {})
+        shards = open_folder(restored) if first_epochs else []
+        for restoration, first_epoch in sorted(first_epochs.items()):
+            ours = [shard for shard in shards if parse_name(shard.path.stem)[0] == restoration]
+            yield from self._streams_of(ours, self.folders[0], 0, f"{RESTORED}{restoration}", first_epoch)
+
+    def _streams_of(
+        self, shards: Sequence[TokenShard], folder: Path, number: int, mark: str = "", first_epoch: int = 0
+    ) -> Iterator[Stream]:
+        """One stream for each source of these shards, laid behind all shards so far."""
+        run = folder.resolve().parent.parent.name
+        for source in sorted({shard.source for shard in shards}):
+            own = [shard for shard in shards if shard.source == source]
+            label = source if len(self.folders) == 1 else f"{run}/{source}"
+            base = sum(shard.tokens for shard in self.shards)
+            tokens, documents = sum(shard.tokens for shard in own), sum(shard.documents for shard in own)
+            self.shards += own
+            yield Stream(f"{label}{mark}", f"{number}/{source}{mark}", base, tokens, documents, source, first_epoch)
 
     @property
     def restored_folder(self) -> Path:
         """Where the restored shards lie; an empty path where there are none."""
         return self._restored[0] if self._restored else Path()
-
-    def _restored_streams(self, base: int) -> Iterator[Stream]:
-        """One for each restoration and source, behind all others: so nothing before them moves."""
-        folder, first_epochs = self._restored or (Path(), {})
-        shards = open_folder(folder) if first_epochs else []
-        run = self.folders[0].resolve().parent.parent.name
-        for restoration, first_epoch in sorted(first_epochs.items()):
-            ours = [shard for shard in shards if parse_name(shard.path.stem)[0] == restoration]
-            for source in sorted({shard.source for shard in ours}):
-                own = [shard for shard in ours if shard.source == source]
-                label = source if len(self.folders) == 1 else f"{run}/{source}"
-                tokens, documents = sum(shard.tokens for shard in own), sum(shard.documents for shard in own)
-                name, key = f"{label}{RESTORED}{restoration}", f"0/{source}{RESTORED}{restoration}"
-                yield Stream(name, key, base, tokens, documents, source, first_epoch)
-                base += tokens
-                self.shards += own
 
     def _index_withdrawn(self) -> dict[int, list[int]]:
         """Rows, within the segment, of documents that were taken down; segments without one are left out."""

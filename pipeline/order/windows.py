@@ -1,11 +1,17 @@
 """Token shards -> windows in a keyed order: the whole order is arithmetic, and its whole state is one integer.
 
-1. The shards of a source, in name order, are one stream of tokens (``streams``).  It is cut into windows of
-   ``context_length + 1`` tokens that overlap by one; a window never crosses a source, and what is left at its end is
-   dropped and counted.
-2. ``mixture`` says which source the i-th sequence comes from, and how many of that source came before it.
-3. ``permutation`` turns that number into a window: each pass over a source is a permutation of its own.
-4. The window is read from the mapped shard; model/data/batches.py makes batches of it.
+From the i-th sequence of the order to its tokens, each step in arrays of many positions (``WindowOrder.places``):
+
+1. position -> source and ordinal.  ``mixture`` deals the positions to the sources by their weights; the ordinal is how
+   many sequences the source has given before.
+2. ordinal -> window.  The shards of a source, in name order, are one stream of tokens (``streams``), which is cut into
+   windows of ``context_length + 1`` tokens that overlap by one.  Each pass over them is a ``permutation`` of its own.
+3. window -> address, a number of the token in the line of all streams.
+4. address -> place: the record batch of the mapped shard, and the token in it.  There the window is read
+   (``TokenStreams.read``); model/data/batches.py makes batches of it.
+
+A window never crosses a source; what is left at the end of one is dropped and counted.  Each step has an inverse
+(``positions_of``), so the steps that read a document are found without replaying one.
 
 So any window can be read in any order, a resumed run goes on from the number of sequences consumed, and ranks, workers
 and micro-batches only divide a global batch that is the same for all of them.
@@ -14,20 +20,17 @@ and micro-batches only divide a global batch that is the same for all of them.
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.digests import digest
 from pipeline.base.errors import UserError
-from pipeline.order.mixture import Mixture, Quota
+from pipeline.order.mixture import Integers, Mixture, Quota
 from pipeline.order.permutation import Permutation
 from pipeline.order.streams import Place, Stream, TokenStreams
 from pipeline.tokens.shards.token_shard import TokenShard
-
-if TYPE_CHECKING:
-    pass
 
 _BLOCK = 4096  # positions resolved together: one round of array arithmetic for many batches
 
@@ -39,15 +42,14 @@ class WindowOrder:
         folder: A folder of token shards, or several (of finished runs, encoded with the same tokenizer).
         context_length: Tokens T the model attends over; a window holds one more.
         seed: Key of the order.
-        weights: Sequences a source gives to an epoch, relative to its size; 1 where not named.
-        max_epochs: Passes over a source after which it gives no more; no limit where not named.
+        weights: Sequences that a source gives to an epoch, relative to its size; 1 where it is not named.
+        max_epochs: Passes over a source after which it gives no more; no limit where it is not named.
         known: By folder and file name, shards that need not be opened to know their size; training opens them all.
         restored: Folder of documents that came back after a takedown, and the first epoch of each restoration.
 
     Raises:
         UserError: If there are no shards, or not one window.
         FormatError: If a shard is damaged, or two shards come from two tokenizers.
-
     """
 
     def __init__(
@@ -68,14 +70,15 @@ class WindowOrder:
         self.data = TokenStreams([Path(item) for item in folders], known, restored)
         self.windows = [max(0, (stream.tokens - 1) // context_length) for stream in self.streams]
         self._window_starts = np.cumsum([0, *self.windows]).astype(np.int64)
+        self._bases = np.array([stream.base for stream in self.streams], np.int64)
         self.mixture = self._make_mixture(weights or {}, max_epochs or {})
-        self._block = lru_cache(maxsize=4)(self._resolve_block)
+        self._block = lru_cache(maxsize=4)(self._places_of_block)
 
     def __len__(self) -> int:
         """Windows of the first epoch; with all weights 1, every window once."""
         return self.mixture.epoch_length
 
-    # -- what there is
+    # -- facts
 
     @property
     def streams(self) -> list[Stream]:
@@ -114,7 +117,99 @@ class WindowOrder:
             for stream, windows, count in zip(self.streams, self.windows, counts, strict=True)
         ]
 
-    # -- the training order
+    def _make_mixture(self, weights: Mapping[str, float], max_epochs: Mapping[str, float]) -> Mixture:
+        if not self.num_windows:
+            sizes = ", ".join(f"{stream.name} {stream.tokens:,}" for stream in self.streams)
+            raise UserError(
+                f"{', '.join(map(str, self.data.folders))}: not one window of context_length + 1 = "
+                f"{self.context_length + 1:,} tokens; tokens by source: {sizes}. Lower model.context_length, or raise "
+                "tokenize.validation_share if this is the validation set"
+            )
+        quotas = []
+        for stream, windows in zip(self.streams, self.windows, strict=True):
+            full, source = stream.labels
+            weight, cap = (given.get(full, given.get(source)) for given in (weights, max_epochs))
+            quotas.append(_quota(windows, 1.0 if weight is None else weight, cap, stream.first_epoch))
+        try:
+            return Mixture(quotas)
+        except ValueError as error:
+            raise UserError(f"weights and max_epochs of the sources: {error}") from error
+
+    # -- the order: position -> source and ordinal -> window -> address -> place
+
+    def places(self, first: int, count: int) -> list[Place]:
+        """Where ``count`` sequences of the order, from the ``first`` on, are read.
+
+        Raises:
+            IndexError: If every source's ``max_epochs`` is reached before the last.
+        """
+        if first < 0:
+            raise IndexError(f"sequence {first}: the order starts at 0")
+        found: list[Place] = []
+        block, start = divmod(first, _BLOCK)
+        while len(found) < count:
+            found += self._block(block)[start : start + count - len(found)]
+            block, start = block + 1, 0
+        return found
+
+    def _places_of_block(self, block: int) -> list[Place]:
+        """Places of the ``_BLOCK`` positions of a block; fewer where the order ends."""
+        first = block * _BLOCK
+        end = first + _BLOCK
+        if self.mixture.total is not None:
+            end = max(min(end, self.mixture.total), first + 1)  # at least one: the mixture has the error
+        streams, ordinals = self.mixture.locate(np.arange(first, end, dtype=np.int64))
+        windows = np.empty_like(ordinals)
+        for stream in np.unique(streams).tolist():
+            chosen = np.flatnonzero(streams == stream)
+            windows[chosen] = self.windows_of(stream, ordinals[chosen])
+        return self.data.places(self._bases[streams] + windows * self.context_length)
+
+    def windows_of(self, stream: int, ordinals: Integers) -> Integers:
+        """The windows of a stream that its sequences number ``ordinals`` read; int64 (N,)."""
+        epochs, inside = np.divmod(ordinals, self.windows[stream])
+        windows = np.empty_like(inside)
+        for epoch in np.unique(epochs).tolist():
+            chosen = np.flatnonzero(epochs == epoch)
+            windows[chosen] = self._permutation(stream, epoch)(inside[chosen])
+        return windows
+
+    def _permutation(self, stream: int, source_epoch: int) -> Permutation:
+        return Permutation(self.windows[stream], f"{self.seed}/{self.streams[stream].key}/{source_epoch}")
+
+    def places_in_order(self, first: int, count: int) -> list[Place]:
+        """Where windows ``first`` to ``first + count`` in the order of the shards, not of the training, are read."""
+        if first < 0 or first + count > self.num_windows:
+            raise IndexError(f"windows {first} to {first + count} asked for, there are {self.num_windows:,}")
+        numbers = np.arange(first, first + count, dtype=np.int64)
+        streams = np.searchsorted(self._window_starts, numbers, side="right") - 1
+        return self.data.places(self._bases[streams] + (numbers - self._window_starts[streams]) * self.context_length)
+
+    # -- its inverse: tokens of a stream -> windows -> ordinals -> positions
+
+    def positions_of(self, stream: int, start: int, end: int, limit: int) -> list[tuple[int, int]]:
+        """Where, among the first ``limit`` sequences, tokens ``start`` to ``end`` of a stream are read; sorted.
+
+        Returns:
+            Pairs of the position in the order and the window of the stream.
+        """
+        found = []
+        for ordinal, window in self._ordinals(stream, start, end, self.mixture.counts(limit)[stream]):
+            position = self.mixture.position(stream, ordinal)
+            if position is not None and position < limit:
+                found.append((position, window))
+        return sorted(found)
+
+    def _ordinals(self, stream: int, start: int, end: int, used: int) -> Iterator[tuple[int, int]]:
+        """Of a source's first ``used`` sequences, number and window of those that touch tokens ``start`` to ``end``."""
+        first = max(0, -((self.context_length - start) // self.context_length))
+        last = min((end - 1) // self.context_length + 1, self.windows[stream])
+        touching = np.arange(first, last, dtype=np.int64)
+        for source_epoch in range(-(-used // self.windows[stream]) if len(touching) else 0):
+            inside = self._permutation(stream, source_epoch).inverse(touching)
+            yield from zip((inside + source_epoch * self.windows[stream]).tolist(), touching.tolist(), strict=True)
+
+    # -- reading
 
     def window(self, i: int) -> NDArray[Any]:
         """The i-th window of the order: ``context_length + 1`` token ids; i runs on through the epochs.
@@ -134,10 +229,7 @@ class WindowOrder:
         return [doc_id.hex() for doc_id in found]
 
     def steps_of(self, doc_id: str, sequences: int, steps: int) -> list[int]:
-        """The steps, of the first ``steps``, whose global batch holds a token of the document; sorted.
-
-        The permutation is inverted: no step is replayed.
-        """
+        """The steps, of the first ``steps``, whose global batch holds a token of the document; sorted."""
         limit = steps * sequences
         found = {
             position // sequences
@@ -145,103 +237,6 @@ class WindowOrder:
             for position, _ in self.positions_of(stream, start, end, limit)
         }
         return sorted(found)
-
-    def positions_of(self, stream: int, start: int, end: int, limit: int) -> list[tuple[int, int]]:
-        """Where, among the first ``limit`` sequences, tokens ``start`` to ``end`` of a stream are read; sorted.
-
-        Returns:
-            Pairs of the position in the order and the window of the stream.
-        """
-        found = []
-        for ordinal, window in self._ordinals(stream, start, end, self.mixture.counts(limit)[stream]):
-            position = self.mixture.position(stream, ordinal)
-            if position is not None and position < limit:
-                found.append((position, window))
-        return sorted(found)
-
-    def locate(self, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Stream and window of ``count`` sequences of the order from the ``first`` on; int64 (count,) each.
-
-        Raises:
-            IndexError: If every source's ``max_epochs`` is reached before the last.
-        """
-        streams, ordinals = self.mixture.locate(np.arange(first, first + count, dtype=np.int64))
-        windows = np.empty_like(ordinals)
-        for stream in np.unique(streams).tolist():
-            chosen = np.flatnonzero(streams == stream)
-            windows[chosen] = self.windows_of(stream, ordinals[chosen])
-        return streams, windows
-
-    # -- from positions to places
-
-    def _make_mixture(self, weights: Mapping[str, float], max_epochs: Mapping[str, float]) -> Mixture:
-        if not self.num_windows:
-            sizes = ", ".join(f"{stream.name} {stream.tokens:,}" for stream in self.streams)
-            raise UserError(
-                f"{', '.join(map(str, self.data.folders))}: not one window of context_length + 1 = "
-                f"{self.context_length + 1:,} tokens; tokens by source: {sizes}. Lower model.context_length, or raise "
-                "tokenize.validation_share if this is the validation set"
-            )
-        quotas = []
-        for stream, windows in zip(self.streams, self.windows, strict=True):
-            full, source = stream.labels
-            weight, cap = (given.get(full, given.get(source)) for given in (weights, max_epochs))
-            quotas.append(_quota(windows, 1.0 if weight is None else weight, cap, stream.first_epoch))
-        try:
-            return Mixture(quotas)
-        except ValueError as error:
-            raise UserError(f"weights and max_epochs of the sources: {error}") from error
-
-    def _permutation(self, stream: int, source_epoch: int) -> Permutation:
-        return Permutation(self.windows[stream], f"{self.seed}/{self.streams[stream].key}/{source_epoch}")
-
-    def _resolve_block(self, block: int) -> list[Place]:
-        """Places of the ``_BLOCK`` positions of a block; fewer where the order ends."""
-        first = block * _BLOCK
-        end = first + _BLOCK
-        if self.mixture.total is not None:
-            end = max(min(end, self.mixture.total), first + 1)  # at least one: ``locate`` has the error
-        streams, windows = self.locate(first, end - first)
-        bases = np.array([stream.base for stream in self.streams], np.int64)
-        return self.data.places(bases[streams] + windows * self.context_length)
-
-    def windows_of(self, stream: int, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The windows of a stream that its sequences number ``ordinals`` read; int64 (N,)."""
-        epochs, inside = np.divmod(ordinals, self.windows[stream])
-        windows = np.empty_like(inside)
-        for epoch in np.unique(epochs).tolist():
-            chosen = np.flatnonzero(epochs == epoch)
-            windows[chosen] = self._permutation(stream, epoch)(inside[chosen])
-        return windows
-
-    def _ordinals(self, stream: int, start: int, end: int, used: int) -> Iterator[tuple[int, int]]:
-        """Of a source's first ``used`` sequences, number and window of those that touch tokens ``start`` to ``end``."""
-        first = max(0, -((self.context_length - start) // self.context_length))
-        last = min((end - 1) // self.context_length + 1, self.windows[stream])
-        touching = np.arange(first, last, dtype=np.int64)
-        for source_epoch in range(-(-used // self.windows[stream]) if len(touching) else 0):
-            inside = self._permutation(stream, source_epoch).inverse(touching)
-            yield from zip((inside + source_epoch * self.windows[stream]).tolist(), touching.tolist(), strict=True)
-
-    def places(self, first: int, count: int) -> list[Place]:
-        """Where ``count`` sequences of the order, from the ``first`` on, are read."""
-        if first < 0:
-            raise IndexError(f"sequence {first}: the order starts at 0")
-        block, start = divmod(first, _BLOCK)
-        places: list[Place] = self._block(block)[start : start + count]
-        while len(places) < count:
-            block += 1
-            places = places + self._block(block)[: count - len(places)]
-        return places
-
-    def places_in_order(self, first: int, count: int) -> list[Place]:
-        """Where windows ``first`` to ``first + count`` in the order of the shards are read."""
-        if first < 0 or first + count > self.num_windows:
-            raise IndexError(f"windows {first} to {first + count} asked for, there are {self.num_windows:,}")
-        numbers = np.arange(first, first + count, dtype=np.int64)
-        streams = np.searchsorted(self._window_starts, numbers, side="right") - 1
-        bases = np.array([stream.base for stream in self.streams], np.int64)
-        return self.data.places(bases[streams] + (numbers - self._window_starts[streams]) * self.context_length)
 
 
 def _quota(windows: int, weight: float, max_epochs: float | None, first_epoch: int) -> Quota:

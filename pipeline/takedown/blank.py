@@ -113,7 +113,8 @@ class Blanker:
 
     def __init__(self, run: Run, removed: Ledger) -> None:
         self.removed = removed
-        self.first_stage = next((s for s in run.recipe.stages if s in JUDGES), None)
+        judges = [stage for stage in run.recipe.stages if stage in JUDGES]
+        self._first_verdicts = tuple(map(layout.verdicts_folder, judges[:1]))
         self._ids = pa.array([bytes.fromhex(doc_id) for doc_id in removed.documents], pa.binary(16))
         numbers = {name: number for number, name in enumerate(shard_names(run))}
         self._places = {(numbers.get(found.shard, -1), found.row) for found in removed.documents.values()}
@@ -141,7 +142,7 @@ class Blanker:
             made = blank_tokens(written, path, self.removed, scratch)
             if made is None:
                 return None
-            added = (path.split("/")[1], *made.added)
+            added = (layout.split_of(path), *made.added)
             return Blanked(scratch, made.rows, [], tokens_added=added, batches=made.batches)
         return self._blank_rows(reader, table, path, scratch)
 
@@ -157,7 +158,7 @@ class Blanker:
                 if not pc.any(mask).as_py():
                     writer.write(batch)
                 elif table == VERDICTS.name:
-                    is_first = path.split("/")[1] == self.first_stage
+                    is_first = path.startswith(self._first_verdicts)
                     writer.write(_blank_verdicts(batch, mask, is_first=is_first, blanked=blanked))
                 else:
                     writer.write(_blank_batch(batch, mask, KEPT_COLUMNS if table == DOCUMENTS.name else {"doc_id"}))

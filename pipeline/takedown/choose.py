@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
-from pipeline.lookup import lookup
-from pipeline.lookup.lookup import DocIndex, Located
+from pipeline.lookup import locate
+from pipeline.lookup.locate import DocIndex, Located
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger, Removed, key_hash
-from pipeline.run.manifest import canonical_json, digest_bytes
+from pipeline.run.manifest import canonical_json, digest_bytes, load_manifests
 from pipeline.run.rows import matching_rows, read_rows
 from pipeline.run.tables import CLUSTERS, DOCUMENTS
 
@@ -79,7 +79,7 @@ def choose(run: Run, choice: Choice, removed: Ledger) -> Chosen:
     for value in choice.ids:
         _add(places, chosen, removed, _by_id(run, index, value, removed))
     for value in choice.urls:
-        found = lookup.by_key(run, "url", value)
+        found = locate.by_key(run, "url", value)
         _add(places, chosen, removed, found or _gone(removed.by_key("url", value), f"no document has the url {value}"))
     for value in choice.domains:
         _add(places, chosen, removed, _by_domain(run, value))
@@ -95,8 +95,6 @@ def choose(run: Run, choice: Choice, removed: Ledger) -> Chosen:
 
 
 def _count(run: Run) -> int:
-    from pipeline.run.manifest import load_manifests
-
     return sum(manifest.counts.get("documents", 0) for manifest in load_manifests(run.root, "clean").values())
 
 
@@ -126,7 +124,7 @@ def _by_id(run: Run, index: DocIndex, value: str, removed: Ledger) -> list[Locat
         located = next(index.from_key(bytes.fromhex(value.lower())), None)
         if located is not None and located.doc_id.hex() == value.lower():
             return [located]
-    found = lookup.by_key(run, "id", value)
+    found = locate.by_key(run, "id", value)
     if found:
         return found
     gone = removed.by_key("id", value)
@@ -153,7 +151,7 @@ def _by_domain(run: Run, domain: str) -> list[Located]:
         either: NDArray[np.bool_] = np.logical_or.reduce(flags)
         return either
 
-    return list(lookup.every(run, ["url", "canonical_url"], matches)) or _nothing(f"no URL lies in the domain {name}")
+    return list(locate.every(run, ["url", "canonical_url"], matches)) or _nothing(f"no URL lies in the domain {name}")
 
 
 def _by_licence(run: Run, licence: str) -> list[Located]:
@@ -163,7 +161,7 @@ def _by_licence(run: Run, licence: str) -> list[Located]:
         flags: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
         return flags
 
-    return list(lookup.every(run, ["licence"], matches)) or _nothing(
+    return list(locate.every(run, ["licence"], matches)) or _nothing(
         f"no document has the licence {licence!r}; `tokenmill licences {run.root}` lists them"
     )
 

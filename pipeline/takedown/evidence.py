@@ -8,7 +8,7 @@ those documents out of its selection and writes the remembered rows.  A twin tha
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +17,12 @@ from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.dedup.stage.remembered_evidence import IDS, config_digest
-from pipeline.lookup.lookup import Located
+from pipeline.lookup.locate import Located
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifest
 from pipeline.run.rows import matching_rows, read_row, read_rows, shard_names
 from pipeline.run.tables import CLUSTERS, SIGNATURES, SURVIVORS, VERDICTS, batches
-
-if TYPE_CHECKING:
-    pass
 
 CLUSTERS_STEP = "dedup.clusters"
 

@@ -16,7 +16,7 @@ from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.pool import InProcess
 from pipeline.lineage.training import Training
-from pipeline.lookup.lookup import DocIndex, Located
+from pipeline.lookup.locate import DocIndex, Located
 from pipeline.run import layout, ledger
 from pipeline.run.context import Context
 from pipeline.run.folder import Run

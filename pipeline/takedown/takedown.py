@@ -21,12 +21,13 @@ from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
 from pipeline.dedup.index.state import is_index, run_index
 from pipeline.lineage.training import Training
-from pipeline.lookup.lookup import Located
+from pipeline.lookup.locate import Located
 from pipeline.run import layout, ledger
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger, Removed, TokenRows
 from pipeline.run.manifest import Manifest, Output, steps_of
+from pipeline.run.rows import shard_names
 from pipeline.takedown.blank import Blanker, adjust_counts
 from pipeline.takedown.choose import Choice, Chosen, choose, keys_of, near_duplicates
 from pipeline.takedown.evidence import evidence_line, near_validation_line, survivors_line
@@ -92,7 +93,7 @@ def take_down(
     forgotten = {} if dry_run else {place: _forget(run, place) for place in indexes}
     if any(forgotten.values()):
         found["status"] = "done"
-    return {**found, **({"forgotten": forgotten} if indexes else {})}
+    return found | ({"forgotten": forgotten} if indexes else {})
 
 
 def _take_down(run: Run, choice: Choice, restoring: Sequence[str], *, dry_run: bool) -> dict[str, Any]:
@@ -176,12 +177,12 @@ def _all_manifests(run: Run) -> Iterator[Manifest]:
 def _affected(run: Run, documents: Sequence[Located]) -> dict[str, tuple[Manifest, Output]]:
     """Outputs that may hold the documents: tables of their shards, and those that are not cut into shards."""
     shards = {located.shard for located in documents}
-    names = {name.removesuffix(".arrow") for name in storage.list_files(run.url(layout.DOCUMENTS), ".arrow")}
+    names = set(shard_names(run))
     found = {}
     for made in _all_manifests(run):
         for output in made.outputs:
-            stem = output.path.rpartition("/")[2].removesuffix(".arrow")
-            if output.path.endswith(".arrow") and (stem in shards or stem not in names):
+            shard = layout.shard_of(output.path)
+            if output.path.endswith(".arrow") and (shard in shards or shard not in names):
                 found[output.path] = (made, output)
     return found if documents else {}
 
@@ -245,7 +246,7 @@ def _subtract_text(
 ) -> None:
     """The text_bytes of an encoded shard are those of the texts that are left, as when it is made again."""
     for item in tokens:
-        key = f"tokenize/{item.path.rpartition('/')[2].removesuffix('.arrow')}"
+        key = f"tokenize/{layout.shard_of(item.path)}"
         counts = plan.counts.get(key, {})
         if "text_bytes" in counts:
             counts["text_bytes"] -= sum(text_bytes.get(doc_id, 0) for _, doc_id, _ in item.rows)

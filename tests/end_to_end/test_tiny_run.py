@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.session.stages import plan
-from pipeline.inspection.inspect import status_rows, verify_run
+from pipeline.inspection.status import status_rows, verify_run
 from pipeline.run.folder import Run
 from pipeline.run.tables import DOCUMENTS, EXCLUDED, QUARANTINE, VERDICTS, read_table
 from tests.end_to_end import tiny

@@ -13,7 +13,7 @@ from pipeline.base.errors import GateError, UserError
 from pipeline.base.pool import Pool
 from pipeline.clean import stage
 from pipeline.clean.language import detect, sample
-from pipeline.inspection.inspect import describe
+from pipeline.inspection.describe import describe
 from pipeline.recipe.language_codes import language_label
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context, NeedsWork

@@ -15,7 +15,7 @@ import zstandard
 
 from pipeline.dedup.command.run import run
 from pipeline.dedup.files import input_files
-from pipeline.inspection.inspect import describe
+from pipeline.inspection.describe import describe
 from tests.pipeline.dedup.helpers import Record, edited_corpus, json_lines, removed, request, write_jsonl, write_parquet
 from tests.pipeline.dedup.reference import reference
 

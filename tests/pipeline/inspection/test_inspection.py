@@ -11,7 +11,7 @@ from flows.cli import run as commands
 from flows.session.stages import run_stage
 from pipeline.base.errors import GateError, UserError
 from pipeline.base.pool import Pool
-from pipeline.inspection.inspect import rebuild_command, status_rows, verify_run
+from pipeline.inspection.status import rebuild_command, status_rows, verify_run
 from pipeline.recipe.load import load_recipe
 from pipeline.run import layout
 from pipeline.run.context import Context

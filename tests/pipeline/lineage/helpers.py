@@ -10,7 +10,7 @@ import pytest
 from pipeline.base import storage
 from pipeline.lineage.explain import explain
 from pipeline.lineage.training import Training
-from pipeline.lookup.lookup import DocIndex, Located, one_by_key
+from pipeline.lookup.locate import DocIndex, Located, one_by_key
 from pipeline.run.folder import Run
 from pipeline.run.tables import DOCUMENTS, read_table
 from tests import trees

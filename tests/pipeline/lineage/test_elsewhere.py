@@ -10,12 +10,12 @@ from flows.session.stages import plan
 from model.training.job import training_of
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
-from pipeline.inspection.inspect import verify_run
+from pipeline.inspection.status import verify_run
 from pipeline.lineage.explain import explain
 from pipeline.lineage.licences import licences
 from pipeline.lineage.trace import trace, window_text
 from pipeline.lineage.training import Training
-from pipeline.lookup.lookup import DocIndex
+from pipeline.lookup.locate import DocIndex
 from pipeline.run.folder import Run
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down

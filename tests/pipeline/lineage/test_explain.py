@@ -13,7 +13,7 @@ from pipeline.clean.stage import run as clean
 from pipeline.lineage.explain import as_text, explain
 from pipeline.lineage.trace import trace
 from pipeline.lineage.training import Training
-from pipeline.lookup.lookup import DocIndex, Located, one_by_key
+from pipeline.lookup.locate import DocIndex, Located, one_by_key
 from pipeline.lookup.near_text import by_text
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context
@@ -110,7 +110,7 @@ def test_ambiguous_url_lists_the_candidates(run: Run) -> None:
 
 
 def test_ambiguous_prefix_lists_the_candidates(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.lookup.lookup.SHORTEST_PREFIX", 1)
+    monkeypatch.setattr("pipeline.lookup.locate.SHORTEST_PREFIX", 1)
     digits = [row["doc_id"].hex()[0] for row in documents(run)]  # type: ignore[attr-defined]
     with pytest.raises(UserError, match=r"doc_ids begin with .; ask for one of them by its doc_id"):
         DocIndex(run).find(max(digits, key=digits.count))

@@ -13,7 +13,7 @@ from pipeline.dedup.index.reader import Index, open_index
 from pipeline.dedup.index.runs import build_run_index, run_batches, run_corpus
 from pipeline.dedup.index.state import run_index
 from pipeline.dedup.index.writer import Batch, build_index
-from pipeline.lookup.lookup import Located
+from pipeline.lookup.locate import Located
 from pipeline.lookup.near_text import by_text
 from pipeline.run.folder import Run
 from pipeline.takedown.choose import Choice

@@ -14,7 +14,7 @@ from pipeline.lineage.explain import as_text, explain
 from pipeline.lineage.licences import licences
 from pipeline.lineage.trace import trace
 from pipeline.lineage.training import Training
-from pipeline.lookup.lookup import DocIndex
+from pipeline.lookup.locate import DocIndex
 from pipeline.recipe.load import load_recipe
 from pipeline.run import layout
 from pipeline.run.folder import Run

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.base.errors import FormatError
 from pipeline.lineage.training import Training
-from pipeline.lookup.lookup import DocIndex
+from pipeline.lookup.locate import DocIndex
 from pipeline.run.folder import Run
 from pipeline.run.tables import DOCUMENTS, open_table
 from pipeline.takedown.choose import Choice

@@ -11,13 +11,15 @@ import pytest
 
 from flows.cli.app import main
 from flows.session.stages import plan
+from model.data.batches import TokenDataset
 from pipeline.base.errors import RunError, UserError
-from pipeline.inspection.inspect import verify_run
+from pipeline.inspection.status import verify_run
 from pipeline.lineage.explain import explain
 from pipeline.lineage.licences import licences
 from pipeline.lineage.trace import trace, window_text
 from pipeline.lineage.training import Training
-from pipeline.lookup.lookup import DocIndex, by_key, one_by_key
+from pipeline.lookup.locate import DocIndex, by_key, one_by_key
+from pipeline.order.corpus import open_train
 from pipeline.run import ledger
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
@@ -84,9 +86,10 @@ def test_taken_down_tokens_are_not_scored(run: Run) -> None:
     take_down(run, Choice(ids=(document["doc_id"],)))
     training = Training(run)
     unscored = trace(run, 3, 3)["tokens_taken_down"]
-    _, targets = training.dataset.batch(3, sequences)
+    dataset = open_train(run, training.context_length, TokenDataset)
+    _, targets = dataset.batch(3, sequences)
     assert int((targets == -100).sum()) == unscored > 0
-    masked = training.dataset.masked_batch(3, sequences)
+    masked = dataset.masked_batch(3, sequences)
     assert int((masked.targets == -100).sum()) >= unscored
 
 
@@ -329,7 +332,7 @@ def test_beginning_of_several_doc_ids_lists_them(run: Run, monkeypatch: pytest.M
     first, second = (located.doc_id.hex() for located, _ in zip(index.from_key(b""), range(2), strict=False))
     shared = first[: next(n for n in range(32) if first[n] != second[n])]
     assert len(shared) < 8, "the doc_ids of so few documents differ early"
-    monkeypatch.setattr("pipeline.lookup.lookup.SHORTEST_PREFIX", 0)
+    monkeypatch.setattr("pipeline.lookup.locate.SHORTEST_PREFIX", 0)
     monkeypatch.setattr("pipeline.takedown.choose._PREFIX", re.compile("[0-9a-f]*"))
     with pytest.raises(UserError, match=f"doc_ids begin with {shared}; ask for one of them by its doc_id:\n  {first}"):
         take_down(run, Choice(ids=(shared,)), dry_run=True)
