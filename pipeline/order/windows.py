@@ -158,12 +158,21 @@ class WindowOrder:
         end = first + _BLOCK
         if self.mixture.total is not None:
             end = max(min(end, self.mixture.total), first + 1)  # at least one: the mixture has the error
-        streams, ordinals = self.mixture.locate(np.arange(first, end, dtype=np.int64))
+        streams, windows = self.locate(first, end - first)
+        return self.data.places(self._bases[streams] + windows * self.context_length)
+
+    def locate(self, first: int, count: int) -> tuple[Integers, Integers]:
+        """Stream and window of ``count`` sequences of the order from the ``first`` on; int64 (count,) each.
+
+        Raises:
+            IndexError: If every source's ``max_epochs`` is reached before the last.
+        """
+        streams, ordinals = self.mixture.locate(np.arange(first, first + count, dtype=np.int64))
         windows = np.empty_like(ordinals)
         for stream in np.unique(streams).tolist():
             chosen = np.flatnonzero(streams == stream)
             windows[chosen] = self.windows_of(stream, ordinals[chosen])
-        return self.data.places(self._bases[streams] + windows * self.context_length)
+        return streams, windows
 
     def windows_of(self, stream: int, ordinals: Integers) -> Integers:
         """The windows of a stream that its sequences number ``ordinals`` read; int64 (N,)."""
