@@ -1,4 +1,4 @@
-"""``tokenmill dedup``: thin, the work is done next door.  Neither Prefect nor torch is loaded."""
+"""``tokenmill dedup``: options in, lines out; pipeline/dedup does the work.  Neither Prefect nor torch is loaded."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``tokenmill dedup index``: thin, the work is done next door."""
+"""``tokenmill dedup index``: options in, lines out; pipeline/dedup/index does the work."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -37,7 +37,7 @@ from pipeline.dedup.index.runs import against_digest, opened_against
 from pipeline.dedup.rule import cost as planning
 from pipeline.dedup.rule.deduplicate import Facts, Outcome, deduplicate
 from pipeline.dedup.rule.policy import survivor_policy
-from pipeline.dedup.rule.selection import Rule
+from pipeline.dedup.rule.selection import Rule, Search
 from pipeline.dedup.rule.shingle_sets import SetsOnDemand
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -86,16 +86,14 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
             corpus.url_hashes() if options.same_url else None,
         )
         with opened_against(options.against, options.minhash, output.scratch) as indexes:
-            found = deduplicate(
-                facts,
-                Rule(options.threshold, options.copies, request.verify),
+            search = Search(
                 SetsOnDemand(partial(corpus.write_sets, workers)),
                 None if request.exact_only else corpus.keys,
                 options.bands,
-                memory_bytes=int(parse_memory(options.memory) * planning.JOIN_SHARE),
-                threads=request.workers,
-                indexes=indexes,
+                int(parse_memory(options.memory) * planning.JOIN_SHARE),
+                request.workers,
             )
+            found = deduplicate(facts, Rule(options.threshold, options.copies, request.verify), search, indexes)
             _write_tables_and_kept(corpus, files, found, output, workers, processes)
     write_quarantine(jobs, output.partial / QUARANTINE_FILE)
     counts = found.counts()
@@ -194,7 +192,7 @@ def _check(request: Request, corpus: Corpus, scanned: Sequence[Scanned]) -> int:
 
 
 def _duplicate_ids(corpus: Corpus) -> int:
-    """Records whose id an earlier record has; told with an example, since removed.arrow then needs path and row."""
+    """Records whose id an earlier record has; says so with an example, since only path and row tell them apart."""
     hashes = corpus.numbers("id_hash")
     order = np.argsort(hashes, kind="stable")
     again = order[1:][(hashes[order[1:]] == hashes[order[:-1]]) & (hashes[order[1:]] != 0)]

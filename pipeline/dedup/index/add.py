@@ -32,7 +32,7 @@ from pipeline.dedup.index.writer import (
 )
 from pipeline.dedup.rule.against import Outcome, select_against
 from pipeline.dedup.rule.join import Ints, Keys
-from pipeline.dedup.rule.selection import Records, Rule
+from pipeline.dedup.rule.selection import Records, Rule, Search
 from pipeline.dedup.rule.shingle_sets import SetWriter, SpilledSets
 from pipeline.dedup.rule.signing import ShingleSets, Signer
 from pipeline.recipe.minhash import THRESHOLD, MinHash
@@ -102,18 +102,12 @@ def add_new(
             batch = _Spooled(index, corpus, batches, Path(place) / "sets")
             alive = np.flatnonzero(~batch.unchanged)
             sets, keys = batch.sets(alive), batch.keys[:, alive]
-            outcome = select_against(
-                [index],
-                batch.records(alive, policy.longest),
-                Rule(policy.threshold),
-                sets,
-                lambda band: keys[band],
-                index.definition.bands,
-                memory_bytes=policy.memory_bytes,
-                threads=policy.threads,
-            )
+            bands = index.definition.bands
+            search = Search(sets, lambda band: keys[band], bands, policy.memory_bytes, policy.threads)
+            records = batch.records(alive, policy.longest)
+            outcome = select_against([index], records, Rule(policy.threshold), search)
             number, state = corpus_number(index.state, corpus)
-            writer = SegmentWriter(folder, itertools.count(state.number), index.definition.bands)
+            writer = SegmentWriter(folder, itertools.count(state.number), bands)
             for part in batch.kept(alive, outcome, sets):
                 writer.append(part, number)
             publish_state(folder, merge_segments(folder, with_segments(state, writer, number)))
@@ -126,11 +120,10 @@ class _Spooled:
 
     def __init__(self, index: Index, corpus: Corpus, batches: Iterable[Batch], path: Path) -> None:
         definition = index.definition
-        signer, writer = Signer.of(definition), SetWriter(path)
-        hashes, keys, sizes, lengths = [], [], [], []
-        unchanged = []
+        signer = Signer.of(definition)
+        hashes, keys, sizes, lengths, unchanged = [], [], [], [], []
         self.ids: list[bytes] = []
-        try:
+        with SetWriter(path) as writer:
             for batch in batches:
                 signed = sign(signer, definition.bands, batch)
                 writer.write(signed.sets)
@@ -140,8 +133,6 @@ class _Spooled:
                 sizes.append(np.diff(signed.sets.offsets).astype(np.int32))
                 lengths.append(pc.utf8_length(batch.texts).to_numpy(zero_copy_only=False).astype(np.int64))
                 unchanged.append(already_there(index, signed, corpus))
-        finally:
-            writer.close()
         self._path = path
         self._text_hash = np.concatenate([np.zeros((0, 2), np.uint64), *hashes])
         self.keys: Keys = np.concatenate([np.zeros((definition.bands, 0), np.uint64), *keys], axis=1)

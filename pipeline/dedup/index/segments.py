@@ -254,7 +254,7 @@ def merged(segments: Iterable[Segment]) -> Content:
 
 
 def _compact_ids(documents: Rows, mask: NDArray[np.bool_], ids: NDArray[np.uint8], kept: Rows) -> NDArray[np.uint8]:
-    """The ids of the documents of ``mask`` one after another; tells ``kept`` where each begins."""
+    """The ids of the documents of ``mask`` one after another; writes into ``kept`` where each begins."""
     if mask.all():
         return ids
     offsets = np.append(documents["id_start"], len(ids)).astype(np.int64)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.digests import digest
 from pipeline.dedup.rule.join import Ints, Keys
-from pipeline.dedup.rule.selection import Records, Rule, Selection, select_duplicates
+from pipeline.dedup.rule.selection import Records, Rule, Search, Selection, select_duplicates
 from pipeline.dedup.rule.shingle_sets import SetSource
 from pipeline.kernels import verify
 
@@ -135,54 +135,37 @@ class Outcome:
 
 
 def select_against(
-    indexes: Sequence[EarlierIndex],
-    records: Records,
-    rule: Rule,
-    sets: SetSource,
-    keys: Callable[[int], Keys] | None,
-    bands: int,
-    *,
-    memory_bytes: int = 1 << 30,
-    threads: int = 1,
-    exclude_root: str | None = None,
+    indexes: Sequence[EarlierIndex], records: Records, rule: Rule, search: Search, exclude_root: str | None = None
 ) -> Outcome:
-    """``select_duplicates`` of a batch against indexes; the arguments are those of that function.
+    """``select_duplicates`` of a batch against indexes.
 
     Args:
-        indexes: Indexes of one definition, that of ``keys`` and ``sets``; the first ones' documents are the older ones.
+        indexes: Indexes of one definition, that of ``search``; the first ones' documents are the older ones.
         records: The batch.
         rule: The rule; ``forced`` is set here.
-        sets: Shingle sets of the batch.
-        keys: Band keys of the batch; None: only equal texts are duplicates.
-        bands: B.
-        memory_bytes: See ``select_duplicates``.
-        threads: See ``select_duplicates``.
+        search: How candidates are found in the batch and compared.
         exclude_root: Leaves out documents that were entered from this run folder.
     """
-    count = len(records.text_hash)
+    count, keys = len(records.text_hash), search.keys
     has_words = records.num_shingles > 0
     earlier = [
         index.find(records.text_hash, has_words, keys, number, exclude_root) for number, index in enumerate(indexes)
     ]
     found = sum(map(len, earlier))
     if not found:
-        selection = select_duplicates(records, rule, sets, keys, bands, memory_bytes=memory_bytes, threads=threads)
-        return Outcome(selection, earlier, count)
+        return Outcome(select_duplicates(records, rule, search), earlier, count)
     keys_BM = np.concatenate([part.band_keys for part in earlier], axis=1)
     combined = Records(
         np.concatenate([records.text_hash, *(part.text_hash for part in earlier)]),
         np.concatenate([records.num_shingles, *(part.num_shingles for part in earlier)]),
         np.concatenate([count + np.arange(found), records.order]),
     )
-    selection = select_duplicates(
-        combined,
-        replace(rule, forced=found),
-        _CombinedSets(sets, earlier, count),
-        None if keys is None else lambda band: np.concatenate([keys(band), keys_BM[band]]),
-        bands,
-        memory_bytes=memory_bytes,
-        threads=threads,
+    together = replace(
+        search,
+        sets=_CombinedSets(search.sets, earlier, count),
+        keys=None if keys is None else lambda band: np.concatenate([keys(band), keys_BM[band]]),
     )
+    selection = select_duplicates(combined, replace(rule, forced=found), together)
     return Outcome(_of_the_batch(selection, count), earlier, count)
 
 

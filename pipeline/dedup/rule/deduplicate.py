@@ -7,8 +7,8 @@
 Shape letters: N records, R removed records.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.dedup.rule import against as earlier
 from pipeline.dedup.rule.join import Ints, Keys, find_nodes
 from pipeline.dedup.rule.policy import Criterion, decided_by, visiting_order
-from pipeline.dedup.rule.selection import Records, Rule
+from pipeline.dedup.rule.selection import Records, Rule, Search
 from pipeline.dedup.rule.shingle_sets import SetSource
 
 EXACT, NEAR, URL = 0, 1, 2
@@ -159,12 +159,7 @@ class Outcome:
 def deduplicate(
     facts: Facts,
     rule: Rule,
-    sets: SetSource,
-    keys: Callable[[int], Keys] | None,
-    bands: int,
-    *,
-    memory_bytes: int,
-    threads: int = 1,
+    search: Search,
     indexes: Sequence[earlier.EarlierIndex] = (),
     exclude_root: str | None = None,
 ) -> Outcome:
@@ -173,15 +168,11 @@ def deduplicate(
     Args:
         facts: The records.
         rule: What is a duplicate.
-        sets: Where to get shingle sets.
-        keys: Band keys of all records in a band, shape (N,); None: only equal texts are duplicates.
-        bands: B.
-        memory_bytes: What sorting and the shingle sets of the groups in work may use.
-        threads: Groups in work at a time.
+        search: How candidates are found and compared.
         indexes: Earlier documents, which come first and are kept whatever they are like.
         exclude_root: Leaves out earlier documents that were entered from this run folder.
     """
-    count = len(facts.text_hash)
+    count, keys = len(facts.text_hash), search.keys
     own = np.arange(count)
     order = visiting_order(facts.criteria, count)
     first_of_url = own if facts.url_hash is None else _first_of_url(facts.url_hash, order)
@@ -191,20 +182,11 @@ def deduplicate(
     ranked = place[order]
     records = Records(facts.text_hash[alive], facts.num_shingles[alive], ranked[ranked >= 0])
     others = _compared_by_url(records, alive, place[first_of_url[twins]], twins) if len(twins) else twins
-    part = _Subset(sets, alive, others)
-    found = earlier.select_against(
-        indexes,
-        records,
-        rule,
-        part,
-        None if keys is None else lambda band: keys(band)[alive],
-        bands,
-        memory_bytes=memory_bytes,
-        threads=threads,
-        exclude_root=exclude_root,
-    )
+    part = _Subset(search.sets, alive, others)
+    of_part = replace(search, sets=part, keys=None if keys is None else lambda band: keys(band)[alive])
+    found = earlier.select_against(indexes, records, rule, of_part, exclude_root)
     part.prepare_others()
-    return _outcome(facts, rule, found, alive, first_of_url, twins, sets)
+    return _outcome(facts, rule, found, alive, first_of_url, twins, search.sets)
 
 
 def _first_of_url(url_hash: Keys, order: Ints) -> Ints:

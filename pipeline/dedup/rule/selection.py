@@ -58,6 +58,25 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Search:
+    """How candidates are found and compared.
+
+    Attributes:
+        sets: Where the shingle sets (or, unverified, the signatures) of the records come from.
+        keys: Band keys of all records in a band, shape (N,); None: only equal texts are duplicates.
+        bands: B.
+        memory_bytes: What sorting and the shingle sets of the groups in work may use, all threads together.
+        threads: Groups in work at a time.
+    """
+
+    sets: SetSource
+    keys: Callable[[int], Keys] | None
+    bands: int
+    memory_bytes: int = 1 << 30
+    threads: int = 1
+
+
+@dataclass(frozen=True)
 class Selection:
     """The removed records in input order, and the clusters.
 
@@ -100,27 +119,8 @@ class _State:
     work: Ints  # comparisons, and entries of lists looked at
 
 
-def select_duplicates(
-    records: Records,
-    rule: Rule,
-    sets: SetSource | None = None,
-    keys: Callable[[int], Keys] | None = None,
-    bands: int = 0,
-    *,
-    memory_bytes: int = 1 << 30,
-    threads: int = 1,
-) -> Selection:
-    """Applies the rule to records; without ``keys`` only equal texts are duplicates.
-
-    Args:
-        records: The records.
-        rule: The rule.
-        sets: Where to get shingle sets; needed with ``keys``.
-        keys: Band keys of all records in a band, shape (N,).
-        bands: B.
-        memory_bytes: What sorting and the shingle sets of the groups in work may use, all threads together.
-        threads: Groups in work at a time.
-    """
+def select_duplicates(records: Records, rule: Rule, search: Search) -> Selection:
+    """Applies the rule to records."""
     nodes = find_nodes(records.text_hash, records.order)
     several = rule.copies > 1
     visits = nodes.of_record[records.order] if several else np.arange(len(nodes.representative))
@@ -134,25 +134,17 @@ def select_duplicates(
         np.zeros(2, np.int64),
     )
     buckets = Buckets(np.zeros(0, np.int64), np.zeros((0, 0), np.int32), np.zeros(0, bool), 0)
-    if keys is not None and sets is not None:
-        buckets = find_buckets(nodes, records.num_shingles > 0, keys, bands, memory_bytes)
-        sets.prepare(nodes.representative[buckets.active])
-        _select_groups(records, nodes, buckets, rule, sets, state, forced, memory_bytes, threads)
+    if search.keys is not None:
+        buckets = find_buckets(nodes, records.num_shingles > 0, search.keys, search.bands, search.memory_bytes)
+        search.sets.prepare(nodes.representative[buckets.active])
+        _select_groups(records, nodes, buckets, rule, search, state, forced)
     if several:
         _keep_copies_of_lonely_nodes(nodes, buckets, state, rule, forced)
     return _result(records, nodes, buckets, state, several)
 
 
 def _select_groups(
-    records: Records,
-    nodes: Nodes,
-    buckets: Buckets,
-    rule: Rule,
-    sets: SetSource,
-    state: _State,
-    forced: int,
-    memory_bytes: int,
-    threads: int,
+    records: Records, nodes: Nodes, buckets: Buckets, rule: Rule, search: Search, state: _State, forced: int
 ) -> None:
     """Runs the kernel over the groups of active nodes and files the results in ``state``."""
     sizes = records.num_shingles[nodes.representative[buckets.active]].astype(np.int64) * SET_BYTES
@@ -168,10 +160,11 @@ def _select_groups(
             numbers = members
         local = np.searchsorted(members, state.visits[numbers])
         group_forced = int(np.searchsorted(numbers, forced))
-        return members, numbers, _run_group(nodes, buckets, chosen, members, local, group_forced, rule, sets)
+        return members, numbers, _run_group(nodes, buckets, chosen, members, local, group_forced, rule, search.sets)
 
-    share = int(sizes.sum()) // (GROUPS_PER_THREAD * threads) + 1 if threads > 1 else memory_bytes
-    groups = list(_split(buckets, sizes, min(share, memory_bytes // (2 * threads))))
+    memory, threads = search.memory_bytes, search.threads
+    share = int(sizes.sum()) // (GROUPS_PER_THREAD * threads) + 1 if threads > 1 else memory
+    groups = list(_split(buckets, sizes, min(share, memory // (2 * threads))))
     with ThreadPoolExecutor(threads) as executor:
         for members, numbers, (keepers, intersections, unions, roots, took) in executor.map(work, groups):
             kept = np.where(keepers >= 0, members[keepers], -1)

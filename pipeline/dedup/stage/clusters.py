@@ -15,15 +15,15 @@ from pipeline.base.sizes import parse_memory
 from pipeline.dedup.index.runs import opened_against
 from pipeline.dedup.rule.cost import JOIN_SHARE
 from pipeline.dedup.rule.deduplicate import Outcome, deduplicate
-from pipeline.dedup.rule.selection import Rule
+from pipeline.dedup.rule.selection import Rule, Search
 from pipeline.dedup.rule.shingle_sets import SetsOnDemand
 from pipeline.dedup.stage.cluster_tables import evidence_tables, survivor_rows, survivor_tables, write_evidence
-from pipeline.dedup.stage.corpus import RunCorpus, signature_path
+from pipeline.dedup.stage.corpus import RunCorpus, doc_ids_of
 from pipeline.dedup.stage.remembered_evidence import Remembered
 from pipeline.recipe.minhash import MinHash
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.tables import CLUSTERS, SIGNATURES, SURVIVORS, batches
+from pipeline.run.tables import CLUSTERS, SURVIVORS
 
 if TYPE_CHECKING:
     from pipeline.dedup.index.reader import Index
@@ -38,7 +38,7 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
         tables = evidence_tables(found, corpus.doc_ids, edges)
         if remembered:
             whole = pa.concat_tables([CLUSTERS.schema.empty_table(), *tables])
-            whole, numbers = remembered.merged(whole, _every_doc_id(corpus.shards, outputs))
+            whole, numbers = remembered.merged(whole, doc_ids_of(outputs, corpus.shards))
             tables = (whole.slice(a, b - a) for a, b in pairwise(np.searchsorted(numbers, corpus.bases).tolist()))
         write_evidence(outputs, tables)
     rows = survivor_rows(found.clusters, found.removed)
@@ -56,27 +56,17 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
 def selected(job: Job, corpus: RunCorpus) -> Iterator[tuple[Outcome, list["Index"]]]:
     """What selection found among the documents, and the indexes that it was made against, open."""
     config = job.config
-    memory_bytes = int(parse_memory(job.arguments["memory"]) * JOIN_SHARE)
     scratch = job.arguments.get("scratch")
     if scratch:
         Path(scratch).mkdir(parents=True, exist_ok=True)  # nothing else of this run may have been written yet
     with tempfile.TemporaryDirectory(prefix="dedup-", dir=scratch) as folder:
         minhash = MinHash(config["ngram"], config["bands"], config["rows"], job.arguments["seed"])
         with opened_against(job.arguments["against"], minhash, Path(folder)) as indexes:
-            found = deduplicate(
-                corpus.facts(),
-                Rule(config["threshold"], config["copies"]),
+            search = Search(
                 SetsOnDemand(partial(corpus.write_sets, config["ngram"], Path(folder) / "sets")),
                 lambda band: corpus.keys(band, config["rows"]),
                 config["bands"],
-                memory_bytes=memory_bytes,
-                indexes=indexes,
-                exclude_root=job.arguments["root"],
+                int(parse_memory(job.arguments["memory"]) * JOIN_SHARE),
             )
-            yield found, indexes
-
-
-def _every_doc_id(shards: list[str], outputs: Outputs) -> pa.Array:
-    paths = [signature_path(outputs, shard) for shard in shards]
-    pieces = [batch.column("doc_id") for path in paths for batch in batches(path, SIGNATURES, ["doc_id"])]
-    return pa.concat_arrays([*pieces, pa.array([], pa.binary(16))])
+            rule = Rule(config["threshold"], config["copies"])
+            yield deduplicate(corpus.facts(), rule, search, indexes, job.arguments["root"]), indexes

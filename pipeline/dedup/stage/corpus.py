@@ -6,7 +6,7 @@ parts (parts_join.py), the ones of one part.
 Shape letters: N documents that take part, in document order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ from pipeline.run.engine import Job, Outputs
 from pipeline.run.tables import DOCUMENTS, SIGNALS, SIGNATURES, batches
 
 
-def signature_path(outputs: Outputs, shard: str) -> Path:
-    """A local path of a signature shard."""
-    return outputs.run_path(layout.signatures(shard))
+def doc_ids_of(outputs: Outputs, shards: Sequence[str]) -> pa.Array:
+    """The doc_ids of all documents of some shards, in order."""
+    paths = [outputs.run_path(layout.signatures(shard)) for shard in shards]
+    pieces = [batch.column("doc_id") for path in paths for batch in batches(path, SIGNATURES, ["doc_id"])]
+    return pa.concat_arrays([*pieces, pa.array([], pa.binary(16))])
 
 
 def alive_of_shard(job: Job, outputs: Outputs, shard: str, rows: int) -> Mask:
@@ -87,7 +89,7 @@ class RunCorpus:
         for shard in self.shards:
             columns = ["doc_id", "text_hash", "num_shingles", "text_length"]
             table = pa.Table.from_batches(
-                batches(signature_path(outputs, shard), SIGNATURES, columns),
+                batches(outputs.run_path(layout.signatures(shard)), SIGNATURES, columns),
                 pa.schema([SIGNATURES.schema.field(name) for name in columns]),
             ).combine_chunks()
             taking_part = alive_of_shard(job, outputs, shard, table.num_rows)
@@ -125,7 +127,7 @@ class RunCorpus:
         """Band keys of the documents in one band, shape (N,)."""
         found = []
         for shard, chosen in zip(self.shards, self._rows, strict=True):
-            path, base = signature_path(self._outputs, shard), 0
+            path, base = self._outputs.run_path(layout.signatures(shard)), 0
             for batch in batches(path, SIGNATURES, ["signature"]):
                 low, high = np.searchsorted(chosen, [base, base + batch.num_rows])
                 part = signature_matrix(batch)[:, band * rows : (band + 1) * rows][chosen[low:high] - base]

@@ -22,7 +22,6 @@ from pipeline.dedup.stage.corpus import (
     batch_url_hashes,
     fixed_bytes,
     signature_matrix,
-    signature_path,
 )
 from pipeline.kernels import verify
 from pipeline.run import layout
@@ -65,7 +64,7 @@ def _keys(job: Job, outputs: Outputs) -> Iterator[tuple[int, Keys, Ints]]:
     """Kind, keys and document numbers, shard by shard."""
     base, bands = 0, job.config["bands"]
     for shard in job.config["shards"]:
-        reader = open_table(signature_path(outputs, shard), SIGNATURES)
+        reader = open_table(outputs.run_path(layout.signatures(shard)), SIGNATURES)
         sizes = [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
         alive = alive_of_shard(job, outputs, shard, sum(sizes))
         for number, start in enumerate(np.append(0, np.cumsum(sizes)[:-1]).tolist() if sizes else []):

@@ -27,7 +27,7 @@ def config_digest(config: dict[str, Any]) -> str:
 
 
 def remembered(context: "Context", config: dict[str, Any], threshold: float) -> dict[str, Any]:
-    """What the clusters step is told: ``gone`` and ``rows`` (left out of the selection), and the counts that hold.
+    """An argument of the clusters step: ``gone`` and ``rows`` (left out of the selection), and the counts that hold.
 
     Under another recipe the rows hold as far as their similarity reaches its threshold; ``counts`` is null then.
     """

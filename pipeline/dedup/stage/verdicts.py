@@ -3,19 +3,16 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dedup.stage.corpus import alive_of_shard
+from pipeline.dedup.stage.corpus import alive_of_shard, doc_ids_of
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.tables import BATCH_ROWS, CLUSTERS, SIGNATURES, VERDICTS, batches, open_table
+from pipeline.run.tables import BATCH_ROWS, CLUSTERS, VERDICTS, open_table
 
 
 def judge_shard(job: Job, outputs: Outputs) -> None:
     """Writes verdicts/dedup/NNNNN.arrow: dropped where there is a row of evidence, null where dropped before."""
     shard = job.config["shard"]
-    doc_ids = pa.concat_arrays(
-        [batch.column("doc_id") for batch in batches(outputs.run_path(layout.signatures(shard)), SIGNATURES)]
-        or [pa.array([], pa.binary(16))]
-    )
+    doc_ids = doc_ids_of(outputs, [shard])
     alive = alive_of_shard(job, outputs, shard, len(doc_ids))
     evidence = open_table(outputs.run_path(layout.EVIDENCE), CLUSTERS, ["doc_id", "rule"]).get_batch(
         job.arguments["number"]

@@ -21,7 +21,7 @@ from pipeline.dedup.index.state import Corpus, run_index
 from pipeline.dedup.index.writer import Batch, add_all, build_index, remove_documents
 from pipeline.dedup.rule.against import select_against
 from pipeline.dedup.rule.policy import by_length, visiting_order
-from pipeline.dedup.rule.selection import Records, Rule, select_duplicates
+from pipeline.dedup.rule.selection import Records, Rule, Search, select_duplicates
 from pipeline.dedup.rule.shingle_sets import SetWriter, SpilledSets
 from pipeline.dedup.rule.signing import Signer, band_keys
 from pipeline.dedup.stage.plan import run as run_dedup
@@ -66,7 +66,7 @@ def test_batch_after_batch_keeps_what_one_pass_over_all_keeps(
         records, sets, keys = prepared([texts[i] for i in piece], folder)
         order += piece[records.order].tolist()
         with open_index(folder / "index") as index:
-            found = select_against([index], records, Rule(threshold), sets, keys, 14)
+            found = select_against([index], records, Rule(threshold), Search(sets, keys, 14))
             names = iter(found.names(found.selection.keepers[found.is_earlier]))
             for place, record in enumerate(found.selection.removed.tolist()):
                 keeper = found.selection.keepers[place]
@@ -79,7 +79,7 @@ def test_batch_after_batch_keeps_what_one_pass_over_all_keeps(
         add_all(folder / "index", Corpus("old"), [added])
     records, sets, keys = prepared(texts, folder)
     records = Records(records.text_hash, records.num_shingles, np.array(order))
-    whole = select_duplicates(records, Rule(threshold), sets, keys, 14)
+    whole = select_duplicates(records, Rule(threshold), Search(sets, keys, 14))
     columns = (whole.keepers, whole.intersections, whole.unions, whole.exact)
     rows = zip(whole.removed.tolist(), *(column.tolist() for column in columns), strict=True)
     expected = {record: tuple(values) for record, *values in rows}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pipeline.base.arrow import text_hashes
 from pipeline.dedup.rule import join
 from pipeline.dedup.rule.join import Ints, Keys
-from pipeline.dedup.rule.selection import Records, Rule, Selection, select_duplicates
+from pipeline.dedup.rule.selection import Records, Rule, Search, Selection, select_duplicates
 from pipeline.dedup.rule.signing import Signer, band_keys
 from tests.pipeline.dedup.reference import Removed, random_corpus, reference
 
@@ -42,15 +42,7 @@ def select(
 ) -> Selection:
     sets = MemorySets(texts, ngram, bands, rows)
     records = Records(text_hashes(texts), sets.num_shingles, np.array(order, np.int64))
-    return select_duplicates(
-        records,
-        rule,
-        sets,
-        lambda band: sets.keys_BN[band],
-        bands,
-        memory_bytes=memory_bytes,
-        threads=threads,
-    )
+    return select_duplicates(records, rule, Search(sets, lambda band: sets.keys_BN[band], bands, memory_bytes, threads))
 
 
 def as_dict(found: Selection) -> dict[int, Removed]:
