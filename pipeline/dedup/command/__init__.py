@@ -1,4 +1,4 @@
-"""``tokenmill dedup run``, ``plan`` and ``compare``: deduplication of the user's own files, without a run folder.
+"""``tokenmill dedup run`` and ``compare``: deduplication of the user's own files, without a run folder.
 
 - ``request``          what is asked for, checked
 - ``run``              the whole job, in its order

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.arrow import doc_id_array
 from pipeline.base.errors import UserError
 from pipeline.dedup.command.request import Request
 from pipeline.dedup.command.scan import Job, Scanned, write_sets
@@ -45,8 +46,8 @@ class Corpus:
 
     def hashes(self, name: str) -> Keys:
         """A column of 128-bit hashes, shape (N, 2)."""
-        pieces = [np.frombuffer(chunk.buffers()[1], "<u8").reshape(-1, 2)
-                  for table in self._tables for chunk in table.column(name).chunks]  # fmt: skip
+        chunks = [chunk for table in self._tables for chunk in table.column(name).chunks]
+        pieces = [doc_id_array(chunk).view("<u8") for chunk in chunks]
         return np.concatenate([*pieces, np.zeros((0, 2), np.uint64)])
 
     def numbers(self, name: str) -> NDArray[Any]:
@@ -113,8 +114,8 @@ class Corpus:
         """The id of records, ``path:row`` for one without."""
         paths, rows = self.places(records)
         ids = self._take("id", records).to_pylist()
-        return [f"{path}:{row}" if name is None else name
-                for name, path, row in zip(ids, paths, rows.tolist(), strict=True)]  # fmt: skip
+        places = zip(ids, paths, rows.tolist(), strict=True)
+        return [f"{path}:{row}" if name is None else name for name, path, row in places]
 
     def _take(self, name: str, records: Ints) -> pa.ChunkedArray | pa.Array:
         """Values of records, which may come in any order and repeat."""

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import array_hashes, doc_id_column, name_hashes
+from pipeline.base.arrow import array_hashes, doc_id_column, name_hashes, text_bytes
 from pipeline.dedup.files.input_files import Part
 from pipeline.dedup.files.records import Batch, PartReader, Wanted, field_of, in_words
 from pipeline.dedup.rule.shingle_sets import SetWriter
@@ -121,7 +121,7 @@ def scan(job: Job) -> Scanned:
                 writer.write_batch(_record_batch(job, batch, num_shingles))
                 found.blocks.append(len(batch.texts))
                 found.others.append({name: batch.others[name] for name in job.policy_fields})
-                found.text_bytes += int(pc.sum(pc.binary_length(batch.texts)).as_py() or 0)
+                found.text_bytes += text_bytes(batch.texts)
             found.records.append(sum(found.blocks) - before)
             found.rows.append(reader.rows)
             lost += reader.damaged

@@ -91,7 +91,7 @@ class PartReader:
                 data = line.data.removeprefix(BOM) if line.offset == 0 else line.data
                 if not data.strip(BLANK):
                     continue
-                problem = self._take(pending, data, row, line.offset, len(line.data))
+                problem = self._add_record(pending, data, row, line.offset, len(line.data))
                 if problem and not line.after_gap:
                     self.damaged.append(problem)
                 if pending.size > BATCH_TEXT_BYTES or len(pending.texts) >= BATCH_ROWS:
@@ -100,7 +100,7 @@ class PartReader:
         if pending.texts:
             yield pending.batch(self.part.splittable, self.part.end)
 
-    def _take(self, pending: "_Pending", data: bytes, row: int, offset: int, length: int) -> Damaged | None:
+    def _add_record(self, pending: "_Pending", data: bytes, row: int, offset: int, length: int) -> Damaged | None:
         """Adds a line's record to the batch; returns what is wrong with it otherwise."""
         path = self.part.file.path
         value = parse_object(data, path, offset)
@@ -129,7 +129,7 @@ class PartReader:
                     self.damaged.append(Damaged(self.part.file.path, row, None, "missing_text", detail))
                 record_batch, texts = chosen_rows(record_batch, np.flatnonzero(known)), texts.drop_null()
                 rows = rows[known]
-            ids = _strings(column_of(record_batch, self.wanted.id))
+            ids = _as_strings(column_of(record_batch, self.wanted.id))
             others = {name: column_of(record_batch, name) for name in self.wanted.others}
             yield Batch(texts, ids, others, rows, np.zeros((len(rows), 2), np.int64))
 
@@ -149,7 +149,7 @@ class _Pending:
 
     def add(self, text: str, value: dict[str, Any], row: int, offset: int, length: int) -> None:
         self.texts.append(text)
-        self._ids.append(_string(field_of(value, self._wanted.id)))
+        self._ids.append(_as_string(field_of(value, self._wanted.id)))
         for name, values in self._others.items():
             values.append(field_of(value, name))
         self._rows.append(row)
@@ -181,7 +181,7 @@ def field_of(value: dict[str, Any], name: str) -> Any:
     return field_of(inner, rest) if isinstance(inner, dict) else None
 
 
-def _string(value: Any) -> str | None:
+def _as_string(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return str(value) if isinstance(value, bool | int | float) else orjson.dumps(value).decode()
@@ -193,7 +193,7 @@ def _value_array(name: str, values: list[Any]) -> pa.Array:
         return pa.array([None if value is None else float(value) for value in values], pa.float64())
     if any(isinstance(value, bool | int | float) for value in values):
         raise UserError(f"field {name} holds numbers and text, which have no common order")
-    return pa.array([_string(value) for value in values], pa.string())
+    return pa.array([_as_string(value) for value in values], pa.string())
 
 
 def open_range(file: File, start: int, end: int) -> RangeReader:
@@ -304,7 +304,7 @@ def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
     return pa.nulls(batch.num_rows)
 
 
-def _strings(column: pa.Array) -> pa.Array:
+def _as_strings(column: pa.Array) -> pa.Array:
     try:
         return column.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):

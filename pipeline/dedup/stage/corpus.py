@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.base.arrow import doc_id_array
 from pipeline.base.errors import UserError
 from pipeline.dedup.rule.deduplicate import Facts
 from pipeline.dedup.rule.join import Ints
@@ -45,13 +46,6 @@ def signature_matrix(batch: pa.RecordBatch) -> NDArray[np.uint32]:
     column = batch.column("signature")
     matrix: NDArray[np.uint32] = column.flatten().to_numpy().reshape(len(column), -1)
     return matrix
-
-
-def fixed_bytes(column: pa.Array) -> NDArray[np.uint64]:
-    """A binary(16) array as two numbers per row, shape (rows, 2), not copied."""
-    width = column.type.byte_width
-    raw = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width : (column.offset + len(column)) * width]
-    return raw.view("<u8").reshape(-1, 2)
 
 
 def batch_url_hashes(batch: pa.RecordBatch) -> NDArray[np.uint64]:
@@ -104,7 +98,7 @@ class RunCorpus:
             self._rows.append(np.flatnonzero(taking_part))
             bases.append(bases[-1] + table.num_rows)
             table = table.take(pa.array(self._rows[-1])).combine_chunks()
-            hashes += [fixed_bytes(chunk) for chunk in table.column("text_hash").chunks]
+            hashes += [doc_id_array(chunk).view("<u8") for chunk in table.column("text_hash").chunks]
             counts.append(table.column("num_shingles").to_numpy())
             lengths.append(table.column("text_length").to_numpy())
             ids += table.column("doc_id").chunks

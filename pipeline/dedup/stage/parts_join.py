@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.arrow import doc_id_array
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.signing import band_keys
 from pipeline.dedup.stage.cluster_tables import evidence_tables, survivor_rows, survivor_tables, write_evidence
@@ -20,7 +21,6 @@ from pipeline.dedup.stage.corpus import (
     RunCorpus,
     alive_of_shard,
     batch_url_hashes,
-    fixed_bytes,
     signature_matrix,
 )
 from pipeline.kernels import verify
@@ -70,7 +70,7 @@ def _keys(job: Job, outputs: Outputs) -> Iterator[tuple[int, Keys, Ints]]:
         for number, start in enumerate(np.append(0, np.cumsum(sizes)[:-1]).tolist() if sizes else []):
             batch = reader.get_batch(number)
             chosen = np.flatnonzero(alive[start : start + batch.num_rows])
-            yield TEXT, fixed_bytes(batch.column("text_hash"))[chosen, 0], chosen + start + base
+            yield TEXT, doc_id_array(batch.column("text_hash")).view("<u8")[chosen, 0], chosen + start + base
             chosen = chosen[batch.column("num_shingles").to_numpy()[chosen] > 0]
             keys_BN = band_keys(signature_matrix(batch)[chosen], bands)
             for band in range(bands):
