@@ -1,0 +1,32 @@
+"""docs/python-api.md: every example gives what the page shows, and every public name is on the page."""
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.model.runs import make_run
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def test_examples_give_what_the_page_shows(repository: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path, overrides=("train.steps=2",))
+    command = [sys.executable, "-m", "model.train", "--recipe", f"{run.root}/recipe.toml", "--root", run.root]
+    subprocess.run(command, cwd=repository, check=True, capture_output=True)
+    page = (repository / "docs/python-api.md").read_text().replace("```\n", "\n")
+    test = doctest.DocTestParser().get_doctest(page, {"RUN": Path(run.root)}, "python-api", None, 0)
+    assert len(test.examples) > 20
+    failed, _ = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test)
+    assert failed == 0
+
+
+@pytest.mark.parametrize("module", ["pipeline.dedup", "pipeline.filter", "pipeline.interop", "model"])
+def test_every_public_name_is_on_the_page(module: str, repository: Path) -> None:
+    from importlib import import_module
+
+    page = (repository / "docs/python-api.md").read_text()
+    for name in import_module(module).__all__:
+        assert f"`{name}" in page, f"{module}.{name}"
