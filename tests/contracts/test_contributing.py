@@ -15,9 +15,11 @@ from tests.contracts.transcripts import check_transcript
 SITECUSTOMIZE = """
 import importlib.util, os, sys
 
+CODE = {code!r}
+
 class Overlay:
     def find_spec(self, name, path=None, target=None):
-        place = os.path.join(os.path.dirname(os.path.abspath(__file__)), *name.split("."))
+        place = os.path.join(CODE, *name.split("."))
         if os.path.isfile(package := os.path.join(place, "__init__.py")):
             return importlib.util.spec_from_file_location(name, package, submodule_search_locations=[place])
         return importlib.util.spec_from_file_location(name, place + ".py") if os.path.isfile(place + ".py") else None
@@ -88,10 +90,12 @@ def test_changed_modules_are_formatted_and_checked(overlay: Path, repository: Pa
 def test_reader_rule_stage_and_command_work(
     repository: Path, overlay: Path, page: list[markdown.Block], tmp_path: Path
 ) -> None:
-    (overlay / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    start = tmp_path / "start"
+    start.mkdir()
+    (start / "sitecustomize.py").write_text(SITECUSTOMIZE.replace("{code!r}", repr(str(overlay))))
     (commands,) = (block.text for block in page if block.marker == "commands")
     for block in page:
         if block.marker.startswith("file: "):
             (tmp_path / block.marker.removeprefix("file: ")).write_text(block.text)
     commands = re.sub(r"^\$ python ", f"$ {sys.executable} ", commands, flags=re.MULTILINE)
-    assert check_transcript(commands, tmp_path, f"{overlay}{os.pathsep}{repository}") == 3
+    assert check_transcript(commands, tmp_path, f"{start}{os.pathsep}{repository}") == 3
