@@ -1,7 +1,7 @@
-"""Every table on disk: its columns, its order and its format version, and the only code that opens or writes one.
+"""Every table on disk: its columns, its order and its format version; and the only code that opens or writes one.
 
 All tables are Arrow IPC files.  The schema metadata names the table and its format version, so that a file says what it
-is; a reader accepts its own major version only.  ``python -m pipeline.run.tables`` prints docs/formats.md.
+is.  A reader accepts its own major version only.  ``python -m pipeline.run.tables`` prints docs/formats.md.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -59,29 +59,38 @@ DOCUMENTS = Table(
     layout.DOCUMENTS,
     (1, 0),
     (
-        Column("doc_id", DOC_ID, "BLAKE2b-128 of source name, path below the source's root, and byte offset or row"),
+        Column(
+            "doc_id", DOC_ID, "BLAKE2b-128 of the source's name, the path below its root, and the byte offset or row"
+        ),
         Column("id", pa.string(), "the record's own id", nullable=True),
         Column("text", pa.large_string(), "the cleaned text, NFC"),
-        Column("source", pa.string(), "name of the source in the recipe; one value a shard"),
+        Column("source", pa.string(), "name of the source in the recipe; one value in each shard"),
         Column("url", pa.string(), "where the text came from", nullable=True),
         Column("date", pa.string(), "the record's own date, ISO 8601 where it could be read", nullable=True),
         Column("licence", pa.string(), "SPDX id or the record's own words; null = unknown", nullable=True),
         Column("language", pa.string(), "label of lid.176; null where the text has no letters", nullable=True),
         Column("language_score", pa.float32(), "probability of that label, 0 to 1", nullable=True),
         Column("path", pa.string(), "input file, relative to the source's root"),
-        Column("offset", pa.int64(), "byte offset of the record in its (decompressed, for JSONL) file, or its row"),
-        Column("metadata", pa.string(), "JSON object of what else the record carried", nullable=True),
+        Column("offset", pa.int64(), "byte offset of the record in its file (for JSONL, decompressed), or its row"),
+        Column("metadata", pa.string(), "JSON object of everything else in the record", nullable=True),
         Column("title", pa.string(), "the page's title", nullable=True),
         Column("canonical_url", pa.string(), "the URL that the page names as its own", nullable=True),
         Column("declared_language", pa.string(), "language tag that the page or its server declares", nullable=True),
         Column("licence_evidence", pa.string(), "record | json-ld | rel | meta | link | recipe", nullable=True),
-        Column("robots", pa.string(), "robots directives of page and server, sorted, comma-separated", nullable=True),
-        Column("opt_out", pa.string(), "noai, noimageai, tdm-reservation: those found, comma-separated", nullable=True),
+        Column(
+            "robots",
+            pa.string(),
+            "robots directives of the page and its server, sorted, comma-separated",
+            nullable=True,
+        ),
+        Column(
+            "opt_out", pa.string(), "those found of noai, noimageai and tdm-reservation, comma-separated", nullable=True
+        ),
         Column("pii_email", pa.int32(), "e-mail addresses found"),
         Column("pii_ip", pa.int32(), "public IP addresses found"),
         Column("pii_phone", pa.int32(), "telephone numbers found"),
-        Column("pii_iban", pa.int32(), "IBANs found, checksum right"),
-        Column("pii_card", pa.int32(), "payment card numbers found, checksum right"),
+        Column("pii_iban", pa.int32(), "IBANs found whose checksum is right"),
+        Column("pii_card", pa.int32(), "payment card numbers found whose checksum is right"),
         Column("pii_secret", pa.int32(), "API keys and private keys found"),
     ),
     "input order",
@@ -95,8 +104,8 @@ QUARANTINE = Table(
         Column("source", pa.string(), "name of the source in the recipe"),
         Column("path", pa.string(), "input file, relative to the source's root"),
         Column("offset", pa.int64(), "byte offset (or row) where the damage starts"),
-        Column("length", pa.int64(), "bytes that are damaged; null = unknown", nullable=True),
-        Column("reason", pa.string(), "what is wrong, one of the codes in docs/clean.md"),
+        Column("length", pa.int64(), "number of damaged bytes; null = unknown", nullable=True),
+        Column("reason", pa.string(), "what is wrong: one of the codes in docs/clean.md"),
         Column("detail", pa.string(), "what was found, in words", nullable=True),
         Column("head", pa.binary(), "the first 256 bytes of the damaged record"),
     ),
@@ -111,7 +120,11 @@ EXCLUDED = Table(
         Column("source", pa.string(), "name of the source in the recipe"),
         Column("path", pa.string(), "input file, relative to the source's root"),
         Column("offset", pa.int64(), "byte offset of the record, or its row"),
-        Column("reason", pa.string(), "why it was not wanted before there was text, one of the codes in docs/clean.md"),
+        Column(
+            "reason",
+            pa.string(),
+            "why the record was not wanted, before its text was looked at: one of the codes in docs/clean.md",
+        ),
         Column("detail", pa.string(), "the value that decided, such as the HTTP status", nullable=True),
         Column("url", pa.string(), "the record's URL", nullable=True),
     ),
@@ -126,11 +139,11 @@ SIGNATURES = Table(
         Column("doc_id", DOC_ID, "the document"),
         Column("text_hash", pa.binary(16), "BLAKE2b-128 of the text: equal texts are exact duplicates"),
         Column("num_shingles", pa.int32(), "distinct shingles of the document"),
-        Column("text_length", pa.int64(), "characters of the text, what `keep = longest` compares"),
-        Column("signature", pa.list_(pa.uint32()), "MinHash values, bands * rows of them (datasketch affine32)"),
+        Column("text_length", pa.int64(), "characters of the text; what `keep = longest` compares"),
+        Column("signature", pa.list_(pa.uint32()), "bands * rows MinHash values (datasketch affine32)"),
     ),
     "row-aligned with documents/",
-    compression=None,  # min-hash values do not compress, and are read as they lie
+    compression=None,  # MinHash values do not compress, and are read as they are in the file
 )
 
 CLUSTERS = Table(
@@ -142,17 +155,24 @@ CLUSTERS = Table(
         Column(
             "kept_id",
             DOC_ID,
-            "the document kept in its place; of a corpus that is no run, BLAKE2b-128 of the document's id there",
+            "the document kept in its place; in a corpus that is not a run, BLAKE2b-128 of its id there",
         ),
         Column("similarity", pa.float64(), "exact Jaccard similarity of the two shingle sets"),
         Column("intersection", pa.int32(), "shingles in both"),
         Column("union", pa.int32(), "shingles in either"),
         Column("rule", pa.string(), "exact | near | url"),
         Column("cluster_id", DOC_ID, "first document of the connected component of verified pairs"),
-        Column("kept_corpus", pa.string(), "earlier run or corpus of the kept document; null: this run", nullable=True),
+        Column(
+            "kept_corpus",
+            pa.string(),
+            "earlier run or corpus that holds the kept document; null: this run",
+            nullable=True,
+        ),
         Column("kept_name", pa.string(), "the kept document's id in that corpus", nullable=True),
-        Column("cluster_size", pa.int64(), "documents in that component; null: not known", nullable=True),
-        Column("chosen_by", pa.string(), "what put the kept one first: source, licence, longest, …", nullable=True),
+        Column("cluster_size", pa.int64(), "number of documents in that component; null: not known", nullable=True),
+        Column(
+            "chosen_by", pa.string(), "what put the kept document first: source, licence, longest, …", nullable=True
+        ),
     ),
     "document order of the removed document",
 )
@@ -162,20 +182,20 @@ SURVIVORS = Table(
     layout.SURVIVORS,
     (1, 0),
     (
-        Column("doc_id", DOC_ID, "a kept document whose cluster keeps others too"),
+        Column("doc_id", DOC_ID, "a kept document whose cluster keeps others as well"),
         Column("cluster_id", DOC_ID, "first document of the connected component of verified pairs"),
     ),
     "document order",
 )
 
-_NUMBER = Column("document", pa.int64(), "number of the document among all of the run, in document order, from 0")
+_NUMBER = Column("document", pa.int64(), "number of the document in the document order of the whole run, from 0")
 
 LINKS = Table(
     "links",
     f"{layout.LINKS}, where `[dedup] partitions` is above 1",
     (1, 0),
-    (_NUMBER, Column("group", pa.int64(), "number of its group: documents of a group share a key")),
-    "a record batch a kind of key (text, URL, each band); group, document",
+    (_NUMBER, Column("group", pa.int64(), "number of its group; documents of a group share a key")),
+    "one record batch for each kind of key (text, URL, each band), sorted by group, then document",
 )
 
 PARTS = Table(
@@ -216,18 +236,23 @@ REMOVED = Table(
         Column("union", pa.int32(), "shingles in either; with --no-verify, signature values"),
         Column("rule", pa.string(), "exact | near | url"),
         Column("cluster_id", pa.string(), "id of the first record of the connected component of verified pairs"),
-        Column("path", pa.string(), "input file, below the folder that all inputs share"),
+        Column("path", pa.string(), "path of the input file below the folder that all inputs share"),
         Column("row", pa.int64(), "line (JSON Lines) or row in that file, from 0"),
-        Column("kept_path", pa.string(), "input file of the kept record; null for an earlier one", nullable=True),
-        Column("kept_row", pa.int64(), "its line or row in that file", nullable=True),
-        Column("cluster_size", pa.int64(), "records in the component"),
+        Column(
+            "kept_path", pa.string(), "path of the kept record's input file; null for an earlier record", nullable=True
+        ),
+        Column("kept_row", pa.int64(), "its line or row in that file, from 0", nullable=True),
+        Column("cluster_size", pa.int64(), "number of records in the component"),
         Column(
             "chosen_by",
             pa.string(),
             "what put the kept record first: source, licence, longest, a field, first, earlier",
         ),
         Column(
-            "kept_corpus", pa.string(), "earlier run or corpus of the kept record; null: these files", nullable=True
+            "kept_corpus",
+            pa.string(),
+            "earlier run or corpus that holds the kept record; null: these files",
+            nullable=True,
         ),
     ),
     "input order of the removed record",
@@ -239,10 +264,10 @@ KEPT_CLUSTERS = Table(
     (1, 0),
     (
         Column("id", pa.string(), "a kept record that has duplicates; path:row where it has no id"),
-        Column("path", pa.string(), "input file, below the folder that all inputs share"),
+        Column("path", pa.string(), "path of the input file below the folder that all inputs share"),
         Column("row", pa.int64(), "line (JSON Lines) or row in that file, from 0"),
-        Column("cluster_id", pa.string(), "id of the first record of its component"),
-        Column("cluster_size", pa.int64(), "records in the component, for upsampling by size"),
+        Column("cluster_id", pa.string(), "id of the first record of its connected component"),
+        Column("cluster_size", pa.int64(), "number of records in the component, for upsampling by size"),
     ),
     "input order",
 )
@@ -253,21 +278,23 @@ SIGNALS = Table(
     (1, 0),
     (
         Column("doc_id", DOC_ID, "the document"),
-        Column("token_count", pa.int32(), "tokens by spaCy's English rules; punctuation marks are tokens"),
+        Column("token_count", pa.int32(), "tokens by spaCy's English rules; punctuation marks are tokens too"),
         Column("word_count", pa.int32(), "tokens that are not all punctuation"),
         Column("character_count", pa.int32(), "Unicode code points of the text"),
         Column("byte_count", pa.int32(), "UTF-8 bytes of the text"),
-        Column("mean_word_length", pa.float32(), "mean characters of a word; 0 without words"),
+        Column("mean_word_length", pa.float32(), "mean characters per word; 0 without words"),
         Column("longest_word", pa.int32(), "characters of the longest run without white space"),
         Column("symbol_word_ratio", pa.float32(), "the larger of the next two"),
-        Column("hash_word_ratio", pa.float32(), "# characters a token"),
-        Column("ellipsis_word_ratio", pa.float32(), "ellipses (... or U+2026) a token"),
+        Column("hash_word_ratio", pa.float32(), "# characters per token"),
+        Column("ellipsis_word_ratio", pa.float32(), "ellipses (... or U+2026) per token"),
         Column("alpha_word_ratio", pa.float32(), "tokens with a letter / tokens"),
-        Column("stop_word_count", pa.int32(), "distinct stop words; null: no list for the language", nullable=True),
+        Column(
+            "stop_word_count", pa.int32(), "distinct stop words; null: there is no list for the language", nullable=True
+        ),
         Column("bullet_line_ratio", pa.float32(), "lines that start with a bullet or hyphen / lines"),
         Column("ellipsis_line_ratio", pa.float32(), "lines that end with an ellipsis / lines"),
-        Column("duplicate_line_ratio", pa.float32(), "lines that stood before / lines"),
-        Column("duplicate_paragraph_ratio", pa.float32(), "paragraphs that stood before / paragraphs"),
+        Column("duplicate_line_ratio", pa.float32(), "repeated lines / lines"),
+        Column("duplicate_paragraph_ratio", pa.float32(), "repeated paragraphs / paragraphs"),
         Column("duplicate_line_char_ratio", pa.float32(), "characters of repeated lines / characters"),
         Column("duplicate_paragraph_char_ratio", pa.float32(), "characters of repeated paragraphs / characters"),
         *(
@@ -281,11 +308,11 @@ SIGNALS = Table(
         Column("terminal_punctuation_line_ratio", pa.float32(), "lines that end a sentence / lines with text"),
         Column("short_line_ratio", pa.float32(), "lines of at most 30 characters / lines with text"),
         Column("fineweb_duplicate_char_ratio", pa.float32(), "characters of repeated lines / characters in lines"),
-        Column("newline_word_ratio", pa.float32(), "line feeds a token"),
+        Column("newline_word_ratio", pa.float32(), "line feeds per token"),
         Column("sentence_count", pa.int32(), "sentences of the text"),
-        Column("c4_sentence_count", pa.int32(), "sentences on the lines that C4 keeps"),
-        Column("c4_has_curly_bracket", pa.bool_(), "a line that C4 looks at has {"),
-        Column("c4_has_lorem_ipsum", pa.bool_(), "a line that C4 looks at has lorem ipsum"),
+        Column("c4_sentence_count", pa.int32(), "sentences in the lines that C4 keeps"),
+        Column("c4_has_curly_bracket", pa.bool_(), "true where a line that C4 looks at has {"),
+        Column("c4_has_lorem_ipsum", pa.bool_(), "true where a line that C4 looks at has lorem ipsum"),
     ),
     "row-aligned with documents/",
 )
@@ -296,8 +323,10 @@ VERDICTS = Table(
     (1, 0),
     (
         Column("doc_id", DOC_ID, "the document"),
-        Column("keep", pa.bool_(), "false = this stage drops it; null = an earlier stage dropped it", nullable=True),
-        Column("reasons", pa.list_(pa.string()), "every rule that the document failed at this stage"),
+        Column(
+            "keep", pa.bool_(), "false = this stage drops it; null = an earlier stage has dropped it", nullable=True
+        ),
+        Column("reasons", pa.list_(pa.string()), "every rule that the document failed in this stage"),
     ),
     "row-aligned with documents/",
 )
@@ -312,16 +341,16 @@ def tokens_table(vocabulary_size: int) -> Table:
         (1, 0),
         (
             Column("doc_id", DOC_ID, "the document"),
-            Column("tokens", pa.large_list(token_type), "its token ids, ending with the end-of-text token"),
+            Column("tokens", pa.large_list(token_type), "its token ids; the last is the end-of-text token"),
         ),
-        "keyed hash of doc_id",
+        "by a keyed hash of doc_id",
         compression=None,
     )
 
 
 TOKENS = tokens_table(65_536)
 
-BATCH_ROWS_KEY = "tokenmill.batch_rows"  # of index/doc_id.arrow: rows of each record batch of each document shard
+BATCH_ROWS_KEY = "tokenmill.batch_rows"  # of DOC_INDEX: rows of each record batch of each document shard
 DOC_INDEX = Table(
     "doc_index",
     layout.DOC_INDEX,
@@ -350,21 +379,21 @@ KEY_INDEX = Table(
 
 INDEX_MATCHES = Table(
     "index_matches",
-    "a file that --output or --removed of tokenmill dedup index names",
+    "the file that --output or --removed of `tokenmill dedup index` names",
     (1, 0),
     (
         Column("id", pa.string(), "the new document"),
-        Column("kept_id", pa.string(), "the earlier (or, for add, other new) document that it duplicates"),
+        Column("kept_id", pa.string(), "the earlier document that it duplicates; for add, also another new one"),
         Column("kept_corpus", pa.string(), "the corpus of that document"),
         Column("similarity", pa.float64(), "exact Jaccard similarity of the two shingle sets"),
         Column("intersection", pa.int32(), "shingles in both"),
         Column("union", pa.int32(), "shingles in either"),
         Column("rule", pa.string(), "exact | near"),
     ),
-    "input order of the new documents; of one document, the most similar first",
+    "input order of the new documents; for each, the most similar match first",
 )
 
-TABLES = (
+TABLES = (  # in the order of docs/formats.md
     DOCUMENTS,
     QUARANTINE,
     EXCLUDED,
@@ -390,9 +419,9 @@ class TableWriter(Closable):
     """Writes one table file, batch by batch.
 
     Args:
-        path: Local file to write; the engine's scratch file, not the final name.
+        path: Local file to write: the engine's scratch file, not the final name.
         table: What is written.
-        metadata: Further schema metadata, str to str, such as the tokenizer's digest.
+        metadata: Further schema metadata, such as the tokenizer's digest.
         schema: Overrides ``table.schema`` where a stage adds columns (signals of a recipe's classifiers).
     """
 
