@@ -15,7 +15,8 @@ from pipeline.order.corpus import REBUILD_TOKENS, local_folder, open_train
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
-from pipeline.run.tables import DOCUMENTS, batches
+from pipeline.run.table_files import batches
+from pipeline.run.tables import DOCUMENTS
 from pipeline.tokens.shards.token_shard import TokenShard, check_tokenizer, common_format, map_batches
 
 

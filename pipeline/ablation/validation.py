@@ -92,7 +92,8 @@ def encode_held_out(context: Context, held_out: dict[str, Manifest], padding: in
 
 
 def _source_of(context: Context, shard: str) -> str:
-    from pipeline.run.tables import DOCUMENTS, open_table
+    from pipeline.run.table_files import open_table
+    from pipeline.run.tables import DOCUMENTS
 
     table = open_table(context.run.local(layout.shard_table(layout.HELD_OUT_DOCUMENTS, shard)), DOCUMENTS, ["source"])
     return str(table.get_batch(0).column("source")[0].as_py())

@@ -10,7 +10,8 @@ from pipeline.base.arrow import DocIds, doc_id_array, text_bytes
 from pipeline.dedup.stage.signatures import write_signatures
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.tables import DOCUMENTS, batches, tokens_table
+from pipeline.run.table_files import batches
+from pipeline.run.tables import DOCUMENTS, tokens_table
 from pipeline.tokens.documents.assign import VALIDATION
 from pipeline.tokens.documents.kept_documents import kept_batches
 from pipeline.tokens.documents.split import below_share, keyed_hash

@@ -147,7 +147,8 @@ def _ours(texts: list[str], *, verify: bool) -> tuple[NDArray[np.bool_], Ints]:
     from pipeline.dedup.command.request import Request
     from pipeline.dedup.command.run import run as run_command
     from pipeline.recipe.options import Dedup
-    from pipeline.run.tables import KEPT_CLUSTERS, REMOVED, read_table
+    from pipeline.run.table_files import read_table
+    from pipeline.run.tables import KEPT_CLUSTERS, REMOVED
 
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
         path, output = Path(name) / "in.jsonl", Path(name) / "out"

@@ -24,16 +24,8 @@ from pipeline.bench.token_runs import TOKENS_PER_DOCUMENT, write_tokens
 from pipeline.lookup.keys import hash_of
 from pipeline.lookup.keys import write as write_keys
 from pipeline.run import layout, tables
-from pipeline.run.tables import (
-    BATCH_ROWS_KEY,
-    CLUSTERS,
-    DOC_INDEX,
-    DOCUMENTS,
-    KEY_INDEX,
-    SIGNALS,
-    VERDICTS,
-    TableWriter,
-)
+from pipeline.run.table_files import Table, TableWriter
+from pipeline.run.tables import BATCH_ROWS_KEY, CLUSTERS, DOC_INDEX, DOCUMENTS, KEY_INDEX, SIGNALS, VERDICTS
 
 DOCUMENT_COUNT = 10_000_000
 SHARDS = 160
@@ -97,7 +89,7 @@ def _write_shard(root: Path, name: str, ids: NDArray[np.uint8], first: int) -> N
 
 def _write(
     path: Path,
-    table: tables.Table,
+    table: Table,
     values: dict[str, pa.Array],
     constants: dict[str, Any],
     rows: int,

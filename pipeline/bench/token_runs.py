@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from pipeline.base.arrow import doc_id_column
 from pipeline.run import layout
 from pipeline.run.manifest import Manifest, Output
-from pipeline.run.tables import (
-    tokens_table,
-)
+from pipeline.run.tables import tokens_table
 from pipeline.tokens.shards.shard_facts import describe
 from pipeline.tokens.shards.token_shard import TokenFormat
 

@@ -29,7 +29,8 @@ from pipeline.bench.rates import row_of, sum_of, with_ratios
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json, digest_file
-from pipeline.run.tables import BATCH_ROWS, BATCH_TEXT_BYTES, DOCUMENTS, VERDICTS, TableWriter, read_table
+from pipeline.run.table_files import TableWriter, read_table
+from pipeline.run.tables import BATCH_ROWS, BATCH_TEXT_BYTES, DOCUMENTS, VERDICTS
 from pipeline.tokens.documents.assign import SPLIT_SCHEMA
 from pipeline.tokens.encode import encode_shard
 from pipeline.tokens.shards.token_shard import SOURCE_KEY, map_batches

@@ -13,16 +13,8 @@ from pipeline.base.digests import digest
 from pipeline.readers.records import Damaged, Excluded, Record
 from pipeline.run import layout
 from pipeline.run.engine import Outputs
-from pipeline.run.tables import (
-    BATCH_ROWS,
-    BATCH_TEXT_BYTES,
-    DOCUMENTS,
-    EXCLUDED,
-    QUARANTINE,
-    SHARD_TEXT_BYTES,
-    Table,
-    TableWriter,
-)
+from pipeline.run.table_files import Table, TableWriter
+from pipeline.run.tables import BATCH_ROWS, BATCH_TEXT_BYTES, DOCUMENTS, EXCLUDED, QUARANTINE, SHARD_TEXT_BYTES
 
 
 def doc_id(source: str, path: str, offset: int, part_of_offset: int = 0) -> bytes:

@@ -23,7 +23,8 @@ from pipeline.run.alive import alive
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests, total_counts
-from pipeline.run.tables import DOCUMENTS, SIGNALS, batches, read_table
+from pipeline.run.table_files import batches, read_table
+from pipeline.run.tables import DOCUMENTS, SIGNALS
 
 BYTES_PER_TOKEN = 4.0  # where the run has no tokens yet
 EXAMPLE_CHARACTERS = 300

@@ -24,7 +24,8 @@ from pipeline.recipe.filter_options import Filter
 from pipeline.run import layout
 from pipeline.run.alive import alive
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS, batches, read_table
+from pipeline.run.table_files import batches, read_table
+from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS
 
 REASONS = pa.list_(pa.string())
 

@@ -19,7 +19,8 @@ from pipeline.base.words import counted
 from pipeline.lineage.training import Training
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import DOCUMENTS
 from pipeline.tokens.restored import parse_name
 from pipeline.tokens.shards.shard_facts import token_layout
 

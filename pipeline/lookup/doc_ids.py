@@ -12,7 +12,8 @@ from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Outputs, Step
 from pipeline.run.manifest import Manifest
-from pipeline.run.tables import BATCH_ROWS, BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS, batches
+from pipeline.run.table_files import batches
+from pipeline.run.tables import BATCH_ROWS, BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS
 
 STEP = Step("index", 2, "pipeline.lookup.doc_ids:build")
 RECORD = np.dtype([("high", np.uint64), ("low", np.uint64), ("shard", np.int32), ("row", np.int32)])

@@ -17,7 +17,8 @@ from pipeline.run.context import Context
 from pipeline.run.engine import Job, Outputs, Step
 from pipeline.run.folder import Run
 from pipeline.run.ledger import key_hash
-from pipeline.run.tables import BATCH_ROWS, DOCUMENTS, KEY_INDEX, TableWriter, batches, open_table
+from pipeline.run.table_files import TableWriter, batches, open_table
+from pipeline.run.tables import BATCH_ROWS, DOCUMENTS, KEY_INDEX
 
 STEP = Step("index.keys", 1, "pipeline.lookup.keys:build")
 KINDS = ("id", "url")

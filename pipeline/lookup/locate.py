@@ -22,7 +22,8 @@ from pipeline.lookup import keys
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.rows import matching_rows, read_row, read_rows, shard_names
-from pipeline.run.tables import BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS, batches, open_table
+from pipeline.run.table_files import batches, open_table
+from pipeline.run.tables import BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS
 
 SHOWN = 5  # candidates named in a message
 SHORTEST_PREFIX = 4  # hex digits

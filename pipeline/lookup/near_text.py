@@ -12,7 +12,8 @@ from pipeline.lookup.locate import DocIndex, Located
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.rows import matching_rows, read_rows, shard_names
-from pipeline.run.tables import SIGNATURES, batches
+from pipeline.run.table_files import batches
+from pipeline.run.tables import SIGNATURES
 
 
 def nearest_text(run: Run, text: str) -> tuple[Located, float]:

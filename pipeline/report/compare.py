@@ -27,7 +27,8 @@ from pipeline.report.training import finite
 from pipeline.run import layout
 from pipeline.run.alive import alive_in_run
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, VERDICTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import DOCUMENTS, VERDICTS
 
 DocIds = NDArray[Any]  # 16 bytes each, as one value
 EXAMPLES = 6

@@ -26,7 +26,8 @@ from pipeline.run.alive import alive_in_run
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.rows import read_rows
-from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS, batches, read_table
+from pipeline.run.table_files import batches, read_table
+from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS
 
 HEAD_CHARACTERS = 600
 LENGTH_DOCUMENTS = 1_000_000  # lengths kept for the histogram

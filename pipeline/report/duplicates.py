@@ -16,7 +16,8 @@ from pipeline.report.figures import Cluster, Compared, Figures
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
-from pipeline.run.tables import CLUSTERS, DOCUMENTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import CLUSTERS, DOCUMENTS
 
 CLUSTERS_SHOWN = 12
 COMPARED = 8

@@ -8,7 +8,8 @@ from pipeline.base.words import head, visible
 from pipeline.report.figures import Example, Figures, Reason
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
-from pipeline.run.tables import EXCLUDED, QUARANTINE, Table, read_table
+from pipeline.run.table_files import Table, read_table
+from pipeline.run.tables import EXCLUDED, QUARANTINE
 
 KINDS = {"documents": "documents", "excluded": "excluded", "quarantine": "quarantined"}
 TABLES = {"excluded": EXCLUDED, "quarantined": QUARANTINE}

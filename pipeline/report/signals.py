@@ -17,7 +17,8 @@ from pipeline.report.figures import Figures, Signal, Threshold, threshold_of
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
-from pipeline.run.tables import SIGNALS, VERDICTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import SIGNALS, VERDICTS
 
 SAMPLE = 100_000
 

@@ -1,7 +1,8 @@
 """One run folder, and how its stages are planned, run and recorded; no stage is known here by name.
 
 - ``layout``: where everything stands below a run folder.
-- ``tables``: the columns and formats of every table, and the code that opens and writes one.
+- ``tables``: the columns and formats of every table.
+- ``table_files``: the code that opens and writes a table file.
 - ``folder``: a run: its folder, its recipe and its lock.
 - ``manifest``: the record of a finished shard, which decides what is done.
 - ``engine``: one shard: a step's function, its outputs, its manifest.

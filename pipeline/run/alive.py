@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pipeline.base import storage
 from pipeline.run import layout
 from pipeline.run.folder import Run
-from pipeline.run.tables import VERDICTS, batches
+from pipeline.run.table_files import batches
+from pipeline.run.tables import VERDICTS
 
 Mask = NDArray[np.bool_]
 

@@ -26,7 +26,7 @@ from pipeline.base import storage
 from pipeline.base.errors import PassingError, RunError
 from pipeline.run import manifest as manifests
 from pipeline.run.manifest import Manifest, Output, digest_file, load_manifest, manifest_url
-from pipeline.run.tables import Table, TableWriter
+from pipeline.run.table_files import Table, TableWriter
 
 # errors of disks, networks and object stores that another try may not meet again
 PASSING_NUMBERS = (errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ENETUNREACH)

@@ -14,7 +14,7 @@ from pipeline.base.arrow import doc_id_array
 from pipeline.base.errors import RunError
 from pipeline.run import layout
 from pipeline.run.folder import Run
-from pipeline.run.tables import Table, open_table
+from pipeline.run.table_files import Table, open_table
 
 
 def behind(where: str | Path) -> RunError:

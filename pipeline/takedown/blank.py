@@ -31,7 +31,8 @@ from pipeline.run.engine import Outputs
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger
 from pipeline.run.rows import shard_names
-from pipeline.run.tables import CLUSTERS, DOC_INDEX, DOCUMENTS, KEY_INDEX, TABLE_KEY, TOKENS, VERDICTS, TableWriter
+from pipeline.run.table_files import TABLE_KEY, TableWriter
+from pipeline.run.tables import CLUSTERS, DOC_INDEX, DOCUMENTS, KEY_INDEX, TOKENS, VERDICTS
 from pipeline.takedown.blank_tokens import blank_tokens, schema_metadata, table_as_written
 
 REASON = "takedown"

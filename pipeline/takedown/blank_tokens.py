@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.base.arrow import doc_id_column
 from pipeline.run.ledger import Ledger, TokenRows
-from pipeline.run.tables import FORMAT_KEY, TABLE_KEY, TABLES, Table, TableWriter
+from pipeline.run.table_files import FORMAT_KEY, TABLE_KEY, Table, TableWriter
+from pipeline.run.tables import TABLES
 from pipeline.tokens.shards.shard_facts import TokenLayout, token_layout
 from pipeline.tokens.shards.token_shard import END_OF_TEXT_KEY, WAS_KEY, WITHDRAWN_KEY, map_batches
 

@@ -22,7 +22,8 @@ from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifest
 from pipeline.run.rows import matching_rows, read_row, read_rows, shard_names
-from pipeline.run.tables import CLUSTERS, SIGNATURES, SURVIVORS, VERDICTS, batches
+from pipeline.run.table_files import batches
+from pipeline.run.tables import CLUSTERS, SIGNATURES, SURVIVORS, VERDICTS
 
 CLUSTERS_STEP = "dedup.clusters"
 

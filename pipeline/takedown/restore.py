@@ -23,7 +23,8 @@ from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger
 from pipeline.run.manifest import Manifest, load_manifests, missing_output, stage_manifest_bytes
 from pipeline.run.rows import matching_rows, read_row, read_rows, shard_names
-from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS, batches
+from pipeline.run.table_files import batches
+from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS
 from pipeline.takedown import BLANK
 from pipeline.tokens import restored
 from pipeline.tokens.restored import Restoration

@@ -17,7 +17,8 @@ from pipeline.base.arrow import DocIds, doc_id_array, text_bytes
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import digest_file
-from pipeline.run.tables import TableWriter, tokens_table
+from pipeline.run.table_files import TableWriter
+from pipeline.run.tables import tokens_table
 from pipeline.tokens.documents.assign import TRAIN, VALIDATION
 from pipeline.tokens.documents.kept_documents import kept_batches, shard_sources
 from pipeline.tokens.documents.split import keyed_hash

@@ -7,7 +7,8 @@ import pytest
 from flows.session.stages import plan
 from pipeline.inspection.status import status_rows, verify_run
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, EXCLUDED, QUARANTINE, VERDICTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import DOCUMENTS, EXCLUDED, QUARANTINE, VERDICTS
 from tests.end_to_end import tiny
 from tests.end_to_end.conftest import Finished
 

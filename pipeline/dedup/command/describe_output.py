@@ -20,7 +20,8 @@ from pipeline.base.words import printable
 from pipeline.dedup.command.output_folder import REMOVED_FILE, SUMMARY
 from pipeline.dedup.files.input_files import Part, file_at
 from pipeline.dedup.files.records import PartReader, Wanted
-from pipeline.run.tables import REMOVED, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import REMOVED
 
 COLUMN_WIDTH = 58
 CONTEXT_CHARACTERS = 160  # of what is the same before the first difference

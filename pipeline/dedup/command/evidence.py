@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pipeline.dedup.command.corpus import Corpus
 from pipeline.dedup.command.scan import Job
 from pipeline.dedup.rule.deduplicate import Outcome
-from pipeline.run.tables import KEPT_CLUSTERS, QUARANTINE, REMOVED, TableWriter, batches
+from pipeline.run.table_files import TableWriter, batches
+from pipeline.run.tables import KEPT_CLUSTERS, QUARANTINE, REMOVED
 
 TABLE_ROWS = 65_536
 

@@ -27,7 +27,8 @@ from pipeline.dedup.rule.signing import Signer, band_keys, url_hashes
 from pipeline.readers.jsonl import BOM, parse_object
 from pipeline.readers.records import Damaged
 from pipeline.recipe.minhash import MinHash
-from pipeline.run.tables import BATCH_TEXT_BYTES, QUARANTINE, TableWriter
+from pipeline.run.table_files import TableWriter
+from pipeline.run.tables import BATCH_TEXT_BYTES, QUARANTINE
 
 RECORDS = pa.schema(
     [

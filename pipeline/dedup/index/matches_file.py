@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from pipeline.base import storage
 from pipeline.base.errors import FormatError, RunError, UserError
-from pipeline.run.tables import INDEX_MATCHES, TableWriter, open_table
+from pipeline.run.table_files import TableWriter, open_table
+from pipeline.run.tables import INDEX_MATCHES
 
 
 class MatchesFile:

@@ -19,7 +19,8 @@ from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Manifest, canonical_json, digest_bytes
-from pipeline.run.tables import DOCUMENTS, batches
+from pipeline.run.table_files import batches
+from pipeline.run.tables import DOCUMENTS
 
 if TYPE_CHECKING:
     from pipeline.dedup.index.reader import Index

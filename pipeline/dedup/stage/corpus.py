@@ -26,7 +26,8 @@ from pipeline.dedup.rule.signing import Signer, band_keys, url_hashes
 from pipeline.run import layout
 from pipeline.run.alive import Mask, alive
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.tables import DOCUMENTS, SIGNALS, SIGNATURES, batches
+from pipeline.run.table_files import batches
+from pipeline.run.tables import DOCUMENTS, SIGNALS, SIGNATURES
 
 
 def doc_ids_of(outputs: Outputs, shards: Sequence[str]) -> pa.Array:

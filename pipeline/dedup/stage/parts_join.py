@@ -26,6 +26,7 @@ from pipeline.dedup.stage.corpus import (
 from pipeline.kernels import verify
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
+from pipeline.run.table_files import Table, batches, open_table
 from pipeline.run.tables import (
     BATCH_ROWS,
     CLUSTER_PIECES,
@@ -35,9 +36,6 @@ from pipeline.run.tables import (
     SIGNATURES,
     SURVIVOR_PIECES,
     SURVIVORS,
-    Table,
-    batches,
-    open_table,
 )
 
 TEXT, URL, BANDS = 0, 1, 2  # kinds of keys; a band has BANDS + its number

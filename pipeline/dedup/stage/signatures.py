@@ -11,7 +11,8 @@ from pipeline.dedup.rule.signing import Signer
 from pipeline.recipe.minhash import SCHEME, MinHash
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.tables import DOCUMENTS, SIGNATURES, batches
+from pipeline.run.table_files import batches
+from pipeline.run.tables import DOCUMENTS, SIGNATURES
 
 
 def sign_shard(job: Job, outputs: Outputs) -> None:

@@ -6,7 +6,8 @@ import pyarrow.compute as pc
 from pipeline.dedup.stage.corpus import alive_of_shard, doc_ids_of
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.tables import BATCH_ROWS, CLUSTERS, VERDICTS, open_table
+from pipeline.run.table_files import open_table
+from pipeline.run.tables import BATCH_ROWS, CLUSTERS, VERDICTS
 
 
 def judge_shard(job: Job, outputs: Outputs) -> None:

@@ -23,7 +23,8 @@ from pipeline.run.context import Context
 from pipeline.run.engine import Outputs
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
-from pipeline.run.tables import DOCUMENTS, SIGNALS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import DOCUMENTS, SIGNALS
 
 DOCUMENT_KEYS = ("source", "language", "licence")
 

@@ -16,7 +16,8 @@ from pipeline.filter.rules.cuts import CUT_SPANS, cut_text, moved
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, TOKENS, VERDICTS, batches
+from pipeline.run.table_files import batches
+from pipeline.run.tables import DOCUMENTS, TOKENS, VERDICTS
 
 
 def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> dict[str, Any]:

@@ -21,17 +21,8 @@ from pipeline.filter.rules.cuts import CUT_FIELD, CUT_SPANS
 from pipeline.run import layout
 from pipeline.run.alive import alive
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.tables import (
-    BATCH_ROWS,
-    DOC_ID,
-    DOCUMENTS,
-    SIGNATURES,
-    SURVIVORS,
-    VERDICTS,
-    batches,
-    open_table,
-    read_table,
-)
+from pipeline.run.table_files import batches, open_table, read_table
+from pipeline.run.tables import BATCH_ROWS, DOC_ID, DOCUMENTS, SIGNATURES, SURVIVORS, VERDICTS
 from pipeline.tokens.documents.split import NearValidation, SharedClusters, validation_mask
 
 NEAR_VALIDATION = "tokenize.near_validation"

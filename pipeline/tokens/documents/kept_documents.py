@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pipeline.filter.rules.cuts import CUT_SPANS, cut_texts
 from pipeline.run import layout
 from pipeline.run.engine import Outputs
-from pipeline.run.tables import DOCUMENTS, VERDICTS, batches, open_table, read_table
+from pipeline.run.table_files import batches, open_table, read_table
+from pipeline.run.tables import DOCUMENTS, VERDICTS
 from pipeline.tokens.documents.assign import DROPPED, TRAIN, VALIDATION
 from pipeline.tokens.shards.token_shard import SOURCE_KEY
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from pipeline.base.digests import digest
 from pipeline.base.errors import FormatError, UserError
-from pipeline.run.tables import TableWriter, tokens_table
+from pipeline.run.table_files import TableWriter
+from pipeline.run.tables import tokens_table
 from pipeline.tokens.shards.token_shard import (
     MappedBatch,
     TokenFormat,

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from pipeline.base.arrow import doc_id_array, doc_id_column
 from pipeline.base.errors import FormatError, UserError
-from pipeline.run.tables import TOKENS, TableWriter, open_table, tokens_table
+from pipeline.run.table_files import TableWriter, open_table
+from pipeline.run.tables import TOKENS, tokens_table
 from pipeline.tokens.shards.arrow_file import ArrowFile
 
 SOURCE_KEY = "tokenmill.source"

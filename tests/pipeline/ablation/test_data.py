@@ -18,7 +18,8 @@ from pipeline.run.context import Context
 from pipeline.run.engine import load_function
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests
-from pipeline.run.tables import DOCUMENTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import DOCUMENTS
 from pipeline.tokens.shards.token_shard import map_batches, open_folder
 from pipeline.tokens.tokenizer.byte_lengths import token_byte_lengths
 from tests.pipeline.ablation import noise

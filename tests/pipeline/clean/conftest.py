@@ -13,7 +13,8 @@ from pipeline.clean.stage import plan_jobs
 from pipeline.clean.worker import clean_partition
 from pipeline.recipe.options import Recipe
 from pipeline.run.engine import Outputs
-from pipeline.run.tables import DOCUMENTS, EXCLUDED, QUARANTINE, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import DOCUMENTS, EXCLUDED, QUARANTINE
 
 
 @dataclass

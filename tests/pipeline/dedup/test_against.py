@@ -29,7 +29,8 @@ from pipeline.recipe.minhash import MinHash
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
-from pipeline.run.tables import CLUSTERS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import CLUSTERS
 from tests.pipeline.dedup.reference import random_corpus
 
 BASE = " ".join(f"word{number}" for number in range(200))

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.cli.app import main
-from pipeline.run.tables import INDEX_MATCHES, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import INDEX_MATCHES
 
 BASE = " ".join(f"word{number}" for number in range(200))
 NEAR = BASE + " and a few more words at the end of it"

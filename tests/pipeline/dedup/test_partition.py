@@ -19,7 +19,8 @@ from pipeline.recipe.options import Dedup, Recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests
-from pipeline.run.tables import LINKS, PARTS, open_table, read_table
+from pipeline.run.table_files import open_table, read_table
+from pipeline.run.tables import LINKS, PARTS
 from tests.pipeline.dedup.reference import random_corpus
 
 RESULTS = ("clusters/evidence.arrow", "clusters/survivors.arrow")

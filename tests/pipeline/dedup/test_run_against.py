@@ -13,7 +13,8 @@ from pipeline.dedup.index.state import Corpus
 from pipeline.dedup.index.writer import Batch, build_index
 from pipeline.recipe.minhash import MinHash
 from pipeline.recipe.options import Dedup
-from pipeline.run.tables import REMOVED, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import REMOVED
 
 BASE = " ".join(f"word{number}" for number in range(200))
 NEAR = BASE + " and a few more words at the end of it"

@@ -11,7 +11,8 @@ from pipeline.dedup.stage.plan import run as run_dedup
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
-from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNATURES, VERDICTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNATURES, VERDICTS
 
 BASE = " ".join(f"word{number}" for number in range(200))
 TEXTS = [

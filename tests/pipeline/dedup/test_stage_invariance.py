@@ -20,7 +20,8 @@ from pipeline.recipe.minhash import MinHash
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
-from pipeline.run.tables import CLUSTERS, VERDICTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import CLUSTERS, VERDICTS
 from tests.pipeline.dedup.reference import random_corpus
 
 FILES = 4

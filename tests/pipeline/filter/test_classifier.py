@@ -21,7 +21,8 @@ from pipeline.filter.classifier.texts import read_texts
 from pipeline.filter.classifier.train import Options, train
 from pipeline.filter.whatif import what_if
 from pipeline.recipe.load import RecipeError
-from pipeline.run.tables import SIGNALS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import SIGNALS
 from tests.pipeline.filter.helpers import GOOD, make_run, run_filter
 
 QUICK = Options(dimension=16, learning_rate=0.5, epochs=8, keep_rate=0.4)

@@ -14,7 +14,8 @@ from pipeline.filter.rules.cuts import cut_text, moved
 from pipeline.filter.whatif import what_if
 from pipeline.lineage.explain import as_text, explain
 from pipeline.lookup.locate import Located
-from pipeline.run.tables import SIGNALS, TOKENS, VERDICTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import SIGNALS, TOKENS, VERDICTS
 from pipeline.tokens import stage as tokens_stage
 from tests.pipeline.filter.helpers import GOOD, make_run, run_filter
 

@@ -8,7 +8,8 @@ from pipeline.filter import stage
 from pipeline.filter.whatif import what_if
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS
 from pipeline.tokens import stage as tokens_stage
 from tests.pipeline.filter.helpers import GOOD, HerePool, make_run, run_filter
 

@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.interop import from_datatrove, to_datatrove
-from pipeline.run.tables import DOCUMENTS, QUARANTINE, Table
+from pipeline.run.table_files import Table
+from pipeline.run.tables import DOCUMENTS, QUARANTINE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -143,7 +144,7 @@ def run_clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[di
     from pipeline.clean.worker import clean_partition
     from pipeline.recipe.options import Recipe
     from pipeline.run.engine import Outputs
-    from pipeline.run.tables import read_table
+    from pipeline.run.table_files import read_table
 
     def run(path: Path, source: dict[str, Any], table: Table = DOCUMENTS) -> list[dict[str, Any]]:
         root = tmp_path_factory.mktemp("run")

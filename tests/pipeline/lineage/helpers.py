@@ -12,7 +12,8 @@ from pipeline.lineage.explain import explain
 from pipeline.lineage.training import Training
 from pipeline.lookup.locate import DocIndex, Located, one_by_key
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import DOCUMENTS
 from tests import trees
 
 OUTSIDE = (*trees.OUTSIDE, "metrics", "report")

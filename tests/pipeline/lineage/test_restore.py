@@ -18,7 +18,8 @@ from pipeline.lookup.locate import DocIndex
 from pipeline.recipe.load import load_recipe
 from pipeline.run import layout
 from pipeline.run.folder import Run
-from pipeline.run.tables import VERDICTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import VERDICTS
 from pipeline.takedown import restore as restoring
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down

@@ -8,7 +8,8 @@ from pipeline.base.errors import FormatError
 from pipeline.lineage.training import Training
 from pipeline.lookup.locate import DocIndex
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, open_table
+from pipeline.run.table_files import open_table
+from pipeline.run.tables import DOCUMENTS
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
 from pipeline.tokens.shards.shard_facts import known_shards

@@ -24,7 +24,8 @@ from pipeline.run import ledger
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.manifest import total_counts
-from pipeline.run.tables import VERDICTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import VERDICTS
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
 from tests.pipeline.lineage.conftest import run_stages

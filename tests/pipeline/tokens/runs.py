@@ -14,7 +14,8 @@ from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Outputs, Step
 from pipeline.run.folder import Run
-from pipeline.run.tables import DOCUMENTS, TOKENS, VERDICTS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import DOCUMENTS, TOKENS, VERDICTS
 
 CLEAN = Step("clean", 1, "tests.pipeline.tokens.runs:write_documents")
 WORDS = [

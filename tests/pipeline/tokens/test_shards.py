@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from model.data.batches import TokenDataset
 from pipeline.base.errors import FormatError, UserError
 from pipeline.run.manifest import digest_file
-from pipeline.run.tables import FORMAT_KEY, TABLE_KEY, tokens_table
+from pipeline.run.table_files import FORMAT_KEY, TABLE_KEY
+from pipeline.run.tables import tokens_table
 from pipeline.tokens.shards import token_shard as shards
 from pipeline.tokens.shards.token_shard import (
     TokenFormat,

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pipeline.dedup.rule.definition import shingles
 from pipeline.dedup.rule.signing import Signer
 from pipeline.run.folder import Run
-from pipeline.run.tables import CLUSTERS, SURVIVORS, read_table
+from pipeline.run.table_files import read_table
+from pipeline.run.tables import CLUSTERS, SURVIVORS
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
 from pipeline.tokens.documents.split import NearValidation, SharedClusters, below_share, keyed_hash, validation_mask

@@ -15,7 +15,8 @@ from pipeline.base.errors import RunError, UserError
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
-from pipeline.run.tables import TOKENS, open_table
+from pipeline.run.table_files import open_table
+from pipeline.run.tables import TOKENS
 from pipeline.tokens import encode
 from pipeline.tokens.documents.split import keyed_hash
 from pipeline.tokens.shards.token_shard import map_batches, open_folder
