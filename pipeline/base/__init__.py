@@ -3,7 +3,7 @@
 ``errors``       what a run ends with, and its exit code
 ``words``        counts, hints and strangers' text, fit to be shown
 ``console``      standard output and standard error of a command
-``progress``     how far a long job is
+``progress``     the events of a run, for whoever shows them
 ``side_by_side`` two texts and where they differ
 ``sizes``        a size in words to bytes
 ``urls``         a URL without what does not name its page

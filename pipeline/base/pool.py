@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from pipeline.base.closable import Closable
 from pipeline.base.errors import RunError
@@ -74,7 +73,7 @@ class InProcess(Closable):
             yield item, function(*arguments)
 
 
-class Pool:
+class Pool(Closable):
     """Runs jobs on ``workers`` processes; made once per run, lazily started.
 
     Args:
@@ -162,13 +161,8 @@ class Pool:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
+    def __exit__(self, *raised: object) -> None:
+        if raised == (None, None, None):
             self.close()
         else:
             self.kill()

@@ -44,13 +44,12 @@ class Settings:
         from pipeline.readers.part_reader import ReadOptions
         from pipeline.readers.records import Fields
         from pipeline.readers.streams import Limits
-        from pipeline.readers.warc import Wanted
 
         clean, source = self.clean, self.source
         return ReadOptions(
             fields=Fields(source.fields, source.licence),
             limits=Limits(clean.max_record_bytes, clean.max_decompression_ratio, clean.max_decompressed_bytes),
-            wanted=Wanted(frozenset(clean.http_statuses)),
+            http_statuses=frozenset(clean.http_statuses),
             separator=source.separator,
             encoding=source.encoding,
             reader_options=source.options,

@@ -28,7 +28,7 @@ from pipeline.clean.shard import PartitionWriter
 from pipeline.clean.urls import UrlRules
 from pipeline.readers.part_reader import PartReader
 from pipeline.readers.partition import Part
-from pipeline.readers.records import HEAD_BYTES, Damaged, Excluded, Item, Record
+from pipeline.readers.records import Damaged, Excluded, Item, Record
 from pipeline.run.engine import Job, Outputs
 
 # of raw text or HTML worked on at a time: each step then finds its tables in the caches for longer than it takes to
@@ -161,7 +161,7 @@ class Cleaner:
             reason, detail = "not_text", str(error)
         except ExtractionError as error:
             reason, detail = error.reason, str(error)
-        return Damaged(item.path, item.offset, len(item.body), reason, detail, item.body[:HEAD_BYTES])
+        return Damaged(item.path, item.offset, len(item.body), reason, detail, item.body)
 
     def _decode(self, record: Record) -> Item:
         """The record with its text, or with the HTML of its page; an excluded item where the page opts out."""

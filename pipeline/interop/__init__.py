@@ -1,7 +1,8 @@
-"""datatrove in a recipe, and our stages in datatrove.  The only place, with engine.py, that imports datatrove.
+"""datatrove steps on our record batches, and our stages as datatrove steps: a face that nothing inside imports.
 
 ``from_datatrove`` wraps any datatrove filter or formatter so that it works on our record batches; ``to_datatrove``
-wraps one of our stages as a datatrove ``PipelineStep``.  Readers and extractors are named in a recipe by class path.
+wraps one of our stages (``stages``) as a datatrove ``PipelineStep``.  In a recipe, datatrove's readers, extractors and
+filters are named by class path: ``datatrove.py`` in the readers, clean and filter rooms.
 """
 
 from typing import Any

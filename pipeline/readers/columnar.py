@@ -163,7 +163,7 @@ def _rows(batch: pa.RecordBatch, path: str, fields: Fields, limits: Limits, row:
 
 def _wrong_column(schema: pa.Schema, fields: Fields) -> tuple[str, str] | None:
     """Reason and detail where no row of the file can have a text."""
-    wanted = (fields.html_name,) if fields.html_name else fields.text_names
+    wanted = (fields.html_name,) if fields.html_name else fields.names["text"]
     roots = [name.partition(".")[0] for name in wanted]
     present = [name for name in (*wanted, *roots) if name in schema.names]
     if not present:

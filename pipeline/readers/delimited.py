@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from pipeline.readers.lines import lines
-from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item
+from pipeline.readers.records import Damaged, Fields, Item
 from pipeline.readers.streams import Gap, Limits
 
 MAX_FIELD_CHARACTERS = 32 << 20  # csv holds a field as four bytes per character
@@ -32,13 +32,13 @@ def read_delimited(
     number = 0
     for row, text in rows:
         if isinstance(row, Damaged):
-            row.offset = row.offset if row.reason not in ROW_REASONS else number
-            number += row.reason in ROW_REASONS
+            if row.reason == "csv_invalid":  # the others have the offset of their line
+                row.offset, number = number, number + 1
             yield row
         elif header is None:
             header = _names(row)
             if len(header) == 1 and (other := _other_delimiter(header[0])) is not None:
-                feed.restart_with(other)
+                feed.delimiter = other
                 header = _names(next(csv.reader([text], delimiter=other)))
         else:
             item = _record(header, row, path, number, text, fields)
@@ -46,9 +46,6 @@ def read_delimited(
                 item.head = item.head.partition(b"\n")[0]
             number += 1
             yield item
-
-
-ROW_REASONS = frozenset({"csv_invalid"})
 
 
 def _names(row: list[str]) -> list[str]:
@@ -69,12 +66,8 @@ class _Feed:
         self._again: deque[str] = deque()
         self.row: list[str] = []  # lines of the current row
         self.damage: Damaged | None = None
-        self.delimiter: str | None = None
+        self.delimiter: str | None = None  # of the rows from the next one on, where it is not the format's
         self._first = True
-
-    def restart_with(self, delimiter: str) -> None:
-        """The next row is split at another delimiter."""
-        self.delimiter = delimiter
 
     def give_back(self) -> bool:
         """Returns the current row's lines but the first to the input; False where it has one line."""
@@ -126,8 +119,8 @@ def _rows(feed: _Feed, delimiter: str) -> Iterator[tuple[list[str] | Damaged, st
             except csv.Error as error:
                 feed.give_back()
                 text = "".join(feed.row)
-                if text:
-                    yield _damaged_row(text, feed.path, str(error)), text
+                if data := text.encode("utf-8", "surrogateescape"):
+                    yield Damaged(feed.path, 0, len(data), "csv_invalid", str(error), data), text
                 break
             if row:
                 yield row, "".join(feed.row)
@@ -138,18 +131,13 @@ def _rows(feed: _Feed, delimiter: str) -> Iterator[tuple[list[str] | Damaged, st
             return
 
 
-def _damaged_row(text: str, path: str, detail: str) -> Damaged:
-    data = text.encode("utf-8", "surrogateescape")
-    return Damaged(path, 0, len(data), "csv_invalid", detail, data[:HEAD_BYTES])
-
-
 def _record(header: list[str], row: list[str], path: str, number: int, text: str, fields: Fields) -> Item:
     data = text.encode("utf-8", "surrogateescape")
     if len(row) != len(header):
         detail = f"{len(row)} fields, the header has {len(header)}"
-        return Damaged(path, number, len(data), "ragged_row", detail, data[:HEAD_BYTES])
+        return Damaged(path, number, len(data), "ragged_row", detail, data)
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        return Damaged(path, number, len(data), "not_utf8", str(error)[:200], data[:HEAD_BYTES])
+        return Damaged(path, number, len(data), "not_utf8", str(error)[:200], data)
     return fields.record(dict(zip(header, row, strict=True)), path, number, data)

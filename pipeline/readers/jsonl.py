@@ -68,7 +68,7 @@ def _values(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Li
 
     state = np.zeros(3, np.int64)
     pieces: list[bytes] = []
-    too_large: bytes | None = None  # head of a value that is not held
+    dropped: bytes | None = None  # head of a value that is too large to hold
     offset = position = 0
     for chunk in chunks:
         if isinstance(chunk, Gap):
@@ -76,24 +76,24 @@ def _values(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Li
             return  # where a value starts after it cannot be known
         taken = 0
         for end in value_ends(np.frombuffer(chunk, np.uint8), state, base).tolist():
-            if too_large is None:
+            if dropped is None:
                 yield from _value(b"".join([*pieces, chunk[taken:end]]), path, offset, fields, limits, base)
             else:
-                yield _too_large(path, offset, position + end - offset, too_large, limits)
-            pieces, too_large, taken = [], None, end + base
+                yield _too_large(path, offset, position + end - offset, dropped, limits)
+            pieces, dropped, taken = [], None, end + base
             offset = position + taken
         position += len(chunk)
-        if too_large is None:
+        if dropped is None:
             pieces.append(chunk[taken:])
             if position - offset > limits.record_bytes:
                 held = b"".join(pieces)
                 start = _start(held, offset, base)
-                pieces, too_large, offset = [], held[start : start + HEAD_BYTES], offset + start
-    if too_large is not None:
-        yield _too_large(path, offset, position - offset, too_large, limits)
+                pieces, dropped, offset = [], held[start : start + HEAD_BYTES], offset + start
+    if dropped is not None:
+        yield _too_large(path, offset, position - offset, dropped, limits)
     elif state[0] > 0 or state[1]:
         left = b"".join(pieces)
-        yield Damaged(path, offset, len(left), "json_invalid", "the file ends within a value", left[:HEAD_BYTES])
+        yield Damaged(path, offset, len(left), "json_invalid", "the file ends within a value", left)
 
 
 def _too_large(path: str, offset: int, length: int, head: bytes, limits: Limits) -> Damaged:
@@ -128,11 +128,11 @@ def parse_object(data: bytes, path: str, offset: int) -> dict[str, Any] | Damage
         try:  # what the strict parser refuses but is no damage: lone surrogates, NaN and Infinity
             value = replace_surrogates(json.loads(data.decode()))
         except UnicodeDecodeError:
-            return _damaged(path, offset, data, "not_utf8", str(error))
+            return Damaged(path, offset, len(data), "not_utf8", str(error), data)
         except (ValueError, RecursionError):
-            return _damaged(path, offset, data, "json_invalid", str(error))
+            return Damaged(path, offset, len(data), "json_invalid", str(error), data)
     if type(value) is not dict:
-        return _damaged(path, offset, data, "json_not_object", f"a {_kind(value)}")
+        return Damaged(path, offset, len(data), "json_not_object", f"a {_kind(value)}", data)
     return value
 
 
@@ -153,7 +153,3 @@ def _kind(value: Any) -> str:
         return "boolean"
     names = {list: "list", str: "string", int: "number", float: "number", type(None): "null"}
     return names.get(type(value), type(value).__name__)
-
-
-def _damaged(path: str, offset: int, data: bytes, reason: str, detail: str) -> Damaged:
-    return Damaged(path, offset, len(data), reason, detail, data[:HEAD_BYTES])

@@ -16,7 +16,7 @@ from pipeline.readers.partition import Part
 from pipeline.readers.records import Damaged, Fields, Item
 from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
 from pipeline.readers.text import read_separated, read_whole
-from pipeline.readers.warc import Wanted, read_warc
+from pipeline.readers.warc import read_warc
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ReadOptions:
 
     fields: Fields
     limits: Limits = field(default_factory=Limits)
-    wanted: Wanted = field(default_factory=Wanted)
+    http_statuses: frozenset[int] = frozenset({200})
     separator: str | None = None
     encoding: str | None = None
     named_format: str = "auto"
@@ -82,7 +82,7 @@ class PartReader:
     def _items(self, reader: RangeReader, local: Path, part: Part) -> Iterator[Item]:
         path, kind, options = part.path, part.format, self.options
         if kind == "warc":
-            yield from read_warc(reader, path, options.limits, options.wanted)
+            yield from read_warc(reader, path, options.limits, options.http_statuses)
         elif kind == "parquet":
             groups = (part.start, part.end) if part.unit == "row_groups" else (0, None)
             yield from read_parquet(local, path, options.fields, options.limits, *groups)

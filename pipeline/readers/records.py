@@ -45,13 +45,16 @@ class Damaged:
     length: int | None
     reason: str
     detail: str | None = None
-    head: bytes = b""
+    head: bytes = b""  # of what is damaged; cut to ``HEAD_BYTES``
+
+    def __post_init__(self) -> None:
+        self.head = self.head[:HEAD_BYTES]
 
 
 def too_large(path: str, offset: int, length: int | None, found: str, max_bytes: int, head: bytes) -> Damaged:
     """The item for what must not be held; ``found`` says what it is: "a line of 2,000 bytes"."""
     detail = f"{found}, more than max_record_bytes = {max_bytes:,}"
-    return Damaged(path, offset, length, "record_too_large", detail, head[:HEAD_BYTES])
+    return Damaged(path, offset, length, "record_too_large", detail, head)
 
 
 @dataclass(slots=True)
@@ -87,27 +90,23 @@ class Fields:
 
     def __init__(self, names: Mapping[str, str], licence: str | None) -> None:
         self.licence = licence
-        self.text_names = (names["text"],) if "text" in names else USUAL_NAMES["text"]
-        self.id_names = (names["id"],) if "id" in names else USUAL_NAMES["id"]
-        self.url_names = (names["url"],) if "url" in names else USUAL_NAMES["url"]
-        self.date_names = (names["date"],) if "date" in names else USUAL_NAMES["date"]
-        self.licence_names = (names["licence"],) if "licence" in names else USUAL_NAMES["licence"]
+        self.names = {ours: (names[ours],) if ours in names else usual for ours, usual in USUAL_NAMES.items()}
         self.html_name = names.get("html")
 
     def record(self, value: dict[str, Any], path: str, offset: int, raw: bytes = b"") -> Item:
         """The record of one mapping, which is taken apart: what is left over becomes ``metadata``."""
         html = _take(value, (self.html_name,)) if self.html_name else None
-        text = _take(value, self.text_names) if html is None else ""
+        text = _take(value, self.names["text"]) if html is None else ""
         if not isinstance(text, str):
             return self._without_text(value, text, path, offset, raw)
-        licence = _string(_take(value, self.licence_names))
+        licence = _string(_take(value, self.names["licence"]))
         return Record(
             path,
             offset,
             text,
-            id=_string(_take(value, self.id_names)),
-            url=_string(_take(value, self.url_names)),
-            date=_string(_take(value, self.date_names)),
+            id=_string(_take(value, self.names["id"])),
+            url=_string(_take(value, self.names["url"])),
+            date=_string(_take(value, self.names["date"])),
             licence=licence or self.licence,
             licence_evidence="record" if licence else ("recipe" if self.licence else None),
             metadata=value or None,
@@ -117,11 +116,11 @@ class Fields:
         )
 
     def _without_text(self, value: dict[str, Any], text: Any, path: str, offset: int, raw: bytes) -> Damaged:
-        head = raw[:HEAD_BYTES] or repr(value).encode("utf-8", "replace")[:HEAD_BYTES]
+        head = raw or repr(value).encode("utf-8", "replace")
         if text is None:
-            detail = f"no {' or '.join(self.text_names)}; fields: {', '.join(sorted(map(str, value))[:20])}"
+            detail = f"no {' or '.join(self.names['text'])}; fields: {', '.join(sorted(map(str, value))[:20])}"
             return Damaged(path, offset, len(raw) or None, "missing_text", detail, head)
-        detail = f"{self.text_names[0]} is of type {type(text).__name__}, not a string"
+        detail = f"{self.names['text'][0]} is of type {type(text).__name__}, not a string"
         return Damaged(path, offset, len(raw) or None, "wrong_type", detail, head)
 
 

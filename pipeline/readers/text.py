@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from pipeline.readers.records import HEAD_BYTES, Damaged, Item, Record, too_large
+from pipeline.readers.records import Damaged, Item, Record, too_large
 from pipeline.readers.streams import Gap, Limits
 
 
@@ -56,7 +56,7 @@ def read_separated(chunks: Iterator[bytes | Gap], path: str, separator: str, lim
         offset, buffer = offset + start, buffer[start:]
         if len(buffer) > limits.record_bytes:
             detail = f"no separator within max_record_bytes = {limits.record_bytes:,}"
-            yield Damaged(path, offset, len(buffer), "record_too_large", detail, buffer[:HEAD_BYTES])
+            yield Damaged(path, offset, len(buffer), "record_too_large", detail, buffer)
             offset, buffer = offset + len(buffer), b""
     yield from _piece(buffer, path, offset, limits)
 

@@ -9,7 +9,6 @@ A record of a compressed file has the byte offset of its member, as WARC indexes
 
 import re
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 
 from pipeline.readers.http import (
     HEADER_END,
@@ -22,7 +21,7 @@ from pipeline.readers.http import (
     parse_headers,
     parse_response,
 )
-from pipeline.readers.records import HEAD_BYTES, Damaged, Excluded, Item, Record, too_large
+from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large
 from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, compression_of, member_chunks, plain_chunks
 
 PREFIX = b"WARC/"
@@ -30,13 +29,6 @@ NEXT_RECORD = re.compile(rb"[\n\0](?=WARC/[01]\.\d\d?\r*\n)")
 MAX_HEADER_BYTES = 1 << 16
 # damage after which it is not known where the record ends
 FRAMING = frozenset({"missing_warc_header", "warc_header_invalid", "length_mismatch"})
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which responses become documents."""
-
-    statuses: frozenset[int] = frozenset({200})
 
 
 class _Source:
@@ -162,19 +154,19 @@ class _Source:
         return data
 
 
-def read_warc(reader: RangeReader, path: str, limits: Limits, wanted: Wanted) -> Iterator[Item]:
-    """Every record of a range of a WARC file, as a record, an excluded one, or a damaged one."""
+def read_warc(reader: RangeReader, path: str, limits: Limits, statuses: frozenset[int]) -> Iterator[Item]:
+    """Every record of a range of a WARC file: as a record, damaged, or excluded, as all but these ``statuses`` are."""
     compression = compression_of(reader.peek(reader.start, 8))
     if compression is None:
         source = _Source(plain_chunks(reader), plain=reader)
-        yield from _records(source, path, reader.start, limits, wanted, plain=True)
+        yield from _records(source, path, reader.start, limits, statuses, plain=True)
         return
     position: int | None = reader.start
     while position is not None and position < reader.end:
         reader.seek(position)
         following: list[int | None] = []
         source = _Source(_noting(member_chunks(reader, compression, Budget(limits), PREFIX), following))
-        yield from _records(source, path, position, limits, wanted, plain=False)
+        yield from _records(source, path, position, limits, statuses, plain=False)
         source.drain()
         position = following[0]
 
@@ -185,12 +177,14 @@ def _noting(
     returned.append((yield from chunks))
 
 
-def _records(source: _Source, path: str, start: int, limits: Limits, wanted: Wanted, *, plain: bool) -> Iterator[Item]:
+def _records(
+    source: _Source, path: str, start: int, limits: Limits, statuses: frozenset[int], *, plain: bool
+) -> Iterator[Item]:
     number = 0
     more = source.skip_blank_lines()
     while more:
         at = source.position
-        item = _record(source, path, start + at if plain else start, limits, wanted)
+        item = _record(source, path, start + at if plain else start, limits, statuses)
         if source.gap is not None:
             break
         if isinstance(item, Damaged) and item.reason in FRAMING:
@@ -198,7 +192,7 @@ def _records(source: _Source, path: str, start: int, limits: Limits, wanted: Wan
             item.length = source.position - at
         else:
             more = source.skip_blank_lines()
-            if _is_corrupt(source.gap):
+            if source.gap is not None and source.gap.reason == "corrupt_compression":
                 break  # the member's checksum is wrong: its record cannot be trusted
             if isinstance(item, Damaged):
                 item.length = source.position - at
@@ -210,17 +204,13 @@ def _records(source: _Source, path: str, start: int, limits: Limits, wanted: Wan
         yield source.gap.damaged(path)
 
 
-def _is_corrupt(gap: Gap | None) -> bool:
-    return gap is not None and gap.reason == "corrupt_compression"
-
-
-def _record(source: _Source, path: str, offset: int, limits: Limits, wanted: Wanted) -> Item:
+def _record(source: _Source, path: str, offset: int, limits: Limits, statuses: frozenset[int]) -> Item:
     """Reads one record; after a damaged one the source is where the search for the next may begin."""
     head = source.header()
     if not head.startswith(PREFIX):
         source.unread(head)
         detail = "no WARC/ line where a record should start"
-        return Damaged(path, offset, None, "missing_warc_header", detail, head[:HEAD_BYTES])
+        return Damaged(path, offset, None, "missing_warc_header", detail, head)
     headers = parse_headers(head)
     try:
         length = int(headers["content-length"])
@@ -228,7 +218,7 @@ def _record(source: _Source, path: str, offset: int, limits: Limits, wanted: Wan
             raise ValueError("negative")
     except (KeyError, ValueError):
         detail = f"Content-Length is {headers.get('content-length', 'missing')}"
-        return Damaged(path, offset, None, "warc_header_invalid", detail, head[:HEAD_BYTES])
+        return Damaged(path, offset, None, "warc_header_invalid", detail, head)
     if length > limits.record_bytes:
         return _too_large(source, path, offset, head, headers, length, limits)
     block = source.read(length)
@@ -238,8 +228,8 @@ def _record(source: _Source, path: str, offset: int, limits: Limits, wanted: Wan
         source.unread(block)
         found = f"{len(block):,} bytes follow" if len(block) < length else "no blank line follows there"
         detail = f"Content-Length is {length:,}; {found}"
-        return Damaged(path, offset, None, "length_mismatch", detail, head[:HEAD_BYTES])
-    return _convert(headers, block, path, offset, limits, wanted, head)
+        return Damaged(path, offset, None, "length_mismatch", detail, head)
+    return _convert(headers, block, path, offset, limits, statuses, head)
 
 
 def _too_large(
@@ -248,18 +238,18 @@ def _too_large(
     """Steps over a block that is too large to hold; one of an unwanted kind is excluded, not damaged."""
     if not source.may_end_after(length):  # its length lies: the records after its header are not to go with it
         detail = f"Content-Length is {length:,}; no record ends there"
-        return Damaged(path, offset, None, "length_mismatch", detail, head[:HEAD_BYTES])
+        return Damaged(path, offset, None, "length_mismatch", detail, head)
     skipped = source.skip(length)
     if skipped < length:
         detail = f"Content-Length is {length:,}; {skipped:,} bytes follow"
-        return Damaged(path, offset, None, "length_mismatch", detail, head[:HEAD_BYTES])
+        return Damaged(path, offset, None, "length_mismatch", detail, head)
     if headers.get("warc-type", "") not in ("response", "resource", "conversion"):
         return Excluded(path, offset, "record_type", headers.get("warc-type"), headers.get("warc-target-uri"))
     return too_large(path, offset, None, f"a record of {length:,} bytes", limits.record_bytes, head)
 
 
 def _convert(
-    headers: dict[str, str], block: bytes, path: str, offset: int, limits: Limits, wanted: Wanted, head: bytes
+    headers: dict[str, str], block: bytes, path: str, offset: int, limits: Limits, statuses: frozenset[int], head: bytes
 ) -> Item:
     kind = headers.get("warc-type", "").lower()
     url = headers.get("warc-target-uri", "").strip("<>") or None
@@ -269,12 +259,12 @@ def _convert(
         try:
             response = parse_response(block, limits.record_bytes)
         except ResponseError as error:
-            return Damaged(path, offset, None, "http_invalid", str(error), (head + block)[:HEAD_BYTES])
+            return Damaged(path, offset, None, "http_invalid", str(error), head + block)
     elif kind in ("conversion", "resource"):
         response = Response(200, {"content-type": headers.get("content-type", "")}, block)
     else:
         return Excluded(path, offset, "record_type", kind or "none", url)
-    if response.status not in wanted.statuses:
+    if response.status not in statuses:
         return Excluded(path, offset, "status", str(response.status), url)
     return _page(headers, response, kind, path, offset, url)
 

@@ -20,7 +20,7 @@ from pipeline.dedup.files.input_files import File, Part
 from pipeline.readers.columnar import ERRORS, check_batch, open_ipc
 from pipeline.readers.jsonl import BLANK, BOM, parse_object
 from pipeline.readers.lines import lines
-from pipeline.readers.records import HEAD_BYTES, Damaged
+from pipeline.readers.records import Damaged
 from pipeline.readers.streams import Limits, RangeReader, chunks
 from pipeline.run.tables import BATCH_ROWS, BATCH_TEXT_BYTES
 
@@ -113,9 +113,9 @@ class PartReader:
         if text is None:
             known = f"no {self.wanted.text}; fields: {', '.join(sorted(map(str, value))[:20])}"
             detail = f"{self.wanted.text} is null" if self.wanted.text in value else known
-            return Damaged(path, offset, length, "missing_text", detail, data[:HEAD_BYTES])
+            return Damaged(path, offset, length, "missing_text", detail, data)
         detail = f"{self.wanted.text} is of type {type(text).__name__}, not a string"
-        return Damaged(path, offset, length, "wrong_type", detail, data[:HEAD_BYTES])
+        return Damaged(path, offset, length, "wrong_type", detail, data)
 
     def _column_batches(self) -> Iterator[Batch]:
         for record_batch in column_batches(self.part, [self.wanted.text, self.wanted.id, *self.wanted.others]):
