@@ -86,10 +86,8 @@ def _nearest(run: Run, shards: list[str], text: str) -> tuple[Located, float] | 
 def by_text(run: Run, path: Path) -> tuple[Located, float]:
     """The document whose text is that of a file, or else the one nearest to it.
 
-    Equal texts are found by hash; near ones by the bands of their signatures, compared with those of every document.
-
     Returns:
-        Where it stands, and the estimated similarity (1.0: equal).
+        Where it stands, and the similarity, as ``nearest_text`` gives them.
 
     Raises:
         UserError: If the file cannot be read as UTF-8, or nothing is equal or near.

@@ -10,7 +10,7 @@ From the i-th sequence of the order to its tokens, each step in arrays of many p
 4. address -> place: the record batch of the mapped shard, and the token in it.  There the window is read
    (``TokenStreams.read``); model/data/batches.py makes batches of it.
 
-A window never crosses a source; what is left at the end of one is dropped and counted.  Each step has an inverse
+A window never crosses a source; the tokens left at its end are dropped and counted.  Each step has an inverse
 (``positions_of``), so the steps that read a document are found without replaying one.
 
 So any window can be read in any order, a resumed run goes on from the number of sequences consumed, and ranks, workers

@@ -60,6 +60,6 @@ def training(
 
 
 def batch_sequences(flops: float, context_length: int) -> int:
-    """Sequences of a step for a training of so many floating-point operations, a power of two."""
+    """Sequences of a step for a training of ``flops`` floating-point operations; a power of two."""
     best_tokens = 0.2920 * flops**0.3271
     return int(2 ** max(0, round(math.log2(best_tokens / context_length))))

@@ -1,4 +1,4 @@
-"""Language codes as people write them -> labels of lid.176.
+"""From language codes as people write them to labels of lid.176.
 
 ``en``, ``eng``, ``en-US`` and ``English`` mean the label ``en``; a code that the model cannot give is a clear error,
 not a filter that silently drops everything.

@@ -1,19 +1,19 @@
 """``takedown.jsonl``: what was taken down from a run, and where it stood.
 
 The file is only ever replaced by a longer one, in one step.  Its digest is part of every fingerprint, so a rebuilt
-shard is made without what was taken down.  It holds no text, no URL and no record id: those would be what was to go;
-their 64-bit hashes stay, so that asking for one of them again is answered with "taken down".
+shard is made without what was taken down.  It holds no text, no URL and no record id, for those had to go.
+Their 64-bit hashes stay, so that whoever asks for one of them again is told that it was taken down.
 
 Kinds of lines, by their first key:
 
-``request``   one a takedown: how documents were chosen, how many they are
-``doc_id``    one a document: document shard and row, hashes of its record id and URL
-``tokens``    one a token shard: the rows that hold end-of-text in the place of a document, and the digest of the
+``request``   one per takedown: how the documents were chosen, and how many there are
+``doc_id``    one per document: its shard and row, and hashes of its record id and URL
+``tokens``    one per token shard: the rows that hold end-of-text in the place of a document, and the digest of the
               shard's layout (doc_ids and lengths).  A rebuilt shard that has this layout gets these rows again, so that
               every later token keeps its place; a shard of another recipe has another layout, and does not.
-``evidence``  one a takedown: the rows of clusters/ of every cluster that holds one of its documents
-``survivors``  one a takedown: kept documents that share a cluster with one of its documents, and the clusters' ids
-``near_validation``  documents that stay out of training because they were near a validation document that went
+``evidence``  one per takedown: the rows of clusters/ of every cluster that holds one of its documents
+``survivors``  one per takedown: kept documents that share a cluster with one of its documents, and the clusters' ids
+``near_validation``  documents that stay out of training: they were near a validation document that was taken down
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Single rows of table files, without decompressing more than the record batches they lie in."""
+"""Single rows of table files; only the record batches that hold them are decompressed."""
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Takes documents back out of a run, and keeps them out of what is made again (docs/lineage.md).
+"""Takes documents out of a run, and keeps them out of what is made again (docs/lineage.md).
 
 1. ``choose``        which documents: by id, URL, domain, licence, and what is near them
 2. ``takedown``      records them in takedown.jsonl, and goes through every shard and manifest

@@ -2,8 +2,8 @@
 
 The manifests decide what is done, here as everywhere: datatrove's own completion marks are not consulted.  A cluster
 engine writes a batch (pipeline/run/engines/shard_step.py) below ``RUN/logs/cluster/``, starts datatrove's executor over
-it, and watches the results appear.  What has none when the executor has ended (a lost node, a pre-empted job that
-was not queued again) is sent once more, and after ``TRIES`` the shards are named and the run stops.
+it, and watches the results appear.  A shard that has none when the executor has ended (a lost node, a pre-empted job
+that was not queued again) is sent once more; after ``TRIES`` the shards are named and the run stops.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ class Cluster(Closable, ABC):
             TokenmillError: The first error that a shard ended with.
         """
         if function is not run_job:
-            raise ValueError(f"a cluster runs shards only (pipeline.engine.run_job), not {function}")
+            raise ValueError(f"a cluster runs shards only (pipeline.run.engine.run_job), not {function}")
         left = list(jobs)
         for _ in range(TRIES):
             if not left:
@@ -108,7 +108,7 @@ class Cluster(Closable, ABC):
                 yield number, _made(folder, number, calls[number])
             late = late + 1 if ended and not fresh else 0
             if not fresh and len(seen) < len(calls):
-                time.sleep(batch.poll_seconds)  # the cluster works elsewhere: there is nothing to wait on but a look
+                time.sleep(batch.poll_seconds)  # the cluster works elsewhere: all that can be done is to look again
 
 
 def _made(folder: str, number: int, call: Call) -> Made:
