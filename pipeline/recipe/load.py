@@ -187,7 +187,8 @@ def recipes_page() -> str:
     lines = [
         "# Recipes",
         "",
-        "Generated from the options in `pipeline/recipe/` by `python -m pipeline.recipe.load`; a test keeps it so.",
+        "Every key of a recipe, with its default. Generated from the options in `pipeline/recipe/` by",
+        "`python -m pipeline.recipe.load`; a test keeps it so.",
         "",
         "A recipe is a TOML file. Every key has a default but `sources`. An unknown key is an error that names the",
         "nearest valid one; every error is reported at once. `--set section.key=value` overrides the file.",

@@ -380,7 +380,8 @@ def formats_page() -> str:
     lines = [
         "# Formats",
         "",
-        "Generated from `pipeline/run/tables.py` by `python -m pipeline.run.tables`; a test keeps it so.",
+        "Every table on disk, with its columns. Generated from `pipeline/run/tables.py` by",
+        "`python -m pipeline.run.tables`; a test keeps it so.",
         "",
         "Every table is an Arrow IPC file. Its schema metadata carries `tokenmill.table` (the name) and",
         "`tokenmill.format` (`major.minor`); a reader accepts its own major version only. Record batches close at",
