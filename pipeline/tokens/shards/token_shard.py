@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import doc_id_array, doc_id_column
+from pipeline.base.arrow import doc_id_column
 from pipeline.base.errors import FormatError, UserError
 from pipeline.run.table_files import TableWriter, open_table
 from pipeline.run.tables import TOKENS, tokens_table
@@ -139,14 +139,12 @@ def write_token_shard(
 
 
 def map_batches(path: Path) -> list[MappedBatch]:
-    """The record batches of a shard as arrays over the mapped file.
+    """All record batches of a shard as arrays over the mapped file.
 
     Raises:
         FormatError: If the file is damaged or is no token shard; the message names it and the command that rebuilds it.
     """
-    with _as_damage(path):
-        reader = open_table(path, TOKENS)
-        return [_mapped(reader.get_batch(number), path) for number in range(reader.num_record_batches)]
+    return list(ShardBatches(path))
 
 
 class ShardBatches(Sequence[MappedBatch]):
@@ -213,19 +211,6 @@ def _as_damage(path: Path) -> Iterator[None]:
 
 def _unfit(path: Path) -> FormatError:
     return FormatError(f"{path}: damaged token shard: its offsets do not fit its tokens; {REBUILD}")
-
-
-def _mapped(batch: pa.RecordBatch, path: Path) -> MappedBatch:
-    ids, tokens = batch.column("doc_id"), batch.column("tokens")
-    rows = batch.num_rows
-    width = 2 if tokens.type.value_type == pa.uint16() else 4
-    offsets = np.frombuffer(tokens.buffers()[1], np.int64, rows + 1, tokens.offset * 8)
-    values = tokens.values.buffers()[1]
-    end = int(offsets[-1])
-    if offsets[0] != 0 or end < 0 or end * width > values.size:
-        raise _unfit(path)
-    flat = np.frombuffer(values, f"<u{width}", end) if end else np.empty(0, f"<u{width}")
-    return MappedBatch(flat, offsets, doc_id_array(ids))
 
 
 def open_shard(path: Path) -> TokenShard:
