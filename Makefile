@@ -6,6 +6,7 @@ TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST = .venv/bin/python -m pytest
 PYTEST_ARGS =
+MARKS = not slow
 SLICE = today
 
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
@@ -41,14 +42,14 @@ demo: .venv/.installed
 	@echo "report: runs/demo/report/index.html"
 
 test: .venv/.installed-dev
-	$(PYTEST) -m "not slow" -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(PYTEST) -m "$(MARKS)" -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 test-all: .venv/.installed-dev
 	$(PYTEST) $(PYTEST_ARGS)
 
-# One slice of the slow tests: SLICE=3, or the slice of the day; SLICE=list names the tests of each.
+# One slice of the slow tests: SLICE=3, or that of the day; SLICE=list names the tests of each. CI runs Ray's each time.
 test-slow: .venv/.installed-dev
-	$(PYTEST) -p tests.slow_slices -m slow --slice $(SLICE) $(PYTEST_ARGS)
+	$(PYTEST) -p tests.slow_slices -m "slow and not ray" --slice $(SLICE) $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev
 	.venv/bin/ruff check .

@@ -10,7 +10,7 @@ import heapq
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,8 +19,6 @@ import pytest
 SECONDS = Path(__file__).with_name("slow_seconds.json")
 SLICE_SECONDS = 150.0
 UNKNOWN_SECONDS = 60.0
-# needs what only CI's set-up has for certain, so it is in no slice and runs each time
-ALWAYS = ("tests/pipeline/run/engines/test_ray.py",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,6 +64,13 @@ def function_of(item_id: str) -> str:
     return item_id.partition("[")[0]
 
 
+def lines_of(slices: list[list[str]], number: int, seconds: Mapping[str, float]) -> list[str]:
+    """What a slice holds, for a person."""
+    names = sorted(slices[number])
+    title = f"slice {number + 1} of {len(slices)}, about {sum(seconds[name] for name in names):.0f} s"
+    return [title, *(f"  {seconds[name]:4.0f} s  {name}" for name in names)]
+
+
 class Slices:
     """Chooses among the slow tests that were collected, and notes how long they take."""
 
@@ -78,28 +83,21 @@ class Slices:
 
     @pytest.hookimpl(trylast=True)  # after -m has chosen
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        known = known_seconds()
-        self.names = names = {function_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
-        sliced = {name: known.get(name, UNKNOWN_SECONDS) for name in names if not name.startswith(ALWAYS)}
-        slices = slices_of(sliced)
-        self.told = list(self._told(slices, sliced))
+        self.names = {function_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
         if self.asked == "all":
             return
-        chosen: set[str] = set()
-        if self.asked != "list":
+        known = known_seconds()
+        seconds = {name: known.get(name, UNKNOWN_SECONDS) for name in self.names}
+        slices = slices_of(seconds)
+        chosen: list[str] = []
+        if self.asked == "list":
+            self.told = [line for number in range(len(slices)) for line in lines_of(slices, number, seconds)]
+        else:
             number = number_of(self.asked, len(slices), datetime.now(UTC).toordinal())
-            chosen = {*slices[number], *(name for name in names if name.startswith(ALWAYS))}
-            self.told = [
-                f"slice {number + 1} of {len(slices)}, about {sum(map(sliced.__getitem__, slices[number])):.0f} s"
-            ]
-        left = [item for item in items if function_of(item.nodeid) not in chosen]
-        config.hook.pytest_deselected(items=left)
+            chosen = slices[number]
+            self.told = lines_of(slices, number, seconds)
+        config.hook.pytest_deselected(items=[item for item in items if function_of(item.nodeid) not in chosen])
         items[:] = [item for item in items if function_of(item.nodeid) in chosen]
-
-    def _told(self, slices: list[list[str]], seconds: Mapping[str, float]) -> Iterator[str]:
-        for number, names in enumerate(slices, 1):
-            yield f"slice {number}, about {sum(seconds[name] for name in names):.0f} s"
-            yield from (f"  {seconds[name]:4.0f} s  {name}" for name in sorted(names))
 
     def pytest_report_collectionfinish(self) -> list[str]:
         return self.told

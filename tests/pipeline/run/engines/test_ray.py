@@ -18,6 +18,7 @@ from tests.trees import tree
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.ray,
     pytest.mark.xdist_group("ray"),
     pytest.mark.usefixtures("nothing_left_open"),
     pytest.mark.timeout(280),

@@ -77,6 +77,7 @@ def test_object_store_holds_the_bytes_of_a_local_run(bucket: str, recipe: Path, 
     assert same(outcome(bucket), local) == []
 
 
+@pytest.mark.ray
 @pytest.mark.xdist_group("ray")
 @pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
 def test_two_ray_nodes_write_the_bytes_of_a_local_run(
