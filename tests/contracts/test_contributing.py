@@ -87,6 +87,7 @@ def test_changed_modules_are_formatted_and_checked(overlay: Path, repository: Pa
 
 
 @pytest.mark.flow
+@pytest.mark.timeout(900)  # on a machine that compiles the kernels first
 def test_reader_rule_stage_and_command_work(
     repository: Path, overlay: Path, page: list[markdown.Block], tmp_path: Path
 ) -> None:

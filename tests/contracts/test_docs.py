@@ -1,5 +1,8 @@
 """The pages hold together: each is reached from the index, says what it is for, and names what exists."""
 
+import ast
+import importlib
+import importlib.util
 import re
 from functools import cache
 from pathlib import Path
@@ -8,6 +11,7 @@ from typing import Any
 import pytest
 
 from flows.cli.app import build_app
+from pipeline import __version__
 from tests.conftest import REPOSITORY
 from tests.contracts import markdown
 
@@ -89,3 +93,52 @@ def test_an_option_that_does_not_exist_would_be_noticed() -> None:
     assert "--treshold" not in options(("dedup", "run"))[1]
     assert "run" in options(())[0]
     assert sum(len(list(markdown.command_lines(read(name)))) for name in PAGES if Path(name).name not in GENERATED) > 80
+
+
+def commands_of_other_programs(name: str, pattern: str) -> set[str]:
+    """What follows ``pattern`` in blocks and inline code of a page."""
+    page = read(name)
+    texts = [block.text for block in markdown.blocks(page)] + markdown.INLINE_CODE.findall(markdown.prose(page))
+    return {found for text in texts for found in re.findall(pattern, text)}
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([\w-]+):", read("Makefile"), re.MULTILINE))
+    named = {
+        found for name in PAGES for found in commands_of_other_programs(name, r"(?:^|\n)(?:\.venv/bin/)?make ([a-z-]+)")
+    }
+    assert {"setup", "demo", "test"} <= named
+    assert named - targets == set()
+
+
+def test_every_module_that_a_page_runs_exists() -> None:
+    named = {found for name in PAGES for found in commands_of_other_programs(name, r"python3? -m ([\w.]+)")}
+    assert len(named) > 5
+    assert [name for name in sorted(named) if importlib.util.find_spec(name) is None] == []
+
+
+def test_changelog_has_a_part_for_each_kind_of_change_in_each_version() -> None:
+    first, *versions = re.split(r"^## ", read("CHANGELOG.md"), flags=re.MULTILINE)
+    assert "Keep a Changelog" in first
+    assert versions[0].startswith("Unreleased\n")
+    assert versions[1].startswith(f"{__version__}\n")
+    for version in versions:
+        kinds = re.findall(r"^### (.+)$", version, re.MULTILINE)
+        assert len(kinds) == len(set(kinds))
+        assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+        before = version.partition("### ")[0]
+        assert not re.search(r"^- ", before, re.MULTILINE), "each change stands under its kind"
+
+
+def test_every_name_that_an_example_imports_from_us_exists() -> None:
+    found = 0
+    for name in PAGES:
+        for block in markdown.blocks(read(name)):
+            if block.language != "python" or block.marker or ">>>" in block.text:  # run by a test of its own
+                continue
+            for node in ast.walk(ast.parse(block.text)):
+                if isinstance(node, ast.ImportFrom) and str(node.module).startswith(("pipeline", "model", "flows")):
+                    module = importlib.import_module(str(node.module))
+                    assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == [], name
+                    found += 1
+    assert found >= 4

@@ -17,6 +17,7 @@ def test_three_dots_stand_for_any_lines_and_nothing_else_does() -> None:
 
 
 @pytest.mark.flow
+@pytest.mark.timeout(900)  # on a machine that compiles the kernels first
 def test_every_command_prints_what_the_tutorial_shows(repository: Path, tmp_path: Path) -> None:
     shim = tmp_path / "bin" / "tokenmill"
     shim.parent.mkdir()

@@ -20,7 +20,7 @@ def check_transcript(block: str, folder: Path, python_path: str, first_on_path: 
     commands = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
     for command, shown in commands:
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        done = subprocess.run(command, shell=True, cwd=folder, env=environment, text=True, timeout=240, **streams)
+        done = subprocess.run(command, shell=True, cwd=folder, env=environment, text=True, timeout=600, **streams)
         printed = done.stdout.replace(str(folder), SHOWN_FOLDER)
         assert done.returncode == 0, f"{command}\n{printed}"
         assert matches(normalised(shown), normalised(printed)), f"$ {command}\n{printed}\nbut shown is\n{shown}"
