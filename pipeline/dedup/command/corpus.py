@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.errors import UserError
 from pipeline.dedup.command.request import Request
-from pipeline.dedup.command.scan import Job, Scanned, write_sets
+from pipeline.dedup.command.scan import ScanJob, Scanned, write_sets
 from pipeline.dedup.command.workers import Workers, call_all
 from pipeline.dedup.files.input_files import File
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.shingle_sets import SpilledSets
 
 
-class Corpus:
+class FileCorpus:
     """Columns of N records.
 
     Args:
@@ -30,7 +30,7 @@ class Corpus:
         request: Names the fields.
     """
 
-    def __init__(self, jobs: Sequence[Job], found: Sequence[Scanned], request: Request) -> None:
+    def __init__(self, jobs: Sequence[ScanJob], found: Sequence[Scanned], request: Request) -> None:
         self.jobs, self.found, self._request = jobs, found, request
         counts = [sum(scanned.records) for scanned in found]
         self.bases = np.append(0, np.cumsum(np.array(counts, np.int64)))
@@ -181,7 +181,7 @@ def _first_rows(files: Sequence[File], rows: Sequence[int]) -> Ints:
     return base
 
 
-def _signatures(job: Job, scanned: Scanned) -> NDArray[np.uint32]:
+def _signatures(job: ScanJob, scanned: Scanned) -> NDArray[np.uint32]:
     width, count = job.minhash.permutations, sum(scanned.records)
     if not count:
         return np.zeros((0, width), np.uint32)

@@ -19,7 +19,7 @@ from pipeline.base.side_by_side import Piece, side_by_side
 from pipeline.base.words import printable
 from pipeline.dedup.command.output_folder import REMOVED_FILE, SUMMARY
 from pipeline.dedup.files.input_files import Part, file_at
-from pipeline.dedup.files.records import PartReader, Wanted
+from pipeline.dedup.files.records import RecordReader, WantedFields
 from pipeline.run.table_files import read_table
 from pipeline.run.tables import REMOVED
 
@@ -67,7 +67,7 @@ def _places(row: Mapping[str, Any]) -> tuple[tuple[str, int], tuple[str, int]]:
 
 def _texts(summary: Mapping[str, Any], places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
     """Texts by path and row, from the input files as far as they are still there."""
-    wanted = Wanted(summary["options"]["text_field"], summary["options"]["id_field"])
+    wanted = WantedFields(summary["options"]["text_field"], summary["options"]["id_field"])
     found: dict[tuple[str, int], str] = {}
     for path in sorted({path for path, _ in places}):
         rows = {row for name, row in places if name == path}
@@ -75,7 +75,7 @@ def _texts(summary: Mapping[str, Any], places: Sequence[tuple[str, int]]) -> dic
         if not local.is_file():
             continue
         file = file_at(path, str(local))
-        reader = PartReader(Part.whole(file), wanted)
+        reader = RecordReader(Part.whole(file), wanted)
         try:
             for batch in reader.batches():
                 for number in np.flatnonzero(np.isin(batch.rows, list(rows))).tolist():

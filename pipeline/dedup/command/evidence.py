@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.dedup.command.corpus import Corpus
-from pipeline.dedup.command.scan import Job
+from pipeline.dedup.command.corpus import FileCorpus
+from pipeline.dedup.command.scan import ScanJob
 from pipeline.dedup.rule.deduplicate import Outcome
 from pipeline.run.table_files import TableWriter, batches
 from pipeline.run.tables import KEPT_CLUSTERS, QUARANTINE, REMOVED
@@ -18,7 +18,7 @@ from pipeline.run.tables import KEPT_CLUSTERS, QUARANTINE, REMOVED
 TABLE_ROWS = 65_536
 
 
-def write_removed(corpus: Corpus, found: Outcome, path: Path) -> None:
+def write_removed(corpus: FileCorpus, found: Outcome, path: Path) -> None:
     """Writes removed.arrow; an earlier document has no path and row here, but the name of its corpus."""
     with TableWriter(path, REMOVED) as writer:
         for part in found.evidence([*range(0, len(found.removed), TABLE_ROWS), len(found.removed)]):
@@ -50,7 +50,7 @@ def _null_where(mask: NDArray[np.bool_], values: Any, kind: pa.DataType) -> pa.A
     return pc.if_else(pa.array(mask), pa.scalar(None, kind), pa.array(values, kind))
 
 
-def write_clusters(corpus: Corpus, found: Outcome, path: Path) -> None:
+def write_clusters(corpus: FileCorpus, found: Outcome, path: Path) -> None:
     """Writes clusters.arrow: the kept records of clusters."""
     sizes = found.cluster_sizes()
     kept = sizes > 1
@@ -68,7 +68,7 @@ def _write_columns(writer: TableWriter, columns: Sequence[Any]) -> None:
     writer.write(pa.record_batch(arrays, schema=writer.schema))
 
 
-def write_quarantine(jobs: Sequence[Job], path: Path) -> None:
+def write_quarantine(jobs: Sequence[ScanJob], path: Path) -> None:
     """Writes quarantine.arrow: every damaged record, where there are any."""
     found = [job.path("lost") for job in jobs if job.path("lost").exists()]
     if found:

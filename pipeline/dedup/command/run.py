@@ -23,16 +23,16 @@ from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
 from pipeline.base.sizes import parse_memory
 from pipeline.base.words import counted
-from pipeline.dedup.command.corpus import Corpus
+from pipeline.dedup.command.corpus import FileCorpus
 from pipeline.dedup.command.evidence import write_clusters, write_quarantine, write_removed
 from pipeline.dedup.command.input_size import estimate
 from pipeline.dedup.command.kept_records import copy_ranges, write_kept
 from pipeline.dedup.command.output_folder import CLUSTERS_FILE, QUARANTINE_FILE, REMOVED_FILE, SUMMARY, OutputFolder
 from pipeline.dedup.command.request import Request
-from pipeline.dedup.command.scan import Job, Scanned, scan
+from pipeline.dedup.command.scan import ScanJob, Scanned, scan
 from pipeline.dedup.command.workers import Workers, call_all, start_workers
 from pipeline.dedup.files.input_files import File, Listing, list_files, parts_of
-from pipeline.dedup.files.records import Wanted, check_text_column, schema_of
+from pipeline.dedup.files.records import WantedFields, check_text_column, schema_of
 from pipeline.dedup.index.runs import against_digest, opened_against
 from pipeline.dedup.rule import cost as planning
 from pipeline.dedup.rule.deduplicate import Facts, Outcome, deduplicate
@@ -77,7 +77,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
     processes = request.workers if len(jobs) > 1 else 1
     with start_workers(processes) as workers:
         scanned = call_all(workers, scan, [(job,) for job in jobs])
-        corpus = Corpus(jobs, scanned, request)
+        corpus = FileCorpus(jobs, scanned, request)
         quarantined = _check(request, corpus, scanned)
         facts = Facts(
             corpus.hashes("text_hash"),
@@ -128,12 +128,12 @@ def _option_values(request: Request) -> dict[str, Any]:
     return values | fields
 
 
-def _jobs(request: Request, files: Sequence[File], folder: Path) -> list[Job]:
+def _jobs(request: Request, files: Sequence[File], folder: Path) -> list[ScanJob]:
     url_field = request.url_field if request.options.same_url else None
     others = dict.fromkeys([*([] if url_field is None else [url_field]), *request.policy_fields])
-    wanted = Wanted(request.text_field, request.id_field, tuple(others))
+    wanted = WantedFields(request.text_field, request.id_field, tuple(others))
     return [
-        Job(
+        ScanJob(
             f"{number:05d}",
             tuple(parts),
             folder,
@@ -170,7 +170,7 @@ def _say_cost(request: Request, files: Sequence[File], output: OutputFolder) -> 
         )
 
 
-def _check(request: Request, corpus: Corpus, scanned: Sequence[Scanned]) -> int:
+def _check(request: Request, corpus: FileCorpus, scanned: Sequence[Scanned]) -> int:
     """Quarantined records in all.
 
     Raises:
@@ -191,7 +191,7 @@ def _check(request: Request, corpus: Corpus, scanned: Sequence[Scanned]) -> int:
     return quarantined
 
 
-def _duplicate_ids(corpus: Corpus) -> int:
+def _duplicate_ids(corpus: FileCorpus) -> int:
     """Records whose id an earlier record has; says so with an example, since only path and row tell them apart."""
     hashes = corpus.numbers("id_hash")
     order = np.argsort(hashes, kind="stable")
@@ -206,7 +206,7 @@ def _duplicate_ids(corpus: Corpus) -> int:
 
 
 def _write_tables_and_kept(
-    corpus: Corpus, files: Sequence[File], found: Outcome, output: OutputFolder, workers: Workers, threads: int
+    corpus: FileCorpus, files: Sequence[File], found: Outcome, output: OutputFolder, workers: Workers, threads: int
 ) -> None:
     """The kept records, and meanwhile the evidence."""
     kept = np.ones(len(corpus), bool)

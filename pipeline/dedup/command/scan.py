@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.arrow import array_hashes, doc_id_column, name_hashes, text_bytes
 from pipeline.dedup.files.input_files import Part
-from pipeline.dedup.files.records import Batch, PartReader, Wanted, field_of, in_words
+from pipeline.dedup.files.records import PartBatch, RecordReader, WantedFields, field_of, in_words
 from pipeline.dedup.rule.shingle_sets import SetWriter
 from pipeline.dedup.rule.signing import Signer, band_keys, url_hashes
 from pipeline.readers.jsonl import BOM, parse_object
@@ -46,7 +46,7 @@ RECORDS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Job:
+class ScanJob:
     """What one call of a worker does.
 
     Attributes:
@@ -64,7 +64,7 @@ class Job:
     name: str
     parts: tuple[Part, ...]
     folder: Path
-    wanted: Wanted
+    wanted: WantedFields
     minhash: MinHash
     exact_only: bool = False
     keep_signatures: bool = False
@@ -99,7 +99,7 @@ class Scanned:
     problem: str = ""
 
 
-def scan(job: Job) -> Scanned:
+def scan(job: ScanJob) -> Scanned:
     """Reads the parts of a job, signs the texts, and writes the files of the first pass."""
     found = Scanned()
     signer = Signer.of(job.minhash)
@@ -111,7 +111,7 @@ def scan(job: Job) -> Scanned:
         open(job.path("values"), "wb") as values,
     ):
         for part in job.parts:
-            reader = PartReader(part, job.wanted)
+            reader = RecordReader(part, job.wanted)
             before = sum(found.blocks)
             for batch in reader.batches():
                 num_shingles, signatures_NP = _sign(job, signer, batch.texts)
@@ -132,7 +132,7 @@ def scan(job: Job) -> Scanned:
     return found
 
 
-def _sign(job: Job, signer: Signer, texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
+def _sign(job: ScanJob, signer: Signer, texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
     if job.exact_only:
         signatures_NP, sets = np.empty((len(texts), 0), np.uint32), signer.hash(texts)
     else:
@@ -140,7 +140,7 @@ def _sign(job: Job, signer: Signer, texts: pa.Array) -> tuple[NDArray[np.int32],
     return np.diff(sets.offsets).astype(np.int32), signatures_NP
 
 
-def _record_batch(job: Job, batch: Batch, num_shingles: NDArray[np.int32]) -> pa.RecordBatch:
+def _record_batch(job: ScanJob, batch: PartBatch, num_shingles: NDArray[np.int32]) -> pa.RecordBatch:
     urls = np.zeros((len(batch.texts), 2), np.uint64)
     if job.url_field is not None:
         urls = url_hashes(batch.others[job.url_field].cast(pa.string()))
@@ -158,7 +158,7 @@ def _record_batch(job: Job, batch: Batch, num_shingles: NDArray[np.int32]) -> pa
     return pa.record_batch(columns, schema=RECORDS)
 
 
-def _write_lost(job: Job, lost: list[Damaged]) -> None:
+def _write_lost(job: ScanJob, lost: list[Damaged]) -> None:
     columns = {
         "source": ["" for _ in lost],
         "path": [item.path for item in lost],
@@ -172,7 +172,7 @@ def _write_lost(job: Job, lost: list[Damaged]) -> None:
         writer.write(pa.table(columns, schema=QUARANTINE.schema))
 
 
-def write_sets(job: Job, numbers: NDArray[np.int64], ranges: NDArray[np.int64], parts: list[int]) -> None:
+def write_sets(job: ScanJob, numbers: NDArray[np.int64], ranges: NDArray[np.int64], parts: list[int]) -> None:
     """Reads some records of a job again and writes their shingle sets, in order.
 
     Args:
@@ -192,19 +192,19 @@ def write_sets(job: Job, numbers: NDArray[np.int64], ranges: NDArray[np.int64], 
             first += count
 
 
-def _texts(job: Job, part: Part, numbers: NDArray[np.int64], ranges: NDArray[np.int64]) -> Iterator[pa.Array]:
+def _texts(job: ScanJob, part: Part, numbers: NDArray[np.int64], ranges: NDArray[np.int64]) -> Iterator[pa.Array]:
     if part.splittable:
         yield from _texts_by_range(job, part, ranges)
         return
     start = 0
-    for batch in PartReader(part, Wanted(job.wanted.text, job.wanted.id)).batches():
+    for batch in RecordReader(part, WantedFields(job.wanted.text, job.wanted.id)).batches():
         low, high = np.searchsorted(numbers, (start, start + len(batch.texts)))
         if high > low:
             yield batch.texts.take(pa.array(numbers[low:high] - start))
         start += len(batch.texts)
 
 
-def _texts_by_range(job: Job, part: Part, ranges: NDArray[np.int64]) -> Iterator[pa.Array]:
+def _texts_by_range(job: ScanJob, part: Part, ranges: NDArray[np.int64]) -> Iterator[pa.Array]:
     """Texts of lines of a plain JSON Lines file, read one by one."""
     part.file.check()
     texts: list[str] = []

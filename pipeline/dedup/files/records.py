@@ -28,7 +28,7 @@ COLUMN_ROWS = 1024  # rows of a columnar file decoded at a time
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedFields:
     """Fields to read.  ``others`` are read as they are (``keep``, licence, URL); a dotted name looks into objects."""
 
     text: str
@@ -37,7 +37,7 @@ class Wanted:
 
 
 @dataclass
-class Batch:
+class PartBatch:
     """Some records of a part, in order.
 
     Attributes:
@@ -55,7 +55,7 @@ class Batch:
     ranges: NDArray[np.int64]
 
 
-class PartReader:
+class RecordReader:
     """Reads one part; after ``batches`` is exhausted, ``rows`` and ``damaged`` tell what else there was.
 
     Args:
@@ -64,12 +64,12 @@ class PartReader:
         limits: Of a record.
     """
 
-    def __init__(self, part: Part, wanted: Wanted, limits: Limits | None = None) -> None:
+    def __init__(self, part: Part, wanted: WantedFields, limits: Limits | None = None) -> None:
         self.part, self.wanted, self.limits = part, wanted, limits or Limits()
         self.rows = 0
         self.damaged: list[Damaged] = []
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[PartBatch]:
         """Every record with a text.
 
         Raises:
@@ -79,7 +79,7 @@ class PartReader:
         yield from self._json_batches() if self.part.file.format == "jsonl" else self._column_batches()
         self.part.file.check()
 
-    def _json_batches(self) -> Iterator[Batch]:
+    def _json_batches(self) -> Iterator[PartBatch]:
         pending = _Pending(self.wanted)
         with open_range(self.part.file, self.part.start, self.part.end) as reader:
             for line in lines(chunks(reader, self.limits), self.part.file.path, self.limits.record_bytes, reader.start):
@@ -117,7 +117,7 @@ class PartReader:
         detail = f"{self.wanted.text} is of type {type(text).__name__}, not a string"
         return Damaged(path, offset, length, "wrong_type", detail, data)
 
-    def _column_batches(self) -> Iterator[Batch]:
+    def _column_batches(self) -> Iterator[PartBatch]:
         for record_batch in column_batches(self.part, [self.wanted.text, self.wanted.id, *self.wanted.others]):
             first, self.rows = self.rows, self.rows + record_batch.num_rows
             texts = column_of(record_batch, self.wanted.text).cast(pa.large_string())
@@ -131,13 +131,13 @@ class PartReader:
                 rows = rows[known]
             ids = _as_strings(column_of(record_batch, self.wanted.id))
             others = {name: column_of(record_batch, name) for name in self.wanted.others}
-            yield Batch(texts, ids, others, rows, np.zeros((len(rows), 2), np.int64))
+            yield PartBatch(texts, ids, others, rows, np.zeros((len(rows), 2), np.int64))
 
 
 class _Pending:
     """The records of a batch to be."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: WantedFields) -> None:
         self._wanted = wanted
         self.texts: list[str] = []
         self._ids: list[str | None] = []
@@ -157,14 +157,14 @@ class _Pending:
         self._ends.append(offset + length + 1)
         self.size += len(text)
 
-    def batch(self, splittable: bool, part_end: int) -> Batch:
+    def batch(self, splittable: bool, part_end: int) -> PartBatch:
         ranges = np.zeros((len(self.texts), 2), np.int64)
         if splittable:
             ranges[:, 0], ranges[:, 1] = self._starts, self._ends
             np.minimum(ranges[:, 1], part_end, out=ranges[:, 1])  # the last line may have no line feed
         others = {name: _value_array(name, values) for name, values in self._others.items()}
         texts = pa.array(self.texts, pa.large_string())
-        return Batch(texts, pa.array(self._ids, pa.string()), others, np.array(self._rows, np.int64), ranges)
+        return PartBatch(texts, pa.array(self._ids, pa.string()), others, np.array(self._rows, np.int64), ranges)
 
 
 def in_words(damaged: Damaged) -> str:

@@ -30,7 +30,7 @@ from pipeline.dedup.index.writer import (
     sign,
     with_segments,
 )
-from pipeline.dedup.rule.against import Outcome, select_against
+from pipeline.dedup.rule.against import SelectionAgainst, select_against
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.selection import Records, Rule, Search
 from pipeline.dedup.rule.shingle_sets import SetWriter, SpilledSets
@@ -151,7 +151,7 @@ class _Spooled:
         order = np.argsort(-lengths, kind="stable") if longest else np.arange(len(chosen))
         return Records(self._text_hash[chosen], self._sizes[chosen], order)
 
-    def kept(self, alive: Ints, outcome: Outcome, sets: SpilledSets) -> Iterator[Signed]:
+    def kept(self, alive: Ints, outcome: SelectionAgainst, sets: SpilledSets) -> Iterator[Signed]:
         """What is to be entered, as much at a time as a file of shingle sets holds."""
         stays = np.ones(len(alive), bool)
         stays[outcome.selection.removed] = False
@@ -164,7 +164,7 @@ class _Spooled:
             yield Signed(ids, self._text_hash[chosen], self.keys[:, chosen], ShingleSets(*sets.load(part)))
 
 
-def _removed(batch: _Spooled, alive: Ints, outcome: Outcome, name: str) -> pa.Table:
+def _removed(batch: _Spooled, alive: Ints, outcome: SelectionAgainst, name: str) -> pa.Table:
     """Rows of ``INDEX_MATCHES``: the removed documents and what was kept in their place."""
     selection, earlier = outcome.selection, outcome.is_earlier
     kept: list[bytes] = [b"" for _ in selection.keepers]

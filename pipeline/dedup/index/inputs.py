@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline.base.errors import UserError
 from pipeline.dedup.files.input_files import Part, list_files
-from pipeline.dedup.files.records import PartReader, Wanted, check_text_column, in_words, schema_of
+from pipeline.dedup.files.records import RecordReader, WantedFields, check_text_column, in_words, schema_of
 from pipeline.dedup.index.runs import is_run, run_batches, run_corpus
 from pipeline.dedup.index.state import Corpus
 from pipeline.dedup.index.writer import Batch
@@ -48,7 +48,7 @@ class FileSource(Source):
 
     def __init__(self, corpus: Corpus, paths: Sequence[str], text_field: str = "text", id_field: str = "id") -> None:
         super().__init__(corpus)
-        self._wanted, self._files = Wanted(text_field, id_field), list_files(paths).files
+        self._wanted, self._files = WantedFields(text_field, id_field), list_files(paths).files
         for file in self._files:
             if file.format != "jsonl":
                 check_text_column(file, schema_of(file)[0], text_field)
@@ -56,7 +56,7 @@ class FileSource(Source):
     def batches(self) -> Iterator[Batch]:
         """Every document, in input order: files by path in byte order, then rows."""
         for file in self._files:
-            reader = PartReader(Part.whole(file), self._wanted)
+            reader = RecordReader(Part.whole(file), self._wanted)
             for batch in reader.batches():
                 rows = pa.array(batch.rows).cast(pa.string())
                 places = pc.binary_join_element_wise(pa.scalar(file.path), rows, ":")

@@ -94,7 +94,7 @@ class EarlierIndex(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SelectionAgainst:
     """A selection of the batch's records; a keeper of N or more is an earlier document.
 
     Attributes:
@@ -136,7 +136,7 @@ class Outcome:
 
 def select_against(
     indexes: Sequence[EarlierIndex], records: Records, rule: Rule, search: Search, exclude_root: str | None = None
-) -> Outcome:
+) -> SelectionAgainst:
     """``select_duplicates`` of a batch against indexes.
 
     Args:
@@ -153,7 +153,7 @@ def select_against(
     ]
     found = sum(map(len, earlier))
     if not found:
-        return Outcome(select_duplicates(records, rule, search), earlier, count)
+        return SelectionAgainst(select_duplicates(records, rule, search), earlier, count)
     keys_BM = np.concatenate([part.band_keys for part in earlier], axis=1)
     combined = Records(
         np.concatenate([records.text_hash, *(part.text_hash for part in earlier)]),
@@ -166,7 +166,7 @@ def select_against(
         keys=None if keys is None else lambda band: np.concatenate([keys(band), keys_BM[band]]),
     )
     selection = select_duplicates(combined, replace(rule, forced=found), together)
-    return Outcome(_of_the_batch(selection, count), earlier, count)
+    return SelectionAgainst(_of_the_batch(selection, count), earlier, count)
 
 
 def _of_the_batch(selection: Selection, count: int) -> Selection:

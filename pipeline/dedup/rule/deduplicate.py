@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.dedup.rule import against as earlier
+from pipeline.dedup.rule.against import EarlierDocument, EarlierIndex, SelectionAgainst, select_against
 from pipeline.dedup.rule.join import Ints, Keys, find_nodes
 from pipeline.dedup.rule.policy import Criterion, decided_by, visiting_order
 from pipeline.dedup.rule.selection import Records, Rule, Search
@@ -62,7 +62,7 @@ class Evidence:
 
     removed: Ints
     keepers: Ints
-    earlier: dict[int, earlier.EarlierDocument]
+    earlier: dict[int, EarlierDocument]
     similarities: NDArray[np.float64]
     intersections: NDArray[np.int32]
     unions: NDArray[np.int32]
@@ -105,7 +105,7 @@ class Outcome:
     chosen_by: pa.DictionaryArray
     clusters: Ints
     large_buckets: int
-    against: earlier.Outcome
+    against: SelectionAgainst
 
     @property
     def count(self) -> int:
@@ -160,7 +160,7 @@ def deduplicate(
     facts: Facts,
     rule: Rule,
     search: Search,
-    indexes: Sequence[earlier.EarlierIndex] = (),
+    indexes: Sequence[EarlierIndex] = (),
     exclude_root: str | None = None,
 ) -> Outcome:
     """Applies rule and policy.
@@ -184,7 +184,7 @@ def deduplicate(
     others = _compared_by_url(records, alive, place[first_of_url[twins]], twins) if len(twins) else twins
     part = _Subset(search.sets, alive, others)
     of_part = replace(search, sets=part, keys=None if keys is None else lambda band: keys(band)[alive])
-    found = earlier.select_against(indexes, records, rule, of_part, exclude_root)
+    found = select_against(indexes, records, rule, of_part, exclude_root)
     part.prepare_others()
     return _outcome(facts, rule, found, alive, first_of_url, twins, search.sets)
 
@@ -253,7 +253,7 @@ class _Subset:
 def _outcome(
     facts: Facts,
     rule: Rule,
-    against: earlier.Outcome,
+    against: SelectionAgainst,
     alive: Ints,
     first_of_url: Ints,
     twins: Ints,
@@ -298,7 +298,7 @@ def _clusters(found: Ints, alive: Ints, first_of_url: Ints, twins: Ints) -> Ints
 
 
 def _compare(
-    facts: Facts, rule: Rule, against: earlier.Outcome, twins: Ints, keepers: Ints, sets: SetSource
+    facts: Facts, rule: Rule, against: SelectionAgainst, twins: Ints, keepers: Ints, sets: SetSource
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
     """Intersections and unions of records and their keepers, and whether the texts are equal."""
     count = len(facts.text_hash)

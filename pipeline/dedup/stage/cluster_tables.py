@@ -71,3 +71,10 @@ def survivor_tables(
         part = rows[start : start + BATCH_ROWS]
         columns = [doc_ids.take(pa.array(part)), doc_ids.take(pa.array(clusters[part]))]
         yield pa.Table.from_arrays(columns, schema=SURVIVORS.schema).combine_chunks()
+
+
+def write_survivors(outputs: Outputs, tables: Iterable[pa.Table]) -> None:
+    """Writes clusters/survivors.arrow."""
+    with outputs.table(layout.SURVIVORS, SURVIVORS) as writer:
+        for table in tables:
+            writer.write(table)

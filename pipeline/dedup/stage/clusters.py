@@ -17,13 +17,18 @@ from pipeline.dedup.rule.cost import JOIN_SHARE
 from pipeline.dedup.rule.deduplicate import Outcome, deduplicate
 from pipeline.dedup.rule.selection import Rule, Search
 from pipeline.dedup.rule.shingle_sets import SetsOnDemand
-from pipeline.dedup.stage.cluster_tables import evidence_tables, survivor_rows, survivor_tables, write_evidence
+from pipeline.dedup.stage.cluster_tables import (
+    evidence_tables,
+    survivor_rows,
+    survivor_tables,
+    write_evidence,
+    write_survivors,
+)
 from pipeline.dedup.stage.corpus import RunCorpus, doc_ids_of
 from pipeline.dedup.stage.remembered_evidence import Remembered
 from pipeline.recipe.minhash import MinHash
-from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.tables import CLUSTERS, SURVIVORS
+from pipeline.run.tables import CLUSTERS
 
 if TYPE_CHECKING:
     from pipeline.dedup.index.reader import Index
@@ -42,9 +47,7 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
             tables = (whole.slice(a, b - a) for a, b in pairwise(np.searchsorted(numbers, corpus.bases).tolist()))
         write_evidence(outputs, tables)
     rows = survivor_rows(found.clusters, found.removed)
-    with outputs.table(layout.SURVIVORS, SURVIVORS) as writer:
-        for table in survivor_tables(corpus.doc_ids, found.clusters, rows):
-            writer.write(table)
+    write_survivors(outputs, survivor_tables(corpus.doc_ids, found.clusters, rows))
     counts = {**found.counts(), "documents_in": corpus.documents_in}
     if indexes:
         counts["removed_earlier"] = int(found.is_earlier.sum())

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from pipeline.base.arrow import doc_id_array
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.signing import band_keys
-from pipeline.dedup.stage.cluster_tables import evidence_tables, survivor_rows, survivor_tables, write_evidence
+from pipeline.dedup.stage.cluster_tables import (
+    evidence_tables,
+    survivor_rows,
+    survivor_tables,
+    write_evidence,
+    write_survivors,
+)
 from pipeline.dedup.stage.clusters import selected
 from pipeline.dedup.stage.corpus import (
     URL_COLUMNS,
@@ -35,7 +41,6 @@ from pipeline.run.tables import (
     PARTS,
     SIGNATURES,
     SURVIVOR_PIECES,
-    SURVIVORS,
 )
 
 TEXT, URL, BANDS = 0, 1, 2  # kinds of keys; a band has BANDS + its number
@@ -163,9 +168,7 @@ def merge_pieces(job: Job, outputs: Outputs) -> None:
     evidence = _Merge([outputs.run_path(path) for path in paths if path not in survivors], CLUSTER_PIECES)
     write_evidence(outputs, (evidence.until(int(end)) for end in bases[1:]))
     kept = _Merge([outputs.run_path(path) for path in survivors], SURVIVOR_PIECES)
-    with outputs.table(layout.SURVIVORS, SURVIVORS) as writer:
-        for table in _in_batches(kept.until(int(end)) for end in bases[1:]):
-            writer.write(table)
+    write_survivors(outputs, _in_batches(kept.until(int(end)) for end in bases[1:]))
     outputs.count(**job.arguments["counts"])
 
 
