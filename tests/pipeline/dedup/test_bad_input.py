@@ -343,8 +343,8 @@ def test_field_that_mixes_numbers_and_text_has_no_order(tmp_path: Path) -> None:
 def test_line_above_the_limit_is_quarantined(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.readers.streams import Limits
 
-    reader = scan.PartReader
-    monkeypatch.setattr(scan, "PartReader", lambda part, wanted: reader(part, wanted, Limits(record_bytes=1000)))
+    reader = scan.RecordReader
+    monkeypatch.setattr(scan, "RecordReader", lambda part, wanted: reader(part, wanted, Limits(record_bytes=1000)))
     with open(corpus, "ab") as file:
         file.write(json.dumps({"text": "long " * 300}).encode() + b"\n")
     summary = run(request([corpus], tmp_path / "out"))
