@@ -230,10 +230,3 @@ def chosen_step(root: str, *, previous: bool = False) -> int:
         which = "checkpoint before the last" if previous and steps else "complete checkpoint"
         raise UserError(f"{root}: no {which} in {layout.CHECKPOINTS}; `tokenmill run` or `tokenmill train` makes one")
     return steps[-2] if previous else steps[-1]
-
-
-def model_tensors(model: Any) -> dict[str, Tensor]:
-    """All weights as whole tensors; collective where the model is sharded."""
-    from torch.distributed.tensor import DTensor
-
-    return {n: v.full_tensor() if isinstance(v, DTensor) else v for n, v in model.state_dict().items()}

@@ -1,9 +1,7 @@
 """The tokens that a run trains and validates on: opened, checked, counted."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,7 @@ from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
 from pipeline.run.table_files import batches
 from pipeline.run.tables import DOCUMENTS
-from pipeline.tokens.shards.token_shard import TokenShard, check_tokenizer, common_format, map_batches
+from pipeline.tokens.shards.token_shard import check_tokenizer, common_format, map_batches
 
 
 @dataclass(frozen=True)
@@ -80,21 +78,16 @@ def token_counts(dataset: TokenDataset) -> NDArray[np.int64]:
     """
     size = dataset.vocabulary_size
     counts = np.zeros(size, np.int64)
-    for shard, tokens in _mapped(dataset):
-        found = np.bincount(tokens, minlength=size)
-        if len(found) > size:
-            raise FormatError(
-                f"{shard.path}: holds token id {len(found) - 1:,}, but its vocabulary has {size:,} entries; "
-                f"{REBUILD_TOKENS}"
-            )
-        counts += found
+    for path in (shard.path for shard in dataset.data.shards):
+        for batch in map_batches(path):
+            found = np.bincount(batch.tokens, minlength=size)
+            if len(found) > size:
+                raise FormatError(
+                    f"{path}: holds token id {len(found) - 1:,}, but its vocabulary has {size:,} entries; "
+                    f"{REBUILD_TOKENS}"
+                )
+            counts += found
     return counts
-
-
-def _mapped(dataset: TokenDataset) -> Iterator[tuple[TokenShard, NDArray[Any]]]:
-    for shard in dataset.data.shards:
-        for batch in map_batches(shard.path):
-            yield shard, batch.tokens
 
 
 def languages_of(run: Run, dataset: TokenDataset) -> dict[bytes, str]:

@@ -15,6 +15,7 @@ class Device:
     """A device that a plan can name: peak, memory, and a price to reckon with.
 
     ``dollars_per_hour`` is an on-demand price of the order that clouds asked in 2025; it scales nothing but the cost.
+    ``reported`` are parts of the names that drivers report, where these do not hold ``name``; the longest one counts.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Device:
     memory_bytes: float
     dollars_per_hour: float
     source: str
+    reported: tuple[str, ...] = ()
 
 
 DEVICES = (
@@ -30,42 +32,23 @@ DEVICES = (
     Device("A10G", 70e12, 24e9, 1.0, "NVIDIA A10G data sheet"),
     Device("L4", 121e12, 24e9, 0.8, "NVIDIA L4 data sheet (half of the figure with sparsity)"),
     Device("L40S", 362e12, 48e9, 1.5, "NVIDIA L40S data sheet"),
-    Device("RTX 3090", 71e12, 24e9, 0.3, "NVIDIA GA102 whitepaper (float32 accumulation)"),
-    Device("RTX 4090", 165.2e12, 24e9, 0.5, "NVIDIA Ada whitepaper (float32 accumulation)"),
-    Device("A100 40GB", 312e12, 40e9, 1.5, "NVIDIA A100 data sheet"),
-    Device("A100 80GB", 312e12, 80e9, 1.9, "NVIDIA A100 data sheet"),
+    Device("RTX 3090", 71e12, 24e9, 0.3, "NVIDIA GA102 whitepaper (float32 accumulation)", ("3090",)),
+    Device("RTX 4090", 165.2e12, 24e9, 0.5, "NVIDIA Ada whitepaper (float32 accumulation)", ("4090",)),
+    Device("A100 40GB", 312e12, 40e9, 1.5, "NVIDIA A100 data sheet", ("A100",)),
+    Device("A100 80GB", 312e12, 80e9, 1.9, "NVIDIA A100 data sheet", ("A100-SXM4-80GB", "A100 80GB")),
     Device("H100 PCIe", 756e12, 80e9, 2.4, "NVIDIA H100 data sheet (half of the figure with sparsity)"),
-    Device("H100 SXM", 989e12, 80e9, 2.9, "NVIDIA H100 data sheet (half of the figure with sparsity)"),
+    Device("H100 SXM", 989e12, 80e9, 2.9, "NVIDIA H100 data sheet (half of the figure with sparsity)", ("H100",)),
     Device("H200", 989e12, 141e9, 3.6, "NVIDIA H200 data sheet (half of the figure with sparsity)"),
     Device("B200", 2250e12, 180e9, 5.5, "NVIDIA Blackwell data sheet (half of the figure with sparsity)"),
     Device("MI300X", 1307e12, 192e9, 3.0, "AMD MI300X data sheet"),
 )
 
-_REPORTED = {  # parts of the name that the driver reports -> entry; the first that fits
-    "H200": "H200",
-    "B200": "B200",
-    "H100 PCIe": "H100 PCIe",
-    "H100": "H100 SXM",
-    "A100-SXM4-80GB": "A100 80GB",
-    "A100 80GB": "A100 80GB",
-    "A100": "A100 40GB",
-    "A10G": "A10G",
-    "L40S": "L40S",
-    "L4": "L4",
-    "T4": "T4",
-    "V100": "V100",
-    "4090": "RTX 4090",
-    "3090": "RTX 3090",
-    "MI300X": "MI300X",
-}
-
 
 def known_device(reported: str) -> Device | None:
     """The entry for a device name as the driver reports it; None where the peak is not known."""
-    for part, name in _REPORTED.items():
-        if part in reported:
-            return next(device for device in DEVICES if device.name == name)
-    return None
+    parts = {part: device for device in DEVICES for part in device.reported or (device.name,)}
+    found = max((part for part in parts if part in reported), key=len, default=None)
+    return parts[found] if found else None
 
 
 def peak_flops(device: "torch.device") -> float | None:

@@ -58,6 +58,13 @@ class World:
 ALONE = World(0, 1, torch.device("cpu"))
 
 
+def whole(tensor: Tensor) -> Tensor:
+    """The whole of a tensor of which each process may hold a shard; collective if it does."""
+    from torch.distributed.tensor import DTensor
+
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
 @contextlib.contextmanager
 def joined(train: Train) -> Iterator[World]:
     """Joins the other processes, and leaves them at the end.

@@ -9,7 +9,7 @@ Shape letters: W windows, T positions, G groups (a source in a language).
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -48,12 +48,7 @@ class Score:
         return self.text_nats / math.log(2) / self.bytes if self.bytes else math.nan
 
     def __add__(self, other: "Score") -> "Score":
-        return Score(
-            self.nats + other.nats,
-            self.tokens + other.tokens,
-            self.text_nats + other.text_nats,
-            self.bytes + other.bytes,
-        )
+        return Score(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def summary(self) -> dict[str, Any]:
         """The figures as they are stored; None where there was nothing to score."""
@@ -152,12 +147,8 @@ class Validator:
 
     def _read(self, rows: NDArray[np.int64]) -> tuple[Any, Any, Any]:
         """Inputs, targets and, with document masks, documents and positions of some windows."""
-        parts = []
-        for window in self.windows[rows].tolist():
-            if self.train.mask_documents:
-                parts.append(tuple(self.dataset.masked_in_order(window, 1)))
-            else:
-                parts.append(self.dataset.in_order(window, 1))
+        read = self.dataset.masked_in_order if self.train.mask_documents else self.dataset.in_order
+        parts = [read(window, 1) for window in self.windows[rows].tolist()]
         inputs, targets, *documents = (torch.cat(part) for part in zip(*parts, strict=True))
         return inputs, targets, tuple(documents) or None
 

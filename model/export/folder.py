@@ -6,7 +6,7 @@ other.  GPT-2's matrices are stored transposed there (its Conv1D), and rows that
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -69,11 +69,8 @@ def hf_names(config: ModelConfig) -> dict[str, list[str]]:
 
 def to_hf_tensors(model: Transformer) -> dict[str, Tensor]:
     """The weights under transformers' names and in its layout."""
-    return dict(_to_hf(model))
-
-
-def _to_hf(model: Transformer) -> Iterator[tuple[str, Tensor]]:
     config, ours = model.config, model.state_dict()
+    found: dict[str, Tensor] = {}
     for name, theirs in hf_names(config).items():
         value = ours[name]
         if name in ("token_embedding", "head"):
@@ -81,7 +78,8 @@ def _to_hf(model: Transformer) -> Iterator[tuple[str, Tensor]]:
         if _is_conv1d(config, name):
             value = value.T
         parts = value.split(config.stacked_rows(name)) if len(theirs) > 1 else (value,)
-        yield from zip(theirs, (part.contiguous().clone() for part in parts), strict=True)
+        found |= zip(theirs, (part.contiguous().clone() for part in parts), strict=True)
+    return found
 
 
 def _is_conv1d(config: ModelConfig, name: str) -> bool:

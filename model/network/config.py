@@ -4,7 +4,7 @@ No torch here: planning a run or reading a configuration must not load it.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pipeline.base.errors import UserError
@@ -100,21 +100,9 @@ class ModelConfig:
         Raises:
             UserError: If its numbers do not fit together.
         """
-        return cls(
-            architecture=model.architecture,
-            vocabulary_size=vocabulary_size,
-            context_length=model.context_length,
-            layers=model.layers,
-            heads=model.heads,
-            width=model.width,
-            key_value_heads=model.key_value_heads,
-            head_width=model.head_width,
-            feed_forward_width=model.feed_forward_width,
-            tied_embeddings=model.tied_embeddings,
-            qk_norm=model.qk_norm,
-            rotary_base=model.rotary_base,
-            norm_epsilon=1e-5 if model.architecture == "gpt2" else 1e-6,
-        )
+        shape = model.model_dump(include={field.name for field in fields(cls)})
+        epsilon = 1e-5 if model.architecture == "gpt2" else 1e-6
+        return cls(vocabulary_size=vocabulary_size, norm_epsilon=epsilon, **shape)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values."""

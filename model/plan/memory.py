@@ -89,7 +89,7 @@ def _block_bytes(config: ModelConfig, value: int, *, cpu: bool) -> int:
     """Bytes per token that one block keeps for its backward pass."""
     width, heads, kv = config.width, config.attention_width, config.key_value_width
     norms = 2 * (4 * width + value * width + 8)  # the norm's input (or normal form), the product's input, statistics
-    explicit = cpu and value == 2 and config.context_length <= LONGEST_EXPLICIT
+    explicit = _keeps_scores(config, value, cpu=cpu)
     if explicit:  # model/network/cpu_ops.py: queries, keys, values, all scores
         attention = value * (heads + 2 * kv) + value * config.heads * config.context_length + value * heads
     else:  # torch's kernel: the same, its output and a statistic instead of the scores
@@ -107,8 +107,13 @@ def _backward_bytes(config: ModelConfig, value: int, *, cpu: bool) -> int:
     """Temporary bytes per token while one block goes backward: the gradients of its widest operation."""
     feed_forward = 3 * value * config.feed_forward_width
     scores = 2 * value * config.heads * config.context_length
-    explicit = cpu and value == 2 and config.context_length <= LONGEST_EXPLICIT
+    explicit = _keeps_scores(config, value, cpu=cpu)
     return 2 * 4 * config.width + max(feed_forward, scores if explicit else 0)
+
+
+def _keeps_scores(config: ModelConfig, value: int, *, cpu: bool) -> bool:
+    """As ``ops.keeps_scores`` decides."""
+    return cpu and value == 2 and config.context_length <= LONGEST_EXPLICIT
 
 
 def _loss_bytes(config: ModelConfig, tokens: int, value: int, *, cpu: bool) -> int:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from model.devices.world import whole
 from model.network.transformer import Transformer
 from pipeline.base.errors import RunError
 from pipeline.recipe.training_options import Train
@@ -95,7 +96,7 @@ class Muon(torch.optim.Optimizer):
             state["momentum_buffer"] = torch.zeros_like(gradient)
         state["momentum_buffer"].lerp_(gradient, 1.0 - momentum)
         update = gradient.lerp(state["momentum_buffer"], momentum)
-        return update.full_tensor() if isinstance(update, DTensor) else update
+        return whole(update)
 
     def _directions(self, parameters: list[nn.Parameter], updates: list[Tensor]) -> list[Tensor]:
         """The orthogonalised updates, each scaled for its matrix's shape."""
@@ -201,7 +202,7 @@ class Optimizers:
             for optimizer, _ in self._peaks:
                 for kind, value in optimizer.state.get(parameter, {}).items():
                     if kind in self.STATES:
-                        found[f"{name}.{kind}"] = value.full_tensor() if isinstance(value, DTensor) else value
+                        found[f"{name}.{kind}"] = whole(value)
         return found
 
     def load(self, tensors: Mapping[str, Tensor], updates: int) -> None:

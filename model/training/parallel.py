@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from model.devices.world import World
+from model.devices.world import World, whole
 from model.network.loss import Loss
 from model.network.transformer import Transformer
 from pipeline.recipe.training_options import Train
@@ -61,8 +61,4 @@ def synchronised(objective: nn.Module, last: bool) -> Iterator[None]:
 
 def gradient_norm(model: nn.Module) -> Tensor:
     """Euclidean norm of all gradients together."""
-    from torch.distributed.tensor import DTensor
-
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return whole(torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None]))

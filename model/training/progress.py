@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from model.checkpoints import checkpoint
-from model.checkpoints.checkpoint import MODEL_FILE, OPTIMIZER_FILE, Writer, complete_steps, model_tensors
+from model.checkpoints.checkpoint import MODEL_FILE, OPTIMIZER_FILE, Writer, complete_steps
+from model.devices.world import whole
 from model.network.transformer import Transformer, load_weights
 from model.training.guards import Guard
 from model.training.optimizer import Optimizers
@@ -105,7 +106,7 @@ class Checkpoints:
     def save(self, progress: Progress, optimizers: Optimizers) -> None:
         """Begins to write a checkpoint in the background, after the one before it is written."""
         model = self._prepared.model
-        weights, states = model_tensors(model), optimizers.tensors()
+        weights, states = {name: whole(value) for name, value in model.state_dict().items()}, optimizers.tensors()
         if self._writer is None:
             return
         self.settle(progress)
