@@ -47,7 +47,7 @@ class _Processes:
         self._failure: tuple[str, int] | None = None
 
     def run(self) -> None:
-        """Starts them, passes on what they tell, and waits.
+        """Starts them, passes on what they say, and waits.
 
         Raises:
             TokenmillError: What ended the training, as it was said there.

@@ -103,7 +103,7 @@ def _memory(name: str) -> int:
 
 
 def speed_rows(folder: Path, threads: int) -> list[dict[str, Any]]:
-    """Tokens a second of both loaders and of the demo model."""
+    """Tokens per second of both loaders and of the demo model."""
     tokens = write_corpus(folder)
     tokens.tofile(folder / "train.bin")
     recipe = load_recipe(DEMO)

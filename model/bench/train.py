@@ -235,7 +235,7 @@ def _run(command: list[str], folder: Path) -> tuple[str, float, float]:
 
 
 def compare(root: Path | None, files: list[Path], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All rows, each said as soon as it is there."""
+    """All rows, each shown as soon as it is there."""
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as name:
         folder = Path(name)
         copied = folder / "run"
@@ -254,12 +254,12 @@ def compare(root: Path | None, files: list[Path], options: argparse.Namespace) -
 def whole_runs(root: Path, peer: Path, best: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
     """Runs nanoGPT to the end of its schedule at every rate, and ours in a part of the first one's time."""
     rates = options.rates.split(",") if options.nanogpt else []
-    rows = [_said(run_nanogpt(options.nanogpt, peer, options.steps, float(rate))) for rate in rates]
+    rows = [_shown(run_nanogpt(options.nanogpt, peer, options.steps, float(rate))) for rate in rates]
     probe = run_ours(root, "ours, qwen3, Muon, WSD, bfloat16: speed", SPEED_STEPS, best)
     whole = rows[0]["train_seconds"] if rows else options.steps * probe["train_seconds"] / SPEED_STEPS
     for times in map(float, options.times.split(",")):
         steps = max(20, int(whole / times * SPEED_STEPS / probe["train_seconds"]))
-        rows.append(_said(run_ours(root, f"ours, qwen3, Muon, WSD, bfloat16, 1/{times:g} of the time", steps, best)))
+        rows.append(_shown(run_ours(root, f"ours, qwen3, Muon, WSD, bfloat16, 1/{times:g} of the time", steps, best)))
     return [*rows[:1], *(_compared(row, rows[0]) for row in rows[1:])] if rates else rows
 
 
@@ -275,7 +275,7 @@ def speed_rows(root: Path, peer: Path, best: list[str], nanogpt: Path | None) ->
         lambda: run_ours(root, "ours, gpt2, fused AdamW, bfloat16", SPEED_STEPS, [*SAME_ARCHITECTURE, short]),
         lambda: run_ours(root, "ours, qwen3, Muon, WSD, bfloat16", SPEED_STEPS, [*best, short]),
     ]
-    rounds = [[_said(run()) for run in who] for _ in range(ROUNDS)]
+    rounds = [[_shown(run()) for run in who] for _ in range(ROUNDS)]
     return [_median_row(rows, [each[0] for each in rounds]) for rows in zip(*rounds, strict=True)]
 
 
@@ -291,7 +291,7 @@ def _median_row(rows: tuple[dict[str, Any], ...], references: list[dict[str, Any
     return {**row, "validation_loss": None, "rounds": len(rows), **ratios}
 
 
-def _said(row: dict[str, Any]) -> dict[str, Any]:
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
     say(json.dumps(row))
     return row
 

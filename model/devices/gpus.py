@@ -31,7 +31,7 @@ def visible_gpus() -> list[str]:
 
 
 def _gpu_uuids() -> list[str]:
-    """The UUID of each device by number, "" where the driver does not tell: one device must not have two locks."""
+    """The UUID of each device by number, "" where the driver does not say it: one device must not have two locks."""
     folders = sorted(GPUS.iterdir()) if GPUS.is_dir() else []
     found = []
     for folder in folders:
@@ -59,7 +59,7 @@ def gpu_lock(note: Callable[[str], None]) -> Iterator[list[str]]:
     A job that finds its GPU taken is refused rather than queued: which of the two should wait is a person's decision.
 
     Args:
-        note: Told when a device cannot be locked.
+        note: Called with a line for people when a device cannot be locked.
 
     Raises:
         RunError: If another training holds one, naming its process.

@@ -2,7 +2,7 @@
 
 The texts, sorted, make a prefix tree.  A row of a batch is a part of that tree: a token stands at the position that it
 has in its text, and attends to its ancestors alone, so it gets the hidden state that it would have in that text alone.
-BLiMP's 134,000 sentences need 0.78 million tokens so, instead of 1.32 million (docs/model.md).
+BLiMP's 134,000 sentences need 0.78 million tokens this way, instead of 1.32 million (docs/model.md).
 
 Shape letters: R rows of a batch, T nodes of a row, E scored edges (a node and a token after it).
 Parity: tests/model/test_scoring.py compares with each text on its own.

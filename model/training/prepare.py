@@ -49,7 +49,7 @@ class Prepared:
 
 
 def prepare(run: Run, training: Training, world: World, reporter: Reporter) -> Prepared:
-    """Reads and checks what the training needs; tells what each source will give.
+    """Reads and checks what the training needs; says what each source will give.
 
     Raises:
         UserError: If something does not fit, with the key that makes it fit.

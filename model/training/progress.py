@@ -51,7 +51,7 @@ class Checkpoints:
 
     Args:
         prepared: The training.
-        reporter: Told what is gone on from, and what could not be written.
+        reporter: Shows which checkpoint the training goes on from, and which could not be written.
     """
 
     def __init__(self, prepared: Prepared, reporter: Reporter) -> None:

@@ -1,4 +1,4 @@
-"""What training tells: lines for a person on standard error, or one JSON object per line for the program above it."""
+"""What training says: lines for a person on standard error, or one JSON object per line for the program above it."""
 
 import json
 import sys

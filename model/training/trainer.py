@@ -152,7 +152,7 @@ class Trainer:
                     raise Stopped(stops, progress.step)
 
     def _due(self, every_steps: int) -> bool:
-        """Whether it is time for what is done every so many steps (0: at the end alone), and at the last step."""
+        """Whether it is time for what is done every ``every_steps`` steps (0: never) and after the last one."""
         step = self.progress.step
         return step == self.train.steps or (every_steps > 0 and step % every_steps == 0)
 
