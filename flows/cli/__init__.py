@@ -2,7 +2,6 @@
 
 ``app``             the commands by name, exit codes, errors
 ``options``         options that several commands share
-``answer``          one JSON object, or text
 ``run``             run, status, verify
 ``inspect``         inspect, report
 ``dedup``           dedup run, plan, compare
@@ -14,7 +13,6 @@
 ``ablate``          ablate
 ``doctor``          doctor
 ``bench``           bench
-``tracebacks``      an unexpected error without the frames of libraries
 ``without_pandas``  a quicker start of dedup run
 ``reference``       writes docs/cli.md
 """

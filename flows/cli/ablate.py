@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from flows.cli.answer import answer
 from flows.cli.options import Flag, Json, Overrides, Repeated
+from flows.display.answer import answer
 from pipeline.base import storage
 from pipeline.base.console import emit, say
 from pipeline.base.errors import UserError

@@ -5,8 +5,8 @@ A benchmark is a module with ``run() -> list of rows``; a row is a dict of figur
 
 from importlib import import_module
 
-from flows.cli.answer import answer
 from flows.cli.options import Json
+from flows.display.answer import answer
 from flows.display.terminal import shown
 from pipeline.base.errors import UserError
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows.cli.answer import answer
 from flows.cli.options import Json
+from flows.display.answer import answer
 from model.devices.gpus import visible_gpus
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted

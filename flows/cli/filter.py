@@ -6,8 +6,8 @@ from typing import Any
 
 from cyclopts import App
 
-from flows.cli.answer import answer
 from flows.cli.options import Flag, Json, Overrides, Repeated
+from flows.display.answer import answer
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from flows.cli.answer import answer
 from flows.cli.options import Json
+from flows.display.answer import answer
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.run import layout

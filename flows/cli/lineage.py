@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.cli.answer import answer
 from flows.cli.options import Flag, Json, Several
+from flows.display.answer import answer
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted

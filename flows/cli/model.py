@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows.cli.answer import answer
 from flows.cli.options import Flag, Json, Overrides
+from flows.display.answer import answer
 from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
 from pipeline.recipe.load import load_recipe

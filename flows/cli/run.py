@@ -7,8 +7,8 @@ import os
 from importlib import import_module
 from typing import Any, Literal
 
-from flows.cli.answer import answer
 from flows.cli.options import Flag, Json, Overrides, Repeated
+from flows.display.answer import answer
 from flows.display.terminal import summary_table
 from flows.session.stages import plan
 from pipeline.base import storage

@@ -6,8 +6,8 @@ from typing import Literal
 
 from cyclopts import App
 
-from flows.cli.answer import answer
 from flows.cli.options import Json
+from flows.display.answer import answer
 from pipeline.base.errors import UserError
 from pipeline.run import layout as run_layout
 from pipeline.run.manifest import digest_file

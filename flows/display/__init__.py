@@ -1,1 +1,6 @@
-"""What a person sees of a run: ``terminal`` has bars, lines and the summary at the end."""
+"""What a person sees.
+
+``terminal``    bars, lines and the summary at the end of a run
+``answer``      how every command ends: one JSON object, or text
+``tracebacks``  an unexpected error without the frames of libraries
+"""

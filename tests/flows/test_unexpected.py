@@ -8,7 +8,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from flows.cli.tracebacks import shortened
+from flows.display.tracebacks import shortened
 from tests.conftest import REPOSITORY
 
 CODE = """
