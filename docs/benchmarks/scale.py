@@ -1,6 +1,6 @@
 """What a corpus of a size would take on a cluster: arithmetic from per-core figures measured on a small one.
 
-``python -m pipeline.run.engines.scale`` prints the tables of docs/scale.md; a test keeps them so.  Nothing
+``python docs/benchmarks/scale.py`` prints the tables of docs/scale.md; a test keeps them so.  Nothing
 here was run at these sizes.
 """
 

@@ -1,0 +1,34 @@
+"""The tables of docs/scale.md are those that its script computes."""
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def script(repository: Path) -> dict[str, Any]:
+    return runpy.run_path(str(repository / "docs/benchmarks/scale.py"))
+
+
+def test_page_has_the_computed_tables(script: dict[str, Any], repository: Path) -> None:
+    assert script["render"]() in (repository / "docs/scale.md").read_text()
+
+
+def test_ten_times_the_text_takes_ten_times_the_work(script: dict[str, Any]) -> None:
+    small, large = script["CASES"].values()
+    ratio = large.text_bytes / small.text_bytes
+    assert abs(sum(large.core_hours().values()) / sum(small.core_hours().values()) / ratio - 1) < 1e-9
+
+
+def test_tasks_of_the_spread_join_stay_small_however_many_documents(script: dict[str, Any]) -> None:
+    small, large = (script["SpreadJoin"](documents).steps() for documents in (1e9, 1e10))
+    for (name, tasks, memory, hours, written), (_, more_tasks, same_memory, more_hours, more_written) in zip(
+        small, large, strict=True
+    ):
+        assert more_hours / hours == pytest.approx(10)
+        assert more_written / written == pytest.approx(10)
+        if "one process" not in name:
+            assert same_memory == memory
+            assert more_tasks / tasks == pytest.approx(10, rel=0.01)
