@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST = .venv/bin/python -m pytest
-PYTEST_ARGS =
+PYTEST_ARGS ?=
 MARKS = not slow
 SLICE = today
 
