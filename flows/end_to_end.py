@@ -99,6 +99,7 @@ def pretrain(
     workers: WorkerCount = 0,
     engine: Engine = LOCAL,
     rebuild: bool = False,
+    restart: bool = False,
 ) -> Summaries:
     """Token shards to a checkpoint: the training stage of the recipe, resumed from its last checkpoint.
 
@@ -109,8 +110,9 @@ def pretrain(
         workers: Worker processes; 0: one for each processor.
         engine: Where the work is done.
         rebuild: Rebuild what was made with other library versions.
+        restart: Begin the training anew; the finished model goes when the first new checkpoint is complete.
     """
-    with session(recipe, root, overrides, workers, engine, rebuild) as opened:
+    with session(recipe, root, overrides, workers, engine, rebuild, restart) as opened:
         summaries = _run_stages(opened, [stage for stage in opened.run.recipe.stages if stage == "train"])
         opened.artifacts.loss_curve(opened.run)
         return summaries
@@ -125,6 +127,7 @@ def end_to_end(
     workers: WorkerCount = 0,
     engine: Engine = LOCAL,
     rebuild: bool = False,
+    restart: bool = False,
 ) -> Summaries:
     """Raw files to a checkpoint and a report: every stage of the recipe that is not done yet.
 
@@ -136,15 +139,16 @@ def end_to_end(
         workers: Worker processes, or shards at a time on a cluster; 0: one for each processor.
         engine: Where the shards are worked on.
         rebuild: Rebuild what was made with other library versions.
+        restart: Begin the training anew; the finished model goes when the first new checkpoint is complete.
     """
-    with session(recipe, root, overrides, workers, engine, rebuild) as opened:
+    with session(recipe, root, overrides, workers, engine, rebuild, restart) as opened:
         chosen = chosen_stages(opened.run, list(stages))
         curation = cast(CurationStages, [stage for stage in chosen if stage in CURATION])
         summaries: Summaries = {}
         if curation:
             summaries |= observed(curate, recipe, root, overrides, curation, workers, engine, rebuild)
         if "train" in chosen:
-            summaries |= observed(pretrain, recipe, root, overrides, workers, engine, rebuild)
+            summaries |= observed(pretrain, recipe, root, overrides, workers, engine, rebuild, restart)
         if "report" in chosen:
             summaries |= _run_stages(opened, ["report"])
         opened.artifacts.report_link(opened.run)

@@ -12,23 +12,23 @@ import subprocess
 import sys
 from typing import Any
 
+from model.training.continuation import continuation, replaces_text
 from model.training.job import SHARD, STEP, summary, training_of, unfinished
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
 from pipeline.run import layout
-from pipeline.run import manifest as manifests
 from pipeline.run.context import Context, NeedsWork
 
 
 def run(context: Context) -> dict[str, Any]:
     """The stage: trains in a process of its own (several, with ``train.processes``), unless it is done."""
     training = training_of(context.run)
-    reason = unfinished(context.run, training, rebuild=context.rebuild)
-    if reason is not None and context.dry:
-        raise NeedsWork(STEP.name, 1, {SHARD: reason})
-    if reason is None:
+    way = continuation(context.run, training, restart=context.restart, rebuild=context.rebuild)
+    if way.reason is not None and context.dry:
+        raise NeedsWork(STEP.name, 1, {SHARD: way.reason}, replaces_text(context.root, way))
+    if way.reason is None:
         context.shards_skipped += 1
     else:
         _Processes(context).run()
@@ -54,7 +54,9 @@ class _Processes:
             KeyboardInterrupt: If the training was stopped by a signal.
         """
         root, train = self._context.root, self._context.run.recipe.train
-        command = launch_command(storage.join(root, layout.RECIPE), root, train.processes, "--events")
+        command = launch_command(
+            storage.join(root, layout.RECIPE), root, train.processes, "--events", *["--restart"] * self._context.restart
+        )
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -130,7 +132,7 @@ class _Processes:
             )
         if code != 0:
             raise RunError(f"training ended with exit code {code}; what it said stands above")
-        if manifests.load_manifest(self._context.root, STEP.name, SHARD) is None:
+        if unfinished(self._context.run, training_of(self._context.run)) is not None:
             raise KeyboardInterrupt
 
 

@@ -26,7 +26,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", required=True, help="run folder with tokens/")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="overrides the recipe")
     parser.add_argument("--previous", action="store_true", help="go on from the checkpoint before the last one")
-    parser.add_argument("--restart", action="store_true", help="forget the checkpoints there are")
+    parser.add_argument(
+        "--restart", action="store_true", help="begin anew; what is there goes once its first checkpoint is complete"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     parser.add_argument("--events", action="store_true", help=argparse.SUPPRESS)  # for the program that started us
     return parser.parse_args(arguments)
@@ -44,8 +46,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         run = Run(options.root, load_recipe(options.recipe, options.set))
         with contextlib.nullcontext() if options.events or not leads else run.lock():
-            if leads:
-                run.write_recipe()
             result = train_run(run, reporter, previous=options.previous, restart=options.restart)
     except Stopped as stopped:
         reporter.note(f"{stopped}; run the same command again to go on")

@@ -10,10 +10,10 @@ from typing import Any, Literal
 from flows.cli.options import Flag, Json, Overrides, Repeated
 from flows.display.answer import answer
 from flows.display.terminal import summary_table
-from flows.session.stages import plan
+from flows.session.stages import plan, replacements
 from pipeline.base import storage
 from pipeline.base.console import emit, say
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, UserError
 from pipeline.base.words import counted
 from pipeline.recipe.load import load_recipe
 from pipeline.run.engines.options import EngineOptions
@@ -33,6 +33,7 @@ def run(
     workers: int = 0,
     dry_run: Flag = False,
     rebuild: Flag = False,
+    restart: Flag = False,
     json: Json = False,
 ) -> int:
     """Run a recipe: raw files in, token shards, a checkpoint and a report out.
@@ -59,24 +60,31 @@ def run(
         Say what would run and why, and write nothing.
     rebuild
         Rebuild what was made with other library versions.
+    restart
+        Begin the training anew; the model that is there goes once the first new checkpoint is complete.
     """
     options = EngineOptions.of(engine, engine_set or [])
     loaded = load_recipe(recipe, set or [])
     job = Run(storage.absolute(root or f"runs/{loaded.name}"), loaded)
     chosen = chosen_stages(job, stages.split(",") if stages else None)
-    plans = plan(job, chosen, rebuild=rebuild)
+    if restart and "train" not in chosen:
+        raise UserError(f"--restart begins the training anew, but train is none of the stages: {', '.join(chosen)}")
+    plans = replacements(job, plan(job, chosen, rebuild=rebuild, restart=restart))
     for planned in plans:
         say(planned.line())
+        if planned.replaces:
+            say(f"{'':9} {planned.replaces}")
     if dry_run:
         if json:
-            states = {planned.stage: {"state": planned.state, "reasons": planned.reasons} for planned in plans}
+            shown = ("state", "reasons", "replaces")
+            states = {planned.stage: {name: getattr(planned, name) for name in shown} for planned in plans}
             emit({"root": job.root, "status": "planned", "stages": states})
         return 0
     if all(planned.state == "done" for planned in plans):
         forget_failures(job, chosen)  # a gate that was raised since
         say(f"nothing to do: {job.root} is finished")
         return _finish(job, {p.stage: _done_summary(job, p) for p in plans}, json)
-    return _finish(job, _run_flow(job, recipe, set or [], chosen, workers, options, rebuild), json)
+    return _finish(job, _run_flow(job, recipe, set or [], chosen, workers, options, rebuild, restart), json)
 
 
 def _done_summary(job: Run, planned: StagePlan) -> dict[str, Any]:
@@ -85,7 +93,14 @@ def _done_summary(job: Run, planned: StagePlan) -> dict[str, Any]:
 
 
 def _run_flow(
-    job: Run, recipe: str, overrides: list[str], stages: list[str], workers: int, engine: EngineOptions, rebuild: bool
+    job: Run,
+    recipe: str,
+    overrides: list[str],
+    stages: list[str],
+    workers: int,
+    engine: EngineOptions,
+    rebuild: bool,
+    restart: bool,
 ) -> dict[str, dict[str, Any]]:
     from flows.server.embedded import prefect_api
     from flows.server.settings import prepare
@@ -99,7 +114,7 @@ def _run_flow(
         from flows.end_to_end import Summaries, end_to_end
         from flows.server.lost_server import observed
 
-        arguments = (storage.absolute(recipe), job.root, overrides, stages, workers, engine, rebuild)
+        arguments = (storage.absolute(recipe), job.root, overrides, stages, workers, engine, rebuild, restart)
         found: Summaries = observed(end_to_end, *arguments)
         return found
 

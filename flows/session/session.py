@@ -36,11 +36,12 @@ class Session:
     progress: Progress
     artifacts: Artifacts
     rebuild: bool
+    restart: bool
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def context(self) -> Context:
         """A context for one stage."""
-        return working_context(self.run, self.workers, self.progress, rebuild=self.rebuild)
+        return working_context(self.run, self.workers, self.progress, rebuild=self.rebuild, restart=self.restart)
 
 
 # Summaries of the last session by run folder, for the session that goes on where a lost server broke it off.  The
@@ -59,7 +60,13 @@ def current() -> Session:
 
 @contextlib.contextmanager
 def session(
-    recipe: str, root: str, overrides: Sequence[str], workers: int, engine: EngineOptions, rebuild: bool
+    recipe: str,
+    root: str,
+    overrides: Sequence[str],
+    workers: int,
+    engine: EngineOptions,
+    rebuild: bool,
+    restart: bool = False,
 ) -> Iterator[Session]:
     """Joins the open session of this run, or opens one: takes the lock, repairs dead records, starts the workers.
 
@@ -85,7 +92,8 @@ def session(
             with told_if_possible():
                 claim_run(root, UUID(flow_run.get_id()))
         run.write_recipe()
-        opened = Session(run, pool, progress, artifacts, rebuild, _finished.pop(root, {}) if is_lost() else {})
+        summaries = _finished.pop(root, {}) if is_lost() else {}
+        opened = Session(run, pool, progress, artifacts, rebuild, restart, summaries)
         token = _open.set(opened)
         try:
             yield opened

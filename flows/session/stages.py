@@ -3,12 +3,16 @@
 The functions are named, not imported: planning a finished run must not load a compiler or a model.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from pipeline.base.progress import Progress
-from pipeline.run import stages
+from pipeline.recipe.stage_names import CURATION
+from pipeline.run import checkpoints, stages
+from pipeline.run.checkpoints import TRAIN
 from pipeline.run.context import Context, Workers
 from pipeline.run.folder import Run
+from pipeline.run.manifest import load_manifest
 from pipeline.run.stages import StagePlan
 from pipeline.takedown import BLANK
 
@@ -22,14 +26,34 @@ STAGES = {
 }
 
 
-def working_context(run: Run, workers: Workers, progress: Progress | None = None, *, rebuild: bool = False) -> Context:
+def working_context(
+    run: Run, workers: Workers, progress: Progress | None = None, *, rebuild: bool = False, restart: bool = False
+) -> Context:
     """A context whose stages do work; what was taken down of the run stays out of what they write."""
-    return Context(run, workers, progress, rebuild=rebuild, before_publish=BLANK)
+    return Context(run, workers, progress, rebuild=rebuild, restart=restart, before_publish=BLANK)
 
 
-def plan(run: Run, chosen: list[str], *, rebuild: bool = False) -> list[StagePlan]:
+def plan(run: Run, chosen: list[str], *, rebuild: bool = False, restart: bool = False) -> list[StagePlan]:
     """What each stage would do; see ``pipeline.run.stages.plan``."""
-    return stages.plan(run, chosen, STAGES, rebuild=rebuild)
+    return stages.plan(run, chosen, STAGES, rebuild=rebuild, restart=restart)
+
+
+def replacements(run: Run, plans: list[StagePlan]) -> list[StagePlan]:
+    """The plans, with a word on the finished model where it depends on tokens that may come out different."""
+    working = next((planned.stage for planned in plans if planned.state == "run"), None)
+    found = load_manifest(run.root, *TRAIN)
+    standing = checkpoints.standing(run.root)
+    if working not in CURATION or found is None or not standing:
+        return plans
+    model = f"the finished model {standing[max(standing)]} was trained on the tokens that are there: if they come out"
+    trains = any(planned.stage == "train" for planned in plans)
+    after = "train replaces it once its own first checkpoint is complete" if trains else "it stays"
+    text = (
+        f"{model} different, {after}; until it is replaced sample and export go on using its own tokenizer, while "
+        "eval, trace, explain and licences say that its tokens are gone"
+    )
+    last = "train" if trains else working
+    return [replace(planned, replaces=text) if planned.stage == last else planned for planned in plans]
 
 
 def run_stage(stage: str, context: Context) -> dict[str, Any]:

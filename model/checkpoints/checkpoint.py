@@ -1,17 +1,17 @@
-"""The files of a checkpoint: ``checkpoints/step-NNNNNNN/`` with model.safetensors, optimizer.safetensors, state.json.
+"""The files of a checkpoint: ``checkpoints/step-NNNNNNN/`` with weights, optimizer, tokenizer, training, state.
 
 A checkpoint is complete or absent: on a local disk it is written below a scratch name, flushed, and renamed as a whole;
-on an object store state.json is uploaded last and a folder without it does not count.  state.json names the digest of
-the other two files, which a reader checks.  No pickle anywhere.
+on an object store state.json is uploaded last and a folder without it does not count.  state.json names the digests of
+the other files, which a reader checks.  No pickle anywhere.  The first one of a training that replaces another takes a
+way of its own: pipeline/run/checkpoints.py.
 
 Sharded models are gathered into whole tensors, so a checkpoint does not know how many processes wrote it.
 """
 
 import errno
-import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,40 +22,23 @@ from torch import Tensor
 
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
-from pipeline.run import layout
+from pipeline.run import checkpoints, layout
+from pipeline.run.checkpoints import FORMAT, advice, read_state
 from pipeline.run.manifest import canonical_json, digest_file
 
 MODEL_FILE, OPTIMIZER_FILE = "model.safetensors", "optimizer.safetensors"
+TOKENIZER_FILE, TRAINING_FILE = layout.CHECKPOINT_TOKENIZER, layout.CHECKPOINT_TRAINING
 STATE_FILE = layout.CHECKPOINT_STATE
-FORMAT = 1
 
 
 def url_of(root: str, step: int, *file: str) -> str:
     """Where a run's checkpoint lies, or a file of it."""
-    return storage.join(root, layout.checkpoint(step), *file)
+    return storage.join(root, checkpoints.standing(root).get(step, layout.checkpoint(step)), *file)
 
 
 def complete_steps(root: str) -> list[int]:
     """Steps of the complete checkpoints of a run, in order."""
-    names = storage.list_files(storage.join(root, layout.CHECKPOINTS), STATE_FILE)
-    return sorted(step for step in map(layout.checkpoint_step, names) if step is not None)
-
-
-def read_state(root: str, step: int) -> dict[str, Any]:
-    """A checkpoint's state.json.
-
-    Raises:
-        RunError: If it is damaged or of another format.
-    """
-    url = url_of(root, step, STATE_FILE)
-    try:
-        state: dict[str, Any] = json.loads(storage.read_bytes(url))
-        found = state["format"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{url}: damaged ({error}); {_advice(root, step)}") from error
-    if found != FORMAT:
-        raise RunError(f"{url}: format {found}, this tokenmill reads {FORMAT}: use the tokenmill that wrote it")
-    return state
+    return list(checkpoints.standing(root))
 
 
 def digests(root: str, step: int) -> dict[str, str]:
@@ -76,18 +59,11 @@ def read_tensors(root: str, step: int, file: str) -> dict[str, Tensor]:
     try:
         local = storage.open_local(url)
         if digest_file(local) != expected:
-            raise RunError(f"{url}: damaged, its checksum is not the one in {STATE_FILE}; {_advice(root, step)}")
+            raise RunError(f"{url}: damaged, its checksum is not the one in {STATE_FILE}; {advice(root, step)}")
     except FileNotFoundError as error:
-        raise RunError(f"{url}: missing; {_advice(root, step)}") from error
+        raise RunError(f"{url}: missing; {advice(root, step)}") from error
     tensors: dict[str, Tensor] = load_file(local)
     return tensors
-
-
-def _advice(root: str, step: int) -> str:
-    before = [earlier for earlier in complete_steps(root) if earlier < step]
-    if not before:
-        return "there is no checkpoint before it: delete its folder to train from the start"
-    return f"to go on from the one before it, step {before[-1]}, ask for it with --previous"
 
 
 @dataclass
@@ -105,15 +81,20 @@ class Writer:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint-writer")
 
     def save(
-        self, step: int, model: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], state: Mapping[str, Any]
+        self,
+        step: int,
+        model: Mapping[str, Tensor],
+        optimizer: Mapping[str, Tensor],
+        state: Mapping[str, Any],
+        beside: Mapping[str, bytes],
     ) -> None:
-        """Begins writing the checkpoint of ``step``, after the one before it is done."""
+        """Begins writing the checkpoint of ``step``, after the one before it is done; see ``write_checkpoint``."""
         self.wait()
         copies = {
             file: {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
             for file, tensors in ((MODEL_FILE, model), (OPTIMIZER_FILE, optimizer))
         }
-        self.pending = self._thread.submit(write_checkpoint, self.root, step, copies, dict(state))
+        self.pending = self._thread.submit(write_checkpoint, self.root, step, copies, dict(state), beside)
 
     def wait(self) -> None:
         """Waits for the checkpoint that is being written.
@@ -130,8 +111,21 @@ class Writer:
         self._thread.shutdown(wait=True)
 
 
-def write_checkpoint(root: str, step: int, files: Mapping[str, Mapping[str, Tensor]], state: dict[str, Any]) -> None:
+def write_checkpoint(
+    root: str,
+    step: int,
+    files: Mapping[str, Mapping[str, Tensor]],
+    state: dict[str, Any],
+    beside: Mapping[str, bytes],
+) -> None:
     """Writes a whole checkpoint and publishes it in one step.
+
+    Args:
+        root: The run folder.
+        step: Steps made.
+        files: Tensors by name, by file.
+        state: What state.json says beside format, step and digests.
+        beside: Bytes of the other files: tokenizer, and what defined the training.
 
     Raises:
         RunError: If there is no space left; earlier checkpoints stay as they were.
@@ -143,13 +137,16 @@ def write_checkpoint(root: str, step: int, files: Mapping[str, Mapping[str, Tens
             save_file(dict(tensors), scratch / name, metadata={"format": "pt"})  # one key: their order is random
             (scratch / name).chmod(0o644)  # safetensors makes it readable to its owner alone
             storage.fsync_path(scratch / name)
+        for name, data in beside.items():
+            (scratch / name).write_bytes(data)
+            storage.fsync_path(scratch / name)
         whole = {
             **{"format": FORMAT, "step": step, **state},
-            "digests": {name: digest_file(scratch / name) for name in files},
+            "digests": {name: digest_file(scratch / name) for name in [*files, *beside]},
         }
         (scratch / STATE_FILE).write_text(canonical_json(whole))
         storage.fsync_path(scratch / STATE_FILE)
-        _publish(scratch, root, step, [*files, STATE_FILE])
+        _publish(scratch, root, step, [*files, *beside, STATE_FILE])
     except OSError as error:
         raise _write_error(error, root, step, files) from error
     except Exception as error:  # safetensors has an error type of its own for a full disk
@@ -161,17 +158,21 @@ def write_checkpoint(root: str, step: int, files: Mapping[str, Mapping[str, Tens
 
 
 def _publish(scratch: Path, root: str, step: int, names: Sequence[str]) -> None:
-    url = url_of(root, step)
-    if not storage.is_local(root):
+    """Makes a finished checkpoint stand; the first one of a successor beside what it replaces, which then goes."""
+    replaces = bool(checkpoints.succession(root).replaces)
+    url = storage.join(root, layout.next_checkpoint(step) if replaces else layout.checkpoint(step))
+    if storage.is_local(root):
+        target = storage.local_path(url)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        storage.fsync_path(scratch)
+        shutil.rmtree(target, ignore_errors=True)  # an incomplete or damaged one of the same step
+        os.rename(scratch, target)
+        storage.fsync_path(target.parent)
+    else:
         for name in names:  # state.json last: it makes the checkpoint complete
             storage.publish(scratch / name, storage.join(url, name))
-        return
-    target = storage.local_path(url)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    storage.fsync_path(scratch)
-    shutil.rmtree(target, ignore_errors=True)  # an incomplete or damaged one of the same step
-    os.rename(scratch, target)
-    storage.fsync_path(target.parent)
+    if replaces:
+        checkpoints.promote(root)
 
 
 def _write_error(error: OSError, root: str, step: int, files: Mapping[str, Mapping[str, Tensor]]) -> RunError:
@@ -189,34 +190,22 @@ def describe_last(root: str) -> str:
     return url_of(root, steps[-1]) if steps else "none"
 
 
-def kept_steps(steps: Sequence[int], *, last: int, every: int, best: int | None) -> set[int]:
+def kept_steps(steps: Sequence[int], *, last: int, every: int, also: Collection[int | None] = ()) -> set[int]:
     """The checkpoints that a retention policy keeps.
 
     Args:
         steps: Steps of complete checkpoints.
         last: How many of the last ones.
         every: Those at multiples of this; 0: none for that reason.
-        best: The step of the lowest validation loss, or None.
+        also: Steps that are kept for a reason of their own.
     """
     kept = set(sorted(steps)[-last:])
-    return kept | {step for step in steps if (every and step % every == 0) or step == best}
+    return kept | {step for step in steps if (every and step % every == 0) or step in also}
 
 
 def remove(root: str, step: int) -> None:
-    """Removes a checkpoint; state.json goes first, so that what a kill leaves is not taken for complete."""
-    storage.delete(url_of(root, step, STATE_FILE))
-    for name in (MODEL_FILE, OPTIMIZER_FILE):
-        storage.delete(url_of(root, step, name))
-    if storage.is_local(root):
-        shutil.rmtree(storage.local_path(url_of(root, step)), ignore_errors=True)
-
-
-def remove_incomplete(root: str) -> None:
-    """Clears checkpoint folders without a state.json: what a killed removal left."""
-    folder = storage.local_path(storage.join(root, layout.CHECKPOINTS)) if storage.is_local(root) else None
-    for path in folder.iterdir() if folder and folder.is_dir() else ():
-        if path.is_dir() and not (path / STATE_FILE).is_file():
-            shutil.rmtree(path)
+    """Removes a checkpoint."""
+    checkpoints.remove(root, layout.checkpoint(step))
 
 
 def chosen_step(root: str, *, previous: bool = False) -> int:

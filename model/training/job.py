@@ -5,22 +5,24 @@ No torch: a finished training is recognised, and a planned one described, withou
 
 import json
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from model.training import metrics
+from model.training.schedule import last_stable_step, warmup_steps
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
-from pipeline.order.corpus import token_inputs
+from pipeline.order.corpus import token_inputs, token_set
+from pipeline.recipe.training_options import Train
 from pipeline.run import layout, ledger
 from pipeline.run import manifest as manifests
-from pipeline.run.context import difference
+from pipeline.run.context import difference, leaves
 from pipeline.run.engine import Job as EngineJob
 from pipeline.run.engine import Step
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Manifest, digest_file
 from pipeline.tokens import restored
-from pipeline.tokens.shards.token_shard import original_digest
 
 STEP = Step("train", 1, "", libraries=("torch", "safetensors"))
 SHARD = "all"
@@ -49,6 +51,7 @@ _ROUNDING_ONLY = {
     "max_validation_tokens",
     "max_skipped_steps",
 }
+_OF_THE_DECAY = {"steps", "decay_share", "final_learning_rate_ratio"}
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,54 @@ class Training:
 
     Attributes:
         job: Configuration and the digests of what is read, as in the manifest.
-        trajectory: Fingerprint of what decides the weights; only a checkpoint of the same one is gone on from.
+        recipe: The keys of [train] as they were asked for.
+        tokens: Digests of token shards and tokenizer as they were before any takedown.
         takedown: Digest of the run's takedown.jsonl.
     """
 
     job: EngineJob
-    trajectory: str
+    recipe: Train
+    tokens: dict[str, str]
     takedown: str
 
     @property
     def fingerprint(self) -> str:
         """As in its manifest."""
         return manifests.fingerprint(STEP.name, STEP.logic_version, self.job.config, self.job.inputs, self.takedown)
+
+    @property
+    def trajectory(self) -> str:
+        """Fingerprint of what decides the weights, from the first step to the last."""
+        return self._fingerprint({key: v for key, v in self.job.config["train"].items() if key not in _ROUNDING_ONLY})
+
+    def led_to(self, state: Mapping[str, Any]) -> bool:
+        """Whether the checkpoint of this state lies on the way of this training, so that it may go on from there."""
+        step = int(state["step"])
+        return step <= self.recipe.steps and state["trajectory"] in (self.trajectory_at(step), self.trajectory)
+
+    def trajectory_at(self, step: int) -> str:
+        """Fingerprint of what decided the weights after ``step`` steps."""
+        return self._fingerprint(self._steering(step))
+
+    def recorded(self, step: int) -> dict[str, Any]:
+        """What a checkpoint keeps of its training beside the tensors: ``training.json``."""
+        return {"config": {**self.job.config, "train": self._steering(step)}, "inputs": self.tokens}
+
+    def _steering(self, step: int) -> dict[str, Any]:
+        """The keys of [train] that decided the weights after ``step`` steps.
+
+        As long as wsd has not begun to fall, how many steps there will be has not mattered.
+        """
+        keys = {key: v for key, v in self.job.config["train"].items() if key not in _ROUNDING_ONLY}
+        if self.recipe.schedule == "wsd" and step <= last_stable_step(self.recipe):
+            keys = {key: value for key, value in keys.items() if key not in _OF_THE_DECAY}
+            keys["warmup_steps"] = warmup_steps(self.recipe)
+        return keys
+
+    def _fingerprint(self, train: Mapping[str, Any]) -> str:
+        return manifests.fingerprint(
+            "train.trajectory", STEP.logic_version, {**self.job.config, "train": train}, self.tokens
+        )
 
 
 def training_of(run: Run) -> Training:
@@ -78,7 +117,7 @@ def training_of(run: Run) -> Training:
         UserError: If there are no training tokens.
     """
     recipe = run.recipe
-    inputs = token_inputs(run)
+    tokens, others = token_set(run)
     train = {key: value for key, value in recipe.train.model_dump(mode="json").items() if key not in _NOT_DEFINING}
     sources = {source.name: [source.weight, source.max_epochs] for source in recipe.sources}
     sequences = recipe.train.steps * max(1, recipe.train.global_batch_tokens // recipe.model.context_length)
@@ -88,26 +127,12 @@ def training_of(run: Run) -> Training:
         "sources": sources,
         "validates": recipe.tokenize.validation_share > 0.0,
         "init": _init_digests(recipe.model.init),
-        "runs": [before_takedown(other, token_inputs(other)) for other in map(Run.open, recipe.train.runs)],
+        "runs": others,
     }
     config = json.loads(json.dumps(config))
-    steering = {key: value for key, value in train.items() if key not in _ROUNDING_ONLY}
-    trajectory = manifests.fingerprint(
-        "train.trajectory", STEP.logic_version, {**config, "train": steering}, before_takedown(run, inputs)
-    )
     # what came back joins in an epoch that had not begun, so it is no part of what led to a checkpoint
-    inputs |= restored.inputs(run, sequences)
-    return Training(EngineJob(SHARD, config, inputs), trajectory, ledger.digest(run.root))
-
-
-def before_takedown(run: Run, inputs: dict[str, str]) -> dict[str, str]:
-    """The digests that token shards had before documents were taken down from them.
-
-    A takedown moves no token, so a checkpoint goes on from the shards as they are now.
-    """
-    removed = ledger.load(run.root)
-    originals = {path: original_digest(run.local(path)) for path in inputs if path in removed.tokens}
-    return {path: originals.get(path) or digest for path, digest in inputs.items()}
+    inputs = token_inputs(run) | restored.inputs(run, sequences)
+    return Training(EngineJob(SHARD, config, inputs), recipe.train, tokens, ledger.digest(run.root))
 
 
 def _init_digests(folder: str | None) -> dict[str, str]:
@@ -117,6 +142,25 @@ def _init_digests(folder: str | None) -> dict[str, str]:
     if not names:
         raise UserError(f"model.init = {folder!r}: no such Hugging Face folder (config.json and *.safetensors)")
     return {name: digest_file(storage.open_local(storage.join(folder, name))) for name in names}
+
+
+def keys_of(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Key -> old and new value of each setting that both have and that differs; what only rounds differently is left.
+
+    A key that the old settings do not have decided nothing, or was not recorded.
+    """
+    old, new = dict(_settings(was)), dict(_settings(now))
+    keys = [key for key in sorted(new) if key in old and old[key] != new[key]]
+    return {key: (old[key], new[key]) for key in keys}
+
+
+def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Key and value of each setting that decides weights; the tokens of other runs are no setting."""
+    for key, value in leaves({name: value for name, value in config.items() if name not in ("runs", "init")}):
+        if key.removeprefix("train.") not in _ROUNDING_ONLY:
+            yield key, value
+    if "init" in config:
+        yield "model.init", {os.path.basename(path): digest for path, digest in config["init"].items()}
 
 
 def unfinished(run: Run, training: Training, *, rebuild: bool = False) -> str | None:

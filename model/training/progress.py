@@ -3,21 +3,32 @@
 The files themselves are written and read by model/checkpoints/checkpoint.py.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from model.checkpoints import checkpoint
-from model.checkpoints.checkpoint import MODEL_FILE, OPTIMIZER_FILE, Writer, complete_steps
+from model.checkpoints.checkpoint import (
+    MODEL_FILE,
+    OPTIMIZER_FILE,
+    TOKENIZER_FILE,
+    TRAINING_FILE,
+    Writer,
+    complete_steps,
+)
 from model.devices.world import whole
 from model.network.transformer import Transformer, load_weights
 from model.training.guards import Guard
 from model.training.optimizer import Optimizers
 from model.training.prepare import Prepared
 from model.training.report import Reporter
+from model.training.schedule import last_stable_step
 from pipeline.base.errors import RunError, UserError
 from pipeline.run import layout
+from pipeline.run.checkpoints import read_state, succession
+from pipeline.run.manifest import canonical_json
 
 
 @dataclass
@@ -52,28 +63,27 @@ class Checkpoints:
     Args:
         prepared: The training.
         reporter: Shows which checkpoint the training goes on from, and which could not be written.
+        replaces: Steps of another training's checkpoints, which go when the first one of this training is complete.
     """
 
-    def __init__(self, prepared: Prepared, reporter: Reporter) -> None:
-        self._prepared, self._reporter = prepared, reporter
+    def __init__(self, prepared: Prepared, reporter: Reporter, replaces: Collection[int] = ()) -> None:
+        self._prepared, self._reporter, self._replaces = prepared, reporter, replaces
         self._root, self._train = prepared.run.root, prepared.run.recipe.train
+        self._tokenizer = prepared.corpus.tokenizer.read_bytes()
         self._writer = Writer(self._root) if prepared.world.leads else None
 
-    def load_weights(self, model: Transformer, *, previous: bool) -> dict[str, Any] | None:
-        """Reads the last checkpoint's weights into the whole model; its state, or None if there is no checkpoint.
+    def load_weights(self, model: Transformer, step: int) -> dict[str, Any]:
+        """Reads a checkpoint's weights into the whole model; returns its state.
 
         Args:
             model: Not yet shared or sharded.
-            previous: Take the checkpoint before the last one.
+            step: Of the checkpoint.
 
         Raises:
             UserError: If the checkpoint is of another model or training.
             RunError: If it is damaged.
         """
-        if not complete_steps(self._root):
-            return None
-        step = checkpoint.chosen_step(self._root, previous=previous)
-        state = checkpoint.read_state(self._root, step)
+        state = read_state(self._root, step)
         self._check(state, checkpoint.url_of(self._root, step))
         tensors = checkpoint.read_tensors(self._root, step, MODEL_FILE)
         load_weights(model, tensors, f"{layout.checkpoint(step)}/{MODEL_FILE}")
@@ -85,7 +95,7 @@ class Checkpoints:
             keys = [key for key, value in wanted.items() if state["model"].get(key) != value]
             was = ", ".join(f"{key} was {state['model'].get(key)!r}, is {wanted[key]!r}" for key in keys)
             raise UserError(f"{where}: a checkpoint of another architecture ({was}); restore the recipe, {again}")
-        if state["trajectory"] != self._prepared.training.trajectory:
+        if not self._prepared.training.led_to(state):
             raise UserError(
                 f"{where}: this checkpoint was trained on other tokens or with other [train] settings than the recipe "
                 f"asks for; restore them, {again}"
@@ -100,7 +110,7 @@ class Checkpoints:
         self._reporter.note(f"going on from {layout.checkpoint(progress.step)}")
         if self._prepared.world.leads:
             for later in complete_steps(self._root):
-                if later > progress.step:  # damaged ones, passed over with --previous
+                if later > progress.step and later not in self._replaces:  # damaged, passed over with --previous
                     checkpoint.remove(self._root, later)
 
     def save(self, progress: Progress, optimizers: Optimizers) -> None:
@@ -122,7 +132,11 @@ class Checkpoints:
             "threads": torch.get_num_threads(),
             "precision": str(model.precision).removeprefix("torch."),
         }
-        self._writer.save(progress.step, weights, states, state)
+        beside = {
+            TOKENIZER_FILE: self._tokenizer,
+            TRAINING_FILE: canonical_json(self._prepared.training.recorded(progress.step)).encode(),
+        }
+        self._writer.save(progress.step, weights, states, state, beside)
 
     def settle(self, progress: Progress, *, last: bool = False) -> None:
         """Waits for the checkpoint that is being written, then drops those that the policy does not keep.
@@ -139,11 +153,19 @@ class Checkpoints:
                 raise
             self._reporter.note(f"{error}; training goes on to the next checkpoint")
             return
-        steps, best = complete_steps(self._root), progress.best.get("step") if self._train.keep_best else None
-        kept = checkpoint.kept_steps(steps, last=self._train.keep_last, every=self._train.keep_every_steps, best=best)
-        for step in steps:
-            if step not in kept:
-                checkpoint.remove(self._root, step)
+        if succession(self._root).replaces:  # none of this training's is complete yet
+            return
+        self._replaces = ()
+        for step in set(complete_steps(self._root)) - self._kept(progress):
+            checkpoint.remove(self._root, step)
+
+    def _kept(self, progress: Progress) -> set[int]:
+        """The checkpoints that stay: those of the policy, and with wsd the one before the rate falls."""
+        train = self._train
+        best = progress.best.get("step") if train.keep_best else None
+        stable = last_stable_step(train) if train.schedule == "wsd" else None
+        steps = complete_steps(self._root)
+        return checkpoint.kept_steps(steps, last=train.keep_last, every=train.keep_every_steps, also=(best, stable))
 
     def close(self) -> None:
         """Ends the background writing after the last write."""

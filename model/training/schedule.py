@@ -17,6 +17,11 @@ def warmup_steps(train: Train) -> int:
     return min(LONGEST_WARMUP_STEPS, train.steps // 20)
 
 
+def last_stable_step(train: Train) -> int:
+    """After how many steps the rate of ``wsd`` begins to fall: until then it knows nothing of ``train.steps``."""
+    return train.steps - round(train.steps * train.decay_share)
+
+
 def rate_factor(step: int, train: Train) -> float:
     """The learning rate of step ``step`` (counted from 0), relative to its peak.
 
@@ -32,8 +37,8 @@ def rate_factor(step: int, train: Train) -> float:
     if train.schedule == "cosine":
         share = (step - warmup) / max(1, train.steps - warmup)
         return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
-    decay = round(train.steps * train.decay_share)
-    if step < train.steps - decay:
+    stable = last_stable_step(train)
+    if step < stable:
         return 1.0
-    left = (train.steps - step) / max(1, decay)
+    left = (train.steps - step) / max(1, train.steps - stable)
     return final + (1.0 - final) * min(1.0, max(0.0, left))

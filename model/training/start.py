@@ -2,9 +2,11 @@
 
 1. The processes of a training join (model/devices/world.py); the leading one waits for a trainer of this run that is
    just ending, and takes the GPUs.
-2. What defines the training (``job``) is compared with the manifest: a finished one is not made again.
-3. ``prepare`` reads everything once and refuses what does not fit; only then do outdated checkpoints go.
-4. ``Trainer`` trains.  The manifest, written last, says that the training is finished.
+2. What defines the training (``job``) is compared with the manifest and the checkpoints: a finished one is not made
+   again, and one of other settings is refused (``continuation``).
+3. ``prepare`` reads everything once and refuses what does not fit; only then is anything written.
+4. ``Trainer`` trains; what it replaces goes when its first checkpoint is complete.  The manifest, written last, says
+   that the training is finished.
 """
 
 import contextlib
@@ -19,14 +21,15 @@ import torch
 from model.checkpoints import checkpoint
 from model.devices.gpus import gpu_lock
 from model.devices.world import World, joined
-from model.training.job import SHARD, STEP, Training, summary, training_of, unfinished, write_manifest
+from model.training.continuation import Continuation, continuation, replaces_text
+from model.training.job import SHARD, STEP, Training, summary, training_of, write_manifest
 from model.training.prepare import prepare, tell_budget
 from model.training.report import Reporter
 from model.training.samples import write_samples
 from model.training.trainer import Trainer
 from pipeline.base import storage
 from pipeline.base.console import say
-from pipeline.run import layout
+from pipeline.run import checkpoints, layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
 
@@ -40,7 +43,7 @@ def train_run(
         run: The run folder and its recipe.
         reporter: Where progress goes.
         previous: Go on from the checkpoint before the last one.
-        restart: Forget the checkpoints there are.
+        restart: Begin anew; the checkpoints there are go when the first new one is complete.
 
     Raises:
         Stopped: If a signal asked for the end; a checkpoint is saved.
@@ -50,16 +53,18 @@ def train_run(
     with joined(train) as world, _only_one(run, world), _own_gpus(world, train.device):
         reporter = reporter or Reporter(leads=world.leads, events=False)
         training = world.leading(lambda: training_of(run))
-        if world.leading(lambda: unfinished(run, training)) is None and not restart:
+        way = world.leading(lambda: _way(run, training, restart, previous))
+        if way.reason is None:
             reporter.note("training is finished: present and matching")
             return summary(run)
+        start = way.start(previous=previous)
         # a fixed number of threads: sums in another order would be other bits
         torch.set_num_threads(train.threads or len(os.sched_getaffinity(0)))
         _keep_memory()
         prepared = prepare(run, training, world, reporter)
-        world.leading(lambda: _clear(run, training, restart))  # only now: what was refused has cost no checkpoint
-        reporter.event("started", step=max(checkpoint.complete_steps(run.root), default=0))
-        trainer = Trainer(prepared, reporter, previous=previous)
+        world.leading(lambda: _begin(run, way, reporter))  # only now: what was refused has changed nothing
+        reporter.event("started", step=start or 0)
+        trainer = Trainer(prepared, reporter, start=start, replaces=way.succession.replaces)
         result = trainer.execute()
         if not world.leads:
             return result
@@ -68,17 +73,24 @@ def train_run(
         )
         write_samples(prepared, result["steps"])
         write_manifest(run, training, checkpoint.digests(run.root, result["steps"]), result)
+        checkpoints.begin_succession(run.root, checkpoints.Succession())  # none is under way any more
         return summary(run)
 
 
-def _clear(run: Run, training: Training, restart: bool) -> None:
-    """Checkpoints of a finished training that is out of date go, then its manifest; half-removed ones always."""
-    old = manifests.load_manifest(run.root, STEP.name, SHARD)
-    if restart or (old is not None and old.fingerprint != training.fingerprint):
-        for step in checkpoint.complete_steps(run.root):
-            checkpoint.remove(run.root, step)
-    storage.delete(manifests.manifest_url(run.root, STEP.name, SHARD))
-    checkpoint.remove_incomplete(run.root)
+def _way(run: Run, training: Training, restart: bool, previous: bool) -> Continuation:
+    checkpoints.promote(run.root)  # a first checkpoint that stood complete when the training was killed
+    return continuation(run, training, restart=restart, previous=previous)
+
+
+def _begin(run: Run, way: Continuation, reporter: Reporter) -> None:
+    """Records what is replaced, and clears what a killed process left; the manifest of what is gone on from goes."""
+    run.write_recipe()
+    checkpoints.remove_incomplete(run.root)
+    checkpoints.begin_succession(run.root, way.succession)
+    if way.succession.replaces:
+        reporter.note(replaces_text(run.root, way))
+    else:
+        storage.delete(manifests.manifest_url(run.root, STEP.name, SHARD))
 
 
 def _keep_memory() -> None:

@@ -10,14 +10,14 @@ SIGTERM saves a checkpoint and ends with exit code 0.  The same command goes on 
 
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from model.checkpoints.checkpoint import complete_steps, describe_last
+from model.checkpoints.checkpoint import describe_last
 from model.data.batches import BatchReader
 from model.devices.hardware import chosen_precision, compiles
 from model.network.loss import NOT_SCORED
@@ -31,7 +31,7 @@ from model.training.prepare import Prepared
 from model.training.progress import Checkpoints, Progress
 from model.training.report import Reporter
 from model.training.samples import write_samples
-from model.training.schedule import rate_factor
+from model.training.schedule import last_stable_step, rate_factor
 from model.training.step_clock import StepClock
 from pipeline.base.errors import RunError
 
@@ -61,22 +61,25 @@ class Trainer:
     Args:
         prepared: What was read of the run.
         reporter: Where lines for people go.
-        previous: Go on from the checkpoint before the last one.
+        start: Step of the checkpoint to go on from; None: from the beginning.
+        replaces: Steps of checkpoints that go when the first one of this training is complete.
 
     Raises:
         UserError: If the checkpoint is of another model or training.
         RunError: If it is damaged.
     """
 
-    def __init__(self, prepared: Prepared, reporter: Reporter, *, previous: bool = False) -> None:
-        self.prepared, self.reporter = prepared, reporter
+    def __init__(
+        self, prepared: Prepared, reporter: Reporter, *, start: int | None = None, replaces: Collection[int] = ()
+    ) -> None:
+        self.prepared, self.reporter, self.start = prepared, reporter, start
         self.train, self.world = prepared.run.recipe.train, prepared.world
         self.model = prepared.model.to(self.world.device)
         self.model.precision = chosen_precision(self.train.precision, self.world.device)
         self.model.checkpoint_activations = self.train.activation_checkpointing
         self.parameters = count_parameters(self.model)  # of the whole model, before it is sharded
-        self.checkpoints = Checkpoints(prepared, reporter)
-        state = self.checkpoints.load_weights(self.model, previous=previous)
+        self.checkpoints = Checkpoints(prepared, reporter, replaces)
+        state = None if start is None else self.checkpoints.load_weights(self.model, start)
         torch.manual_seed(self.train.seed)
         self.objective = shared(self.model, self.world, self.train)
         if compiles(self.train.compile, self.world.device):
@@ -145,7 +148,7 @@ class Trainer:
                     if saves and not (last or self._signal):  # the last ones are written when the training is done
                         write_samples(self.prepared, progress.step)
                     stops = self._signal if self.world.size == 1 else done.signal
-                    if saves or stops or (improved and train.keep_best):
+                    if saves or stops or (improved and train.keep_best) or self._rate_falls():
                         self._save()
                 if stops and not last:
                     self.checkpoints.settle(progress, last=True)
@@ -156,9 +159,13 @@ class Trainer:
         step = self.progress.step
         return step == self.train.steps or (every_steps > 0 and step % every_steps == 0)
 
+    def _rate_falls(self) -> bool:
+        """Whether the rate of wsd falls from here on: its checkpoint is kept, since more steps can go on from it."""
+        return self.train.schedule == "wsd" and self.progress.step == last_stable_step(self.train)
+
     def _finish(self) -> None:
         self.checkpoints.settle(self.progress, last=True)
-        if self.train.steps == 0 and 0 not in complete_steps(self.prepared.run.root):
+        if self.train.steps == 0 and self.start is None:
             self._validate()
             self._save()
             self.checkpoints.settle(self.progress, last=True)

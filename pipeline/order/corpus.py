@@ -7,11 +7,12 @@ from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.order.weights import weights_and_caps
 from pipeline.order.windows import WindowOrder
-from pipeline.run import layout
+from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file, load_manifests
 from pipeline.tokens import restored
 from pipeline.tokens.shards.shard_facts import known_shards
+from pipeline.tokens.shards.token_shard import original_digest
 
 REBUILD_TOKENS = "make them again: `tokenmill run RECIPE --root RUN --stages tokenize`"
 
@@ -36,6 +37,26 @@ def token_inputs(run: Run) -> dict[str, str]:
     if not any(path.startswith(layout.TRAIN_TOKENS) for path in found):
         raise UserError(f"{run.url(layout.TRAIN_TOKENS)}: no training tokens; {REBUILD_TOKENS}")
     return dict(sorted(found.items()))
+
+
+def before_takedown(run: Run, inputs: dict[str, str]) -> dict[str, str]:
+    """The digests that token shards had before documents were taken down from them.
+
+    A takedown moves no token, so a checkpoint goes on from the shards as they are now.
+    """
+    removed = ledger.load(run.root)
+    originals = {path: original_digest(run.local(path)) for path in inputs if path in removed.tokens}
+    return {path: originals.get(path) or digest for path, digest in inputs.items()}
+
+
+def token_set(run: Run) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """What a training reads: digests of this run's token shards and tokenizer, and those of each run it mixes in.
+
+    Raises:
+        UserError: If there are no training tokens.
+    """
+    others = [before_takedown(other, token_inputs(other)) for other in map(Run.open, run.recipe.train.runs)]
+    return before_takedown(run, token_inputs(run)), others
 
 
 def open_train(run: Run, context_length: int, kind: type[Windows], *, trust_manifests: bool = False) -> Windows:

@@ -9,6 +9,7 @@
 - ``context``: what a stage is given: it compares jobs with manifests and hands the rest to the workers.
 - ``stages``: the plan of a run, and the running of one stage.
 - ``engines/``: the workers: this machine, a Ray cluster, a Slurm cluster.
+- ``checkpoints``: which checkpoints count, and how one training's replace another's.
 - ``logs``: what a run remembers of how it went.
 - ``alive``: which documents no verdict drops.
 - ``rows``: single rows of tables.

@@ -26,11 +26,14 @@ from pipeline.run.manifest import Manifest, load_manifest, load_manifests, manif
 
 
 class NeedsWork(Exception):  # noqa: N818  a signal, not an error: the answer of a dry run
-    """A dry run met a step with work to do; ``reasons`` maps each shard to the cause."""
+    """A dry run met a step with work to do; ``reasons`` maps each shard to the cause.
 
-    def __init__(self, step: str, total: int, reasons: Mapping[str, str]) -> None:
+    ``replaces`` says which finished work will go, if any.
+    """
+
+    def __init__(self, step: str, total: int, reasons: Mapping[str, str], replaces: str = "") -> None:
         super().__init__(step)
-        self.step, self.total, self.reasons = step, total, dict(reasons)
+        self.step, self.total, self.reasons, self.replaces = step, total, dict(reasons), replaces
 
 
 class Workers(Protocol):
@@ -57,6 +60,7 @@ class Context:
         progress: What is told how the work goes on.
         dry: Raise ``NeedsWork`` where there is work, and write nothing.
         rebuild: Make again what was made with other library versions.
+        restart: Begin the training anew.
         before_publish: ``module:name`` of the function that blanks what was taken down (``engine.run_job``).
     """
 
@@ -68,11 +72,12 @@ class Context:
         *,
         dry: bool = False,
         rebuild: bool = False,
+        restart: bool = False,
         before_publish: str = "",
     ) -> None:
         self.run, self.recipe, self.root = run, run.recipe, run.root
         self.progress: Progress = progress or Silent()
-        self.dry, self.rebuild = dry, rebuild
+        self.dry, self.rebuild, self.restart = dry, rebuild, restart
         self._before_publish = before_publish
         self.takedown = takedown_digest(run.root)
         self.shards_run = self.shards_skipped = 0
@@ -200,7 +205,7 @@ def difference(found: Manifest, step: Step, job: Job) -> str:
     """Why a shard's manifest has another fingerprint than its job, in words."""
     if found.logic_version != step.logic_version:
         return f"made by logic version {found.logic_version} of {step.name}, now {step.logic_version}"
-    old, new = dict(_leaves(found.config)), dict(_leaves(json.loads(json.dumps(job.config))))
+    old, new = dict(leaves(found.config)), dict(leaves(json.loads(json.dumps(job.config))))
     keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if keys:
         return "; ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys[:3])
@@ -208,9 +213,10 @@ def difference(found: Manifest, step: Step, job: Job) -> str:
     return f"its input changed: {', '.join(paths[:3])}"
 
 
-def _leaves(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+def leaves(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Dotted key and value of each setting of a configuration."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _leaves(item, f"{prefix}.{key}" if prefix else key)
+            yield from leaves(item, f"{prefix}.{key}" if prefix else key)
     else:
         yield prefix, value

@@ -57,6 +57,10 @@ DEDUP_INDEX = f"{INDEX}dedup"  # made by `tokenmill dedup index build`
 # train
 CHECKPOINTS = "checkpoints/"
 CHECKPOINT_STATE = "state.json"  # in a checkpoint's folder; it is written last
+CHECKPOINT_TOKENIZER = "tokenizer.json"  # the copy in a checkpoint's folder
+CHECKPOINT_TRAINING = "training.json"  # what defined its training
+NEXT_CHECKPOINTS = f"{CHECKPOINTS}next/"  # the first one of a training that replaces another, until that one is gone
+SUCCESSION = f"{CHECKPOINTS}succession.json"  # which training replaces which checkpoints
 METRICS = "metrics/"
 TRAIN_METRICS = f"{METRICS}train.jsonl"
 SAMPLES = f"{METRICS}samples.jsonl"
@@ -156,6 +160,11 @@ def classifier(name: str, file: str = "model.bin") -> str:
 def checkpoint(step: int) -> str:
     """Folder of the checkpoint that stands after ``step`` steps; without a slash at its end."""
     return f"{CHECKPOINTS}step-{step:07d}"
+
+
+def next_checkpoint(step: int) -> str:
+    """Where the first checkpoint of a training that replaces another stands until that one is gone."""
+    return f"{NEXT_CHECKPOINTS}step-{step:07d}"
 
 
 def checkpoint_state(step: int) -> str:

@@ -20,7 +20,10 @@ from pipeline.run.folder import Run
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What a stage will do: its state ("done", "run" or "after"), the step, and the cause for each shard."""
+    """What a stage will do: its state ("done", "run" or "after"), the step, and the cause for each shard.
+
+    ``replaces`` says which finished work goes, or may go; empty where none does.
+    """
 
     stage: str
     state: str
@@ -28,6 +31,7 @@ class StagePlan:
     shards_total: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
+    replaces: str = ""
 
     def line(self) -> str:
         """The plan of this stage in one line."""
@@ -57,19 +61,25 @@ def chosen_stages(run: Run, only: list[str] | None) -> list[str]:
     return [stage for stage in run.recipe.stages if stage in only]
 
 
-def plan(run: Run, stages: list[str], functions: Mapping[str, str], *, rebuild: bool = False) -> list[StagePlan]:
-    """Finds out, without writing or computing anything, what each stage would do; ``functions`` is stage -> name."""
+def plan(
+    run: Run, stages: list[str], functions: Mapping[str, str], *, rebuild: bool = False, restart: bool = False
+) -> list[StagePlan]:
+    """Finds out, without writing or computing anything, what each stage would do; ``functions`` is stage -> name.
+
+    Raises:
+        UserError: If a stage refuses what it is asked for.
+    """
     plans: list[StagePlan] = []
     blocked = ""
     for stage in stages:
         if blocked:
             plans.append(StagePlan(stage, "after", step=blocked))
             continue
-        context = Context(run, dry=True, rebuild=rebuild)
+        context = Context(run, dry=True, rebuild=rebuild, restart=restart)
         try:
             plans.append(StagePlan(stage, "done", summary=load_function(functions[stage])(context)))
         except NeedsWork as work:
-            plans.append(StagePlan(stage, "run", work.step, work.total, work.reasons))
+            plans.append(StagePlan(stage, "run", work.step, work.total, work.reasons, replaces=work.replaces))
             blocked = stage
     return plans
 

@@ -40,14 +40,15 @@ setattr(owner, name, dying)
 from model.train import main
 main(sys.argv[4:])
 """
-# one checkpoint: save_file x 2, each with fsync; digest x 2; fsync of state.json and of the folder; rename; fsync
+# one checkpoint: save_file x 2, each with fsync; fsync of two more files; digest x 4; fsync of state.json and of the
+# folder; rename; fsync
 MOMENTS = [
     ("save_file", "before", 3),
     ("save_file", "half", 3),
     ("save_file", "half", 4),
-    ("fsync", "after", 7),
-    ("digest", "before", 4),
-    ("fsync", "before", 9),
+    ("fsync", "after", 9),
+    ("digest", "before", 6),
+    ("fsync", "before", 13),
     ("rename", "before", 2),
     ("rename", "after", 2),
 ]

@@ -64,9 +64,11 @@ def test_finished_training_is_skipped_and_a_changed_recipe_is_not(
     assert run_stage(context)["steps"] == 8
     assert (context.shards_run, context.shards_skipped) == (0, 1)
     longer = Run(run.root, load_recipe(f"{run.root}/recipe.toml", ("train.steps=9",)))
-    with pytest.raises(NeedsWork) as planned:
+    with pytest.raises(UserError, match=r"train.steps = 8, and the recipe now asks for 9.*--restart"):
         run_stage(Context(longer, dry=True))
-    assert planned.value.reasons == {"all": "train.steps was 8, is 9"}
+    with pytest.raises(NeedsWork) as planned:
+        run_stage(Context(longer, dry=True, restart=True))
+    assert planned.value.reasons == {"all": "--restart: it begins anew"}
     oftener = Run(run.root, load_recipe(f"{run.root}/recipe.toml", ("train.log_every_steps=4",)))
     assert run_stage(Context(oftener, dry=True))["steps"] == 8
 
