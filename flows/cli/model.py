@@ -37,7 +37,7 @@ def train(
     previous
         Go on from the checkpoint before the last one, when the last is damaged.
     restart
-        Forget the checkpoints there are.
+        Begin the training anew; the model that is there goes once the first new checkpoint is complete.
     """
     from model.stage import launch_command
 

@@ -105,7 +105,7 @@ def test_tokens_of_another_tokenizer_than_that_of_init_are_refused(run: Run, tmp
     vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(UserError, match=r"tokenize\.tokenizer ="):
-        train_run(changed(run, f"model.init={folder}", "train.steps=1"))
+        train_run(changed(run, f"model.init={folder}", "train.steps=1"), restart=True)
 
 
 def test_unfinished_training_of_other_settings_is_refused(run: Run) -> None:
