@@ -84,7 +84,7 @@ def curate(
         engine: Where the shards are worked on.
         rebuild: Rebuild what was made with other library versions.
     """
-    with session(recipe, root, overrides, workers, engine, rebuild) as opened:
+    with session(recipe, root, overrides, workers, engine, rebuild, stages) as opened:
         chosen = [stage for stage in chosen_stages(opened.run, list(stages)) if stage in CURATION]
         summaries = _run_stages(opened, chosen)
         opened.artifacts.funnel(opened.summaries)
@@ -112,8 +112,8 @@ def pretrain(
         rebuild: Rebuild what was made with other library versions.
         restart: Begin the training anew; the finished model goes when the first new checkpoint is complete.
     """
-    with session(recipe, root, overrides, workers, engine, rebuild, restart) as opened:
-        summaries = _run_stages(opened, [stage for stage in opened.run.recipe.stages if stage == "train"])
+    with session(recipe, root, overrides, workers, engine, rebuild, ["train"], restart) as opened:
+        summaries = _run_stages(opened, ["train"])
         opened.artifacts.loss_curve(opened.run)
         return summaries
 
@@ -141,7 +141,7 @@ def end_to_end(
         rebuild: Rebuild what was made with other library versions.
         restart: Begin the training anew; the finished model goes when the first new checkpoint is complete.
     """
-    with session(recipe, root, overrides, workers, engine, rebuild, restart) as opened:
+    with session(recipe, root, overrides, workers, engine, rebuild, stages, restart) as opened:
         chosen = chosen_stages(opened.run, list(stages))
         curation = cast(CurationStages, [stage for stage in chosen if stage in CURATION])
         summaries: Summaries = {}

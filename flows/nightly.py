@@ -90,7 +90,7 @@ def exported(root: str) -> str:
     folder = storage.local_path(root) / "export" / made.digest()[:16]
     whole = folder / "exported.json"  # written last
     if not whole.exists():
-        files = run_command(["export", root, "--output", str(folder)])["files"]
+        files = run_command(["export", root, "--output", str(folder), "--overwrite"])["files"]
         whole.write_text(json.dumps({"checkpoint": sorted(output.path for output in made.outputs), "files": files}))
     return str(folder)
 

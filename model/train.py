@@ -16,6 +16,7 @@ from model.training.trainer import Stopped
 from pipeline.base.console import claim_stdout, emit, out, say
 from pipeline.base.errors import TokenmillError
 from pipeline.base.processes import end_with_parent
+from pipeline.order.corpus import token_inputs
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
 
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     reporter = Reporter(leads=leads, events=options.events and leads)
     try:
         run = Run(options.root, load_recipe(options.recipe, options.set))
+        token_inputs(run)  # a folder without tokens is refused before a lock file is made in it
         with contextlib.nullcontext() if options.events or not leads else run.lock():
             result = train_run(run, reporter, previous=options.previous, restart=options.restart)
     except Stopped as stopped:

@@ -12,6 +12,7 @@ from flows.cli.options import (
     LocalPath,
     Memory,
     Ngram,
+    Overwrite,
     Processes,
     Repeated,
     Rows,
@@ -63,6 +64,7 @@ def run(
     against: Repeated | None = None,
     memory: Memory = "2GB",
     workers: Processes = 0,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
     """Deduplicate your own JSON Lines (plain, gz, zst), Parquet or Arrow files.
@@ -77,7 +79,8 @@ def run(
     inputs
         Files, globs and folders.
     output
-        Folder to write to; it must not exist or be empty.
+        Folder to write to; it must not exist or be empty. With --overwrite it may hold an earlier output of this
+        command, which stays until the new one is whole.
     text_field
         Field or column with the text; a dotted name looks into nested objects.
     id_field
@@ -136,6 +139,7 @@ def run(
         exact_only=exact_only,
         verify=verify,
         workers=workers or default_workers(),
+        overwrite=overwrite,
     )
     summary = run_command(request)
     if json:

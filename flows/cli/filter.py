@@ -6,7 +6,7 @@ from typing import Any
 
 from cyclopts import App
 
-from flows.cli.options import Flag, Json, Overrides, Repeated
+from flows.cli.options import Flag, Json, LocalPath, Overrides, Overwrite, Repeated, refuse_overwriting
 from flows.display.answer import answer
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
@@ -108,7 +108,7 @@ def train_classifier(
     *,
     positive: Repeated,
     negative: Repeated,
-    output: Path = Path("classifier"),
+    output: LocalPath = Path("classifier"),
     name: str = "quality",
     keep_rate: float | None = None,
     reference: Repeated | None = None,
@@ -119,6 +119,7 @@ def train_classifier(
     word_ngrams: int = 2,
     buckets: int = 200_000,
     seed: int = 1,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
     """Train a fastText quality classifier; write the model, its model card and its held-out report.
@@ -147,6 +148,7 @@ def train_classifier(
     """
     from pipeline.filter.classifier.train import Options, train
 
+    refuse_overwriting("--output", output, overwrite=overwrite)
     options = Options(name, keep_rate, holdout, epochs, learning_rate, dimension, word_ngrams, buckets, seed)
     card = train(positive, negative, output, options, reference or [])
     report, threshold = card["held_out"], card["threshold"]

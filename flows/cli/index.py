@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from flows.cli.options import Bands, Flag, Json, LocalPath, Memory, Ngram, Rows, Seed, Several, TextField
+from flows.cli.options import (
+    Bands,
+    Flag,
+    Json,
+    LocalPath,
+    Memory,
+    Ngram,
+    Overwrite,
+    Rows,
+    Seed,
+    Several,
+    TextField,
+    refuse_overwriting,
+)
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
@@ -14,6 +27,7 @@ from pipeline.recipe.minhash import MINHASH, THRESHOLD, MinHash
 
 if TYPE_CHECKING:
     from pipeline.dedup.index.inputs import Source
+    from pipeline.dedup.index.matches_file import MatchesFile
 
 IndexFolder = Annotated[LocalPath, Parameter(name="INDEX", help="The index.")]
 Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
@@ -79,6 +93,7 @@ def add(
     keep: str = "longest",
     all: Flag = False,
     removed: LocalPath | None = None,
+    overwrite: Overwrite = False,
     memory: Memory = "1GB",
     workers: int = 1,
     json: Json = False,
@@ -106,7 +121,6 @@ def add(
     from pipeline.dedup.command.request import checked_options
     from pipeline.dedup.index.add import Policy, add_new
     from pipeline.dedup.index.inputs import sources
-    from pipeline.dedup.index.matches_file import MatchesFile
     from pipeline.dedup.index.writer import add_all
 
     checked_options(threshold=threshold, memory=memory)
@@ -114,7 +128,7 @@ def add(
         raise UserError(f"--keep {keep}: expected {' or '.join(KEEPS)}")
     if all and removed:
         raise UserError("--removed has nothing to say with --all, which removes nothing")
-    target = MatchesFile("--removed", removed) if removed else None
+    target = _matches_file("--removed", removed, overwrite)
     policy = Policy(threshold, keep == "longest", parse_memory(memory), max(workers, 1))
     found = sources(inputs, corpus, text_field, id_field)
     if all:
@@ -142,6 +156,7 @@ def query(
     id_field: str = "id",
     threshold: float = THRESHOLD,
     output: LocalPath | None = None,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
     """Name the earlier documents that each document duplicates; change nothing.
@@ -161,13 +176,12 @@ def query(
     """
     from pipeline.dedup.command.request import checked_options
     from pipeline.dedup.index.inputs import sources
-    from pipeline.dedup.index.matches_file import MatchesFile
     from pipeline.dedup.index.query import matches_table
     from pipeline.dedup.index.query import query as find_matches
     from pipeline.dedup.index.reader import open_index
 
     checked_options(threshold=threshold)
-    target = MatchesFile("--output", output) if output else None
+    target = _matches_file("--output", output, overwrite)
     found = sources(inputs, None, text_field, id_field)
     documents = matched = 0
     tables = []
@@ -247,6 +261,17 @@ def verify(index: IndexFolder, /, *, json: Json = False) -> int:
     for corpus in state.corpora:
         out(f"  {corpus.documents:12,} {corpus.name}")
     return 0
+
+
+def _matches_file(option: str, path: Path | None, overwrite: bool) -> "MatchesFile | None":
+    """The table of matches to be written; refused where something stands there."""
+    from pipeline.dedup.index.matches_file import MatchesFile
+
+    if path is None:
+        return None
+    file = MatchesFile(option, path)  # refuses what is no such table, --overwrite or not
+    refuse_overwriting(option, path, overwrite=overwrite)
+    return file
 
 
 def _lost(found: "list[Source]") -> dict[str, Any]:

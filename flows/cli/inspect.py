@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flows.cli.options import Json
+from flows.cli.options import Json, LocalPath, Overwrite, refuse_overwriting
 from flows.display.answer import answer
 from pipeline.base import storage
 from pipeline.base.errors import UserError
@@ -28,7 +28,14 @@ def inspect(path: str, *, rows: int = 5, json: Json = False) -> int:
     return answer(json, described, described["text"])
 
 
-def report(root: str, other: str | None = None, *, output: Path | None = None, json: Json = False) -> int:
+def report(
+    root: str,
+    other: str | None = None,
+    *,
+    output: LocalPath | None = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> int:
     """Write report/index.html of a run from its manifests and tables, or one page of two runs side by side.
 
     Example: tokenmill report runs/demo runs/stricter
@@ -43,7 +50,7 @@ def report(root: str, other: str | None = None, *, output: Path | None = None, j
         Where the page of two runs is written; by default RUN/report/and-OTHER.html.
     """
     if other is not None:
-        return _compared(root, other, output, json)
+        return _compared(root, other, output, overwrite, json)
     if output is not None:
         raise UserError("--output is for the page of two runs; that of one is RUN/report/index.html")
     from flows.session.stages import run_stage, working_context
@@ -55,18 +62,21 @@ def report(root: str, other: str | None = None, *, output: Path | None = None, j
     return answer(json, {"root": root, **summary}, opened.url(layout.REPORT_PAGE))
 
 
-def _compared(root: str, other: str, output: Path | None, json: bool) -> int:
+def _compared(root: str, other: str, output: Path | None, overwrite: bool, json: bool) -> int:
     from pipeline.report.compare import compare_page
 
     first, second = Run.open(root), Run.open(other)
+    place = first.url(f"{layout.REPORT}and-{Path(other.rstrip('/')).name}.html") if output is None else str(output)
+    if storage.is_local(place):
+        refuse_overwriting("--output", storage.local_path(place), overwrite=overwrite)
+    elif not overwrite and storage.exists(place):
+        raise UserError(f"{place}: is there already; write to --output FILE, or replace it with --overwrite")
     page = compare_page(first, second).encode()
-    if output is None:
-        where = first.url(f"{layout.REPORT}and-{Path(other.rstrip('/')).name}.html")
-        storage.publish_bytes(page, where, first.root)
-    else:
-        where = str(output)
-        try:
+    try:
+        if output is None:
+            storage.publish_bytes(page, place, first.root)
+        else:
             output.write_bytes(page)
-        except OSError as error:
-            raise UserError(f"--output {output}: cannot be written: {error.strerror}") from error
-    return answer(json, {"roots": [root, other], "page": where}, where)
+    except OSError as error:
+        raise UserError(f"{place}: cannot be written: {error.strerror}; name another with --output") from error
+    return answer(json, {"roots": [root, other], "page": place}, place)

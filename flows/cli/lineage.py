@@ -1,11 +1,12 @@
 """Commands: explain, trace, licences, takedown.  Thin: they read the options and print."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.cli.options import Flag, Json, Several
+from flows.cli.options import Flag, Json, LocalPath, Overwrite, Several, refuse_overwriting
 from flows.display.answer import answer
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
@@ -42,6 +43,7 @@ def explain_document(
     file
         Find it by its text: a file with the same text, or one near to it.
     """
+    from pipeline.inspection.status import of_a_document, stage_states, status_rows
     from pipeline.lineage import explain
     from pipeline.lookup import locate, near_text
 
@@ -57,6 +59,7 @@ def explain_document(
     else:
         located = locate.one_by_key(run, "url" if url else "id", url or id or "")
     found = explain.explain(run, located)
+    found["stages"] = of_a_document(stage_states(status_rows(run)))
     text = explain.as_text(found)
     if similarity is not None:
         found["similarity_to_file"] = similarity
@@ -123,7 +126,14 @@ def trace_steps(
     return answer(json, result, text)
 
 
-def count_licences(root: str, *, steps: int | None = None, output: Path | None = None, json: Json = False) -> int:
+def count_licences(
+    root: str,
+    *,
+    steps: int | None = None,
+    output: LocalPath | None = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> int:
     """Count tokens by licence and source in what was trained on, and write an attribution file.
 
     Example: tokenmill licences runs/demo --output ATTRIBUTION.md
@@ -140,6 +150,8 @@ def count_licences(root: str, *, steps: int | None = None, output: Path | None =
     from pipeline.lineage import licences
 
     run = Run.open(root)
+    if output is not None:
+        refuse_overwriting("--output", output, overwrite=overwrite)
     found = licences.licences(run, steps)
     if output is not None:
         try:
@@ -161,11 +173,13 @@ def takedown(
     index: Several | None = None,
     note: Note = "",
     dry_run: Flag = False,
+    yes: Flag = False,
     json: Json = False,
 ) -> int:
     """Take documents out of every table and token shard of a run; name near-duplicates and checkpoints.
 
-    Without a choice, finishes a takedown that was interrupted and lists those that were made.
+    On a terminal it shows first what it will do, and asks. The raw inputs of the run are not touched. Without a choice,
+    it finishes a takedown that was interrupted and lists those that were made.
 
     Example: tokenmill takedown runs/demo --domain example.org --dry-run
 
@@ -188,6 +202,8 @@ def takedown(
         Dedup indexes outside the run that forget what was taken down, now and before; RUN/index/dedup always does.
     dry_run
         Say what would be done, and write nothing.
+    yes
+        Do not ask.
     """
     from pipeline.takedown.choose import Choice
     from pipeline.takedown.takedown import history, take_down
@@ -196,9 +212,22 @@ def takedown(
     choice = Choice(_values(ids), _values(url), _values(domain), _values(licence), note)
     if dry_run and not choice and not restore:
         raise UserError("--dry-run needs a choice: --ids, --url, --domain, --licence or --restore")
-    found = take_down(run, choice, restoring=_values(restore), indexes=_values(index), dry_run=dry_run)
+    restoring, indexes = _values(restore), _values(index)
+    if (choice or restoring) and not (dry_run or yes or json) and sys.stdout.isatty() and sys.stdin.isatty():
+        say(takedown_text(take_down(run, choice, restoring=restoring, indexes=indexes, dry_run=True), []))
+        if not confirmed(f"change {root} now? What is taken down cannot be brought back from it"):
+            raise UserError("not confirmed: nothing was changed; --yes asks nothing")
+    found = take_down(run, choice, restoring=restoring, indexes=indexes, dry_run=dry_run)
     past = history(run)
     return answer(json, {**found, "history": past}, takedown_text(found, [] if choice else past))
+
+
+def confirmed(question: str) -> bool:
+    """Asks a person on the terminal; anything but yes is no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def _values(given: list[str] | None) -> tuple[str, ...]:
@@ -228,6 +257,7 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
     if found["already_taken_down"]:
         lines.append(f"taken down before: {len(found['already_taken_down']):,}")
     lines.append(f"{counted(len(found['files']), 'file')} {'would change' if planned else 'changed'}")
+    lines += _raw_input_lines(found["raw_inputs"])
     near = found["near_duplicates"]
     if near:
         lines.append(f"not taken down: {counted(len(near), 'equal or near document')}; takedown --ids takes them too:")
@@ -257,3 +287,15 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
         documents = counted(request["documents"], "document")
         lines.append(f"request {request['request']}: {documents} {request.get('note', '')}".rstrip())
     return "\n".join(lines)
+
+
+def _raw_input_lines(raw: list[dict[str, Any]]) -> list[str]:
+    """What a takedown leaves alone: the files that the text came from."""
+    if not raw:
+        return []
+    places = [f"{row['path']} ({row['source']})" for row in raw]
+    more = f", and {len(places) - 5:,} more" if len(places) > 5 else ""
+    return [
+        f"the raw inputs still hold the text: {', '.join(places[:5])}{more}; remove it there, or a new run folder made "
+        "from them has it again"
+    ]

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows.cli.options import Flag, Json, Overrides
+from flows.cli.options import Flag, Json, LocalPath, Overrides, Overwrite, refuse_overwriting
 from flows.display.answer import answer
 from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
@@ -132,7 +132,9 @@ def sample(
     return answer(json, {"prompt": prompt, "text": text, "seed": seed}, prompt + text)
 
 
-def export(root: str, *, output: str, previous: Flag = False, json: Json = False) -> int:
+def export(
+    root: str, *, output: LocalPath, previous: Flag = False, overwrite: Overwrite = False, json: Json = False
+) -> int:
     """Write the last checkpoint of a run as a Hugging Face folder that transformers and vLLM load.
 
     Example: tokenmill export runs/demo --output exported/demo
@@ -148,8 +150,12 @@ def export(root: str, *, output: str, previous: Flag = False, json: Json = False
     """
     from model.export.folder import export_run
 
-    files = export_run(Run.open(root), Path(output), previous=previous)
-    return answer(json, {"output": output, "files": files}, f"{output}: {', '.join(files)}")
+    run = Run.open(root)
+    if output.is_file():
+        raise UserError(f"--output {output}: is a file; name a folder")
+    refuse_overwriting("--output", output, overwrite=overwrite)
+    files = export_run(run, output, previous=previous)
+    return answer(json, {"output": str(output), "files": files}, f"{output}: {', '.join(files)}")
 
 
 def plan(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from pipeline.base import storage
+from pipeline.base.errors import UserError
 
 
 def _local(kind: Any, tokens: Sequence[Any]) -> Path:
@@ -19,6 +20,7 @@ Repeated = Annotated[list[str], Parameter(negative=())]
 Several = Annotated[list[str], Parameter(negative=(), consume_multiple=True)]
 Overrides = Annotated[list[str], Parameter(name="--set", negative=())]
 LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a folder "s3:" of s3://bucket
+Overwrite = Annotated[bool, Parameter(negative=(), help="Replace what the output holds.")]
 
 # of deduplication
 TextField = Annotated[str, Parameter(help="Field or column with the text.")]
@@ -29,3 +31,33 @@ Rows = Annotated[int, Parameter(help="Min-hash values in a band.")]
 Seed = Annotated[int, Parameter(help="Seed of the permutations.")]
 Memory = Annotated[str, Parameter(help="Memory of the join.")]
 Processes = Annotated[int, Parameter(help="Worker processes; 0: one for each processor.")]
+
+
+def refuse_overwriting(option: str, *places: Path, overwrite: bool) -> None:
+    """What every command that writes an output asks before it does anything: is there something at ``places``?
+
+    Args:
+        option: How the output is named on the command line, such as ``--output``.
+        places: Files or folders that would be written; a folder without entries and an empty file hold nothing.
+        overwrite: ``--overwrite`` was given.
+
+    Raises:
+        UserError: If one holds something and ``overwrite`` is false; nothing has been touched then.
+    """
+    for place in places:
+        if not overwrite and (what := _held_at(place)):
+            raise UserError(f"{option} {place}: holds {what}; name another, or replace it with --overwrite")
+
+
+def _held_at(place: Path) -> str:
+    """What stands at a place, in words; empty where nothing does."""
+    try:
+        if place.is_dir():
+            names = sorted(path.name for path in place.iterdir())
+            return f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        size = place.stat().st_size
+    except FileNotFoundError:
+        return ""
+    except OSError as error:  # below a file, or not readable: the command itself says what is wrong with it
+        return "" if isinstance(error, NotADirectoryError) else f"what cannot be looked at ({error.strerror})"
+    return f"a file of {size:,} bytes" if size else ""

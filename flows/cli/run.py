@@ -4,6 +4,7 @@
 """
 
 import os
+from dataclasses import asdict
 from importlib import import_module
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from flows.display.terminal import summary_table
 from flows.session.stages import plan, replacements
 from pipeline.base import storage
 from pipeline.base.console import emit, say
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.recipe.load import load_recipe
 from pipeline.run.engines.options import EngineOptions
@@ -127,9 +128,10 @@ def _finish(job: Run, stages: dict[str, dict[str, Any]], as_json: bool) -> int:
 def status(root: str, *, json: Json = False) -> int:
     """Show each stage of a run: shards done and in all, records, bytes, seconds, and its state.
 
-    The state is done, running, interrupted (not finished, and no process works on the run), failed with the reason,
-    damaged, missing (outputs that were removed: the next run makes them again), or outdated (a report of earlier
-    tables).
+    The state is done, not begun, not in the recipe, running, interrupted (not finished, and no process works on the
+    run), failed with the reason, damaged, missing (files were removed), unrecorded (files whose manifests are gone),
+    outdated (made from earlier tables: a report, or a model of earlier tokens), or imported (tokens of another
+    trainer). A damaged byte that leaves the size as it is, only `tokenmill verify` finds.
 
     Example: tokenmill status runs/demo
     """
@@ -146,7 +148,9 @@ def status(root: str, *, json: Json = False) -> int:
 
 
 def verify(root: str, *, delete: Flag = False, json: Json = False) -> int:
-    """Re-read every output of a run against its checksum; exit code 1 when something is damaged.
+    """Re-read everything of a run against its checksums; exit code 1 when something is damaged or missing.
+
+    That is: every output, the manifests themselves, checkpoints, report and logs.
 
     Example: tokenmill verify runs/demo
 
@@ -155,17 +159,25 @@ def verify(root: str, *, delete: Flag = False, json: Json = False) -> int:
     root
         The run folder.
     delete
-        Remove what is damaged, so that the next `tokenmill run` rebuilds it.
+        Remove what is damaged, of a checkpoint all of it, so that the next `tokenmill run` rebuilds it.
     """
-    from pipeline.inspection.status import rebuild_command, verify_run
+    from pipeline.inspection import verify as inspection
+    from pipeline.inspection.status import rebuild_command
 
     opened = Run.open(root)
-    files, damaged = verify_run(opened.root, delete=delete)
-    for entry in damaged:
-        say(f"damaged: {entry['path']} ({entry['problem']}); made by {entry['step']} {entry['shard']}")
-    if damaged:
-        first = "" if delete else f"tokenmill verify {root} --delete, then "
+    found = inspection.verify(opened, delete=delete)
+    damaged = [asdict(entry) for entry in found.damaged]
+    for entry in found.damaged:
+        say(f"damaged: {entry.path} ({entry.problem}); made by {entry.step} {entry.shard}".rstrip())
+    for line in inspection.told(found):
+        say(line)
+    if found.busy:
+        say("a process is at work on this run: what it is just writing may show as missing; look again when it is done")
+    elif found.exit_code:
+        first = f"tokenmill verify {root} --delete, then " if damaged and not delete else ""
         say(f"to rebuild: {first}{rebuild_command(opened)}")
-    text = f"{counted(files, 'file')} read, {len(damaged)} damaged{' and removed' if damaged and delete else ''}"
-    answer(json, {"root": root, "files": files, "damaged": damaged}, text)
-    return RunError.exit_code if damaged and not delete else 0
+    removed = " and removed" if damaged and delete else ""
+    text = f"{counted(found.files, 'file')} read, {len(damaged)} damaged or missing{removed}"
+    result = {"root": root, "files": found.files, "damaged": damaged, "stages": found.states, "busy": found.busy}
+    answer(json, result, text)
+    return 0 if delete and damaged else found.exit_code

@@ -1,17 +1,25 @@
 """``tokenmill tokens``: token shards to and from other trainers' files."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Literal
 
 from cyclopts import App
 
-from flows.cli.options import Json
+from flows.cli.options import Json, LocalPath, Overwrite, refuse_overwriting
 from flows.display.answer import answer
+from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.run import layout as run_layout
 from pipeline.run.manifest import digest_file
-from pipeline.tokens.shards.exchange import export_megatron, export_nanogpt, import_megatron, import_nanogpt
+from pipeline.tokens.shards.exchange import (
+    export_megatron,
+    export_nanogpt,
+    import_megatron,
+    import_nanogpt,
+    megatron_files,
+)
 from pipeline.tokens.shards.token_shard import TokenFormat
 from pipeline.tokens.tokenizer.definition import end_of_text_id, vocabulary_size
 
@@ -25,7 +33,13 @@ Layout = Literal["megatron", "nanogpt"]
 
 @tokens_app.command(name="export")
 def export_tokens(
-    root: Path, *, output: Path, layout: Layout = "megatron", split: str = "train", json: Json = False
+    root: Path,
+    *,
+    output: LocalPath,
+    layout: Layout = "megatron",
+    split: str = "train",
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Write the tokens of a run as other trainers read them.
 
@@ -43,7 +57,8 @@ def export_tokens(
         train | validation.
     """
     folder = root / run_layout.tokens_folder(split)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    written_files = megatron_files(output) if layout == "megatron" else (output,)
+    refuse_overwriting("--output", *written_files, overwrite=overwrite)
     written = export_megatron(folder, output) if layout == "megatron" else export_nanogpt(folder, output)
     return _answer({"output": str(output), "layout": layout, **written}, json)
 
@@ -52,12 +67,13 @@ def export_tokens(
 def import_tokens(
     path: Path,
     *,
-    output: Path,
+    output: LocalPath,
     tokenizer: Path,
     layout: Layout = "megatron",
     source: str = "imported",
     split: str = "train",
     end_of_text: str = "<|endoftext|>",
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
     """Make token shards, and so a run folder to train on, from another trainer's files.
@@ -69,7 +85,7 @@ def import_tokens(
     path
         Megatron: the prefix of PATH.bin and PATH.idx. nanoGPT: the file.
     output
-        The run folder; OUTPUT/tokens/SPLIT must not hold shards yet.
+        The run folder, one of imported tokens; its other split stays.
     tokenizer
         The tokenizer.json that the ids come from; it is copied into the run folder.
     layout
@@ -87,11 +103,25 @@ def import_tokens(
         raise UserError(
             f"{target}: another tokenizer ({digest_file(target)}) than {tokenizer} ({token_format.tokenizer})"
         )
+    folder = output / run_layout.tokens_folder(split)
+    refuse_overwriting("--output", folder, overwrite=overwrite)
+    _refuse_tokens_of_a_run(output)
     importer = import_megatron if layout == "megatron" else import_nanogpt
-    written = importer(path, output / run_layout.tokens_folder(split), token_format, source)
+    made = storage.scratch(str(output)) if folder.exists() else folder
+    written = importer(path, made, token_format, source)
+    if made is not folder:  # the earlier shards stay until the new ones are whole
+        shutil.rmtree(folder)
+        made.rename(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(tokenizer.read_bytes())
     return _answer({"root": str(output), "split": split, **written}, json)
+
+
+def _refuse_tokens_of_a_run(output: Path) -> None:
+    """Shards that a run has made of its documents are no place for others: its manifests name them."""
+    manifest = output / run_layout.stage_manifest("tokenize")
+    if manifest.exists():
+        raise UserError(f"--output {output}: a run that has made tokens of its own ({manifest}); name another folder")
 
 
 def _format_of(tokenizer: Path, end_of_text: str) -> TokenFormat:

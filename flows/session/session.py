@@ -18,13 +18,14 @@ from flows.display.terminal import Terminal
 from flows.server.dead_runs import claim_run
 from flows.server.lost_server import interruptible, is_lost, told_if_possible
 from flows.session.artifacts import Artifacts
-from flows.session.stages import working_context
+from flows.session.stages import plan, working_context
 from pipeline.base import storage
 from pipeline.base.progress import Progress
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context, Workers
 from pipeline.run.engines import EngineOptions, make_workers
 from pipeline.run.folder import Run
+from pipeline.run.stages import chosen_stages
 
 
 @dataclass
@@ -66,12 +67,14 @@ def session(
     workers: int,
     engine: EngineOptions,
     rebuild: bool,
+    stages: Sequence[str],
     restart: bool = False,
 ) -> Iterator[Session]:
     """Joins the open session of this run, or opens one: takes the lock, repairs dead records, starts the workers.
 
     Raises:
-        RecipeError: If the recipe is wrong; nothing has been written then.
+        UserError: If the recipe is wrong, lacks one of ``stages``, or planning them shows that they cannot run; the
+            recipe of the run is the earlier one then.
         RunError: If another process works on the run folder.
     """
     root = storage.absolute(root)
@@ -91,6 +94,7 @@ def session(
         if not is_lost():
             with told_if_possible():
                 claim_run(root, UUID(flow_run.get_id()))
+        plan(run, chosen_stages(run, list(stages)), rebuild=rebuild, restart=restart)  # before the recipe is written
         run.write_recipe()
         summaries = _finished.pop(root, {}) if is_lost() else {}
         opened = Session(run, pool, progress, artifacts, rebuild, restart, summaries)

@@ -55,6 +55,7 @@ def train_run(
         training = world.leading(lambda: training_of(run))
         way = world.leading(lambda: _way(run, training, restart, previous))
         if way.reason is None:
+            world.leading(run.write_recipe)
             reporter.note("training is finished: present and matching")
             return summary(run)
         start = way.start(previous=previous)

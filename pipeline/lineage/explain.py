@@ -17,6 +17,7 @@ from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDIC
 from pipeline.tokens import restored
 
 SHOWN_TWINS = 20
+DOUBTFUL = ("damaged", "missing", "unrecorded", "outdated")  # states in which a stage's word stands beside a warning
 
 
 def explain(run: Run, located: Located, index: DocIndex | None = None) -> dict[str, Any]:
@@ -167,8 +168,21 @@ def _training(run: Run, located: Located) -> dict[str, Any]:
     }
 
 
+def _says(found: dict[str, Any], stage: str) -> str:
+    """What it means that a stage says nothing of the document: the words of ``pipeline/inspection/status.py``."""
+    told: str = found.get("stages", {}).get(stage, {}).get("says", "none")
+    return told
+
+
+def _doubts(found: dict[str, Any]) -> list[str]:
+    """Stages whose word on the document is not to be trusted, or of earlier tables."""
+    states = {stage: told["state"] for stage, told in found.get("stages", {}).items()}
+    doubted = [stage for stage, state in states.items() if state in DOUBTFUL]
+    return ["", *(f"{stage} is {states[stage]}: {_says(found, stage)}" for stage in doubted)] if doubted else []
+
+
 def as_text(found: dict[str, Any]) -> str:
-    """The explanation for a person."""
+    """The explanation for a person; ``stages`` of ``found``, where it is there, says what was never looked for."""
     lines = [f"document {found['doc_id']}", f"  stands in       {layout.documents(found['shard'])}, row {found['row']}"]
     if found["takedown"]:
         lines.append(f"  TAKEN DOWN      request {found['takedown']['request']}: its text is gone")
@@ -181,11 +195,15 @@ def as_text(found: dict[str, Any]) -> str:
     lines.append(f"  licence         {record['licence'] or 'unknown'}{evidence}")
     if record["begins"]:
         lines.append(f"  begins          {record['begins']!r}")
-    return "\n".join([*lines, *_verdict_lines(found), *_duplicate_lines(found), *_training_lines(found)])
+    return "\n".join(
+        [*lines, *_verdict_lines(found), *_duplicate_lines(found), *_training_lines(found), *_doubts(found)]
+    )
 
 
 def _verdict_lines(found: dict[str, Any]) -> list[str]:
-    lines = ["", "verdicts" if found["verdicts"] else "verdicts: none yet"]
+    silent = [stage for stage in ("dedup", "filter") if stage not in {v["stage"] for v in found["verdicts"]}]
+    lines = ["", "verdicts" if found["verdicts"] else "verdicts: none"]
+    lines += [f"  {stage:15} {told}" for stage in silent if (told := _says(found, stage)) != "none"]
     for verdict in found["verdicts"]:
         word = {True: "kept", False: "dropped", None: "not judged: dropped before"}[verdict["keep"]]
         lines.append(f"  {verdict['stage']:15} {word} {', '.join(verdict['reasons'])}".rstrip())
@@ -222,13 +240,14 @@ def _duplicate_lines(found: dict[str, Any]) -> list[str]:
     more = duplicates["removed_twins"] - len(duplicates["removed_in_its_favour"])
     if more:
         lines.append(f"  and {more:,} more")
-    return lines if len(lines) > 2 else ["", "duplicates: none"]
+    return lines if len(lines) > 2 else ["", f"duplicates: {_says(found, 'dedup')}"]
 
 
 def _training_lines(found: dict[str, Any]) -> list[str]:
     tokens, training = found["tokens"], found["training"]
     if tokens is None:
-        return ["", "tokens: none; it is not in the training or validation set"]
+        told = _says(found, "tokenize")
+        return ["", f"tokens: {told}{'; it is not in the training or validation set' if told == 'none' else ''}"]
     lines = [
         "",
         f"tokens: {tokens['tokens']:,} in {tokens['shard']}, row {tokens['row']}, tokens {tokens['start']:,} to "
@@ -239,6 +258,9 @@ def _training_lines(found: dict[str, Any]) -> list[str]:
     if "note" in training:
         return [*lines, f"training: {training['note']}"]
     steps, trained = training["steps"], counted(training["steps_trained"], "step")
+    if not steps and not training["steps_trained"]:
+        told = _says(found, "train")
+        return [*lines, f"training: {'not read, no step was trained' if told == 'none' else told}"]
     if not steps:
         return [*lines, f"training: not read in the {trained} so far"]
     shown = ", ".join(str(step) for step in steps[:20]) + (", ..." if len(steps) > 20 else "")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base import storage
+from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
 from pipeline.lookup.locate import Located
 from pipeline.order.corpus import open_train
@@ -85,12 +86,18 @@ class Training:
         """Refuses checkpoints that were not trained on the tokens at hand.
 
         Raises:
-            RunError: If one was trained with another tokenizer.
+            RunError: If one was trained with another tokenizer, or is damaged.
         """
         expected = self.dataset.data.format.tokenizer
         for step in self.checkpoints:
             path = layout.checkpoint_state(step)
-            found = json.loads(storage.read_bytes(self.run.url(path))).get("tokenizer", expected)
+            try:
+                found = json.loads(storage.read_bytes(self.run.url(path))).get("tokenizer", expected)
+            except (ValueError, AttributeError) as error:
+                raise RunError(
+                    f"{self.run.url(path)}: damaged ({error}); `tokenmill verify {self.run.root} --delete` removes the "
+                    "checkpoint"
+                ) from error
             if found != expected:
                 raise RunError(
                     f"{self.run.url(path)}: a checkpoint from another run: trained on tokens of tokenizer {found}, the "
@@ -209,7 +216,13 @@ class Training:
 
 
 def metrics_lines(run: Run) -> list[dict[str, Any]]:
-    """Lines of metrics/train.jsonl; one that is half-written is left out."""
+    """Lines of metrics/train.jsonl; one that is half-written is left out, a damaged one too, and named."""
     url = run.url(layout.TRAIN_METRICS)
-    lines = storage.read_bytes(url).decode().splitlines(keepends=True) if storage.exists(url) else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    lines = storage.read_bytes(url).splitlines(keepends=True) if storage.exists(url) else []
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found += [json.loads(line)] if line.endswith(b"\n") else []
+        except ValueError as error:
+            say(f"{url}: line {number} is damaged ({error}); it is left out")
+    return found

@@ -13,6 +13,17 @@ JUDGES = (*SELECTION, "tokenize")  # those that write verdicts
 _PART_OF = {"index": "tokenize"}  # steps that are not named after the stage that runs them
 
 
+def stage_of(step: str) -> str:
+    """The stage that runs a step.
+
+    Example:
+        >>> stage_of("index.keys"), stage_of("dedup.signatures")
+        ('tokenize', 'dedup')
+    """
+    family = step.split(".")[0]
+    return _PART_OF.get(family, family)
+
+
 def in_order(steps: Iterable[str]) -> list[str]:
     """Names of steps in the order of the data path; a stage's own step stands behind the steps that prepare it.
 

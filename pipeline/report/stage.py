@@ -26,12 +26,30 @@ def run(context: Context) -> dict[str, Any]:
     if context.dry:
         raise NeedsWork("report", 1, {"all": "not made from the present tables"})
     context.progress.step_started("report", 1, 0)
-    write(context.run)
-    storage.publish_bytes(
-        manifests.canonical_json(made_from).encode(), context.run.url(layout.REPORT_MADE_FROM), context.root
-    )
+    files = write(context.run)
+    record = manifests.canonical_json({**made_from, "files": files}).encode()
+    storage.publish_bytes(record, context.run.url(layout.REPORT_MADE_FROM), context.root)
     context.shards_run += 1
     return {"page": layout.REPORT_PAGE}
+
+
+def _recorded(run: Run) -> dict[str, Any]:
+    """What report/made_from.json says; empty where it is missing or damaged: the report is made again then."""
+    url = run.url(layout.REPORT_MADE_FROM)
+    try:
+        recorded = json.loads(storage.read_bytes(url))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def made_files(run: Run) -> dict[str, str] | None:
+    """Path -> digest of the report's files as they were made; None where nothing that can be read says so.
+
+    A report of an earlier version names none.
+    """
+    recorded = _recorded(run)
+    return dict(recorded.get("files", {})) if recorded else None
 
 
 def _made_from(run: Run) -> dict[str, Any]:
@@ -44,21 +62,27 @@ def _made_from(run: Run) -> dict[str, Any]:
 
 def is_current(run: Run) -> bool:
     """Whether the report shows the present state of the run."""
-    if not (storage.exists(run.url(layout.REPORT_PAGE)) and storage.exists(run.url(layout.REPORT_MADE_FROM))):
-        return False
-    recorded: dict[str, Any] = json.loads(storage.read_bytes(run.url(layout.REPORT_MADE_FROM)))
-    return recorded == _made_from(run)
+    recorded = _recorded(run)
+    files = recorded.pop("files", {layout.REPORT_PAGE: None})
+    stand = all(_stands(run, path, digest) for path, digest in files.items())
+    return stand and recorded == _made_from(run)
 
 
-def write(run: Run) -> None:
-    """Draws the pictures and writes the page."""
+def _stands(run: Run, path: str, digest: str | None) -> bool:
+    url = run.url(path)
+    return storage.exists(url) and digest in (None, manifests.digest_file(storage.open_local(url)))
+
+
+def write(run: Run) -> dict[str, str]:
+    """Draws the pictures and writes the page; returns the digest of each file by its path."""
     from pipeline.report.collect import collect
     from pipeline.report.page import report_page
     from pipeline.report.plots import draw
 
     figures = collect(run)
     pictures = draw(figures)
-    for name in FILES:
-        if name in pictures:
-            storage.publish_bytes(pictures[name], run.url(layout.report_plot(name)), run.root)
-    storage.publish_bytes(report_page(run, figures, pictures).encode(), run.url(layout.REPORT_PAGE), run.root)
+    made = {layout.report_plot(name): pictures[name] for name in FILES if name in pictures}
+    made[layout.REPORT_PAGE] = report_page(run, figures, pictures).encode()
+    for path, data in made.items():
+        storage.publish_bytes(data, run.url(path), run.root)
+    return {path: manifests.digest_bytes(data) for path, data in made.items()}

@@ -20,6 +20,7 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.base import storage
+from pipeline.base.console import say
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_bytes
@@ -27,9 +28,15 @@ from pipeline.run.manifest import digest_bytes
 
 def _read(run: Run, path: str) -> dict[str, Any]:
     url = run.url(path)
-    if not storage.exists(url):
+    try:
+        loaded = json.loads(storage.read_bytes(url))
+    except FileNotFoundError:
         return {}
-    loaded: dict[str, Any] = json.loads(storage.read_bytes(url))
+    except ValueError:
+        loaded = None
+    if not isinstance(loaded, dict):  # nothing in it decides a byte: it is begun anew, and `verify` names it till then
+        say(f"{url}: damaged; it is left out of account")
+        return {}
     return loaded
 
 

@@ -127,12 +127,22 @@ def manifest_url(root: str, step: str, shard: str) -> str:
 
 
 def load_manifest(root: str, step: str, shard: str) -> Manifest | None:
-    """The manifest of one shard, or None."""
+    """The manifest of one shard, or None.
+
+    Raises:
+        FormatError: If it is damaged, of another format, or that of another shard.
+    """
     url = manifest_url(root, step, shard)
     try:
-        return Manifest.from_bytes(storage.read_bytes(url), url)
+        found = Manifest.from_bytes(storage.read_bytes(url), url)
     except FileNotFoundError:
         return None
+    if (found.step, found.shard) != (step, shard):  # what it lists is another shard's, not to be removed for this one
+        raise FormatError(
+            f"{url}: damaged manifest (it is of {found.step} {found.shard}: moved or copied by hand); delete it to "
+            "rebuild its shard"
+        )
+    return found
 
 
 def load_manifests(root: str, step: str) -> dict[str, Manifest]:

@@ -1,6 +1,7 @@
 """Which documents a takedown is about: by doc_id or record id, URL, domain or licence."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -183,6 +184,18 @@ def keys_of(run: Run, documents: Sequence[Located]) -> Iterator[tuple[Located, t
         for located, record_id, url, size in zip(found, ids, urls, sizes, strict=True):
             keys = [key_hash(kind, value) for kind, value in (("id", record_id), ("url", url)) if value]
             yield located, tuple(keys), size
+
+
+def raw_inputs_of(run: Run, documents: Sequence[Located]) -> list[dict[str, Any]]:
+    """The raw files that the documents were read from: they still hold the text, and a takedown leaves them alone."""
+    by_shard: dict[str, list[int]] = {}
+    for located in documents:
+        by_shard.setdefault(located.shard, []).append(located.row)
+    counts: Counter[tuple[str, str]] = Counter()
+    for shard, rows in by_shard.items():
+        table = read_rows(run.local(layout.documents(shard)), DOCUMENTS, rows, ["doc_id", "source", "path"])
+        counts.update(zip(table["source"].to_pylist(), table["path"].to_pylist(), strict=True))
+    return [{"source": source, "path": path, "documents": count} for (source, path), count in sorted(counts.items())]
 
 
 def near_duplicates(run: Run, documents: Sequence[Located]) -> list[dict[str, Any]]:

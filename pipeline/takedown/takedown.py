@@ -13,8 +13,11 @@ RUN``, goes on from the plan: a file is either as it was before, or as planned; 
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
@@ -29,7 +32,7 @@ from pipeline.run.ledger import Ledger, Removed, TokenRows
 from pipeline.run.manifest import Manifest, Output, steps_of
 from pipeline.run.rows import shard_names
 from pipeline.takedown.blank import Blanker, adjust_counts
-from pipeline.takedown.choose import Choice, Chosen, choose, keys_of, near_duplicates
+from pipeline.takedown.choose import Choice, Chosen, choose, keys_of, near_duplicates, raw_inputs_of
 from pipeline.takedown.evidence import evidence_line, near_validation_line, survivors_line
 from pipeline.takedown.restore import finish_restoring, restore
 from pipeline.tokens.shards.shard_facts import token_layout
@@ -79,8 +82,8 @@ def take_down(
         dry_run: Write nothing.
 
     Returns:
-        ``status`` ("planned", "done", or "nothing to do"), ``documents``, ``already_taken_down``, ``near_duplicates``,
-        ``checkpoints``, ``files``.
+        ``status`` ("planned", "done", or "nothing to do"), ``documents``, ``raw_inputs`` (files that still hold the
+        text), ``already_taken_down``, ``near_duplicates``, ``checkpoints``, ``files``.  A dry run finds the same.
 
     Raises:
         UserError: If the choice names something unknown, or every document.
@@ -104,12 +107,12 @@ def _take_down(run: Run, choice: Choice, restoring: Sequence[str], *, dry_run: b
         found = _summary(run, chosen)
         if dry_run:
             back = {"restored": restore(run, restoring, dry_run=True)} if restoring else {}
-            return {"status": "planned", **found, "files": sorted(_affected(run, chosen.documents)), **back}
+            return {"status": "planned", **found, "files": _would_change(run, choice, chosen, removed), **back}
         if not chosen.documents:
             back = {"restored": restore(run, restoring)} if restoring else {}
             did = finished or (restoring and back["restored"]["documents"])
             return {"status": "done" if did else "nothing to do", **found, "files": [], **back}
-        plan, data = _prepare(run, choice, chosen.documents, removed)
+        plan, data = _prepare(run, choice, chosen.documents, removed, lambda: storage.scratch(run.root))
         storage.publish_bytes(plan.to_bytes(), run.url(layout.TAKEDOWN_PLAN), run.root)
         storage.publish_bytes(data, run.url(layout.TAKEDOWN), run.root)
         finish(run)
@@ -127,6 +130,7 @@ def _summary(run: Run, chosen: Chosen) -> dict[str, Any]:
     return {
         "root": run.root,
         "documents": documents,
+        "raw_inputs": raw_inputs_of(run, chosen.documents),
         "already_taken_down": [found.doc_id for found in chosen.gone],
         "near_duplicates": near_duplicates(run, chosen.documents),
         "checkpoints": _checkpoints(run, chosen.documents),
@@ -187,8 +191,19 @@ def _affected(run: Run, documents: Sequence[Located]) -> dict[str, tuple[Manifes
     return found if documents else {}
 
 
-def _prepare(run: Run, choice: Choice, documents: Sequence[Located], removed: Ledger) -> tuple[Plan, bytes]:
-    """The plan, and the bytes of the longer takedown.jsonl; the blanked files lie in the scratch folder until then."""
+def _would_change(run: Run, choice: Choice, chosen: Chosen, removed: Ledger) -> list[str]:
+    """Files that the takedown would change: found as it finds them, outside the run folder."""
+    if not chosen.documents:
+        return []
+    with tempfile.TemporaryDirectory(prefix="tokenmill-") as folder:
+        plan, _ = _prepare(run, choice, chosen.documents, removed, lambda: Path(folder) / uuid.uuid4().hex)
+    return sorted(plan.after)
+
+
+def _prepare(
+    run: Run, choice: Choice, documents: Sequence[Located], removed: Ledger, scratch: Callable[[], Path]
+) -> tuple[Plan, bytes]:
+    """The plan, and the bytes of the longer takedown.jsonl; blanked files lie at ``scratch()`` for a moment."""
     affected = _affected(run, documents)
     for made in _all_manifests(run):
         problem = manifests.missing_output(run.root, made)
@@ -207,35 +222,24 @@ def _prepare(run: Run, choice: Choice, documents: Sequence[Located], removed: Le
     data = ledger.read(run.root) + ledger.lines(request, entries, tokens, memory)
     after = ledger.parse(data, run.url(layout.TAKEDOWN))
     plan = Plan(after.digest)
-    with _scratch_files() as scratch:
-        blanker = Blanker(run, after)
-        for path, (made, output) in sorted(affected.items()):
-            _plan_file(run, blanker, plan, path, made, output, scratch)
+    blanker = Blanker(run, after)
+    for path, (made, output) in sorted(affected.items()):
+        _plan_file(run, blanker, plan, path, made, output, scratch())
     _subtract_text(plan, tokens, removed, text_bytes, run)
     return plan, data
 
 
-@contextlib.contextmanager
-def _scratch_files() -> Iterator[list[Any]]:
-    made: list[Any] = []
-    try:
-        yield made
-    finally:
-        for path in made:
-            path.unlink(missing_ok=True)
-
-
 def _plan_file(
-    run: Run, blanker: Blanker, plan: Plan, path: str, made: Manifest, output: Output, scratch: list[Any]
+    run: Run, blanker: Blanker, plan: Plan, path: str, made: Manifest, output: Output, scratch: Path
 ) -> None:
-    target = storage.scratch(run.root)
-    scratch.append(target)
-    blanked = blanker.blank(run.local(path), path, target)
-    if blanked is None:
-        return
-    plan.before[path] = output.digest
-    plan.after[path] = Output(path, target.stat().st_size, manifests.digest_file(target), blanked.rows)
-    target.unlink()
+    try:
+        blanked = blanker.blank(run.local(path), path, scratch)
+        if blanked is None:
+            return
+        plan.before[path] = output.digest
+        plan.after[path] = Output(path, scratch.stat().st_size, manifests.digest_file(scratch), blanked.rows)
+    finally:
+        scratch.unlink(missing_ok=True)
     key = f"{made.step}/{made.shard}"
     counts = plan.counts.setdefault(key, json.loads(json.dumps(made.counts)))
     adjust_counts(counts, blanked)

@@ -1,20 +1,9 @@
 """Every command answers with one JSON object where ``--json`` is given, and the option has one form."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from flows.cli.app import COMMANDS, build_app
-
-
-def commands(app: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command of the app and of the apps in it, by its path."""
-    if app.default_command is not None:
-        yield path, app
-    for name in app:
-        if not name.startswith("-"):
-            yield from commands(app[name], (*path, name))
+from tests.contracts.commands import commands
 
 
 @pytest.fixture(scope="module")

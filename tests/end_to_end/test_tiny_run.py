@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from flows.session.stages import plan
-from pipeline.inspection.status import status_rows, verify_run
+from pipeline.inspection.status import status_rows
+from pipeline.inspection.verify import verify_run
 from pipeline.run.folder import Run
 from pipeline.run.table_files import read_table
 from pipeline.run.tables import DOCUMENTS, EXCLUDED, QUARANTINE, VERDICTS

@@ -28,6 +28,7 @@ class Request:
         exact_only: Remove equal texts only.
         verify: Compare the shingle sets of candidates; else go by the estimated similarity.
         workers: Worker processes.
+        overwrite: Replace an earlier output at ``output``.
     """
 
     inputs: tuple[str, ...]
@@ -40,6 +41,7 @@ class Request:
     exact_only: bool = False
     verify: bool = True
     workers: int = 1
+    overwrite: bool = False
 
     @property
     def policy_fields(self) -> tuple[str, ...]:

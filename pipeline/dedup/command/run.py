@@ -57,7 +57,7 @@ def run(request: Request) -> dict[str, Any]:
     for file in listing.files:
         if file.format != "jsonl":
             check_text_column(file, schema_of(file)[0], request.text_field)
-    with OutputFolder(request.output) as output:
+    with OutputFolder(request.output, overwrite=request.overwrite) as output:
         try:
             return _run(request, listing, output, started)
         except OSError as error:

@@ -33,6 +33,11 @@ _TYPES: dict[int, str] = {1: "<u1", 2: "<i1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "
 SHARD_TOKENS = 64 << 20  # an imported file is cut into shards of about this many tokens
 
 
+def megatron_files(prefix: Path) -> tuple[Path, Path]:
+    """The two files of ``PREFIX``: ids and index."""
+    return _with_suffix(prefix, ".bin"), _with_suffix(prefix, ".idx")
+
+
 def _batches(folder: Path) -> Iterator[MappedBatch]:
     for shard in open_folder(folder):
         yield from map_batches(shard.path)
@@ -47,12 +52,14 @@ def export_megatron(folder: Path, prefix: Path) -> dict[str, int]:
     token_format = common_format(open_folder(folder))
     code = 8 if token_format.dtype == np.uint16 else 4  # Megatron has no uint32; every id fits int32
     lengths: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    with open(_with_suffix(prefix, ".bin"), "wb") as file:
+    binary, index = megatron_files(prefix)
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    with open(binary, "wb") as file:
         for batch in _batches(folder):
             file.write(batch.tokens.astype(_TYPES[code], copy=False).tobytes())
             lengths.append(np.diff(batch.offsets))
     lengths_N = np.concatenate(lengths)
-    _write_index(_with_suffix(prefix, ".idx"), code, lengths_N)
+    _write_index(index, code, lengths_N)
     return {"documents": len(lengths_N), "tokens": int(lengths_N.sum())}
 
 
@@ -79,6 +86,7 @@ def export_nanogpt(folder: Path, path: Path) -> dict[str, int]:
             f"{folder}: a vocabulary of {token_format.vocabulary_size:,} does not fit uint16; export to megatron"
         )
     documents = tokens = 0
+    path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
         for batch in _batches(folder):
             file.write(batch.tokens.tobytes())

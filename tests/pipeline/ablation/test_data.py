@@ -12,7 +12,7 @@ from pipeline.ablation.variants import Variant, read_variants
 from pipeline.base.errors import UserError
 from pipeline.base.pool import Pool
 from pipeline.base.progress import Silent
-from pipeline.inspection.status import verify_run
+from pipeline.inspection.verify import verify_run
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context
 from pipeline.run.engine import load_function

@@ -11,7 +11,8 @@ from flows.cli import run as commands
 from flows.session.stages import run_stage
 from pipeline.base.errors import GateError, UserError
 from pipeline.base.pool import Pool
-from pipeline.inspection.status import rebuild_command, status_rows, verify_run
+from pipeline.inspection.status import rebuild_command, status_rows
+from pipeline.inspection.verify import verify_run
 from pipeline.recipe.load import load_recipe
 from pipeline.run import layout
 from pipeline.run.context import Context
@@ -97,7 +98,7 @@ def test_failure_that_cannot_be_noted_is_still_the_one_that_is_told(
 
 def test_report_has_a_row_and_is_outdated_once_the_tables_are_newer(tmp_path: Path) -> None:
     run = make(tmp_path, [], "clean")
-    assert "report" not in status_rows(run)
+    assert status_rows(run)["report"]["state"] == "not begun"
     folder = Path(run.root) / "report"
     folder.mkdir()
     (folder / "index.html").write_text("<!doctype html>")

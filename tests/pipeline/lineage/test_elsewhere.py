@@ -10,7 +10,7 @@ from flows.session.stages import plan
 from model.training.job import training_of
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
-from pipeline.inspection.status import verify_run
+from pipeline.inspection.verify import verify_run
 from pipeline.lineage.explain import explain
 from pipeline.lineage.licences import licences
 from pipeline.lineage.trace import trace, window_text

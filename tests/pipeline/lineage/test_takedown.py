@@ -1,7 +1,11 @@
+import contextlib
 import json
 import os
+import pty
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +14,11 @@ import numpy as np
 import pytest
 
 from flows.cli.app import main
+from flows.cli.lineage import takedown_text
 from flows.session.stages import plan
 from model.data.batches import TokenDataset
 from pipeline.base.errors import RunError, UserError
-from pipeline.inspection.status import verify_run
+from pipeline.inspection.verify import verify_run
 from pipeline.lineage.explain import explain
 from pipeline.lineage.licences import licences
 from pipeline.lineage.trace import trace, window_text
@@ -28,6 +33,7 @@ from pipeline.run.table_files import read_table
 from pipeline.run.tables import VERDICTS
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
+from tests.conftest import REPOSITORY
 from tests.pipeline.lineage.conftest import run_stages
 from tests.pipeline.lineage.helpers import Killed, mentions, publications, read_document, tree
 
@@ -123,6 +129,41 @@ def test_dry_run_writes_nothing(run: Run) -> None:
     found = take_down(run, Choice(ids=(read_document(run)["doc_id"],)), dry_run=True)
     assert (found["status"], len(found["documents"])) == ("planned", 1)
     assert tree(run) == before
+
+
+def test_dry_run_and_run_find_the_same_and_both_name_the_raw_inputs(run: Run) -> None:
+    choice = Choice(domains=("news.example.net",))
+    planned = take_down(run, choice, dry_run=True)
+    done = take_down(run, choice)
+    assert (planned.pop("status"), done.pop("status")) == ("planned", "done")
+    assert planned == done
+    documents = sum(row["documents"] for row in planned["raw_inputs"])
+    assert documents == len(planned["documents"]) > 0
+    assert {(row["source"], row["path"]) for row in planned["raw_inputs"]} == {("web", "web.jsonl")}
+    for found, status in ((planned, "planned"), (done, "done")):
+        text = takedown_text({**found, "status": status}, [])
+        assert "the raw inputs still hold the text: web.jsonl (web)" in text
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 2), ("yes\n", 0)])
+def test_on_a_terminal_it_shows_what_it_will_do_and_asks(run: Run, answer: str, code: int) -> None:
+    before, doc_id = tree(run), read_document(run)["doc_id"]
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "flows.cli", "takedown", run.root, "--ids", doc_id]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=REPOSITORY) as process:
+        os.close(slave)
+        told = b""
+        while b"[y/N]" not in told:
+            told += os.read(master, 4096)
+        assert b"1 document would be taken down" in told
+        assert tree(run) == before
+        os.write(master, answer.encode())
+        with contextlib.suppress(OSError):  # the terminal is gone once the process is
+            while True:
+                told += os.read(master, 4096)
+        os.close(master)
+    assert process.returncode == code, told.decode()
+    assert (tree(run) == before) == (code != 0)
 
 
 def test_killed_at_every_publication_ends_byte_identical(

@@ -18,6 +18,7 @@ from pipeline.tokens.shards.exchange import export_megatron, export_nanogpt, imp
 from pipeline.tokens.shards.token_shard import TokenFormat, map_batches, open_folder, write_token_shard
 from tests.pipeline.tokens.runs import do, make_run, sentence
 from tests.pipeline.tokens.shards import FORMAT, doc_id
+from tests.trees import tree
 
 
 def write_folder(folder: Path, documents: list[list[int]], token_format: TokenFormat = FORMAT) -> Path:
@@ -170,6 +171,44 @@ def test_folder_with_shards_is_not_written_into(tmp_path: Path) -> None:
     export_nanogpt(folder, tmp_path / "x.bin")
     with pytest.raises(UserError, match="holds token shards already; give an empty folder"):
         import_nanogpt(tmp_path / "x.bin", folder, FORMAT, "web")
+
+
+def test_import_over_imported_shards_needs_overwrite_and_replaces_them_when_the_new_ones_are_whole(
+    tmp_path: Path,
+) -> None:
+    tokenizer = tmp_path / "t.json"
+    tokenizer.write_text(
+        json.dumps(
+            {
+                "model": {"vocab": {str(n): n for n in range(9)}},
+                "added_tokens": [{"id": 9, "content": "<|endoftext|>", "special": True}],
+            }
+        )
+    )
+    np.array([1, 2, 9], "<u2").tofile(tmp_path / "first.bin")
+    np.array([3, 4, 5, 9], "<u2").tofile(tmp_path / "second.bin")
+    np.array([3, 400, 5, 9], "<u2").tofile(tmp_path / "wrong.bin")
+    out, options = tmp_path / "out", {"tokenizer": tokenizer, "layout": "nanogpt"}
+    import_tokens(tmp_path / "first.bin", output=out, **options)  # type: ignore[arg-type]
+    first = tree(out)
+    with pytest.raises(UserError, match=r"holds 00000\.arrow; name another, or replace it with --overwrite"):
+        import_tokens(tmp_path / "second.bin", output=out, **options)  # type: ignore[arg-type]
+    with pytest.raises(FormatError, match="another tokenizer made this file"):
+        import_tokens(tmp_path / "wrong.bin", output=out, overwrite=True, **options)  # type: ignore[arg-type]
+    assert tree(out) == first
+    import_tokens(tmp_path / "second.bin", output=out, overwrite=True, **options)  # type: ignore[arg-type]
+    assert tree(out).keys() == first.keys()
+    assert tree(out) != first
+
+
+def test_tokens_are_not_imported_over_those_that_a_run_has_made(tmp_path: Path) -> None:
+    (tmp_path / "out/manifests").mkdir(parents=True)
+    (tmp_path / "out/manifests/tokenize.json").write_text("{}")
+    (tmp_path / "t.json").write_text(
+        json.dumps({"model": {"vocab": {}}, "added_tokens": [{"id": 0, "content": "<|endoftext|>", "special": True}]})
+    )
+    with pytest.raises(UserError, match="a run that has made tokens of its own"):
+        import_tokens(tmp_path / "x.bin", output=tmp_path / "out", tokenizer=tmp_path / "t.json", overwrite=True)
 
 
 def command(*arguments: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -1,0 +1,194 @@
+"""Reads every byte of a run against its checksum, and removes what is damaged where that is asked for.
+
+Files that manifests name; the manifests themselves; checkpoints that no manifest names, against their ``state.json``;
+the report, against what it was made as; and the logs, which have no checksum and must be JSON.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+
+from pipeline.base import storage
+from pipeline.inspection.manifests_of import StepManifests, read_steps
+from pipeline.inspection.status import STATES, stage_states, status_rows
+from pipeline.report.stage import made_files
+from pipeline.run import layout
+from pipeline.run.folder import Run
+from pipeline.run.manifest import Output, digest_file
+
+MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """One file that is not as it should be: ``path`` below the run folder, and what made it."""
+
+    path: str
+    problem: str
+    step: str
+    shard: str = ""
+
+
+@dataclass
+class Verified:
+    """What was found.
+
+    Attributes:
+        files: Files that were read.
+        damaged: Those that are damaged or missing.
+        states: State of each stage, a key of ``STATES``.
+        busy: Whether another process is at work: what it is just writing may show as missing.
+    """
+
+    files: int = 0
+    damaged: list[Damaged] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)
+    busy: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """1 where a stage is damaged or lacks files; 0 where everything that was made stands."""
+        return max([int(bool(self.damaged)), *(STATES[state].verify for state in self.states.values())])
+
+
+def verify_run(root: str, *, delete: bool = False) -> tuple[int, list[dict[str, str]]]:
+    """Files read, and an entry of path, problem, step and shard for each damaged one; see ``verify``."""
+    found = verify(Run.open(root), delete=delete)
+    return found.files, [asdict(entry) for entry in found.damaged]
+
+
+def verify(run: Run, *, delete: bool = False) -> Verified:
+    """Reads everything; with ``delete`` what is damaged is removed, of a checkpoint all of it.
+
+    Raises:
+        RunError: If another process works on the run and ``delete`` was asked for.
+    """
+    if delete:
+        with run.lock():
+            return _verify(run, delete=True)
+    return _verify(run, delete=False)
+
+
+def _verify(run: Run, *, delete: bool) -> Verified:
+    found = Verified(busy=not delete and run.is_locked())
+    steps, planned = read_steps(run.root), _planned_by_takedown(run)
+    checked: set[str] = set()
+    for step, made in steps.items():
+        found.damaged += _manifest_problems(step, made)
+        for shard, manifest in made.shards.items():
+            for output in manifest.outputs:
+                found.files += 1
+                checked.add(output.path)
+                problem = _problem(run, output, planned)
+                if problem:
+                    found.damaged.append(Damaged(output.path, problem, step, shard))
+    for damaged in (*_checkpoints(run, checked), *_report(run), *_logs(run)):
+        found.files += 1
+        if damaged.problem:
+            found.damaged.append(damaged)
+    found.states = _states(run, found.damaged)
+    if delete:
+        for damaged in found.damaged:
+            _delete(run, damaged.path)
+    return found
+
+
+def _states(run: Run, damaged: list[Damaged]) -> dict[str, str]:
+    """The states that ``status`` shows, with what only a reading of every byte finds."""
+    rows = status_rows(run)
+    for entry in damaged:
+        state = "missing" if entry.problem == MISSING else "damaged"
+        row = rows.setdefault(entry.step, {"state": state})
+        if not STATES[row["state"]].verify:
+            row["state"] = state
+    return stage_states(rows)
+
+
+def _manifest_problems(step: str, made: StepManifests) -> Iterator[Damaged]:
+    for path, problem in made.problems.items():
+        yield Damaged(path, problem.removeprefix(f"{path}: "), step, layout.shard_of(path) if "/" in path[10:] else "")
+    for shard in made.gone:
+        yield Damaged(layout.shard_manifest(step, shard), MISSING, step, shard)
+
+
+def _planned_by_takedown(run: Run) -> Mapping[str, str]:
+    """Digests that files have already, or will have, by a takedown that is not finished."""
+    url = run.url(layout.TAKEDOWN_PLAN)
+    if not storage.exists(url):
+        return {}
+    return {path: str(output["digest"]) for path, output in json.loads(storage.read_bytes(url))["after"].items()}
+
+
+def _problem(run: Run, output: Output, planned: Mapping[str, str]) -> str:
+    url = run.url(output.path)
+    if not storage.exists(url):
+        return MISSING
+    path = storage.open_local(url)
+    if output.path in planned:
+        return "" if digest_file(path) in (output.digest, planned[output.path]) else "checksum differs"
+    if path.stat().st_size != output.bytes:
+        return f"{path.stat().st_size:,} bytes instead of {output.bytes:,}"
+    return "" if digest_file(path) == output.digest else "checksum differs"
+
+
+def _checkpoints(run: Run, checked: set[str]) -> Iterator[Damaged]:
+    """Files of complete checkpoints that no manifest names, against their own ``state.json``; a problem or none."""
+    for name in storage.list_files(run.url(layout.CHECKPOINTS), layout.CHECKPOINT_STATE):
+        step = layout.checkpoint_step(name)
+        path = f"{layout.CHECKPOINTS}{name}"
+        if step is None or path in checked:
+            continue
+        try:
+            digests = dict(json.loads(storage.read_bytes(run.url(path))).get("digests", {}))
+        except (ValueError, AttributeError, TypeError) as error:
+            yield Damaged(path, f"damaged ({error})", "train", layout.checkpoint(step))
+            continue
+        yield Damaged(path, "", "train")
+        for file, digest in digests.items():
+            url = run.url(layout.checkpoint(step), file)
+            missing = not storage.exists(url)
+            differs = not missing and digest_file(storage.open_local(url)) != digest
+            problem = MISSING if missing else "checksum differs" if differs else ""
+            yield Damaged(f"{layout.checkpoint(step)}/{file}", problem, "train", layout.checkpoint(step))
+
+
+def _report(run: Run) -> Iterator[Damaged]:
+    """The report's files against what they were made as; a problem or none."""
+    made = made_files(run)
+    if made is None and storage.exists(run.url(layout.REPORT_MADE_FROM)):
+        yield Damaged(layout.REPORT_MADE_FROM, "damaged", "report")
+    for path, digest in (made or {}).items():
+        url = run.url(path)
+        missing = not storage.exists(url)
+        differs = not missing and digest_file(storage.open_local(url)) != digest
+        yield Damaged(path, MISSING if missing else "checksum differs" if differs else "", "report")
+
+
+def _logs(run: Run) -> Iterator[Damaged]:
+    """Logs that are not JSON; a problem or none."""
+    for name in storage.list_files(run.url(layout.LOGS), ".json"):
+        if "/" in name:
+            continue
+        path = f"{layout.LOGS}{name}"
+        try:
+            problem = "" if isinstance(json.loads(storage.read_bytes(run.url(path))), dict) else "not a JSON object"
+        except ValueError as error:
+            problem = f"damaged ({error})"
+        yield Damaged(path, problem, "logs")
+
+
+def _delete(run: Run, path: str) -> None:
+    """Removes a damaged file; of a checkpoint everything, its state first: then it is absent, not half."""
+    if not path.startswith(layout.CHECKPOINTS):
+        storage.delete(run.url(path))
+        return
+    folder = path.rpartition("/")[0]
+    storage.delete(run.url(folder, layout.CHECKPOINT_STATE))
+    for name in storage.list_files(run.url(folder)):
+        storage.delete(run.url(folder, name))
+
+
+def told(found: Verified) -> list[str]:
+    """Of each stage that is not simply done: its state in words."""
+    quiet = ("done", "not begun", "not in the recipe")
+    return [f"{stage}: {state} ({STATES[state].means})" for stage, state in found.states.items() if state not in quiet]
