@@ -2,7 +2,7 @@
 
 ``app``             the commands by name, exit codes, errors
 ``options``         options that several commands share
-``run``             run, status, verify
+``run``             run, status, verify, clean-up
 ``inspect``         inspect, report
 ``dedup``           dedup run, plan, compare
 ``index``           dedup index build, add, query, remove, verify

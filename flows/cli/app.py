@@ -18,6 +18,7 @@ COMMANDS = {
     "run": ("flows.cli.run:run", "Run a recipe: raw files in, token shards, a checkpoint and a report out."),
     "status": ("flows.cli.run:status", "Show each stage of a run: shards, records, bytes, seconds, state."),
     "verify": ("flows.cli.run:verify", "Re-read every output of a run against its checksum."),
+    "clean-up": ("flows.cli.run:clean_up", "Remove what a run keeps of its past: old checkpoints, scratch, records."),
     "dedup": ("flows.cli.dedup:dedup_app", "Deduplicate your own JSONL, Parquet or Arrow files; plan, compare."),
     "inspect": ("flows.cli.inspect:inspect", "Show schema, counts and rows of a table, or what a run folder holds."),
     "report": ("flows.cli.inspect:report", "Write report/index.html of a run."),

@@ -1,4 +1,4 @@
-"""Commands on a whole run: run, status, verify.
+"""Commands on a whole run: run, status, verify, clean-up.
 
 ``run`` plans first, from the manifests alone; Prefect is imported only when there is work to do.
 """
@@ -21,6 +21,8 @@ from pipeline.run.engines.options import EngineOptions
 from pipeline.run.folder import Run
 from pipeline.run.logs import forget_failures, stage_seconds
 from pipeline.run.stages import StagePlan, chosen_stages
+
+MOST_RECORDS = 256 << 20  # bytes of Prefect's records that a run keeps
 
 
 def run(
@@ -105,8 +107,11 @@ def _run_flow(
 ) -> dict[str, dict[str, Any]]:
     from flows.server.embedded import prefect_api
     from flows.server.settings import prepare
+    from pipeline.inspection.disk import bound_records
 
     with job.lock():  # a folder that is in use or cannot be written is refused before a server starts
+        if gone := bound_records(job, MOST_RECORDS):
+            say(f"Prefect's records of earlier runs were over {MOST_RECORDS:,} bytes; {gone:,} bytes are begun anew")
         prepare(job.root)
     say(f"run folder {job.root}")
     where = os.environ.get("PREFECT_API_URL") or "embedded, recorded in the run folder"
@@ -125,7 +130,7 @@ def _finish(job: Run, stages: dict[str, dict[str, Any]], as_json: bool) -> int:
     return answer(as_json, {"root": job.root, "status": "done", "stages": stages}, text)
 
 
-def status(root: str, *, json: Json = False) -> int:
+def status(root: str, *, disk: Flag = False, json: Json = False) -> int:
     """Show each stage of a run: shards done and in all, records, bytes, seconds, and its state.
 
     The state is done, not begun, not in the recipe, running, interrupted (not finished, and no process works on the
@@ -134,17 +139,56 @@ def status(root: str, *, json: Json = False) -> int:
     trainer). A damaged byte that leaves the size as it is, only `tokenmill verify` finds.
 
     Example: tokenmill status runs/demo
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    disk
+        Show what the run takes on the disk, and what it keeps of its past; `tokenmill clean-up` removes what may go.
     """
+    from pipeline.inspection.disk import as_text
+    from pipeline.inspection.disk import disk as disk_of
     from pipeline.inspection.status import status_rows
 
-    rows = status_rows(Run.open(root))
+    run = Run.open(root)
+    rows = status_rows(run)
     lines = []
     for stage, row in rows.items():
         records = ", ".join(f"{name} {value:,}" for name, value in row["counts"].items() if "." not in name)
         shards = f"{row['done']:5} of {row['total']:<5}"
         lines.append(f"{stage:22} {shards} {row['bytes']:>14,} B  {row['state']:11} {records}".rstrip())
         lines += [f"  {problem}" for problem in row["problems"]]
-    return answer(json, {"root": root, "stages": rows}, "\n".join(lines))
+    result = {"root": root, "stages": rows}
+    if disk:
+        found = result["disk"] = disk_of(run)
+        lines += ["", *(f"{size:>16,} B  {folder}" for folder, size in found["folders"].items())]
+        lines += [f"{found['bytes']:>16,} B  in all", "", *as_text(found["past"])]
+        lines.append(f"{found['may_go_bytes']:>16,} B  may go: tokenmill clean-up {root}")
+    return answer(json, result, "\n".join(lines))
+
+
+def clean_up(root: str, *, dry_run: Flag = False, json: Json = False) -> int:
+    """Remove what a run keeps of its past and does not need: old checkpoints, scratch, Prefect's records, copies.
+
+    Never goes: what a manifest names, the last complete checkpoint, checkpoints that train.keep_every_steps or
+    train.keep_best ask for, logs and metrics. A run that a process works on is refused.
+
+    Example: tokenmill clean-up runs/demo --dry-run
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    dry_run
+        Say what would go and why, and remove nothing.
+    """
+    from pipeline.inspection import disk
+
+    found = disk.clean_up(Run.open(root), dry_run=dry_run)
+    lines = disk.as_text([*found["kept"], *found["removed"]])
+    lines.append(f"{found['bytes']:,} bytes {'would go' if dry_run else 'are gone'}")
+    return answer(json, found, "\n".join(lines))
 
 
 def verify(root: str, *, delete: Flag = False, json: Json = False) -> int:

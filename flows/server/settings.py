@@ -8,11 +8,16 @@ off; the embedded server gets time to start on a slow machine.  What the user ha
 import os
 
 from pipeline.base import storage
+from pipeline.run import layout
 
 
 def prepare(root: str) -> None:
     """Sets Prefect's environment for the run folder ``root``."""
-    home = storage.local_path(root) / ".prefect" if storage.is_local(root) else storage.cache_folder() / "prefect"
+    home = (
+        storage.local_path(storage.join(root, layout.PREFECT))
+        if storage.is_local(root)
+        else storage.cache_folder() / "prefect"
+    )
     defaults = {
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

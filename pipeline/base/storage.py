@@ -110,14 +110,14 @@ def cache_folder() -> Path:
     return Path(base)
 
 
-def _copies_of(url: str) -> Path:
+def copies_of(url: str) -> Path:
     """The folder of this machine's copies of an object, one per version."""
     return cache_folder() / "objects" / digest(url).hex()
 
 
 def _forget_copies(url: str, but: str = "") -> None:
     """Removes this machine's copies of an object, but not of one version; whoever has one mapped keeps it."""
-    folder = _copies_of(url)
+    folder = copies_of(url)
     for version in folder.iterdir() if folder.is_dir() else ():
         if version.name != but:
             shutil.rmtree(version, ignore_errors=True)
@@ -139,7 +139,7 @@ def open_local(url: str) -> Path:
     info = filesystem.info(path)
     version = str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or "")
     key = digest(f"{info['size']}\0{version}").hex()
-    copy = _copies_of(url) / key / path.rsplit("/", 1)[-1]
+    copy = copies_of(url) / key / path.rsplit("/", 1)[-1]
     if not copy.exists():
         # an earlier version may hold what was taken down since; another process may be copying this one
         _forget_copies(url, but=key)

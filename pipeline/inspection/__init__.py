@@ -1,5 +1,8 @@
-"""Looks at what stands on disk, and changes nothing but what `verify --delete` is asked to remove.
+"""Looks at what stands on disk, and changes nothing but what it is asked to remove.
 
-- ``status``: the state of a run, and its checksums.
+- ``status``: the state of a run, in words from one table.
+- ``verify``: every byte against its checksum; `verify --delete`.
+- ``disk``: what a run keeps of its past; `clean-up`.
+- ``manifests_of``: every manifest as it stands, the damaged ones too.
 - ``describe``: what a table, a run folder or a dedup output holds.
 """

@@ -13,6 +13,7 @@ RECIPE = "recipe.toml"
 MANIFESTS = "manifests/"
 TAKEDOWN_PLAN = f"{MANIFESTS}takedown.pending"  # what an unfinished takedown has left to do
 TAKEDOWN = "takedown.jsonl"
+PREFECT = ".prefect/"  # Prefect's home: records of flow runs, from which nothing is read
 RESTORED = "restored.jsonl"
 
 # tables, one file per shard

@@ -14,7 +14,7 @@ import pytest
 from flows.cli import run as commands
 from flows.cli.lineage import explain_document
 from pipeline.base import storage
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import FormatError, RunError, UserError
 from pipeline.inspection.status import STATES, rebuild_command
 from pipeline.recipe.load import load_recipe
 from pipeline.run import layout
@@ -24,6 +24,7 @@ from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
 from tests.pipeline.lineage.conftest import run_stages, write_inputs
 from tests.pipeline.lineage.helpers import Killed, publications, read_document
+from tests.trees import tree
 
 
 @dataclass
@@ -307,3 +308,35 @@ def test_advice_of_verify_with_the_manifests_gone_makes_them_again(made: Made) -
     run_stages(Run(run.root, load_recipe(made.recipe)))
     assert commands.verify(run.root) == 0
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_swapped_manifests_are_named_and_what_verify_advises_rebuilds_every_output(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tree(made.root, "metrics", "report")
+    swap_manifests(made.root)
+    run = Run(str(made.root), load_recipe(made.recipe))
+    with pytest.raises(FormatError, match=r"manifests/clean/0000\d.json: damaged manifest \(it is of clean 0000\d"):
+        run_stages(run)
+    assert commands.verify(run.root, delete=True) == 0
+    told = capsys.readouterr().err
+    assert "damaged: manifests/clean/00000.json (damaged manifest (it is of clean 00001: moved or copied" in told
+    assert run_stages(run) > 0
+    assert commands.verify(run.root) == 0
+    assert tree(made.root, "metrics", "report") == before
+
+
+@pytest.mark.parametrize("path", ["logs/stages.json", "logs/failed.json", "logs/environment.json", "logs/inputs.json"])
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"[]"])
+def test_damaged_log_is_named_and_stops_nothing(
+    path: str, data: bytes, made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (made.root / path).write_bytes(data)
+    root = str(made.root)
+    assert commands.status(root) == 0
+    assert commands.run(str(made.recipe), root=root, dry_run=True) == 0
+    assert "clean     done, skipped" in capsys.readouterr().err
+    assert commands.verify(root) == 1
+    assert f"damaged: {path}" in capsys.readouterr().err
+    assert commands.verify(root, delete=True) == 0
+    assert commands.verify(root) == 0
