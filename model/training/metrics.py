@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.base import storage
+from pipeline.lineage.training import read_json_lines
 from pipeline.run import layout
 
 
@@ -52,7 +53,5 @@ def _line(line: dict[str, Any]) -> str:
 
 
 def read_lines(root: str, path: str = layout.TRAIN_METRICS) -> list[dict[str, Any]]:
-    """All complete lines; one that a kill left half-written is dropped."""
-    url = storage.join(root, path)
-    lines = storage.read_bytes(url).decode().splitlines(keepends=True) if storage.exists(url) else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    """All complete lines; one that a kill left half-written is dropped, a damaged one too, and named."""
+    return read_json_lines(storage.join(root, path))

@@ -216,8 +216,12 @@ class Training:
 
 
 def metrics_lines(run: Run) -> list[dict[str, Any]]:
-    """Lines of metrics/train.jsonl; one that is half-written is left out, a damaged one too, and named."""
-    url = run.url(layout.TRAIN_METRICS)
+    """Lines of metrics/train.jsonl."""
+    return read_json_lines(run.url(layout.TRAIN_METRICS))
+
+
+def read_json_lines(url: str) -> list[dict[str, Any]]:
+    """The objects of a log of JSON lines; one that is half-written is left out, a damaged one too, and named."""
     lines = storage.read_bytes(url).splitlines(keepends=True) if storage.exists(url) else []
     found = []
     for number, line in enumerate(lines, start=1):
