@@ -184,7 +184,7 @@ def _checkpoints(run: Run, steps: dict[str, StepManifests]) -> Iterator[Past]:
 def _why_checkpoints_stay(run: Run, steps: dict[str, StepManifests]) -> str:
     """Why no earlier checkpoint may go; empty where the training is finished and its checkpoint is whole."""
     trained = steps.get("train", StepManifests()).shards.get("all")
-    if storage.list_files(run.url(layout.CHECKPOINTS, "next")):
+    if storage.list_files(run.url(layout.NEXT_CHECKPOINTS)) or storage.exists(run.url(layout.SUCCESSION)):
         return "another training is taking its place"
     if trained is None:
         return "the training is not finished: it may go on from here"

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base import storage
+from pipeline.base.errors import FormatError
 from pipeline.base.locks import is_held
 from pipeline.inspection.manifests_of import StepManifests, read_steps
 from pipeline.recipe.stage_names import CURATION, STAGES, in_order, stage_of
 from pipeline.report.stage import is_current
-from pipeline.run import layout
+from pipeline.run import checkpoints, layout
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
 from pipeline.run.logs import failed_stages, stage_seconds
@@ -151,6 +152,8 @@ class _Seen:
             return "missing", [f"{problem}; {AGAIN}" for problem in [*missing, *gone]]
         if found.expected is None or found.gone or found.differs:
             return self._unfinished()
+        if step == "train" and (told := self._succession()):
+            return self._unfinished([told])
         earlier = self._earlier_inputs(found)
         return ("outdated", earlier) if earlier else ("done", [])
 
@@ -169,6 +172,14 @@ class _Seen:
     def _train_lock(self) -> Any:
         url = self.run.url(layout.TRAIN_LOCK)
         return storage.local_path(url) if storage.is_local(url) else storage.cache_folder() / "none"
+
+    def _succession(self) -> str:
+        """That another training takes the place of the finished one, in words; empty where none does."""
+        try:
+            under_way = checkpoints.succession(self.run.root).training
+        except FormatError as error:
+            return str(error)
+        return "another training takes the place of the finished model, which stands until then" if under_way else ""
 
     def _earlier_inputs(self, found: StepManifests) -> list[str]:
         """Inputs that other manifests say are another file now."""
@@ -189,7 +200,7 @@ class _Seen:
             return self._unfinished()
         files = unrecorded_files(self.run, step)
         if step == "train" and files:
-            return self._training(files)
+            return self._training()
         if step == "tokenize" and files and not unrecorded_files(self.run, "clean") and "clean" not in self.steps:
             return "imported", []
         if files and self.locked:
@@ -200,13 +211,16 @@ class _Seen:
             return "unrecorded", [f"{len(files):,} files in {folders} that no manifest names: {told}; {AGAIN}"]
         return ("not begun" if step in self.run.recipe.stages else "not in the recipe"), []
 
-    def _training(self, files: list[str]) -> tuple[str, list[str]]:
+    def _training(self) -> tuple[str, list[str]]:
         """A training that is not finished: how far it is, and whether the tokens are still those it is trained on."""
-        steps = [layout.checkpoint_step(path.removeprefix(layout.CHECKPOINTS)) for path in files]
-        last = max((step for step in steps if step is not None), default=None)
-        if last is None:
+        try:
+            standing = checkpoints.standing(self.run.root)
+        except FormatError as error:
+            return "damaged", [str(error)]
+        if not standing:
             return self._unfinished()
-        path = layout.checkpoint_state(last)
+        last = max(standing)
+        path = f"{standing[last]}/{layout.CHECKPOINT_STATE}"
         try:
             trained = json.loads(storage.read_bytes(self.run.url(path))).get("tokenizer")
         except (ValueError, AttributeError):

@@ -133,23 +133,22 @@ def _problem(run: Run, output: Output, planned: Mapping[str, str]) -> str:
 
 def _checkpoints(run: Run, checked: set[str]) -> Iterator[Damaged]:
     """Files of complete checkpoints that no manifest names, against their own ``state.json``; a problem or none."""
-    for name in storage.list_files(run.url(layout.CHECKPOINTS), layout.CHECKPOINT_STATE):
-        step = layout.checkpoint_step(name)
+    for name in storage.list_files(run.url(layout.CHECKPOINTS), f"/{layout.CHECKPOINT_STATE}"):
         path = f"{layout.CHECKPOINTS}{name}"
-        if step is None or path in checked:
+        folder = path.rpartition("/")[0]
+        if path in checked:
             continue
         try:
             digests = dict(json.loads(storage.read_bytes(run.url(path))).get("digests", {}))
         except (ValueError, AttributeError, TypeError) as error:
-            yield Damaged(path, f"damaged ({error})", "train", layout.checkpoint(step))
+            yield Damaged(path, f"damaged ({error})", "train", folder)
             continue
         yield Damaged(path, "", "train")
         for file, digest in digests.items():
-            url = run.url(layout.checkpoint(step), file)
+            url = run.url(folder, file)
             missing = not storage.exists(url)
             differs = not missing and digest_file(storage.open_local(url)) != digest
-            problem = MISSING if missing else "checksum differs" if differs else ""
-            yield Damaged(f"{layout.checkpoint(step)}/{file}", problem, "train", layout.checkpoint(step))
+            yield Damaged(f"{folder}/{file}", MISSING if missing else "checksum differs" if differs else "", "train")
 
 
 def _report(run: Run) -> Iterator[Damaged]:

@@ -18,6 +18,7 @@ from pipeline.base.errors import FormatError, RunError, UserError
 from pipeline.inspection.status import STATES, rebuild_command
 from pipeline.recipe.load import load_recipe
 from pipeline.run import layout
+from pipeline.run.checkpoints import Succession, begin_succession
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Manifest
 from pipeline.takedown.choose import Choice
@@ -127,6 +128,11 @@ def train_on_other_tokens(root: Path) -> None:
     write("manifests/train.json", json.dumps({"shards": shards}))(root)
 
 
+def succeed(root: Path) -> None:
+    """What a training writes that is about to replace the finished one."""
+    begin_succession(str(root), Succession("another", (40,)))
+
+
 CASES = {
     "finished": Case(nothing, {}, 0, ("duplicates: none",)),
     "half made": Case(
@@ -185,6 +191,11 @@ CASES = {
     "checkpoint damaged": Case(write("checkpoints/step-0000020/state.json", "{"), {"train": "damaged"}, 1),
     "training interrupted": Case(
         write("checkpoints/step-0000020/state.json", '{"format": 1, "step": 20}'), {"train": "interrupted"}, 0
+    ),
+    "another training takes its place": Case(
+        lambda root: (train_on_other_tokens(root), succeed(root))[1],
+        {"train": "interrupted"},
+        0,
     ),
     "log damaged": Case(write("logs/stages.json", ""), {}, 1),
 }
