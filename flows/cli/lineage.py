@@ -274,6 +274,8 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
             f"{row['checkpoint']} was trained on {row['documents']:,} of them: {counted(row['tokens'], 'token')} in "
             f"{counted(len(steps), 'step')} ({shown})"
         )
+    if "checkpoints_unknown" in found:
+        lines.append(found["checkpoints_unknown"])
     if found["tokenizer"]:
         lines.append("the tokenizer was trained on a sample of all training documents; its merges are not changed")
     lines += [f"{place}: {counted(count, 'document')} forgotten" for place, count in found.get("forgotten", {}).items()]

@@ -3,7 +3,9 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from flows.cli.options import Flag, Json, LocalPath, Overrides, Overwrite, refuse_overwriting
 from flows.display.answer import answer
@@ -11,6 +13,11 @@ from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
+
+From = Annotated[
+    str | None,
+    Parameter(name="--from", help="The checkpoint to use: a step, or its folder in the run; by default the last one."),
+]
 
 
 def train(
@@ -57,6 +64,7 @@ def evaluate(
     *,
     choices: str | None = None,
     pairs: str | None = None,
+    named: From = None,
     previous: Flag = False,
     json: Json = False,
 ) -> int:
@@ -77,10 +85,12 @@ def evaluate(
     """
     from model.evaluation.scoring import evaluate_run
 
-    result = evaluate_run(Run.open(root), choices=choices, pairs=pairs, previous=previous)
-    lines = [f"validation loss {result['validation_loss']}  bits per byte {result['bits_per_byte']}"]
+    result = evaluate_run(Run.open(root), choices=choices, pairs=pairs, previous=previous, named=named)
+    lines = []
+    if "validation_loss" in result:
+        lines.append(f"validation loss {result['validation_loss']}  bits per byte {result['bits_per_byte']}")
     for kind in ("by_source", "by_language"):
-        for name, row in result[kind].items():
+        for name, row in result.get(kind, {}).items():
             figures = f"loss {row['validation_loss']}  bits per byte {row['bits_per_byte']}"
             lines.append(f"  {name:24} {figures}  tokens {row['tokens']:,}")
     for kind, rows in (("choices", ("accuracy", "accuracy_by_bytes")), ("pairs", ("accuracy",))):
@@ -96,6 +106,7 @@ def sample(
     root: str,
     *,
     prompt: str = "",
+    named: From = None,
     seed: int = 1,
     tokens: int = 200,
     temperature: float = 0.8,
@@ -128,12 +139,18 @@ def sample(
     from model.evaluation.scoring import sample_run
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-    text = sample_run(Run.open(root), prompt, tokens, sampling)
+    text = sample_run(Run.open(root), prompt, tokens, sampling, named=named)
     return answer(json, {"prompt": prompt, "text": text, "seed": seed}, prompt + text)
 
 
 def export(
-    root: str, *, output: LocalPath, previous: Flag = False, overwrite: Overwrite = False, json: Json = False
+    root: str,
+    *,
+    output: LocalPath,
+    named: From = None,
+    previous: Flag = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Write the last checkpoint of a run as a Hugging Face folder that transformers and vLLM load.
 
@@ -154,7 +171,7 @@ def export(
     if output.is_file():
         raise UserError(f"--output {output}: is a file; name a folder")
     refuse_overwriting("--output", output, overwrite=overwrite)
-    files = export_run(run, output, previous=previous)
+    files = export_run(run, output, previous=previous, named=named)
     return answer(json, {"output": str(output), "files": files}, f"{output}: {', '.join(files)}")
 
 

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.base import storage
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import RunError
 from pipeline.run import checkpoints, layout
 from pipeline.run.checkpoints import FORMAT, advice, read_state
 from pipeline.run.manifest import canonical_json, digest_file
@@ -206,16 +206,3 @@ def kept_steps(steps: Sequence[int], *, last: int, every: int, also: Collection[
 def remove(root: str, step: int) -> None:
     """Removes a checkpoint."""
     checkpoints.remove(root, layout.checkpoint(step))
-
-
-def chosen_step(root: str, *, previous: bool = False) -> int:
-    """The last complete checkpoint, or the one before it.
-
-    Raises:
-        UserError: If there is none.
-    """
-    steps = complete_steps(root)
-    if len(steps) < (2 if previous else 1):
-        which = "checkpoint before the last" if previous and steps else "complete checkpoint"
-        raise UserError(f"{root}: no {which} in {layout.CHECKPOINTS}; `tokenmill run` or `tokenmill train` makes one")
-    return steps[-2] if previous else steps[-1]

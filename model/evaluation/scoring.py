@@ -15,7 +15,6 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from model.checkpoints.checkpoint import chosen_step
 from model.data.corpus import open_corpus
 from model.devices.hardware import chosen_precision
 from model.devices.world import ALONE
@@ -25,32 +24,45 @@ from model.evaluation.prefix_tree import Text, log_likelihoods
 from model.export.folder import end_of_text
 from model.network.transformer import Transformer, load_model
 from pipeline.base.console import say
-from pipeline.base.errors import UserError
+from pipeline.base.errors import RunError, UserError
+from pipeline.order.trained import as_trained, check_tokens, tokenizer_of
 from pipeline.run import layout
+from pipeline.run.checkpoints import chosen
 from pipeline.run.folder import Run
 
 
 def evaluate_run(
-    run: Run, *, choices: str | None = None, pairs: str | None = None, previous: bool = False
+    run: Run, *, choices: str | None = None, pairs: str | None = None, previous: bool = False, named: str | None = None
 ) -> dict[str, Any]:
-    """Validation figures of a run's last checkpoint, and its scores on multiple choice or minimal pairs if asked.
+    """Validation figures of a run's checkpoint, and its scores on multiple choice or minimal pairs if asked.
+
+    Where the tokens that it was trained on are gone, there are no validation figures: with questions of one's own that
+    is said, else refused.
+
+    Args:
+        run: The run.
+        choices: A file of multiple-choice questions.
+        pairs: Minimal pairs.
+        previous: Use the checkpoint before the last one.
+        named: Use this checkpoint.
 
     Raises:
         UserError: If there is no checkpoint or nothing to score.
+        RunError: If its tokens are gone, with both digests.
     """
-    model = load_model(run.root, previous=previous)
+    step = chosen(run.root, named, previous=previous)
+    model, tokenizer = load_model(run.root, step), tokenizer_of(run, step)
     model.precision = chosen_precision(run.recipe.train.precision, ALONE.device)
-    validator = validator_of(run, open_corpus(run, model.config.context_length), ALONE)
-    if validator is None:
-        raise UserError(f"{run.root}: the recipe holds no validation tokens out (tokenize.validation_share = 0)")
-    found = validator.score(model)
-    result: dict[str, Any] = {
-        "checkpoint": layout.checkpoint(chosen_step(run.root, previous=previous)),
-        **found.total.summary(),
-        "by_source": found.by_source(),
-        "by_language": found.by_language(),
-    }
-    scorer = Scorer(model, run.local(layout.TOKENIZER))
+    result: dict[str, Any] = {"checkpoint": layout.checkpoint(step)}
+    try:
+        check_tokens(run, step, "its validation loss")
+    except RunError as error:
+        if choices is None and pairs is None:
+            raise
+        say(str(error))
+    else:
+        result |= _validation(as_trained(run), model)
+    scorer = Scorer(model, tokenizer)
     if choices is not None:
         result["choices"] = score_choices(scorer, read_choices(Path(choices)))
     if pairs is not None:
@@ -58,16 +70,25 @@ def evaluate_run(
     return result
 
 
-def sample_run(run: Run, prompt: str, tokens: int, sampling: Sampling) -> str:
-    """Text that a run's last checkpoint writes after a prompt.
+def _validation(run: Run, model: Transformer) -> dict[str, Any]:
+    validator = validator_of(run, open_corpus(run, model.config.context_length), ALONE)
+    if validator is None:
+        raise UserError(f"{run.root}: the recipe holds no validation tokens out (tokenize.validation_share = 0)")
+    found = validator.score(model)
+    return {**found.total.summary(), "by_source": found.by_source(), "by_language": found.by_language()}
+
+
+def sample_run(run: Run, prompt: str, tokens: int, sampling: Sampling, *, named: str | None = None) -> str:
+    """Text that a run's last checkpoint, or the one that is named, writes after a prompt.
 
     Raises:
         UserError: If there is no checkpoint, or the prompt came from bytes that are not UTF-8.
+        RunError: If its tokenizer is gone.
     """
     if not is_unicode(prompt):
         raise UserError(f"the prompt {prompt!r} is not UTF-8: expected text in UTF-8")
-    model = load_model(run.root)
-    path = run.local(layout.TOKENIZER)
+    step = chosen(run.root, named)
+    model, path = load_model(run.root, step), tokenizer_of(run, step)
     end = end_of_text(path)[1]
     tokenizer = Tokenizer.from_file(str(path))
     ids = tokenizer.encode(prompt, add_special_tokens=False).ids or [end]

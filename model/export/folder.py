@@ -19,7 +19,8 @@ from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_model
 from pipeline.base import storage
 from pipeline.base.errors import FormatError, UserError
-from pipeline.run import layout
+from pipeline.order.trained import tokenizer_of
+from pipeline.run.checkpoints import chosen
 from pipeline.run.folder import Run
 
 _GPT2 = {
@@ -136,17 +137,18 @@ def load_folder(folder: str | Path, context_length: int | None = None) -> Transf
     return from_hf_tensors(config, tensors, str(folder))
 
 
-def export_run(run: Run, output: Path, *, previous: bool = False) -> list[str]:
-    """Writes a run's last checkpoint as a Hugging Face folder; returns the file names.
+def export_run(run: Run, output: Path, *, previous: bool = False, named: str | None = None) -> list[str]:
+    """Writes a run's last checkpoint, or the one that is named, as a Hugging Face folder; returns the file names.
 
     Raises:
         UserError: If there is no checkpoint, or ``output`` is a file.
+        RunError: If its tokenizer is gone.
     """
-    model = load_model(run.root, previous=previous)
+    step = chosen(run.root, named, previous=previous)
+    model, tokenizer = load_model(run.root, step), tokenizer_of(run, step)
     if output.exists() and not output.is_dir():
         raise UserError(f"{output}: is a file; name a folder")
     output.mkdir(parents=True, exist_ok=True)
-    tokenizer = run.local(layout.TOKENIZER)
     return export_folder(model, tokenizer, output)
 
 

@@ -30,13 +30,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the customary name
 from torch.utils.checkpoint import checkpoint
 
-from model.checkpoints.checkpoint import MODEL_FILE, chosen_step, read_tensors, url_of
+from model.checkpoints.checkpoint import MODEL_FILE, read_tensors, url_of
 from model.network import ops
 from model.network.attention import KeyValueCache, Layout, attend, document_layout, rotary_table
 from model.network.config import ModelConfig
 from model.network.loss import Loss, chunked_cross_entropy, each_token_loss
 from pipeline.base.errors import RunError, UserError
-from pipeline.run.checkpoints import read_state
+from pipeline.run.checkpoints import chosen, read_state
 
 EMBEDDING_DEVIATION = 0.02
 LARGEST_LOGIT_DEVIATION = 0.32  # keeps the first loss of a tied head within 0.06 of ln V
@@ -334,9 +334,9 @@ class Transformer(nn.Module):
         return load_model(str(root), previous=previous)
 
 
-def load_model(root: str, *, previous: bool = False) -> Transformer:
-    """The model of a run's last complete checkpoint, in evaluation mode, in float32 on the CPU."""
-    step = chosen_step(root, previous=previous)
+def load_model(root: str, step: int | None = None, *, previous: bool = False) -> Transformer:
+    """The model of a run's checkpoint of ``step`` (default: the last one), for evaluation, in float32 on the CPU."""
+    step = chosen(root, previous=previous) if step is None else step
     state = read_state(root, step)
     model = Transformer(ModelConfig.from_dict(state["model"]))
     load_weights(model, read_tensors(root, step, MODEL_FILE), url_of(root, step, MODEL_FILE))

@@ -6,14 +6,12 @@ More steps go on from a checkpoint that lies on the way of both: with wsd each o
 Tokens that came out different are no setting: a finished training is then made anew, and the plan says so.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from model.training.job import SHARD, STEP, Training, keys_of, unfinished
 from model.training.schedule import last_stable_step, warmup_steps
-from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.run import checkpoints, layout
@@ -107,20 +105,12 @@ def _finished(run: Run) -> bool:
 def _changed(run: Run, training: Training, *, finished: bool) -> dict[str, tuple[Any, Any]]:
     """Key -> was, is, of each setting with which the last checkpoint was made; empty where none is known to differ."""
     found = manifests.load_manifest(run.root, STEP.name, SHARD) if finished else None
-    was = found.config if found is not None else recorded(run.root, max(checkpoints.standing(run.root)))["config"]
+    was = (
+        found.config
+        if found is not None
+        else checkpoints.recorded(run.root, max(checkpoints.standing(run.root)))["config"]
+    )
     return keys_of(was, training.job.config)
-
-
-def recorded(root: str, step: int) -> dict[str, Any]:
-    """What defined the training of a checkpoint: ``config`` and ``inputs``, empty where it does not say.
-
-    Checkpoints of tokenmill 0.1 do not.
-    """
-    url = storage.join(root, checkpoints.standing(root)[step], layout.CHECKPOINT_TRAINING)
-    if not storage.exists(url):
-        return {"config": {}, "inputs": {}}
-    found: dict[str, Any] = json.loads(storage.read_bytes(url))
-    return found
 
 
 def _refusal(run: Run, training: Training, path: str, changed: Mapping[str, tuple[Any, Any]], last: int) -> str:
@@ -139,7 +129,7 @@ def _refusal(run: Run, training: Training, path: str, changed: Mapping[str, tupl
 
 
 def _other_tokens(run: Run, training: Training, last: int) -> str:
-    was, now = recorded(run.root, last)["inputs"], training.tokens
+    was, now = checkpoints.recorded(run.root, last)["inputs"], training.tokens
     paths = [path for path in sorted(was.keys() | now.keys()) if was.get(path) != now.get(path)]
     if not was or not paths:
         return "other tokens or with other [train] settings than the recipe asks for"

@@ -60,7 +60,7 @@ def make_run(root: Path, documents: int) -> NDArray[np.uint8]:
     ids = np.random.default_rng(1).integers(0, 256, (documents, 16), np.uint8)
     (root / layout.RECIPE).write_text(RECIPE)
     (root / layout.checkpoint(STEPS)).mkdir(parents=True)
-    (root / layout.checkpoint_state(STEPS)).write_text('{"tokenizer": "synthetic"}')
+    (root / layout.checkpoint_state(STEPS)).write_text('{"format": 1, "tokenizer": "synthetic"}')
     edges = np.linspace(0, documents, SHARDS + 1).astype(np.int64)
     for number in range(SHARDS):
         _write_shard(root, f"{number:05d}", ids[edges[number] : edges[number + 1]], int(edges[number]))

@@ -39,6 +39,7 @@ def licences(run: Run, steps: int | None = None) -> dict[str, Any]:
     done = training.steps_done if steps is None else steps
     if steps:
         training.require_step(steps - 1)
+    training.check_checkpoints("the licences of what it was trained on")
     rows: dict[tuple[str, str, str], list[int]] = {}
     taken_down = 0
     removed = ledger.load(run.root).documents

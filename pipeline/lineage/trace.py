@@ -33,6 +33,7 @@ def trace(run: Run, first: int, last: int) -> dict[str, Any]:
         raise UserError(f"steps {first} to {last}: expected a range of 1 to {MAX_STEPS:,} steps")
     training.require_step(first)
     training.require_step(last)
+    training.check_checkpoints("what these steps read")
     counts, shards, unscored = training.targets_by_document(first, last)
     facts = _facts(run, counts, shards)
     documents = [
@@ -92,6 +93,7 @@ def window_text(run: Run, step: int, window: int) -> dict[str, Any]:
     training.require_step(step)
     if not 0 <= window < training.sequences:
         raise UserError(f"window {window}: step {step} has the windows 0 to {training.sequences - 1}")
+    training.check_checkpoints("what this window held")
     position = step * training.sequences + window
     tokens = training.window_tokens(position).tolist()
     decode = _decoder(run)

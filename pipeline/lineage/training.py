@@ -18,8 +18,10 @@ from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
 from pipeline.lookup.locate import Located
 from pipeline.order.corpus import open_train
+from pipeline.order.trained import as_trained, check_tokens
 from pipeline.order.windows import WindowOrder
 from pipeline.run import layout
+from pipeline.run.checkpoints import standing, succession
 from pipeline.run.folder import Run
 from pipeline.run.rows import read_row
 from pipeline.run.tables import VERDICTS
@@ -56,8 +58,8 @@ class Training:
     """The order that a run trains in, and how far it has got."""
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        recipe = run.recipe
+        self.run = as_trained(run)
+        recipe = self.run.recipe
         self.context_length = recipe.model.context_length
         self.sequences = max(1, recipe.train.global_batch_tokens // self.context_length)
 
@@ -73,24 +75,34 @@ class Training:
     @cached_property
     def checkpoints(self) -> list[int]:
         """Steps of the complete checkpoints, sorted."""
-        names = storage.list_files(self.run.url(layout.CHECKPOINTS), layout.CHECKPOINT_STATE)
-        return sorted(step for step in map(layout.checkpoint_step, names) if step is not None)
+        return list(standing(self.run.root))
 
     @cached_property
     def steps_done(self) -> int:
-        """Steps that a checkpoint, or else a line of metrics, says were trained."""
+        """Steps that a checkpoint, or else a line of metrics, says were trained.
+
+        While a training that replaces the model has no checkpoint yet, the metrics are of that one.
+        """
+        if self.checkpoints and succession(self.run.root).replaces:
+            return self.checkpoints[-1]
         lines = metrics_lines(self.run)
         return max([0, *self.checkpoints, *(int(line["step"]) for line in lines)])
 
-    def check_checkpoints(self) -> None:
+    def check_checkpoints(self, question: str = "which steps read which documents") -> None:
         """Refuses checkpoints that were not trained on the tokens at hand.
 
+        Args:
+            question: What was asked.
+
         Raises:
-            RunError: If one was trained with another tokenizer, or is damaged.
+            RunError: If one was trained with another tokenizer or is damaged, or the last one on other tokens.
         """
+        if not self.checkpoints:
+            return
+        check_tokens(self.run, self.checkpoints[-1], question)
         expected = self.dataset.data.format.tokenizer
-        for step in self.checkpoints:
-            path = layout.checkpoint_state(step)
+        for folder in standing(self.run.root).values():
+            path = f"{folder}/{layout.CHECKPOINT_STATE}"
             try:
                 found = json.loads(storage.read_bytes(self.run.url(path))).get("tokenizer", expected)
             except (ValueError, AttributeError) as error:
@@ -100,8 +112,9 @@ class Training:
                 ) from error
             if found != expected:
                 raise RunError(
-                    f"{self.run.url(path)}: a checkpoint from another run: trained on tokens of tokenizer {found}, the "
-                    f"shards here are of {expected}. Its steps cannot be told from these shards"
+                    f"{self.run.url(path)}: a checkpoint from another run: trained on tokens "
+                    f"of tokenizer {found}, the shards here are of {expected}. Its steps cannot be told from these "
+                    "shards"
                 )
 
     # -- document -> steps

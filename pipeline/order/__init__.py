@@ -5,5 +5,6 @@
 - ``mixture``: which source each position reads.
 - ``permutation``: which window of the source.
 - ``streams``: where in the token shards the window lies.
+- ``trained``: what a checkpoint was trained with, and whether that is still there.
 - ``weights``: how much each source gives, from the recipes.
 """

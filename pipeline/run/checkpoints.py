@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, RunError
+from pipeline.base.errors import FormatError, RunError, UserError
 from pipeline.run import layout
 from pipeline.run.manifest import canonical_json, manifest_url
 
@@ -97,12 +97,61 @@ def read_state(root: str, step: int) -> dict[str, Any]:
     return state
 
 
+def recorded(root: str, step: int) -> dict[str, Any]:
+    """What defined the training of a checkpoint: ``config`` and ``inputs``, empty where it does not say.
+
+    Checkpoints of tokenmill 0.1 do not.
+
+    Raises:
+        RunError: If the file is damaged.
+    """
+    url = storage.join(root, standing(root).get(step, layout.checkpoint(step)), layout.CHECKPOINT_TRAINING)
+    if not storage.exists(url):
+        return {"config": {}, "inputs": {}}
+    try:
+        found: dict[str, Any] = json.loads(storage.read_bytes(url))
+        return {"config": found["config"], "inputs": found["inputs"]}
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{url}: damaged ({error}); {advice(root, step)}") from error
+
+
 def advice(root: str, step: int) -> str:
     """What to do where the checkpoint of ``step`` is damaged."""
     before = [earlier for earlier in standing(root) if earlier < step]
     if not before:
         return "there is no checkpoint before it: delete its folder to train from the start"
     return f"to go on from the one before it, step {before[-1]}, ask for it with --previous"
+
+
+def chosen(root: str, named: str | None = None, *, previous: bool = False) -> int:
+    """The step of the checkpoint to use: the one that is named, the last one, or the one before it.
+
+    Args:
+        root: The run folder.
+        named: A step ("1000", "step-0001000"), or the checkpoint's folder in this run.
+        previous: The one before the last.
+
+    Raises:
+        UserError: If there is none, or not that one.
+    """
+    steps = list(standing(root))
+    if len(steps) < (2 if previous else 1):
+        which = "checkpoint before the last" if previous and steps else "complete checkpoint"
+        raise UserError(f"{root}: no {which} in {layout.CHECKPOINTS}; `tokenmill run` or `tokenmill train` makes one")
+    if named is None:
+        return steps[-2] if previous else steps[-1]
+    if previous:
+        raise UserError(f"--from {named} and --previous: each names a checkpoint; give one of them")
+    folder, _, name = named.rstrip("/").rpartition("/")
+    number = name.removeprefix("step-")
+    inside = not folder or storage.absolute(folder) == storage.absolute(storage.join(root, layout.CHECKPOINTS))
+    if not inside or not number.isdecimal() or int(number) not in steps:
+        there = ", ".join(map(str, steps))
+        raise UserError(
+            f"--from {named}: no complete checkpoint of this run; expected a step or a folder in "
+            f"{storage.join(root, layout.CHECKPOINTS)}, whose steps are {there}"
+        )
+    return int(number)
 
 
 def promote(root: str) -> None:

@@ -133,16 +133,25 @@ def _summary(run: Run, chosen: Chosen) -> dict[str, Any]:
         "raw_inputs": raw_inputs_of(run, chosen.documents),
         "already_taken_down": [found.doc_id for found in chosen.gone],
         "near_duplicates": near_duplicates(run, chosen.documents),
-        "checkpoints": _checkpoints(run, chosen.documents),
+        **_trained_on(run, chosen.documents),
         "tokenizer": _saw_tokenizer(run, chosen.documents),
     }
 
 
-def _checkpoints(run: Run, documents: Sequence[Located]) -> list[dict[str, Any]]:
-    """Every checkpoint that was trained on one of the documents: its steps that read them, and tokens."""
+def _trained_on(run: Run, documents: Sequence[Located]) -> dict[str, Any]:
+    """``checkpoints``, or none and ``checkpoints_unknown``: why it cannot be told which were trained on what."""
     training = Training(run)
     if not documents or not training.checkpoints:
-        return []
+        return {"checkpoints": []}
+    try:
+        training.check_checkpoints("whether it was trained on these documents")
+    except RunError as error:
+        return {"checkpoints": [], "checkpoints_unknown": str(error)}
+    return {"checkpoints": _checkpoints(training, documents)}
+
+
+def _checkpoints(training: Training, documents: Sequence[Located]) -> list[dict[str, Any]]:
+    """Every checkpoint that was trained on one of the documents: its steps that read them, and tokens."""
     reads = []
     for located in documents:
         tokens = training.token_range(located)

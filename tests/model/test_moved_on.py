@@ -1,0 +1,171 @@
+"""A run folder that has moved on: a checkpoint is used with its own tokenizer and tokens, or not at all."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from model.evaluation.generate import Sampling
+from model.evaluation.scoring import evaluate_run, sample_run
+from model.export.folder import export_run
+from model.network.transformer import Transformer
+from model.training.start import train_run
+from pipeline.base.errors import RunError, UserError
+from pipeline.lineage import trace
+from pipeline.lineage.licences import licences
+from pipeline.lineage.training import Training
+from pipeline.order.trained import check_tokens, tokenizer_of
+from pipeline.recipe.load import load_recipe
+from pipeline.run.folder import Run
+from pipeline.run.manifest import canonical_json, digest_file
+from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
+from tests.model.runs import make_run
+
+GREEDY = Sampling(temperature=0.0)
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Run:
+    run = make_run(tmp_path)
+    train_run(run)
+    return run
+
+
+def retokenize(run: Run) -> None:
+    """As another recipe would: two entries of the vocabulary change places, and all shards are made again."""
+    path = Path(run.root, "tokenizer/tokenizer.json")
+    tokenizer = json.loads(path.read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["A"], vocabulary["w"] = vocabulary["w"], vocabulary["A"]
+    path.write_text(json.dumps(tokenizer))
+    new = Tokenizer.from_file(str(path))
+    token_format = TokenFormat(digest_file(path), new.get_vocab_size(), 0)
+    for split in ("train", "validation"):
+        for number, source in enumerate(("prose", "facts")):
+            documents = [(bytes([n]) * 16, [*new.encode(f"Ada walked, {n} times. " * 20).ids, 0]) for n in range(60)]
+            write_token_shard(Path(run.root, f"tokens/{split}/{number:05d}.arrow"), token_format, source, documents)
+
+
+def forget_training(run: Run, step: int) -> None:
+    """Makes a checkpoint of what the version before wrote: without tokenizer and training."""
+    folder = Path(run.root, f"checkpoints/step-{step:07d}")
+    state = json.loads((folder / "state.json").read_text())
+    for name in ("tokenizer.json", "training.json"):
+        (folder / name).unlink()
+        del state["digests"][name]
+    (folder / "state.json").write_text(canonical_json(state))
+
+
+def test_sample_and_export_use_the_tokenizer_of_the_checkpoint(trained: Run, tmp_path: Path) -> None:
+    before, own = (
+        sample_run(trained, "Ada walked", 12, GREEDY),
+        Path(trained.root, "tokenizer/tokenizer.json").read_bytes(),
+    )
+    retokenize(trained)
+    assert Path(trained.root, "tokenizer/tokenizer.json").read_bytes() != own
+    assert sample_run(trained, "Ada walked", 12, GREEDY) == before
+    export_run(trained, tmp_path / "out")
+    assert (tmp_path / "out/tokenizer.json").read_bytes() == own
+
+
+def test_what_needs_the_tokens_is_refused_with_both_digests(trained: Run, tmp_path: Path) -> None:
+    was = digest_file(Path(trained.root, "tokenizer/tokenizer.json"))
+    found = trace.Training(trained)
+    found.check_checkpoints()
+    retokenize(trained)
+    now = digest_file(Path(trained.root, "tokenizer/tokenizer.json"))
+    said = f"tokenizer/tokenizer.json had digest {was} and has {now}.*cannot be told any more; `tokenmill sample`"
+    with pytest.raises(RunError, match=said):
+        evaluate_run(trained)
+    with pytest.raises(RunError, match="what these steps read cannot be told"):
+        trace.trace(trained, 0, 0)
+    with pytest.raises(RunError, match="what this window held cannot be told"):
+        trace.window_text(trained, 0, 0)
+    with pytest.raises(RunError, match="the licences of what it was trained on cannot be told"):
+        licences(trained)
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"context": "Ada wrote to", "choices": [" Grace.", " zzqqxjv"], "answer": 0}\n')
+    answered = evaluate_run(trained, choices=str(questions))
+    assert answered["choices"]["questions"] == 1
+    assert "validation_loss" not in answered
+
+
+def test_tokens_that_came_out_the_same_are_the_same(trained: Run) -> None:
+    before = evaluate_run(trained)
+    for split in ("train", "validation"):
+        shutil.copytree(Path(trained.root, "tokens", split), Path(trained.root, "copy"))
+        shutil.rmtree(Path(trained.root, "tokens", split))
+        Path(trained.root, "copy").rename(Path(trained.root, "tokens", split))
+    assert evaluate_run(trained) == before
+
+
+def test_finished_training_is_made_anew_on_other_tokens_and_until_then_the_old_model_stays(trained: Run) -> None:
+    retokenize(trained)
+    assert train_run(trained)["steps"] == 8
+    check_tokens(trained, 8, "anything")
+    assert evaluate_run(trained)["checkpoint"] == "checkpoints/step-0000008"
+
+
+def test_checkpoint_without_a_copy_falls_back_to_the_same_tokenizer_only(trained: Run) -> None:
+    for step in (6, 8):
+        forget_training(trained, step)
+    before, was = (
+        sample_run(trained, "Ada walked", 12, GREEDY),
+        digest_file(Path(trained.root, "tokenizer/tokenizer.json")),
+    )
+    assert evaluate_run(trained)["tokens"] > 0
+    retokenize(trained)
+    now = digest_file(Path(trained.root, "tokenizer/tokenizer.json"))
+    with pytest.raises(RunError, match=f"{was}.* has {now}; this checkpoint holds no copy of its own"):
+        sample_run(trained, "Ada walked", 12, GREEDY)
+    with pytest.raises(RunError, match="holds no copy of its own"):
+        evaluate_run(trained)
+    with pytest.raises(RunError, match="a checkpoint from another run"):
+        trace.trace(trained, 0, 0)
+    assert before is not None
+
+
+def test_training_goes_on_from_checkpoints_of_the_version_before(trained: Run) -> None:
+    for step in (6, 8):
+        forget_training(trained, step)
+    Path(trained.root, "manifests/train/all.json").unlink()
+    assert train_run(trained)["steps"] == 8
+    with pytest.raises(UserError, match=r"the recipe now asks for 0\.5"):
+        train_run(Run(trained.root, load_recipe(f"{trained.root}/recipe.toml", ("train.learning_rate=0.5",))))
+    Path(trained.root, "manifests/train/all.json").unlink()
+    with pytest.raises(UserError, match=r"other tokens or with other \[train\] settings"):
+        train_run(Run(trained.root, load_recipe(f"{trained.root}/recipe.toml", ("train.learning_rate=0.5",))))
+
+
+def test_damaged_copy_of_the_tokenizer_is_named(trained: Run) -> None:
+    Path(trained.root, "checkpoints/step-0000008/tokenizer.json").write_text("{}")
+    with pytest.raises(RunError, match=r"step-0000008/tokenizer.json: missing or damaged; .*--previous"):
+        tokenizer_of(trained, 8)
+
+
+def test_order_is_that_of_the_checkpoint_while_the_recipe_asks_for_another(trained: Run) -> None:
+    before = Training(trained).dataset.documents(0, 8)
+    other = Run(
+        trained.root, load_recipe(f"{trained.root}/recipe.toml", ("train.seed=5", "train.global_batch_tokens=512"))
+    )
+    assert Training(other).dataset.documents(0, Training(other).sequences) == before
+
+
+@pytest.mark.parametrize("named", ["6", "step-0000006", "{root}/checkpoints/step-0000006/"])
+def test_checkpoint_can_be_named(trained: Run, tmp_path: Path, named: str) -> None:
+    named = named.format(root=trained.root)
+    assert evaluate_run(trained, named=named)["checkpoint"] == "checkpoints/step-0000006"
+    export_run(trained, tmp_path / "named", named=named)
+    export_run(trained, tmp_path / "previous", previous=True)
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("named", "previous")]
+    assert files[0] == files[1]
+    sample_run(trained, "Ada", 3, GREEDY, named=named)
+
+
+@pytest.mark.parametrize("named", ["7", "last", "/elsewhere/checkpoints/step-0000006", ""])
+def test_checkpoint_that_is_not_there_is_refused_with_those_that_are(trained: Run, named: str) -> None:
+    with pytest.raises(UserError, match=r"--from .*expected a step or a folder in .*whose steps are 6, 8"):
+        evaluate_run(trained, named=named)
+    assert Transformer.from_run(trained.root).config.layers == 2
