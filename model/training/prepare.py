@@ -18,6 +18,7 @@ from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.training.job import Training
 from model.training.report import Reporter
+from model.training.schedule import misfit
 from pipeline.base.errors import UserError
 from pipeline.order.weights import budget_lines
 from pipeline.run.folder import Run
@@ -59,6 +60,8 @@ def prepare(run: Run, training: Training, world: World, reporter: Reporter) -> P
     sequences = check_batch(model.config, run, world.size)  # before anything that takes long
     check_budget(corpus.train, sequences * run.recipe.train.steps, run)
     tell_budget(corpus.train, sequences * run.recipe.train.steps, reporter, "to read")
+    if told := misfit(run.recipe.train):
+        reporter.note(told)
     counts = world.leading(lambda: token_counts(corpus.train))
     validator, unigram = validator_of(run, corpus, world), {}
     if validator is not None:

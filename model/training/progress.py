@@ -122,7 +122,7 @@ class Checkpoints:
         self.settle(progress)
         state = {
             "model": model.config.to_dict(),
-            "trajectory": self._prepared.training.trajectory,
+            "trajectory": self._prepared.training.trajectory_at(progress.step),
             "tokenizer": self._prepared.corpus.train.data.format.tokenizer,
             "tokens": progress.step * self._train.global_batch_tokens,
             "updates": optimizers.updates,

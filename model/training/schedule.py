@@ -22,6 +22,19 @@ def last_stable_step(train: Train) -> int:
     return train.steps - round(train.steps * train.decay_share)
 
 
+def misfit(train: Train) -> str:
+    """What of the schedule does not go together, in a sentence; empty where it does."""
+    warmup, schedule = warmup_steps(train), train.schedule
+    until = last_stable_step(train) if schedule == "wsd" else train.steps
+    if not train.steps or warmup <= until:
+        return ""
+    end = "the rate begins to fall" if schedule == "wsd" else "the training ends"
+    return (
+        f"train.warmup_steps = {warmup:,}: the warm-up is not over when {end}, at step {until:,} of {train.steps:,}, "
+        f"so the rate never stands at its peak; at most {until:,} steps of warm-up fit"
+    )
+
+
 def rate_factor(step: int, train: Train) -> float:
     """The learning rate of step ``step`` (counted from 0), relative to its peak.
 

@@ -73,8 +73,8 @@ def train_run(
             prepared.corpus.train, result["steps"] * prepared.sequences, reporter, "read"
         )
         write_samples(prepared, result["steps"])
-        write_manifest(run, training, checkpoint.digests(run.root, result["steps"]), result)
         checkpoints.begin_succession(run.root, checkpoints.Succession())  # none is under way any more
+        write_manifest(run, training, checkpoint.digests(run.root, result["steps"]), result)
         return summary(run)
 
 
