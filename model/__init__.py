@@ -2,6 +2,7 @@
 
 ``stage``  the train stage of a run: is it done, and the processes that do it
 ``train``  ``python -m model.train``: command line and exit codes of such a process
+``several``  torchrun with those exit codes
 ``trial``  scores one training of an ablation
 
 Rooms, each of which knows only those below it: ``bench`` (beside peers), ``training``, ``evaluation``, ``export``

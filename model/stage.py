@@ -7,17 +7,22 @@ imports no torch: a finished run is recognised without it.
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
+from model.checkpoints.steps import next_start
 from model.training.continuation import continuation, replaces_text
 from model.training.job import SHARD, STEP, summary, training_of, unfinished
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
+from pipeline.base.processes import descendants, end
 from pipeline.run import layout
 from pipeline.run.context import Context, NeedsWork
 
@@ -39,12 +44,15 @@ def run(context: Context) -> dict[str, Any]:
 class _Processes:
     """The training processes of a flow: a process group of their own, told to end when the flow ends.
 
-    They also end by themselves when this process dies, however it does: their standard input closes.
+    They also end by themselves when this process dies, however it does: their standard input closes.  So it stays open
+    while they save a checkpoint.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._failure: tuple[str, int] | None = None
+        self._begun = False  # it has said which step it goes on from
+        self._step_seconds = 0.0  # of one training step, as far as it is known
 
     def run(self) -> None:
         """Starts them, passes on what they say, and waits.
@@ -65,60 +73,80 @@ class _Processes:
             start_new_session=True,
             env={**os.environ, "PYTHONSAFEPATH": "1"},
         )
+        lines = _lines(process)
         try:
-            self._listen(process)
+            self._listen(lines)
             code = process.wait()
+        except BaseException:
+            self._ask_to_end(process, lines)
+            raise
         finally:
-            self._end(process)
+            self._close(process)
         self._judge(code)
 
-    def _listen(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None  # it is a pipe
-        train = self._context.recipe.train
-        started = False
-        for text in process.stdout:
-            try:
-                event = json.loads(text)
-            except ValueError:
-                say(text.rstrip())
-                continue
-            if event["event"] == "started":
-                lines = -(-train.steps // train.log_every_steps)
-                done = event["step"] // train.log_every_steps
-                self._context.progress.step_started(STEP.name, max(1, lines), min(done, lines))
-                started = True
-            elif event["event"] == "metrics":
-                self._show(event["line"], event["steps"], started)
-            elif event["event"] == "note":
-                self._context.progress.note(event["text"])
-            elif event["event"] == "failed":
-                self._failure = (event["message"], event["exit_code"])
+    def _listen(self, lines: "queue.SimpleQueue[str | None]", until: float | None = None) -> None:
+        """Passes on what is said, to its end; raises ``queue.Empty`` at ``until``, a time of the monotonic clock."""
+        while True:
+            text = lines.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
+            if text is None or self._hear(text) == "stopped":  # what it has to save is saved
+                return
 
-    def _show(self, line: dict[str, Any], steps: int, started: bool) -> None:
+    def _hear(self, text: str) -> str:
+        """Passes a line on; the kind of the event that it tells of."""
+        try:
+            event = json.loads(text)
+        except ValueError:
+            say(text.rstrip())
+            return "words"
+        train = self._context.recipe.train
+        if event["event"] == "started":
+            lines = -(-train.steps // train.log_every_steps)
+            done = event["step"] // train.log_every_steps
+            self._context.progress.step_started(STEP.name, max(1, lines), min(done, lines))
+            self._begun = True
+        elif event["event"] == "metrics":
+            self._show(event["line"], event["steps"])
+        elif event["event"] == "note":
+            self._context.progress.note(event["text"])
+        elif event["event"] == "failed":
+            self._failure = (event["message"], event["exit_code"])
+        return str(event["event"])
+
+    def _show(self, line: dict[str, Any], steps: int) -> None:
         from model.training.report import progress_line
 
-        if started and "loss" in line:
+        if "tokens_per_second" in line:
+            self._step_seconds = self._context.recipe.train.global_batch_tokens / max(1e-9, line["tokens_per_second"])
+        if self._begun and "loss" in line:
             counts = {"step": line["step"], "tokens": line["tokens"]}
             self._context.progress.shard_done(STEP.name, progress_line(line, steps), counts, line["seconds"])
         else:
             self._context.progress.note(progress_line(line, steps))
 
-    def _end(self, process: "subprocess.Popen[str]") -> None:
-        """Ends the whole group: a request, time to save a checkpoint, then by force.
+    def _ask_to_end(self, process: "subprocess.Popen[str]", lines: "queue.SimpleQueue[str | None]") -> None:
+        """Asks for a checkpoint, and gives time for it and the step at hand.
 
-        A checkpoint that takes longer is given up, since a cancelled run has ten seconds in all: it is complete or
-        absent, so the next run goes on from the one before it.
+        One that takes longer is given up, since a cancelled run has ten seconds in all, beside that step: it is
+        complete or absent, so the next run goes on from the one before it.
         """
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.communicate(timeout=GRACE_SECONDS)  # also drains the pipe, so that nothing blocks on it
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        if process.poll() is not None:
+            return
+        patience, note = GRACE_SECONDS + self._step_seconds, self._context.progress.note
+        process.send_signal(signal.SIGTERM)  # torchrun passes it on
+        start = next_start(self._context.root)
+        note(f"saving a checkpoint, at most {patience:.0f} s; Ctrl-C again ends at once, and then {start}")
+        try:
+            self._listen(lines, time.monotonic() + patience)
+        except queue.Empty:
+            start = next_start(self._context.root)
+            note(f"the checkpoint was not saved within {patience:.0f} s and is given up: {start}")
+
+    def _close(self, process: "subprocess.Popen[str]") -> None:
+        """Ends what is left by force."""
+        end([*descendants(process.pid), process.pid] if process.poll() is None else [], 0.0)
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
 
     def _judge(self, code: int) -> None:
         if self._failure is not None:
@@ -136,10 +164,25 @@ class _Processes:
             raise KeyboardInterrupt
 
 
+def _lines(process: "subprocess.Popen[str]") -> "queue.SimpleQueue[str | None]":
+    """What a process says, line by line, then None: read in a thread, so that an interrupt loses none of it."""
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        assert process.stdout is not None  # it is a pipe
+        with process.stdout:
+            for line in process.stdout:
+                lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True, name="training-lines").start()
+    return lines
+
+
 def launch_command(recipe: str, root: str, processes: int, *options: str) -> list[str]:
     """The command that trains a run: one Python process, or torchrun with several."""
     program = ["-m", "model.train", "--recipe", recipe, "--root", root, *options]
     if processes == 1:
         return [sys.executable, *program]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    torchrun = ["-m", "model.several", "--standalone", f"--nproc-per-node={processes}"]
     return [sys.executable, *torchrun, *program]

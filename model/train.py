@@ -8,14 +8,13 @@ import contextlib
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from model.training.report import Reporter
-from model.training.start import train_run
-from model.training.trainer import Stopped
+from model.training.signals import SAVING_SECONDS, Interrupted, Stopped, answered, interrupt, under_torchrun
 from pipeline.base.console import claim_stdout, emit, out, say
 from pipeline.base.errors import TokenmillError
-from pipeline.base.processes import end_with_parent
+from pipeline.base.processes import end_with_parent, end_with_process
 from pipeline.order.corpus import token_inputs
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
@@ -39,21 +38,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Trains, and ends the process with the exit code of docs/cli.md."""
     options = _arguments(arguments)
     leads = os.environ.get("RANK", "0") == "0"
-    if options.events:
-        end_with_parent()
+    _end_with_starter(options.events)
     if options.json:
         claim_stdout()
     reporter = Reporter(leads=leads, events=options.events and leads)
+    code = 0
     try:
-        run = Run(options.root, load_recipe(options.recipe, options.set))
-        token_inputs(run)  # a folder without tokens is refused before a lock file is made in it
-        with contextlib.nullcontext() if options.events or not leads else run.lock():
-            result = train_run(run, reporter, previous=options.previous, restart=options.restart)
-    except Stopped as stopped:
-        reporter.note(f"{stopped}; run the same command again to go on")
-        result = {"status": "stopped", "steps": stopped.step}
-        if stopped.number == signal.SIGINT:
-            sys.exit(130)
+        with answered(interrupt):
+            result = _train(options, reporter, leads)
+    except (Stopped, Interrupted) as stopped:
+        result = _stopped(stopped, options.root, reporter)
+        code = 130 if stopped.number == signal.SIGINT and not under_torchrun() else 0  # torchrun takes it for a failure
     except TokenmillError as error:
         reporter.event("failed", message=str(error), exit_code=error.exit_code)
         if not options.events and leads:
@@ -65,7 +60,34 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         emit(result)
     elif leads and not options.events:
         out("  ".join(f"{name} {value}" for name, value in result.items()))
-    sys.exit(0)
+    sys.exit(code)
+
+
+def _train(options: argparse.Namespace, reporter: Reporter, leads: bool) -> dict[str, Any]:
+    from model.training.start import train_run  # torch takes seconds, in which a signal should be answered
+
+    run = Run(options.root, load_recipe(options.recipe, options.set))
+    token_inputs(run)  # a folder without tokens is refused before a lock file is made in it
+    with contextlib.nullcontext() if options.events or not leads else run.lock():
+        return train_run(run, reporter, previous=options.previous, restart=options.restart)
+
+
+def _end_with_starter(events: bool) -> None:
+    """Lets this process save a checkpoint and end when the one that started it has gone, however that went."""
+    if events:
+        end_with_parent(grace_seconds=SAVING_SECONDS)
+    if under_torchrun():
+        end_with_process(os.getppid(), grace_seconds=SAVING_SECONDS)
+
+
+def _stopped(stopped: Stopped | Interrupted, root: str, reporter: Reporter) -> dict[str, Any]:
+    """Says how the training goes on; the result to print."""
+    from model.checkpoints.steps import complete_steps, next_start
+
+    steps = complete_steps(root)
+    reporter.note(f"{stopped}; {next_start(root)}: run the same command again to go on")
+    reporter.event("stopped")
+    return {"status": "stopped", "steps": steps[-1] if steps else 0}
 
 
 if __name__ == "__main__":

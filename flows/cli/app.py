@@ -10,9 +10,9 @@ import sys
 from typing import Any, NoReturn
 
 from pipeline import __version__
-from pipeline.base.console import claim_stdout, emit, say
+from pipeline.base.console import claim_stdout, emit, leave_closed_terminal, say
 from pipeline.base.errors import TokenmillError, UserError
-from pipeline.base.processes import ENDS_WITH_STDIN, end_with_parent, interrupts_kept
+from pipeline.base.processes import ENDS_WITH_STDIN, end_here, end_with_parent, interrupts_kept
 
 COMMANDS = {
     "run": ("flows.cli.run:run", "Run a recipe: raw files in, token shards, a checkpoint and a report out."),
@@ -77,8 +77,30 @@ def build_app(arguments: list[str]) -> Any:
     return app
 
 
-def _interrupted(number: int, frame: Any) -> NoReturn:
-    raise KeyboardInterrupt
+class _Interrupts:
+    """The answer to SIGINT, SIGTERM and SIGHUP: the work is interrupted and may save itself; a second Ctrl-C ends it.
+
+    Only SIGINT is counted: `timeout`, service managers and closing terminals send their signals more than once.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def listen(self) -> None:
+        """Answers from now on; SIGHUP stays ignored where it is, as under nohup."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self)
+
+    def __call__(self, number: int, frame: Any) -> NoReturn:
+        if number == signal.SIGHUP:
+            leave_closed_terminal()
+        if number == signal.SIGINT:
+            if self._asked:
+                os.write(2, b"error: interrupted twice, ended at once; run the same command again to go on\n")
+                end_here(130)
+            self._asked = True
+        raise KeyboardInterrupt
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -94,7 +116,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     as_json = "--json" in arguments
     if as_json:
         claim_stdout()
-    signal.signal(signal.SIGTERM, _interrupted)
+    _Interrupts().listen()
     with interrupts_kept(KeyboardInterrupt):
         code = _run(arguments, as_json)
     sys.stdout.flush()

@@ -22,9 +22,10 @@ Every command takes `--json`: standard output is then exactly one JSON object, a
 error. Without a terminal there are no colours, bars or prompts. Exit codes: 0 done; 1 failed; 2 usage or recipe error;
 3 a gate exceeded (quarantine, conservation); 130 interrupted.
 
-`tokenmill run` ends all of its processes within ten seconds of Ctrl-C or SIGTERM, and also when it alone is killed; the
-same command goes on where it stopped. `--engine ray` and `--engine slurm` are in [scale.md](scale.md), the flows and
-Prefect's pages in [prefect.md](prefect.md).
+`tokenmill run` ends all of its processes within ten seconds of Ctrl-C, SIGTERM or SIGHUP (and the training step at
+hand, after which a checkpoint is saved), and also when it alone is killed; a second Ctrl-C ends it at once. The same
+command goes on where it stopped ([model.md](model.md#stopping)). `--engine ray` and `--engine slurm` are in
+[scale.md](scale.md), the flows and Prefect's pages in [prefect.md](prefect.md).
 """
 
 

@@ -12,10 +12,12 @@ An interrupt ends the run whether or not the server is there to record it.
 import contextlib
 import logging
 import os
+import signal
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 from prefect.exceptions import TerminationSignal
@@ -24,6 +26,7 @@ from prefect.settings import get_current_settings
 from prefect.tasks import Task
 
 from flows.display.terminal import tell
+from pipeline.base.console import leave_closed_terminal
 from pipeline.base.processes import interrupts_kept
 
 ANSWER_SECONDS = 10.0
@@ -66,12 +69,31 @@ def interruptible() -> Iterator[None]:
     Prefect records an interrupt before it lets it pass, and tries to for minutes where no server answers.
     """
     try:
-        with interrupts_kept(*INTERRUPTS):
+        with interrupts_kept(*INTERRUPTS), _hang_up_interrupts():
             yield
     except INTERRUPTS:
         if not _answers(INTERRUPTED_SECONDS):
             _leave_alone()
         raise
+
+
+@contextlib.contextmanager
+def _hang_up_interrupts() -> Iterator[None]:
+    """Lets SIGHUP interrupt the flow of a Prefect worker, whose process it would end before a trainer could save."""
+
+    def interrupt(number: int, frame: Any) -> NoReturn:
+        leave_closed_terminal()
+        raise KeyboardInterrupt
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGHUP) != signal.SIG_DFL:  # answered by us already, or ignored
+        yield
+        return
+    signal.signal(signal.SIGHUP, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ Sharded models are gathered into whole tensors, so a checkpoint does not know ho
 import errno
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from model.checkpoints.steps import complete_steps as complete_steps  # for those who read checkpoints
 from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.run import checkpoints, layout
@@ -34,11 +35,6 @@ STATE_FILE = layout.CHECKPOINT_STATE
 def url_of(root: str, step: int, *file: str) -> str:
     """Where a run's checkpoint lies, or a file of it."""
     return storage.join(root, checkpoints.standing(root).get(step, layout.checkpoint(step)), *file)
-
-
-def complete_steps(root: str) -> list[int]:
-    """Steps of the complete checkpoints of a run, in order."""
-    return list(checkpoints.standing(root))
 
 
 def digests(root: str, step: int) -> dict[str, str]:
@@ -188,19 +184,6 @@ def describe_last(root: str) -> str:
     """The last complete checkpoint's path, or that there is none."""
     steps = complete_steps(root)
     return url_of(root, steps[-1]) if steps else "none"
-
-
-def kept_steps(steps: Sequence[int], *, last: int, every: int, also: Collection[int | None] = ()) -> set[int]:
-    """The checkpoints that a retention policy keeps.
-
-    Args:
-        steps: Steps of complete checkpoints.
-        last: How many of the last ones.
-        every: Those at multiples of this; 0: none for that reason.
-        also: Steps that are kept for a reason of their own.
-    """
-    kept = set(sorted(steps)[-last:])
-    return kept | {step for step in steps if (every and step % every == 0) or step in also}
 
 
 def remove(root: str, step: int) -> None:

@@ -2,6 +2,7 @@
 
 ``start``      may it run, is it done, what is recorded: ``train_run``
 ``trainer``    the loop
+``signals``    what ends it early
 ``samples``    what the model writes meanwhile
 ``progress``   where a training is; saved as checkpoints, taken up again
 ``prepare``    what is read of the run, once, and the checks of what must fit

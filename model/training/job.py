@@ -32,6 +32,7 @@ _NOT_DEFINING = {
     "log_every_steps",
     "validate_every_steps",
     "checkpoint_every_steps",
+    "checkpoint_every_minutes",
     "keep_last",
     "keep_every_steps",
     "keep_best",

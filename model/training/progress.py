@@ -18,6 +18,7 @@ from model.checkpoints.checkpoint import (
     Writer,
     complete_steps,
 )
+from model.checkpoints.steps import is_asked_for, kept_steps
 from model.devices.world import whole
 from model.network.transformer import Transformer, load_weights
 from model.training.guards import Guard
@@ -71,6 +72,7 @@ class Checkpoints:
         self._root, self._train = prepared.run.root, prepared.run.recipe.train
         self._tokenizer = prepared.corpus.tokenizer.read_bytes()
         self._writer = Writer(self._root) if prepared.world.leads else None
+        self._extra = False  # the one that is being written is more than the recipe asks for
 
     def load_weights(self, model: Transformer, step: int) -> dict[str, Any]:
         """Reads a checkpoint's weights into the whole model; returns its state.
@@ -120,6 +122,7 @@ class Checkpoints:
         if self._writer is None:
             return
         self.settle(progress)
+        self._extra = not is_asked_for(progress.step, self._train) and progress.step != self._stable_step()
         state = {
             "model": model.config.to_dict(),
             "trajectory": self._prepared.training.trajectory_at(progress.step),
@@ -149,7 +152,7 @@ class Checkpoints:
         try:
             self._writer.wait()
         except RunError as error:
-            if last or self._train.disk_full == "stop":
+            if last or (self._train.disk_full == "stop" and not self._extra):
                 raise
             self._reporter.note(f"{error}; training goes on to the next checkpoint")
             return
@@ -161,11 +164,12 @@ class Checkpoints:
 
     def _kept(self, progress: Progress) -> set[int]:
         """The checkpoints that stay: those of the policy, and with wsd the one before the rate falls."""
-        train = self._train
-        best = progress.best.get("step") if train.keep_best else None
-        stable = last_stable_step(train) if train.schedule == "wsd" else None
-        steps = complete_steps(self._root)
-        return checkpoint.kept_steps(steps, last=train.keep_last, every=train.keep_every_steps, also=(best, stable))
+        best = progress.best.get("step") if self._train.keep_best else None
+        return kept_steps(complete_steps(self._root), self._train, also=(best, self._stable_step()))
+
+    def _stable_step(self) -> int | None:
+        """With wsd the last step before the rate falls: from its checkpoint the training can be extended."""
+        return last_stable_step(self._train) if self._train.schedule == "wsd" else None
 
     def close(self) -> None:
         """Ends the background writing after the last write."""

@@ -1,11 +1,13 @@
 """What training says: lines for a person on standard error, or one JSON object per line for the program above it."""
 
+import contextlib
 import json
+import os
 import sys
 import time
 from typing import Any
 
-from pipeline.base.console import say
+from pipeline.base.console import say, to_nowhere
 
 QUIET_SECONDS = 1.0
 
@@ -25,8 +27,11 @@ class Reporter:
     def event(self, kind: str, **values: Any) -> None:
         """One JSON line; nothing when a person watches."""
         if self._events:
-            sys.stdout.write(json.dumps({"event": kind, **values}) + "\n")
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(json.dumps({"event": kind, **values}) + "\n")
+                sys.stdout.flush()
+            except BrokenPipeError:  # the program above us has gone; we are about to save a checkpoint and end
+                to_nowhere(1)
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -34,6 +39,12 @@ class Reporter:
             self.event("note", text=text)
             if not self._events:
                 say(text)
+
+    def from_handler(self, text: str) -> None:
+        """A line for a person from the handler of a signal, which may have come in the middle of another line."""
+        if self._leads and not self._events:
+            with contextlib.suppress(OSError):  # nobody is there
+                os.write(2, f"{text}\n".encode())
 
     def metrics(self, line: dict[str, Any], steps: int) -> None:
         """A line of metrics; a person sees at most one per second, and every validation."""

@@ -5,19 +5,21 @@
 2. Each step: micro-batches forward and backward, gradients shared and clipped, the guard asked, one update.
 3. Once in a while a line of metrics, a validation, a checkpoint, samples; at the end all of them.
 
-SIGTERM saves a checkpoint and ends with exit code 0.  The same command goes on from there, bit for bit.
+A signal (``signals``) saves a checkpoint and ends the training.  The same command goes on from there, bit for bit.
 """
 
 import math
+import os
 import signal
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from model.checkpoints.checkpoint import describe_last
+from model.checkpoints.steps import next_start
 from model.data.batches import BatchReader
 from model.devices.hardware import chosen_precision, compiles
 from model.network.loss import NOT_SCORED
@@ -32,18 +34,11 @@ from model.training.progress import Checkpoints, Progress
 from model.training.report import Reporter
 from model.training.samples import write_samples
 from model.training.schedule import last_stable_step, rate_factor
+from model.training.signals import Remembered, Stopped, answered
 from model.training.step_clock import StepClock
 from pipeline.base.errors import RunError
 
 RECENT_STEPS = 20  # training loss of the summary: mean over the last steps
-
-
-class Stopped(Exception):  # noqa: N818  a signal, not an error
-    """A signal asked for the end; the checkpoint is saved."""
-
-    def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"stopped by signal {number} at step {step}")
-        self.number, self.step = number, step
 
 
 class Done(NamedTuple):
@@ -53,6 +48,7 @@ class Done(NamedTuple):
     norm: float  # of the gradient, before clipping
     rate_factor: float  # learning rate, relative to its peak
     signal: int  # the signal that asks for the end, known to all processes; 0: none
+    timed: bool  # whether train.checkpoint_every_minutes have passed since the last checkpoint, for the leading one
 
 
 class Trainer:
@@ -92,7 +88,8 @@ class Trainer:
         self.metrics = Metrics(prepared.run.root, after_step=self.progress.step) if self.world.leads else None
         seconds_before = self.metrics.seconds_before if self.metrics else 0.0
         self.clock = StepClock(self.model.config, self.world, self.train.global_batch_tokens, seconds_before)
-        self._signal = 0
+        self._signal = Remembered(self._will_stop, self._end_at_once)
+        self._saved_at = time.monotonic()
 
     def execute(self) -> dict[str, Any]:
         """Trains to the last step; returns the result (see ``result``).
@@ -102,7 +99,7 @@ class Trainer:
             RunError: If too many steps had to be skipped, or a checkpoint cannot be written.
         """
         try:
-            with self._signals():
+            with answered(self._signal):
                 self._steps()
                 self._finish()
         except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -145,10 +142,10 @@ class Trainer:
                 with self.clock.paused():
                     improved = self._due(train.validate_every_steps) and self._validate()
                     saves = self._due(train.checkpoint_every_steps)
-                    if saves and not (last or self._signal):  # the last ones are written when the training is done
+                    if saves and not (last or self._signal.number):  # the last are written when the training is done
                         write_samples(self.prepared, progress.step)
-                    stops = self._signal if self.world.size == 1 else done.signal
-                    if saves or stops or (improved and train.keep_best) or self._rate_falls():
+                    stops = self._signal.number if self.world.size == 1 else done.signal
+                    if saves or stops or done.timed or (improved and train.keep_best) or self._rate_falls():
                         self._save()
                 if stops and not last:
                     self.checkpoints.settle(progress, last=True)
@@ -192,13 +189,14 @@ class Trainer:
                 # the processes' gradients are averaged: times their number makes it the sum
                 (loss.total * (world.size / valid)).backward()
             likelihood += loss.likelihood
-        signalled = torch.full_like(likelihood, self._signal)
-        nats, signals = world.total(torch.stack([likelihood, signalled])).tolist()
+        asked = likelihood.new_tensor([self._signal.number, self._is_time_to_save()])
+        nats, signals, timed = world.total(torch.cat([likelihood[None], asked])).tolist()
         norm = gradient_norm(self.model)
         if self.train.clip:
             torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.train.clip_norm, norm)
         factor = rate_factor(self.progress.step, self.train)
-        done = Done(nats / valid, float(norm), factor, (self._signal or signal.SIGTERM) if signals else 0)
+        stops = (self._signal.number or signal.SIGTERM) if signals else 0
+        done = Done(nats / valid, float(norm), factor, stops, timed > 0.0)
         refusal = self.progress.guard.refuse(done.loss, done.norm)
         if refusal is None:
             self.optimizers.step(factor)
@@ -264,19 +262,18 @@ class Trainer:
         if self.metrics is not None:
             self.metrics.flush()
         self.checkpoints.save(self.progress, self.optimizers)
+        self._saved_at = time.monotonic()
 
-    # -- signals
+    def _is_time_to_save(self) -> bool:
+        """Whether the time between two checkpoints is over; the leading process, whose clock counts, says so."""
+        seconds = 60.0 * self.train.checkpoint_every_minutes
+        return self.world.leads and 0.0 < seconds <= time.monotonic() - self._saved_at
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the run after the step at hand, with a checkpoint."""
+    def _will_stop(self) -> None:
+        start = next_start(self.prepared.run.root)
+        self.reporter.from_handler(f"saving a checkpoint after this step; Ctrl-C again ends at once, and then {start}")
 
-        def remember(number: int, frame: Any) -> None:
-            self._signal = number
-
-        before = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _end_at_once(self) -> None:
+        """At the second Ctrl-C: no checkpoint, no clean-up."""
+        self.reporter.from_handler(f"interrupted twice, ended at once; {next_start(self.prepared.run.root)}")
+        os._exit(130)

@@ -4,9 +4,11 @@
 error, so that a library's print cannot spoil the object.
 """
 
+import errno
 import json
 import os
 import sys
+import termios
 from collections.abc import Mapping
 from typing import Any, TextIO
 
@@ -38,9 +40,31 @@ def release_stdout(*, restore: bool = True) -> None:
 
 
 def say(text: str) -> None:
-    """A line for a person, on standard error."""
-    sys.stderr.write(printable(text) + "\n")
-    sys.stderr.flush()
+    """A line for a person, on standard error; nowhere once the terminal is closed or nobody reads the pipe."""
+    try:
+        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.flush()
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EPIPE):
+            raise
+        to_nowhere(2)  # the work goes on: what it makes is worth more than the words about it
+
+
+def leave_closed_terminal() -> None:
+    """Points the standard streams of a terminal that was closed at nothing: writing to one is an error from then on."""
+    for descriptor in (1, 2):
+        try:
+            termios.tcgetattr(descriptor)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                to_nowhere(descriptor)
+
+
+def to_nowhere(descriptor: int) -> None:
+    """Points a descriptor at nothing: what is written to it from now on is dropped."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, descriptor)
+    os.close(nothing)
 
 
 def out(text: str) -> None:

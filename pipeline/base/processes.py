@@ -72,7 +72,7 @@ def end(pids: list[int], grace_seconds: float) -> None:
     send(pids, signal.SIGKILL)
 
 
-def end_with_parent(pipe: int = 0, *, code: int = 1, last_words: str = "") -> None:
+def end_with_parent(pipe: int = 0, *, code: int = 1, last_words: str = "", grace_seconds: float = 0.0) -> None:
     """From now on this process and all below it end when a pipe closes whose other end only its parent has.
 
     A pipe tells of the parent's end however that comes, SIGKILL included.
@@ -81,6 +81,7 @@ def end_with_parent(pipe: int = 0, *, code: int = 1, last_words: str = "") -> No
         pipe: Descriptor of our end; what is read from it is thrown away.  By default standard input.
         code: Exit code of this process then.
         last_words: A line on standard error before it ends.
+        grace_seconds: It gets a SIGTERM first, and so long to end by itself.
     """
 
     def watch() -> None:
@@ -88,12 +89,12 @@ def end_with_parent(pipe: int = 0, *, code: int = 1, last_words: str = "") -> No
             pass
         if last_words:
             say(last_words)
-        _end_here(code)
+        end_here(code, grace_seconds)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def end_with_process(pid: int) -> None:
+def end_with_process(pid: int, *, grace_seconds: float = 0.0) -> None:
     """As ``end_with_parent``, for a process that has given us no pipe; nothing where the kernel cannot watch one."""
     try:
         descriptor = os.pidfd_open(pid)
@@ -102,12 +103,21 @@ def end_with_process(pid: int) -> None:
 
     def watch() -> None:
         select.select([descriptor], [], [])
-        _end_here(1)
+        end_here(1, grace_seconds)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _end_here(code: int) -> None:
+def end_here(code: int, grace_seconds: float = 0.0) -> None:
+    """Ends this process and all below it, without the clean-up of anything that runs in it.
+
+    Args:
+        code: Exit code.
+        grace_seconds: From a thread other than the main one: this process gets a SIGTERM, and so long to end by itself.
+    """
+    if grace_seconds > 0.0:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace_seconds)
     send(descendants(os.getpid()), signal.SIGKILL)
     os._exit(code)
 

@@ -80,6 +80,12 @@ class Train(Section):
     validate_every_steps: int = Field(0, ge=0, description="steps between two validations; 0: only after the last")
     max_validation_tokens: int = Field(1_000_000, ge=0, description="tokens of a validation; 0: all")
     checkpoint_every_steps: int = Field(500, ge=0, description="steps between two checkpoints; 0: only the last")
+    checkpoint_every_minutes: float = Field(
+        10.0,
+        ge=0.0,
+        description="minutes after which a checkpoint is made anyway, so that a kill costs no more; it goes when the "
+        "next of the others is complete; 0: none",
+    )
     keep_last: int = Field(2, ge=1, description="how many of the last checkpoints are kept")
     keep_every_steps: int = Field(0, ge=0, description="checkpoints at multiples of this are kept too; 0: none")
     keep_best: bool = Field(False, description="the checkpoint of the lowest validation loss is kept too")
