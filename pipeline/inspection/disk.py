@@ -4,11 +4,11 @@ Never removed: what a manifest names, the last complete checkpoint, logs and met
 process works on the run.
 """
 
-import contextlib
+import fcntl
 import os
 import re
 import shutil
-import sqlite3
+import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Output, digest_file
 
+_FLOCK = "hhqqi4x"  # struct flock of Linux: kind, whence, start, length (0: to the end), process
 _SHARD_TABLE = re.compile(r".*/\d{5,}(-\d+)?\.arrow")  # what a stage writes for each shard
 
 
@@ -148,19 +149,20 @@ def _prefect(run: Run) -> list[Past]:
 
 
 def database_is_open(path: Path) -> bool:
-    """Whether a process has Prefect's database open."""
+    """Whether another process has Prefect's database open; looked at without writing to it.
+
+    SQLite holds a lock on the file, or on its ``-shm`` file, as long as a connection is open in WAL mode.
+    """
+    return any(_locked_elsewhere(place) for place in (path, path.with_name(f"{path.name}-shm")))
+
+
+def _locked_elsewhere(path: Path) -> bool:
+    """Whether another process holds a POSIX lock on any byte of a file."""
     if not path.is_file():
         return False
-    with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as database:
-        try:
-            database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            database.execute("BEGIN EXCLUSIVE")
-            database.execute("ROLLBACK")
-        except sqlite3.OperationalError:
-            return True
-        except sqlite3.DatabaseError:  # damaged: nobody can have it open for long
-            return False
-    return False
+    with path.open("rb") as file:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        return bool(struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK)
 
 
 def _checkpoints(run: Run, steps: dict[str, StepManifests]) -> Iterator[Past]:

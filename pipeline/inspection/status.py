@@ -41,16 +41,18 @@ GO_ON = "run the same command again to go on"
 AGAIN = "the next run makes it again"
 STATES = {  # the worst first: a stage has the first state that one of its steps has
     "damaged": State(
-        "a file is not what its manifest says", "not to be trusted: what {stage} made is damaged; `tokenmill verify`", 1
+        "a file is not what its manifest says",
+        "not to be trusted: {stage} is damaged; `tokenmill verify` says where",
+        1,
     ),
-    "missing": State("files were removed", "not known: what {stage} made is missing", 1),
+    "missing": State("files were removed", "not known: files of {stage} are missing", 1),
     "unrecorded": State(
-        "files stand that no manifest names", "not to be trusted: the manifests of {stage} are missing", 1
+        "files stand that no manifest names", "not to be trusted: the manifests of {stage} are gone", 1
     ),
     "failed": State("the last try failed", "not known: {stage} failed"),
     "running": State("a process is at work", "not known yet: a process is at work on {stage}"),
     "interrupted": State("not finished, and no process is at work", "not known: {stage} was interrupted"),
-    "outdated": State("made from earlier tables", "none, from earlier tables: {stage} is outdated"),
+    "outdated": State("made from earlier tables", "of earlier tables, if anything: {stage} is outdated"),
     "imported": State("brought in with `tokenmill tokens import`", "none"),
     "done": State("every output stands", "none"),
     "not begun": State("nothing made yet", "not looked for yet: {stage} has not run"),
@@ -208,7 +210,9 @@ class _Seen:
         if files:
             folders = ", ".join(sorted({f"{path.split('/')[0]}/" for path in files}))
             told = "the manifests were removed, or a run was killed at its first shard"
-            return "unrecorded", [f"{len(files):,} files in {folders} that no manifest names: {told}; {AGAIN}"]
+            return "unrecorded", [
+                f"{len(files):,} files in {folders} that no manifest names: {told}; the next run makes them"
+            ]
         return ("not begun" if step in self.run.recipe.stages else "not in the recipe"), []
 
     def _training(self) -> tuple[str, list[str]]:

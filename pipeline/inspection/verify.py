@@ -7,6 +7,7 @@ the report, against what it was made as; and the logs, which have no checksum an
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from pipeline.base import storage
 from pipeline.inspection.manifests_of import StepManifests, read_steps
@@ -82,20 +83,21 @@ def _verify(run: Run, *, delete: bool) -> Verified:
                 problem = _problem(run, output, planned)
                 if problem:
                     found.damaged.append(Damaged(output.path, problem, step, shard))
+    rows = status_rows(run)
+    found.damaged += _unrecorded(rows)
     for damaged in (*_checkpoints(run, checked), *_report(run), *_logs(run)):
         found.files += 1
         if damaged.problem:
             found.damaged.append(damaged)
-    found.states = _states(run, found.damaged)
+    found.states = _states(rows, found.damaged)
     if delete:
         for damaged in found.damaged:
             _delete(run, damaged.path)
     return found
 
 
-def _states(run: Run, damaged: list[Damaged]) -> dict[str, str]:
+def _states(rows: dict[str, dict[str, Any]], damaged: list[Damaged]) -> dict[str, str]:
     """The states that ``status`` shows, with what only a reading of every byte finds."""
-    rows = status_rows(run)
     for entry in damaged:
         state = "missing" if entry.problem == MISSING else "damaged"
         row = rows.setdefault(entry.step, {"state": state})
@@ -109,6 +111,14 @@ def _manifest_problems(step: str, made: StepManifests) -> Iterator[Damaged]:
         yield Damaged(path, problem.removeprefix(f"{path}: "), step, layout.shard_of(path) if "/" in path[10:] else "")
     for shard in made.gone:
         yield Damaged(layout.shard_manifest(step, shard), MISSING, step, shard)
+
+
+def _unrecorded(rows: dict[str, dict[str, Any]]) -> Iterator[Damaged]:
+    """Stages whose files stand and whose manifests are gone."""
+    for stage, row in rows.items():
+        if row["state"] == "unrecorded":
+            problem = f"missing, with those of its shards: {row['problems'][0]}"
+            yield Damaged(layout.stage_manifest(stage), problem, stage)
 
 
 def _planned_by_takedown(run: Run) -> Mapping[str, str]:

@@ -178,7 +178,7 @@ def _doubts(found: dict[str, Any]) -> list[str]:
     """Stages whose word on the document is not to be trusted, or of earlier tables."""
     states = {stage: told["state"] for stage, told in found.get("stages", {}).items()}
     doubted = [stage for stage, state in states.items() if state in DOUBTFUL]
-    return ["", *(f"{stage} is {states[stage]}: {_says(found, stage)}" for stage in doubted)] if doubted else []
+    return ["", *(f"{stage}: {_says(found, stage)}" for stage in doubted)] if doubted else []
 
 
 def as_text(found: dict[str, Any]) -> str:

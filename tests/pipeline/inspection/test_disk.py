@@ -1,8 +1,8 @@
 """What a run keeps of its past: ``tokenmill status --disk`` lists it, ``tokenmill clean-up`` removes what may go."""
 
 import json
-import sqlite3
-from contextlib import closing
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,13 +164,19 @@ def test_nothing_goes_while_a_process_works_on_the_run(run: Run) -> None:
 
 def test_records_that_a_server_has_open_stay(run: Run) -> None:
     path = Path(run.root) / ".prefect/prefect.db"
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("CREATE TABLE flow_run (id INTEGER)")
-        database.commit()
+    code = (
+        f"import sqlite3; database = sqlite3.connect({str(path)!r}); database.execute('PRAGMA journal_mode = WAL');"
+        "database.execute('CREATE TABLE flow_run (id INTEGER)'); database.commit(); print(1, flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        before = files(run)
         assert reasons(run)[".prefect/"] == "a Prefect server has it open"
         assert bound_records(run, 0) == 0
+        server.kill()
     assert ".prefect/" not in reasons(run)
+    assert files(run) == before, "a look has changed the database"
 
 
 def test_records_over_their_limit_are_begun_anew_and_smaller_ones_stay(run: Run) -> None:
