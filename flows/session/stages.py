@@ -49,7 +49,7 @@ def replacements(run: Run, plans: list[StagePlan]) -> list[StagePlan]:
     trains = any(planned.stage == "train" for planned in plans)
     after = "train replaces it once its own first checkpoint is complete" if trains else "it stays"
     text = (
-        f"{model} different, {after}; until it is replaced sample and export go on using its own tokenizer, while "
+        f"{model} different, {after}; as long as it stands, sample and export use the tokenizer that it carries, while "
         "eval, trace, explain and licences say that its tokens are gone"
     )
     last = "train" if trains else working

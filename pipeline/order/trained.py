@@ -17,6 +17,7 @@ from pipeline.run.checkpoints import advice, read_state, recorded, standing
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
 
+_DECIDE = (".arrow", layout.TOKENIZER)  # beside the tokenizer lie reports, which decide no token
 _NAMED = 3  # files that a message names
 
 
@@ -99,9 +100,9 @@ def check_tokens(run: Run, step: int, question: str) -> None:
 
 
 def _named(tokens: dict[str, str], others: list[dict[str, str]]) -> dict[str, str]:
-    """Digests by path; those of other runs under the number of the run in train.runs."""
+    """Digests of tokens and tokenizer by path; those of other runs under the number of the run in train.runs."""
     mixed = {f"train.runs[{n}] {path}": digest for n, other in enumerate(others) for path, digest in other.items()}
-    return {**tokens, **mixed}
+    return {path: digest for path, digest in {**tokens, **mixed}.items() if path.endswith(_DECIDE)}
 
 
 def _tokenizer_first(path: str) -> tuple[bool, str]:
