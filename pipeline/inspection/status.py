@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError
+from pipeline.base.errors import FormatError, TokenmillError
 from pipeline.base.locks import is_held
 from pipeline.inspection.manifests_of import StepManifests, read_steps
+from pipeline.order.trained import check_tokens
 from pipeline.recipe.stage_names import CURATION, STAGES, in_order, stage_of
 from pipeline.report.stage import is_current
 from pipeline.run import checkpoints, layout
@@ -156,7 +157,7 @@ class _Seen:
             return self._unfinished()
         if step == "train" and (told := self._succession()):
             return self._unfinished([told])
-        earlier = self._earlier_inputs(found)
+        earlier = self._earlier_inputs(found) or (self._other_tokens() if step == "train" else [])
         return ("outdated", earlier) if earlier else ("done", [])
 
     def _outputs(self, found: StepManifests) -> tuple[list[str], list[str]]:
@@ -182,6 +183,16 @@ class _Seen:
         except FormatError as error:
             return str(error)
         return "another training takes the place of the finished model, which stands until then" if under_way else ""
+
+    def _other_tokens(self) -> list[str]:
+        """That the last checkpoint was trained on other tokens than those in the run, in words; empty where not."""
+        try:
+            standing = checkpoints.standing(self.run.root)
+            if standing:
+                check_tokens(self.run, max(standing), "which steps read which documents")
+        except TokenmillError as error:
+            return [str(error)]
+        return []
 
     def _earlier_inputs(self, found: StepManifests) -> list[str]:
         """Inputs that other manifests say are another file now."""
@@ -232,6 +243,8 @@ class _Seen:
         here = self.outputs.get(layout.TOKENIZER, trained)
         if trained is not None and trained != here:
             return "outdated", [f"{path}: trained on tokens of tokenizer {trained}; those here are of {here}"]
+        if other := self._other_tokens():
+            return "outdated", other
         return self._unfinished([f"the last checkpoint is of step {last}"])
 
     def _report(self) -> tuple[str, list[str]]:
