@@ -172,7 +172,8 @@ def clean_up(root: str, *, dry_run: Flag = False, json: Json = False) -> int:
     """Remove what a run keeps of its past and does not need: old checkpoints, scratch, Prefect's records, copies.
 
     Never goes: what a manifest names, the last complete checkpoint, checkpoints that train.keep_every_steps or
-    train.keep_best ask for, logs and metrics. A run that a process works on is refused.
+    train.keep_best ask for or that more train.steps go on from, logs and metrics. A run that a process works on is
+    refused.
 
     Example: tokenmill clean-up runs/demo --dry-run
 

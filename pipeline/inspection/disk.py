@@ -20,7 +20,7 @@ from pipeline.base.locks import is_held
 from pipeline.inspection.manifests_of import StepManifests, read_steps
 from pipeline.inspection.status import FOLDERS, stage_states, status_rows
 from pipeline.recipe.stage_names import CURATION
-from pipeline.run import layout
+from pipeline.run import checkpoints, layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Output, digest_file
 
@@ -207,7 +207,18 @@ def _asked_for(run: Run, complete: list[int]) -> dict[int, str]:
     found = {step: f"train.keep_every_steps = {every}" for step in complete if every and step % every == 0}
     if train.keep_best:
         found |= dict.fromkeys(complete, "train.keep_best: one of them has the lowest validation loss")
+    stable = [step for step in complete if _before_decay(run, step)] if train.schedule == "wsd" else []
+    if stable:
+        found[max(stable)] = "more train.steps go on from here, where the rate of wsd has not begun to fall"
     return found
+
+
+def _before_decay(run: Run, step: int) -> bool:
+    """Whether a checkpoint's record says that how many steps there would be had not mattered yet."""
+    try:
+        return "decay_share" not in checkpoints.recorded(run.root, step)["config"].get("train", {})
+    except RunError:  # damaged, and named by `verify`: it is no reason to lose what may be gone on from
+        return True
 
 
 def _superseded(run: Run, steps: dict[str, StepManifests]) -> Iterator[Past]:

@@ -146,6 +146,16 @@ def test_checkpoints_that_the_recipe_asks_for_stay(run: Run, tmp_path: Path) -> 
     assert reasons(best).keys() == {"checkpoints/step-0000010", "checkpoints/step-0000020"}
 
 
+def test_checkpoint_that_a_longer_training_goes_on_from_stays(run: Run, tmp_path: Path) -> None:
+    for step, train in ((10, {}), (20, {}), (30, {"decay_share": 0.2})):
+        put(run, f"checkpoints/step-{step:07d}/training.json", json.dumps({"config": {"train": train}, "inputs": {}}))
+    wsd = Run(run.root, load_recipe(tmp_path / "recipe.toml", ['train.schedule="wsd"']))
+    assert reasons(wsd).keys() == {"checkpoints/step-0000020"}
+    assert "more train.steps go on from here" in reasons(wsd)["checkpoints/step-0000020"]
+    clean_up(wsd)
+    assert (Path(run.root) / "checkpoints/step-0000020/state.json").exists()
+
+
 def test_files_of_a_stage_that_is_not_finished_stay(run: Run) -> None:
     (Path(run.root) / "manifests/clean.json").unlink()
     assert "documents/00007.arrow" not in {item.path for item in past(run)}
