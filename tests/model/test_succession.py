@@ -10,6 +10,7 @@ import pytest
 from model.checkpoints import checkpoint
 from model.network.transformer import Transformer
 from model.training.start import train_run
+from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.recipe.load import load_recipe
 from pipeline.run import checkpoints
@@ -185,3 +186,20 @@ def test_same_settings_can_be_restarted(finished: Run) -> None:
     before = promised(finished)
     train_run(finished, restart=True)
     assert promised(finished) == before
+
+
+def test_a_model_in_an_object_store_is_replaced_as_on_a_disk(
+    slower: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKENMILL_CACHE", str(tmp_path / "cache"))
+    local, root = make_run(tmp_path), f"memory://{tmp_path.name}/run"
+    for name in storage.list_files(local.root):
+        storage.publish_bytes(Path(local.root, name).read_bytes(), storage.join(root, name))
+    stored = Run(root, local.recipe)
+    train_run(stored)
+    with pytest.raises(UserError, match="the recipe now asks for"):
+        train_run(Run(root, changed(local, SLOWER).recipe))
+    train_run(Run(root, changed(local, SLOWER).recipe), restart=True)
+    url = storage.join(root, "checkpoints")
+    found = {f"checkpoints/{name}": storage.read_bytes(f"{url}/{name}") for name in storage.list_files(url)}
+    assert found == {path: data for path, data in promised(slower).items() if path.startswith("checkpoints/")}
