@@ -6,7 +6,6 @@ imports no torch: a finished run is recognised without it.
 """
 
 import json
-import os
 import queue
 import signal
 import subprocess
@@ -22,7 +21,7 @@ from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
-from pipeline.base.processes import descendants, end
+from pipeline.base.processes import descendants, end, environment
 from pipeline.run import layout
 from pipeline.run.context import Context, NeedsWork
 
@@ -71,7 +70,7 @@ class _Processes:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONSAFEPATH": "1"},
+            env=environment(),
         )
         lines = _lines(process)
         try:

@@ -11,6 +11,7 @@ from flows.cli.options import Flag, Json, LocalPath, Overrides, Overwrite, refus
 from flows.display.answer import answer
 from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
+from pipeline.base.processes import environment
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
 
@@ -56,7 +57,7 @@ def train(
     sys.stdout.flush()
     sys.stderr.flush()
     # this process becomes the training: signals, exit code and output are its own
-    os.execve(command[0], command, {**os.environ, "PYTHONSAFEPATH": "1"})
+    os.execve(command[0], command, environment())
 
 
 def evaluate(

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
-from pipeline.base.processes import end_with_parent
+from pipeline.base.processes import end_with_parent, environment
 
 START_SECONDS = 180.0
 STOP_SECONDS = 3.0
@@ -89,8 +89,8 @@ def _listening() -> socket.socket:
 @contextlib.contextmanager
 def _child(listener: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
     """The server process; its own session, so that Ctrl-C leaves it up to record how the run ended."""
-    environment = {
-        **os.environ,
+    variables = {
+        **environment(),
         "PREFECT_UI_ENABLED": "0",
         "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",  # we use none, and they are a fifth of the start
         "PREFECT__SERVER_EPHEMERAL": "1",
@@ -102,7 +102,7 @@ def _child(listener: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
         stdin=subprocess.PIPE,
         stdout=sys.stderr,
         pass_fds=[listener.fileno()],
-        env=environment,
+        env=variables,
         start_new_session=True,
     )
     try:
@@ -124,11 +124,15 @@ def _await_health(url: str, child: "subprocess.Popen[bytes]") -> None:
         with urllib.request.urlopen(f"{url}/health", timeout=START_SECONDS):
             return
     except OSError as error:
-        ended = f"it ended with code {child.returncode}" if child.poll() is not None else "it is still running"
+        home = os.environ.get("PREFECT_HOME", "~/.prefect")
+        if child.poll() is not None:
+            raise RunError(
+                f"the embedded Prefect server ended with code {child.returncode} before it answered; what it said "
+                f"stands above. If that is about its database, delete {home}, which loses the history of its runs only"
+            ) from error
         raise RunError(
-            f"the embedded Prefect server did not answer within {START_SECONDS:.0f} s ({error}; {ended}): run the same "
-            f"command again; if that does not help, delete {os.environ.get('PREFECT_HOME', '~/.prefect')}, which loses "
-            "the history of its runs only"
+            f"the embedded Prefect server did not answer within {START_SECONDS:.0f} s ({error}): run the same command "
+            f"again; if that does not help, delete {home}, which loses the history of its runs only"
         ) from error
 
 

@@ -5,7 +5,6 @@ watches it), and an interrupted flow ends it and all below it within ten seconds
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any
 from flows.server.lost_server import interruptible
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
-from pipeline.base.processes import ENDS_WITH_STDIN, descendants, end
+from pipeline.base.processes import ENDS_WITH_STDIN, descendants, end, environment
 
 _KINDS: dict[int, type[TokenmillError]] = {kind.exit_code: kind for kind in (RunError, UserError, GateError)}
 
@@ -26,8 +25,8 @@ def run_command(arguments: Sequence[str]) -> dict[str, Any]:
         TokenmillError: If it fails, of the kind of its exit code and in its words.
     """
     command = [sys.executable, "-m", "flows.cli", *arguments, "--json"]
-    environment = {**os.environ, ENDS_WITH_STDIN: "1"}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    variables = {**environment(), ENDS_WITH_STDIN: "1"}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables)
     try:
         assert process.stdout is not None  # it is a pipe
         with interruptible():

@@ -27,6 +27,7 @@ from model.network.transformer import Transformer
 from model.training.optimizer import Optimizers
 from pipeline.base.digests import digest
 from pipeline.base.errors import RunError
+from pipeline.base.processes import environment
 from pipeline.bench.token_runs import write_tokens
 from pipeline.recipe.load import load_recipe
 from pipeline.run import layout
@@ -46,7 +47,7 @@ def run() -> list[dict[str, Any]]:
         RunError: If it fails; what it said stands on standard error.
     """
     command = [sys.executable, "-m", "model.bench.loader"]
-    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    finished = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, text=True, check=False)
     if finished.returncode:
         raise RunError(f"the loader benchmark failed with exit code {finished.returncode}")
     rows: list[dict[str, Any]] = json.loads(finished.stdout)["rows"]

@@ -14,6 +14,6 @@
 ``storage``      files here or in an object store, published whole
 ``locks``        locks that end with their process
 ``hash_sort``    sorting by hash in bounded memory
-``processes``    ending processes, and keeping interrupts
+``processes``    starting our own, ending them, and keeping interrupts
 ``pool``         a pool of workers that outlives a killed one
 """

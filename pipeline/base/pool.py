@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from pipeline.base.closable import Closable
 from pipeline.base.errors import RunError
-from pipeline.base.processes import descendants, end, end_with_parent
+from pipeline.base.processes import descendants, end, end_with_parent, in_environment
 
 TRIES = 3
 GRACE_SECONDS = 5.0  # of the ten in which an interrupted run has ended all of its processes
@@ -128,7 +128,8 @@ class Pool(Closable):
         # Ctrl-C waits until the workers, started by the first call, have become deaf to it
         held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] if forks else [])
         try:
-            return self._executor.submit(function, *arguments)
+            with in_environment():  # the first call starts the fork server
+                return self._executor.submit(function, *arguments)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
 

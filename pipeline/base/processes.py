@@ -1,4 +1,4 @@
-"""Ending processes: none below a run outlives it, none outlives its parent, and no interrupt is lost.
+"""Processes of our own: none below a run outlives it, none outlives its parent, and no interrupt is lost.
 
 A trainer's ranks sit several levels down, so that ``/proc`` is asked for the processes below one.  Where there is none,
 the answer is empty and only the workers themselves are ended.
@@ -8,6 +8,10 @@ a callback of the garbage collector, it prints the exception that the handler ra
 had asked the program to stop.  A collection takes a tenth of a second in a process with Prefect's objects, and a signal
 that arrives during it is handled in the first destructor that runs: of some 40 sent to flow runs, one was lost this
 way.  ``interrupts_kept`` sends such a signal again.
+
+Python puts the working directory before all else where it is started with ``-m`` or ``-c``, which is how children are
+started, the fork server of multiprocessing among them.  A folder ``pipeline`` or a module ``random`` that a user may
+have there would be taken for ours or for Python's: ``environment`` keeps it out.
 """
 
 import _thread
@@ -16,6 +20,7 @@ import os
 import select
 import signal
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -25,6 +30,7 @@ from typing import Any
 from pipeline.base.console import say
 
 PROC = Path("/proc")
+HOME = str(Path(__file__).resolve().parents[2])  # holds pipeline/, model/ and flows/
 ENDS_WITH_STDIN = "TOKENMILL_ENDS_WITH_STDIN"  # set for a command whose standard input is such a pipe
 
 
@@ -139,3 +145,30 @@ def interrupts_kept(*kinds: type[BaseException]) -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+def environment() -> dict[str, str]:
+    """This process's environment for a child that imports our code and no module of the working directory.
+
+    The child gets the code that we are, also where we have it from the working directory, as in a checkout that is not
+    installed.  An installed one is found without our help.
+    """
+    found = {**os.environ, "PYTHONSAFEPATH": "1"}
+    if HOME not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", HOME)]
+        found["PYTHONPATH"] = os.pathsep.join([HOME, *others])
+    return found
+
+
+@contextlib.contextmanager
+def in_environment() -> Iterator[None]:
+    """Sets the environment for children that are started by others on our behalf, such as a fork server."""
+    before = dict(os.environ)
+    os.environ.update(environment())
+    try:
+        yield
+    finally:
+        for name in ("PYTHONSAFEPATH", "PYTHONPATH"):
+            os.environ.pop(name, None)
+            if name in before:
+                os.environ[name] = before[name]

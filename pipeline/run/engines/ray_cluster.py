@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from pipeline.base.errors import RunError
-from pipeline.base.processes import end_with_parent
+from pipeline.base.processes import end_with_parent, environment
 from pipeline.run.engine import Step
 from pipeline.run.engines.cluster import Batch, Cluster, local_log
 from pipeline.run.engines.options import RayOptions
@@ -56,8 +56,8 @@ class RayBatch(Batch):
     def __init__(self, root: str, arguments: list[str]) -> None:
         self._log = local_log(root, "ray.log")
         options = RayOptions.model_validate_json(arguments[-1])
-        environment = {
-            **os.environ,
+        variables = {
+            **environment(),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_gcs_rpc_server_reconnect_timeout_s": str(options.lost_seconds),
             "RAY_DEDUP_LOGS": "0",
@@ -68,7 +68,7 @@ class RayBatch(Batch):
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env=variables,
                 start_new_session=True,
             )
 
