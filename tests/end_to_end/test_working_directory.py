@@ -41,7 +41,7 @@ def test_run_in_a_folder_with_modules_of_our_names_imports_none_of_them(
     here = trapped(tmp_path / "here", names)
     # as the script `tokenmill`, or `python -m flows.cli`, where no flows/ lies in the way of that
     command = [sys.executable, *how, "flows.cli", "run", str(recipe), "--root", "run", "--workers", "2"]
-    command += ["--set=train.processes=2"] if "-P" in how else []
+    command += ["--set=train.processes=2"] if "-P" not in how else []
     environment = {**ENVIRONMENT, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONSAFEPATH", None)
     done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
