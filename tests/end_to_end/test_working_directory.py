@@ -53,7 +53,7 @@ def test_run_in_a_folder_with_modules_of_our_names_imports_none_of_them(
 
 def test_the_folder_would_end_a_process_that_imports_from_it(tmp_path: Path) -> None:
     here = trapped(tmp_path, PYTHONS)
-    done = subprocess.run([sys.executable, "-c", "import random"], cwd=here, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-S", "-c", "import random"], cwd=here, capture_output=True, text=True)
     assert "was imported" in done.stderr
 
 
