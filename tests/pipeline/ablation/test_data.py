@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.session.stages import STAGES
+from flows.session.stages import STAGES, run_stage
 from pipeline.ablation.runner import Plan, Runner
 from pipeline.ablation.variants import Variant, read_variants
 from pipeline.base.errors import UserError
@@ -15,7 +15,6 @@ from pipeline.base.progress import Silent
 from pipeline.inspection.verify import verify_run
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context
-from pipeline.run.engine import load_function
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests
 from pipeline.run.table_files import read_table
@@ -166,6 +165,6 @@ def test_signatures_of_other_settings_are_refused(made: Made, recipe: Path, tmp_
     run = Run(str(tmp_path), load_recipe(recipe, overrides))
     with run.lock(), Pool(2) as pool:
         for stage in ("clean", "dedup", "filter"):
-            load_function(f"pipeline.{stage}.stage:run")(Context(run, pool))
+            run_stage(stage, Context(run, pool))
         with pytest.raises(UserError, match="another ngram, bands than"):
-            load_function("pipeline.tokens.stage:run")(Context(run, pool))
+            run_stage("tokenize", Context(run, pool))
