@@ -24,17 +24,12 @@ from model.checkpoints.steps import complete_steps as complete_steps  # for thos
 from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.run import checkpoints, layout
-from pipeline.run.checkpoints import FORMAT, advice, read_state
+from pipeline.run.checkpoints import FORMAT, advice, read_state, url_of
 from pipeline.run.manifest import canonical_json, digest_file
 
 MODEL_FILE, OPTIMIZER_FILE = "model.safetensors", "optimizer.safetensors"
 TOKENIZER_FILE, TRAINING_FILE = layout.CHECKPOINT_TOKENIZER, layout.CHECKPOINT_TRAINING
 STATE_FILE = layout.CHECKPOINT_STATE
-
-
-def url_of(root: str, step: int, *file: str) -> str:
-    """Where a run's checkpoint lies, or a file of it."""
-    return storage.join(root, checkpoints.standing(root).get(step, layout.checkpoint(step)), *file)
 
 
 def digests(root: str, step: int) -> dict[str, str]:

@@ -30,13 +30,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the customary name
 from torch.utils.checkpoint import checkpoint
 
-from model.checkpoints.checkpoint import MODEL_FILE, read_tensors, url_of
+from model.checkpoints.checkpoint import MODEL_FILE, read_tensors
 from model.network import ops
 from model.network.attention import KeyValueCache, Layout, attend, document_layout, rotary_table
 from model.network.config import ModelConfig
 from model.network.loss import Loss, chunked_cross_entropy, each_token_loss
 from pipeline.base.errors import RunError, UserError
-from pipeline.run.checkpoints import chosen, read_state
+from pipeline.run.checkpoints import chosen, read_state, url_of
 
 EMBEDDING_DEVIATION = 0.02
 LARGEST_LOGIT_DEVIATION = 0.32  # keeps the first loss of a tied head within 0.06 of ln V

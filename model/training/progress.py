@@ -28,7 +28,7 @@ from model.training.report import Reporter
 from model.training.schedule import last_stable_step
 from pipeline.base.errors import RunError, UserError
 from pipeline.run import layout
-from pipeline.run.checkpoints import read_state, succession
+from pipeline.run.checkpoints import read_state, succession, url_of
 from pipeline.run.manifest import canonical_json
 
 
@@ -86,7 +86,7 @@ class Checkpoints:
             RunError: If it is damaged.
         """
         state = read_state(self._root, step)
-        self._check(state, checkpoint.url_of(self._root, step))
+        self._check(state, url_of(self._root, step))
         tensors = checkpoint.read_tensors(self._root, step, MODEL_FILE)
         load_weights(model, tensors, f"{layout.checkpoint(step)}/{MODEL_FILE}")
         return state

@@ -73,6 +73,11 @@ def standing(root: str) -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
+def url_of(root: str, step: int, *file: str) -> str:
+    """Where the checkpoint of a step lies, or a file of it: the one that counts, else where it would lie."""
+    return storage.join(root, standing(root).get(step, layout.checkpoint(step)), *file)
+
+
 def _next_steps(names: list[str]) -> list[int]:
     """Steps of the complete checkpoints in ``checkpoints/next/``, of the names below ``checkpoints/``."""
     prefix = layout.NEXT_CHECKPOINTS.removeprefix(layout.CHECKPOINTS)
@@ -86,7 +91,7 @@ def read_state(root: str, step: int) -> dict[str, Any]:
     Raises:
         RunError: If it is damaged or of another format.
     """
-    url = storage.join(root, standing(root).get(step, layout.checkpoint(step)), layout.CHECKPOINT_STATE)
+    url = url_of(root, step, layout.CHECKPOINT_STATE)
     try:
         state: dict[str, Any] = json.loads(storage.read_bytes(url))
         found = state["format"]
@@ -105,7 +110,7 @@ def recorded(root: str, step: int) -> dict[str, Any]:
     Raises:
         RunError: If the file is damaged.
     """
-    url = storage.join(root, standing(root).get(step, layout.checkpoint(step)), layout.CHECKPOINT_TRAINING)
+    url = url_of(root, step, layout.CHECKPOINT_TRAINING)
     if not storage.exists(url):
         return {"config": {}, "inputs": {}}
     try:
