@@ -23,7 +23,7 @@ from pipeline.run.manifest import Manifest, total_counts
 
 STEP = Step(
     name="clean",
-    logic_version=1,
+    logic_version=2,
     function="pipeline.clean.worker:clean_partition",
     libraries=("pyarrow", "resiliparse", "ftfy", "fasttext-numpy2-wheel", "orjson", "tldextract"),
     is_stale="pipeline.clean.stage:input_changed",

@@ -2,63 +2,100 @@
 
 Formats that are read from front to back stream out of the archive.  WARC, Parquet, Arrow and compressed members, which
 need to seek, go through a temporary file.  A member whose path leaves the archive is damaged; links and devices are
-passed over.
+passed over.  A second member of one name is named ``inner/name@offset``, by where its header stands.
+
+Numbers of an archive are believed within the archive alone.  What all its members become together has one budget; after
+that, or after too many members that were refused, the rest of the archive is one damaged region.
 """
 
+import stat
 import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from pipeline.readers.formats import ARCHIVES, COMPRESSION_SUFFIXES, STREAMED, format_of_bytes, format_of_name
-from pipeline.readers.records import Damaged, Excluded, Item
-from pipeline.readers.streams import CHUNK_BYTES, Budget, Gap, Limits, RangeReader, chunks, decompression_errors
+from pipeline.readers.raw.compression import decompression_errors
+from pipeline.readers.records import INT64_MAX, Damaged, Excluded, Item
+from pipeline.readers.streams import CHUNK_BYTES, RATIO_GRACE_BYTES, Budget, Gap, Limits, RangeReader, chunks
 
 # (chunks, path, format) and (file, path, format) -> items
 ReadStream = Callable[[Iterator[bytes | Gap], str, str], Iterator[Item]]
 ReadFile = Callable[[Path, str, str], Iterator[Item]]
+MAX_REFUSED = 16  # members of an archive that are bombs, each of which costs work
+MAX_HEADER_BYTES = 1 << 20  # of a tar header's long name or extended attributes, which tarfile holds in memory
+AFTER_THE_END = 8  # reads beyond the end of the data that tarfile makes of a sound archive, with a margin
 
 
+@dataclass(frozen=True)
+class Member:
+    """One regular file of an archive, as its header describes it.
+
+    Args:
+        name: As it can be shown.
+        packed_bytes: Its size in the archive, for the ratio.
+        offset: Where its header stands in the archive.
+    """
+
+    name: str
+    packed_bytes: int
+    offset: int
+
+
+@dataclass
 class MemberReader:
     """Reads the members of one archive.
 
     Args:
         path: The archive's path, which begins the members' paths.
         named_format: The recipe's format, or ``auto``.
-        limits: Bounds of what a member may become.
+        limits: Bounds of what a member, and all of them together, may become.
         read_stream: Reads a member from front to back.
         read_file: Reads a member from a file.
     """
 
-    def __init__(
-        self, path: str, named_format: str, limits: Limits, read_stream: ReadStream, read_file: ReadFile
-    ) -> None:
-        self.path, self.limits = path, limits
-        self.named_format = "auto" if named_format in ARCHIVES else named_format  # of the members
-        self._read_stream, self._read_file = read_stream, read_file
+    path: str
+    named_format: str
+    limits: Limits
+    read_stream: ReadStream
+    read_file: ReadFile
+    refused: int = 0  # members that were bombs
+    _seen: set[str] = field(default_factory=set)
 
-    def read(self, name: str, opened: IO[bytes], packed_bytes: int, offset: int) -> Iterator[Item]:
-        """Items of one member.
+    def __post_init__(self) -> None:
+        if self.named_format in ARCHIVES:
+            self.named_format = "auto"  # of the members
+        self.total = Budget(self.limits)
 
-        Args:
-            name: Its name in the archive.
-            opened: Its data.
-            packed_bytes: Its size in the archive, for the ratio.
-            offset: Where its header stands in the archive.
-        """
-        path = f"{self.path}/{name}"
+    def read(self, member: Member, opened: IO[bytes]) -> Iterator[Item]:
+        """Items of one member, whose data ``opened`` gives."""
+        path = self.path_of(member)
         head = opened.read(CHUNK_BYTES)
-        kind = self._format(name, head)
+        kind = self._format(member.name, head)
         if kind in ARCHIVES:
-            yield Excluded(path, offset, "nested_archive", kind)
+            yield Excluded(path, member.offset, "nested_archive", kind)
             return
-        data = self._chunks(head, opened, packed_bytes, offset)
-        if kind in STREAMED and not name.lower().endswith(COMPRESSION_SUFFIXES):
-            yield from self._read_stream(data, path, kind)
+        data = self._chunks(head, opened, member)
+        if kind in STREAMED and not member.name.lower().endswith(COMPRESSION_SUFFIXES):
+            yield from self.read_stream(data, path, kind)
         else:
             yield from self._through_file(data, path, kind)
+
+    def path_of(self, member: Member) -> str:
+        """The path of a member's records; another one for a second member of the same name."""
+        name = member.name if member.name not in self._seen else f"{member.name}@{member.offset}"
+        self._seen.add(name)
+        return f"{self.path}/{name}"
+
+    def exhausted(self) -> str | None:
+        """Why no more of the archive is read, in words; None while it is."""
+        if self.refused >= MAX_REFUSED:
+            return f"{self.refused} members beyond max_decompression_ratio = {self.limits.ratio:g}"
+        bomb = self.total.exceeded()
+        return None if bomb is None else f"its members together: {bomb}"
 
     def _format(self, name: str, head: bytes) -> str:
         by_name = format_of_name(name)
@@ -66,20 +103,23 @@ class MemberReader:
             return str(by_name)
         return format_of_bytes(head) if self.named_format == "auto" else self.named_format
 
-    def _chunks(self, head: bytes, opened: IO[bytes], packed_bytes: int, offset: int) -> Iterator[bytes | Gap]:
+    def _chunks(self, head: bytes, opened: IO[bytes], member: Member) -> Iterator[bytes | Gap]:
         budget = Budget(self.limits)
-        budget.consumed = packed_bytes
+        budget.consumed = member.packed_bytes
         data = head
         while data:
             budget.produced += len(data)
+            self.total.produced += len(data)
             if (bomb := budget.exceeded()) is not None:
-                yield Gap(offset, packed_bytes, "decompression_bomb", bomb, b"", final=True)
+                self.refused += 1
+                self.total.produced -= budget.produced  # it costs itself; how many may is counted
+                yield Gap(member.offset, member.packed_bytes, "decompression_bomb", bomb, b"", final=True)
                 return
             yield data
             try:
                 data = opened.read(CHUNK_BYTES)
             except ERRORS as error:
-                yield Gap(offset, packed_bytes, "corrupt_compression", str(error), b"", final=True)
+                yield Gap(member.offset, member.packed_bytes, "corrupt_compression", str(error), b"", final=True)
                 return
 
     def _through_file(self, data: Iterator[bytes | Gap], path: str, kind: str) -> Iterator[Item]:
@@ -90,7 +130,7 @@ class MemberReader:
                     return
                 file.write(chunk)
             file.flush()
-            yield from self._read_file(Path(file.name), path, kind)
+            yield from self.read_file(Path(file.name), path, kind)
 
 
 ERRORS: tuple[type[Exception], ...] = (
@@ -119,25 +159,84 @@ def _hidden(name: str) -> bool:
 
 def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
     """Items of a ZIP archive's members, in the archive's order."""
+    size = local.stat().st_size
     try:
         archive = zipfile.ZipFile(local)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        yield Damaged(path, 0, None, "corrupt_file", f"zip: {error}")
+    except Exception as error:  # noqa: BLE001  whatever a damaged directory makes of zipfile is the archive's damage
+        yield Damaged(path, 0, size, "corrupt_file", f"zip: {_words(error)}")
         return
     with archive:
-        for info in archive.infolist():
-            name, where = info.filename, max(0, info.header_offset)  # of a damaged directory it may be negative
-            if leaves_archive(name):
-                yield Damaged(f"{path}/{_printable(name)}", where, info.compress_size, "unsafe_path", name)
-                continue
-            if info.is_dir() or _hidden(name):
-                continue
-            try:
-                with archive.open(info) as opened:
-                    yield from members.read(_printable(name), opened, info.compress_size, where)
-            except ERRORS as error:
-                reason = "encrypted" if info.flag_bits & 1 else "corrupt_compression"
-                yield Damaged(f"{path}/{_printable(name)}", where, info.compress_size, reason, str(error))
+        members.total.consumed = size
+        infos = archive.infolist()
+        if (bomb := _claims_too_much(infos, size, members.limits)) is not None:
+            yield Damaged(path, 0, size, "decompression_bomb", bomb)
+            return
+        free, overlapping = _apart(infos, archive.start_dir)
+        for info in free:
+            where = min(max(0, info.header_offset), size)  # a damaged directory may say anything
+            if (reason := members.exhausted()) is not None:
+                yield Damaged(path, where, size - where, "decompression_bomb", reason)
+                return
+            yield from _zip_member(archive, info, where, path, members)
+        if overlapping:
+            names = ", ".join(_printable(info.filename) for info in overlapping[:3])
+            detail = f"zip: {len(overlapping):,} members of its directory lie on others, such as {names}"
+            yield Damaged(path, overlapping[0].header_offset, None, "corrupt_file", detail)
+
+
+def _zip_member(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: int, path: str, members: MemberReader
+) -> Iterator[Item]:
+    name = info.filename
+    if not name or leaves_archive(name):
+        detail = name or "a member without a name"
+        yield Damaged(f"{path}/{_printable(name)}", where, info.compress_size, "unsafe_path", detail)
+        return
+    if name.endswith("/") or stat.S_ISLNK(info.external_attr >> 16) or _hidden(name):
+        return
+    if not info.flag_bits & 1 and info.compress_type not in ZIP_METHODS:
+        yield Excluded(f"{path}/{_printable(name)}", where, "unsupported", f"zip method {info.compress_type}")
+        return
+    try:
+        with archive.open(info) as opened:
+            yield from members.read(Member(_printable(name), max(0, info.compress_size), where), opened)
+    except ERRORS as error:
+        reason = "encrypted" if info.flag_bits & 1 else "corrupt_compression"
+        yield Damaged(f"{path}/{_printable(name)}", where, info.compress_size, reason, _words(error))
+
+
+ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+def _claims_too_much(infos: list[zipfile.ZipInfo], size: int, limits: Limits) -> str | None:
+    """In words, that an archive whose members lie on each other would become too much; None for any other one."""
+    total = sum(min(max(info.file_size, 0), INT64_MAX) for info in infos)
+    places = {info.header_offset for info in infos}
+    if len(places) == len(infos) or total <= max(RATIO_GRACE_BYTES, limits.ratio * size):
+        return None
+    return (
+        f"{len(infos):,} members lie in {len(places):,} places and would become {total:,} bytes, ratio "
+        f"{total / size:,.0f}, more than max_decompression_ratio = {limits.ratio:g}"
+    )
+
+
+def _apart(infos: list[zipfile.ZipInfo], end: int) -> tuple[list[zipfile.ZipInfo], list[zipfile.ZipInfo]]:
+    """The members that lie on no other one, in the directory's order, and those that lie on one before them."""
+    taken = 0
+    free, overlapping = set(), []
+    for number, info in sorted(enumerate(infos), key=lambda entry: (entry[1].header_offset, entry[0])):
+        stops = info.header_offset + zipfile.sizeFileHeader + max(0, info.compress_size)  # type: ignore[attr-defined]
+        if info.header_offset < taken:
+            overlapping.append(info)
+            continue
+        free.add(number)
+        if stops <= end:  # one that goes beyond the members has a damaged size, and hides none
+            taken = stops
+    return [info for number, info in enumerate(infos) if number in free], overlapping
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def read_tar(reader: RangeReader, path: str, limits: Limits, members: MemberReader) -> Iterator[Item]:
@@ -147,24 +246,36 @@ def read_tar(reader: RangeReader, path: str, limits: Limits, members: MemberRead
     """
     source = _File(chunks(reader, limits))
     damaged: list[int] = []
+    members.total.consumed = reader.end - reader.start
     try:
         # ignore_zeros: tarfile would take a damaged header for the end of the archive, and say nothing
         with tarfile.open(fileobj=source, mode="r|", tarinfo=_headers(damaged), ignore_zeros=True) as archive:  # type: ignore[call-overload]
             for info in archive:
                 yield from _bad_headers(path, damaged)
-                name = info.name
-                if leaves_archive(name):
-                    yield Damaged(f"{path}/{_printable(name)}", info.offset, info.size, "unsafe_path", name)
-                elif info.isfile() and not _hidden(name):
-                    opened = archive.extractfile(info)
-                    if opened is not None:
-                        yield from members.read(_printable(name), opened, info.size, info.offset)
+                if (reason := members.exhausted()) is not None:
+                    yield Damaged(path, info.offset, None, "decompression_bomb", reason)
+                    return
+                yield from _tar_member(archive, info, path, members)
     except ERRORS as error:
         if source.gap is None and not damaged:
             yield Damaged(path, source.position, None, "corrupt_file", f"tar: {error}")
     yield from _bad_headers(path, damaged)
     if source.gap is not None:
         yield source.gap.damaged(path)
+
+
+def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo, path: str, members: MemberReader) -> Iterator[Item]:
+    name = info.name
+    if not name or leaves_archive(name):
+        detail = name or "a member without a name"
+        yield Damaged(f"{path}/{_printable(name)}", info.offset, info.size, "unsafe_path", _printable(detail))
+    elif info.isfile() and not _hidden(name):
+        opened = archive.extractfile(info)
+        # the holes of a sparse file are no bytes of the archive
+        sparse: Any = info.sparse
+        packed = info.size if sparse is None else sum(size for _, size in sparse)
+        if opened is not None:
+            yield from members.read(Member(_printable(name), packed, info.offset), opened)
 
 
 def _headers(damaged: list[int]) -> type[tarfile.TarInfo]:
@@ -180,7 +291,24 @@ def _headers(damaged: list[int]) -> type[tarfile.TarInfo]:
                 damaged[1:] = [at]
                 raise
 
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "Header":
+            header = super().frombuf(buf, encoding, errors)
+            limit = MAX_HEADER_BYTES if header.type in _HELD_IN_MEMORY else INT64_MAX
+            if not 0 <= header.size <= limit:
+                raise tarfile.InvalidHeaderError(f"a member of {header.size} bytes")  # type: ignore[attr-defined]
+            return header
+
     return Header
+
+
+_HELD_IN_MEMORY = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
 
 
 def _bad_headers(path: str, damaged: list[int]) -> Iterator[Damaged]:
@@ -191,7 +319,9 @@ def _bad_headers(path: str, damaged: list[int]) -> Iterator[Damaged]:
 
 
 def _printable(name: str) -> str:
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A name that a table can hold: bytes and lone surrogates that are no text become escapes."""
+    raw = "".join(c if not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" else f"\\u{ord(c):04x}" for c in name)
+    return raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class _File:
@@ -202,9 +332,14 @@ class _File:
         self._buffer = b""
         self.position = 0
         self.gap: Gap | None = None
+        self._after_the_end = 0
 
     def read(self, size: int) -> bytes:
-        """The next bytes; fewer at the end."""
+        """The next bytes; fewer at the end.
+
+        Raises:
+            tarfile.ReadError: If it is asked again and again beyond the end, to pass over a member that is not there.
+        """
         while len(self._buffer) < size:
             chunk = next(self._data, None)
             if isinstance(chunk, Gap):
@@ -215,4 +350,8 @@ class _File:
             self._buffer += chunk
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         self.position += len(data)
+        if not data:
+            self._after_the_end += 1
+            if self._after_the_end > AFTER_THE_END:
+                raise tarfile.ReadError("the archive ends within a member")
         return data

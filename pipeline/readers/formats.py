@@ -4,7 +4,7 @@ import re
 
 from pipeline.base import storage
 from pipeline.readers.inputs import InputFile
-from pipeline.readers.streams import Inflater, compression_of, decompression_errors
+from pipeline.readers.raw.compression import Inflater, compression_of, decompression_errors
 
 COMPRESSION_SUFFIXES = (".gz", ".zst", ".zstd", ".bz2", ".xz")
 SUFFIXES = {

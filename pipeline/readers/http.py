@@ -4,7 +4,7 @@ import re
 import zlib
 from dataclasses import dataclass
 
-from pipeline.readers.streams import Inflater, decompression_errors
+from pipeline.readers.raw.compression import Inflater, decompression_errors
 
 HEADER_END = re.compile(rb"\r*\n\r*\n")  # some writers end lines with several \r
 STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?\s+(\d{3})")

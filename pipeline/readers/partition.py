@@ -17,13 +17,13 @@ from pipeline.base import storage
 from pipeline.readers.encodings import utf16_of
 from pipeline.readers.formats import format_of
 from pipeline.readers.inputs import InputFile, SourceInputs
-from pipeline.readers.streams import RangeReader, compression_of, next_member
+from pipeline.readers.streams import RangeReader, next_member
 
 PARTITIONS = 32
 MIN_PARTITION_BYTES = 4 << 20
 MAX_PARTITION_BYTES = 128 << 20
 PROBE_BYTES = 1 << 20
-_LENGTH = re.compile(rb"\ncontent-length:\s*(\d+)", re.IGNORECASE)
+_LENGTH = re.compile(rb"\ncontent-length:\s*(\d{1,18})\s", re.IGNORECASE)  # longer: the record is damaged
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _starts(local: Path, kind: str, size: int, target: int) -> list[int]:
     pieces = -(-size // target)
     nominal = [size * number // pieces for number in range(1, pieces)]
     with RangeReader(local, 0, size) as reader:
-        compression = compression_of(reader.peek(0, 8))
+        compression = reader.compression
         if kind == "jsonl" and (compression or utf16_of(reader.peek(0, 4096))):
             found = []
         elif kind == "jsonl":

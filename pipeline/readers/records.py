@@ -8,7 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+INT64_MAX = (1 << 63) - 1
 HEAD_BYTES = 256  # how much of a damaged record the quarantine keeps
+
+
+def whole_number(text: str) -> int | None:
+    """The number that an input states, at most ``INT64_MAX`` so that it fits every position; None where it is none.
+
+    Example:
+        >>> [whole_number(text) for text in (" 012 ", "9" * 30, "-1", "1_0", "")]
+        [12, 9223372036854775807, None, None, None]
+    """
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    digits = digits.lstrip("0") or "0"
+    return INT64_MAX if len(digits) > 19 else min(int(digits), INT64_MAX)
 
 
 @dataclass(slots=True)
@@ -49,6 +64,9 @@ class Damaged:
 
     def __post_init__(self) -> None:
         self.head = self.head[:HEAD_BYTES]
+        self.offset = min(max(self.offset, 0), INT64_MAX)  # what an input states may be beyond the table's columns
+        if self.length is not None and not 0 <= self.length <= INT64_MAX:
+            self.length = None
 
 
 def too_large(path: str, offset: int, length: int | None, found: str, max_bytes: int, head: bytes) -> Damaged:

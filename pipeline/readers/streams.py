@@ -4,17 +4,15 @@ Compression is recognised by content, never by name.  After a damaged member (gz
 goes on at the next one that really decompresses.  Limits on ratio and size stop a decompression bomb.
 """
 
-import bz2
-import lzma
 import os
-import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from pipeline.base.closable import Closable
 from pipeline.base.digests import hasher
+from pipeline.readers.raw import compression as packing
+from pipeline.readers.raw.compression import MAGIC, Inflater, decompression_errors
 from pipeline.readers.records import HEAD_BYTES, Damaged
 
 CHUNK_BYTES = 1 << 20  # of decompressed data
@@ -22,13 +20,7 @@ RAW_BYTES = 1 << 18  # read from the file at a time
 MEMBER_BYTES = 1 << 14  # given to a decompressor at a time where members are small: what it leaves unused is copied
 RATIO_GRACE_BYTES = 64 << 20  # below this much output no ratio is a bomb
 PROBE_BYTES = 1 << 16  # what a candidate member must decompress without error to be taken for one
-
-MAGIC = {
-    "gzip": b"\x1f\x8b\x08",
-    "zstd": b"\x28\xb5\x2f\xfd",
-    "bz2": b"BZh",
-    "xz": b"\xfd7zXZ\x00",
-}
+FIRST_PROBE_BYTES = 1 << 9  # tried before that, so that a file of nothing but beginnings is not read over and over
 
 
 @dataclass(frozen=True)
@@ -76,6 +68,8 @@ class RangeReader(Closable):
         self._hashed, self._digests = start, digests
         self._block, self._block_start = b"", start
         self.shrank = False
+        self._dictionary: bytes | None = None
+        self._dictionary_sought = False
 
     def read(self, size: int = RAW_BYTES) -> bytes:
         """The next bytes, at most ``size``; empty at the end of the range or of the file."""
@@ -104,7 +98,20 @@ class RangeReader(Closable):
 
     def peek(self, position: int, size: int) -> bytes:
         """Bytes at ``position``, within the range, without moving."""
-        return os.pread(self._file.fileno(), max(0, min(size, self.end - position)), position)
+        size = min(size, self.end - position)
+        # asked first: a position that the input states may be beyond what the system can seek to
+        return os.pread(self._file.fileno(), size, position) if size > 0 else b""
+
+    @property
+    def compression(self) -> str | None:
+        """The compression that the range begins with; None where it is plain."""
+        return packing.compression_of(self.peek(self.start, packing.HEAD_BYTES))
+
+    def inflater(self, compression: str) -> Inflater:
+        """A decompressor for one member of the file, which knows the dictionary that a zstd file begins with."""
+        if compression == "zstd" and not self._dictionary_sought:
+            self._dictionary, self._dictionary_sought = packing.dictionary_of(self.peek), True
+        return Inflater(compression, self._dictionary)
 
     def digest(self) -> str:
         """BLAKE2b-128 of the whole range, reading what is left of it."""
@@ -117,99 +124,6 @@ class RangeReader(Closable):
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
-
-
-def compression_of(head: bytes) -> str | None:
-    """Name of the compression whose magic bytes ``head`` starts with."""
-    return next((name for name, magic in MAGIC.items() if head.startswith(magic)), None)
-
-
-class Inflater:
-    """One decompressor for every compression: ``decompress(data, limit)``, ``eof``, and what was left over."""
-
-    def __init__(self, compression: str) -> None:
-        self._state = _DECOMPRESSORS[compression]()
-        self._gzip = compression == "gzip"
-
-    def decompress(self, data: bytes, limit: int) -> bytes:
-        """Decompresses up to ``limit`` bytes; call with ``b""`` or ``pending`` input to get more."""
-        return bytes(self._state.decompress(data, limit))
-
-    @property
-    def pending(self) -> bytes:
-        """Input that was given but not used because of the limit; give it again."""
-        return self._state.unconsumed_tail if self._gzip else b""
-
-    @property
-    def hungry(self) -> bool:
-        """True when more input is needed for more output."""
-        if self._gzip:
-            return not self._state.unconsumed_tail
-        return bool(getattr(self._state, "needs_input", True))
-
-    @property
-    def eof(self) -> bool:
-        """True at the end of the member."""
-        return bool(self._state.eof)
-
-    @property
-    def unused(self) -> bytes:
-        """Input after the end of the member."""
-        return bytes(self._state.unused_data)
-
-
-class _ZstdState:
-    """zstandard's decompressor object; its output per call is bounded by the input it is given (a block is 128 KiB)."""
-
-    def __init__(self) -> None:
-        import zstandard
-
-        self._object = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
-        self._input = b""
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._object.eof)
-
-    @property
-    def unused_data(self) -> bytes:
-        return bytes(self._object.unused_data) + self._input
-
-    def decompress(self, data: bytes, limit: int) -> bytes:
-        self._input += data
-        out: list[bytes] = []
-        size = 0
-        while self._input and size < limit and not self._object.eof:
-            # 4 KiB of input is at most 1,000 blocks of one repeated byte: 128 MiB; a ratio check follows every call
-            piece, self._input = self._input[:4096], self._input[4096:]
-            out.append(self._object.decompress(piece))
-            size += len(out[-1])
-        self.needs_input = not self._input
-        return b"".join(out)
-
-
-def _gzip_state() -> Any:
-    from isal import isal_zlib  # twice as fast as zlib
-
-    return isal_zlib.decompressobj(wbits=31)
-
-
-_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
-    "gzip": _gzip_state,
-    "bz2": bz2.BZ2Decompressor,
-    "xz": lambda: lzma.LZMADecompressor(memlimit=512 << 20),
-    "zstd": _ZstdState,
-}
-
-
-def decompression_errors() -> tuple[type[Exception], ...]:
-    """What a decompressor raises on damaged data; ``zlib.error`` comes from ZIP members."""
-    import zstandard
-    from isal import isal_zlib
-
-    isal_error = cast(type[Exception], isal_zlib.error)  # its stubs take the class for an instance
-    return (isal_error, zlib.error, OSError, EOFError, lzma.LZMAError, zstandard.ZstdError, ValueError)
 
 
 def next_member(
@@ -226,7 +140,7 @@ def next_member(
         found = block.find(magic)
         while found >= 0:
             start = position + found
-            if _decompresses(reader.peek(start, min(PROBE_BYTES, end - start)), compression, prefix):
+            if _is_member(reader, start, end, compression, prefix):
                 return start
             found = block.find(magic, found + 1)
         if len(block) < len(magic):
@@ -235,18 +149,20 @@ def next_member(
     return None
 
 
-def _decompresses(data: bytes, compression: str, prefix: bytes) -> bool:
-    inflater = Inflater(compression)
-    try:
-        out = inflater.decompress(data, max(len(prefix), 256))
-    except decompression_errors():
-        return False
+def _is_member(reader: RangeReader, start: int, end: int, compression: str, prefix: bytes) -> bool:
+    """Whether what begins at ``start`` decompresses to something that begins with ``prefix``."""
+    for size in (FIRST_PROBE_BYTES, PROBE_BYTES):
+        inflater = reader.inflater(compression)
+        try:
+            out = inflater.decompress(reader.peek(start, min(size, end - start)), max(len(prefix), 256))
+        except decompression_errors():
+            return False
     return (bool(out) or inflater.eof) and out.startswith(prefix)
 
 
 def chunks(reader: RangeReader, limits: Limits) -> Iterator[bytes | Gap]:
     """Decompressed chunks of a range, and a ``Gap`` for each damaged region."""
-    compression = compression_of(reader.peek(reader.start, 8))
+    compression = reader.compression
     if compression is None:
         yield from plain_chunks(reader)
         return
@@ -300,7 +216,7 @@ def member_chunks(
         prefix: How every member's data begins (``WARC/``), where that is known: damage then never outlasts a member.
     """
     start = reader.position
-    inflater = Inflater(compression)
+    inflater = reader.inflater(compression)
     while not inflater.eof:
         data = inflater.pending
         if not data and inflater.hungry:

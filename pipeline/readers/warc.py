@@ -21,8 +21,8 @@ from pipeline.readers.http import (
     parse_headers,
     parse_response,
 )
-from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large
-from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, compression_of, member_chunks, plain_chunks
+from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large, whole_number
+from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, member_chunks, plain_chunks
 
 PREFIX = b"WARC/"
 NEXT_RECORD = re.compile(rb"[\n\0](?=WARC/[01]\.\d\d?\r*\n)")
@@ -156,7 +156,7 @@ class _Source:
 
 def read_warc(reader: RangeReader, path: str, limits: Limits, statuses: frozenset[int]) -> Iterator[Item]:
     """Every record of a range of a WARC file: as a record, damaged, or excluded, as all but these ``statuses`` are."""
-    compression = compression_of(reader.peek(reader.start, 8))
+    compression = reader.compression
     if compression is None:
         source = _Source(plain_chunks(reader), plain=reader)
         yield from _records(source, path, reader.start, limits, statuses, plain=True)
@@ -212,11 +212,8 @@ def _record(source: _Source, path: str, offset: int, limits: Limits, statuses: f
         detail = "no WARC/ line where a record should start"
         return Damaged(path, offset, None, "missing_warc_header", detail, head)
     headers = parse_headers(head)
-    try:
-        length = int(headers["content-length"])
-        if length < 0:
-            raise ValueError("negative")
-    except (KeyError, ValueError):
+    length = whole_number(headers.get("content-length", ""))
+    if length is None:
         detail = f"Content-Length is {headers.get('content-length', 'missing')}"
         return Damaged(path, offset, None, "warc_header_invalid", detail, head)
     if length > limits.record_bytes:

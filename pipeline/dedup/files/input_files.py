@@ -16,7 +16,8 @@ from pipeline.readers.encodings import utf16_of
 from pipeline.readers.formats import format_of
 from pipeline.readers.inputs import InputFile, list_inputs
 from pipeline.readers.partition import partition_bytes, split
-from pipeline.readers.streams import CHUNK_BYTES, RangeReader, compression_of
+from pipeline.readers.raw.compression import compression_of
+from pipeline.readers.streams import CHUNK_BYTES, RangeReader
 
 FORMATS = ("jsonl", "parquet", "arrow")
 PROBE_BYTES = 4096

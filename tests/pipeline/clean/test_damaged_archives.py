@@ -3,8 +3,10 @@
 import gzip
 import io
 import os
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,3 +89,152 @@ def test_tar_that_ends_in_a_header_is_noted(tmp_path: Path, clean: Clean) -> Non
     (tmp_path / "a.tar").write_bytes(tar_with({"a.txt": b"a", "b.txt": b"b"})[: 1024 + 100])
     cleaned = clean(tmp_path / "a.tar")
     assert (cleaned.texts, cleaned.reasons) == (["a"], ["corrupt_file"])
+
+
+def zip_entry(name: bytes, data: bytes, offset: int, extra: bytes = b"", wide: bool = False) -> tuple[bytes, bytes]:
+    """A stored member, and its entry in the directory; ``wide`` leaves size and place to ``extra``."""
+    common = struct.pack("<5H3L2H", 20, 0, 0, 0, 0, zlib.crc32(data), len(data), len(data), len(name), 0)
+    sizes = (0xFFFFFFFF, 0xFFFFFFFF) if wide else (len(data), len(data))
+    entry = struct.pack("<6H3L2H", 20, 20, 0, 0, 0, 0, zlib.crc32(data), *sizes, len(name), len(extra))
+    place = struct.pack("<3H2L", 0, 0, 0, 0, 0xFFFFFFFF if wide else offset)
+    return b"PK\x03\x04" + common + name + data, b"PK\x01\x02" + entry + place + name + extra
+
+
+def zip_of(*entries: tuple[bytes, bytes]) -> bytes:
+    bodies, directory = b"".join(body for body, _ in entries), b"".join(entry for _, entry in entries)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, len(entries), len(entries), len(directory), len(bodies), 0)
+    return bodies + directory + end
+
+
+def tar_header(name: bytes, size: int, data: bytes = b"") -> bytes:
+    """A header and its data; the size in base 256, as GNU writes what octal digits cannot hold."""
+    block = bytearray(512)
+    block[: len(name)] = name
+    block[124:136] = b"\x80" + size.to_bytes(11, "big")
+    block[156:157], block[257:265] = b"0", b"ustar\x0000"
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + data + b"\0" * (-len(data) % 512)
+
+
+def test_zip_member_without_a_name_costs_itself(tmp_path: Path, clean: Clean) -> None:
+    first = zip_entry(b"a.txt", b"first", 0)
+    nameless = zip_entry(b"", b"no name", len(first[0]))
+    third = zip_entry(b"b.txt", b"third", len(first[0]) + len(nameless[0]))
+    (tmp_path / "a.zip").write_bytes(zip_of(first, nameless, third))
+    cleaned = clean(tmp_path / "a.zip")
+    assert (cleaned.texts, cleaned.reasons) == (["first", "third"], ["unsafe_path"])
+
+
+@pytest.mark.parametrize("numbers", [(2**63 + 5, 2**63 + 5, 0), (5, 5, 2**63 + 1), (2**64 - 1,) * 3])
+def test_zip_numbers_beyond_63_bits_cost_their_member(
+    tmp_path: Path, clean: Clean, numbers: tuple[int, int, int]
+) -> None:
+    extra = struct.pack("<HHQQQ", 1, 24, *numbers)
+    (tmp_path / "a.zip").write_bytes(zip_of(zip_entry(b"a.txt", b"first", 0, extra, wide=True)))
+    cleaned = clean(tmp_path / "a.zip")
+    assert (cleaned.texts, len(cleaned.reasons)) == ([], 1)
+
+
+def test_zip_of_an_unknown_version_costs_itself(tmp_path: Path, clean: Clean) -> None:
+    data = bytearray(zip_with({"a.txt": b"text"}))
+    data[data.rindex(b"PK\x01\x02") + 6] = 148
+    (tmp_path / "a.zip").write_bytes(data)
+    (tmp_path / "b.txt").write_text("good")
+    cleaned = clean(tmp_path)
+    assert (cleaned.texts, cleaned.reasons) == (["good"], ["corrupt_file"])
+    assert "NotImplementedError" in cleaned.quarantined[0]["detail"]
+    assert cleaned.quarantined[0]["length"] == len(data)
+
+
+def test_zip_whose_members_lie_on_one_another_is_a_bomb(tmp_path: Path, clean: Clean) -> None:
+    data = b"The same line of words again.\n" * (1 << 17)
+    packed = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = packed.compress(data) + packed.flush()
+    common = struct.pack("<5H3L2H", 20, 0, 8, 0, 0, zlib.crc32(data), len(body), len(data), 5, 0)
+    entry = b"PK\x01\x02" + struct.pack("<H", 20) + common + struct.pack("<3H2L", 0, 0, 0, 0, 0) + b"a.txt"
+    (tmp_path / "a.zip").write_bytes(zip_of((b"PK\x03\x04" + common + b"a.txt" + body, entry), *[(b"", entry)] * 1000))
+    cleaned = clean(tmp_path / "a.zip")
+    assert (cleaned.texts, cleaned.reasons) == ([], ["decompression_bomb"])
+
+
+def test_zip_member_that_lies_on_another_costs_itself(tmp_path: Path, clean: Clean) -> None:
+    first, hidden = zip_entry(b"a.txt", b"first", 0), zip_entry(b"b.txt", b"first", 5)
+    (tmp_path / "a.zip").write_bytes(zip_of(first, (b"", hidden[1])))
+    cleaned = clean(tmp_path / "a.zip")
+    assert (cleaned.texts, cleaned.reasons) == (["first"], ["corrupt_file"])
+
+
+def test_members_together_have_one_budget(tmp_path: Path, clean: Clean) -> None:
+    names = {f"{n}.txt": b"The same words. " * (1 << 21) for n in range(5)}  # 32 MiB each
+    (tmp_path / "a.zip").write_bytes(zip_with(names))
+    cleaned = clean(tmp_path / "a.zip", max_record_bytes=1 << 20, max_decompression_ratio=100)
+    assert cleaned.reasons == ["record_too_large"] * 3 + ["decompression_bomb"]
+
+
+@pytest.mark.parametrize("name", [b"b.txt", b".b.txt", b"../b.txt"])
+@pytest.mark.parametrize("size", [2**88 - 1, 2**62, 10**6])
+def test_tar_size_beyond_the_archive_ends_it(tmp_path: Path, clean: Clean, name: bytes, size: int) -> None:
+    data = tar_header(b"a.txt", 5, b"first") + tar_header(name, size, b"never") + bytes(1024)
+    (tmp_path / "a.tar").write_bytes(data)
+    cleaned = clean(tmp_path / "a.tar")
+    assert cleaned.texts == ["first"]
+    assert "corrupt_file" in cleaned.reasons or "corrupt_compression" in cleaned.reasons
+
+
+def test_holes_of_a_sparse_tar_are_a_bomb(tmp_path: Path, clean: Clean) -> None:
+    values = {"major": "1", "minor": "0", "name": "s.txt", "realsize": "100000000000000"}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("s.txt")
+        info.pax_headers = {f"GNU.sparse.{name}": value for name, value in values.items()}
+        data = b"1\n0\n5\n".ljust(512, b"\0") + b"hello"
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+        good = tarfile.TarInfo("good.txt")
+        good.size = 4
+        archive.addfile(good, io.BytesIO(b"good"))
+    (tmp_path / "a.tar").write_bytes(buffer.getvalue())
+    cleaned = clean(tmp_path / "a.tar")
+    assert (cleaned.texts, cleaned.reasons) == (["good"], ["decompression_bomb"])
+
+
+def test_long_name_of_a_tar_is_not_held(tmp_path: Path, clean: Clean) -> None:
+    header = bytearray(tar_header(b"././@LongLink", 1 << 40))
+    header[156:157], header[148:156] = b"L", b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "a.tar").write_bytes(bytes(header) + tar_header(b"a.txt", 4, b"good") + bytes(1024))
+    cleaned = clean(tmp_path / "a.tar")
+    assert (cleaned.texts, cleaned.reasons) == (["good"], ["corrupt_file"])
+
+
+@pytest.mark.parametrize(("name", "pack"), [("a.zip", zip_with), ("a.tar", tar_with)])
+def test_two_members_of_one_name_are_two_documents(
+    tmp_path: Path, clean: Clean, name: str, pack: Callable[[dict[str, bytes]], bytes]
+) -> None:
+    data = pack({"a.txt": b"one", "b.txt": b"two"})
+    if name == "a.tar":
+        data = tar_with({"a.txt": b"one"})[:1024] + tar_with({"a.txt": b"two"})
+    (tmp_path / name).write_bytes(data.replace(b"b.txt", b"a.txt"))
+    cleaned = clean(tmp_path / name)
+    assert cleaned.texts == ["one", "two"]
+    assert len({document["doc_id"] for document in cleaned.documents}) == 2
+    assert cleaned.documents[0]["path"] == f"{name}/a.txt"
+
+
+def test_link_in_a_zip_is_no_document(tmp_path: Path, clean: Clean) -> None:
+    link = zipfile.ZipInfo("link.txt")
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "../../etc/passwd")
+        archive.writestr("a.txt", "good")
+    cleaned = clean(tmp_path / "a.zip")
+    assert (cleaned.texts, cleaned.numbers()) == (["good"], (1, 0, 0))
+
+
+def test_zip_method_that_nobody_reads_is_unsupported(tmp_path: Path, clean: Clean) -> None:
+    data = bytearray(zip_with({"a.txt": b"text"}))
+    data[data.index(b"PK\x03\x04") + 8] = data[data.rindex(b"PK\x01\x02") + 10] = 9  # deflate64
+    (tmp_path / "a.zip").write_bytes(data)
+    cleaned = clean(tmp_path / "a.zip")
+    assert [(row["reason"], row["detail"]) for row in cleaned.excluded] == [("unsupported", "zip method 9")]

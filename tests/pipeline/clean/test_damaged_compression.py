@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -87,3 +88,40 @@ def test_zlib_error_is_what_a_damaged_member_raises() -> None:
     packed = gzip.compress(lines(0, 10))
     with pytest.raises(zlib.error):
         zlib.decompressobj(wbits=31).decompress(damage(packed, 30))
+
+
+def skippable(data: bytes, kind: int = 0) -> bytes:
+    return struct.pack("<II", 0x184D2A50 + kind, len(data)) + data
+
+
+@pytest.mark.parametrize("first", [skippable(b"1234"), skippable(b"") * 2, skippable(bytes(100_000), 15)])
+def test_file_that_begins_with_a_skippable_frame_is_read(tmp_path: Path, clean: Clean, first: bytes) -> None:
+    frame = zstandard.ZstdCompressor().compress
+    (tmp_path / "a.jsonl.zst").write_bytes(first + frame(lines(0, 5)) + first + frame(lines(5, 9)))
+    (tmp_path / "b.warc.zst").write_bytes(first + b"".join(map(frame, warc(4))))
+    cleaned = clean(tmp_path)
+    assert cleaned.numbers() == (13, 0, 0)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_dictionary_of_a_warc_is_used(tmp_path: Path, clean: Clean, packed: bool) -> None:
+    records = warc(6)
+    dictionary = zstandard.train_dictionary(2000, [records[n % 6][:400] + bytes([n]) for n in range(200)])
+    held = dictionary.as_bytes()
+    if packed:
+        held = zstandard.ZstdCompressor().compress(held)
+    frame = zstandard.ZstdCompressor(dict_data=dictionary).compress
+    (tmp_path / "a.warc.zst").write_bytes(skippable(held, 0xD) + b"".join(map(frame, records)))
+    assert clean(tmp_path / "a.warc.zst").numbers() == (6, 0, 0)
+
+
+def test_text_that_begins_like_a_compression_is_text(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.txt").write_text("BZhang et al. describe the method.")
+    (tmp_path / "b.txt").write_text("BZh9 is no archive.")
+    (tmp_path / "c.txt").write_text("P*M marks the place.")
+    assert len(clean(tmp_path).texts) == 3
+
+
+def test_file_of_nothing_but_beginnings_is_damaged_in_linear_time(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(b"\x1f\x8b\x08" * 100_000)
+    assert clean(tmp_path / "a.jsonl.gz").numbers() == (0, 0, 1)

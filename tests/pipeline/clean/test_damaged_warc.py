@@ -98,3 +98,15 @@ def test_truncated_warc_keeps_the_records_before(tmp_path: Path, clean: Clean) -
     cleaned = clean(tmp_path / "a.warc.gz")
     assert cleaned.numbers() == (3, 0, 1)
     assert cleaned.reasons == ["truncated"]
+
+
+@pytest.mark.parametrize("length", [str(2**63 - 1), str(2**64), "9" * 30, "9" * 5000, "1_0", "-5", "+5"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_length_beyond_any_file_costs_its_record(tmp_path: Path, clean: Clean, length: str, packed: bool) -> None:
+    records = warc(3)
+    at = records[1].index(b"Content-Length: ")
+    records[1] = records[1][:at] + b"Content-Length: " + length.encode() + records[1][records[1].index(b"\r\n", at) :]
+    (tmp_path / "a.warc").write_bytes(b"".join(map(gzip.compress, records) if packed else records))
+    cleaned = clean(tmp_path / "a.warc")
+    assert cleaned.numbers() == (2, 0, 1)
+    assert cleaned.reasons[0] in ("length_mismatch", "warc_header_invalid")

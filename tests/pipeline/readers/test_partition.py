@@ -162,3 +162,11 @@ def test_store_that_cannot_be_listed_is_told_in_words(monkeypatch: pytest.Monkey
     monkeypatch.setattr(inputs, "_filesystem", lambda url: (Store(), url))
     with pytest.raises(RunError, match="the object store failed: Unable to locate credentials"):
         list_inputs("web", ["s3://bucket/folder"])
+
+
+@pytest.mark.parametrize("length", ["9" * 18, "9" * 30, "9" * 5000])
+def test_length_beyond_any_file_ends_no_plan(tmp_path: Path, length: str) -> None:
+    data = [warc_record(n, 500) for n in range(20)]
+    data[3] = data[3].replace(b"Content-Length: ", b"Content-Length: " + length.encode())
+    (tmp_path / "a.warc").write_bytes(b"".join(data))
+    assert split_file(tmp_path / "a.warc", 4000)[0].start == 0
