@@ -6,11 +6,13 @@ and by the sizes of the outputs, so files of the right size stand for the output
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flows.session.stages import plan
+from pipeline.clean import stage
 from pipeline.recipe.load import load_recipe
 from pipeline.run import layout
 from pipeline.run.folder import Run
@@ -20,8 +22,9 @@ EARLIER = Path(__file__).with_name("earlier_run")
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """The run as it stood, below another folder."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The run as it stood, below another folder, with the logic version that clean had then."""
+    monkeypatch.setattr(stage, "STEP", replace(stage.STEP, logic_version=1))
     shutil.copytree(EARLIER / "texts", tmp_path / "texts")
     shutil.copy(EARLIER / "recipe.toml", tmp_path)
     root = tmp_path / "run"
