@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from model.training.report import Reporter
 from model.training.signals import SAVING_SECONDS, Interrupted, Stopped, answered, interrupt, under_torchrun
-from pipeline.base.console import claim_stdout, emit, out, say
+from pipeline.base.console import claim_stdout, emit, guard_streams, out, say
 from pipeline.base.errors import TokenmillError
 from pipeline.base.processes import end_with_parent, end_with_process
 from pipeline.order.corpus import token_inputs
@@ -36,6 +36,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Trains, and ends the process with the exit code of docs/cli.md."""
+    guard_streams()
     options = _arguments(arguments)
     leads = os.environ.get("RANK", "0") == "0"
     _end_with_starter(options.events)
@@ -59,7 +60,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if options.json and leads:
         emit(result)
     elif leads and not options.events:
-        out("  ".join(f"{name} {value}" for name, value in result.items()))
+        out("  ".join(f"{name} {value}" for name, value in result.items()), words=True)
     sys.exit(code)
 
 

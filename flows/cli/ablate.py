@@ -88,7 +88,7 @@ def ablate(
         return 0
     found = _run(plan, workers)
     lines = [*summary_lines(found), f"page: {storage.join(plan.root, 'ablation.html')}"]
-    return answer(json, found, "\n".join(lines))
+    return answer(json, found, "\n".join(lines), made=True)
 
 
 def _base_run(base: str | None) -> str:

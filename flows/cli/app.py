@@ -4,13 +4,14 @@ Commands are registered by name and imported when called, so that ``--help`` is 
 loads Prefect.  Exit codes: 0 done, 1 failed, 2 usage or recipe error, 3 a gate exceeded, 130 interrupted.
 """
 
+import contextlib
 import os
 import signal
 import sys
 from typing import Any, NoReturn
 
 from pipeline import __version__
-from pipeline.base.console import claim_stdout, emit, leave_closed_terminal, say
+from pipeline.base.console import claim_stdout, emit, flush_result, guard_streams, leave_closed_terminal, say
 from pipeline.base.errors import TokenmillError, UserError
 from pipeline.base.processes import ENDS_WITH_STDIN, end_here, end_with_parent, interrupts_kept
 
@@ -97,7 +98,8 @@ class _Interrupts:
             leave_closed_terminal()
         if number == signal.SIGINT:
             if self._asked:
-                os.write(2, b"error: interrupted twice, ended at once; run the same command again to go on\n")
+                with contextlib.suppress(OSError):  # a terminal that is gone
+                    os.write(2, b"error: interrupted twice, ended at once; run the same command again to go on\n")
                 end_here(130)
             self._asked = True
         raise KeyboardInterrupt
@@ -105,6 +107,7 @@ class _Interrupts:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs a command (by default that of this process) and ends the process with its exit code."""
+    guard_streams()
     if arguments is None:
         arguments = sys.argv[1:]
         if arguments[:2] == ["dedup", "run"]:
@@ -119,7 +122,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     _Interrupts().listen()
     with interrupts_kept(KeyboardInterrupt):
         code = _run(arguments, as_json)
-    sys.stdout.flush()
+    try:
+        flush_result()
+    except OSError as error:
+        code = _failed(f"{type(error).__name__}: {error}", 1, as_json=False)
     sys.stderr.flush()
     sys.exit(code)
 

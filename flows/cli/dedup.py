@@ -150,9 +150,11 @@ def run(
         f"{counted(summary['records_in'], 'record')}: {summary['records_kept']:,} kept, {removed:,} removed "
         f"({summary['records_removed_exact']:,} exact, {summary['records_removed_near']:,} near), "
         f"{summary['records_quarantined']:,} quarantined; {counted(summary['clusters'], 'cluster')}, the largest of "
-        f"{summary['largest_cluster']:,}; {summary['seconds']:.1f} s"
+        f"{summary['largest_cluster']:,}; {summary['seconds']:.1f} s",
+        words=True,
     )
-    out(f"{output}: kept/, removed.arrow, clusters.arrow, summary.json; to look: tokenmill inspect {output}")
+    look = f"to look: tokenmill inspect {output}"
+    out(f"{output}: kept/, removed.arrow, clusters.arrow, summary.json; {look}", words=True)
     return 0
 
 

@@ -157,7 +157,7 @@ def train_classifier(
         f"AUC {report['auc']:.3f}\n"
         f"threshold {threshold['value']:.6f} keeps {threshold['keep_rate']:.1%}; see {output}/card.json"
     )
-    return answer(json, card, text)
+    return answer(json, card, text, made=True)
 
 
 def decontaminate(

@@ -76,7 +76,7 @@ def build(
         emit(result)
         return 0
     corpora = counted(len(state.corpora), "corpus", "corpora")
-    out(f"{index}: {counted(state.documents, 'document')} of {corpora}")
+    out(f"{index}: {counted(state.documents, 'document')} of {corpora}", words=True)
     return 0
 
 
@@ -142,7 +142,7 @@ def add(
     if json:
         emit({"index": str(index), **counts, **_lost(found), "output": str(removed) if removed else None})
         return 0
-    out(f"{index}: " + ", ".join(f"{number:,} {name}" for name, number in counts.items()))
+    out(f"{index}: " + ", ".join(f"{number:,} {name}" for name, number in counts.items()), words=True)
     return 0
 
 
@@ -236,7 +236,7 @@ def remove(
     if json:
         emit({"index": str(index), "asked": len(set(chosen)), "removed": removed})
         return 0
-    out(f"{index}: {counted(removed, 'document')} removed, of {counted(len(set(chosen)), 'id')}")
+    out(f"{index}: {counted(removed, 'document')} removed, of {counted(len(set(chosen)), 'id')}", words=True)
     return 0
 
 

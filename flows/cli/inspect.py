@@ -59,7 +59,7 @@ def report(
     opened = Run.open(root)
     with opened.lock(), Pool(1) as pool:
         summary = run_stage("report", working_context(opened, pool, rebuild=True))
-    return answer(json, {"root": root, **summary}, opened.url(layout.REPORT_PAGE))
+    return answer(json, {"root": root, **summary}, opened.url(layout.REPORT_PAGE), made=True)
 
 
 def _compared(root: str, other: str, output: Path | None, overwrite: bool, json: bool) -> int:
@@ -79,4 +79,4 @@ def _compared(root: str, other: str, output: Path | None, overwrite: bool, json:
             output.write_bytes(page)
     except OSError as error:
         raise UserError(f"{place}: cannot be written: {error.strerror}; name another with --output") from error
-    return answer(json, {"roots": [root, other], "page": place}, place)
+    return answer(json, {"roots": [root, other], "page": place}, place, made=True)

@@ -219,7 +219,7 @@ def takedown(
             raise UserError("not confirmed: nothing was changed; --yes asks nothing")
     found = take_down(run, choice, restoring=restoring, indexes=indexes, dry_run=dry_run)
     past = history(run)
-    return answer(json, {**found, "history": past}, takedown_text(found, [] if choice else past))
+    return answer(json, {**found, "history": past}, takedown_text(found, [] if choice else past), made=True)
 
 
 def confirmed(question: str) -> bool:

@@ -173,7 +173,7 @@ def export(
         raise UserError(f"--output {output}: is a file; name a folder")
     refuse_overwriting("--output", output, overwrite=overwrite)
     files = export_run(run, output, previous=previous, named=named)
-    return answer(json, {"output": str(output), "files": files}, f"{output}: {', '.join(files)}")
+    return answer(json, {"output": str(output), "files": files}, f"{output}: {', '.join(files)}", made=True)
 
 
 def plan(

@@ -127,7 +127,7 @@ def _run_flow(
 
 def _finish(job: Run, stages: dict[str, dict[str, Any]], as_json: bool) -> int:
     text = f"{summary_table(stages)}\nrun folder: {job.root}"
-    return answer(as_json, {"root": job.root, "status": "done", "stages": stages}, text)
+    return answer(as_json, {"root": job.root, "status": "done", "stages": stages}, text, made=True)
 
 
 def status(root: str, *, disk: Flag = False, json: Json = False) -> int:

@@ -6,10 +6,17 @@ from typing import Any
 from pipeline.base.console import emit, out
 
 
-def answer(as_json: bool, result: Mapping[str, Any], text: str) -> int:
-    """Prints ``result`` with ``--json``, else ``text``; returns the exit code of a command that has done its work."""
+def answer(as_json: bool, result: Mapping[str, Any], text: str, *, made: bool = False) -> int:
+    """Prints ``result`` with ``--json``, else ``text``; returns the exit code of a command that has done its work.
+
+    Args:
+        as_json: Whether the object was asked for.
+        result: The object.
+        text: What a person is told instead.
+        made: What the command is for lies in files: that ``text`` cannot be written is no failure.
+    """
     if as_json:
         emit(result)
     else:
-        out(text)
+        out(text, words=made)
     return 0

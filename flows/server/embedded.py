@@ -27,6 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.base import storage
+from pipeline.base.console import guard_streams
 from pipeline.base.errors import RunError, UserError
 from pipeline.base.processes import end_with_parent, environment
 
@@ -159,6 +160,7 @@ def check_server(url: str) -> None:
 
 def serve(descriptor: int) -> None:
     """Runs the server on an inherited listening socket until SIGTERM or the parent's end."""
+    guard_streams()
     end_with_parent(code=0, last_words="the run ended; its Prefect server ends too")
     if not any(name.endswith("DATABASE_CONNECTION_URL") for name in os.environ):
         new_database(Path(os.environ["PREFECT_HOME"]) / "prefect.db")

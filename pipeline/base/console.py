@@ -2,11 +2,17 @@
 
 ``claim_stdout`` runs before any library loads: with ``--json`` file descriptor 1 is kept aside and pointed at standard
 error, so that a library's print cannot spoil the object.
+
+What a run makes is worth more than the words about it.  ``guard_streams`` gives a process standard streams that do not
+end its work: what cannot be written on standard error is dropped, and so is what nobody reads any more on standard
+output.  Only a result that finds no room there (a full disk) is an error, as with any other program.
 """
 
 import errno
+import io
 import json
 import os
+import select
 import sys
 import termios
 from collections.abc import Mapping
@@ -14,14 +20,72 @@ from typing import Any, TextIO
 
 from pipeline.base.words import printable
 
+GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})  # no reader any more, a closed terminal, a closed descriptor
+
 _stdout: TextIO | None = None
+
+
+class _Stream(io.FileIO):
+    """A standard stream: what it drops, it counts as written.
+
+    Args:
+        descriptor: Of the stream; it stays open.
+        words: Whether all that cannot be written is dropped, for whatever reason; else what has no reader any more.
+    """
+
+    def __init__(self, descriptor: int, *, words: bool) -> None:
+        super().__init__(descriptor, "wb", closefd=False)
+        self._words = words
+
+    def write(self, data: Any) -> int:
+        """Writes some of ``data``; returns how many bytes are dealt with."""
+        try:
+            written = super().write(data)
+        except OSError as error:
+            if error.errno in GONE:
+                to_nowhere(self.fileno())
+            elif not self._words:
+                raise
+            return len(data)
+        if written is None:  # full, and another process has set the pipe that we share with it to not wait
+            select.select([], [self], [])
+            return 0
+        return written
+
+
+def _text_stream(descriptor: int, like: TextIO | None, *, words: bool) -> TextIO:
+    raw = _Stream(descriptor, words=words)
+    encoding, errors = (like.encoding, like.errors) if like is not None else ("utf-8", "strict")
+    kept = "backslashreplace" if errors == "strict" else errors  # a name that the locale has no letters for
+    lines = words or raw.isatty()
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors=kept, line_buffering=lines)
+
+
+def guard_streams() -> None:
+    """Opens the standard descriptors that are closed, on nothing, and lets no stream end the work of this process.
+
+    Call it first of all: the next file to be opened would else take the number of a closed one.  Streams that somebody
+    has put in place of Python's own are left as they are.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _text_stream(1, sys.stdout, words=False)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _text_stream(2, sys.stderr, words=True)
 
 
 def claim_stdout() -> None:
     """Keeps the real standard output for ``emit`` and points file descriptor 1 at standard error."""
     global _stdout
     if _stdout is None:
-        _stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        raw = _Stream(os.dup(1), words=False)
+        _stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8")
         os.dup2(2, 1)
 
 
@@ -33,21 +97,24 @@ def release_stdout(*, restore: bool = True) -> None:
     """
     global _stdout
     if _stdout is not None:
+        descriptor = _stdout.fileno()
         if restore:
-            os.dup2(_stdout.fileno(), 1)
+            os.dup2(descriptor, 1)
         _stdout.close()
+        os.close(descriptor)
         _stdout = None
 
 
 def say(text: str) -> None:
-    """A line for a person, on standard error; nowhere once the terminal is closed or nobody reads the pipe."""
+    """A line for a person, on standard error; nowhere where that cannot be written."""
+    if sys.stderr is None:
+        return
     try:
         sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
-    except OSError as error:
-        if error.errno not in (errno.EIO, errno.EPIPE):
-            raise
-        to_nowhere(2)  # the work goes on: what it makes is worth more than the words about it
+    except (OSError, ValueError) as error:  # a process whose streams are not guarded; ValueError: closed in Python
+        if isinstance(error, OSError) and error.errno in GONE:
+            to_nowhere(2)
 
 
 def leave_closed_terminal() -> None:
@@ -67,13 +134,38 @@ def to_nowhere(descriptor: int) -> None:
     os.close(nothing)
 
 
-def out(text: str) -> None:
-    """A line of the command's result, on standard output."""
+def out(text: str, *, words: bool = False) -> None:
+    """A line on standard output.
+
+    Args:
+        text: The line.
+        words: It only tells of a result that lies elsewhere: what cannot be written is dropped.
+    """
     sys.stdout.write(printable(text) + "\n")
+    if words:
+        try:
+            flush_result()
+        except OSError as error:
+            say(f"standard output cannot be written ({error.strerror}); what it would tell of is made")
 
 
 def emit(value: Mapping[str, Any]) -> None:
     """The one JSON object of ``--json``."""
     stream = _stdout or sys.stdout
     stream.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
-    stream.flush()
+    flush_result(stream)
+
+
+def flush_result(stream: TextIO | None = None) -> None:
+    """Writes what a stream, by default standard output, still holds of the result.
+
+    Raises:
+        OSError: If there is no room for it; it is dropped then.
+    """
+    stream = stream or sys.stdout
+    try:
+        stream.flush()
+    except OSError as error:
+        to_nowhere(stream.fileno())
+        stream.flush()  # it would be tried again at the end of the process
+        raise OSError(error.errno, error.strerror, "standard output") from error

@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from pipeline.base.closable import Closable
+from pipeline.base.console import guard_streams
 from pipeline.base.errors import RunError
 from pipeline.base.processes import descendants, end, end_with_parent, in_environment
 
@@ -51,6 +52,7 @@ def default_workers() -> int:
 
 def _start_worker() -> None:
     """First thing in a worker: one compute thread, deaf to Ctrl-C (the parent decides), dead with the parent."""
+    guard_streams()
     for name in THREAD_VARIABLES:
         os.environ[name] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
