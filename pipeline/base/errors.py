@@ -20,6 +20,14 @@ class PassingError(RunError):
     """Reading or writing failed in a way that may pass (network, object store): worth another try."""
 
 
+class RefusedError(RunError):
+    """A store refused a request (credentials, permissions, no such bucket): another try alone does not help."""
+
+
+class NoBucketError(RefusedError):
+    """A URL names a bucket that its store does not have."""
+
+
 class UserError(TokenmillError, ValueError):
     """The command was given something it cannot use: usage, recipe, or input."""
 

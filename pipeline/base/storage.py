@@ -3,23 +3,24 @@
 Readers ask for a local path (``open_local``: the file itself, or a cached copy of an object); writers make a finished
 local file and ``publish`` it in one step: fsync + rename on POSIX, one PUT elsewhere.  A name is therefore either
 absent or complete.
+
+Absent, refused and unreachable are three answers.  Only "not found" is taken for absent (stores.py); on a disk
+ENOENT, and ENOTDIR, for nothing can stand below a file.  Every other answer of a disk stays the ``OSError`` that it is.
 """
 
-import functools
+import contextlib
+import errno
 import os
 import shutil
+import stat
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 
+from pipeline.base import stores
 from pipeline.base.digests import digest
-from pipeline.base.errors import PassingError
 
-STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google")
-P = ParamSpec("P")
-T = TypeVar("T")
 SCRATCH = ".scratch"  # inside a local root: the same file system, so that a rename publishes
 
 
@@ -49,57 +50,62 @@ def join(root: str, *parts: str) -> str:
     return "/".join([root.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
-def in_words(function: Callable[P, T]) -> Callable[P, T]:
-    """Turns the errors of a store's own client library, which are no ``OSError``, into a ``PassingError``."""
+def local_status(path: Path) -> os.stat_result | None:
+    """What ``stat`` says of a path; None where nothing is.  ``Path.exists`` says False to ELOOP too.
 
-    @functools.wraps(function)
-    def call(*arguments: P.args, **named: P.kwargs) -> T:
-        try:
-            return function(*arguments, **named)
-        except Exception as error:
-            if type(error).__module__.split(".")[0] in STORE_LIBRARIES:
-                raise PassingError(f"the object store failed: {error}") from error
-            raise
-
-    return call
+    Raises:
+        OSError: If it cannot be told: no permission, a failing disk, a loop of symbolic links.
+    """
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
-def _remote(url: str) -> tuple[Any, str]:
-    import fsspec
+def is_folder(url: str) -> bool:
+    """True when a folder stands at ``url``; in an object store, when something lies below it and no object at it."""
+    if is_local(url):
+        status = local_status(local_path(url))
+        return status is not None and stat.S_ISDIR(status.st_mode)
+    found = stores.info(url)
+    return found is not None and found["type"] == "directory"
 
-    # other processes publish at the same time: a remembered listing would hide what they made
-    filesystem, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
-    return filesystem, path
 
-
-@in_words
 def exists(url: str) -> bool:
     """True when a file stands at ``url``."""
     if is_local(url):
-        return local_path(url).is_file()
-    filesystem, path = _remote(url)
-    return bool(filesystem.isfile(path))
+        status = local_status(local_path(url))
+        return status is not None and stat.S_ISREG(status.st_mode)
+    found = stores.info(url)
+    return found is not None and found["type"] == "file"
 
 
-@in_words
 def size(url: str) -> int | None:
     """Bytes of the file at ``url``, or None when there is none."""
     if is_local(url):
-        try:
-            return local_path(url).stat().st_size
-        except FileNotFoundError:
-            return None
-    filesystem, path = _remote(url)
-    return int(filesystem.size(path)) if filesystem.isfile(path) else None
+        status = local_status(local_path(url))
+        return None if status is None else status.st_size
+    found = stores.info(url)
+    return None if found is None or found["type"] != "file" else int(found["size"])
 
 
-@in_words
 def read_bytes(url: str) -> bytes:
-    """The whole file."""
+    """The whole file.
+
+    Raises:
+        FileNotFoundError: If nothing stands at ``url``.
+    """
     if is_local(url):
         return local_path(url).read_bytes()
-    filesystem, path = _remote(url)
-    return bytes(filesystem.cat_file(path))
+    return stores.read(url)
+
+
+def read_if_there(url: str) -> bytes | None:
+    """The whole file, or None where nothing stands at ``url``; one request."""
+    try:
+        return read_bytes(url)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def cache_folder() -> Path:
@@ -123,7 +129,6 @@ def _forget_copies(url: str, but: str = "") -> None:
             shutil.rmtree(version, ignore_errors=True)
 
 
-@in_words
 def open_local(url: str) -> Path:
     """A local path that holds the bytes of ``url``: the file itself, or a cached copy of the object.
 
@@ -135,42 +140,70 @@ def open_local(url: str) -> Path:
     """
     if is_local(url):
         return local_path(url)
-    filesystem, path = _remote(url)
-    info = filesystem.info(path)
+    filesystem, path = stores.filesystem_of(url)
+    info = stores.info(url)
+    if info is None or info["type"] != "file":
+        raise FileNotFoundError(errno.ENOENT, "no such object", url)
     version = str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or "")
     key = digest(f"{info['size']}\0{version}").hex()
     copy = copies_of(url) / key / path.rsplit("/", 1)[-1]
-    if not copy.exists():
+    if local_status(copy) is None:
         # an earlier version may hold what was taken down since; another process may be copying this one
         _forget_copies(url, but=key)
         copy.parent.mkdir(parents=True, exist_ok=True)
         partial = copy.with_name(f".{copy.name}.{uuid.uuid4().hex}")
-        filesystem.get_file(path, str(partial))
+        with stores.asking("reading", url):
+            filesystem.get_file(path, str(partial))
         os.replace(partial, copy)
     return copy
 
 
-@in_words
+def open_if_there(url: str) -> Path | None:
+    """As ``open_local``, or None where no file stands at ``url``."""
+    if is_local(url):
+        return local_path(url) if exists(url) else None
+    try:
+        return open_local(url)
+    except FileNotFoundError as error:
+        if error.filename != url:  # this machine's copy went while it was made
+            raise
+        return None
+
+
 def list_files(url: str, suffix: str = "") -> list[str]:
     """Names of the files below the folder ``url``, relative to it, sorted; empty when the folder is missing."""
     if is_local(url):
-        root = local_path(url)
-        names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+        names = list(_files_below(local_path(url)))
     else:
-        filesystem, folder = _remote(url)
-        names = [path[len(folder.rstrip("/")) + 1 :] for path in filesystem.find(folder)]
-    return sorted(name for name in names if name.endswith(suffix) and not name.startswith(SCRATCH))
+        folder = stores.filesystem_of(url)[1].rstrip("/") + "/"
+        names = [path.removeprefix(folder) for path in stores.files(url) if path.startswith(folder)]
+    return sorted(name for name in names if name and name.endswith(suffix) and not name.startswith(SCRATCH))
 
 
-@in_words
+def _files_below(folder: Path, prefix: str = "") -> Iterator[str]:
+    """``Path.rglob`` leaves out folders that it may not read."""
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            if prefix or entry.name != SCRATCH:
+                yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
+        elif entry.is_file():
+            yield f"{prefix}{entry.name}"
+
+
 def delete(url: str) -> None:
     """Removes the file at ``url``; a missing one is fine."""
     if is_local(url):
         local_path(url).unlink(missing_ok=True)
         return
-    filesystem, path = _remote(url)
     _forget_copies(url)
-    if filesystem.isfile(path):
+    if not exists(url):
+        return
+    filesystem, path = stores.filesystem_of(url)
+    with contextlib.suppress(FileNotFoundError), stores.asking("deleting", url):
         filesystem.rm_file(path)
 
 
@@ -196,7 +229,6 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-@in_words
 def publish(finished: Path, url: str) -> None:
     """Makes the finished local file appear at ``url`` in one step, and removes it from where it was written."""
     if is_local(url):
@@ -206,8 +238,9 @@ def publish(finished: Path, url: str) -> None:
         os.replace(finished, target)
         fsync_path(target.parent)
         return
-    filesystem, path = _remote(url)
-    filesystem.put_file(str(finished), path)
+    filesystem, path = stores.filesystem_of(url)
+    with stores.asking("writing", url):
+        filesystem.put_file(str(finished), path)
     _forget_copies(url)
     finished.unlink()
 

@@ -10,10 +10,9 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pipeline.base import storage
-from pipeline.base.errors import UserError
+from pipeline.base import storage, stores
+from pipeline.base.errors import NoBucketError, UserError
 
 GLOB_CHARACTERS = frozenset("*?[")
 
@@ -69,27 +68,9 @@ def _folder(path: str) -> str:
     for number, part in enumerate(parts):
         if GLOB_CHARACTERS & set(part):
             return "/".join(parts[:number])
-    return plain.rstrip("/") if _is_folder(plain) else "/".join(parts[:-1])
+    return plain.rstrip("/") if storage.is_folder(plain) else "/".join(parts[:-1])
 
 
-def _is_folder(path: str) -> bool:
-    if storage.is_local(path):
-        return os.path.isdir(path)
-    filesystem, place = _filesystem(path)
-    return bool(filesystem.isdir(place)) and not filesystem.isfile(place)
-
-
-def _filesystem(url: str) -> tuple[Any, str]:
-    import fsspec
-
-    try:
-        filesystem, path = fsspec.core.url_to_fs(url)
-    except (ValueError, ImportError) as error:  # an unknown scheme, or a package that is not installed
-        raise UserError(f"{url}: {error}") from error
-    return filesystem, path
-
-
-@storage.in_words
 def list_inputs(name: str, paths: Sequence[str]) -> SourceInputs:
     """Lists a source's files.
 
@@ -98,8 +79,16 @@ def list_inputs(name: str, paths: Sequence[str]) -> SourceInputs:
 
     Raises:
         UserError: With every path that names no file at all.
+        RunError: If an object store refuses to list or is not reached.
     """
-    root = source_root(paths)
+    try:
+        root = source_root(paths)
+        return SourceInputs(name, root, _files(name, paths, root))
+    except NoBucketError as error:
+        raise UserError(f"source {name}: no file at {', '.join(paths)}: {error}") from error
+
+
+def _files(name: str, paths: Sequence[str], root: str) -> tuple[InputFile, ...]:
     found: dict[str, InputFile] = {}
     missing = []
     for path in paths:
@@ -112,8 +101,7 @@ def list_inputs(name: str, paths: Sequence[str]) -> SourceInputs:
             missing.append(path)
     if missing:
         raise UserError(f"source {name}: no file at {', '.join(missing)}")
-    files = sorted(found.values(), key=lambda file: file.path.encode())
-    return SourceInputs(name, root, tuple(files))
+    return tuple(sorted(found.values(), key=lambda file: file.path.encode()))
 
 
 def _expand(path: str, root: str) -> Iterator[InputFile]:
@@ -178,26 +166,16 @@ def _relative(name: str, root: str) -> str:
 
 
 def _expand_remote(url: str, root: str) -> Iterator[InputFile]:
-    filesystem, path = _filesystem(url)
-    _, place = _filesystem(root)
-    for name, info in sorted(_remote_files(filesystem, path).items()):
-        relative = name[len(place.rstrip("/")) + 1 :]
-        if any(part.startswith(".") for part in relative.split("/")):
+    filesystem, path = stores.filesystem_of(url)
+    place = stores.filesystem_of(root)[1].rstrip("/") + "/"
+    if GLOB_CHARACTERS & set(path):
+        found = stores.matching(url)
+    else:
+        said = stores.info(url)
+        found = {path: said} if said and said["type"] == "file" else stores.files(url) if said else {}
+    for name, info in sorted(found.items()):
+        relative = name.removeprefix(place)
+        if info.get("type") != "file" or any(part.startswith(".") for part in relative.split("/")):
             continue
         version = str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or "")
         yield InputFile(relative, filesystem.unstrip_protocol(name), int(info["size"]), version)
-
-
-def _remote_files(filesystem: Any, path: str) -> dict[str, Any]:
-    """Information on each file at a file, a folder, or what a glob finds of these; nothing where there is no bucket."""
-    try:
-        if not GLOB_CHARACTERS & set(path):
-            is_file = filesystem.isfile(path)
-            found = {path: filesystem.info(path)} if is_file else filesystem.find(path, detail=True)
-        else:
-            found = filesystem.glob(path, detail=True)
-            for folder in [name for name, info in found.items() if info.get("type") == "directory"]:
-                found.update(filesystem.find(folder, detail=True))
-    except FileNotFoundError:
-        return {}
-    return {name: info for name, info in found.items() if info.get("type") == "file"}

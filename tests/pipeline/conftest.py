@@ -42,12 +42,7 @@ def s3() -> Iterator[str]:
                 assert server.poll() is None, "the S3 server ended"
         yield endpoint
     finally:
-        import s3fs
-
-        s3fs.S3FileSystem.clear_instance_cache()
-        with warnings.catch_warnings():  # its sockets are closed here, not at the end of the whole session
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+        _forget_clients()
         server.kill()
         server.wait()
 
@@ -56,9 +51,7 @@ def s3() -> Iterator[str]:
 def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     import s3fs
 
-    (tmp_path / "cache").mkdir()
-    for kernels in storage.cache_folder().glob("kernels-*"):  # compiled already
-        (tmp_path / "cache" / kernels.name).symlink_to(kernels)
+    _share_kernels(tmp_path / "cache")
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -72,6 +65,50 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     name = f"bucket-{uuid.uuid4().hex[:8]}"
     s3fs.S3FileSystem().mkdir(name)
     return f"s3://{name}/run"
+
+
+@pytest.fixture(scope="module")
+def faulty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    pytest.importorskip("moto")
+    import s3fs
+
+    from tests.faulty_s3 import serving, settings
+
+    cache = tmp_path_factory.mktemp("cache")
+    _share_kernels(cache)
+    with serving() as store, pytest.MonkeyPatch.context() as patched:
+        for name, value in settings(store, cache).items():
+            patched.setenv(name, value)
+        patched.setattr(s3fs.S3FileSystem, "retries", 1)
+        _forget_clients()
+        s3fs.S3FileSystem().mkdir("bucket")
+        yield store
+        store.remove("bucket")
+        _forget_clients()
+
+
+@pytest.fixture
+def faulty(faulty_server: Any) -> Iterator[Any]:
+    """An object store that refuses what a test names (tests/faulty_s3.py), with one empty bucket, ``bucket``."""
+    yield faulty_server
+    faulty_server.restore("bucket", {})
+
+
+def _forget_clients() -> None:
+    """Closes the connections to an object store here, not at the end of the whole session."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def _share_kernels(cache: Path) -> None:
+    """Kernels are compiled already."""
+    cache.mkdir(exist_ok=True)
+    for kernels in storage.cache_folder().glob("kernels-*"):
+        (cache / kernels.name).symlink_to(kernels)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@
 - ``selection``     candidates verified, and the greedy rule
 - ``policy``        who of two duplicates stays
 - ``against``       the rule where earlier documents come first
+- ``urls``          a URL without what does not name its page
 - ``deduplicate``   the whole of it, with URLs and evidence
 - ``cost``          what a banding catches and what a corpus costs
 """

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.base import stores
 from pipeline.base.errors import RunError, UserError
-from pipeline.readers import inputs
 from pipeline.readers.inputs import list_inputs, source_root
 from pipeline.readers.part_reader import PartReader, ReadOptions
 from pipeline.readers.partition import Part, partition_bytes, plan, split
@@ -156,10 +156,10 @@ def test_store_that_cannot_be_listed_is_told_in_words(monkeypatch: pytest.Monkey
     refused = type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})
 
     class Store:
-        def isdir(self, path: str) -> bool:
+        def info(self, path: str) -> dict[str, str]:
             raise refused("Unable to locate credentials")
 
-    monkeypatch.setattr(inputs, "_filesystem", lambda url: (Store(), url))
+    monkeypatch.setattr(stores, "filesystem_of", lambda url: (Store(), url))
     with pytest.raises(RunError, match="the object store failed: Unable to locate credentials"):
         list_inputs("web", ["s3://bucket/folder"])
 
