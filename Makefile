@@ -1,7 +1,11 @@
 # make demo   the whole job on data/sample: raw files to checkpoint, sample text and report
 # make test   the tests
 # Both set up .venv by themselves; a GPU user picks the build: make setup TORCH='torch>=2.13'
-PYTHON ?= python3
+# The interpreter is the first that fits of these, then what uv has, unless it is named: make setup PYTHON=python3.12
+CANDIDATES = python3 python3.14 python3.13 python3.12 python3.11 $(shell uv python find --no-project '>=3.11,<3.15' 2>&-)
+FITS = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
+PYTHON ?= $(shell for name in $(CANDIDATES); do $$name -c '$(FITS)' >&- 2>&- && echo $$name && break; done)
+NEEDED_KB = 4000000
 TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST = .venv/bin/python -m pytest
@@ -13,11 +17,25 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 export HF_HUB_OFFLINE = 1
 
+define CHECK_PYTHON
+"$(PYTHON)" -c '$(FITS)' 2>&- || { echo "tokenmill needs Python 3.11 to 3.14 with its modules venv and ensurepip; found:" \
+    $$(for name in $(if $(PYTHON),$(PYTHON),$(CANDIDATES)); do echo "$$name ($$($$name -c 'import sys; print(sys.version.split()[0])' 2>&- || echo not there or does not start)$$( \
+    $$name -c 'import venv, ensurepip' 2>&- || echo , without them));"; done) \
+    "install one (on Debian and Ubuntu: apt install python3-venv), or name one: make setup PYTHON=/path/to/python"; exit 1; } >&2
+endef
+
+define CHECK_DISK
+free_kb=$$(df -Pk . | awk 'NR == 2 { print $$4 }'); test "$$free_kb" -ge $(NEEDED_KB) || \
+    { echo "the environment takes up to $(NEEDED_KB) kB on this disk, and $$free_kb kB are free in $(CURDIR)"; exit 1; } >&2
+endef
+
 .PHONY: setup setup-ci demo test test-all test-slow lint bench clean
 
 setup: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt
+	@$(CHECK_PYTHON)
+	@$(CHECK_DISK)
 	$(PYTHON) -m venv .venv
 	$(PIP) "$(TORCH)"
 	$(PIP) --editable .

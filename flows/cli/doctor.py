@@ -13,8 +13,16 @@ from flows.display.answer import answer
 from model.devices.gpus import visible_gpus
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
+from pipeline.clean.language import FASTTEXT
 
-OWNERS_OF_FASTTEXT = ("fasttext", "fasttext-wheel", "fasttext-predict", "fasttext-numpy2", "fasttext-community")
+OWNERS_OF_FASTTEXT = {
+    "fasttext",
+    "fasttext-wheel",
+    "fasttext-predict",
+    "fasttext-numpy2",
+    "fasttext-numpy2-wheel",
+    "fasttext-community",
+}
 NEEDED = ("pyarrow", "numba", "datasketch", "datatrove", "tokenizers", "gigatoken", "torch", "prefect", "fastapi")
 VECTORS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
 PROC = Path("/proc")
@@ -55,8 +63,13 @@ def _version(name: str) -> str | None:
 
 
 def _python() -> dict[str, Any]:
-    ok = (3, 11) <= sys.version_info[:2] < (3, 13)
-    return _row("python", ok, platform.python_version(), "tokenmill needs Python 3.11 or 3.12: make one with that")
+    ok = (3, 11) <= sys.version_info[:2] < (3, 15)
+    return _row(
+        "python",
+        ok,
+        platform.python_version(),
+        "tokenmill needs Python 3.11 to 3.14",
+    )
 
 
 def _packages() -> list[dict[str, Any]]:
@@ -68,12 +81,12 @@ def _packages() -> list[dict[str, Any]]:
 
 
 def _fasttext() -> dict[str, Any]:
-    others = [name for name in OWNERS_OF_FASTTEXT if _version(name)]
-    version = _version("fasttext-numpy2-wheel")
-    found = f"fasttext-numpy2-wheel {version or 'missing'}" + (f", and also {', '.join(others)}" if others else "")
+    others = sorted(name for name in OWNERS_OF_FASTTEXT - {FASTTEXT} if _version(name))
+    version = _version(FASTTEXT)
+    found = f"{FASTTEXT} {version or 'missing'}" + (f", and also {', '.join(others)}" if others else "")
     advice = (
         "several distributions own the module `fasttext` and overwrite each other: pip uninstall "
-        f"{' '.join(others)} fasttext-numpy2-wheel && pip install fasttext-numpy2-wheel==0.9.2"
+        f"{' '.join(others)} {FASTTEXT} && pip install {FASTTEXT}"
     )
     return _row("fasttext", version is not None and not others, found, advice)
 

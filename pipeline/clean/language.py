@@ -6,12 +6,15 @@ when it is loaded.  Calls go through fastText's list path: the single-text path 
 
 import hashlib
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import RunError
 
+FASTTEXT = "fasttext-numpy2-wheel" if sys.version_info < (3, 13) else "fasttext-community"
+"""The distribution that brings the module ``fasttext`` to this Python; several do, and overwrite each other."""
 MODEL = Path(__file__).with_name("lid.176.ftz")
 MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 PREFIX = "__label__"
@@ -34,7 +37,7 @@ def model() -> Any:
     if not scores[0][0] > scores[0][1] > scores[0][2]:
         raise RunError(
             "the installed `fasttext` module gives every label the first probability (a known fault of the "
-            "distribution fasttext-wheel): uninstall it and reinstall fasttext-numpy2-wheel"
+            f"distribution fasttext-wheel): uninstall it and reinstall {FASTTEXT}"
         )
     return loaded
 

@@ -2,13 +2,13 @@
 
 A kernel (pipeline/kernels/text_scan.py) says which texts show signs of each; the others pass untouched.  The steps in
 their order: mojibake (it needs the control characters), line ends, invisible characters, NFC, white space at both ends.
-Cleaning a cleaned text changes nothing.
+Cleaning a cleaned text changes nothing.  ``unicodedata2`` is the same Unicode on every Python.
 """
 
 import re
-import unicodedata
 
 import numpy as np
+import unicodedata2
 
 from pipeline.base.arrow import text_buffers
 from pipeline.kernels import text_scan
@@ -57,8 +57,8 @@ def _normalise_flagged(text: str, flags: int) -> str:
         text = _LINE_ENDS.sub("\n", text)
     if flags & text_scan.INVISIBLE:
         text = _INVISIBLE.sub("", text)
-    if flags & text_scan.NOT_NFC and not unicodedata.is_normalized("NFC", text):
-        text = unicodedata.normalize("NFC", text)
+    if flags & text_scan.NOT_NFC:
+        text = unicodedata2.normalize("NFC", text)
     return text
 
 

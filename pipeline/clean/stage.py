@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import GateError, UserError
+from pipeline.clean.language import FASTTEXT
 from pipeline.clean.settings import job_config, list_paths
 from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
 from pipeline.readers.partition import Part, plan
@@ -25,7 +26,7 @@ STEP = Step(
     name="clean",
     logic_version=2,
     function="pipeline.clean.worker:clean_partition",
-    libraries=("pyarrow", "resiliparse", "ftfy", "fasttext-numpy2-wheel", "orjson", "tldextract"),
+    libraries=("pyarrow", "resiliparse", "ftfy", FASTTEXT, "orjson", "tldextract", "unicodedata2"),
     is_stale="pipeline.clean.stage:input_changed",
 )
 TOP_REASONS = 5

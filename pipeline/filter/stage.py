@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
+from pipeline.clean.language import FASTTEXT
 from pipeline.recipe.filter_options import Classifier, Filter
 from pipeline.recipe.rule_sets import is_class_path
 from pipeline.run import layout
@@ -23,14 +24,14 @@ CLASSIFIER_STEP = Step(
     "filter.classifier",
     1,
     "pipeline.filter.classifier.train:train_classifier",
-    libraries=("fasttext-numpy2-wheel", "pyarrow"),
+    libraries=(FASTTEXT, "pyarrow"),
 )
 INDEX_STEP = Step("filter.index", 1, "pipeline.filter.worker:index_evaluation_sets", libraries=("pyarrow",))
 SIGNALS_STEP = Step(
     "filter.signals",
     2,
     "pipeline.filter.worker:measure_shard",
-    libraries=("pyarrow", "numba", "stopwordsiso", "fasttext-numpy2-wheel", "datatrove"),
+    libraries=("pyarrow", "numba", "stopwordsiso", FASTTEXT, "datatrove"),
 )
 VERDICTS_STEP = Step("filter", 1, "pipeline.filter.worker:judge_shard", libraries=("pyarrow",))
 

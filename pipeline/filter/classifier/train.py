@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.errors import RunError, UserError
+from pipeline.clean.language import FASTTEXT
 from pipeline.filter.classifier import fasttext_fit
 from pipeline.filter.classifier.card import CARD_FILES, chosen_threshold, held_out_report, write_card
 from pipeline.filter.classifier.scorer import NEGATIVE, POSITIVE, Scorer, prepare
@@ -115,7 +116,7 @@ def train_texts(
         "in_both_classes": len(both),
         "held_out": held_out_report(scores[POSITIVE], scores[NEGATIVE], threshold["value"]),
         "threshold": threshold,
-        "versions": {name: version(name) for name in ("fasttext-numpy2-wheel", "numpy")},
+        "versions": {name: version(name) for name in (FASTTEXT, "numpy")},
     }
     write_card(card, output)
     return card
