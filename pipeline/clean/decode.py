@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 
 from pipeline.readers.encodings import utf16_of
+from pipeline.readers.raw.kinds import why_no_text
+from pipeline.readers.raw.prescan import declared_charset
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -14,10 +16,8 @@ BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 META_BYTES = 4096  # where browsers look for a charset, with a margin
-_META_CHARSET = re.compile(rb"<meta[^>]{0,400}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]+)", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"^\s*<\?xml[^>]{0,200}encoding\s*=\s*[\"']([a-zA-Z0-9_:.-]+)", re.IGNORECASE)
 ZEROS_BYTES = 4096  # where UTF-16 without a mark shows
-BINARY_SHARE = 0.1  # of control bytes, above which a body without any declared charset is no text
 
 
 class NotText(ValueError):  # noqa: N818  the caller makes a quarantine row of it
@@ -45,6 +45,8 @@ def decode(body: bytes, declared: str | None = None, *, html: bool = False) -> t
             return body[len(mark) :].decode(encoding, "replace"), encoding
     if b"\0" in body[:ZEROS_BYTES] and (wide := utf16_of(body)) is not None:  # may be valid UTF-8, too
         return body.decode(wide, "replace"), wide
+    if (reason := why_no_text(body)) is not None:
+        raise NotText(reason)
     for name in _candidates(body, declared, html=html):
         encoding_name = _known(name)
         if encoding_name is None or (encoding_name != "utf-8" and _is_utf8_with_accents(body)):
@@ -80,7 +82,9 @@ def _meta_charset(body: bytes) -> str | None:
     lower = head.lower()
     if b"charset" not in lower and b"encoding" not in lower:
         return None
-    found = _META_CHARSET.search(head) or _XML_ENCODING.search(head)
+    if (declared := declared_charset(head)) is not None:
+        return declared
+    found = _XML_ENCODING.search(head)
     name = found.group(1).decode("ascii") if found else None
     # a declaration that could be read as ASCII is not in UTF-16, whatever it says (HTML standard, 13.2.3.2)
     return "utf-8" if name and name.lower().startswith("utf-16") else name
@@ -108,10 +112,6 @@ def _known(name: str | None) -> str | None:
 
 def _detect(body: bytes) -> tuple[str, str]:
     """Detection for bytes that are not UTF-8 and fit no declaration."""
-    sample = body[:65536]
-    controls = sum(sample.count(byte) for byte in _CONTROLS)
-    if controls > BINARY_SHARE * len(sample):
-        raise NotText(f"{controls / len(sample):.0%} of its bytes are control characters")
     cut = _utf8_cut_at_the_end(body)
     if cut is not None:
         return cut, "utf-8"
@@ -121,9 +121,6 @@ def _detect(body: bytes) -> tuple[str, str]:
     if name in ("utf-8", "ascii"):  # it is not: single stray bytes in UTF-8, or windows-1252
         name = "utf-8" if _mostly_utf8(body) else "cp1252"
     return body.decode(name, "replace"), name
-
-
-_CONTROLS = [bytes([value]) for value in range(32) if value not in (9, 10, 12, 13, 27)]
 
 
 def _utf8_cut_at_the_end(body: bytes) -> str | None:

@@ -17,9 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from pipeline.readers.formats import ARCHIVES, COMPRESSION_SUFFIXES, STREAMED, format_of_bytes, format_of_name
+from pipeline.readers.formats import (
+    ARCHIVES,
+    BINARY,
+    COMPRESSION_SUFFIXES,
+    STREAMED,
+    binary_kind,
+    format_of_bytes,
+    format_of_name,
+)
 from pipeline.readers.raw.compression import decompression_errors
-from pipeline.readers.records import INT64_MAX, Damaged, Excluded, Item
+from pipeline.readers.records import INT64_MAX, Damaged, Excluded, Item, unsupported
 from pipeline.readers.streams import CHUNK_BYTES, RATIO_GRACE_BYTES, Budget, Gap, Limits, RangeReader, chunks
 
 # (chunks, path, format) and (file, path, format) -> items
@@ -77,6 +85,9 @@ class MemberReader:
         kind = self._format(member.name, head)
         if kind in ARCHIVES:
             yield Excluded(path, member.offset, "nested_archive", kind)
+            return
+        if kind == BINARY:
+            yield Excluded(path, member.offset, unsupported(binary_kind(head)))
             return
         data = self._chunks(head, opened, member)
         if kind in STREAMED and not member.name.lower().endswith(COMPRESSION_SUFFIXES):
@@ -195,7 +206,7 @@ def _zip_member(
     if name.endswith("/") or stat.S_ISLNK(info.external_attr >> 16) or _hidden(name):
         return
     if not info.flag_bits & 1 and info.compress_type not in ZIP_METHODS:
-        yield Excluded(f"{path}/{_printable(name)}", where, "unsupported", f"zip method {info.compress_type}")
+        yield Excluded(f"{path}/{_printable(name)}", where, unsupported(f"zip method {info.compress_type}"))
         return
     try:
         with archive.open(info) as opened:

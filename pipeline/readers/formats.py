@@ -3,8 +3,10 @@
 import re
 
 from pipeline.base import storage
+from pipeline.readers.encodings import utf16_of
 from pipeline.readers.inputs import InputFile
 from pipeline.readers.raw.compression import Inflater, compression_of, decompression_errors
+from pipeline.readers.raw.kinds import OCTETS, kind_of, why_no_text
 
 COMPRESSION_SUFFIXES = (".gz", ".zst", ".zstd", ".bz2", ".xz")
 SUFFIXES = {
@@ -32,9 +34,11 @@ SUFFIXES = {
     ".tar": "tar",
     ".tgz": "tar",
 }
+BINARY = "binary"  # what is no text, and read by nothing
 ARCHIVES = ("zip", "tar")
 STREAMED = frozenset({"jsonl", "json", "text", "html", "csv", "tsv"})  # read from front to back
 SNIFF_BYTES = 4096
+HEAD_BYTES = SNIFF_BYTES * 16  # of a file as it lies on disk
 ARROW_STREAM = b"\xff\xff\xff\xff"  # begins each message of the streaming format; no text begins so
 _JSON_OBJECT = re.compile(rb'\[?\s*\{\s*"')  # an object or a list of objects
 
@@ -50,7 +54,7 @@ def format_of(file: InputFile, named: str) -> str:
         return by_name
     try:
         with open(storage.open_local(file.url), "rb") as opened:
-            return format_of_bytes(opened.read(SNIFF_BYTES * 16))
+            return format_of_bytes(opened.read(HEAD_BYTES))
     except OSError:
         return "text"  # its reader meets the same error and records it
 
@@ -70,13 +74,13 @@ def format_of_name(name: str) -> str | None:
 
 
 def format_of_bytes(head: bytes) -> str:
-    """Format by content; text where nothing else fits."""
+    """Format by content: text where nothing else fits, binary where the bytes are no text."""
     compression = compression_of(head)
     if compression:
         try:
             head = Inflater(compression).decompress(head, SNIFF_BYTES)
         except decompression_errors():
-            return "text"
+            return "text"  # its reader says what is wrong with it
     if head.startswith(b"WARC/"):
         return "warc"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -87,7 +91,22 @@ def format_of_bytes(head: bytes) -> str:
         return "arrow"
     if head[257:262] == b"ustar":
         return "tar"
+    if is_binary(head):
+        return BINARY
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:SNIFF_BYTES]
     if _JSON_OBJECT.match(start):
         return "json"
     return "html" if start[:14].lower().startswith((b"<!doctype html", b"<html")) else "text"
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether a file that begins so is of a known kind that is no text, or no text in any encoding."""
+    return kind_of(head) is not None or (utf16_of(head) is None and why_no_text(head) is not None)
+
+
+def binary_kind(head: bytes) -> str:
+    """Media type of a file of the format ``binary`` that begins so, compressed or not."""
+    compression = compression_of(head)
+    if compression:
+        head = Inflater(compression).decompress(head, SNIFF_BYTES)
+    return kind_of(head) or OCTETS

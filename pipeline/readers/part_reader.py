@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from pipeline.readers.archives import MemberReader, read_tar, read_zip
 from pipeline.readers.columnar import read_arrow, read_parquet
 from pipeline.readers.delimited import read_delimited
 from pipeline.readers.encodings import as_utf8
-from pipeline.readers.formats import SNIFF_BYTES, format_of_bytes
+from pipeline.readers.formats import BINARY, HEAD_BYTES, SNIFF_BYTES, binary_kind, format_of_bytes
 from pipeline.readers.jsonl import read_json, read_jsonl
 from pipeline.readers.partition import Part
-from pipeline.readers.records import Damaged, Fields, Item
+from pipeline.readers.raw.kinds import kind_of
+from pipeline.readers.records import Damaged, Excluded, Fields, Item, unsupported
 from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
 from pipeline.readers.text import read_separated, read_whole
 from pipeline.readers.warc import read_warc
@@ -81,7 +83,9 @@ class PartReader:
 
     def _items(self, reader: RangeReader, local: Path, part: Part) -> Iterator[Item]:
         path, kind, options = part.path, part.format, self.options
-        if kind == "warc":
+        if kind == BINARY:
+            yield Excluded(path, 0, unsupported(binary_kind(reader.peek(0, HEAD_BYTES))))
+        elif kind == "warc":
             yield from read_warc(reader, path, options.limits, options.http_statuses)
         elif kind == "parquet":
             groups = (part.start, part.end) if part.unit == "row_groups" else (0, None)
@@ -124,6 +128,12 @@ def read_stream(
     data: Iterator[bytes | Gap], path: str, kind: str, options: ReadOptions, start: int = 0
 ) -> Iterator[Item]:
     """Items of a format that is read from front to back."""
+    first = next(data, b"")
+    binary = kind_of(first) if isinstance(first, bytes) and start == 0 else None
+    if binary is not None:  # whatever its name says
+        yield _of_another_kind(path, first, kind, binary)
+        return
+    data = chain([first], data)
     separated = kind == "text" and options.separator
     data = as_utf8(data, options.encoding) if kind in ("jsonl", "json", "csv", "tsv") or separated else data
     if kind == "jsonl":
@@ -138,3 +148,10 @@ def read_stream(
         yield from read_whole(data, path, kind, options.limits, options.encoding)
     else:
         raise ValueError(f"{path}: no reader for the format {kind}")
+
+
+def _of_another_kind(path: str, first: bytes | Gap, kind: str, binary: str) -> Item:
+    """The item for a file whose first bytes are of a kind that its format's reader does not read."""
+    if isinstance(first, bytes) and format_of_bytes(first) != BINARY:
+        return Damaged(path, 0, None, "corrupt_file", f"no {kind}")
+    return Excluded(path, 0, unsupported(binary))

@@ -86,6 +86,11 @@ class Excluded:
     url: str | None = None
 
 
+def unsupported(kind: str) -> str:
+    """The reason of what no reader reads: one line a kind in every count of reasons."""
+    return f"unsupported: {kind}"
+
+
 Item = Record | Damaged | Excluded
 
 # looked for in this order where the recipe names no field

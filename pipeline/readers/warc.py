@@ -21,7 +21,8 @@ from pipeline.readers.http import (
     parse_headers,
     parse_response,
 )
-from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large, whole_number
+from pipeline.readers.raw.kinds import kind_of
+from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large, unsupported, whole_number
 from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, member_chunks, plain_chunks
 
 PREFIX = b"WARC/"
@@ -274,6 +275,9 @@ def _page(headers: dict[str, str], response: Response, kind: str, path: str, off
         body_type = "text"
     else:
         return Excluded(path, offset, "content_type", media_type or "none", url)
+    binary = kind_of(response.body)
+    if binary is not None:  # whatever the server calls it
+        return Excluded(path, offset, unsupported(binary), media_type or None, url)
     return Record(
         path,
         offset,

@@ -1,0 +1,81 @@
+"""What nobody reads is excluded by its kind, and is no damage, in a folder, an archive, a compressed file or a page."""
+
+import gzip
+import os
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.clean.inputs import Clean, page, response
+
+PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n" + b"1 0 obj <</Type/Annot/Rect[1 0 2 9]>> endobj\n" * 2000
+PNG = b"\x89PNG\r\n\x1a\n" + os.urandom(2000)
+NOISE = os.urandom(5000)
+
+
+def kinds(cleaned: object) -> Counter[str]:
+    return Counter(row["reason"] for row in cleaned.excluded)  # type: ignore[attr-defined]
+
+
+def test_folder_with_other_kinds_of_file_is_no_damage(tmp_path: Path, clean: Clean) -> None:
+    for name, data in {
+        **{"a.pdf": PDF, "b.txt": PDF, "c.png": PNG, "d.html": PNG, "e.jsonl": PNG, "noise": NOISE, "f.png.gz": PNG},
+        **{"g.md": b"# Words", "h": b"Words in a file without a suffix."},
+    }.items():
+        (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    cleaned = clean(tmp_path)
+    assert len(cleaned.texts) == 2
+    assert cleaned.reasons == []
+    assert kinds(cleaned) == {
+        "unsupported: application/pdf": 2,
+        "unsupported: image/png": 4,
+        "unsupported: application/octet-stream": 1,
+    }
+
+
+def test_noise_in_a_file_that_is_named_text_is_damage(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.txt").write_bytes(NOISE)
+    assert clean(tmp_path).reasons == ["not_text"]
+
+
+def test_file_of_another_format_is_told_which(tmp_path: Path, clean: Clean) -> None:
+    with zipfile.ZipFile(tmp_path / "a.jsonl", "w") as archive:
+        archive.writestr("b.txt", "words")
+    cleaned = clean(tmp_path)
+    assert cleaned.reasons == ["corrupt_file"]
+    assert "begins like zip: state its format" in cleaned.quarantined[0]["detail"]
+
+
+def test_members_of_other_kinds_are_excluded(tmp_path: Path, clean: Clean) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, data in {"a.png": PNG, "b.txt": PDF, "c.bin": NOISE, "d.txt": b"words"}.items():
+            archive.writestr(name, data)
+    cleaned = clean(tmp_path)
+    assert (cleaned.texts, cleaned.reasons, cleaned.excluded[0]["path"]) == (["words"], [], "a.zip/a.png")
+    assert sorted(kinds(cleaned)) == [
+        "unsupported: application/octet-stream",
+        "unsupported: application/pdf",
+        "unsupported: image/png",
+    ]
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "text/plain"])
+def test_page_that_is_no_text_is_excluded_whatever_its_server_says(
+    tmp_path: Path, clean: Clean, content_type: str
+) -> None:
+    bodies = [page("A page."), PDF, PNG, NOISE[:400], gzip.compress(page("Another page."))]
+    records = [response(body, f"https://site.example/{n}", content_type) for n, body in enumerate(bodies)]
+    (tmp_path / "a.warc").write_bytes(b"".join(records))
+    cleaned = clean(tmp_path / "a.warc")
+    assert [document["url"][-1] for document in cleaned.documents] == ["0", "4"]
+    assert sorted(kinds(cleaned)) == ["unsupported: application/pdf", "unsupported: image/png"]
+    assert cleaned.reasons == ["not_text"]
+
+
+def test_charset_in_a_comment_is_not_believed(tmp_path: Path, clean: Clean) -> None:
+    text = "Příliš žluťoučký kůň úpěl ďábelské ódy a nikdo mu v tom nebránil."
+    head = '<!-- <meta charset="windows-1252"> --><meta charset="iso-8859-2">'
+    (tmp_path / "a.html").write_bytes(page(text, head).decode().encode("iso-8859-2"))
+    assert text in clean(tmp_path).texts[0]
