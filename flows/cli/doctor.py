@@ -100,16 +100,19 @@ def _prefect_pair() -> dict[str, Any]:
 
 def _prefect_server() -> dict[str, Any]:
     """The server that runs report to: the user's own, if its address is set, else one that each run starts."""
-    from flows.server.embedded import check_server
+    from flows.server.address import configured
 
-    url = os.environ.get("PREFECT_API_URL")
-    if not url:
+    server = configured()
+    if server is None:
         return _row("prefect server", True, "embedded: each run starts its own")
+    from flows.server.asking import check_server  # imports Prefect
+
+    found = f"{server.url}, set by {server.origin}"
     try:
-        check_server(url)
+        check_server(server)
     except UserError as error:
-        return _row("prefect server", False, url, str(error))
-    return _row("prefect server", True, url)
+        return _row("prefect server", False, found, str(error))
+    return _row("prefect server", True, found)
 
 
 def _processor() -> dict[str, Any]:

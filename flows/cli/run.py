@@ -3,7 +3,6 @@
 ``run`` plans first, from the manifests alone; Prefect is imported only when there is work to do.
 """
 
-import os
 from dataclasses import asdict
 from importlib import import_module
 from typing import Any, Literal
@@ -105,6 +104,7 @@ def _run_flow(
     rebuild: bool,
     restart: bool,
 ) -> dict[str, dict[str, Any]]:
+    from flows.server.address import configured
     from flows.server.embedded import prefect_api
     from flows.server.settings import prepare
     from pipeline.inspection.disk import bound_records
@@ -114,7 +114,8 @@ def _run_flow(
             say(f"Prefect's records of earlier runs were over {MOST_RECORDS:,} bytes; {gone:,} bytes are begun anew")
         prepare(job.root)
     say(f"run folder {job.root}")
-    where = os.environ.get("PREFECT_API_URL") or "embedded, recorded in the run folder"
+    server = configured()
+    where = f"{server.url}, set by {server.origin}" if server else "embedded, recorded in the run folder"
     say(f"starting Prefect ({where}) ...")
     with prefect_api(lambda: import_module("flows.end_to_end")):
         from flows.end_to_end import Summaries, end_to_end

@@ -5,6 +5,10 @@ Works around Prefect 3.8.8:
 - Its own embedded server lives on after a SIGKILL of the parent and then holds the run's database.  Ours reads a pipe
   whose other end only the parent has: when the pipe closes, it exits.  The parent makes the listening socket and hands
   it over, so that no port can be taken between choosing and using it.
+- It answers every user of the machine, and every page in a browser there.  Ours wants a key of this run, which the
+  environment of our processes holds; other users cannot read that.  (A Unix socket would do without, but Prefect's
+  clients know none.)
+- Its client asks by way of the proxy that the environment names.  Ours is named there as one to be asked directly.
 - A new database costs five of the eight seconds of processor time that a start takes, all of it migrations of an empty
   file; so an empty migrated one is kept in the cache folder, by Prefect's version, and copied.
 
@@ -14,23 +18,28 @@ Works around Prefect 3.8.8:
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
+from flows.server.address import configured
 from pipeline.base import storage
 from pipeline.base.console import guard_streams
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import RunError
 from pipeline.base.processes import end_with_parent, environment
 
+ANOTHER_SERVERS = ("PREFECT_SERVER_API_BASE_PATH", "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS")
+DATABASE = "sqlite+aiosqlite:///prefect.db"  # relative: the path of a run may have a ? in it, which ends one in a URL
+HOST = "127.0.0.1"
 START_SECONDS = 180.0
 STOP_SECONDS = 3.0
 DRAIN_SECONDS = 1.5
@@ -38,7 +47,7 @@ DRAIN_SECONDS = 1.5
 
 @contextlib.contextmanager
 def prefect_api(while_it_starts: Callable[[], object]) -> Iterator[str]:
-    """Makes a Prefect API reachable, and yields where: the user's own (``PREFECT_API_URL``), or an embedded one.
+    """Makes a Prefect API reachable, and yields where: the user's own, if one is set, or an embedded one.
 
     Call it before Prefect is imported and after ``flows.server.settings.prepare``.
 
@@ -46,29 +55,65 @@ def prefect_api(while_it_starts: Callable[[], object]) -> Iterator[str]:
         while_it_starts: Called while an embedded server starts: for imports that take a second.
 
     Raises:
-        UserError: If ``PREFECT_API_URL`` names no reachable Prefect API.
+        UserError: If no Prefect API can be reached at the address that is set.
         RunError: If the embedded server does not start.
     """
-    url = os.environ.get("PREFECT_API_URL")
-    if url:
-        check_server(url)
-        yield url
+    own = configured()
+    if own:
+        from flows.server.asking import check_server
+
+        check_server(own)
+        with _variables({"PREFECT_API_URL": own.url}):
+            yield own.url
         return
-    with _listening() as listener, _child(listener) as child:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+    key = f"tokenmill:{secrets.token_urlsafe(32)}"
+    with _listening() as listener, _child(listener, key) as child:
+        url = f"http://{HOST}:{listener.getsockname()[1]}/api"
         listener.close()  # the child has its own copy; ours would keep the port open after the child's end
-        os.environ["PREFECT_API_URL"] = url
-        try:
+        with _variables(_client_variables(url, key)):
             from prefect.settings import get_current_settings
 
             # nobody listens to heartbeats here, and each flow waits up to a second for the thread that sends them
             get_current_settings().flows.heartbeat_frequency = None
-            while_it_starts()
-            _await_health(url, child)
-            yield url
-        finally:
-            _drain()
-            del os.environ["PREFECT_API_URL"]
+            try:
+                while_it_starts()
+                _await_health(url, child)
+                yield url
+            finally:
+                _drain()
+
+
+@contextlib.contextmanager
+def _variables(changes: Mapping[str, str | None]) -> Iterator[None]:
+    """Sets variables of this process's environment for a while; None removes one."""
+    before = {name: os.environ.get(name) for name in changes}
+
+    def put(values: Mapping[str, str | None]) -> None:
+        for name, value in values.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+    put(changes)
+    try:
+        yield
+    finally:
+        put(before)
+
+
+def _client_variables(url: str, key: str) -> dict[str, str | None]:
+    """What Prefect's client needs to reach our server, and to send it nothing that is meant for another one."""
+    variables: dict[str, str | None] = {
+        "PREFECT_API_URL": url,
+        "PREFECT_API_AUTH_STRING": key,
+        "PREFECT_CLIENT_CUSTOM_HEADERS": "{}",
+    }
+    past = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    variables |= dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(filter(None, (past, HOST))))
+    if find_spec("socksio") is None:  # the client would not start at all, though it were to ask no proxy
+        proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+        variables |= dict.fromkeys(name for name, value in proxies.items() if value.lower().startswith("socks"))
+    return variables
 
 
 def _drain() -> None:
@@ -82,28 +127,21 @@ def _drain() -> None:
 
 def _listening() -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind(("127.0.0.1", 0))
+    listener.bind((HOST, 0))
     listener.listen(128)
     return listener
 
 
 @contextlib.contextmanager
-def _child(listener: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
+def _child(listener: socket.socket, key: str) -> Iterator["subprocess.Popen[bytes]"]:
     """The server process; its own session, so that Ctrl-C leaves it up to record how the run ended."""
-    variables = {
-        **environment(),
-        "PREFECT_UI_ENABLED": "0",
-        "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",  # we use none, and they are a fifth of the start
-        "PREFECT__SERVER_EPHEMERAL": "1",
-        "PREFECT__SERVER_FINAL": "1",
-    }
     command = [sys.executable, "-m", "flows.server.embedded", str(listener.fileno())]
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=sys.stderr,
         pass_fds=[listener.fileno()],
-        env=variables,
+        env=_server_variables(key),
         start_new_session=True,
     )
     try:
@@ -119,10 +157,26 @@ def _child(listener: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
             process.stdin.close()
 
 
+def _server_variables(key: str) -> dict[str, str]:
+    """The environment of the server: what is meant for a server of the user's own, or its clients, is not ours."""
+    others = {name: value for name, value in environment().items() if name not in ANOTHER_SERVERS}
+    return {
+        **others,
+        "PREFECT_HOME": os.path.abspath(os.environ["PREFECT_HOME"]),
+        "PREFECT_UI_ENABLED": "0",
+        "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",  # we use none, and they are a fifth of the start
+        "PREFECT_SERVER_API_AUTH_STRING": key,
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": "http://localhost",  # no page of anybody's
+        "PREFECT__SERVER_EPHEMERAL": "1",
+        "PREFECT__SERVER_FINAL": "1",
+    }
+
+
 def _await_health(url: str, child: "subprocess.Popen[bytes]") -> None:
     """Waits for the first answer; the socket listens already, so one request waits as long as the start takes."""
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=START_SECONDS):
+        directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with directly.open(f"{url}/health", timeout=START_SECONDS):
             return
     except OSError as error:
         home = os.environ.get("PREFECT_HOME", "~/.prefect")
@@ -137,33 +191,16 @@ def _await_health(url: str, child: "subprocess.Popen[bytes]") -> None:
         ) from error
 
 
-def check_server(url: str) -> None:
-    """Names what is wrong with the user's ``PREFECT_API_URL``, if anything is.
-
-    Raises:
-        UserError: If no Prefect API answers there.
-    """
-    advice = "start one with `prefect server start`, or unset PREFECT_API_URL to use the embedded server"
-    try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=10) as answer:
-            if answer.read().strip() == b"true":
-                return
-            problem = "it answers, but not as a Prefect API (is /api missing at its end?)"
-    except urllib.error.HTTPError as error:
-        if error.code in (401, 403):
-            return  # it wants the key that Prefect will send
-        problem = f"it answers {error.code} (is /api missing at its end?)"
-    except (OSError, ValueError) as error:
-        problem = f"not reachable: {getattr(error, 'reason', error)}"
-    raise UserError(f"PREFECT_API_URL = {url}: {problem}; {advice}")
-
-
 def serve(descriptor: int) -> None:
     """Runs the server on an inherited listening socket until SIGTERM or the parent's end."""
     guard_streams()
     end_with_parent(code=0, last_words="the run ended; its Prefect server ends too")
+    home = Path(os.environ["PREFECT_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    os.chdir(home)  # away from prefect.toml and .env of a server of the user's own
     if not any(name.endswith("DATABASE_CONNECTION_URL") for name in os.environ):
-        new_database(Path(os.environ["PREFECT_HOME"]) / "prefect.db")
+        os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = DATABASE
+        new_database(Path("prefect.db"))
     import uvicorn
 
     uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on")

@@ -14,8 +14,6 @@ import logging
 import os
 import signal
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -26,6 +24,7 @@ from prefect.settings import get_current_settings
 from prefect.tasks import Task
 
 from flows.display.terminal import tell
+from flows.server.asking import NoAnswerError, ask
 from pipeline.base.console import leave_closed_terminal
 from pipeline.base.processes import interrupts_kept
 
@@ -138,10 +137,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _answers(patience_seconds: float) -> bool:
     try:
-        url = f"{os.environ.get('PREFECT_API_URL', '').rstrip('/')}/health"
-        with urllib.request.urlopen(url, timeout=patience_seconds):
-            return True
-    except urllib.error.HTTPError:
-        return True  # it wants a key, or is busy
-    except (OSError, ValueError):
+        ask(os.environ.get("PREFECT_API_URL", ""), "/health", patience_seconds)
+    except NoAnswerError:
         return False
+    return True  # whatever it says: it wants another key, or is busy

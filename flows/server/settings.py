@@ -2,11 +2,13 @@
 
 Prefect 3.8.8 reads them there, once, and so do the processes it starts: the environment of the process is the place
 for them.  Prefect's home lies in the run folder, so that a run leaves nothing elsewhere; both telemetry switches are
-off; the embedded server gets time to start on a slow machine.  What the user has set stays.
+off; the embedded server gets time to start on a slow machine.  What the user has set stays, and so do the profiles of
+the user's own home where one of them names the server.
 """
 
 import os
 
+from flows.server.address import configured, profile_names, profiles_path
 from pipeline.base import storage
 from pipeline.run import layout
 
@@ -18,7 +20,11 @@ def prepare(root: str) -> None:
         if storage.is_local(root)
         else storage.cache_folder() / "prefect"
     )
+    profiles = profiles_path() if configured() else None  # the user's, not found any more once another home is set
+    if not profiles and os.environ.get("PREFECT_PROFILE") in profile_names():
+        del os.environ["PREFECT_PROFILE"]  # it names no server, and Prefect would miss it
     defaults = {
+        **({"PREFECT_PROFILES_PATH": str(profiles)} if profiles else {}),
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
