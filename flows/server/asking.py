@@ -99,7 +99,7 @@ def _key_in_words() -> str:
 
 
 def _unusable(server: Address, problem: str, advice: str) -> UserError:
-    where = "" if server.origin == "the environment" else f" (from {server.origin})"
+    found = server.url if server.origin == "the environment" else f"{server.url} (from {server.origin})"
     return UserError(
-        f"PREFECT_API_URL = {server.url}{where}: {problem}; {advice}, or, to use the embedded server, {server.removal}"
+        f"PREFECT_API_URL = {found}: {problem}; {advice}, or, to use the embedded server, {server.removal}"
     )
