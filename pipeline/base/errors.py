@@ -42,3 +42,22 @@ class GateError(TokenmillError):
 
 class FormatError(RunError):
     """A table on disk is not what its reader expects: another table, another major version, or damage."""
+
+
+DETAIL_CHARACTERS = 500
+# what is no fault of the record that was worked on: said to the user, the file system's, or not installed
+NO_RECORD_S_FAULT = (TokenmillError, OSError, ImportError)
+
+
+def in_words(error: Exception) -> str:
+    """An exception's type and message, as a table can hold them."""
+    message = f"{type(error).__name__}: {error}"[:DETAIL_CHARACTERS]
+    return message.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def out_of_memory(path: str) -> RunError:
+    """What is said where the memory of the machine did not suffice for a file."""
+    return RunError(
+        f"{path}: memory ran out while it was read; give it more memory or fewer workers, or lower "
+        "clean.max_record_bytes, then run again"
+    )

@@ -81,10 +81,11 @@ class Pool(Closable):
     Args:
         workers: Processes; by default one for each processor.
         fork: Fork the workers where this process has one thread only: no import is repeated.
+        tries: How often a job may kill its worker before it is named.
     """
 
-    def __init__(self, workers: int | None = None, *, fork: bool = False) -> None:
-        self.workers, self._fork = workers or default_workers(), fork
+    def __init__(self, workers: int | None = None, *, fork: bool = False, tries: int = TRIES) -> None:
+        self.workers, self._fork, self._tries = workers or default_workers(), fork, tries
         self._executor: ProcessPoolExecutor | None = None
 
     def run(
@@ -93,7 +94,7 @@ class Pool(Closable):
         """Calls ``function(*arguments)`` for each ``(arguments, item)``; yields ``(item, result)`` as they finish.
 
         Raises:
-            WorkerKilledError: If a job killed its worker ``TRIES`` times.
+            WorkerKilledError: If a job killed its worker ``tries`` times.
             Exception: The first exception that a job raised; jobs in flight are finished first.
         """
         waiting = deque(range(len(jobs)))
@@ -143,7 +144,7 @@ class Pool(Closable):
         numbers = sorted(running.values())
         for number in numbers:
             tries[number] += 1
-            if tries[number] >= TRIES:
+            if tries[number] >= self._tries:
                 raise WorkerKilledError(jobs[number][1], f"job {jobs[number][1]}")
         return numbers
 

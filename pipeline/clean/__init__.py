@@ -11,5 +11,7 @@
    ``lines``       C4's rules for lines
    ``language``    lid.176
    ``pii``         personal data and secrets
-4. ``shard``       the tables that a partition becomes
+4. ``shard``       the tables that a partition becomes (``metadata``: what is left of a record, as JSON)
+
+``net`` is the net around each record: what a step raises costs the record that it came from.
 """

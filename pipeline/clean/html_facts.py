@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from pipeline.kernels.html_scan import HTML, JSON_LD, LICENCE, LINK, META, TITLE, Note
+from pipeline.readers.jsonl import replace_surrogates
 from pipeline.readers.records import Record
 
 OPT_OUTS = ("noai", "noimageai", "tdm-reservation")
@@ -183,7 +184,7 @@ def _json_ld(body: bytes, start: int, encoding: str, found: dict[str, str]) -> N
             value = node.get(name)
             value = value.get("@id") or value.get("url") if isinstance(value, dict) else value
             if isinstance(value, str) and value.strip():
-                found.setdefault(name, value.strip())
+                found.setdefault(name, str(replace_surrogates(value.strip())))
 
 
 def _nodes(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:

@@ -28,6 +28,7 @@ STEP = Step(
     function="pipeline.clean.worker:clean_partition",
     libraries=("pyarrow", "resiliparse", "ftfy", FASTTEXT, "orjson", "tldextract", "unicodedata2"),
     is_stale="pipeline.clean.stage:input_changed",
+    careful=True,
 )
 TOP_REASONS = 5
 

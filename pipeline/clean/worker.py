@@ -8,20 +8,26 @@
 6. PII         counted, and replaced by placeholders
 7. write       rows, in input order
 
+What a step raises becomes one row of the quarantine; a step that takes many texts at a time is repeated one by one.
 Every item that a reader gives ends in exactly one of the three tables; that is counted, and checked.
 """
 
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from pipeline.base.errors import GateError
+from pipeline.base.pool import Pool, WorkerKilledError
 from pipeline.clean import pii
 from pipeline.clean.decode import NotText, decode
 from pipeline.clean.extract import ExtractionError, Extractor
 from pipeline.clean.html_facts import Facts
 from pipeline.clean.language import detect
 from pipeline.clean.lines import clean_lines
+from pipeline.clean.net import guarded_step, one_by_one
 from pipeline.clean.normalise import normalise
 from pipeline.clean.settings import Settings
 from pipeline.clean.shard import PartitionWriter
@@ -39,19 +45,45 @@ NO_PII = {f"pii_{kind}": 0 for kind in pii.KINDS}
 
 
 def clean_partition(job: Job, outputs: Outputs) -> None:
-    """Cleans one partition; the engine's step function."""
+    """Cleans one partition; the engine's step function.
+
+    A job with the argument ``careful`` has killed its worker: what ends a process is then found out, and left out.
+    """
     settings = Settings.from_config(job.config)
-    reader = PartReader(job.arguments["root"], settings.read_options(), job.arguments.get("names", {}))
+    parts = [Part(**part) for part in job.config["parts"]]
+    deadly = deadly_parts(job, parts) if job.arguments.get("careful") else frozenset()
+    reader = PartReader(job.arguments["root"], settings.read_options(), job.arguments.get("names", {}), deadly=deadly)
     writer = PartitionWriter(outputs, job.shard, settings.source.name)
     cleaner = Cleaner(settings, job.arguments.get("lists", {}))
     records_in = 0
-    for part in job.config["parts"]:
-        for items in slices(reader.read(Part(**part))):
+    for part in parts:
+        for items in slices(reader.read(part)):
             records_in += len(items)
             cleaner.work(items, writer)
     writer.close()
     _count(outputs, writer, cleaner, records_in)
     outputs.read.update(reader.digests)
+
+
+def deadly_parts(job: Job, parts: Sequence[Part]) -> frozenset[str]:
+    """Keys of the parts that end the process which cleans them; each is tried in one of its own, and thrown away."""
+    deadly = set()
+    arguments = {name: value for name, value in job.arguments.items() if name != "careful"}
+    with Pool(1, fork=True, tries=1) as pool:
+        for part in parts:
+            alone = Job(job.shard, {**job.config, "parts": [asdict(part)]}, job.inputs, arguments)
+            try:
+                list(pool.run(_try, [((alone,), part)]))
+            except WorkerKilledError:
+                deadly.add(part.key)
+    return frozenset(deadly)
+
+
+def _try(job: Job) -> None:
+    with tempfile.TemporaryDirectory(prefix="tokenmill-careful-") as folder:
+        outputs = Outputs(folder, job)
+        clean_partition(job, outputs)
+        outputs.discard()
 
 
 def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", records_in: int) -> None:
@@ -81,7 +113,7 @@ def slices(items: Iterable[Item]) -> Iterator[list[Item]]:
     for item in items:
         group.append(item)
         if isinstance(item, Record):
-            size += len(item.text) + len(item.body or b"")
+            size += max(len(item.text) + len(item.body or b""), item.weight)
         if size >= SLICE_BYTES or len(group) >= SLICE_ITEMS:
             yield group
             group, size = [], 0
@@ -107,61 +139,55 @@ class Cleaner:
     def work(self, items: list[Item], writer: PartitionWriter) -> None:
         """Takes one slice of items through all steps and writes them in order."""
         if self._urls is not None:
-            items = [self._wanted(item, self._urls) for item in items]
-        items = [self._with_body(self._decode, item) for item in items]
-        items = [self._with_body(self._extract, item) for item in items]
-        records = [item for item in items if isinstance(item, Record)]
-        texts, repaired = normalise([record.text for record in records], fix_mojibake=self.options.fix_mojibake)
-        self.repaired += repaired
-        for record, text in zip(records, texts, strict=True):
-            record.text = clean_lines(text, self.options.clean_lines) if self.options.clean_lines else text
-        columns = self._columns([record for record in records if record.text])
+            items = [guarded_step(self._wanted, item) for item in items]
+        for step in (self._decode, self._extract):
+            items = [guarded_step(partial(_with_body, step), item) for item in items]
+        items = self._together(self._normalise, items)
+        rows: dict[int, dict[str, Any]] = {}
+        items = self._together(lambda records: self._columns(records, rows), items)
         for item in items:
             if isinstance(item, Damaged):
                 writer.damaged(item)
             elif isinstance(item, Excluded):
                 writer.exclude(item)
-            elif not item.text:
-                reason = "empty_extraction" if item.body_type == "html" else "empty"
-                writer.exclude(Excluded(item.path, item.offset, reason, None, item.url))
             else:
-                writer.document(item, next(columns))
+                writer.document(item, rows[id(item)])
 
-    def _columns(self, records: list[Record]) -> Iterator[dict[str, Any]]:
-        """The computed columns of each document; replaces personal data in its text."""
+    @staticmethod
+    def _together(work: Callable[[list[Record]], list[Item]], items: list[Item]) -> list[Item]:
+        """The items, with what ``work`` makes of all records among them."""
+        records = [item for item in items if isinstance(item, Record)]
+        made = iter(one_by_one(work, records) if records else [])
+        return [next(made) if isinstance(item, Record) else item for item in items]
+
+    def _normalise(self, records: list[Record]) -> list[Item]:
+        texts, repaired = normalise([record.text for record in records], fix_mojibake=self.options.fix_mojibake)
+        if self.options.clean_lines:
+            texts = [clean_lines(text, self.options.clean_lines) for text in texts]
+        self.repaired += repaired
+        return [_with_text(record, text) for record, text in zip(records, texts, strict=True)]
+
+    def _columns(self, records: list[Record], rows: dict[int, dict[str, Any]]) -> list[Item]:
+        """Puts the computed columns of each document into ``rows``; replaces personal data in its text."""
         texts = [record.text for record in records]
         languages, scores = detect(texts, self.options.language_characters)
         found = {} if self.options.pii == "off" else pii.find(texts)
+        replaced = {}
+        if self.options.pii == "replace":
+            replaced = {number: pii.replace(text, spans) for number, (text, spans) in found.items()}
         for number, record in enumerate(records):
             row: dict[str, Any] = {"language": languages[number], "language_score": scores[number], **NO_PII}
-            if number in found:
-                text, spans = found[number]
-                for _, _, kind in spans:
-                    row[f"pii_{kind}"] += 1
-                self.pii.update(kind for _, _, kind in spans)
-                if self.options.pii == "replace":
-                    record.text = pii.replace(text, spans)
-            yield row | (record.columns or {})
+            for _, _, kind in found[number][1] if number in found else ():
+                row[f"pii_{kind}"] += 1
+                self.pii[kind] += 1
+            record.text = replaced.get(number, record.text)
+            rows[id(record)] = row | (record.columns or {})
+        return list(records)
 
-    @staticmethod
-    def _wanted(item: Item, rules: UrlRules) -> Item:
-        if not isinstance(item, Record):
-            return item
-        refused = rules.refuses(item.url)
-        return item if refused is None else Excluded(item.path, item.offset, "url_list", refused, item.url)
-
-    @staticmethod
-    def _with_body(step: Callable[[Record], Item], item: Item) -> Item:
-        """What a step makes of a record that has a body still; any other item as it is."""
-        if not isinstance(item, Record) or item.body is None:
-            return item
-        try:
-            return step(item)
-        except NotText as error:
-            reason, detail = "not_text", str(error)
-        except ExtractionError as error:
-            reason, detail = error.reason, str(error)
-        return Damaged(item.path, item.offset, len(item.body), reason, detail, item.body)
+    def _wanted(self, record: Record) -> Item:
+        assert self._urls is not None, "no lists"
+        refused = self._urls.refuses(record.url)
+        return record if refused is None else Excluded(record.path, record.offset, "url_list", refused, record.url)
 
     def _decode(self, record: Record) -> Item:
         """The record with its text, or with the HTML of its page; an excluded item where the page opts out."""
@@ -199,6 +225,28 @@ class Cleaner:
         assert self._extractor is not None, "a page was looked at without an extractor"
         record.text, record.body = self._extractor.text(record.text), None
         return record
+
+
+def _with_body(step: Callable[[Record], Item], record: Record) -> Item:
+    """What a step makes of a record that has a body still; any other record as it is."""
+    if record.body is None:
+        return record
+    try:
+        return step(record)
+    except NotText as error:
+        reason, detail = "not_text", str(error)
+    except ExtractionError as error:
+        reason, detail = error.reason, str(error)
+    return Damaged(record.path, record.offset, len(record.body), reason, detail, record.body)
+
+
+def _with_text(record: Record, text: str) -> Item:
+    """The record with its normalised text; an excluded item where nothing is left of it."""
+    record.text = text
+    if text:
+        return record
+    reason = "empty_extraction" if record.body_type == "html" else "empty"
+    return Excluded(record.path, record.offset, reason, None, record.url)
 
 
 def _page_columns(facts: Facts) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pipeline.readers.streams import Gap, Limits
 
 BLANK = b" \t\r\n\v\f"
 BOM = b"\xef\xbb\xbf"
+LARGE = float(1 << 63)
 
 
 def read_jsonl(
@@ -133,7 +134,30 @@ def parse_object(data: bytes, path: str, offset: int) -> dict[str, Any] | Damage
             return Damaged(path, offset, len(data), "json_invalid", str(error), data)
     if type(value) is not dict:
         return Damaged(path, offset, len(data), "json_not_object", f"a {_kind(value)}", data)
-    return value
+    return _with_all_digits(data, value) if _holds_large_float(value) else value
+
+
+def _holds_large_float(value: dict[str, Any]) -> bool:
+    """Whether a number may be in it that was a whole one: orjson makes floats of those beyond 64 bits."""
+    waiting: list[Any] = [value]
+    while waiting:
+        outer = waiting.pop()
+        for item in outer.values() if type(outer) is dict else outer:
+            kind = type(item)
+            if kind is float:
+                if not -LARGE < item < LARGE:
+                    return True
+            elif kind is dict or kind is list:
+                waiting.append(item)
+    return False
+
+
+def _with_all_digits(data: bytes, value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        exact: dict[str, Any] = json.loads(data.decode())
+    except (ValueError, RecursionError):  # more digits, or deeper, than Python reads
+        return value
+    return exact
 
 
 def replace_surrogates(value: Any) -> Any:

@@ -1,12 +1,13 @@
 """A part of a partition -> the items of its format's reader."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
+from pipeline.base.errors import NO_RECORD_S_FAULT, in_words, out_of_memory
 from pipeline.readers.archives import MemberReader, read_tar, read_zip
 from pipeline.readers.columnar import read_arrow, read_parquet
 from pipeline.readers.delimited import read_delimited
@@ -42,22 +43,28 @@ class PartReader:
         root: Folder or URL below which the parts lie.
         options: How to read.
         names: True names of files whose name is not valid Unicode, hex of their bytes.
+        deadly: Keys of parts that end the process which reads them.
     """
 
     root: str
     options: ReadOptions
     names: Mapping[str, str] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    deadly: frozenset[str] = frozenset()
 
     def read(self, part: Part) -> Iterator[Item]:
-        """Every item of a part."""
+        """Every item of a part; what reading it raises is its last one."""
         path = part.path
         if part.error is not None:
             yield Damaged(path, 0, None, "unreadable", part.error)
             return
+        if part.key in self.deadly:
+            detail = "reading it ends the process: out of memory, or a fault of a library"
+            yield Damaged(path, part.start, part.size, "process_died", detail)
+            return
         url = part.url(self.root, self.names)
         if part.unit == "dataset":
-            yield from self._dataset(part, url)
+            yield from guarded(self._dataset(part, url), path, lambda: (0, None))
             return
         try:
             local = storage.open_local(url)
@@ -67,7 +74,7 @@ class PartReader:
             return
         with reader:
             try:
-                for item in self._items(reader, local, part):
+                for item in guarded(self._items(reader, local, part), path, lambda: _left(reader)):
                     yield _with_hint(item, reader, part.format)
                 self.digests[part.key] = reader.digest()
             except OSError as error:
@@ -88,7 +95,7 @@ class PartReader:
         elif kind == "warc":
             yield from read_warc(reader, path, options.limits, options.http_statuses)
         elif kind == "parquet":
-            groups = (part.start, part.end) if part.unit == "row_groups" else (0, None)
+            groups = (part.start, part.end, part.size) if part.unit == "row_groups" else (0, None, None)
             yield from read_parquet(local, path, options.fields, options.limits, *groups)
         elif kind == "arrow":
             yield from read_arrow(local, path, options.fields, options.limits)
@@ -105,14 +112,43 @@ class PartReader:
 
     def _members(self, path: str) -> MemberReader:
         def stream(data: Iterator[bytes | Gap], member: str, kind: str) -> Iterator[Item]:
-            return read_stream(data, member, kind, self.options)
+            return guarded(read_stream(data, member, kind, self.options), member, lambda: (0, None))
 
         def file(local: Path, member: str, kind: str) -> Iterator[Item]:
             size = local.stat().st_size
             with RangeReader(local, 0, size) as reader:
-                yield from self._items(reader, local, Part(member, kind, 0, size))
+                items = self._items(reader, local, Part(member, kind, 0, size))
+                yield from guarded(items, member, lambda: (0, None))
 
         return MemberReader(path, self.options.named_format, self.options.limits, stream, file)
+
+
+def guarded(items: Iterator[Item], path: str, place: Callable[[], tuple[int, int | None]]) -> Iterator[Item]:
+    """The items; what reading them raises becomes the last one.
+
+    Args:
+        items: From a reader.
+        path: Of the file or member that is read.
+        place: Says, once reading has failed, where what was not read begins, and its length where it is known.
+
+    Raises:
+        TokenmillError, OSError, ImportError: As they are.
+        RunError: If memory ran out.
+    """
+    try:
+        yield from items
+    except NO_RECORD_S_FAULT:
+        raise
+    except MemoryError as error:
+        raise out_of_memory(path) from error
+    except Exception as error:  # noqa: BLE001  whatever it is, it costs this part
+        start, length = place()
+        yield Damaged(path, start, length, "reader_failed", in_words(error))
+
+
+def _left(reader: RangeReader) -> tuple[int, int]:
+    """Where what was not read begins, and its bytes."""
+    return reader.position, reader.end - reader.position
 
 
 def _with_hint(item: Item, reader: RangeReader, kind: str) -> Item:

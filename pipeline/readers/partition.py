@@ -8,14 +8,17 @@ record header, Parquet between row groups.  Everything else stays whole.
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
+from pipeline.base.errors import TokenmillError, in_words
+from pipeline.readers.columns.footers import Footers
 from pipeline.readers.encodings import utf16_of
-from pipeline.readers.formats import format_of
+from pipeline.readers.formats import format_of, format_of_name
 from pipeline.readers.inputs import InputFile, SourceInputs
 from pipeline.readers.streams import RangeReader, next_member
 
@@ -101,10 +104,11 @@ def plan(inputs: Sequence[tuple[SourceInputs, str]]) -> list[Partition]:
     total = sum(file.size for source, _ in inputs for file in source.files)
     target = partition_bytes(total)
     packer = _Packer(target)
-    for source, named_format in inputs:
-        for file in source.files:
-            for part in split(file, named_format, target):
-                packer.add(source.name, part)
+    with Footers() as footers:
+        for source, named_format in inputs:
+            for file in source.files:
+                for part in split(file, named_format, target, footers):
+                    packer.add(source.name, part)
     return [
         Partition(f"{number:05d}", source, tuple(parts)) for number, (source, parts) in enumerate(packer.partitions)
     ]
@@ -120,8 +124,27 @@ def partition_bytes(total_bytes: int) -> int:
     return min(MAX_PARTITION_BYTES, max(MIN_PARTITION_BYTES, total_bytes // PARTITIONS))
 
 
-def split(file: InputFile, named_format: str, target: int) -> Iterator[Part]:
-    """A file's parts: one, or several where it is large and its format can be split."""
+def split(file: InputFile, named_format: str, target: int, footers: Footers | None = None) -> Iterator[Part]:
+    """A file's parts: one, or several where it is large and its format can be split.
+
+    Where that fails for a reason that nobody foresaw it is one part, whose reader says what is wrong with it.
+    """
+    try:
+        with Footers() if footers is None else nullcontext(footers) as opened:
+            parts = list(_split(file, named_format, target, opened))
+    except (TokenmillError, ImportError):
+        raise
+    except Exception as error:  # noqa: BLE001  an odd file must not end the run
+        kind = format_of_name(file.path) if named_format == "auto" else named_format
+        if kind is None:
+            yield Part(file.path, named_format, 0, 0, error=in_words(error))
+        else:
+            yield Part(file.path, kind, 0, file.size, size=file.size)
+    else:
+        yield from parts
+
+
+def _split(file: InputFile, named_format: str, target: int, footers: Footers) -> Iterator[Part]:
     if file.error is not None:
         yield Part(file.path, named_format, 0, 0, error=file.error)
         return
@@ -134,7 +157,7 @@ def split(file: InputFile, named_format: str, target: int) -> Iterator[Part]:
         return
     local = storage.open_local(file.url)
     if kind == "parquet":
-        yield from _row_group_parts(file, local, target)
+        yield from _row_group_parts(file, local, target, footers)
         return
     starts = [0, *_starts(local, kind, file.size, target), file.size]
     for start, end in pairwise(starts):
@@ -191,19 +214,11 @@ def _record_starts(reader: RangeReader, nominal: list[int]) -> list[int | None]:
     return found
 
 
-def _row_group_parts(file: InputFile, local: Path, target: int) -> Iterator[Part]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        metadata = pq.ParquetFile(local).metadata
-    except (pa.ArrowInvalid, OSError):
+def _row_group_parts(file: InputFile, local: Path, target: int, footers: Footers) -> Iterator[Part]:
+    sizes = footers.group_bytes(local)
+    if sizes is None:
         yield Part(file.path, "parquet", 0, file.size, size=file.size)  # its reader says what is wrong with it
         return
-    sizes = [
-        sum(metadata.row_group(group).column(c).total_compressed_size for c in range(metadata.num_columns))
-        for group in range(metadata.num_row_groups)
-    ]
     first, size = 0, 0
     for group, group_size in enumerate(sizes):
         if size and size + group_size > target:

@@ -31,7 +31,8 @@ class Record:
     """One raw record: either ``text``, or a ``body`` of bytes still to be decoded and, where it is HTML, extracted.
 
     ``offset`` is the byte offset or row in ``path``; ``part_of_offset`` numbers records that share an offset (several
-    WARC records in one gzip member).
+    WARC records in one gzip member).  ``weight`` is about the bytes of all its fields, where they are more than its
+    text.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Record:
     headers: dict[str, str] | None = None  # HTTP headers that carry rights marks, names in lower case
     part_of_offset: int = 0
     columns: dict[str, Any] | None = None  # of its document's row, where an HTML page states them itself
+    weight: int = 0
 
 
 @dataclass(slots=True)
@@ -118,8 +120,20 @@ class Fields:
 
     def record(self, value: dict[str, Any], path: str, offset: int, raw: bytes = b"") -> Item:
         """The record of one mapping, which is taken apart: what is left over becomes ``metadata``."""
+        try:
+            return self._record(value, path, offset, raw)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:  # of a value that is no text at all
+            return Damaged(path, offset, len(raw) or None, "record_failed", f"{type(error).__name__}: {error}", raw)
+
+    def _record(self, value: dict[str, Any], path: str, offset: int, raw: bytes) -> Item:
         html = _take(value, (self.html_name,)) if self.html_name else None
         text = _take(value, self.names["text"]) if html is None else ""
+        if isinstance(text, bytes):
+            data = text
+            try:
+                text = data.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return Damaged(path, offset, len(data), "not_utf8", str(error)[:200], data)
         if not isinstance(text, str):
             return self._without_text(value, text, path, offset, raw)
         licence = _string(_take(value, self.names["licence"]))
@@ -136,6 +150,7 @@ class Fields:
             body=html.encode("utf-8", "replace") if isinstance(html, str) else html,
             body_type="text" if html is None else "html",
             charset="utf-8" if isinstance(html, str) else None,
+            weight=len(raw),
         )
 
     def _without_text(self, value: dict[str, Any], text: Any, path: str, offset: int, raw: bytes) -> Damaged:

@@ -10,6 +10,7 @@ The same code answers "what would run?": a dry context raises ``NeedsWork`` at t
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -144,10 +145,20 @@ class Context:
             raise RunError("this context has no pool: it can only look")
         assert self._before_publish or not self.takedown, "outputs of a run with a takedown must be blanked"
         hook = (self.takedown, self._before_publish) if self.takedown else ()
-        try:
-            yield from self._pool.run(run_job, [((self.root, step, job, *hook), job) for job in jobs])
-        except WorkerKilledError as killed:
-            raise WorkerKilledError(killed.item, f"{step.name} {killed.item.shard}") from None
+        waiting = {job.shard: job for job in jobs}
+        while waiting:
+            try:
+                for job, result in self._pool.run(
+                    run_job, [((self.root, step, j, *hook), j) for j in waiting.values()]
+                ):
+                    del waiting[job.shard]
+                    yield job, result
+            except WorkerKilledError as killed:
+                if not step.careful or killed.item.arguments.get("careful"):
+                    raise WorkerKilledError(killed.item, f"{step.name} {killed.item.shard}") from None
+                self.progress.note(f"{step.name} {killed.item.shard} killed its worker; its parts are tried one by one")
+                careful = replace(killed.item, arguments={**killed.item.arguments, "careful": True})
+                waiting[careful.shard] = careful
 
     def _compare(self, step: Step, jobs: list[Job]) -> tuple[dict[str, Manifest], dict[str, str]]:
         """Splits jobs into done ones and, with the cause, those to run."""

@@ -38,6 +38,8 @@ class Step:
 
     ``function`` and ``is_stale`` are ``module:name`` strings, loaded where they are called, so that planning imports
     nothing heavy.  ``is_stale(context, job, manifest) -> str | None`` adds a check of its own (clean: raw inputs).
+    ``careful``: a job that kills its worker is given ``arguments["careful"]`` and tried once more; its function then
+    tries each part of its input in a process of its own, and leaves out what ends it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Step:
     function: str
     libraries: tuple[str, ...] = ("pyarrow",)
     is_stale: str | None = None
+    careful: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
+from pipeline.readers.columns.footers import Footers
 from pipeline.readers.encodings import utf16_of
 from pipeline.readers.formats import format_of
 from pipeline.readers.inputs import InputFile, list_inputs
@@ -150,13 +151,14 @@ def parts_of(files: Sequence[File]) -> Iterator[list[Part]]:
     """The jobs of a pass over the files, in order: parts of about equal size, small files together."""
     target = partition_bytes(sum(file.size for file in files))
     job: list[Part] = []
-    for file in files:
-        listed = InputFile(file.path, str(file.local), file.size)
-        for piece in split(listed, file.format, target):
-            part = Part(file, piece.start, piece.end, piece.unit, piece.size)
-            if job and sum(other.size for other in job) + part.size > target:
-                yield job
-                job = []
-            job.append(part)
+    with Footers() as footers:
+        for file in files:
+            listed = InputFile(file.path, str(file.local), file.size)
+            for piece in split(listed, file.format, target, footers):
+                part = Part(file, piece.start, piece.end, piece.unit, piece.size)
+                if job and sum(other.size for other in job) + part.size > target:
+                    yield job
+                    job = []
+                job.append(part)
     if job:
         yield job

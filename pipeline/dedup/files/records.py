@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import RunError, UserError
 from pipeline.dedup.files.input_files import File, Part
-from pipeline.readers.columnar import ERRORS, check_batch, open_ipc
+from pipeline.readers.columnar import ERRORS, open_ipc
+from pipeline.readers.columns.checks import check_batch
 from pipeline.readers.jsonl import BLANK, BOM, parse_object
 from pipeline.readers.lines import lines
 from pipeline.readers.records import Damaged
