@@ -1,5 +1,6 @@
 """Commands that judge documents: filter, classifier, decontaminate.  The work is done in pipeline/filter."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from flows.display.answer import answer
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
+
+MOST_HELD = 5
 
 
 def filter_run(
@@ -72,14 +75,20 @@ def _apply(root: str, overrides: list[str], workers: int) -> dict[str, Any]:
 def _funnels(result: dict[str, Any]) -> Iterator[str]:
     """Lines for a person: both funnels, what each changed rule still drops, examples of what would change."""
     before, after = result["before"], result["after"]
-    yield f"{'':48} {'now':>12} {'then':>12} {'change':>10}"
+    yield _line("", "now", "then", "change")
     for name in ("documents_in", "kept", "cut", "dropped", "tokens_estimated"):
-        yield _line(name.replace("_", " "), before[name], after[name])
-    for title in ("reasons", "sources"):
-        yield f"\n{title if title == 'reasons' else 'kept by source'}"
-        for name in sorted(before[title] | after[title]):
-            yield _line(f"  {name}", before[title].get(name, 0), after[title].get(name, 0))
-    for reason, found in result["still_failing"].items():
+        yield _changed(name.replace("_", " "), before[name], after[name])
+    for title, words in (
+        ("reasons", "dropped for"),
+        ("alone", "dropped for nothing else"),
+        ("sources", "kept by source"),
+    ):
+        yield f"\n{words}"
+        largest = Counter(before[title]) | Counter(after[title])
+        for name, _ in sorted(largest.items(), key=lambda item: (-item[1], item[0])):
+            yield _changed(f"  {name}", before[title].get(name, 0), after[title].get(name, 0))
+    held = sorted(result["still_failing"].items(), key=lambda item: -item[1]["still_failing"])
+    for reason, found in held[:MOST_HELD]:
         others = ", ".join(f"{name} {count:,}" for name, count in list(found["by"].items())[:3])
         more = f", and {counted(len(found['by']) - 3, 'more rule')}" if len(found["by"]) > 3 else ""
         yield (
@@ -94,8 +103,12 @@ def _funnels(result: dict[str, Any]) -> Iterator[str]:
     yield "\n" + ("applied" if result["applied"] else "nothing was written; --apply writes it")
 
 
-def _line(name: str, before: int, after: int) -> str:
-    return f"{name:48} {before:12,} {after:12,} {after - before:+10,}"
+def _changed(name: str, before: int, after: int) -> str:
+    return _line(name, f"{before:,}", f"{after:,}", f"{after - before:+,}")
+
+
+def _line(name: str, before: str, after: str, change: str) -> str:
+    return f"{name:50} {before:>9} {after:>9} {change:>9}"
 
 
 classifier_app = App(

@@ -11,14 +11,15 @@ Nothing heavy is imported here: planning a finished run calls ``run`` too.
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import UserError
+from pipeline.base.errors import GateError, UserError
 from pipeline.clean.language import FASTTEXT
-from pipeline.recipe.filter_options import Classifier, Filter
+from pipeline.recipe.filter_options import NOT_IN_THE_BYTES, Classifier, Filter
 from pipeline.recipe.rule_sets import is_class_path
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
 from pipeline.run.manifest import Manifest, digest_file, total_counts
+from pipeline.run.outcome import reasons_in_words
 
 CLASSIFIER_STEP = Step(
     "filter.classifier",
@@ -37,10 +38,16 @@ VERDICTS_STEP = Step("filter", 1, "pipeline.filter.worker:judge_shard", librarie
 
 
 def run(context: Context) -> dict[str, Any]:
-    """Measures and judges every shard; returns the stage's summary."""
+    """Measures and judges every shard; returns the stage's summary.
+
+    Raises:
+        GateError: If fewer documents are kept than ``min_kept`` asks for.
+    """
     signals = context.run_step(SIGNALS_STEP, _signal_jobs(context))
     verdicts = context.run_step(VERDICTS_STEP, _verdict_jobs(context, signals))
-    return summary(total_counts(verdicts.values()))
+    figures = summary(total_counts(verdicts.values()))
+    check_gate(figures, context.recipe.filter.min_kept)
+    return figures
 
 
 def _signal_jobs(context: Context) -> list[Job]:
@@ -126,7 +133,7 @@ def _digests(path: str, key: str) -> dict[str, str]:
 
 def _verdict_jobs(context: Context, signals: dict[str, Manifest]) -> list[Job]:
     options = context.recipe.filter
-    config = options.model_dump(mode="json")
+    config = options.model_dump(mode="json", exclude=set(NOT_IN_THE_BYTES))
     for classifier in config["classifiers"].values():
         classifier.pop("path")  # its digest decides, and is part of the signals' fingerprint
     for evaluation in config["decontamination"]["sets"]:
@@ -145,7 +152,19 @@ def _verdict_jobs(context: Context, signals: dict[str, Manifest]) -> list[Job]:
 
 def summary(totals: dict[str, int]) -> dict[str, Any]:
     """The stage's part of ``run --json``."""
-    prefix = "reasons."
     figures: dict[str, Any] = {name: totals.get(name, 0) for name in ("documents_in", "kept", "cut", "dropped")}
-    figures["reasons"] = {k.removeprefix(prefix): n for k, n in totals.items() if k.startswith(prefix)}
+    for kind in ("reasons", "alone"):
+        figures[kind] = {k.removeprefix(f"{kind}."): n for k, n in totals.items() if k.startswith(f"{kind}.")}
     return figures
+
+
+def check_gate(figures: dict[str, Any], min_kept: float) -> None:
+    """Raises ``GateError`` if fewer documents are kept than ``filter.min_kept`` asks for."""
+    kept, total = figures["kept"], figures["documents_in"]
+    if kept >= min_kept * total:
+        return
+    raise GateError(
+        f"filter keeps {kept:,} of {total:,} documents ({kept / total:.1%}), fewer than filter.min_kept = {min_kept:g} "
+        f"asks for: {reasons_in_words(figures)}; see what other rules would keep with `tokenmill filter RUN --set "
+        "filter.preset=own`, or lower the limit with --set filter.min_kept=SHARE"
+    )

@@ -39,6 +39,7 @@ class Funnel:
     cut: int = 0
     kept_bytes: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    alone: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
 
     def add(self, failures: Failures, alive: Mask, cuts: dict[int, list[int]], sizes: Any, source: str) -> Mask:
@@ -52,6 +53,7 @@ class Funnel:
         self.kept += number
         self.kept_bytes += int(sizes[kept].sum())
         self.reasons.update(failures.counts(alive))
+        self.alone.update(failures.alone(alive))
         self.sources[source] += number
         return kept
 
@@ -64,6 +66,7 @@ class Funnel:
             "dropped": self.documents_in - self.kept,
             "tokens_estimated": round(self.kept_bytes * tokens_a_byte),
             "reasons": dict(sorted(self.reasons.items())),
+            "alone": dict(sorted(self.alone.items())),
             "sources": dict(sorted(self.sources.items())),
         }
 

@@ -6,6 +6,6 @@
 - ``stage_names``: the stages in their order.
 - ``depth``: the dial that sets the shape of a model and its training.
 - ``minhash``: what similarity means.
-- ``rule_sets``: the published rule sets and their thresholds.
+- ``rule_sets``: the published rule sets and their thresholds; ``presets``: which of them suit a kind of text.
 - ``language_codes``: codes as people write them, as the labels of the language model.
 """

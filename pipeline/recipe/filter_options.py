@@ -5,9 +5,11 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from pipeline.base.words import nearest
+from pipeline.recipe.presets import filled
 from pipeline.recipe.rule_sets import RULE_SETS, check_rule_names, check_thresholds
 from pipeline.recipe.section import ColumnName, LanguageCode, OptionalRecipePath, RecipePath, Section, Share
 
+NOT_IN_THE_BYTES = ("preset", "min_kept")  # what a preset sets stands in the other keys; a gate makes no shard again
 NO_LIMIT = 2**31 - 1  # of a count that fits 32 bits
 
 
@@ -86,6 +88,12 @@ class Classifier(Section):
 class Filter(Section):
     """Rules over signals."""
 
+    preset: Literal["web", "own", "code-and-docs", "clean"] | None = Field(
+        None,
+        description="rules for a kind of text, where the keys are not given: web pages; own manuals, contracts, notes; "
+        "code and its documentation; text that is clean already",
+    )
+    min_kept: Share = Field(0.0, description="share of kept documents below which the stage fails, exit 3")
     languages: list[LanguageCode] = Field(
         default_factory=list, description="languages kept, as en, eng, en-US or English; empty: all"
     )
@@ -120,6 +128,11 @@ class Filter(Section):
     datatrove: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="arguments of the datatrove filters in rules, by class path"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_sets_what_is_not_given(cls, data: Any) -> Any:
+        return filled(data) if isinstance(data, dict) else data
 
     def thresholds(self) -> dict[str, dict[str, float]]:
         """Thresholds that differ from the published ones, by rule set."""

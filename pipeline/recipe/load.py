@@ -1,7 +1,7 @@
 """Loads a recipe: a TOML file plus ``--set key=value`` overrides, validated once, every error at once.
 
-Defaults (``options``) < ``model.depth`` (``depth``) < the file < ``--set``.  Paths become absolute (``section``), so
-that the resolved recipe written to RUN/recipe.toml finds the same files from anywhere.
+Defaults (``options``) < ``model.depth`` and ``filter.preset`` < the file < ``--set``.  Paths become absolute
+(``section``), so that the resolved recipe written to RUN/recipe.toml finds the same files from anywhere.
 """
 
 import json
@@ -20,6 +20,7 @@ from pipeline.base.words import counted, nearest
 from pipeline.recipe import depth
 from pipeline.recipe.filter_options import NO_LIMIT
 from pipeline.recipe.options import Recipe
+from pipeline.recipe.rule_sets import RULE_SETS
 from pipeline.recipe.section import FOLDER
 
 __all__ = ["Recipe", "RecipeError", "load_recipe", "recipe_toml"]
@@ -52,8 +53,11 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
         raise RecipeError(path, [f"not a TOML file: {error}"]) from error
     problems: list[str] = []
-    if any(override.partition("=")[0].strip() == "model.depth" for override in overrides):
-        _set_aside_dialled_keys(data)
+    named = {override.partition("=")[0].strip() for override in overrides}
+    if "model.depth" in named:
+        _set_aside(data, {"model": depth.SHAPE_KEYS, "train": depth.TRAIN_KEYS})
+    if "filter.preset" in named:
+        _set_aside(data, {"filter": ("min_language_score", "rules", *RULE_SETS)})
     for override in overrides:
         try:
             apply_override(data, override)
@@ -93,9 +97,9 @@ def apply_override(data: dict[str, Any], override: str) -> None:
     place[last] = value
 
 
-def _set_aside_dialled_keys(data: dict[str, Any]) -> None:
-    """``--set model.depth`` stands for every key that the dial sets, so it wins over what the file says of them."""
-    for section, keys in (("model", depth.SHAPE_KEYS), ("train", depth.TRAIN_KEYS)):
+def _set_aside(data: dict[str, Any], dialled: dict[str, tuple[str, ...]]) -> None:
+    """``--set`` of a dial stands for every key that it sets, so it wins over what the file says of them."""
+    for section, keys in dialled.items():
         for key in keys:
             if isinstance(data.get(section), dict):
                 data[section].pop(key, None)

@@ -8,6 +8,7 @@
 - ``engine``: one shard: a step's function, its outputs, its manifest.
 - ``context``: what a stage is given: it compares jobs with manifests and hands the rest to the workers.
 - ``stages``: the plan of a run, and the running of one stage.
+- ``outcome``: what a stage did with its documents, in a line.
 - ``engines/``: the workers: this machine, a Ray cluster, a Slurm cluster.
 - ``checkpoints``: which checkpoints count, and how one training's replace another's.
 - ``logs``: what a run remembers of how it went.

@@ -16,6 +16,7 @@ from pipeline.run import logs
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.engine import load_function
 from pipeline.run.folder import Run
+from pipeline.run.outcome import outcome_lines
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def run_stage(stage: str, function: str, context: Context) -> dict[str, Any]:
     logs.forget_failures(context.run, [stage])
     seconds = round(time.perf_counter() - started, 3)
     context.progress.stage_finished(stage, seconds)
+    for line in outcome_lines(stage, summary):
+        context.progress.note(line)
     if context.shards_run:
         logs.remember_seconds(context.run, stage, seconds)
         logs.remember_environment(context.run, stage)

@@ -47,6 +47,11 @@ class Failures:
         }
         return {reason: total for reason, total in sorted(totals.items()) if total}
 
+    def alone(self, where: Mask) -> dict[str, int]:
+        """Documents in ``where`` that failed this reason and no other, by reason, without those that none has."""
+        failed_once = np.sum(self.masks, axis=0, dtype=np.int32) == 1 if self.masks else np.zeros(self.rows, dtype=bool)
+        return self.counts(where & failed_once)
+
     def lists(self, where: Mask | None = None) -> pa.ListArray:
         """The reasons of each document, in rule order, as list<string>; empty outside ``where``."""
         if not self.masks:

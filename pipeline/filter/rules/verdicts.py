@@ -114,7 +114,7 @@ def verdict_batch(
 
 
 def counts(failures: Failures, alive: Mask, cuts: Mapping[int, list[int]]) -> Mapping[str, Any]:
-    """What the stage reports: documents_in, kept (of these, cut), dropped, and documents by reason."""
+    """What the stage reports: documents_in, kept (of these, cut), dropped, documents by reason and by a lone reason."""
     kept = alive & ~failures.any()
     total, left = int(np.count_nonzero(alive)), int(np.count_nonzero(kept))
     return {
@@ -123,4 +123,5 @@ def counts(failures: Failures, alive: Mask, cuts: Mapping[int, list[int]]) -> Ma
         "cut": sum(bool(kept[row]) for row in cuts),
         "dropped": total - left,
         "reasons": failures.counts(alive),
+        "alone": failures.alone(alive),
     }

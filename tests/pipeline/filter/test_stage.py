@@ -3,7 +3,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import GateError, UserError
 from pipeline.filter import stage
 from pipeline.filter.whatif import what_if
 from pipeline.run.context import Context, NeedsWork
@@ -40,6 +40,24 @@ def test_keep_is_null_where_an_earlier_stage_dropped_the_document(tmp_path: Path
     assert [row["keep"] for row in found] == [True, None, False]
     assert found[1]["reasons"] == [] != found[2]["reasons"]
     assert (summary["documents_in"], summary["kept"], summary["dropped"]) == (2, 1, 1)
+
+
+def test_reasons_are_also_counted_where_no_other_rule_failed(tmp_path: Path) -> None:
+    rows = [{"text": GOOD}, {"text": SHORT}, {"text": GOOD + "!", "language": "de"}]
+    summary = run_filter(make_run(tmp_path, {"00000": rows}, 'languages = ["en"]\nrules = ["gopher_quality", "c4"]\n'))
+    assert summary["alone"] == {"language.languages": 1}
+    assert summary["reasons"]["gopher_quality.min_words"] == summary["reasons"]["c4.min_sentences"] == 1
+
+
+def test_gate_names_what_dropped_the_documents_and_a_lower_limit_passes_it(tmp_path: Path) -> None:
+    rows = [{"text": GOOD}, {"text": SHORT}, {"text": SHORT + "!"}]
+    told = r"keeps 1 of 3 documents \(33.3%\), fewer than filter.min_kept = 0.5"
+    with pytest.raises(GateError, match=told) as refused:
+        run_filter(make_run(tmp_path, {"00000": rows}, "min_kept = 0.5\n"))
+    assert "gopher_quality.min_words 2" in str(refused.value)
+    context = make_run(tmp_path, {"00000": rows}, "min_kept = 0.3\n")
+    assert run_filter(context)["kept"] == 1
+    assert context.shards_run == 0, "a gate makes no shard again"
 
 
 def test_rules_over_document_columns(tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""What a stage did with its documents, in a line: how many of how many, and the reasons with what each takes alone."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MOST_REASONS = 5
+FEW_KEPT = 0.3
+IN_AND_OUT = (("records_in", "documents"), ("documents_in", "kept"))
+REASONS = ("quarantined_reasons", "excluded_reasons", "reasons")
+DROPPED = "dropped_"
+
+
+def outcome_lines(stage: str, summary: Mapping[str, Any]) -> Iterator[str]:
+    """The line of a stage that passes documents on, and a second one where few are left; none for other stages.
+
+    Example:
+        >>> summary = {"documents_in": 10, "kept": 2, "reasons": {"a": 8, "b": 1}, "alone": {"a": 7}}
+        >>> next(outcome_lines("filter", summary))
+        'filter: 2 of 10 documents kept; a 8 (7 alone), b 1 (0 alone)'
+    """
+    found = next((pair for pair in IN_AND_OUT if pair[0] in summary and pair[1] in summary), None)
+    if found is None:
+        return
+    total, left = summary[found[0]], summary[found[1]]
+    what = "records became documents" if found[0] == "records_in" else "documents kept"
+    yield f"{stage}: {left:,} of {total:,} {what}" + (f"; {words}" if (words := reasons_in_words(summary)) else "")
+    if left < FEW_KEPT * total:
+        yield (
+            f"warning: {stage} keeps {left / total:.1%}; `tokenmill explain` and `tokenmill inspect` show documents "
+            "and records with their reasons"
+            + (", `filter.preset` has rules for other kinds of text" * (stage == "filter"))
+        )
+
+
+def reasons_in_words(summary: Mapping[str, Any]) -> str:
+    """The commonest reasons with their counts; where it is known, with what each takes that no other does."""
+    counts: dict[str, int] = {}
+    for kind in REASONS:
+        counts |= summary.get(kind, {})
+    counts |= {key.removeprefix(DROPPED): value for key, value in summary.items() if key.startswith(DROPPED) and value}
+    alone = summary.get("alone")
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [
+        f"{name} {count:,}" + (f" ({alone.get(name, 0):,} alone)" if alone else "")
+        for name, count in ordered[:MOST_REASONS]
+    ]
+    more = len(ordered) - len(shown)
+    return ", ".join([*shown, *([f"{more} more"] if more > 0 else [])])

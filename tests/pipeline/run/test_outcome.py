@@ -1,0 +1,32 @@
+"""The line that a stage ends with."""
+
+from pipeline.run.outcome import outcome_lines
+
+
+def test_stage_that_passes_no_documents_on_has_no_line() -> None:
+    assert list(outcome_lines("train", {"steps": 20, "loss": 3.1})) == []
+
+
+def test_reasons_come_largest_first_and_the_rest_is_counted() -> None:
+    reasons = {f"rule_{number}": number for number in range(1, 8)}
+    summary = {"documents_in": 100, "kept": 72, "reasons": reasons, "alone": {"rule_7": 5}}
+    (line,) = outcome_lines("filter", summary)
+    assert line.startswith("filter: 72 of 100 documents kept; rule_7 7 (5 alone), rule_6 6 (0 alone)")
+    assert line.endswith(", 2 more")
+
+
+def test_clean_and_dedup_say_why_in_their_own_words() -> None:
+    clean = {"records_in": 10, "documents": 8, "excluded_reasons": {"http_status": 1}, "quarantined_reasons": {"x": 1}}
+    assert list(outcome_lines("clean", clean)) == ["clean: 8 of 10 records became documents; http_status 1, x 1"]
+    dedup = {"documents_in": 8, "kept": 7, "dropped": 1, "dropped_exact": 1, "dropped_near": 0}
+    assert list(outcome_lines("dedup", dedup)) == ["dedup: 7 of 8 documents kept; exact 1"]
+
+
+def test_few_that_are_kept_are_warned_of() -> None:
+    _, warning = outcome_lines("filter", {"documents_in": 694, "kept": 1, "reasons": {"a": 693}})
+    assert warning.startswith("warning: filter keeps 0.1%")
+    assert "filter.preset" in warning
+
+
+def test_stage_without_documents_has_no_warning() -> None:
+    assert list(outcome_lines("filter", {"documents_in": 0, "kept": 0})) == ["filter: 0 of 0 documents kept"]
