@@ -16,6 +16,7 @@ from pipeline.clean.language import FASTTEXT
 from pipeline.clean.settings import job_config, list_paths
 from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
 from pipeline.readers.partition import Part, plan
+from pipeline.recipe.globs import Selection
 from pipeline.recipe.options import Recipe, Source
 from pipeline.run import layout
 from pipeline.run.context import Context
@@ -95,7 +96,8 @@ def _inputs(source: Source) -> SourceInputs:
             root, _, name = source.paths[0].rstrip("/").rpartition("/")
             size, version = dataset_version(source.paths[0])
             return SourceInputs(source.name, root, (InputFile(name, source.paths[0], size, version, is_dataset=True),))
-    return list_inputs(source.name, source.paths)
+    selection = Selection(source.include, source.exclude) if source.include or source.exclude else None
+    return list_inputs(source.name, source.paths, selection, follow_links=source.follow_links)
 
 
 def _arguments(inputs: SourceInputs, paths: list[str]) -> dict[str, Any]:

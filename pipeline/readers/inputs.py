@@ -3,18 +3,26 @@
 A path is a file, a glob, a folder, or an fsspec URL of one of these.  The source's root is the deepest folder that all
 of its paths share, read off the paths alone; every file is named by its path below that root, so that no manifest or
 table holds a machine's folder.
+
+A symbolic link that a folder holds is followed within the source's folder.  One that leads out of it was named by
+nobody: it is an entry that says so, unless ``follow_links`` asks for it.  The links of a Hugging Face cache
+(``../../blobs/…``) are followed.
 """
 
 import glob
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.base import storage, stores
 from pipeline.base.errors import NoBucketError, UserError
+from pipeline.recipe.globs import Selection
 
 GLOB_CHARACTERS = frozenset("*?[")
+BROKEN_LINK, OUTSIDE_LINK = "broken_link", "outside_link"  # reasons of what is not read
+_CACHED = re.compile(r"(?:\.\./)+blobs/[0-9a-f]{40,64}")
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,8 @@ class InputFile:
     """One file of a source.
 
     ``path`` is relative to the source's root and always valid Unicode; ``url`` opens it; ``version`` is what tells
-    cheaply whether it changed (modification time or ETag); ``error`` says why it, or a folder, cannot be read.
+    cheaply whether it changed (modification time or ETag); ``error`` says why it, or a folder, cannot be read;
+    ``excluded`` is the reason why it is not wanted.
     """
 
     path: str
@@ -30,6 +39,7 @@ class InputFile:
     size: int
     version: str = ""
     error: str | None = None
+    excluded: str | None = None
     is_dataset: bool = False  # read by a datatrove reader that finds its own files
 
 
@@ -71,24 +81,61 @@ def _folder(path: str) -> str:
     return plain.rstrip("/") if storage.is_folder(plain) else "/".join(parts[:-1])
 
 
-def list_inputs(name: str, paths: Sequence[str]) -> SourceInputs:
+def list_inputs(
+    name: str, paths: Sequence[str], selection: Selection | None = None, *, follow_links: bool = False
+) -> SourceInputs:
     """Lists a source's files.
 
     Files whose name, or whose folder's name, begins with a dot are left out of folders and globs.  A folder that cannot
     be read is an entry with ``error``.
 
+    Args:
+        name: The source's name.
+        paths: Files, globs, folders, or fsspec URLs of these.
+        selection: Which of the files found are wanted.
+        follow_links: Follow symbolic links out of the source's folder.
+
     Raises:
-        UserError: With every path that names no file at all.
+        UserError: With every path that names no file at all, or where no file that was found is wanted.
         RunError: If an object store refuses to list or is not reached.
     """
     try:
         root = source_root(paths)
-        return SourceInputs(name, root, _files(name, paths, root))
+        files = _files(name, paths, _Root(root, None if follow_links else os.path.realpath(root)))
     except NoBucketError as error:
         raise UserError(f"source {name}: no file at {', '.join(paths)}: {error}") from error
+    wanted = tuple(file for file in files if selection is None or selection.wants(file.path))
+    if not wanted:
+        raise UserError(f"source {name}: include and exclude leave none of the {len(files):,} files at the paths")
+    return SourceInputs(name, root, wanted)
 
 
-def _files(name: str, paths: Sequence[str], root: str) -> tuple[InputFile, ...]:
+@dataclass(frozen=True)
+class _Root:
+    """The source's root as the paths name it, and the folder that its links may not leave; None where they may."""
+
+    path: str
+    inside: str | None
+
+    def relative(self, name: str) -> str:
+        """A file's path below the root, always valid Unicode."""
+        relative = name[len(self.path) :].lstrip("/") if name.startswith(self.path) else name
+        # a file name that is not UTF-8 reaches Python as lone surrogates, which no table can hold
+        return os.fsencode(relative).decode("utf-8", "backslashreplace") or os.path.basename(name)
+
+    def link_out(self, name: str) -> str | None:
+        """Why a link that a folder holds is not followed; None for what is no such link."""
+        if not os.path.islink(name):
+            return None
+        if not os.path.exists(name):
+            return BROKEN_LINK
+        if self.inside is None or _CACHED.fullmatch(os.readlink(name)):
+            return None
+        real = os.path.realpath(name)
+        return None if os.path.commonpath([real, self.inside]) == self.inside else OUTSIDE_LINK
+
+
+def _files(name: str, paths: Sequence[str], root: _Root) -> tuple[InputFile, ...]:
     found: dict[str, InputFile] = {}
     missing = []
     for path in paths:
@@ -101,40 +148,58 @@ def _files(name: str, paths: Sequence[str], root: str) -> tuple[InputFile, ...]:
             missing.append(path)
     if missing:
         raise UserError(f"source {name}: no file at {', '.join(missing)}")
-    return tuple(sorted(found.values(), key=lambda file: file.path.encode()))
+    files = sorted(found.values(), key=lambda file: (file.path.encode(), os.fsencode(file.url)))
+    return tuple(_apart(files))
 
 
-def _expand(path: str, root: str) -> Iterator[InputFile]:
+def _apart(files: Sequence[InputFile]) -> Iterator[InputFile]:
+    """The files, each with a path of its own: a name that is not UTF-8 may look like another one."""
+    taken: set[str] = set()
+    for file in files:
+        path = file.path
+        while path in taken:
+            path += "~"
+        taken.add(path)
+        yield file if path == file.path else replace(file, path=path)
+
+
+def _expand(path: str, root: _Root) -> Iterator[InputFile]:
     plain = path.removeprefix("file://")
     if not storage.is_local(path):
-        yield from _expand_remote(path, root)
+        yield from _expand_remote(path, root.path)
     elif GLOB_CHARACTERS & set(plain) and not os.path.exists(plain):
-        walked = None
+        seen: tuple[str, ...] = ()  # folders that are walked, or not entered: what is below them was found already
         for name in sorted(glob.glob(plain, recursive=True)):
-            if walked is not None and name.startswith(walked):
+            if name.startswith(seen):
                 continue
             if os.path.isdir(name):
-                walked = f"{name.rstrip('/')}/"
+                seen += (f"{name.rstrip('/')}/",)
+            if os.path.isdir(name) and root.link_out(name.rstrip("/")) is None:
                 yield from _walk(name, root)
             else:
-                yield _local_file(name, root)
+                yield _found_file(name.rstrip("/"), root)
     elif os.path.isdir(plain):
         yield from _walk(plain, root)
     elif os.path.lexists(plain):
         yield _local_file(plain, root)
 
 
-def _walk(folder: str, root: str) -> Iterator[InputFile]:
+def _walk(folder: str, root: _Root) -> Iterator[InputFile]:
     errors: list[OSError] = []
     entered = {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, onerror=errors.append, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _enter(place, name, entered)]
-        for name in names:
+        links = [name for name in folders if not name.startswith(".") and root.link_out(os.path.join(place, name))]
+        folders[:] = [
+            name
+            for name in sorted(folders)
+            if not name.startswith(".") and name not in links and _enter(place, name, entered)
+        ]
+        for name in (*names, *links):
             if not name.startswith("."):
-                yield _local_file(os.path.join(place, name), root)
+                yield _found_file(os.path.join(place, name), root)
     for error in errors:
         where = str(error.filename)
-        yield InputFile(_relative(where, root), where, 0, error=f"folder cannot be read: {error.strerror}")
+        yield InputFile(root.relative(where), where, 0, error=f"folder cannot be read: {error.strerror}")
 
 
 def _enter(place: str, name: str, entered: set[str]) -> bool:
@@ -149,20 +214,20 @@ def _enter(place: str, name: str, entered: set[str]) -> bool:
     return True
 
 
-def _local_file(name: str, root: str) -> InputFile:
+def _found_file(name: str, root: _Root) -> InputFile:
+    """A file that nobody named, but a folder holds or a glob finds."""
+    reason = root.link_out(name)
+    return _local_file(name, root) if reason is None else InputFile(root.relative(name), name, 0, excluded=reason)
+
+
+def _local_file(name: str, root: _Root) -> InputFile:
     try:
         status = os.stat(name)
     except OSError as error:
-        return InputFile(_relative(name, root), name, 0, error=f"file cannot be read: {error.strerror}")
+        return InputFile(root.relative(name), name, 0, error=f"file cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
-        return InputFile(_relative(name, root), name, 0, error="not a regular file: a pipe, socket or device")
-    return InputFile(_relative(name, root), name, status.st_size, str(status.st_mtime_ns))
-
-
-def _relative(name: str, root: str) -> str:
-    relative = name[len(root) :].lstrip("/") if name.startswith(root) else name
-    # a file name that is not UTF-8 reaches Python as lone surrogates, which no table can hold
-    return os.fsencode(relative).decode("utf-8", "backslashreplace") or os.path.basename(name)
+        return InputFile(root.relative(name), name, 0, error="not a regular file: a pipe, socket or device")
+    return InputFile(root.relative(name), name, status.st_size, str(status.st_mtime_ns))
 
 
 def _expand_remote(url: str, root: str) -> Iterator[InputFile]:

@@ -13,6 +13,7 @@ from pipeline.readers.columnar import read_arrow, read_parquet
 from pipeline.readers.delimited import read_delimited
 from pipeline.readers.encodings import as_utf8
 from pipeline.readers.formats import BINARY, HEAD_BYTES, SNIFF_BYTES, binary_kind, format_of_bytes
+from pipeline.readers.inputs import BROKEN_LINK, OUTSIDE_LINK
 from pipeline.readers.jsonl import read_json, read_jsonl
 from pipeline.readers.partition import Part
 from pipeline.readers.raw.kinds import kind_of
@@ -20,6 +21,11 @@ from pipeline.readers.records import Damaged, Excluded, Fields, Item, unsupporte
 from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
 from pipeline.readers.text import read_separated, read_whole
 from pipeline.readers.warc import read_warc
+
+DETAILS = {
+    BROKEN_LINK: "a symbolic link to nothing",
+    OUTSIDE_LINK: "a symbolic link out of the source's folder: name what it leads to in paths, or set follow_links",
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,9 @@ class PartReader:
     def read(self, part: Part) -> Iterator[Item]:
         """Every item of a part; what reading it raises is its last one."""
         path = part.path
+        if part.error is not None and part.unit == "excluded":
+            yield Excluded(path, 0, part.error, DETAILS[part.error])
+            return
         if part.error is not None:
             yield Damaged(path, 0, None, "unreadable", part.error)
             return

@@ -33,7 +33,8 @@ _LENGTH = re.compile(rb"\ncontent-length:\s*(\d{1,18})\s", re.IGNORECASE)  # lon
 class Part:
     """A range of one file: bytes, row groups of a Parquet file, or a data set that its reader finds (``unit``).
 
-    ``size`` is the range's bytes, for the balance; ``error`` stands for a file or folder that cannot be read.
+    ``size`` is the range's bytes, for the balance; ``error`` stands for a file or folder that cannot be read (and of
+    the unit ``excluded`` is the reason why it is not wanted).
     """
 
     path: str
@@ -145,6 +146,9 @@ def split(file: InputFile, named_format: str, target: int, footers: Footers | No
 
 
 def _split(file: InputFile, named_format: str, target: int, footers: Footers) -> Iterator[Part]:
+    if file.excluded is not None:
+        yield Part(file.path, named_format, 0, 0, unit="excluded", error=file.excluded)
+        return
     if file.error is not None:
         yield Part(file.path, named_format, 0, 0, error=file.error)
         return

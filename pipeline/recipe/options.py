@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from pipeline.base.words import nearest
 from pipeline.recipe import depth
 from pipeline.recipe.filter_options import Filter
+from pipeline.recipe.globs import wrong
 from pipeline.recipe.minhash import LIMITS, MINHASH, THRESHOLD, MinHash
 from pipeline.recipe.section import MemorySize, OptionalRecipePath, RecipePath, Section, Share, SourceName, UrlEntry
 from pipeline.recipe.stage_names import SELECTION, STAGES, StageName
@@ -28,6 +29,11 @@ class Source(Section):
     paths: list[RecipePath] = Field(
         min_length=1, description="files, globs, folders, archives or fsspec URLs, relative to the recipe's folder"
     )
+    include: list[str] = Field(
+        default_factory=list, description="globs of the files that are read, below the paths' folder; empty: all"
+    )
+    exclude: list[str] = Field(default_factory=list, description="globs of files and folders that are not read")
+    follow_links: bool = Field(False, description="follow symbolic links that lead out of the paths' folder")
     format: str = Field(
         "auto",
         description=f"{' | '.join(FORMATS)} | a datatrove reader's class path",
@@ -55,6 +61,8 @@ class Source(Section):
             problems.append(f"encoding = {self.encoding!r}: not one that Python knows, such as utf-16 or windows-1252")
         if self.options and "." not in self.format:
             problems.append(f"options: arguments of a datatrove reader, but format = {self.format!r} is none")
+        for key in ("include", "exclude"):
+            problems += [f"{key}: {reason}" for glob in getattr(self, key) if (reason := wrong(glob)) is not None]
         if problems:
             raise ValueError("\n".join(problems))
         return self

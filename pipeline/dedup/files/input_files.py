@@ -91,6 +91,9 @@ def list_files(inputs: Sequence[str]) -> Listing:
     passed_over: list[str] = []
     found = list_inputs("INPUT", paths)
     for item in found.files:
+        if item.excluded is not None:
+            passed_over.append(item.path)
+            continue
         if item.error is not None:
             raise UserError(f"{item.path}: {item.error}")
         file = _file(item)

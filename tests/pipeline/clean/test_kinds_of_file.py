@@ -79,3 +79,26 @@ def test_charset_in_a_comment_is_not_believed(tmp_path: Path, clean: Clean) -> N
     head = '<!-- <meta charset="windows-1252"> --><meta charset="iso-8859-2">'
     (tmp_path / "a.html").write_bytes(page(text, head).decode().encode("iso-8859-2"))
     assert text in clean(tmp_path).texts[0]
+
+
+def test_links_and_globs_of_a_source(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("in/a.md", "in/b.txt", "outside.md"):
+        (tmp_path / name).write_text(f"Words of {name}.")
+    (tmp_path / "in/c.md").symlink_to("../outside.md")
+    (tmp_path / "in/d.md").symlink_to("nothing")
+    cleaned = clean(tmp_path / "in", source={"include": ["*.md"]})
+    assert (cleaned.texts, cleaned.reasons) == (["Words of in/a.md."], [])
+    assert [(row["path"], row["reason"]) for row in cleaned.excluded] == [
+        ("c.md", "outside_link"),
+        ("d.md", "broken_link"),
+    ]
+    assert len(clean(tmp_path / "in", source={"exclude": ["b*"], "follow_links": True}).texts) == 2
+
+
+def test_files_whose_names_look_alike_are_both_read(tmp_path: Path, clean: Clean) -> None:
+    for name in (b"a\xff.txt", rb"a\xff.txt"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"Words of " + name.hex().encode())
+    cleaned = clean(tmp_path)
+    assert len(set(cleaned.texts)) == 2
+    assert len({document["doc_id"] for document in cleaned.documents}) == 2
