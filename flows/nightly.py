@@ -91,7 +91,9 @@ def exported(root: str) -> str:
     whole = folder / "exported.json"  # written last
     if not whole.exists():
         files = run_command(["export", root, "--output", str(folder), "--overwrite"])["files"]
-        whole.write_text(json.dumps({"checkpoint": sorted(output.path for output in made.outputs), "files": files}))
+        whole.write_text(
+            json.dumps({"checkpoint": sorted(output.path for output in made.outputs), "files": files}), encoding="utf-8"
+        )
     return str(folder)
 
 

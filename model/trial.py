@@ -66,7 +66,7 @@ def score(job: Job, outputs: Outputs) -> None:
         "flops_per_token": flops_per_token(model.config),
         "training": open_train(run, model.config.context_length, WindowOrder).budget(sequences),
     }
-    outputs.file(layout.SCORE).write_text(canonical_json(result))
+    outputs.file(layout.SCORE).write_text(canonical_json(result), encoding="utf-8")
 
 
 def _figures(found: "Score") -> dict[str, Any]:

@@ -32,8 +32,8 @@ def warm(folder: Path) -> None:
         f"{word} {number} turns the wheel. " * 40 for number, word in enumerate(("Wasser", "l'eau", "вода", "水"))
     ]
     lines = [json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts)]
-    (folder / "texts.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "page.html").write_text(PAGE.format(SENTENCE * 20))
+    (folder / "texts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "page.html").write_text(PAGE.format(SENTENCE * 20), encoding="utf-8")
     sources = [Source(name=n, paths=[str(folder / f)]) for n, f in (("texts", "texts.jsonl"), ("page", "page.html"))]
     recipe = Recipe(name="warm", stages=list(STAGES), sources=sources)
     run = Run(str(folder / "run"), recipe)

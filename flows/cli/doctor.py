@@ -7,10 +7,12 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.request import getproxies
 
 from flows.cli.options import Json
 from flows.display.answer import answer
 from model.devices.gpus import visible_gpus
+from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.clean.language import FASTTEXT
@@ -48,7 +50,7 @@ def doctor(*, json: Json = False) -> int:
 def checks() -> list[dict[str, Any]]:
     """Every check as ``{"name", "ok", "found", "advice"}``."""
     rows = [_python(), *_packages(), _fasttext(), _prefect_pair(), _prefect_server(), _processor(), _memory(), _gpu()]
-    return [*rows, _disk(), _cache()]
+    return [*rows, _disk(), _cache(), _proxy(), _streams()]
 
 
 def _row(name: str, ok: bool, found: str, advice: str = "") -> dict[str, Any]:
@@ -119,7 +121,7 @@ def _processor() -> dict[str, Any]:
     flags: set[str] = set()
     information = PROC / "cpuinfo"
     if information.exists():
-        lines = [line for line in information.read_text().splitlines() if line.startswith(("flags", "Features"))]
+        lines = [line for line in information.read_text("utf-8").splitlines() if line.startswith(("flags", "Features"))]
         flags = set(lines[0].split()) if lines else set()
     wanted = [name for name in VECTORS if name in flags]
     found = f"{counted(len(os.sched_getaffinity(0)), 'processor')}, {' '.join(wanted) or 'no vector extensions found'}"
@@ -133,7 +135,7 @@ def _processor() -> dict[str, Any]:
 def _memory() -> dict[str, Any]:
     """Memory of this machine; a container's own limit, where it is lower."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
+    limit = CGROUP_LIMIT.read_text("utf-8").strip() if CGROUP_LIMIT.exists() else "max"
     available = min(total, int(limit)) if limit.isdigit() else total
     needed = MEMORY_PER_WORKER * len(os.sched_getaffinity(0))
     advice = f"{needed / 1e9:.0f} GB are needed with one worker per processor: start runs with --workers 1 or 2"
@@ -154,9 +156,21 @@ def _disk() -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    from pipeline.base.storage import cache_folder
+    folder, wanted = str(storage.cache_folder()), storage.wanted_cache_folder()
+    found = folder if folder == wanted else f"{folder}, since {wanted} cannot be written"
+    advice = "set TOKENMILL_CACHE to a folder that can be written: what lies in a temporary one goes some day"
+    return _row("kernel cache", folder == wanted, found, advice)
 
-    folder = cache_folder()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    ok = os.access(existing, os.W_OK)
-    return _row("kernel cache", ok, str(folder), "set TOKENMILL_CACHE to a folder that can be written")
+
+def _streams() -> dict[str, Any]:
+    """Encodings of what is printed; documents and tables are UTF-8 whatever the locale."""
+    found = f"standard output {sys.stdout.encoding}, standard error {sys.stderr.encoding}, files UTF-8"
+    return _row("encodings", True, found)
+
+
+def _proxy() -> dict[str, Any]:
+    """The proxies of the environment, without their passwords."""
+    proxies = {name: address for name, address in getproxies().items() if name != "no"}
+    shown = [f"{name} {address.rpartition('@')[2].rpartition('//')[2]}" for name, address in sorted(proxies.items())]
+    found = f"{', '.join(shown)}; not for {getproxies().get('no') or 'no host'}" if shown else "none"
+    return _row("proxies", True, f"{found}; the embedded server is asked directly")

@@ -113,6 +113,8 @@ def _run_flow(
         if gone := bound_records(job, MOST_RECORDS):
             say(f"Prefect's records of earlier runs were over {MOST_RECORDS:,} bytes; {gone:,} bytes are begun anew")
         prepare(job.root)
+    if str(storage.cache_folder()) != (wanted := storage.wanted_cache_folder()):
+        say(f"kernels are kept in {storage.cache_folder()}: {wanted} cannot be written; TOKENMILL_CACHE names another")
     say(f"run folder {job.root}")
     server = configured()
     where = f"{server.url}, set by {server.origin}" if server else "embedded, recorded in the run folder"

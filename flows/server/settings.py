@@ -20,6 +20,8 @@ def prepare(root: str) -> None:
         if storage.is_local(root)
         else storage.cache_folder() / "prefect"
     )
+    if os.path.expanduser("~") == "~":  # a user without a name or a home, whom Prefect does not start for
+        os.environ["HOME"] = str(storage.temporary_folder("home"))
     profiles = profiles_path() if configured() else None  # the user's, not found any more once another home is set
     if not profiles and os.environ.get("PREFECT_PROFILE") in profile_names():
         del os.environ["PREFECT_PROFILE"]  # it names no server, and Prefect would miss it

@@ -96,7 +96,7 @@ def memory_row(folder: Path) -> dict[str, Any]:
 
 
 def _memory(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 

@@ -204,7 +204,7 @@ def run_ours(root: Path, name: str, steps: int, overrides: list[str]) -> dict[st
     copy = root.parent / f"run-{len(list(root.parent.iterdir()))}"
     shutil.copytree(root, copy)
     recipe = copy.with_suffix(".toml")
-    recipe.write_text(RECIPE)
+    recipe.write_text(RECIPE, encoding="utf-8")
     options = [f"--set={item}" for item in (f"train.steps={steps}", *overrides)]
     command = [sys.executable, "-m", "model.train", "--recipe", str(recipe), "--root", str(copy), "--json", *options]
     said, memory, wall = _run(command, copy)

@@ -135,7 +135,7 @@ def write_checkpoint(
             **{"format": FORMAT, "step": step, **state},
             "digests": {name: digest_file(scratch / name) for name in [*files, *beside]},
         }
-        (scratch / STATE_FILE).write_text(canonical_json(whole))
+        (scratch / STATE_FILE).write_text(canonical_json(whole), encoding="utf-8")
         storage.fsync_path(scratch / STATE_FILE)
         _publish(scratch, root, step, [*files, *beside, STATE_FILE])
     except OSError as error:

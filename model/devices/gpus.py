@@ -36,7 +36,7 @@ def _gpu_uuids() -> list[str]:
     found = []
     for folder in folders:
         with contextlib.suppress(OSError):
-            lines = (folder / "information").read_text(errors="replace").splitlines()
+            lines = (folder / "information").read_text(errors="replace", encoding="utf-8").splitlines()
             found.append(next((line.split()[-1] for line in lines if line.startswith("GPU UUID")), ""))
             continue
         found.append("")

@@ -40,7 +40,7 @@ def descendants(pid: int) -> list[int]:
     for folder in PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):
             # "pid (name) state parent ...": the name may hold spaces and brackets
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            state, parent = (folder / "stat").read_text("utf-8").rpartition(")")[2].split()[:2]
             if state not in ("Z", "X"):
                 children.setdefault(int(parent), []).append(int(folder.name))
     found: list[int] = []
@@ -63,7 +63,7 @@ def alive(pids: Iterable[int]) -> list[int]:
     left = []
     for pid in pids:
         with contextlib.suppress(OSError):
-            if (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X"):
+            if (PROC / str(pid) / "stat").read_text("utf-8").rpartition(")")[2].split()[0] not in ("Z", "X"):
                 left.append(pid)
     return left
 

@@ -10,6 +10,7 @@ ENOENT, and ENOTDIR, for nothing can stand below a file.  Every other answer of 
 
 import contextlib
 import errno
+import functools
 import os
 import shutil
 import stat
@@ -22,6 +23,7 @@ from pipeline.base import stores
 from pipeline.base.digests import digest
 
 SCRATCH = ".scratch"  # inside a local root: the same file system, so that a rename publishes
+TEMPORARY_NAMES = 10  # that a user's folder in the temporary one may have
 
 
 def is_local(url: str) -> bool:
@@ -109,11 +111,47 @@ def read_if_there(url: str) -> bytes | None:
 
 
 def cache_folder() -> Path:
-    """The folder of this user's caches (kernels, copies of objects); always local."""
-    base = os.environ.get("TOKENMILL_CACHE") or os.path.join(
+    """The folder of this user's caches (kernels, copies of objects); always local, and one that can be written."""
+    wanted = wanted_cache_folder()
+    return Path(wanted) if _can_be_written(wanted) else temporary_folder("cache")
+
+
+def wanted_cache_folder() -> str:
+    """Where the environment has this user's caches; of a user without a home, a path that nothing stands for."""
+    return os.environ.get("TOKENMILL_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "tokenmill"
     )
-    return Path(base)
+
+
+@functools.cache  # asked for each object that is read
+def _can_be_written(folder: str) -> bool:
+    """Whether a folder takes files, or the folder that it would be made in; one below ``~`` is of nobody's home."""
+    if folder.startswith("~"):
+        return False
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder) or "."
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
+
+
+def temporary_folder(name: str) -> Path:
+    """A folder in the temporary one that only this user can read and write, the same for all of his processes.
+
+    The name is one that anybody can foresee.  Where another user has taken it, the next one is tried.
+
+    Raises:
+        FileExistsError: If others have taken all of them.
+    """
+    for number in range(TEMPORARY_NAMES):
+        folder = Path(tempfile.gettempdir(), f"tokenmill-{os.geteuid()}" + (f"-{number}" if number else ""))
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+            if found.st_mode & 0o077:
+                folder.chmod(0o700)
+            (folder / name).mkdir(exist_ok=True)
+            return folder / name
+    raise FileExistsError(f"{folder} and the names before it are taken by other users; set TMPDIR to a folder of yours")
 
 
 def copies_of(url: str) -> Path:
@@ -209,15 +247,18 @@ def delete(url: str) -> None:
 
 def scratch(root: str) -> Path:
     """A new, unused local path to write to before ``publish`` moves it below ``root``.  Its folder exists."""
-    folder = local_path(root) / SCRATCH if is_local(root) else Path(tempfile.gettempdir()) / "tokenmill-scratch"
+    folder = _scratch_folder(root)
     folder.mkdir(parents=True, exist_ok=True)
     return folder / uuid.uuid4().hex
 
 
+def _scratch_folder(root: str) -> Path:
+    return local_path(root) / SCRATCH if is_local(root) else temporary_folder("scratch") / digest(root).hex()
+
+
 def clear_scratch(root: str) -> None:
     """Removes what a killed process left half-written.  Call it only while holding the run's lock."""
-    if is_local(root):
-        shutil.rmtree(local_path(root) / SCRATCH, ignore_errors=True)
+    shutil.rmtree(_scratch_folder(root), ignore_errors=True)
 
 
 def fsync_path(path: Path) -> None:

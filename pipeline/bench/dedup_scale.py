@@ -86,7 +86,7 @@ def measure(path: Path, output: Path) -> dict[str, Any]:
         summary = orjson.loads(process.stdout.read())
         process.wait()
     watch.join()
-    expected = re.search(r"memory about ([\d,]+) MB, disk about ([\d,]+) MB", said.read_text())
+    expected = re.search(r"memory about ([\d,]+) MB, disk about ([\d,]+) MB", said.read_text("utf-8"))
     assert expected is not None, "the command says what it expects to need"
     memory, disk = (int(figure.replace(",", "")) for figure in expected.groups())
     return {
@@ -124,7 +124,7 @@ class _Watch(threading.Thread):
 def _held_bytes(pid: int) -> tuple[int, int]:
     """A process's share of the pages that it holds, all of them and those of no file."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8").splitlines()
     except OSError:
         return 0, 0
     figures = {line.split()[0]: 1024 * int(line.split()[1]) for line in lines[1:]}

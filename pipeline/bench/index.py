@@ -178,5 +178,6 @@ class Maker:
         batch = self.batch(repeat)
         rows = zip(batch.ids, batch.texts.to_pylist(), strict=True)
         path.write_text(
-            "".join(json.dumps({"id": name, "text": text}, ensure_ascii=False) + "\n" for name, text in rows)
+            "".join(json.dumps({"id": name, "text": text}, ensure_ascii=False) + "\n" for name, text in rows),
+            encoding="utf-8",
         )

@@ -58,9 +58,9 @@ def run(documents: int = DOCUMENT_COUNT) -> list[dict[str, Any]]:
 def make_run(root: Path, documents: int) -> NDArray[np.uint8]:
     """Writes the synthetic run; returns the doc_ids (N, 16) in document order."""
     ids = np.random.default_rng(1).integers(0, 256, (documents, 16), np.uint8)
-    (root / layout.RECIPE).write_text(RECIPE)
+    (root / layout.RECIPE).write_text(RECIPE, encoding="utf-8")
     (root / layout.checkpoint(STEPS)).mkdir(parents=True)
-    (root / layout.checkpoint_state(STEPS)).write_text('{"format": 1, "tokenizer": "synthetic"}')
+    (root / layout.checkpoint_state(STEPS)).write_text('{"format": 1, "tokenizer": "synthetic"}', encoding="utf-8")
     edges = np.linspace(0, documents, SHARDS + 1).astype(np.int64)
     for number in range(SHARDS):
         _write_shard(root, f"{number:05d}", ids[edges[number] : edges[number + 1]], int(edges[number]))

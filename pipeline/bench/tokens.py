@@ -117,8 +117,8 @@ def make_run(root: Path, texts: list[str], definition: str) -> Job:
     encoding: dict[str, Any] = {"engine": "gigatoken", "cut_long_texts": True, "end_of_text_id": 0}
     encoding |= {"vocabulary_size": size, "special_tokens": {END_OF_TEXT: 0}}
     (root / layout.TOKENIZER).parent.mkdir()
-    (root / layout.TOKENIZER).write_text(definition)
-    (root / layout.ENCODING).write_text(canonical_json(encoding))
+    (root / layout.TOKENIZER).write_text(definition, encoding="utf-8")
+    (root / layout.ENCODING).write_text(canonical_json(encoding), encoding="utf-8")
     names = [DOCUMENT_SHARD, SPLIT_SHARD, layout.TOKENIZER, layout.ENCODING]
     return Job("00000", {"seed": 1}, {name: digest_file(root / name) for name in names})
 

@@ -59,7 +59,7 @@ def render_page(template: str, pictures: dict[str, bytes], values: dict[str, Any
         **values,
         "picture": picture,
         "pictures": sorted(pictures),
-        "style": Markup((folder / "style.css").read_text()),
+        "style": Markup((folder / "style.css").read_text("utf-8")),
     }
     return environment.get_template(template).render(**values)
 

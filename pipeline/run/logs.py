@@ -121,11 +121,13 @@ def machine() -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
     }
     gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    models = [line.split(":", 1)[1].strip() for gpu in gpus for line in gpu.read_text().splitlines() if "Model" in line]
+    models = [
+        line.split(":", 1)[1].strip() for gpu in gpus for line in gpu.read_text("utf-8").splitlines() if "Model" in line
+    ]
     return found | ({"accelerators": ", ".join(models)} if models else {})
 
 
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -112,7 +112,7 @@ def measure(job: Job, outputs: Outputs) -> None:
         "all_shards": shards == len(job.config["shards"]),
         "ngram": job.config["ngram"],
     }
-    outputs.file(layout.LEAKAGE).write_text(canonical_json(found))
+    outputs.file(layout.LEAKAGE).write_text(canonical_json(found), encoding="utf-8")
     outputs.count(leakage_sample=len(held_out), leakage_at_0_8=found["validation_documents_at"]["0.8"])
 
 

@@ -35,7 +35,7 @@ def describe_output(path: str, clusters: int) -> dict[str, Any]:
         path: The output folder.
         clusters: Clusters to show.
     """
-    summary = json.loads((Path(path) / SUMMARY).read_text())
+    summary = json.loads((Path(path) / SUMMARY).read_text("utf-8"))
     rows = read_table(Path(path) / REMOVED_FILE, REMOVED)
     chosen = _largest(rows, clusters)
     places = [place for row in chosen for place in _places(row) if place[0] is not None]  # None: an earlier document

@@ -117,7 +117,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
         "root": listing.root,
         "options": _option_values(request),
     }
-    (output.partial / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+    (output.partial / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     output.publish()
     return summary
 

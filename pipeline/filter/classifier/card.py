@@ -70,8 +70,8 @@ def area_under_curve(positive: Scores, negative: Scores) -> float:
 
 def write_card(card: dict[str, Any], folder: Path) -> None:
     """Writes ``CARD_FILES`` beside the model."""
-    (folder / "card.json").write_text(canonical_json(card))
-    (folder / "card.md").write_text("\n".join(_page(card)) + "\n")
+    (folder / "card.json").write_text(canonical_json(card), encoding="utf-8")
+    (folder / "card.md").write_text("\n".join(_page(card)) + "\n", encoding="utf-8")
     _plot(card["held_out"]["calibration"], folder / "calibration.png")
 
 

@@ -72,5 +72,5 @@ def end_with_parent() -> None:
 
 if __name__ == "__main__":
     end_with_parent()
-    given = json.loads(Path(sys.argv[1]).read_text())
+    given = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     sys.exit(fit(given["options"], Path(given["output"])))

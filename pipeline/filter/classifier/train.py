@@ -143,7 +143,9 @@ def _fit(texts: dict[str, list[str]], options: Options, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data, settings = Path(folder, "texts.txt"), Path(folder, "settings.json")
         data.write_text("".join(line for _, line in lines), encoding="utf-8")
-        settings.write_text(json.dumps({"options": {"input": str(data), **_settings(options)}, "output": str(path)}))
+        settings.write_text(
+            json.dumps({"options": {"input": str(data), **_settings(options)}, "output": str(path)}), encoding="utf-8"
+        )
         command = [sys.executable, "-P", str(Path(__file__).with_name("fasttext_fit.py")), str(settings)]
         done = subprocess.run(
             command,

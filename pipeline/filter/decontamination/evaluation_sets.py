@@ -113,7 +113,7 @@ def _task(path: Path) -> tuple[list[Path], list[str]]:
 
     loader: Any = type("TaskLoader", (SafeLoader,), {})  # lm-eval's own tags (!function) are read as plain values
     loader.add_multi_constructor("!", lambda _loader, _suffix, node: str(node.value))
-    task = load(path.read_text(), Loader=loader) or {}
+    task = load(path.read_text("utf-8"), Loader=loader) or {}
     named = (task.get("dataset_kwargs") or {}).get("data_files") or []
     files = [path.parent / text for text in _strings(named)]
     absent = [file for file in files if not file.is_file()]

@@ -82,7 +82,7 @@ def _languages(language: str | pa.Array | None, count: int) -> list[str]:
 @cache
 def _compile() -> None:
     """Compiles or loads the kernels, one process at a time: the second one then loads what the first one compiled."""
-    with open(kernel_cache_folder() / "signals.lock", "w") as lock:
+    with open(kernel_cache_folder() / "signals.lock", "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         nothing = np.zeros(0, np.int64), np.zeros((1, STOP_SLOTS), np.uint64), np.zeros(0, bool)
         measure_texts(np.zeros(0, np.uint8), np.zeros(1, np.int64), *nothing, load_tables(), _cache())

@@ -77,7 +77,7 @@ class RayBatch(Batch):
         code = self._process.poll()
         if code in (None, 0):
             return code == 0
-        said = self._log.read_text(errors="replace").strip().splitlines()[-3:]
+        said = self._log.read_text(errors="replace", encoding="utf-8").strip().splitlines()[-3:]
         if code in (UNREACHABLE, TOO_SMALL):
             raise RunError(said[-1] if said else "the Ray cluster cannot be used")
         raise RunError(

@@ -73,7 +73,7 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
         say(f"tokenize: encoding with {choice.engine}: {choice.reason}")
     _write(outputs, definition, parsed, choice, config, named=named)
     report = make_report(definition, choice, samples, recent, named=named)
-    outputs.file(layout.TOKENIZER_REPORT).write_text(canonical_json(report))
+    outputs.file(layout.TOKENIZER_REPORT).write_text(canonical_json(report), encoding="utf-8")
     outputs.count(
         vocabulary_size=size,
         sample_documents=len(samples),
@@ -134,7 +134,7 @@ def refuse_reachable_special(definition: str, parsed: dict[str, Any], *, cut_lon
 def _write(
     outputs: Outputs, definition: str, parsed: dict[str, Any], choice: Choice, config: dict[str, Any], *, named: bool
 ) -> None:
-    outputs.file(layout.TOKENIZER).write_text(definition)
+    outputs.file(layout.TOKENIZER).write_text(definition, encoding="utf-8")
     encoding = {
         "engine": choice.engine,
         "engine_version": choice.version,
@@ -145,7 +145,7 @@ def _write(
         "special_tokens": special_ids(parsed),
         "vocabulary_size": vocabulary_size(parsed),
     }
-    outputs.file(layout.ENCODING).write_text(canonical_json(encoding))
+    outputs.file(layout.ENCODING).write_text(canonical_json(encoding), encoding="utf-8")
 
 
 def _remembering(batches: Iterable[list[str]], kept: list[str]) -> Iterator[list[str]]:
