@@ -12,7 +12,7 @@ from pipeline.run import checkpoints, stages
 from pipeline.run.checkpoints import TRAIN
 from pipeline.run.context import Context, Workers
 from pipeline.run.folder import Run
-from pipeline.run.manifest import load_manifest
+from pipeline.run.manifest import sound_manifest
 from pipeline.run.stages import StagePlan
 from pipeline.takedown import BLANK
 
@@ -41,7 +41,7 @@ def plan(run: Run, chosen: list[str], *, rebuild: bool = False, restart: bool = 
 def replacements(run: Run, plans: list[StagePlan]) -> list[StagePlan]:
     """The plans, with a word on the finished model where it depends on tokens that may come out different."""
     working = next((planned.stage for planned in plans if planned.state == "run"), None)
-    found = load_manifest(run.root, *TRAIN)
+    found = sound_manifest(run.root, *TRAIN)
     standing = checkpoints.standing(run.root)
     if working not in CURATION or found is None or not standing:
         return plans

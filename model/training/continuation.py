@@ -99,12 +99,13 @@ def _own(run: Run, training: Training, steps: Sequence[int], *, but: bool = Fals
 
 
 def _finished(run: Run) -> bool:
-    return manifests.load_manifest(run.root, STEP.name, SHARD) is not None
+    """Whether a manifest says so; a damaged one does not, and its checkpoints are gone on from as they are."""
+    return manifests.sound_manifest(run.root, STEP.name, SHARD) is not None
 
 
 def _changed(run: Run, training: Training, *, finished: bool) -> dict[str, tuple[Any, Any]]:
     """Key -> was, is, of each setting with which the last checkpoint was made; empty where none is known to differ."""
-    found = manifests.load_manifest(run.root, STEP.name, SHARD) if finished else None
+    found = manifests.sound_manifest(run.root, STEP.name, SHARD) if finished else None
     was = (
         found.config
         if found is not None

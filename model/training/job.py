@@ -15,7 +15,7 @@ from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
 from pipeline.order.corpus import token_inputs, token_set
 from pipeline.recipe.training_options import Train
-from pipeline.run import layout, ledger
+from pipeline.run import ledger
 from pipeline.run import manifest as manifests
 from pipeline.run.context import difference, leaves
 from pipeline.run.engine import Job as EngineJob
@@ -166,7 +166,10 @@ def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def unfinished(run: Run, training: Training, *, rebuild: bool = False) -> str | None:
     """Why the training has to run; None when it is done."""
-    found = manifests.load_manifest(run.root, STEP.name, SHARD)
+    try:
+        found = manifests.load_manifest(run.root, STEP.name, SHARD)
+    except manifests.DamagedManifestError:
+        return "its manifest is damaged"
     if found is None:
         return "not made yet"
     if found.fingerprint != training.fingerprint:
@@ -174,7 +177,10 @@ def unfinished(run: Run, training: Training, *, rebuild: bool = False) -> str | 
     versions = manifests.library_versions(STEP.libraries)
     if rebuild and found.libraries != versions:
         return f"made with other versions: {found.libraries}, now {versions}"
-    return manifests.missing_output(run.root, found)
+    if missing := manifests.missing_output(run.root, found):
+        return missing
+    stands = manifests.stage_manifest_stands(run.root, STEP.name, {SHARD: found})
+    return None if stands else manifests.STAGE_MANIFEST_DIFFERS
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -213,5 +219,4 @@ def write_manifest(run: Run, training: Training, outputs: dict[str, str], counts
         takedown=training.takedown,
     )
     storage.publish_bytes(made.to_bytes(), manifests.manifest_url(run.root, STEP.name, SHARD), run.root)
-    stage = manifests.stage_manifest_bytes(STEP.name, {SHARD: made})
-    storage.publish_bytes(stage, run.url(layout.stage_manifest(STEP.name)), run.root)
+    manifests.write_stage_manifest(run.root, STEP.name, {SHARD: made})

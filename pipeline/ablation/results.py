@@ -9,6 +9,7 @@ from pipeline.ablation.runner import Plan
 from pipeline.ablation.statistics import CONFIDENCE, POWER, Interval, detection_limit, interval
 from pipeline.ablation.variants import Variant
 from pipeline.base import storage
+from pipeline.lineage.training import read_json_lines
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.logs import stage_seconds
@@ -95,7 +96,7 @@ def _trial(plan: Plan, variant: Variant, seed: int) -> dict[str, Any]:
     """Score and cost of one finished trial."""
     root = plan.trial_roots(seed)[variant.number]
     scored: dict[str, Any] = json.loads(storage.read_bytes(storage.join(root, layout.SCORE)))
-    lines = [json.loads(line) for line in storage.read_bytes(storage.join(root, layout.TRAIN_METRICS)).splitlines()]
+    lines = read_json_lines(storage.join(root, layout.TRAIN_METRICS))
     tokens = variant.recipe.train.steps * variant.recipe.train.global_batch_tokens
     return {
         **scored,

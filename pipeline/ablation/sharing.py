@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.base import storage
-from pipeline.run.manifest import Manifest, load_manifest, load_manifests, manifest_url, missing_output
+from pipeline.run.manifest import Manifest, load_manifests, manifest_url, missing_output, shards_of, sound_manifest
 
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 
@@ -20,7 +20,7 @@ def share(source: str, target: str, steps: Iterable[str]) -> None:
     """Links the outputs of ``steps`` from one local run folder into another; what is there already stays."""
     for step in steps:
         for shard, manifest in load_manifests(source, step).items():
-            if load_manifest(target, step, shard) is None:
+            if sound_manifest(target, step, shard) is None:
                 _take(source, target, manifest)
 
 
@@ -28,10 +28,11 @@ def mirror(source: str, target: str, steps: Iterable[str]) -> None:
     """As ``share``, for steps that ``target`` never does itself: what differs from ``source`` is replaced."""
     for step in steps:
         found = load_manifests(source, step)
-        for shard, manifest in load_manifests(target, step).items():
-            if shard not in found or found[shard] != manifest or missing_output(target, manifest):
+        for shard in shards_of(target, step):
+            manifest = sound_manifest(target, step, shard)
+            if manifest is None or found.get(shard) != manifest or missing_output(target, manifest):
                 storage.delete(manifest_url(target, step, shard))
-                for output in manifest.outputs:
+                for output in manifest.outputs if manifest else ():
                     storage.delete(storage.join(target, output.path))
         share(source, target, [step])
 

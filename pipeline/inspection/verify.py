@@ -16,6 +16,7 @@ from pipeline.report.stage import made_files
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Output, digest_file
+from pipeline.takedown.takedown import Plan
 
 MISSING = "missing"
 
@@ -124,9 +125,11 @@ def _unrecorded(rows: dict[str, dict[str, Any]]) -> Iterator[Damaged]:
 def _planned_by_takedown(run: Run) -> Mapping[str, str]:
     """Digests that files have already, or will have, by a takedown that is not finished."""
     url = run.url(layout.TAKEDOWN_PLAN)
-    if not storage.exists(url):
+    try:
+        after = Plan.from_bytes(storage.read_bytes(url), url).after
+    except FileNotFoundError:
         return {}
-    return {path: str(output["digest"]) for path, output in json.loads(storage.read_bytes(url))["after"].items()}
+    return {path: output.digest for path, output in after.items()}
 
 
 def _problem(run: Run, output: Output, planned: Mapping[str, str]) -> str:
@@ -152,6 +155,9 @@ def _checkpoints(run: Run, checked: set[str]) -> Iterator[Damaged]:
             digests = dict(json.loads(storage.read_bytes(run.url(path))).get("digests", {}))
         except (ValueError, AttributeError, TypeError) as error:
             yield Damaged(path, f"damaged ({error})", "train", folder)
+            continue
+        if strange := [name for name in digests if not layout.is_output(name) or "/" in name]:
+            yield Damaged(path, f"damaged (it names {strange[0]!r}, which is no file of a checkpoint)", "train", folder)
             continue
         yield Damaged(path, "", "train")
         for file, digest in digests.items():

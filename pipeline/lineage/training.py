@@ -234,12 +234,21 @@ def metrics_lines(run: Run) -> list[dict[str, Any]]:
 
 
 def read_json_lines(url: str) -> list[dict[str, Any]]:
-    """The objects of a log of JSON lines; one that is half-written is left out, a damaged one too, and named."""
+    """The lines of a log of a training, each an object with its step.
+
+    One that is half-written is left out, a damaged one too, and named.
+    """
     lines = storage.read_bytes(url).splitlines(keepends=True) if storage.exists(url) else []
     found = []
     for number, line in enumerate(lines, start=1):
         try:
-            found += [json.loads(line)] if line.endswith(b"\n") else []
+            found += [_with_step(json.loads(line))] if line.endswith(b"\n") else []
         except ValueError as error:
             say(f"{url}: line {number} is damaged ({error}); it is left out")
     return found
+
+
+def _with_step(line: Any) -> dict[str, Any]:
+    if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+        raise ValueError("no object with a step")
+    return line

@@ -37,10 +37,18 @@ def _recorded(run: Run) -> dict[str, Any]:
     """What report/made_from.json says; empty where it is missing or damaged: the report is made again then."""
     url = run.url(layout.REPORT_MADE_FROM)
     try:
-        recorded = json.loads(storage.read_bytes(url))
+        recorded: Any = json.loads(storage.read_bytes(url))
     except (FileNotFoundError, ValueError):
         return {}
-    return recorded if isinstance(recorded, dict) else {}
+    named = recorded.get("files", {}) if isinstance(recorded, dict) else None
+    if not isinstance(named, dict) or not all(map(_is_of_report, named)):
+        return {}
+    found: dict[str, Any] = recorded
+    return found
+
+
+def _is_of_report(path: str) -> bool:
+    return path.startswith(layout.REPORT) and layout.is_output(path)
 
 
 def made_files(run: Run) -> dict[str, str] | None:

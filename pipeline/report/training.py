@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.words import visible
+from pipeline.lineage.training import read_json_lines
 from pipeline.report.figures import Figures
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
@@ -19,21 +20,16 @@ def collect_training(run: Run, figures: Figures) -> None:
     url = run.url(layout.TOKENIZER_REPORT)
     if storage.exists(url):
         figures.tokenizer = json.loads(storage.read_bytes(url))
-    for line in json_lines(run, layout.TRAIN_METRICS):
-        (figures.validation if "validation_loss" in line else figures.training).append(line)
+    for line in read_json_lines(run.url(layout.TRAIN_METRICS)):
+        for key, lines in (("validation_loss", figures.validation), ("loss", figures.training)):
+            lines += [line] if key in line else []
     figures.samples = [
         {key: visible(value) if isinstance(value, str) else value for key, value in sample.items()}
-        for sample in json_lines(run, layout.SAMPLES)
+        for sample in read_json_lines(run.url(layout.SAMPLES))
+        if "text" in sample
     ]
     for found in manifests.load_manifests(run.root, "train").values():
         figures.result = found.counts
-
-
-def json_lines(run: Run, path: str) -> list[dict[str, Any]]:
-    """The complete lines of a JSONL file of the run; none where there is no such file."""
-    url = run.url(path)
-    lines = storage.read_bytes(url).decode().splitlines(keepends=True) if storage.exists(url) else []
-    return [json.loads(line) for line in lines if line.endswith("\n") and line.strip()]
 
 
 def finite(value: Any) -> bool:

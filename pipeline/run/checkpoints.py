@@ -95,7 +95,9 @@ def read_state(root: str, step: int) -> dict[str, Any]:
     try:
         state: dict[str, Any] = json.loads(storage.read_bytes(url))
         found = state["format"]
-    except (ValueError, TypeError, KeyError) as error:
+        if strange := [name for name in state.get("digests", {}) if "/" in name or not layout.is_output(name)]:
+            raise ValueError(f"it names {strange[0]!r}, which is no file of a checkpoint")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{url}: damaged ({error}); {advice(root, step)}") from error
     if found != FORMAT:
         raise RunError(f"{url}: format {found}, this tokenmill reads {FORMAT}: use the tokenmill that wrote it")

@@ -18,12 +18,25 @@ from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.base.pool import WorkerKilledError
 from pipeline.base.progress import Progress, Silent
+from pipeline.base.words import counted
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.engine import Job, Step, fingerprint, load_function, run_job
 from pipeline.run.folder import Run
 from pipeline.run.ledger import digest as takedown_digest
-from pipeline.run.manifest import Manifest, load_manifest, load_manifests, manifest_url, missing_output
+from pipeline.run.manifest import (
+    AGAIN,
+    DamagedManifestError,
+    Manifest,
+    load_manifest,
+    load_manifests,
+    manifest_url,
+    missing_output,
+    shards_of,
+    sound_manifest,
+)
+
+NAMED = 3  # damaged manifests that a note names
 
 
 class NeedsWork(Exception):  # noqa: N818  a signal, not an error: the answer of a dry run
@@ -113,10 +126,11 @@ class Context:
         """
         jobs = list(jobs)
         done, reasons = self._compare(step, jobs)
-        orphans = [shard for shard in load_manifests(self.root, step.name) if shard not in {job.shard for job in jobs}]
+        orphans = sorted({*shards_of(self.root, step.name)} - {job.shard for job in jobs})
         reasons |= dict.fromkeys(orphans, "no longer part of the run")
         if reasons and self.dry:
             raise NeedsWork(step.name, len(jobs), reasons)
+        self._tell_damaged(step, [*reasons])
         self.shards_skipped += len(done)
         self.progress.step_started(step.name, len(jobs), len(done))
         for shard in orphans:
@@ -165,13 +179,32 @@ class Context:
         done: dict[str, Manifest] = {}
         reasons: dict[str, str] = {}
         for job in jobs:
-            found = load_manifest(self.root, step.name, job.shard)
+            try:
+                found = load_manifest(self.root, step.name, job.shard)
+            except DamagedManifestError:
+                reasons[job.shard] = "its manifest is damaged"
+                continue
             reason = self._why(step, job, found)
             if reason is None and found is not None:
                 done[job.shard] = found
             else:
                 reasons[job.shard] = reason or "not made yet"
         return done, reasons
+
+    def _tell_damaged(self, step: Step, shards: Iterable[str]) -> None:
+        """Says which manifests of shards with work are damaged: they are made again with their outputs."""
+        problems = []
+        for shard in shards:
+            try:
+                load_manifest(self.root, step.name, shard)
+            except DamagedManifestError as error:
+                problems.append(str(error).removeprefix(f"{self.root.rstrip('/')}/").removesuffix(f"; {AGAIN}"))
+        if problems:
+            more = f"; and {counted(len(problems) - NAMED, 'other')}" if len(problems) > NAMED else ""
+            self.progress.note(
+                f"{step.name}: {counted(len(problems), 'manifest')} damaged, made again with what it stands for: "
+                f"{'; '.join(problems[:NAMED])}{more}"
+            )
 
     def _why(self, step: Step, job: Job, found: Manifest | None) -> str | None:
         if found is None:
@@ -197,19 +230,19 @@ class Context:
         return reason
 
     def _remove(self, step: Step, shard: str) -> None:
-        old = load_manifest(self.root, step.name, shard)
+        old = sound_manifest(self.root, step.name, shard)
         storage.delete(manifest_url(self.root, step.name, shard))
         for output in old.outputs if old else ():
             storage.delete(storage.join(self.root, output.path))
 
     def _write_stage_manifest(self, step: Step) -> None:
-        data = manifests.stage_manifest_bytes(step.name, self._current[step.name])
-        url = storage.join(self.root, layout.stage_manifest(step.name))
-        if not storage.exists(url) or storage.read_bytes(url) != data:
-            if self.dry:
-                reasons = {"all": "its stage manifest is not up to date"}
-                raise NeedsWork(step.name, len(self._current[step.name]), reasons)
-            storage.publish_bytes(data, url, self.root)
+        """Writes the manifest of the step, unless it stands."""
+        made = self._current[step.name]
+        if manifests.stage_manifest_stands(self.root, step.name, made):
+            return
+        if self.dry:
+            raise NeedsWork(step.name, len(made), {"all": manifests.STAGE_MANIFEST_DIFFERS})
+        manifests.write_stage_manifest(self.root, step.name, made)
 
 
 def difference(found: Manifest, step: Step, job: Job) -> str:

@@ -25,7 +25,7 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.errors import PassingError, RunError
 from pipeline.run import manifest as manifests
-from pipeline.run.manifest import Manifest, Output, digest_file, load_manifest, manifest_url
+from pipeline.run.manifest import Manifest, Output, digest_file, manifest_url, sound_manifest
 from pipeline.run.table_files import Table, TableWriter
 
 # errors of disks, networks and object stores that another try may not meet again
@@ -191,7 +191,7 @@ def run_job(root: str, step: Step, job: Job, takedown: str = "", before_publish:
 
 def _publish(root: str, step: Step, job: Job, outputs: Outputs, takedown: str) -> Manifest:
     """Old manifest away, outputs in, what the old one had more away, new manifest last."""
-    old = load_manifest(root, step.name, job.shard)
+    old = sound_manifest(root, step.name, job.shard)  # what a damaged one lists may be another shard's
     storage.delete(manifest_url(root, step.name, job.shard))
     published = outputs.publish()
     kept = {output.path for output in published}

@@ -88,6 +88,20 @@ TRAIN_LOCK = f"{LOGS}train.lock"  # held by the training process of the run
 _CHECKPOINT_STATE = re.compile(rf"step-(\d{{7,}})/{re.escape(CHECKPOINT_STATE)}")
 
 
+# what no manifest may name as an output: what the run knows of itself, and what belongs to programs at work on it
+_NO_OUTPUTS = (RECIPE, TAKEDOWN, RESTORED, MANIFESTS, LOGS)
+
+
+def is_output(path: str) -> bool:
+    """Whether a path read from a file may be that of an output: below the run folder, and no record of the run itself.
+
+    A run folder may come from others: what its files name is neither read nor removed without this question.
+    """
+    parts = path.split("/")
+    inside = not any(part in ("", ".", "..") for part in parts) and "\\" not in path and "\0" not in path
+    return inside and not parts[0].startswith(".") and ":" not in parts[0] and not path.startswith(_NO_OUTPUTS)
+
+
 def shard_of(path: str) -> str:
     """The name of the shard that a table's path is of: ``documents/00012-1.arrow`` is of ``00012-1``."""
     return PurePosixPath(path).stem

@@ -54,7 +54,8 @@ def remember_seconds(run: Run, stage: str, seconds: float) -> None:
 
 def stage_seconds(run: Run) -> dict[str, float]:
     """Seconds that each stage took when it last did work."""
-    return _read(run, layout.STAGE_SECONDS_LOG)
+    found = _read(run, layout.STAGE_SECONDS_LOG)
+    return {stage: float(seconds) for stage, seconds in found.items() if isinstance(seconds, int | float)}
 
 
 # -- failures
@@ -77,7 +78,12 @@ def forget_failures(run: Run, stages: Iterable[str]) -> None:
 def failed_stages(run: Run) -> dict[str, str]:
     """Stages whose last try failed, and why."""
     found = _read(run, layout.FAILURES_LOG)
-    return {s: record["error"] for s, record in found.items() if record["manifest"] == _stage_digest(run, s)}
+    sound = {stage: record for stage, record in found.items() if isinstance(record, dict) and "error" in record}
+    return {
+        stage: str(record["error"])
+        for stage, record in sound.items()
+        if record.get("manifest") == _stage_digest(run, stage)
+    }
 
 
 def _stage_digest(run: Run, stage: str) -> str:
@@ -101,7 +107,9 @@ def remember_environment(run: Run, stage: str) -> None:
 
 def environments(run: Run) -> dict[str, Any]:
     """What ``remember_environment`` recorded, by stage."""
-    return _read(run, layout.ENVIRONMENT_LOG)
+    wanted = {"command", "folder", "finished", "machine"}
+    found = _read(run, layout.ENVIRONMENT_LOG)
+    return {stage: record for stage, record in found.items() if isinstance(record, dict) and wanted <= record.keys()}
 
 
 def _command() -> str:

@@ -27,6 +27,12 @@ from pipeline.run import layout
 
 FORMAT = 1
 MISSING = " is missing"  # how missing_output ends for a file that is not there
+STAGE_MANIFEST_DIFFERS = "its stage manifest is not up to date"
+AGAIN = "the next `tokenmill run` makes its shard again"
+
+
+class DamagedManifestError(FormatError):
+    """A manifest says nothing: it is damaged, or that of another shard.  A run makes its shard again."""
 
 
 def digest_bytes(data: bytes) -> str:
@@ -71,6 +77,10 @@ class Output:
     digest: str
     rows: int | None = None
 
+    def __post_init__(self) -> None:
+        if not layout.is_output(self.path):
+            raise ValueError(f"it names {self.path!r}, which is no output of a run")
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -101,16 +111,20 @@ class Manifest:
         """Reads a manifest file.
 
         Raises:
-            FormatError: If it is damaged or of another format.
+            DamagedManifestError: If it is damaged.
+            FormatError: If it is of another format.
         """
         try:
             values = json.loads(data)
             if values.pop("format") != FORMAT:
                 raise FormatError(f"{where}: written by another version of tokenmill; delete it to rebuild its shard")
             values["outputs"] = [Output(**output) for output in values["outputs"]]
-            return cls(**values)
-        except (ValueError, TypeError, KeyError) as error:
-            raise FormatError(f"{where}: damaged manifest ({error}); delete it to rebuild its shard") from error
+            made = cls(**values)
+            if not all(isinstance(part, dict) for part in (made.config, made.inputs, made.counts, made.read)):
+                raise ValueError("one of its parts is no JSON object")
+            return made
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DamagedManifestError(f"{where}: damaged manifest ({error}); {AGAIN}") from error
 
     def digests(self, prefix: str = "") -> dict[str, str]:
         """Digest of each output whose path starts with ``prefix``."""
@@ -130,7 +144,8 @@ def load_manifest(root: str, step: str, shard: str) -> Manifest | None:
     """The manifest of one shard, or None.
 
     Raises:
-        FormatError: If it is damaged, of another format, or that of another shard.
+        DamagedManifestError: If it is damaged, or that of another shard.
+        FormatError: If it is of another format.
     """
     url = manifest_url(root, step, shard)
     try:
@@ -138,18 +153,33 @@ def load_manifest(root: str, step: str, shard: str) -> Manifest | None:
     except FileNotFoundError:
         return None
     if (found.step, found.shard) != (step, shard):  # what it lists is another shard's, not to be removed for this one
-        raise FormatError(
-            f"{url}: damaged manifest (it is of {found.step} {found.shard}: moved or copied by hand); delete it to "
-            "rebuild its shard"
+        raise DamagedManifestError(
+            f"{url}: damaged manifest (it is of {found.step} {found.shard}: moved or copied by hand); {AGAIN}"
         )
     return found
 
 
+def sound_manifest(root: str, step: str, shard: str) -> Manifest | None:
+    """The manifest of one shard; None where there is none, or a damaged one, whose shard is made again.
+
+    Raises:
+        FormatError: If it is of another format: that is no damage.
+    """
+    try:
+        return load_manifest(root, step, shard)
+    except DamagedManifestError:
+        return None
+
+
+def shards_of(root: str, step: str) -> list[str]:
+    """Names of the shards of a step that have a manifest, whatever is in it."""
+    names = storage.list_files(storage.join(root, layout.step_manifests(step)), ".json")
+    return [name.removesuffix(".json") for name in names]
+
+
 def load_manifests(root: str, step: str) -> dict[str, Manifest]:
     """Every shard manifest of a step, by shard name in order."""
-    names = storage.list_files(storage.join(root, layout.step_manifests(step)), ".json")
-    shards = [name.removesuffix(".json") for name in names]
-    return {shard: found for shard in shards if (found := load_manifest(root, step, shard)) is not None}
+    return {shard: found for shard in shards_of(root, step) if (found := load_manifest(root, step, shard)) is not None}
 
 
 def missing_output(root: str, manifest: Manifest) -> str | None:
@@ -192,6 +222,21 @@ def stage_manifest_bytes(step: str, manifests: Mapping[str, Manifest]) -> bytes:
             "counts": total_counts(manifests.values()),
         }
     ).encode()
+
+
+def stage_manifest_stands(root: str, step: str, made: Mapping[str, Manifest]) -> bool:
+    """Whether ``manifests/<step>.json`` says what the manifests of the step's shards say."""
+    try:
+        found = storage.read_bytes(storage.join(root, layout.stage_manifest(step)))
+    except FileNotFoundError:
+        return False
+    return found == stage_manifest_bytes(step, made)
+
+
+def write_stage_manifest(root: str, step: str, made: Mapping[str, Manifest]) -> None:
+    """Publishes ``manifests/<step>.json``."""
+    url = storage.join(root, layout.stage_manifest(step))
+    storage.publish_bytes(stage_manifest_bytes(step, made), url, root)
 
 
 def steps_of(root: str) -> list[str]:

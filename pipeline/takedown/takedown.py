@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import FormatError, RunError, UserError
 from pipeline.dedup.index.state import is_index, run_index
 from pipeline.lineage.training import Training
 from pipeline.lookup.locate import Located
@@ -57,11 +57,24 @@ class Plan:
         ).encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Plan":
-        """The inverse of ``to_bytes``."""
-        values = json.loads(data)
-        values["after"] = {path: Output(**output) for path, output in values["after"].items()}
-        return cls(**values)
+    def from_bytes(cls, data: bytes, where: str) -> "Plan":
+        """The inverse of ``to_bytes``.
+
+        Raises:
+            FormatError: If it is damaged.
+        """
+        try:
+            values = json.loads(data)
+            values["after"] = {path: Output(**output) for path, output in values["after"].items()}
+            if strange := [path for path, output in values["after"].items() if path != output.path]:
+                raise ValueError(f"it names {strange[0]!r} as another file")
+            return cls(**values)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            folder = where.rpartition("/")[0]
+            raise FormatError(
+                f"{where}: damaged ({error}), so that nobody knows what the takedown has left to do; delete the folder "
+                f"{folder}: the next `tokenmill run` makes every shard again, without what was taken down"
+            ) from error
 
 
 def take_down(
@@ -292,7 +305,7 @@ def finish(run: Run) -> bool:
     url = run.url(layout.TAKEDOWN_PLAN)
     if not storage.exists(url):
         return False
-    plan = Plan.from_bytes(storage.read_bytes(url))
+    plan = Plan.from_bytes(storage.read_bytes(url), url)
     removed = ledger.load(run.root)
     if removed.digest != plan.ledger:  # killed before the point of no return
         storage.delete(url)

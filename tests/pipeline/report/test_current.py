@@ -38,6 +38,9 @@ def test_report_as_it_was_made_is_done_and_whole(run: Run) -> None:
         ("made_from.json", b""),
         ("made_from.json", b"[]"),
         ("made_from.json", b"\xff"),
+        ("made_from.json", b'{"files": []}'),
+        ("made_from.json", b'{"files": {"../victim.txt": "0"}}'),
+        ("made_from.json", b'{"files": {"recipe.toml": "0"}}'),
         ("index.html", b"<!doctype"),
     ],
 )
@@ -62,3 +65,25 @@ def test_report_of_an_earlier_version_which_names_no_files_stays(run: Run) -> No
     path.write_text(json.dumps(earlier))
     assert status_rows(run)["report"]["state"] == "done"
     assert verify(run).exit_code == 0
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe\n", b"[]\n7\n{}\n", b'{"step": "x"}\n', b'{"step": 1}\n', b'{"st'])
+def test_damaged_metrics_and_samples_leave_a_report(run: Run, data: bytes) -> None:
+    folder = Path(run.root) / "metrics"
+    folder.mkdir(exist_ok=True)
+    for name in ("train.jsonl", "samples.jsonl"):
+        (folder / name).write_bytes(data)
+    (Path(run.root) / "report/index.html").unlink()
+    report(Context(run, InProcess()))
+    assert status_rows(run)["report"]["state"] == "done"
+
+
+@pytest.mark.parametrize("name", ["stages.json", "failed.json", "environment.json"])
+@pytest.mark.parametrize("data", [b'{"clean": []}', b'{"clean": {"error": 1}}', b'{"clean": null, "x": "y"}'])
+def test_logs_of_strange_values_stop_neither_status_nor_report(run: Run, name: str, data: bytes) -> None:
+    (Path(run.root) / "logs").mkdir(exist_ok=True)
+    (Path(run.root) / "logs" / name).write_bytes(data)
+    (Path(run.root) / "report/index.html").unlink()
+    status_rows(run)
+    report(Context(run, InProcess()))
+    assert status_rows(run)["report"]["state"] == "done"
