@@ -2,12 +2,13 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.pipeline.clean.inputs import Clean, lines
+from tests.pipeline.clean.inputs import Clean, damage, lines
 
 
 def test_bad_json_lines_cost_one_each(tmp_path: Path, clean: Clean) -> None:
@@ -94,3 +95,81 @@ def test_value_of_a_json_list_above_the_limit_costs_itself(tmp_path: Path, clean
 def test_json_file_that_is_no_record_costs_one(tmp_path: Path, clean: Clean, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     assert clean(tmp_path / "a.json").reasons == ["json_not_object"]
+
+
+RECORDS = [
+    json.dumps({"id": f"r{n}", "text": f"Reading {n}: the water stood low.", "of": [{"n": n}]}) for n in range(6)
+]
+
+
+def ids(cleaned: Any) -> list[str]:
+    return [document["id"] for document in cleaned.documents]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ['{"id": "bad", "v": ]}', '{"id": "bad", "v": [}', '{"id": "bad", "v": "open}', '{"id": "bad"', "bad", '"}]}'],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_damaged_item_of_a_list_on_lines_costs_itself(
+    tmp_path: Path, clean: Clean, bad: str, indent: int | None
+) -> None:
+    good = [json.dumps(json.loads(record), indent=indent).replace("\n", "\n ") for record in RECORDS]
+    items = [*good[:3], bad, *good[3:]]
+    (tmp_path / "a.json").write_text("[\n " + ",\n ".join(items) + "\n]\n")
+    cleaned = clean(tmp_path / "a.json")
+    assert set(ids(cleaned)) >= {"r0", "r1", "r2", "r4", "r5"}
+    assert len(cleaned.quarantined) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "damaged"),
+    [
+        ("[{}, {}]\n[{}, {}, {}]\n{}", 0),
+        ("[{}, {}][{}, {}]{}{}", 0),
+        ("[{}]\n{}\n{}\n{}\n{}\n{}", 0),
+        ("[{}, {}, {}, {}, {}, {}", 0),
+        ("[{}, {}, {}, {}, {}, {},]", 0),
+        ("// made by hand\n[{}, {}, {}, {}, {}, {}]", 1),
+        ("[{}, {}, {}, {}, {}, {}] // and more", 1),
+        ("[{}, {}, {}, {}, {}, {}]\nthis is no JSON", 1),
+        ("{}{}{}{}{}{}\nthis is no JSON", 1),
+    ],
+)
+def test_lists_and_objects_one_after_the_other(tmp_path: Path, clean: Clean, content: str, damaged: int) -> None:
+    for record in RECORDS:
+        content = content.replace("{}", record, 1)
+    (tmp_path / "a.json").write_text(content)
+    cleaned = clean(tmp_path / "a.json")
+    assert ids(cleaned) == [f"r{n}" for n in range(6)]
+    assert cleaned.reasons == ["json_invalid"] * damaged
+
+
+@pytest.mark.parametrize("between", ["", "\r", ",\n", "\n" + "\0" * 100, "\n\ufeff", "\n\x1e"])
+def test_objects_on_one_line_of_json_lines(tmp_path: Path, clean: Clean, between: str) -> None:
+    (tmp_path / "a.jsonl").write_text(between.join(RECORDS) + "\n", newline="")
+    cleaned = clean(tmp_path / "a.jsonl")
+    assert ids(cleaned) == [f"r{n}" for n in range(6)]
+    assert len({document["doc_id"] for document in cleaned.documents}) == 6
+    assert cleaned.quarantined == []
+
+
+def test_half_an_object_behind_a_whole_one_on_a_line(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.jsonl").write_text(RECORDS[0] + RECORDS[1][:20] + "\n" + RECORDS[2] + "\n")
+    cleaned = clean(tmp_path / "a.jsonl")
+    assert ids(cleaned) == ["r0", "r2"]
+    assert cleaned.reasons == ["json_invalid"]
+
+
+@pytest.mark.parametrize("separator", [",\n", ", "])
+def test_json_list_is_read_on_behind_a_damaged_member(tmp_path: Path, clean: Clean, separator: str) -> None:
+    items = [json.dumps({"id": f"r{n}", "text": f"{n} {os.urandom(100).hex()}"}) for n in range(60)]
+    content = ("[" + separator.strip(",") + separator.join(items) + "]").encode()
+    members = [gzip.compress(content[at : at + 3000]) for at in range(0, len(content), 3000)]
+    members[2] = damage(members[2], len(members[2]) // 2, 40)
+    (tmp_path / "a.json.gz").write_bytes(b"".join(members))
+    cleaned = clean(tmp_path / "a.json.gz")
+    lost = {f"r{n}" for n in range(60)} - set(ids(cleaned))
+    assert len(lost) <= 3 * 3000 // 200
+    assert ids(cleaned)[-1] == "r59"
+    assert "corrupt_compression" in cleaned.reasons
