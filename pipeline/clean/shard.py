@@ -13,6 +13,7 @@ from pipeline.base.digests import digest
 from pipeline.base.errors import in_words
 from pipeline.clean.metadata import metadata_json
 from pipeline.clean.net import REASON, failed
+from pipeline.readers.raw.ledger import Tally
 from pipeline.readers.records import Damaged, Excluded, Record
 from pipeline.run import layout
 from pipeline.run.engine import Outputs
@@ -105,6 +106,7 @@ class PartitionWriter:
         self._shard_bytes = self._further = 0
         self.documents = 0
         self.text_bytes = 0
+        self.tally = Tally()
         self.quarantined: Counter[str] = Counter()
         self.excluded: Counter[str] = Counter()
 
@@ -113,8 +115,12 @@ class PartitionWriter:
         writer = self._outputs.table(name, table, {"tokenmill.source": self._source})
         return _Rows(table, writer, self._refuse if table is DOCUMENTS else None)
 
-    def document(self, record: Record, values: dict[str, Any]) -> None:
-        """Adds a document; ``values`` are the columns that the record does not hold."""
+    def document(self, record: Record, values: dict[str, Any]) -> bool:
+        """Adds a document; ``values`` are the columns that the record does not hold.
+
+        Returns:
+            False where it went to the quarantine instead.
+        """
         size = len(record.text) if record.text.isascii() else len(record.text.encode())
         if self._shard_bytes and self._shard_bytes + size > SHARD_TEXT_BYTES:
             self._next_shard()
@@ -122,7 +128,7 @@ class PartitionWriter:
             metadata = metadata_json(record.metadata) if record.metadata else None
         except Exception as error:  # noqa: BLE001  a value of any type may be in it
             self.damaged(failed(record, error))
-            return
+            return False
         row = {
             "doc_id": doc_id(self._source, record.path, record.offset, record.part_of_offset),
             "id": record.id,
@@ -141,6 +147,7 @@ class PartitionWriter:
         self._shard_bytes += size
         self.text_bytes += size
         self.documents += 1
+        return True
 
     def _refuse(self, row: dict[str, Any], error: Exception) -> None:
         """Moves a document that the table cannot hold, counted already, to the quarantine."""

@@ -39,7 +39,7 @@ def run(context: Context) -> dict[str, Any]:
 
     Raises:
         UserError: If a path of a source names no file.
-        GateError: If more than ``max_quarantined`` of the records are damaged.
+        GateError: If more than ``max_quarantined`` of the records, or of the input's bytes, are damaged.
     """
     recipe = context.recipe
     inputs = [_inputs(source) for source in recipe.sources]
@@ -157,23 +157,29 @@ def _write_seen(context: Context, inputs: Any) -> None:
 
 def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: float) -> None:
     counts = total_counts(manifests.values())
-    records, quarantined = counts.get("records_in", 0), counts.get("quarantined", 0)
-    if quarantined <= max_quarantined * records:
+    found = max(_damage(counts, "records", "quarantined"), _damage(counts, "bytes", "bytes_quarantined"))
+    if found[0] <= max_quarantined:
         return
     reasons = {k.removeprefix("quarantined_reasons."): n for k, n in counts.items() if k.startswith("quarantined_r")}
     top = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS]
     worst = max(sorted(manifests), key=lambda shard: manifests[shard].counts.get("quarantined", 0))
     where = storage.join(root, layout.shard_table(layout.QUARANTINE, worst))
     raise GateError(
-        f"{quarantined:,} of {records:,} records are damaged ({quarantined / records:.1%}), more than "
+        f"{found[1]} are damaged ({found[0]:.1%}), more than "
         f"clean.max_quarantined = {max_quarantined:g}: {', '.join(f'{name} {number:,}' for name, number in top)}; "
         f"see most of them with `tokenmill inspect {where}`, fix the input, or raise the limit "
         "with --set clean.max_quarantined=SHARE"
     )
 
 
+def _damage(counts: Mapping[str, int], unit: str, name: str) -> tuple[float, str]:
+    """The damaged share of the input, and how much of what, in words; a lost file is one record of many bytes."""
+    whole, damaged = counts.get(f"{unit}_in", 0), counts.get(name, 0)
+    return damaged / max(1, whole), f"{damaged:,} of {whole:,} {unit}"
+
+
 def _summary(counts: dict[str, int]) -> dict[str, Any]:
-    names = ("records_in", "documents", "excluded", "quarantined")
+    names = ("records_in", "documents", "excluded", "quarantined", "bytes_in", "bytes_quarantined")
     summary: dict[str, Any] = {name: counts.get(name, 0) for name in names}
     for kind in ("excluded", "quarantined"):
         prefix = f"{kind}_reasons."

@@ -34,6 +34,7 @@ from pipeline.clean.shard import PartitionWriter
 from pipeline.clean.urls import UrlRules
 from pipeline.readers.part_reader import PartReader
 from pipeline.readers.partition import Part
+from pipeline.readers.raw.ledger import DOCUMENTS, EXCLUDED, QUARANTINED
 from pipeline.readers.records import Damaged, Excluded, Item, Record
 from pipeline.run.engine import Job, Outputs
 
@@ -60,6 +61,7 @@ def clean_partition(job: Job, outputs: Outputs) -> None:
         for items in slices(reader.read(part)):
             records_in += len(items)
             cleaner.work(items, writer)
+        writer.tally.settle(reader.ledger)
     writer.close()
     _count(outputs, writer, cleaner, records_in)
     outputs.read.update(reader.digests)
@@ -103,6 +105,7 @@ def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", record
         pii=dict(cleaner.pii),
         excluded_reasons=dict(writer.excluded),
         quarantined_reasons=dict(writer.quarantined),
+        **writer.tally.counts(),
     )
 
 
@@ -138,6 +141,7 @@ class Cleaner:
 
     def work(self, items: list[Item], writer: PartitionWriter) -> None:
         """Takes one slice of items through all steps and writes them in order."""
+        stood_for = [(item.length, item.lost if isinstance(item, Damaged) else None) for item in items]
         if self._urls is not None:
             items = [guarded_step(self._wanted, item) for item in items]
         for step in (self._decode, self._extract):
@@ -145,13 +149,16 @@ class Cleaner:
         items = self._together(self._normalise, items)
         rows: dict[int, dict[str, Any]] = {}
         items = self._together(lambda records: self._columns(records, rows), items)
-        for item in items:
+        for item, (length, lost) in zip(items, stood_for, strict=True):
             if isinstance(item, Damaged):
                 writer.damaged(item)
+                writer.tally.add(QUARANTINED, length, lost)
             elif isinstance(item, Excluded):
                 writer.exclude(item)
+                writer.tally.add(EXCLUDED, length)
             else:
-                writer.document(item, rows[id(item)])
+                kept = writer.document(item, rows[id(item)])
+                writer.tally.add(DOCUMENTS if kept else QUARANTINED, length)
 
     @staticmethod
     def _together(work: Callable[[list[Record]], list[Item]], items: list[Item]) -> list[Item]:

@@ -9,6 +9,7 @@ that, or after too many members that were refused, the rest of the archive is on
 """
 
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -35,6 +36,7 @@ ReadStream = Callable[[Iterator[bytes | Gap], str, str], Iterator[Item]]
 ReadFile = Callable[[Path, str, str], Iterator[Item]]
 MAX_REFUSED = 16  # members of an archive that are bombs, each of which costs work
 MAX_HEADER_BYTES = 1 << 20  # of a tar header's long name or extended attributes, which tarfile holds in memory
+DESCRIPTOR_BYTES = 24  # that may follow a ZIP member's data
 AFTER_THE_END = 8  # reads beyond the end of the data that tarfile makes of a sound archive, with a margin
 
 
@@ -189,6 +191,7 @@ def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
                 yield Damaged(path, where, size - where, "decompression_bomb", reason)
                 return
             yield from _zip_member(archive, info, where, path, members)
+        yield from _between(local, infos, archive.start_dir, path)
         if overlapping:
             names = ", ".join(_printable(info.filename) for info in overlapping[:3])
             detail = f"zip: {len(overlapping):,} members of its directory lie on others, such as {names}"
@@ -201,7 +204,8 @@ def _zip_member(
     name = info.filename
     if not name or leaves_archive(name):
         detail = name or "a member without a name"
-        yield Damaged(f"{path}/{_printable(name)}", where, info.compress_size, "unsafe_path", detail)
+        inner, packed = f"{path}/{_printable(name)}", info.compress_size
+        yield Damaged(inner, where, packed, "unsafe_path", detail, lost=packed)
         return
     if name.endswith("/") or stat.S_ISLNK(info.external_attr >> 16) or _hidden(name):
         return
@@ -213,7 +217,8 @@ def _zip_member(
             yield from members.read(Member(_printable(name), max(0, info.compress_size), where), opened)
     except ERRORS as error:
         reason = "encrypted" if info.flag_bits & 1 else "corrupt_compression"
-        yield Damaged(f"{path}/{_printable(name)}", where, info.compress_size, reason, _words(error))
+        inner = f"{path}/{_printable(name)}"
+        yield Damaged(inner, where, info.compress_size, reason, _words(error), lost=info.compress_size)
 
 
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -229,6 +234,32 @@ def _claims_too_much(infos: list[zipfile.ZipInfo], size: int, limits: Limits) ->
         f"{len(infos):,} members lie in {len(places):,} places and would become {total:,} bytes, ratio "
         f"{total / size:,.0f}, more than max_decompression_ratio = {limits.ratio:g}"
     )
+
+
+def _between(local: Path, infos: list[zipfile.ZipInfo], end: int, path: str) -> Iterator[Item]:
+    """An item for what stands before the first member, and for each region between members that no entry names."""
+    position = 0
+    with open(local, "rb") as file:
+        for info in sorted(infos, key=lambda entry: entry.header_offset):
+            start = info.header_offset
+            if not position <= start <= end:
+                continue
+            if position == 0 and start:
+                yield Excluded(path, 0, unsupported("bytes before an archive"), length=start)
+            elif start - position > DESCRIPTOR_BYTES:
+                yield _unnamed(path, position, start - position)
+            file.seek(start + zipfile.sizeFileHeader - 4)  # type: ignore[attr-defined]
+            lengths = file.read(4)
+            if len(lengths) == 4:
+                start += sum(struct.unpack("<HH", lengths))
+            position = start + zipfile.sizeFileHeader + max(0, info.compress_size)  # type: ignore[attr-defined]
+    if position and end - position > DESCRIPTOR_BYTES:
+        yield _unnamed(path, position, end - position)
+
+
+def _unnamed(path: str, start: int, length: int) -> Damaged:
+    detail = f"zip: {length:,} bytes that no entry of the directory names"
+    return Damaged(path, start, length, "unread_bytes", detail, lost=length)
 
 
 def _apart(infos: list[zipfile.ZipInfo], end: int) -> tuple[list[zipfile.ZipInfo], list[zipfile.ZipInfo]]:

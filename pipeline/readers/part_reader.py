@@ -17,8 +17,9 @@ from pipeline.readers.inputs import BROKEN_LINK, OUTSIDE_LINK
 from pipeline.readers.jsonl import read_json, read_jsonl
 from pipeline.readers.partition import Part
 from pipeline.readers.raw.kinds import kind_of
+from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import Damaged, Excluded, Fields, Item, unsupported
-from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
+from pipeline.readers.streams import Gap, Limits, RangeReader, Watched, chunks
 from pipeline.readers.text import read_separated, read_whole
 from pipeline.readers.warc import read_warc
 
@@ -50,6 +51,9 @@ class PartReader:
         options: How to read.
         names: True names of files whose name is not valid Unicode, hex of their bytes.
         deadly: Keys of parts that end the process which reads them.
+
+    Attributes:
+        ledger: The bytes of the part that is read, or was read last.
     """
 
     root: str
@@ -57,10 +61,11 @@ class PartReader:
     names: Mapping[str, str] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     deadly: frozenset[str] = frozenset()
+    ledger: Ledger = field(default_factory=Ledger)
 
     def read(self, part: Part) -> Iterator[Item]:
         """Every item of a part; what reading it raises is its last one."""
-        path = part.path
+        path, self.ledger = part.path, Ledger(part.size)
         if part.error is not None and part.unit == "excluded":
             yield Excluded(path, 0, part.error, DETAILS[part.error])
             return
@@ -102,7 +107,7 @@ class PartReader:
         if kind == BINARY:
             yield Excluded(path, 0, unsupported(binary_kind(reader.peek(0, HEAD_BYTES))))
         elif kind == "warc":
-            yield from read_warc(reader, path, options.limits, options.http_statuses)
+            yield from read_warc(reader, path, options.limits, options.http_statuses, self.ledger)
         elif kind == "parquet":
             groups = (part.start, part.end, part.size) if part.unit == "row_groups" else (0, None, None)
             yield from read_parquet(local, path, options.fields, options.limits, *groups)
@@ -117,11 +122,20 @@ class PartReader:
 
             yield from read_file(kind, options.reader_options, local, path, options.fields)
         else:
-            yield from read_stream(chunks(reader, options.limits), path, kind, options, start=part.start)
+            yield from self._stream(chunks(reader, options.limits), path, kind, part.start)
+
+    def _stream(self, data: Iterator[bytes | Gap], path: str, kind: str, start: int = 0) -> Iterator[Item]:
+        """Items of a format that is read from front to back, and one for what its reader leaves, which none should."""
+        watched = Watched(data, self.ledger)
+        yield from read_stream(watched, path, kind, self.options, start)
+        offset = start + watched.given
+        if left := watched.rest():
+            detail = f"the reader of {kind} stopped before the end; this is a fault of tokenmill"
+            yield Damaged(path, offset, left, "unread_bytes", detail)
 
     def _members(self, path: str) -> MemberReader:
         def stream(data: Iterator[bytes | Gap], member: str, kind: str) -> Iterator[Item]:
-            return guarded(read_stream(data, member, kind, self.options), member, lambda: (0, None))
+            return guarded(self._stream(data, member, kind), member, lambda: (0, None))
 
         def file(local: Path, member: str, kind: str) -> Iterator[Item]:
             size = local.stat().st_size
@@ -175,8 +189,9 @@ def read_stream(
     """Items of a format that is read from front to back."""
     first = next(data, b"")
     binary = kind_of(first) if isinstance(first, bytes) and start == 0 else None
-    if binary is not None:  # whatever its name says
-        yield _of_another_kind(path, first, kind, binary)
+    if isinstance(first, bytes) and binary is not None:  # whatever its name says
+        rest = sum(len(chunk) for chunk in data if isinstance(chunk, bytes))
+        yield _of_another_kind(path, first, kind, binary, len(first) + rest)
         return
     data = chain([first], data)
     separated = kind == "text" and options.separator
@@ -195,8 +210,8 @@ def read_stream(
         raise ValueError(f"{path}: no reader for the format {kind}")
 
 
-def _of_another_kind(path: str, first: bytes | Gap, kind: str, binary: str) -> Item:
+def _of_another_kind(path: str, first: bytes, kind: str, binary: str, length: int) -> Item:
     """The item for a file whose first bytes are of a kind that its format's reader does not read."""
-    if isinstance(first, bytes) and format_of_bytes(first) != BINARY:
-        return Damaged(path, 0, None, "corrupt_file", f"no {kind}")
-    return Excluded(path, 0, unsupported(binary))
+    if format_of_bytes(first) != BINARY:
+        return Damaged(path, 0, length, "corrupt_file", f"no {kind}")
+    return Excluded(path, 0, unsupported(binary), length=length)

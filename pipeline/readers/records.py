@@ -49,6 +49,7 @@ class Record:
     charset: str | None = None  # of ``body``, as the transport or the recipe declares it
     headers: dict[str, str] | None = None  # HTTP headers that carry rights marks, names in lower case
     part_of_offset: int = 0
+    length: int = 0  # bytes of the decompressed input that it stands for
     columns: dict[str, Any] | None = None  # of its document's row, where an HTML page states them itself
     weight: int = 0
 
@@ -63,6 +64,7 @@ class Damaged:
     reason: str
     detail: str | None = None
     head: bytes = b""  # of what is damaged; cut to ``HEAD_BYTES``
+    lost: int | None = None  # bytes on disk of a compressed region that gave no data; it may have given some before
 
     def __post_init__(self) -> None:
         self.head = self.head[:HEAD_BYTES]
@@ -86,6 +88,7 @@ class Excluded:
     reason: str
     detail: str | None = None
     url: str | None = None
+    length: int = 0  # bytes of the decompressed input that it stands for
 
 
 def unsupported(kind: str) -> str:
@@ -151,6 +154,7 @@ class Fields:
             body_type="text" if html is None else "html",
             charset="utf-8" if isinstance(html, str) else None,
             weight=len(raw),
+            length=len(raw),
         )
 
     def _without_text(self, value: dict[str, Any], text: Any, path: str, offset: int, raw: bytes) -> Damaged:

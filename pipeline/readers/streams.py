@@ -13,6 +13,7 @@ from pipeline.base.closable import Closable
 from pipeline.base.digests import hasher
 from pipeline.readers.raw import compression as packing
 from pipeline.readers.raw.compression import MAGIC, Inflater, decompression_errors
+from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import HEAD_BYTES, Damaged
 
 CHUNK_BYTES = 1 << 20  # of decompressed data
@@ -45,10 +46,12 @@ class Gap:
     detail: str
     head: bytes
     final: bool
+    lost: int | None = None  # of its bytes, where the others gave data; None: all of them
 
     def damaged(self, path: str) -> Damaged:
         """The item that stands for it in the file at ``path``."""
-        return Damaged(path, self.start, self.length, self.reason, self.detail, self.head)
+        lost = self.length if self.lost is None else self.lost
+        return Damaged(path, self.start, self.length, self.reason, self.detail, self.head, lost=lost)
 
 
 class RangeReader(Closable):
@@ -188,6 +191,36 @@ def shrunk(reader: RangeReader) -> Gap:
     return Gap(reader.position, missing, "file_shrank", detail, b"", final=True)
 
 
+class Watched:
+    """Chunks on their way to a reader, counted; and what the reader left of them.
+
+    Args:
+        data: Chunks, and gaps.
+        ledger: Counts them.
+    """
+
+    def __init__(self, data: Iterator[bytes | Gap], ledger: Ledger) -> None:
+        self._data, self._ledger = data, ledger
+        self.given = 0
+
+    def __iter__(self) -> "Watched":
+        return self
+
+    def __next__(self) -> bytes | Gap:
+        chunk = next(self._data)
+        if isinstance(chunk, bytes):
+            self.given += len(chunk)
+            self._ledger.given += len(chunk)
+        return chunk
+
+    def rest(self) -> int:
+        """Bytes that the reader did not ask for; they are counted as given."""
+        before = self.given
+        for _ in self:
+            pass
+        return self.given - before
+
+
 class Budget:
     """How much a file has become so far, against the limits."""
 
@@ -215,29 +248,30 @@ def member_chunks(
         budget: Counts what it becomes.
         prefix: How every member's data begins (``WARC/``), where that is known: damage then never outlasts a member.
     """
-    start = reader.position
+    start = good = reader.position
     inflater = reader.inflater(compression)
     while not inflater.eof:
         data = inflater.pending
         if not data and inflater.hungry:
+            good = reader.position
             data = reader.read(MEMBER_BYTES if prefix else RAW_BYTES)
             budget.consumed += len(data)
             if not data and reader.shrank:
                 yield shrunk(reader)
                 return None
             if not data:
-                yield _gap(reader, start, reader.end, "truncated", f"{compression} data ends early", final=True)
+                yield _gap(reader, start, reader.end, "truncated", f"{compression} data ends early", good, final=True)
                 return None
         try:
             out = inflater.decompress(data, CHUNK_BYTES)
         except decompression_errors() as error:
             detail = f"{compression}: {error}"
-            return (yield from _give_up(reader, start, compression, "corrupt_compression", detail, prefix))
+            return (yield from _give_up(reader, (start, good), compression, "corrupt_compression", detail, prefix))
         budget.produced += len(out)
         if (bomb := budget.exceeded()) is not None:
             if prefix:
-                return (yield from _give_up(reader, start, compression, "decompression_bomb", bomb, prefix))
-            yield _gap(reader, start, reader.end, "decompression_bomb", bomb, final=True)
+                return (yield from _give_up(reader, (start, good), compression, "decompression_bomb", bomb, prefix))
+            yield _gap(reader, start, reader.end, "decompression_bomb", bomb, good, final=True)
             return None
         if out:
             yield out
@@ -245,12 +279,13 @@ def member_chunks(
 
 
 def _give_up(
-    reader: RangeReader, start: int, compression: str, reason: str, detail: str, prefix: bytes
+    reader: RangeReader, place: tuple[int, int], compression: str, reason: str, detail: str, prefix: bytes
 ) -> Generator[Gap, None, int | None]:
-    """The gap from a damaged member to the next one that decompresses."""
+    """The gap from a damaged member to the next one that decompresses; ``place``: its start, and what gave no data."""
+    start, good = place
     following = next_member(reader, start + 1, compression, prefix)
     end = following if following is not None else reader.end
-    yield _gap(reader, start, end, reason, detail, final=following is None)
+    yield _gap(reader, start, end, reason, detail, good, final=following is None)
     return following
 
 
@@ -269,5 +304,5 @@ def _after_member(reader: RangeReader, inflater: Inflater) -> int | None:
     return None
 
 
-def _gap(reader: RangeReader, start: int, end: int, reason: str, detail: str, *, final: bool) -> Gap:
-    return Gap(start, end - start, reason, detail, reader.peek(start, HEAD_BYTES), final)
+def _gap(reader: RangeReader, start: int, end: int, reason: str, detail: str, good: int, *, final: bool) -> Gap:
+    return Gap(start, end - start, reason, detail, reader.peek(start, HEAD_BYTES), final, max(1, end - good))

@@ -28,7 +28,7 @@ def read_whole(
     if size > limits.record_bytes:
         yield too_large(path, 0, size, f"a file of {size:,} bytes", limits.record_bytes, b"".join(pieces))
     elif size:
-        yield Record(path, 0, body=b"".join(pieces), body_type=body_type, charset=encoding)
+        yield Record(path, 0, body=b"".join(pieces), body_type=body_type, charset=encoding, length=size)
 
 
 def read_separated(chunks: Iterator[bytes | Gap], path: str, separator: str, limits: Limits) -> Iterator[Item]:
@@ -65,4 +65,4 @@ def _piece(data: bytes, path: str, offset: int, limits: Limits) -> Iterator[Item
     if len(data) > limits.record_bytes:
         yield too_large(path, offset, len(data), f"{len(data):,} bytes", limits.record_bytes, data)
     elif data.strip():
-        yield Record(path, offset, body=data)
+        yield Record(path, offset, body=data, length=len(data))

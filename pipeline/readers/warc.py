@@ -22,6 +22,7 @@ from pipeline.readers.http import (
     parse_response,
 )
 from pipeline.readers.raw.kinds import kind_of
+from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large, unsupported, whole_number
 from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, member_chunks, plain_chunks
 
@@ -155,12 +156,16 @@ class _Source:
         return data
 
 
-def read_warc(reader: RangeReader, path: str, limits: Limits, statuses: frozenset[int]) -> Iterator[Item]:
+def read_warc(
+    reader: RangeReader, path: str, limits: Limits, statuses: frozenset[int], ledger: Ledger | None = None
+) -> Iterator[Item]:
     """Every record of a range of a WARC file: as a record, damaged, or excluded, as all but these ``statuses`` are."""
+    ledger = ledger or Ledger()
     compression = reader.compression
     if compression is None:
         source = _Source(plain_chunks(reader), plain=reader)
         yield from _records(source, path, reader.start, limits, statuses, plain=True)
+        ledger.given += source.position
         return
     position: int | None = reader.start
     while position is not None and position < reader.end:
@@ -169,6 +174,7 @@ def read_warc(reader: RangeReader, path: str, limits: Limits, statuses: frozense
         source = _Source(_noting(member_chunks(reader, compression, Budget(limits), PREFIX), following))
         yield from _records(source, path, position, limits, statuses, plain=False)
         source.drain()
+        ledger.given += source.position
         position = following[0]
 
 
@@ -190,14 +196,12 @@ def _records(
             break
         if isinstance(item, Damaged) and item.reason in FRAMING:
             more = source.to_next_record()
-            item.length = source.position - at
         else:
             more = source.skip_blank_lines()
             if source.gap is not None and source.gap.reason == "corrupt_compression":
                 break  # the member's checksum is wrong: its record cannot be trusted
-            if isinstance(item, Damaged):
-                item.length = source.position - at
             number += 1
+        item.length = source.position - at
         if isinstance(item, Record) and not plain:
             item.part_of_offset = number - 1
         yield item

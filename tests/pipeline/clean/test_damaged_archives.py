@@ -238,3 +238,17 @@ def test_zip_method_that_nobody_reads_is_unsupported(tmp_path: Path, clean: Clea
     (tmp_path / "a.zip").write_bytes(data)
     cleaned = clean(tmp_path / "a.zip")
     assert [row["reason"] for row in cleaned.excluded] == ["unsupported: zip method 9"]
+
+
+def test_bytes_of_a_zip_that_no_entry_names_are_told(tmp_path: Path, clean: Clean) -> None:
+    entries = {name: zip_entry(name, data, 0) for name, data in ((b"a.txt", b"first"), (b"b.txt", b"x" * 500))}
+    first, hidden = entries[b"a.txt"], entries[b"b.txt"]
+    third = zip_entry(b"c.txt", b"third", len(first[0]) + len(hidden[0]))
+    (tmp_path / "a.zip").write_bytes(zip_of(first, (hidden[0], b""), third).replace(b"\x03\0\x03\0", b"\x02\0\x02\0"))
+    (tmp_path / "b.zip").write_bytes(b"#!/bin/sh\nexit\n" + zip_with({"d.txt": b"fourth"}))
+    cleaned = clean(tmp_path)
+    assert cleaned.texts == ["first", "third", "fourth"]
+    assert [(row["reason"], row["offset"], row["length"]) for row in cleaned.quarantined] == [
+        ("unread_bytes", len(first[0]), len(hidden[0]))
+    ]
+    assert [row["reason"] for row in cleaned.excluded] == ["unsupported: bytes before an archive"]
