@@ -24,7 +24,7 @@ from model.evaluation.prefix_tree import Text, log_likelihoods
 from model.export.folder import end_of_text
 from model.network.transformer import Transformer, load_model
 from pipeline.base.console import say
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import RunError, UnansweredError, UserError
 from pipeline.order.trained import as_trained, check_tokens, tokenizer_of
 from pipeline.run import layout
 from pipeline.run.checkpoints import chosen
@@ -56,6 +56,8 @@ def evaluate_run(
     result: dict[str, Any] = {"checkpoint": layout.checkpoint(step)}
     try:
         check_tokens(run, step, "its validation loss")
+    except UnansweredError:
+        raise
     except RunError as error:
         if choices is None and pairs is None:
             raise

@@ -124,7 +124,8 @@ def load_folder(folder: str | Path, context_length: int | None = None) -> Transf
     """
     folder = Path(folder)
     config = read_config(folder, context_length)
-    files = sorted(folder.glob("*.safetensors"))
+    names = storage.list_files(str(folder), ".safetensors")
+    files = [folder / name for name in names if "/" not in name and not name.startswith(".")]
     if not files:
         raise UserError(f"{folder}: no *.safetensors; other formats are not read, since they can run code")
     try:

@@ -16,11 +16,15 @@ class RunError(TokenmillError):
     exit_code = 1
 
 
-class PassingError(RunError):
+class UnansweredError(RunError):
+    """A disk or an object store did not tell what was asked: nothing is known of it, least of all that it is absent."""
+
+
+class PassingError(UnansweredError):
     """Reading or writing failed in a way that may pass (network, object store): worth another try."""
 
 
-class RefusedError(RunError):
+class RefusedError(UnansweredError):
     """A store refused a request (credentials, permissions, no such bucket): another try alone does not help."""
 
 

@@ -64,6 +64,15 @@ def local_status(path: Path) -> os.stat_result | None:
         return None
 
 
+def stands(path: Path) -> bool:
+    """Whether anything is at a path, a symbolic link to nothing too; ``os.path.lexists`` says False to every error."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def is_folder(url: str) -> bool:
     """True when a folder stands at ``url``; in an object store, when something lies below it and no object at it."""
     if is_local(url):
@@ -208,17 +217,20 @@ def open_if_there(url: str) -> Path | None:
         return None
 
 
-def list_files(url: str, suffix: str = "") -> list[str]:
-    """Names of the files below the folder ``url``, relative to it, sorted; empty when the folder is missing."""
+def list_files(url: str, suffix: str = "", *, hidden: bool = False) -> list[str]:
+    """Names of the files below the folder ``url``, relative to it, sorted; empty when the folder is missing.
+
+    What is half-written is only named with ``hidden``.
+    """
     if is_local(url):
-        names = list(_files_below(local_path(url)))
+        names = list(_files_below(local_path(url), but="" if hidden else SCRATCH))
     else:
         folder = stores.filesystem_of(url)[1].rstrip("/") + "/"
         names = [path.removeprefix(folder) for path in stores.files(url) if path.startswith(folder)]
-    return sorted(name for name in names if name and name.endswith(suffix) and not name.startswith(SCRATCH))
+    return sorted(name for name in names if name.endswith(suffix) and (hidden or not name.startswith(SCRATCH)))
 
 
-def _files_below(folder: Path, prefix: str = "") -> Iterator[str]:
+def _files_below(folder: Path, prefix: str = "", but: str = "") -> Iterator[str]:
     """``Path.rglob`` leaves out folders that it may not read."""
     try:
         entries = list(os.scandir(folder))
@@ -226,7 +238,7 @@ def _files_below(folder: Path, prefix: str = "") -> Iterator[str]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            if prefix or entry.name != SCRATCH:
+            if entry.name != but:
                 yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/")
         elif entry.is_file():
             yield f"{prefix}{entry.name}"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import GateError, UserError
+from pipeline.base.errors import GateError, RunError, UserError
 from pipeline.clean.language import FASTTEXT
 from pipeline.clean.settings import job_config, list_paths
 from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
@@ -118,14 +118,20 @@ def input_changed(context: Context, job: Job, found: Manifest) -> str | None:
     seen = _seen(context).get(job.config["source"]["name"], {})
     for values in job.config["parts"]:
         part = Part(**values)
-        if part.error is not None or seen.get(part.path) == job.arguments["versions"][part.path]:
+        looks_same = seen.get(part.path) == job.arguments["versions"][part.path]
+        if part.error is not None or (looks_same and part.key in found.read):  # what could not be read may be by now
             continue
-        if found.read.get(part.key) != _digest(job, part):
+        if found.read.get(part.key) != _digest(job, part, was_read=part.key in found.read):
             return f"its input changed: {part.path}"
     return None
 
 
-def _digest(job: Job, part: Part) -> str | None:
+def _digest(job: Job, part: Part, *, was_read: bool) -> str | None:
+    """Digest of what is read of a part; None where it is gone, or could not be read before either.
+
+    Raises:
+        RunError: If it was read before and cannot be now: its documents are not given up for that.
+    """
     url = part.url(job.arguments["root"], job.arguments["names"])
     if part.unit == "dataset":
         from pipeline.readers.datatrove import dataset_digest
@@ -134,7 +140,12 @@ def _digest(job: Job, part: Part) -> str | None:
     try:
         with part.open(storage.open_local(url)) as reader:
             return reader.digest()
-    except OSError:
+    except OSError as error:
+        if was_read and not isinstance(error, FileNotFoundError):
+            raise RunError(
+                f"{url}: cannot be read, as it was when its documents were made: {error.strerror or error}; make it "
+                "readable again, or take it out of the recipe"
+            ) from error
         return None
 
 
@@ -142,7 +153,7 @@ def _seen(context: Context) -> dict[str, dict[str, Any]]:
     """Size and version of every input when the run last looked; empty when that is not known."""
     try:
         loaded = json.loads(storage.read_bytes(storage.join(context.root, layout.INPUTS_LOG)))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, UnansweredError
 from pipeline.base.locks import is_held
 from pipeline.inspection.manifests_of import StepManifests, read_steps
 from pipeline.inspection.status import FOLDERS, stage_states, status_rows
@@ -111,9 +111,9 @@ def _files(run: Run) -> Iterator[tuple[str, int]]:
             yield name, storage.size(run.url(name)) or 0
         return
     root = storage.local_path(run.root)
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield path.relative_to(root).as_posix(), _size(path)
+    for name in storage.list_files(run.root, hidden=True):
+        if not (root / name).is_symlink():
+            yield name, _size(root / name)
 
 
 def _size(path: Path) -> int:
@@ -127,7 +127,7 @@ def _bytes(run: Run, folder: str) -> int:
     if not storage.is_local(run.root):
         return sum(storage.size(run.url(folder, name)) or 0 for name in storage.list_files(run.url(folder)))
     place = storage.local_path(run.url(folder))
-    return sum(_size(path) for path in place.rglob("*") if path.is_file())
+    return sum(_size(place / name) for name in storage.list_files(str(place), hidden=True))
 
 
 # -- what there is
@@ -217,6 +217,8 @@ def _before_decay(run: Run, step: int) -> bool:
     """Whether a checkpoint's record says that how many steps there would be had not mattered yet."""
     try:
         return "decay_share" not in checkpoints.recorded(run.root, step)["config"].get("train", {})
+    except UnansweredError:
+        raise
     except RunError:  # damaged, and named by `verify`: it is no reason to lose what may be gone on from
         return True
 
@@ -242,7 +244,7 @@ def _copies(run: Run) -> Iterator[Past]:
         return
     for name in storage.list_files(run.root):
         folder = storage.copies_of(run.url(name))
-        size = sum(_size(path) for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+        size = sum(_size(folder / name) for name in storage.list_files(str(folder), hidden=True))
         if size:
             yield Past(str(folder), f"this machine's copy of {name}", size, True, "it is fetched again when it is read")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, TokenmillError
+from pipeline.base.errors import FormatError, TokenmillError, UnansweredError
 from pipeline.base.locks import is_held
 from pipeline.inspection.manifests_of import StepManifests, read_steps
 from pipeline.order.trained import check_tokens
@@ -190,6 +190,8 @@ class _Seen:
             standing = checkpoints.standing(self.run.root)
             if standing:
                 check_tokens(self.run, max(standing), "which steps read which documents")
+        except UnansweredError:
+            raise
         except TokenmillError as error:
             return [str(error)]
         return []

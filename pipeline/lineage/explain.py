@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import TokenmillError, UserError
+from pipeline.base.errors import TokenmillError, UnansweredError, UserError
 from pipeline.base.words import counted
 from pipeline.filter.rules.cuts import CUT_SPANS
 from pipeline.lineage.training import Training
@@ -150,6 +150,8 @@ def _training(run: Run, located: Located) -> dict[str, Any]:
     try:
         training.check_checkpoints()
         reads = training.reads(tokens, training.steps_done)
+    except UnansweredError:
+        raise
     except UserError as error:
         return {"tokens": place, "training": {"note": str(error), "steps_trained": 0, "reads": []}}
     except TokenmillError as error:

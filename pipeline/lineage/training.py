@@ -238,7 +238,7 @@ def read_json_lines(url: str) -> list[dict[str, Any]]:
 
     One that is half-written is left out, a damaged one too, and named.
     """
-    lines = storage.read_bytes(url).splitlines(keepends=True) if storage.exists(url) else []
+    lines = (storage.read_if_there(url) or b"").splitlines(keepends=True)
     found = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -15,6 +15,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipeline.base import storage, stores
 from pipeline.base.errors import NoBucketError, UserError
@@ -127,8 +128,11 @@ class _Root:
         """Why a link that a folder holds is not followed; None for what is no such link."""
         if not os.path.islink(name):
             return None
-        if not os.path.exists(name):
-            return BROKEN_LINK
+        try:
+            if storage.local_status(Path(name)) is None:
+                return BROKEN_LINK
+        except OSError:  # what it leads to cannot be looked at: an error of the file
+            return None
         if self.inside is None or _CACHED.fullmatch(os.readlink(name)):
             return None
         real = os.path.realpath(name)
@@ -167,21 +171,41 @@ def _expand(path: str, root: _Root) -> Iterator[InputFile]:
     plain = path.removeprefix("file://")
     if not storage.is_local(path):
         yield from _expand_remote(path, root.path)
-    elif GLOB_CHARACTERS & set(plain) and not os.path.exists(plain):
-        seen: tuple[str, ...] = ()  # folders that are walked, or not entered: what is below them was found already
-        for name in sorted(glob.glob(plain, recursive=True)):
-            if name.startswith(seen):
-                continue
-            if os.path.isdir(name):
-                seen += (f"{name.rstrip('/')}/",)
-            if os.path.isdir(name) and root.link_out(name.rstrip("/")) is None:
-                yield from _walk(name, root)
-            else:
-                yield _found_file(name.rstrip("/"), root)
-    elif os.path.isdir(plain):
+    elif GLOB_CHARACTERS & set(plain) and storage.local_status(Path(plain)) is None:
+        yield from _expand_glob(plain, root)
+    elif storage.is_folder(plain):
         yield from _walk(plain, root)
-    elif os.path.lexists(plain):
+    elif storage.stands(Path(plain)):
         yield _local_file(plain, root)
+
+
+def _expand_glob(pattern: str, root: _Root) -> Iterator[InputFile]:
+    seen: tuple[str, ...] = ()  # folders that are walked, or not entered: what is below them was found already
+    for name in sorted(glob.glob(pattern, recursive=True)):
+        if name.startswith(seen):
+            continue
+        if os.path.isdir(name):
+            seen += (f"{name.rstrip('/')}/",)
+        if os.path.isdir(name) and root.link_out(name.rstrip("/")) is None:
+            yield from _walk(name, root)
+        else:
+            yield _found_file(name.rstrip("/"), root)
+    yield from _unreadable_folders(pattern, root)
+
+
+def _unreadable_folders(pattern: str, root: _Root) -> Iterator[InputFile]:
+    """Folders that ``glob`` would have looked into, and left out without a word."""
+    parts = pattern.split("/")
+    first = next(number for number, part in enumerate(parts) if GLOB_CHARACTERS & set(part))
+    for end in range(first, len(parts)):
+        for folder in sorted(glob.glob("/".join(parts[:end]) or "/", recursive=True)):
+            try:
+                os.scandir(folder).close()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                why = f"folder cannot be read: {error.strerror}"
+                yield InputFile(root.relative(folder), folder, 0, error=why)
 
 
 def _walk(folder: str, root: _Root) -> Iterator[InputFile]:

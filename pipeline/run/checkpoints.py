@@ -113,10 +113,11 @@ def recorded(root: str, step: int) -> dict[str, Any]:
         RunError: If the file is damaged.
     """
     url = url_of(root, step, layout.CHECKPOINT_TRAINING)
-    if not storage.exists(url):
+    data = storage.read_if_there(url)
+    if data is None:
         return {"config": {}, "inputs": {}}
     try:
-        found: dict[str, Any] = json.loads(storage.read_bytes(url))
+        found: dict[str, Any] = json.loads(data)
         return {"config": found["config"], "inputs": found["inputs"]}
     except (ValueError, TypeError, KeyError) as error:
         raise RunError(f"{url}: damaged ({error}); {advice(root, step)}") from error

@@ -46,7 +46,7 @@ class Run:
         """Publishes the resolved recipe, unless it stands there already."""
         data = recipe_toml(self.recipe).encode()
         url = self.url(layout.RECIPE)
-        if not storage.exists(url) or storage.read_bytes(url) != data:
+        if storage.read_if_there(url) != data:
             storage.publish_bytes(data, url, self.root)
 
     @contextlib.contextmanager

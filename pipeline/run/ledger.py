@@ -87,7 +87,8 @@ def key_hash(kind: str, value: str) -> str:
 def digest(root: str) -> str:
     """Digest of a run's takedown.jsonl; empty when there is none."""
     url = storage.join(root, layout.TAKEDOWN)
-    return digest_bytes(storage.read_bytes(url)) if storage.exists(url) else ""
+    data = storage.read_if_there(url)
+    return "" if data is None else digest_bytes(data)
 
 
 def load(root: str) -> Ledger:
@@ -97,7 +98,8 @@ def load(root: str) -> Ledger:
         FormatError: If it is damaged.
     """
     url = storage.join(root, layout.TAKEDOWN)
-    return parse(storage.read_bytes(url), url) if storage.exists(url) else Ledger()
+    data = storage.read_if_there(url)
+    return Ledger() if data is None else parse(data, url)
 
 
 @lru_cache(maxsize=4)
@@ -166,5 +168,4 @@ def lines(
 
 def read(root: str) -> bytes:
     """The file's bytes; empty when there is none."""
-    url = storage.join(root, layout.TAKEDOWN)
-    return storage.read_bytes(url) if storage.exists(url) else b""
+    return storage.read_if_there(storage.join(root, layout.TAKEDOWN)) or b""

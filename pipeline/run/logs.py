@@ -87,8 +87,8 @@ def failed_stages(run: Run) -> dict[str, str]:
 
 
 def _stage_digest(run: Run, stage: str) -> str:
-    url = run.url(layout.stage_manifest(stage))
-    return digest_bytes(storage.read_bytes(url)) if storage.exists(url) else ""
+    data = storage.read_if_there(run.url(layout.stage_manifest(stage)))
+    return "" if data is None else digest_bytes(data)
 
 
 # -- environment

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.base.errors import PassingError, UserError
+from pipeline.base.errors import UnansweredError, UserError
 from pipeline.base.words import counted, nearest
 from pipeline.run import logs
 from pipeline.run.context import Context, NeedsWork
@@ -114,5 +114,5 @@ def run_stage(stage: str, function: str, context: Context) -> dict[str, Any]:
 def _remember_failure(context: Context, stage: str, error: Exception) -> None:
     try:
         logs.remember_failure(context.run, stage, error)
-    except (OSError, PassingError) as second:  # of the same disk or store: the first error is the one to tell
+    except (OSError, UnansweredError) as second:  # of the same disk or store: the first error is the one to tell
         context.progress.note(f"{stage}: why it failed could not be written into the run folder: {second}")

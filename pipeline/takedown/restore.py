@@ -59,7 +59,7 @@ def restore(run: Run, names: Sequence[str], *, dry_run: bool = False) -> dict[st
     number = len(restored.load(run.root)) + 1
     made = Restoration(number, first_epoch, first_sequence, documents)
     url = run.url(layout.RESTORED)
-    data = storage.read_bytes(url) if storage.exists(url) else b""
+    data = storage.read_if_there(url) or b""
     storage.publish_bytes(data + made.line(), url, run.root)
     make(run)
     return {**answer, "first_epoch": first_epoch + 1, "in_all": restored.summary(run)}
@@ -70,7 +70,7 @@ def finish_restoring(run: Run) -> bool:
     found = {f"{item.number:04d}-{shard}" for item in restored.load(run.root) for shard in item.shards()}
     done = load_manifests(run.root, restored.STEP)
     stage = run.url(layout.stage_manifest(restored.STEP))
-    is_told = not found or (storage.exists(stage) and storage.read_bytes(stage) == _told(done))
+    is_told = not found or storage.read_if_there(stage) == _told(done)
     if is_told and all(name in done and not missing_output(run.root, done[name]) for name in found):
         return False
     make(run)

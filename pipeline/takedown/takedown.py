@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, RunError, UserError
+from pipeline.base.errors import FormatError, RunError, UnansweredError, UserError
 from pipeline.dedup.index.state import is_index, run_index
 from pipeline.lineage.training import Training
 from pipeline.lookup.locate import Located
@@ -158,6 +158,8 @@ def _trained_on(run: Run, documents: Sequence[Located]) -> dict[str, Any]:
         return {"checkpoints": []}
     try:
         training.check_checkpoints("whether it was trained on these documents")
+    except UnansweredError:
+        raise
     except RunError as error:
         return {"checkpoints": [], "checkpoints_unknown": str(error)}
     return {"checkpoints": _checkpoints(training, documents)}
@@ -303,9 +305,10 @@ def _token_rows(
 def finish(run: Run) -> bool:
     """Carries out a recorded takedown to its end; True if there was one."""
     url = run.url(layout.TAKEDOWN_PLAN)
-    if not storage.exists(url):
+    data = storage.read_if_there(url)
+    if data is None:
         return False
-    plan = Plan.from_bytes(storage.read_bytes(url), url)
+    plan = Plan.from_bytes(data, url)
     removed = ledger.load(run.root)
     if removed.digest != plan.ledger:  # killed before the point of no return
         storage.delete(url)

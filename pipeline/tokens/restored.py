@@ -59,7 +59,7 @@ def load(root: str) -> list[Restoration]:
     """
     url = storage.join(root, layout.RESTORED)
     found = []
-    for number, line in enumerate(storage.read_bytes(url).splitlines() if storage.exists(url) else (), start=1):
+    for number, line in enumerate((storage.read_if_there(url) or b"").splitlines(), start=1):
         try:
             values = json.loads(line)
             documents = tuple((str(doc_id), str(shard), int(row)) for doc_id, shard, row in values.pop("documents"))

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, UnansweredError
 from pipeline.base.side_by_side import Piece, side_by_side
 from pipeline.base.words import printable
 from pipeline.dedup.command.output_folder import REMOVED_FILE, SUMMARY
@@ -82,6 +82,8 @@ def _texts(summary: Mapping[str, Any], places: Sequence[tuple[str, int]]) -> dic
                     found[path, int(batch.rows[number])] = batch.texts[number].as_py()
                 if reader.rows > max(rows):
                     break
+        except UnansweredError:
+            raise
         except RunError:
             continue  # damaged since: the figures are still worth showing
     return found

@@ -59,7 +59,7 @@ class OutputFolder:
         return self.partial / KEPT
 
     def __enter__(self) -> Self:
-        if os.path.lexists(self.path) and not self._inside:
+        if not self._inside and storage.stands(self.path):
             raise UserError(f"{self.path}: the output must be a folder, and a file is there")
         held = set(os.listdir(self.path)) - {self.partial.name} if self._inside else set()
         if held - self._replaceable:
@@ -111,7 +111,7 @@ class OutputFolder:
 
     def _move(self, names: Iterable[str], source: Path, target: Path) -> None:
         for name in names:
-            if os.path.lexists(source / name):
+            if storage.stands(source / name):
                 os.rename(source / name, target / name)
 
     def __exit__(

@@ -86,7 +86,7 @@ def list_files(inputs: Sequence[str]) -> Listing:
         UserError: If an input names no file, or a file named by itself cannot be read or is in another format.
     """
     paths = [path if "://" in path else os.path.abspath(os.path.expanduser(path)) for path in inputs]
-    named = {path for path in paths if not os.path.isdir(path)}
+    named = {path for path in paths if "://" in path or not storage.is_folder(path)}
     files: list[File] = []
     passed_over: list[str] = []
     found = list_inputs("INPUT", paths)

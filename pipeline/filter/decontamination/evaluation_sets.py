@@ -21,11 +21,12 @@ USUAL_FIELDS = (
 
 def data_files(path: str) -> dict[str, Path]:
     """The data files of an evaluation set by name, in order: the file itself, or those below a folder."""
-    local = storage.open_local(path) if storage.exists(path) else Path(storage.local_path(path))
-    if local.is_dir():
-        found = sorted(p for p in local.rglob("*") if p.name.endswith((*SUFFIXES, *TASK_SUFFIXES)))
-        return {p.relative_to(local).as_posix(): p for p in found}
-    if not local.is_file():
+    local = storage.open_if_there(path)
+    if local is None and storage.is_folder(path):
+        local = storage.local_path(path)
+        found = [name for name in storage.list_files(path) if name.endswith((*SUFFIXES, *TASK_SUFFIXES))]
+        return {name: local / name for name in sorted(found, key=lambda name: Path(name).parts)}
+    if local is None:
         return {}
     if local.name.endswith(TASK_SUFFIXES):
         named = _task(local)[0]

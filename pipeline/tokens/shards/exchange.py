@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base import storage
 from pipeline.base.digests import digest
 from pipeline.base.errors import FormatError, UserError
 from pipeline.run.table_files import TableWriter
@@ -157,7 +158,7 @@ def _import(
 ) -> dict[str, int]:
     """Writes shards of whole documents; ``starts`` are their first tokens and the end of the last."""
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.glob("*.arrow")):
+    if storage.list_files(str(folder), ".arrow"):
         raise UserError(f"{folder}: holds token shards already; give an empty folder")
     first, number, written = 0, 0, 0
     while first < len(starts) - 1 or number == 0:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base import storage
 from pipeline.base.arrow import doc_id_column
 from pipeline.base.errors import FormatError, UserError
 from pipeline.run.table_files import TableWriter, open_table
@@ -261,7 +262,7 @@ def open_folder(folder: Path, known: Mapping[str, TokenShard] | None = None) -> 
         UserError: If there is none.
         FormatError: If one is damaged.
     """
-    paths = sorted(folder.glob("*.arrow"))
+    paths = [folder / name for name in storage.list_files(str(folder), ".arrow") if "/" not in name]
     if not paths:
         raise UserError(f"{folder}: no token shards; `tokenmill run RECIPE --stages tokenize` makes them")
     known = known or {}

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.base.errors import GateError, UserError
-from pipeline.base.pool import Pool
+from pipeline.base import storage
+from pipeline.base.errors import GateError, RunError, UserError
+from pipeline.base.pool import InProcess, Pool
 from pipeline.clean import stage
 from pipeline.clean.language import detect, sample
 from pipeline.inspection.describe import describe
@@ -206,3 +207,34 @@ def test_recipe_takes_language_codes_as_people_write_them() -> None:
     assert made.filter.languages == ["en", "fr", "de"]
     with pytest.raises(ValueError, match="not one that lid"):
         Recipe.model_validate({"sources": sources, "filter": {"languages": ["klingon"]}})
+
+
+def test_input_that_could_not_be_read_is_looked_at_again_and_one_that_was_read_is_not_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "in", f"{name}.jsonl", [f"the text of {name}"])
+    made, root = recipe(tmp_path / "in", max_quarantined=1.0), tmp_path / "run"
+    refused: set[str] = set()
+    true = storage.open_local
+
+    def open_local(url: str) -> Path:
+        if Path(url).name in refused:
+            raise PermissionError(13, "Permission denied", url)
+        return true(url)
+
+    monkeypatch.setattr(storage, "open_local", open_local)
+
+    def documents() -> int:
+        return int(run(root, made, InProcess())[0]["documents"])
+
+    refused.add("b.jsonl")
+    assert documents() == 1
+    refused.clear()
+    assert documents() == 2, "it can be read by now"
+    refused.add("b.jsonl")
+    os.utime(tmp_path / "in" / "b.jsonl", (1, 1))
+    with pytest.raises(RunError, match=r"b\.jsonl: cannot be read, as it was when its documents were made"):
+        documents()
+    refused.clear()
+    assert documents() == 2

@@ -170,3 +170,20 @@ def test_length_beyond_any_file_ends_no_plan(tmp_path: Path, length: str) -> Non
     data[3] = data[3].replace(b"Content-Length: ", b"Content-Length: " + length.encode())
     (tmp_path / "a.warc").write_bytes(b"".join(data))
     assert split_file(tmp_path / "a.warc", 4000)[0].start == 0
+
+
+def test_folder_that_a_glob_cannot_look_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.txt").write_bytes(b"x")
+    true = os.scandir
+
+    def refuse(path: str | Path = ".") -> object:
+        if str(path).startswith(str(tmp_path / "b")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return true(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for pattern in ("*/*.txt", "**/*.txt"):
+        found = {file.path: file.error for file in list_inputs("s", [f"{tmp_path}/{pattern}"]).files}
+        assert found == {"a/x.txt": None, "b": "folder cannot be read: Permission denied"}
