@@ -39,14 +39,12 @@ class FaultyStore:
         seen: Requests since ``forget``, in order.
         refuse: Which requests are refused; None: none.
         answer: What they are answered: 503, 403, or ``CUT``.
-        refused: How many were.
     """
 
     endpoint: str = ""
     seen: list[Request] = field(default_factory=list)
     refuse: Callable[[Request], bool] | None = None
     answer: int = 503
-    refused: int = 0
 
     def __post_init__(self) -> None:
         self._inner = DomainDispatcherApplication(create_backend_app)
@@ -57,7 +55,6 @@ class FaultyStore:
         self.seen.append(asked)
         if self.refuse is None or not self.refuse(asked):
             return self._inner(environment, start)
-        self.refused += 1
         if self.answer == CUT:
             environment["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return []
@@ -68,10 +65,9 @@ class FaultyStore:
         return [b"" if asked.kind == "HEAD" else body.encode()]
 
     @contextmanager
-    def refusing(self, which: Callable[[Request], bool], answer: int = 503, *, once: bool = False) -> Iterator[None]:
-        """Refuses requests meanwhile: each that ``which`` names, or only the first one of them."""
-        self.answer, self.refused = answer, 0
-        self.refuse = (lambda asked: not self.refused and which(asked)) if once else which
+    def refusing(self, which: Callable[[Request], bool], answer: int = 503) -> Iterator[None]:
+        """Refuses the requests that ``which`` names, meanwhile."""
+        self.answer, self.refuse = answer, which
         try:
             yield
         finally:
@@ -90,6 +86,10 @@ class FaultyStore:
         for key, value in objects.items():
             if standing.get(key) != value:
                 backend.put_object(bucket, key, value)
+
+    def put(self, bucket: str, key: str, value: bytes) -> None:
+        """Makes an object."""
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, key, value)
 
     def remove(self, bucket: str) -> None:
         """Removes a bucket with all that it holds."""

@@ -218,7 +218,7 @@ def open_if_there(url: str) -> Path | None:
 
 
 def list_files(url: str, suffix: str = "", *, hidden: bool = False) -> list[str]:
-    """Names of the files below the folder ``url``, relative to it, sorted; empty when the folder is missing.
+    """Names of the files below the folder ``url``, relative to it, sorted; empty when there is no folder.
 
     What is half-written is only named with ``hidden``.
     """
@@ -234,7 +234,7 @@ def _files_below(folder: Path, prefix: str = "", but: str = "") -> Iterator[str]
     """``Path.rglob`` leaves out folders that it may not read."""
     try:
         entries = list(os.scandir(folder))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
