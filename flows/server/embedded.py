@@ -30,15 +30,17 @@ from contextlib import closing
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from flows.server.address import configured
 from pipeline.base import storage
 from pipeline.base.console import guard_streams
-from pipeline.base.errors import RunError
 from pipeline.base.processes import end_with_parent, environment
 
 ANOTHER_SERVERS = ("PREFECT_SERVER_API_BASE_PATH", "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS")
 DATABASE = "sqlite+aiosqlite:///prefect.db"  # relative: the path of a run may have a ? in it, which ends one in a URL
+MIGRATIONS = "server/database/_migrations/versions/sqlite"
+DATABASE_BYTES = 2 << 20  # of a new database and its journal
 HOST = "127.0.0.1"
 START_SECONDS = 180.0
 STOP_SECONDS = 3.0
@@ -56,7 +58,6 @@ def prefect_api(while_it_starts: Callable[[], object]) -> Iterator[str]:
 
     Raises:
         UserError: If no Prefect API can be reached at the address that is set.
-        RunError: If the embedded server does not start.
     """
     own = configured()
     if own:
@@ -77,7 +78,7 @@ def prefect_api(while_it_starts: Callable[[], object]) -> Iterator[str]:
             get_current_settings().flows.heartbeat_frequency = None
             try:
                 while_it_starts()
-                _await_health(url, child)
+                _start_or_lose(url, child)
                 yield url
             finally:
                 _drain()
@@ -172,23 +173,62 @@ def _server_variables(key: str) -> dict[str, str]:
     }
 
 
-def _await_health(url: str, child: "subprocess.Popen[bytes]") -> None:
-    """Waits for the first answer; the socket listens already, so one request waits as long as the start takes."""
+def _start_or_lose(url: str, child: "subprocess.Popen[bytes]") -> None:
+    """Waits for the server's first answer; a run that it does not start for goes on without it, and says so."""
+    problem = _await_health(url, child)
+    if problem:
+        from flows.server.lost_server import lose
+
+        lose(f"{problem}. The run goes on without it: Prefect will not show this run")
+
+
+def _await_health(url: str, child: "subprocess.Popen[bytes]") -> str:
+    """Waits for the first answer; the socket listens already, so one request waits as long as the start takes.
+
+    Returns:
+        What is wrong, as far as it was seen; nothing if the server answers.
+    """
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with directly.open(f"{url}/health", timeout=START_SECONDS):
-            return
+            return ""
     except OSError as error:
-        home = os.environ.get("PREFECT_HOME", "~/.prefect")
-        if child.poll() is not None:
-            raise RunError(
-                f"the embedded Prefect server ended with code {child.returncode} before it answered; what it said "
-                f"stands above. If that is about its database, delete {home}, which loses the history of its runs only"
-            ) from error
-        raise RunError(
-            f"the embedded Prefect server did not answer within {START_SECONDS:.0f} s ({error}): run the same command "
-            f"again; if that does not help, delete {home}, which loses the history of its runs only"
-        ) from error
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it closes its socket a moment before it ends
+            child.wait(STOP_SECONDS)
+        home = Path(os.environ["PREFECT_HOME"])
+        found = _disk_in_words(home) or _database_in_words(home / "prefect.db")
+        if child.returncode is not None:
+            found = found or "what it said stands above"
+            return f"the embedded Prefect server ended with code {child.returncode} before it answered; {found}"
+        found = found or f"{error}"
+        return f"the embedded Prefect server did not answer within {START_SECONDS:.0f} s; {found}"
+
+
+def _disk_in_words(home: Path) -> str:
+    """Says so where the disk of Prefect's home has no room for a database."""
+    existing = next(path for path in (home, *home.parents) if path.is_dir())
+    free = shutil.disk_usage(existing).free
+    return f"no space left on the disk of {home}: {free:,} bytes are free" if free < DATABASE_BYTES else ""
+
+
+def _database_in_words(path: Path) -> str:
+    """Says so where the database is not one that this Prefect can read; the only case in which deleting it helps."""
+    advice = f"delete {path.parent}, which loses the history of this run's earlier starts only"
+    if not path.exists():
+        return ""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+            ((state,),) = database.execute("pragma quick_check(1)")
+            revisions = [row[0] for row in database.execute("select version_num from alembic_version")]
+    except sqlite3.Error as error:
+        return f"its database {path} cannot be read ({error}): {advice}"
+    if state != "ok":
+        return f"its database {path} is damaged ({state}): {advice}"
+    package = find_spec("prefect")
+    folder = Path(((package and package.submodule_search_locations) or [""])[0]) / MIGRATIONS
+    known = "".join(file.name for file in folder.glob("*.py"))
+    other = next((revision for revision in revisions if revision not in known), None)
+    return f"its database {path} is of another version of Prefect (revision {other}): {advice}" if other else ""
 
 
 def serve(descriptor: int) -> None:

@@ -109,16 +109,27 @@ def _says_lost(error: BaseException) -> bool:
     """Whether ``error`` came from a server that no longer answers; says so the first time."""
     if is_lost():
         return True
-    if not any(isinstance(cause, httpx.TransportError) for cause in _causes(error)) or _answers(ANSWER_SECONDS):
+    failed = next((cause for cause in _causes(error) if _fails_within(cause)), None)
+    unreachable = any(isinstance(cause, httpx.TransportError) for cause in _causes(error))
+    if failed is None and (not unreachable or _answers(ANSWER_SECONDS)):
         return False
-    url = os.environ.get("PREFECT_API_URL", "")
-    _lost.add(url)
-    _leave_alone()
-    tell(
-        f"the Prefect server at {url} is lost ({type(error).__name__}): the run goes on without it, "
-        "and its pages will not show the rest"
+    lose(
+        f"the Prefect server at {os.environ.get('PREFECT_API_URL', '')} is lost ({type(failed or error).__name__}): "
+        "the run goes on without it, and its pages will not show the rest"
     )
     return True
+
+
+def _fails_within(error: BaseException) -> bool:
+    """Whether a server answers that it fails itself: its disk is full, say.  Prefect has asked it several times."""
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code >= 500
+
+
+def lose(words: str) -> None:
+    """The run goes on without the server of this process, and says why."""
+    _lost.add(os.environ.get("PREFECT_API_URL", ""))
+    _leave_alone()
+    tell(words)
 
 
 def _leave_alone() -> None:

@@ -10,6 +10,7 @@ A signal (``signals``) saves a checkpoint and ends the training.  The same comma
 
 import math
 import os
+import re
 import signal
 import time
 from collections.abc import Collection
@@ -38,6 +39,7 @@ from model.training.signals import Remembered, Stopped, answered
 from model.training.step_clock import StepClock
 from pipeline.base.errors import RunError
 
+_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|cannot allocate memory", re.IGNORECASE)
 RECENT_STEPS = 20  # training loss of the summary: mean over the last steps
 
 
@@ -103,8 +105,8 @@ class Trainer:
                 self._steps()
                 self._finish()
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if "memory" not in str(error).lower():
-                raise
+            if not isinstance(error, torch.OutOfMemoryError) and not _NO_MEMORY.search(str(error)):
+                raise  # such as an illegal memory access
             on_cpu = self.world.device.type == "cpu"
             advice = memory_advice(self.model.config, self.train, self.world.size, cpu=on_cpu)
             raise RunError(f"out of memory at step {self.progress.step}: {advice}") from error

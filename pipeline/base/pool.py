@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 from pipeline.base.closable import Closable
 from pipeline.base.console import guard_streams
 from pipeline.base.errors import RunError
-from pipeline.base.processes import descendants, end, end_with_parent, in_environment
+from pipeline.base.processes import descendants, end, end_with_parent, ended_for_memory, in_environment
+from pipeline.base.words import counted
 
 TRIES = 3
 GRACE_SECONDS = 5.0  # of the ten in which an interrupted run has ended all of its processes
@@ -35,14 +36,13 @@ Item = TypeVar("Item")
 
 
 class WorkerKilledError(RunError):
-    """The job of ``item`` killed its worker process ``TRIES`` times."""
+    """The job of ``item`` killed its worker process as often as it was tried; ``how`` says what was seen of it."""
 
-    def __init__(self, item: Any, name: str) -> None:
+    def __init__(self, item: Any, name: str, how: str, tries: int = TRIES) -> None:
         super().__init__(
-            f"{name} killed its worker process {TRIES} times (out of memory?); nothing of it was published. "
-            "Give it more memory or fewer workers, then run again"
+            f"{name} killed its worker process {counted(tries, 'time')} ({how}); nothing of it was published"
         )
-        self.item = item
+        self.item, self.how, self.tries = item, how, tries
 
 
 def default_workers() -> int:
@@ -87,6 +87,7 @@ class Pool(Closable):
     def __init__(self, workers: int | None = None, *, fork: bool = False, tries: int = TRIES) -> None:
         self.workers, self._fork, self._tries = workers or default_workers(), fork, tries
         self._executor: ProcessPoolExecutor | None = None
+        self._out_of_memory = 0  # processes that the system had ended for want of memory when the workers started
 
     def run(
         self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Item]]
@@ -127,6 +128,7 @@ class Pool(Closable):
             return self._executor.submit(function, *arguments)
         forks = self._fork and threading.active_count() == 1
         context = multiprocessing.get_context("fork" if forks else "forkserver")
+        self._out_of_memory = ended_for_memory()
         self._executor = ProcessPoolExecutor(self.workers, context, initializer=_start_worker)
         # Ctrl-C waits until the workers, started by the first call, have become deaf to it
         held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] if forks else [])
@@ -140,13 +142,31 @@ class Pool(Closable):
         self, running: dict[Future[Any], int], tries: list[int], jobs: Sequence[tuple[tuple[Any, ...], Any]]
     ) -> list[int]:
         """Drops the broken executor; returns the jobs that were in flight, to be run alone."""
+        how = self._how_it_ended()
         self.kill()
         numbers = sorted(running.values())
         for number in numbers:
             tries[number] += 1
             if tries[number] >= self._tries:
-                raise WorkerKilledError(jobs[number][1], f"job {jobs[number][1]}")
+                raise WorkerKilledError(jobs[number][1], f"job {jobs[number][1]}", how, self._tries)
         return numbers
+
+    def _how_it_ended(self) -> str:
+        """What is seen of the worker that has just ended: its signal, and whether the system ends some for memory."""
+        assert self._executor is not None  # it is broken
+        codes = [process.exitcode for process in (self._executor._processes or {}).values()]
+        # the executor ends the others with SIGTERM
+        code = next((code for code in codes if code not in (None, 0, -signal.SIGTERM)), None)
+        if code is None:
+            return "how it ended is not known"
+        if code > 0:
+            return f"it ended with exit code {code}; what it said stands above"
+        said = f"signal {-code}, {signal.strsignal(-code) or 'unknown'}"
+        if code != -signal.SIGKILL:
+            return said
+        if ended_for_memory() > self._out_of_memory:
+            return f"{said}: the system has ended it for want of memory; give it more, or start fewer --workers"
+        return f"{said}; no process is counted here that the system ended for want of memory"
 
     def kill(self, grace_seconds: float = 0.0) -> None:
         """Ends the worker processes at once; the processes they started get ``grace_seconds`` after a SIGTERM."""

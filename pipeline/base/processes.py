@@ -30,6 +30,7 @@ from typing import Any
 from pipeline.base.console import say
 
 PROC = Path("/proc")
+CGROUPS = Path("/sys/fs/cgroup")
 HOME = str(Path(__file__).resolve().parents[2])  # holds pipeline/, model/ and flows/
 ENDS_WITH_STDIN = "TOKENMILL_ENDS_WITH_STDIN"  # set for a command whose standard input is such a pipe
 
@@ -49,6 +50,25 @@ def descendants(pid: int) -> list[int]:
         level = [child for parent in level for child in children.get(parent, [])]
         found += level
     return found
+
+
+def ended_for_memory() -> int:
+    """How many processes the kernel has ended for want of memory: of our control group, else of the machine."""
+    group = _first_line(PROC / "self/cgroup").rpartition(":")[2].lstrip("/")
+    for path in (CGROUPS / group / "memory.events", CGROUPS / "memory.events", PROC / "vmstat"):
+        with contextlib.suppress(OSError):
+            for line in path.read_text("utf-8").splitlines():
+                name, _, count = line.partition(" ")
+                if name == "oom_kill":
+                    return int(count)
+    return 0
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").partition("\n")[0]
+    except OSError:
+        return ""
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:

@@ -301,5 +301,9 @@ def publish(finished: Path, url: str) -> None:
 def publish_bytes(data: bytes, url: str, root: str | None = None) -> None:
     """Publishes ``data`` at ``url``; ``root`` (default: the file's folder) is where the scratch file lies meanwhile."""
     partial = scratch(root or url.rsplit("/", 1)[0])
-    partial.write_bytes(data)
+    try:
+        partial.write_bytes(data)
+    except OSError as error:  # of a write, it names no file
+        partial.unlink(missing_ok=True)
+        raise OSError(error.errno, f"{error.strerror}; {len(data):,} bytes are needed", url) from error
     publish(partial, url)

@@ -169,7 +169,8 @@ class Context:
                     yield job, result
             except WorkerKilledError as killed:
                 if not step.careful or killed.item.arguments.get("careful"):
-                    raise WorkerKilledError(killed.item, f"{step.name} {killed.item.shard}") from None
+                    named = f"{step.name} {killed.item.shard}"
+                    raise WorkerKilledError(killed.item, named, killed.how, killed.tries) from None
                 self.progress.note(f"{step.name} {killed.item.shard} killed its worker; its parts are tried one by one")
                 careful = replace(killed.item, arguments={**killed.item.arguments, "careful": True})
                 waiting[careful.shard] = careful

@@ -130,10 +130,13 @@ class Outputs:
             published.append(output)
         return published
 
-    def discard(self) -> None:
-        """Removes what was written, after a failure."""
-        for local in self._files.values():
-            local.unlink(missing_ok=True)
+    def discard(self) -> int:
+        """Removes what was written, after a failure; returns how many bytes that were."""
+        found = [path for path in self._files.values() if path.exists()]
+        size = sum(path.stat().st_size for path in found)
+        for path in found:
+            path.unlink(missing_ok=True)
+        return size
 
 
 @cache
@@ -174,11 +177,19 @@ def run_job(root: str, step: Step, job: Job, takedown: str = "", before_publish:
         if takedown:
             load_function(before_publish)(root, outputs, takedown)
         made = _publish(root, step, job, outputs, takedown)
-    except OSError as error:
+    except MemoryError as error:
         outputs.discard()
+        smaller = ", or a smaller clean.max_record_bytes where one record is huge" if step.name == "clean" else ""
+        raise RunError(
+            f"not enough memory for {step.name} {job.shard} ({error or 'no more is given'}): "
+            f"fewer --workers leave more for each{smaller}"
+        ) from error
+    except OSError as error:
+        written = outputs.discard()
         if error.errno == errno.ENOSPC:
             raise RunError(
-                f"no space left on the disk of {root} while writing {step.name} {job.shard}: {error}"
+                f"no space left on the disk of {root} while writing {step.name} {job.shard}: {error}; "
+                f"it needs more than the {written:,} bytes that were written of it"
             ) from error
         if isinstance(error, ConnectionError | TimeoutError) or error.errno in PASSING_NUMBERS:
             raise PassingError(f"{step.name} {job.shard}: reading or writing failed: {error}") from error

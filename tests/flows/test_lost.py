@@ -68,6 +68,23 @@ def test_work_is_done_without_prefect_and_the_loss_told_once(gone_server: list[s
     assert "http://127.0.0.1:9/api is lost" in gone_server[0]
 
 
+def answered(status: int) -> Exception:
+    """What Prefect's client raises over an answer of the server."""
+    request = httpx.Request("POST", "http://127.0.0.1:9/api/flow_runs/")
+    return httpx.HTTPStatusError("an answer", request=request, response=httpx.Response(status, request=request))
+
+
+def test_server_that_fails_within_is_lost_and_one_that_refuses_us_is_not(
+    gone_server: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost, "_answers", lambda seconds: True)  # a full disk under it leaves its health as it is
+    with pytest.raises(httpx.HTTPStatusError):
+        lost.observed(cast(Any, Work(answered(404))))
+    assert gone_server == []
+    assert lost.observed(cast(Any, Work(answered(500))), 1) == "made"
+    assert "is lost (HTTPStatusError): the run goes on without it" in gone_server[0]
+
+
 def test_error_of_the_work_itself_is_no_loss_of_the_server(gone_server: list[str]) -> None:
     with pytest.raises(RunError, match="shard"):
         lost.observed(cast(Any, Work(RunError("a shard failed"))))

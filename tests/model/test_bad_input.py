@@ -143,6 +143,15 @@ def test_out_of_memory_says_what_to_lower(run: Run, monkeypatch: pytest.MonkeyPa
         train_run(run)
 
 
+def test_error_that_only_names_memory_is_not_taken_for_a_want_of_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Trainer, batch: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(Trainer, "_one_step", fails)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        train_run(run)
+
+
 class FullDisk:
     """Makes the writing of checkpoints fail for some calls, as a full disk does."""
 

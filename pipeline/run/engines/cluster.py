@@ -80,7 +80,7 @@ class Cluster(Closable, ABC):
             names = ", ".join(call[1].shard for call in left[:5])
             raise RunError(
                 f"{left[0][0][1].name}: {counted(len(left), 'shard')} ({names}) came to no result in {TRIES} tries on "
-                "the cluster (lost nodes, or no memory?); what it said is in "
+                "the cluster; what it said is in "
                 f"{storage.join(left[0][0][0], layout.CLUSTER_LOGS)}"
             )
 
@@ -123,8 +123,8 @@ def _made(folder: str, number: int, call: Call) -> Made:
     manifest = load_manifest(arguments[0], arguments[1].name, job.shard)
     if manifest is None:
         raise RunError(
-            f"{arguments[1].name} {job.shard}: made on {result['host']}, but its manifest is not seen here: "
-            f"is {arguments[0]} the same folder on every node?"
+            f"{arguments[1].name} {job.shard}: made on {result['host']}, but its manifest is not seen here; "
+            f"{arguments[0]} has to be the same folder on every node"
         )
     return job, (manifest, result["seconds"])
 

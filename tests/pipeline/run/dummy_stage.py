@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.run.context import Context
@@ -41,7 +42,11 @@ def misbehave(job: Job) -> None:
         Path(marker).write_text("killed")
         os.kill(os.getpid(), signal.SIGKILL)
     if job.shard == job.arguments.get("always_killed"):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), job.arguments.get("signal", signal.SIGKILL))
+    if job.shard == job.arguments.get("ends"):
+        os._exit(7)
+    if job.shard == job.arguments.get("asks_for_all_memory"):
+        np.empty(1 << 60, np.uint8)
 
 
 def lose_object_store(endpoint: str) -> None:

@@ -5,10 +5,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline.base import storage
+from pipeline.base import processes, storage
 from pipeline.base.errors import RunError
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
@@ -71,10 +72,42 @@ def test_killed_worker_is_replaced_and_the_shard_retried(tmp_path: Path) -> None
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
-def test_shard_that_always_kills_its_worker_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="dummy 00002 killed its worker process 3 times"):
-        run_dummy(tmp_path, always_killed="00002")
+@pytest.mark.parametrize(
+    ("arguments", "seen"),
+    [
+        ({"always_killed": "00002"}, r"signal 9, Killed; no process is counted here that the system ended"),
+        ({"always_killed": "00002", "signal": signal.SIGSEGV}, r"signal 11, Segmentation fault\)"),
+        ({"ends": "00002"}, r"it ended with exit code 7; what it said stands above\)"),
+    ],
+)
+def test_shard_that_always_kills_its_worker_is_named_with_what_was_seen_of_it(
+    arguments: dict[str, Any], seen: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=rf"dummy 00002 killed its worker process 3 times \({seen}") as caught:
+        run_dummy(tmp_path, **arguments)
+    assert ("memory" in str(caught.value)) == ("signal 9" in seen)
     assert not (tmp_path / "dummy/00002.arrow").exists()
+
+
+def test_processes_that_the_system_ended_for_memory_are_those_of_our_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(processes, "CGROUPS", tmp_path / "groups")
+    assert processes.ended_for_memory() == 0
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/vmstat").write_text("nr_free_pages 5\noom_kill 3\n")
+    assert processes.ended_for_memory() == 3
+    (tmp_path / "proc/self/cgroup").write_text("0::/user/job\n")
+    (tmp_path / "groups/user/job").mkdir(parents=True)
+    (tmp_path / "groups/user/job/memory.events").write_text("oom 9\noom_kill 1\noom_group_kill 0\n")
+    assert processes.ended_for_memory() == 1
+
+
+def test_shard_for_which_there_is_not_enough_memory_is_named_without_a_traceback(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"not enough memory for dummy 00001 \(Unable to allocate .*\): fewer --workers"):
+        run_dummy(tmp_path, asks_for_all_memory="00001")
+    assert not (tmp_path / "dummy/00001.arrow").exists()
 
 
 def test_failing_shard_leaves_nothing_half_written(tmp_path: Path) -> None:
