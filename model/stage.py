@@ -21,7 +21,7 @@ from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
-from pipeline.base.processes import descendants, end, environment
+from pipeline.base.processes import ChildWords, descendants, end, environment
 from pipeline.run import layout
 from pipeline.run.context import Context, NeedsWork
 
@@ -68,11 +68,14 @@ class _Processes:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
+            errors="replace",
             start_new_session=True,
             env=environment(),
         )
-        lines = _lines(process)
+        assert process.stderr is not None  # it is a pipe
+        words, lines = ChildWords(process.stderr), _lines(process)
         try:
             self._listen(lines)
             code = process.wait()
@@ -81,7 +84,8 @@ class _Processes:
             raise
         finally:
             self._close(process)
-        self._judge(code)
+            words.finish()
+        self._judge(code, words)
 
     def _listen(self, lines: "queue.SimpleQueue[str | None]", until: float | None = None) -> None:
         """Passes on what is said, to its end; raises ``queue.Empty`` at ``until``, a time of the monotonic clock."""
@@ -147,7 +151,7 @@ class _Processes:
         if process.stdin is not None:
             process.stdin.close()
 
-    def _judge(self, code: int) -> None:
+    def _judge(self, code: int, words: ChildWords) -> None:
         if self._failure is not None:
             message, exit_code = self._failure
             kinds: dict[int, type[TokenmillError]] = {2: UserError, 3: GateError}
@@ -158,7 +162,7 @@ class _Processes:
                 "train.micro_batch_sequences (`tokenmill plan` shows what is needed). Run the same command to go on"
             )
         if code != 0:
-            raise RunError(f"training ended with exit code {code}; what it said stands above")
+            raise RunError(f"training ended with exit code {code}{words.last()}")
         if unfinished(self._context.run, training_of(self._context.run)) is not None:
             raise KeyboardInterrupt
 

@@ -52,8 +52,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = 130 if stopped.number == signal.SIGINT and not under_torchrun() else 0  # torchrun takes it for a failure
     except TokenmillError as error:
         reporter.event("failed", message=str(error), exit_code=error.exit_code)
-        if not options.events and leads:
-            say(f"error: {error}")
+        if not (error.told or (options.events and leads)):
+            say(f"error: {error}" if leads else f"error in process {os.environ['RANK']}: {error}")
         if options.json and leads:
             emit({"status": "failed", "exit_code": error.exit_code, "error": str(error)})
         sys.exit(error.exit_code)

@@ -13,7 +13,7 @@ from typing import Any
 from flows.server.lost_server import interruptible
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
-from pipeline.base.processes import ENDS_WITH_STDIN, descendants, end, environment
+from pipeline.base.processes import ENDS_WITH_STDIN, ChildWords, descendants, end, environment
 
 _KINDS: dict[int, type[TokenmillError]] = {kind.exit_code: kind for kind in (RunError, UserError, GateError)}
 
@@ -26,7 +26,12 @@ def run_command(arguments: Sequence[str]) -> dict[str, Any]:
     """
     command = [sys.executable, "-m", "flows.cli", *arguments, "--json"]
     variables = {**environment(), ENDS_WITH_STDIN: "1"}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", env=variables
+    )
+    assert process.stderr is not None  # it is a pipe
+    words = ChildWords(process.stderr)
     try:
         assert process.stdout is not None  # it is a pipe
         with interruptible():
@@ -36,11 +41,12 @@ def run_command(arguments: Sequence[str]) -> dict[str, Any]:
         if process.poll() is None:
             end([*descendants(process.pid), process.pid], GRACE_SECONDS)
             process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        for end_of_pipe in (process.stdin, process.stdout):
+            if end_of_pipe is not None:
+                end_of_pipe.close()
+        words.finish()
     made: dict[str, Any] = json.loads(answer) if answer.strip() else {}
     if code != 0:
-        text = made.get("error") or f"tokenmill {' '.join(arguments[:2])} ended with code {code}"
+        text = made.get("error") or f"tokenmill {' '.join(arguments[:2])} ended with code {code}{words.last()}"
         raise _KINDS.get(code, RunError)(text)
     return made

@@ -51,6 +51,7 @@ class World:
                 answer[1] = error
         dist.broadcast_object_list(answer, device=self.device)
         if answer[1] is not None:
+            answer[1].told = not self.leads
             raise answer[1]
         return cast(Result, answer[0])
 

@@ -4,10 +4,12 @@
 class TokenmillError(Exception):
     """Base of every error whose message is written for the user: printed without a traceback.
 
-    ``exit_code`` is the exit code of the command that ends with it.
+    ``exit_code`` is the exit code of the command that ends with it; ``told`` is true where another process of the same
+    training says it.
     """
 
     exit_code = 1
+    told = False
 
 
 class RunError(TokenmillError):

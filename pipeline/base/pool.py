@@ -2,11 +2,15 @@
 
 Worker processes come from a fork server, compute on one thread each, and end with their parent, however that dies.
 A caller that has no other thread may fork them itself: they then have all that it has imported.
+They do not run the caller's main program again, as multiprocessing has its processes do: a script that calls a flow at
+its top level, without ``if __name__ == "__main__"``, would begin a run of its own in each of them.
 When a worker is killed (out of memory, SIGKILL), the executor is rebuilt; the jobs that were in flight then run one at
 a time, so that the one that kills its worker is known, and after ``TRIES`` it is named and the run stops.
 """
 
+import contextlib
 import multiprocessing
+import multiprocessing.spawn
 import os
 import signal
 import threading
@@ -62,6 +66,29 @@ def _start_worker() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None  # a worker has one
     end_with_parent(parent.sentinel)
+
+
+_SWAPPED = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Processes that this thread starts meanwhile are not told which main program it has."""
+    starter, whole = threading.get_ident(), multiprocessing.spawn.get_preparation_data
+
+    def without(name: str) -> dict[str, Any]:
+        told = whole(name)
+        if threading.get_ident() == starter:  # another thread's processes may need it
+            told.pop("init_main_from_name", None)
+            told.pop("init_main_from_path", None)
+        return told
+
+    with _SWAPPED:
+        multiprocessing.spawn.get_preparation_data = without
+        try:
+            yield
+        finally:
+            multiprocessing.spawn.get_preparation_data = whole
 
 
 class InProcess(Closable):
@@ -125,7 +152,8 @@ class Pool(Closable):
 
     def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
         if self._executor is not None:
-            return self._executor.submit(function, *arguments)
+            with _without_main():  # it may start another worker
+                return self._executor.submit(function, *arguments)
         forks = self._fork and threading.active_count() == 1
         context = multiprocessing.get_context("fork" if forks else "forkserver")
         self._out_of_memory = ended_for_memory()
@@ -133,7 +161,7 @@ class Pool(Closable):
         # Ctrl-C waits until the workers, started by the first call, have become deaf to it
         held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] if forks else [])
         try:
-            with in_environment():  # the first call starts the fork server
+            with _without_main(), in_environment():  # the first call starts the fork server
                 return self._executor.submit(function, *arguments)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)

@@ -23,15 +23,19 @@ import sys
 import sysconfig
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipeline.base.console import say
 
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
 HOME = str(Path(__file__).resolve().parents[2])  # holds pipeline/, model/ and flows/
+KEPT_LINES = 12  # of what a child has said last, for a message
+KEPT_CHARACTERS = 2000
+LAST_WORDS_SECONDS = 5.0  # for the last lines of a child that has ended; a process below it may hold the pipe open
 ENDS_WITH_STDIN = "TOKENMILL_ENDS_WITH_STDIN"  # set for a command whose standard input is such a pipe
 
 
@@ -192,3 +196,33 @@ def in_environment() -> Iterator[None]:
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]
+
+
+class ChildWords:
+    """Passes the lines of a child's standard error on, in a thread of its own, and keeps the last of them.
+
+    Args:
+        stream: The child's standard error, a pipe; it is closed at its end.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._last: deque[str] = deque(maxlen=KEPT_LINES)
+        self._thread = threading.Thread(target=self._read, daemon=True, name="child-words")
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Passes on what is left of a child that has ended."""
+        self._thread.join(LAST_WORDS_SECONDS)
+
+    def last(self) -> str:
+        """The last lines of a child that has ended, or that there were none: for the end of a message."""
+        self.finish()
+        text = "\n".join(f"  {line}" for line in list(self._last) if line.strip())[-KEPT_CHARACTERS:]
+        return f"; the last that it said:\n{text}" if text else "; it said nothing"
+
+    def _read(self) -> None:
+        with self._stream:
+            for line in self._stream:
+                self._last.append(line.rstrip())
+                say(line.rstrip())

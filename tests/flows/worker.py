@@ -76,30 +76,32 @@ def _command(pid: int) -> bytes:
 
 
 @contextlib.contextmanager
-def service(folder: Path, *deployments: str) -> Iterator[Service]:
-    """A server with a database below ``folder``, a worker, and the named deployments of prefect.yaml."""
+def server(folder: Path) -> Iterator[dict[str, str]]:
+    """A server with a database below ``folder``; the environment of processes that use it."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
     environment = {**ENVIRONMENT, "PREFECT_HOME": str(folder / "prefect"), "PREFECT_API_URL": url}
     environment |= {"PYTHONPATH": str(REPOSITORY), "PREFECT_CLI_PROMPT": "false", "PREFECT_UI_ENABLED": "false"}
     environment |= {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
-    log = folder / "worker.log"
-    with (
-        contextlib.ExitStack() as running,
-        (folder / "server.log").open("wb") as server_log,
-        log.open("wb") as worker_log,
-    ):
-        server = [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-services"]
-        running.enter_context(_process(server, environment, server_log))
+    command = [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-services"]
+    with (folder / "server.log").open("wb") as log, _process(command, environment, log):
         _await(url)
+        yield environment
+
+
+@contextlib.contextmanager
+def service(folder: Path, *deployments: str) -> Iterator[Service]:
+    """A server, a worker, and the named deployments of prefect.yaml."""
+    log = folder / "worker.log"
+    with server(folder) as environment, log.open("wb") as worker_log:
         pool = [*PREFECT, "work-pool", "create", "tokenmill", "--type", "process"]
         subprocess.run(pool, env=environment, cwd=REPOSITORY, check=True, capture_output=True)
         for name in deployments:
             deploy = [*PREFECT, "--no-prompt", "deploy", "--name", name]
             subprocess.run(deploy, env=environment, cwd=REPOSITORY, check=True, capture_output=True)
         work = [*PREFECT, "worker", "start", "--pool", "tokenmill", "--name", "test"]
-        worker = running.enter_context(_process(work, environment, worker_log))
-        yield Service(url, environment, worker, log)
+        with _process(work, environment, worker_log) as worker:
+            yield Service(environment["PREFECT_API_URL"], environment, worker, log)
 
 
 @contextlib.contextmanager

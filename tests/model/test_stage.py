@@ -12,7 +12,7 @@ import pytest
 
 from model import stage
 from model.stage import run as run_stage
-from pipeline.base.errors import UserError
+from pipeline.base.errors import RunError, UserError
 from pipeline.base.progress import Silent
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context, NeedsWork
@@ -131,3 +131,32 @@ def test_trainer_that_takes_too_long_to_save_is_ended_when_the_run_is_cancelled(
 
 def test_a_cancelled_run_leaves_its_trainer_half_of_the_ten_seconds() -> None:
     assert 1.0 <= stage.GRACE_SECONDS <= 5.0
+
+
+FALLS_OUT = """
+import os, sys
+if {when}:
+    sys.stderr.write("the card of this process\\nhas fallen out")
+    sys.stderr.flush()
+    os._exit(7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("processes", "when"),
+    [
+        (1, "'model.train' in sys.orig_argv"),
+        pytest.param(2, "os.environ.get('RANK') == '1'", marks=pytest.mark.slow),
+    ],
+)
+def test_message_of_a_training_that_ends_without_one_has_the_last_words_of_its_process(
+    processes: int, when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, overrides=(f"train.processes={processes}",))
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first/sitecustomize.py").write_text(FALLS_OUT.format(when=when))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'first'}:{os.environ.get('PYTHONPATH', '')}")
+    with pytest.raises(RunError, match="exit code 7; the last that it said:") as caught:
+        run_stage(Context(run))
+    assert "the card of this process" in str(caught.value)
+    assert "has fallen out" in str(caught.value)
