@@ -9,8 +9,8 @@ What is damaged becomes one ``Damaged`` item, and reading goes on.
 5. ``part_reader`` a part of a partition -> the reader of its format -> ``Record | Damaged | Excluded``
 
 ``formats`` tells the format of a file; ``records`` says what a reader yields.  The readers are ``jsonl`` (above
-``lines``), ``delimited``, ``columnar`` (above the room ``columns``), ``text``, ``warc`` (above ``http``), ``archives``
-(of members in any of these formats), and ``datatrove`` (a class of that package).
+``lines``), ``delimited``, ``columnar`` (above the room ``columns``), ``text``, ``warc``, ``papers`` (above the room
+``works``), ``archives`` (of members in any of these formats), and ``datatrove`` (a class of that package).
 
 To add a format, touch
 

@@ -6,7 +6,7 @@ from pipeline.base import storage
 from pipeline.readers.encodings import utf16_of
 from pipeline.readers.inputs import InputFile
 from pipeline.readers.raw.compression import Inflater, compression_of, decompression_errors
-from pipeline.readers.raw.kinds import OCTETS, kind_of, why_no_text
+from pipeline.readers.raw.kinds import OCTETS, kind_of, package_kind, why_no_text
 
 COMPRESSION_SUFFIXES = (".gz", ".zst", ".zstd", ".bz2", ".xz")
 SUFFIXES = {
@@ -30,16 +30,31 @@ SUFFIXES = {
     ".text": "text",
     ".md": "text",
     ".rst": "text",
+    ".markdown": "text",
+    ".ipynb": "ipynb",
+    ".docx": "docx",
+    ".odt": "odt",
+    ".epub": "epub",
+    ".eml": "eml",
+    ".mbox": "mbox",
+    ".pdf": "pdf",
     ".zip": "zip",
     ".tar": "tar",
     ".tgz": "tar",
 }
 BINARY = "binary"  # what is no text, and read by nothing
 ARCHIVES = ("zip", "tar")
-STREAMED = frozenset({"jsonl", "json", "text", "html", "csv", "tsv"})  # read from front to back
+PAPERS = frozenset({"docx", "odt", "epub", "eml", "mbox", "ipynb", "pdf"})  # what people write and send
+STREAMED = frozenset({"jsonl", "json", "text", "html", "csv", "tsv"}) | PAPERS  # read from front to back
 SNIFF_BYTES = 4096
 HEAD_BYTES = SNIFF_BYTES * 16  # of a file as it lies on disk
 ARROW_STREAM = b"\xff\xff\xff\xff"  # begins each message of the streaming format; no text begins so
+PACKAGES = {  # of ZIP files: which of them are read, by the kind that their first members tell
+    "application/zip": "zip",
+    "application/epub+zip": "epub",
+    "application/vnd.oasis.opendocument.text": "odt",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml": "docx",
+}
 _JSON_OBJECT = re.compile(rb'\[?\s*\{\s*"')  # an object or a list of objects
 
 
@@ -84,7 +99,7 @@ def format_of_bytes(head: bytes) -> str:
     if head.startswith(b"WARC/"):
         return "warc"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return "zip"
+        return PACKAGES.get(package_kind(head) or "application/zip", BINARY)
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith((b"ARROW1", ARROW_STREAM)):
@@ -92,7 +107,7 @@ def format_of_bytes(head: bytes) -> str:
     if head[257:262] == b"ustar":
         return "tar"
     if is_binary(head):
-        return BINARY
+        return "pdf" if kind_of(head) == "application/pdf" else BINARY
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:SNIFF_BYTES]
     if _JSON_OBJECT.match(start):
         return "json"
@@ -109,4 +124,4 @@ def binary_kind(head: bytes) -> str:
     compression = compression_of(head)
     if compression:
         head = Inflater(compression).decompress(head, SNIFF_BYTES)
-    return kind_of(head) or OCTETS
+    return package_kind(head) or kind_of(head) or OCTETS

@@ -12,9 +12,10 @@ from pipeline.readers.archives import MemberReader, read_tar, read_zip
 from pipeline.readers.columnar import read_arrow, read_parquet
 from pipeline.readers.delimited import read_delimited
 from pipeline.readers.encodings import as_utf8
-from pipeline.readers.formats import BINARY, HEAD_BYTES, SNIFF_BYTES, binary_kind, format_of_bytes
+from pipeline.readers.formats import BINARY, HEAD_BYTES, PAPERS, SNIFF_BYTES, binary_kind, format_of_bytes
 from pipeline.readers.inputs import BROKEN_LINK, OUTSIDE_LINK
 from pipeline.readers.jsonl import read_json, read_jsonl
+from pipeline.readers.papers import read_paper
 from pipeline.readers.partition import Part
 from pipeline.readers.raw.kinds import kind_of
 from pipeline.readers.raw.ledger import Ledger
@@ -188,15 +189,20 @@ def read_stream(
 ) -> Iterator[Item]:
     """Items of a format that is read from front to back."""
     first = next(data, b"")
-    binary = kind_of(first) if isinstance(first, bytes) and start == 0 else None
-    if isinstance(first, bytes) and binary is not None:  # whatever its name says
+    looked_at = isinstance(first, bytes) and start == 0 and kind not in PAPERS
+    binary = kind_of(first) if isinstance(first, bytes) and looked_at else None
+    if binary == "application/pdf" and kind in ("text", "html"):
+        kind = "pdf"
+    elif isinstance(first, bytes) and binary is not None:  # whatever its name says
         rest = sum(len(chunk) for chunk in data if isinstance(chunk, bytes))
         yield _of_another_kind(path, first, kind, binary, len(first) + rest)
         return
     data = chain([first], data)
     separated = kind == "text" and options.separator
     data = as_utf8(data, options.encoding) if kind in ("jsonl", "json", "csv", "tsv") or separated else data
-    if kind == "jsonl":
+    if kind in PAPERS:
+        yield from read_paper(data, path, kind, options.limits)
+    elif kind == "jsonl":
         yield from read_jsonl(data, path, options.fields, options.limits, start)
     elif kind == "json":
         yield from read_json(data, path, options.fields, options.limits)
@@ -212,6 +218,6 @@ def read_stream(
 
 def _of_another_kind(path: str, first: bytes, kind: str, binary: str, length: int) -> Item:
     """The item for a file whose first bytes are of a kind that its format's reader does not read."""
-    if format_of_bytes(first) != BINARY:
+    if format_of_bytes(first) not in (BINARY, "pdf"):
         return Damaged(path, 0, length, "corrupt_file", f"no {kind}")
     return Excluded(path, 0, unsupported(binary), length=length)

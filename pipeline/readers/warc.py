@@ -10,7 +10,7 @@ A record of a compressed file has the byte offset of its member, as WARC indexes
 import re
 from collections.abc import Generator, Iterator
 
-from pipeline.readers.http import (
+from pipeline.readers.raw.http import (
     HEADER_END,
     HTML_TYPES,
     RIGHTS_HEADERS,

@@ -17,7 +17,10 @@ from pipeline.recipe.section import MemorySize, OptionalRecipePath, RecipePath, 
 from pipeline.recipe.stage_names import SELECTION, STAGES, StageName
 from pipeline.recipe.training_options import Model, Train
 
-FORMATS = ("auto", "warc", "wet", "html", "jsonl", "json", "parquet", "arrow", "csv", "tsv", "text", "zip", "tar")
+FORMATS = (
+    *("auto", "warc", "wet", "html", "jsonl", "json", "parquet", "arrow", "csv", "tsv", "text", "zip", "tar"),
+    *("docx", "odt", "epub", "eml", "mbox", "ipynb", "pdf"),
+)
 URL_LISTS = ("ut1", "ut1-words")  # that datatrove ships
 FIELDS = ("text", "html", "id", "url", "date", "licence")
 

@@ -1,7 +1,8 @@
-"""What the first bytes of a file or a body say, before any reader sees it.
+"""Bytes before they are records.
 
 1. ``compression``  the compressions that are undone, and one decompressor for all of them
 2. ``kinds``        kinds of file that are no text, and whether bytes are text at all
 3. ``prescan``      the encoding that a page declares
-4. ``ledger``       where the bytes of an input go
+4. ``http``         responses as WARC files keep them
+5. ``ledger``       where the bytes of an input go
 """

@@ -121,6 +121,29 @@ def kind_of(head: bytes) -> str | None:
     return "application/zlib" if _is_zlib(head) else None
 
 
+_PACKAGE = re.compile(rb"PK\x03\x04.{26}mimetype(application/[\w.+-]{1,80}?)(?:PK|\Z|[^\w.+-])", re.DOTALL)
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_PARTS = (  # names of members that tell what a ZIP file is
+    (b"word/", f"{_OFFICE}wordprocessingml"),
+    (b"xl/", f"{_OFFICE}spreadsheetml"),
+    (b"ppt/", f"{_OFFICE}presentationml"),
+)
+
+
+def package_kind(head: bytes) -> str | None:
+    """Media type of a ZIP file that is one work of several parts: Office files, OpenDocument, EPUB, Java archives."""
+    if not head.startswith(b"PK\x03\x04"):
+        return None
+    stated = _PACKAGE.match(head)
+    if stated is not None:
+        return stated.group(1).decode("ascii")
+    if head[30:49] == b"[Content_Types].xml" or head[30:36] == b"_rels/" or head[30:39] == b"docProps/":
+        # local headers come in any order: the first one that tells
+        found = [(at, kind) for name, kind in _PARTS if (at := head.find(name)) >= 0]
+        return min(found)[1] if found else f"{_OFFICE}unknown"
+    return "application/java-archive" if head[30:50] == b"META-INF/MANIFEST.MF" else None
+
+
 def _is_zlib(head: bytes) -> bool:
     if head[:1] != b"\x78" or head[1:2] not in (b"\x01", b"\x5e", b"\x9c", b"\xda"):
         return False

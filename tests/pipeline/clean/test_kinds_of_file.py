@@ -12,6 +12,7 @@ from tests.pipeline.clean.inputs import Clean, page, response
 
 PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n" + b"1 0 obj <</Type/Annot/Rect[1 0 2 9]>> endobj\n" * 2000
 PNG = b"\x89PNG\r\n\x1a\n" + os.urandom(2000)
+POSTSCRIPT = b"%!PS-Adobe-3.0\n%%Pages: 1\n" + b"0 0 moveto (words) show\n" * 2000
 NOISE = os.urandom(5000)
 
 
@@ -21,7 +22,15 @@ def kinds(cleaned: object) -> Counter[str]:
 
 def test_folder_with_other_kinds_of_file_is_no_damage(tmp_path: Path, clean: Clean) -> None:
     for name, data in {
-        **{"a.pdf": PDF, "b.txt": PDF, "c.png": PNG, "d.html": PNG, "e.jsonl": PNG, "noise": NOISE, "f.png.gz": PNG},
+        **{
+            "a.ps": POSTSCRIPT,
+            "b.txt": POSTSCRIPT,
+            "c.png": PNG,
+            "d.html": PNG,
+            "e.jsonl": PNG,
+            "noise": NOISE,
+            "f.png.gz": PNG,
+        },
         **{"g.md": b"# Words", "h": b"Words in a file without a suffix."},
     }.items():
         (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
@@ -29,7 +38,7 @@ def test_folder_with_other_kinds_of_file_is_no_damage(tmp_path: Path, clean: Cle
     assert len(cleaned.texts) == 2
     assert cleaned.reasons == []
     assert kinds(cleaned) == {
-        "unsupported: application/pdf": 2,
+        "unsupported: application/postscript": 2,
         "unsupported: image/png": 4,
         "unsupported: application/octet-stream": 1,
     }
@@ -50,13 +59,13 @@ def test_file_of_another_format_is_told_which(tmp_path: Path, clean: Clean) -> N
 
 def test_members_of_other_kinds_are_excluded(tmp_path: Path, clean: Clean) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for name, data in {"a.png": PNG, "b.txt": PDF, "c.bin": NOISE, "d.txt": b"words"}.items():
+        for name, data in {"a.png": PNG, "b.txt": POSTSCRIPT, "c.bin": NOISE, "d.txt": b"words"}.items():
             archive.writestr(name, data)
     cleaned = clean(tmp_path)
     assert (cleaned.texts, cleaned.reasons, cleaned.excluded[0]["path"]) == (["words"], [], "a.zip/a.png")
     assert sorted(kinds(cleaned)) == [
         "unsupported: application/octet-stream",
-        "unsupported: application/pdf",
+        "unsupported: application/postscript",
         "unsupported: image/png",
     ]
 

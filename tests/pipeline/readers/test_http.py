@@ -9,7 +9,7 @@ import brotli
 import pytest
 import zstandard
 
-from pipeline.readers.http import HEADER_END, Response, ResponseError, content_type, looks_like_html, parse_response
+from pipeline.readers.raw.http import HEADER_END, Response, ResponseError, content_type, looks_like_html, parse_response
 
 ONE, TWO = b"<p>The first half of a page, in words. </p>" * 9, b"<p>The second half of the page, in words.</p>" * 9
 PACKERS: dict[str, Callable[[bytes], bytes]] = {

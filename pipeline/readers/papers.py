@@ -1,0 +1,118 @@
+"""Files that people write and send, to records: a file, the chapters of a book, or the messages of a mailbox.
+
+What a file holds is told by ``works``; here it becomes records, and what is wrong with it a damaged item.
+"""
+
+from collections.abc import Callable, Iterator
+from xml.etree.ElementTree import ParseError
+
+from pipeline.readers.lines import lines
+from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large, unsupported
+from pipeline.readers.streams import Gap, Limits
+from pipeline.readers.works import books, office, pdf
+from pipeline.readers.works.mail import message_of
+from pipeline.readers.works.notebook import notebook_text
+from pipeline.readers.works.package import Package, PaperError
+
+FROM = b"From "
+_TEXTS: dict[str, Callable[[bytes, int], str]] = {
+    "docx": lambda data, limit: office.docx_text(Package(data, limit)),
+    "odt": lambda data, limit: office.odt_text(Package(data, limit)),
+    "ipynb": lambda data, limit: notebook_text(data),
+    "pdf": pdf.pdf_text,
+}
+
+
+def read_paper(chunks: Iterator[bytes | Gap], path: str, kind: str, limits: Limits) -> Iterator[Item]:
+    """The records of a file; offsets are bytes, or chapters of a book."""
+    if kind == "mbox":
+        yield from _mailbox(chunks, path, limits)
+        return
+    pieces: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        if isinstance(chunk, Gap):
+            yield chunk.damaged(path)
+            return
+        size += len(chunk)
+        pieces = [*pieces, chunk] if size <= limits.record_bytes else pieces[:1]
+    data = b"".join(pieces)
+    if size > limits.record_bytes:
+        yield too_large(path, 0, size, f"a file of {size:,} bytes", limits.record_bytes, data)
+    elif size:
+        yield from _whole(data, path, kind, limits)
+
+
+def _whole(data: bytes, path: str, kind: str, limits: Limits) -> Iterator[Item]:
+    if kind == "pdf" and not pdf.installed():
+        detail = "install tokenmill[documents] to read its text"
+        yield Excluded(path, 0, unsupported("application/pdf"), detail, length=len(data))
+        return
+    try:
+        records = list(_converted(data, path, kind, limits))
+    except (PaperError, ParseError) as error:
+        yield Damaged(path, 0, len(data), "corrupt_file", f"{kind}: {error}", data)
+        return
+    if not records:
+        yield Excluded(path, 0, "empty", f"no text in the {kind} file", length=len(data))
+    for record in records:
+        record.length = len(data) // len(records)
+        yield record
+
+
+def _converted(data: bytes, path: str, kind: str, limits: Limits) -> Iterator[Record]:
+    if kind == "eml":
+        yield _letter(data, path, 0)
+    elif kind == "epub":
+        for number, (name, page) in enumerate(books.pages(Package(data, limits.record_bytes))):
+            yield Record(f"{path}/{name}", number, body=page, body_type="html")
+    else:
+        yield Record(path, 0, _TEXTS[kind](data, limits.record_bytes))
+
+
+def _letter(data: bytes, path: str, offset: int) -> Record:
+    """The record of a message; one in HTML alone is a page, which is extracted as others are."""
+    message = message_of(data)
+    record = Record(path, offset, id=message.id, date=message.date, length=len(data))
+    if message.is_html:
+        record.body, record.body_type, record.charset = message.words.encode("utf-8", "replace"), "html", "utf-8"
+        record.metadata = {"subject": message.subject} if message.subject else None
+    else:
+        record.text = "\n\n".join(filter(None, (message.subject, message.words.strip("\r\n"))))
+    return record
+
+
+def _mailbox(chunks: Iterator[bytes | Gap], path: str, limits: Limits) -> Iterator[Item]:
+    """One record per message: from a line that begins with ``From ``, after a blank one, to the next.
+
+    Offsets are bytes in the decompressed file.  A gap takes the unfinished message before it with it.
+    """
+    held: list[bytes] = []
+    start = size = 0
+    blank = True
+    for line in lines(chunks, path, limits.record_bytes):
+        if isinstance(line, Damaged):
+            yield line
+            held, size, blank = [], 0, True
+            continue
+        if held and blank and line.data.startswith(FROM):
+            yield from _message(held, path, start, size, limits)
+            held, size = [], 0
+        start = start if held else line.offset
+        size += len(line.data) + 1
+        if size <= limits.record_bytes or not held:
+            held.append(line.data)
+        blank = not line.data.strip(b"\r")
+    yield from _message(held, path, start, size, limits)
+
+
+def _message(held: list[bytes], path: str, start: int, size: int, limits: Limits) -> Iterator[Item]:
+    data = b"\n".join(held)
+    if size > limits.record_bytes:
+        yield too_large(path, start, size, f"a message of {size:,} bytes", limits.record_bytes, data)
+    elif data.strip():
+        if data.startswith(FROM):
+            data = data.partition(b"\n")[2].replace(b"\n>From ", b"\nFrom ")
+        record = _letter(data, path, start)
+        record.length = size
+        yield record

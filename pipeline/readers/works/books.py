@@ -1,0 +1,42 @@
+"""EPUB: the pages of a book in the order of its spine."""
+
+import posixpath
+from collections.abc import Iterator
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from pipeline.readers.works.package import Package, PaperError
+
+_CONTAINER = "META-INF/container.xml"
+_PAGES = frozenset({"application/xhtml+xml", "text/html"})
+
+
+def pages(package: Package) -> Iterator[tuple[str, bytes]]:
+    """Name and HTML of each chapter, in reading order.
+
+    Raises:
+        PaperError: If the book has no list of its pages, or one of them cannot be read.
+    """
+    if "META-INF/encryption.xml" in package.names and b"fonts" not in package.read("META-INF/encryption.xml").lower():
+        raise PaperError("its pages are encrypted")
+    opf = _first(ElementTree.fromstring(package.read(_CONTAINER)), "rootfile").get("full-path", "")
+    root = ElementTree.fromstring(package.read(opf))
+    items = {item.get("id"): item for item in _all(root, "item")}
+    folder = posixpath.dirname(opf)
+    for reference in _all(root, "itemref"):
+        item = items.get(reference.get("idref"))
+        if item is None or item.get("media-type") not in _PAGES or "nav" in (item.get("properties") or "").split():
+            continue
+        name = posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
+        yield name, package.read(name)
+
+
+def _all(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
+    return (element for element in root.iter() if str(element.tag).rpartition("}")[2] == name)
+
+
+def _first(root: ElementTree.Element, name: str) -> ElementTree.Element:
+    found = next(_all(root, name), None)
+    if found is None:
+        raise PaperError(f"no {name} in {_CONTAINER}")
+    return found
