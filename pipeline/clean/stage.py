@@ -190,7 +190,7 @@ def _damage(counts: Mapping[str, int], unit: str, name: str) -> tuple[float, str
 
 
 def _summary(counts: dict[str, int]) -> dict[str, Any]:
-    names = ("records_in", "documents", "excluded", "quarantined", "bytes_in", "bytes_quarantined")
+    names = ("records_in", "documents", "excluded", "quarantined")
     summary: dict[str, Any] = {name: counts.get(name, 0) for name in names}
     for kind in ("excluded", "quarantined"):
         prefix = f"{kind}_reasons."
