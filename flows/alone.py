@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from flows.display.terminal import shown
+from flows.server.in_service import in_service
 from flows.session.artifacts import Artifacts
 from flows.session.command_child import run_command
 from flows.session.parameters import (
@@ -118,8 +119,9 @@ def dedup(
         *as_options(prefer_licence=prefer_licence, licence_field=licence_field),
         *as_options(memory=memory, workers=workers),
     ]
-    summary = command_task("dedup run", arguments)
-    publish_figures("tokenmill-dedup", summary, f"deduplication into {output}")
+    with in_service():
+        summary = command_task("dedup run", arguments)
+        publish_figures("tokenmill-dedup", summary, f"deduplication into {output}")
     return summary
 
 
@@ -130,8 +132,9 @@ def evaluate(root: Location) -> dict[str, Any]:
     Args:
         root: Run folder with a checkpoint and validation tokens.
     """
-    result = command_task("eval", [root])
-    publish_figures("tokenmill-evaluation", result, f"evaluation of {root}")
+    with in_service():
+        result = command_task("eval", [root])
+        publish_figures("tokenmill-evaluation", result, f"evaluation of {root}")
     return result
 
 
@@ -155,8 +158,9 @@ def ablate(
         workers: Worker processes of the data steps; 0: one for each processor.
     """
     options = as_options(root=root, seeds=seeds, workers=workers, vary=vary, set=overrides)
-    found = command_task("ablate", [recipe, *options])
-    publish_variants(found)
+    with in_service():
+        found = command_task("ablate", [recipe, *options])
+        publish_variants(found)
     return found
 
 

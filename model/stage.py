@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 from model.checkpoints.steps import next_start
+from model.devices.gpus import wait_for_gpus
 from model.training.continuation import continuation, replaces_text
 from model.training.job import SHARD, STEP, summary, training_of, unfinished
 from pipeline.base import storage
@@ -61,6 +62,8 @@ class _Processes:
             KeyboardInterrupt: If the training was stopped by a signal.
         """
         root, train = self._context.root, self._context.run.recipe.train
+        if train.device != "cpu":
+            wait_for_gpus(self._context.progress.note)
         command = launch_command(
             storage.join(root, layout.RECIPE), root, train.processes, "--events", *["--restart"] * self._context.restart
         )

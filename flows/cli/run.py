@@ -10,6 +10,8 @@ from typing import Any, Literal
 from flows.cli.options import Flag, Json, Overrides, Repeated
 from flows.display.answer import answer
 from flows.display.terminal import summary_table
+from flows.server.address import configured
+from flows.server.settings import flow_runs_folder, prepare
 from flows.session.stages import plan, replacements
 from pipeline.base import storage
 from pipeline.base.console import emit, say
@@ -84,6 +86,7 @@ def run(
         return 0
     if all(planned.state == "done" for planned in plans):
         forget_failures(job, chosen)  # a gate that was raised since
+        _settle(job)
         say(f"nothing to do: {job.root} is finished")
         return _finish(job, {p.stage: _done_summary(job, p) for p in plans}, json)
     return _finish(job, _run_flow(job, recipe, set or [], chosen, workers, options, rebuild, restart), json)
@@ -104,9 +107,7 @@ def _run_flow(
     rebuild: bool,
     restart: bool,
 ) -> dict[str, dict[str, Any]]:
-    from flows.server.address import configured
     from flows.server.embedded import prefect_api
-    from flows.server.settings import prepare
     from pipeline.inspection.disk import bound_records
 
     with job.lock():  # a folder that is in use or cannot be written is refused before a server starts
@@ -121,11 +122,31 @@ def _run_flow(
     say(f"starting Prefect ({where}) ...")
     with prefect_api(lambda: import_module("flows.end_to_end")):
         from flows.end_to_end import Summaries, end_to_end
-        from flows.server.lost_server import observed
+        from flows.server import ended_runs
+        from flows.server.lost_server import observed, server_answers
 
         arguments = (storage.absolute(recipe), job.root, overrides, stages, workers, engine, rebuild, restart)
-        found: Summaries = observed(end_to_end, *arguments)
+        try:
+            found: Summaries = observed(end_to_end, *arguments)
+        except BaseException as error:
+            ended_runs.end_all(error)
+            raise
+        ended_runs.end_all(None)
+        if server_answers():
+            ended_runs.settle()
         return found
+
+
+def _settle(job: Run) -> None:
+    """Sets right what the Prefect server shows of flow runs that ended without it; without one, Prefect stays out."""
+    if configured() is None or not any(flow_runs_folder().glob("*.json")):
+        return
+    prepare(job.root)
+    from flows.server import ended_runs
+    from flows.server.lost_server import server_answers
+
+    if server_answers():
+        ended_runs.settle()
 
 
 def _finish(job: Run, stages: dict[str, dict[str, Any]], as_json: bool) -> int:

@@ -6,4 +6,7 @@
 ``embedded``     its server as a child that ends with the run
 ``lost_server``  a server that goes away in the middle of a run
 ``dead_runs``    records of runs whose process was killed
+``ended_runs``   how runs ended whose server was away then
+``leases``       a concurrency limit whose lease is lost
+``in_service``   what the outermost flow of a process needs of all these
 """

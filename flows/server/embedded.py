@@ -45,6 +45,8 @@ HOST = "127.0.0.1"
 START_SECONDS = 180.0
 STOP_SECONDS = 3.0
 DRAIN_SECONDS = 1.5
+# Addresses of servers that this process has started.  The process is their scope, as it is that of PREFECT_API_URL.
+_embedded: set[str] = set()
 
 
 @contextlib.contextmanager
@@ -71,6 +73,7 @@ def prefect_api(while_it_starts: Callable[[], object]) -> Iterator[str]:
     with _listening() as listener, _child(listener, key) as child:
         url = f"http://{HOST}:{listener.getsockname()[1]}/api"
         listener.close()  # the child has its own copy; ours would keep the port open after the child's end
+        _embedded.add(url)
         with _variables(_client_variables(url, key)):
             from prefect.settings import get_current_settings
 
@@ -115,6 +118,11 @@ def _client_variables(url: str, key: str) -> dict[str, str | None]:
         proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
         variables |= dict.fromkeys(name for name, value in proxies.items() if value.lower().startswith("socks"))
     return variables
+
+
+def is_embedded() -> bool:
+    """Whether the server of this process is its own, and ends with it."""
+    return os.environ.get("PREFECT_API_URL", "") in _embedded
 
 
 def _drain() -> None:

@@ -36,9 +36,14 @@ INTERRUPTS = (KeyboardInterrupt, TerminationSignal)
 _lost: set[str] = set()
 
 
+def server_url() -> str:
+    """Where the server of this process is; empty where Prefect is to start one of its own."""
+    return os.environ.get("PREFECT_API_URL") or str(get_current_settings().api.url or "")
+
+
 def is_lost() -> bool:
     """Whether the server of this process has gone away."""
-    return os.environ.get("PREFECT_API_URL", "") in _lost
+    return server_url() in _lost
 
 
 def observed(work: "Flow[..., Any] | Task[..., Any]", *arguments: Any) -> Any:
@@ -114,7 +119,7 @@ def _says_lost(error: BaseException) -> bool:
     if failed is None and (not unreachable or _answers(ANSWER_SECONDS)):
         return False
     lose(
-        f"the Prefect server at {os.environ.get('PREFECT_API_URL', '')} is lost ({type(failed or error).__name__}): "
+        f"the Prefect server at {server_url()} is lost ({type(failed or error).__name__}): "
         "the run goes on without it, and its pages will not show the rest"
     )
     return True
@@ -127,7 +132,7 @@ def _fails_within(error: BaseException) -> bool:
 
 def lose(words: str) -> None:
     """The run goes on without the server of this process, and says why."""
-    _lost.add(os.environ.get("PREFECT_API_URL", ""))
+    _lost.add(server_url())
     _leave_alone()
     tell(words)
 
@@ -140,6 +145,11 @@ def _leave_alone() -> None:
     logging.raiseExceptions = False  # of the lines that its worker still holds
 
 
+def server_answers() -> bool:
+    """Whether the server of this process answers."""
+    return _answers(ANSWER_SECONDS)
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -148,7 +158,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _answers(patience_seconds: float) -> bool:
     try:
-        ask(os.environ.get("PREFECT_API_URL", ""), "/health", patience_seconds)
+        ask(server_url(), "/health", patience_seconds)
     except NoAnswerError:
         return False
     return True  # whatever it says: it wants another key, or is busy

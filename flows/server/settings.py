@@ -7,10 +7,16 @@ the user's own home where one of them names the server.
 """
 
 import os
+from pathlib import Path
 
 from flows.server.address import configured, profile_names, profiles_path
 from pipeline.base import storage
 from pipeline.run import layout
+
+
+def flow_runs_folder() -> Path:
+    """Where how flow runs ended is written down; one that is empty needs no Prefect (``ended_runs``)."""
+    return storage.cache_folder() / "flow_runs"
 
 
 def prepare(root: str) -> None:

@@ -14,8 +14,9 @@ from uuid import UUID
 
 from prefect.runtime import flow_run
 
-from flows.display.terminal import Terminal
+from flows.display.terminal import Terminal, tell
 from flows.server.dead_runs import claim_run
+from flows.server.in_service import in_service
 from flows.server.lost_server import interruptible, is_lost, told_if_possible
 from flows.session.artifacts import Artifacts
 from flows.session.stages import plan, working_context
@@ -75,7 +76,7 @@ def session(
     Raises:
         UserError: If the recipe is wrong, lacks one of ``stages``, or planning them shows that they cannot run; the
             recipe of the run is the earlier one then.
-        RunError: If another process works on the run folder.
+        RunError: If another process works on the run folder, and this is no flow run of a deployment, which waits.
     """
     root = storage.absolute(root)
     outer = _open.get()
@@ -85,8 +86,9 @@ def session(
         return
     run = Run(root, load_recipe(recipe, overrides))
     with (
+        in_service(),
         interruptible(),
-        run.lock(),
+        run.lock(tell),
         Artifacts() as artifacts,
         make_workers(engine, workers) as pool,
         Terminal(artifacts.update) as progress,

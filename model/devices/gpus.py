@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.base.errors import RunError
-from pipeline.base.locks import file_lock
+from pipeline.base.locks import WAITS, file_lock_in_turn
 
 GPUS = Path("/proc/driver/nvidia/gpus")
 
@@ -56,10 +56,11 @@ def gpu_lock_folder() -> Path:
 def gpu_lock(note: Callable[[str], None]) -> Iterator[list[str]]:
     """Holds every visible GPU; nothing to hold on a machine without one.
 
-    A job that finds its GPU taken is refused rather than queued: which of the two should wait is a person's decision.
+    A person's job that finds its GPU taken is refused rather than queued: which of the two should wait is a person's
+    decision.  That of a deployment's flow run waits (``pipeline/base/locks.py``).
 
     Args:
-        note: Called with a line for people when a device cannot be locked.
+        note: Called with a line for people when a device cannot be locked, or is waited for.
 
     Raises:
         RunError: If another training holds one, naming its process.
@@ -69,7 +70,7 @@ def gpu_lock(note: Callable[[str], None]) -> Iterator[list[str]]:
         for device in devices:
             path = gpu_lock_folder() / f"{device.replace('/', '_')}.lock"
             try:
-                held.enter_context(file_lock(path))
+                held.enter_context(file_lock_in_turn(path, note, f"GPU {device}"))
             except BlockingIOError as error:
                 raise RunError(
                     f"GPU {device} is used by another training: {error}; wait for it, end it, or choose another "
@@ -78,3 +79,14 @@ def gpu_lock(note: Callable[[str], None]) -> Iterator[list[str]]:
             except OSError as error:
                 note(f"cannot lock GPU {device} ({path}: {error.strerror}); going on without the lock")
         yield devices
+
+
+def wait_for_gpus(note: Callable[[str], None]) -> None:
+    """Returns once no other training holds a visible GPU, in a process that waits; at once in any other.
+
+    For the program that starts trainers: several that wait for the one among them that takes the locks would give up
+    after ten minutes, the limit of their library.
+    """
+    if os.environ.get(WAITS):
+        with gpu_lock(note):
+            pass

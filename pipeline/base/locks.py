@@ -1,6 +1,9 @@
 """Locks of the kernel (flock): they end with the process that holds them, however it dies.
 
 One on each run folder (``pipeline/run/folder.py``), and one on each GPU, so that two trainings never share a device.
+
+A person who starts a second job wants to know at once that there is a first.  A flow run that a schedule or a form has
+started has nobody to ask: its processes carry ``WAITS`` in their environment, and wait.
 """
 
 import contextlib
@@ -9,8 +12,13 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+WAITS = "TOKENMILL_WAITS"  # set for the processes of a deployment's flow run
+POLL_SECONDS = 1.0
+TELL_SECONDS = 600.0  # between two lines of one that waits
 
 
 @contextlib.contextmanager
@@ -39,6 +47,35 @@ def _take(descriptor: int) -> None:
     who = {"pid": os.getpid(), "host": socket.gethostname(), "command": " ".join(sys.argv)[:500]}
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, (json.dumps(who) + "\n").encode(), 0)
+
+
+@contextlib.contextmanager
+def file_lock_in_turn(path: Path, note: Callable[[str], None], what: str) -> Iterator[None]:
+    """As ``file_lock``, but a process that carries ``WAITS`` waits for the other one to end.
+
+    Args:
+        path: The file.
+        note: Told for whom it waits, at first and every ten minutes.
+        what: What the lock is of, at the beginning of that line.
+
+    Raises:
+        BlockingIOError: If another process holds it and this one does not wait.
+        OSError: If the file cannot be opened.
+    """
+    with contextlib.ExitStack() as held:
+        told = -TELL_SECONDS
+        while True:
+            try:
+                held.enter_context(file_lock(path))
+                break
+            except BlockingIOError as error:
+                if not os.environ.get(WAITS):
+                    raise
+                if time.monotonic() - told >= TELL_SECONDS:
+                    told = time.monotonic()
+                    note(f"{what}: waiting for the process that works on it: {error}")
+            time.sleep(POLL_SECONDS)  # a lock is not granted in the order of asking: to poll loses nothing
+        yield
 
 
 def is_held(path: Path) -> bool:

@@ -1,14 +1,15 @@
 """The run folder: where things stand in it, and the lock that keeps a second process out."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base import storage
+from pipeline.base.console import say
 from pipeline.base.digests import digest
 from pipeline.base.errors import RunError, UserError
-from pipeline.base.locks import file_lock, is_held
+from pipeline.base.locks import file_lock_in_turn, is_held
 from pipeline.recipe.load import Recipe, load_recipe, recipe_toml
 from pipeline.run import layout
 
@@ -50,11 +51,14 @@ class Run:
             storage.publish_bytes(data, url, self.root)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, note: Callable[[str], None] = say) -> Iterator[None]:
         """Holds the run folder for this process; what a killed one left half-written is cleared.
 
         The lock is the kernel's: it ends with the process, however that dies.  An object store has no locks: a run
         there is held by a file of this machine, and nothing keeps out a process on another one.
+
+        Args:
+            note: Told that another process holds it, where this one waits (``pipeline/base/locks.py``).
 
         Raises:
             RunError: If another process holds it, naming that process; or the folder cannot be written.
@@ -62,7 +66,7 @@ class Run:
         folder, path = self._lock_path()
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(file_lock(path))
+                held.enter_context(file_lock_in_turn(path, note, folder))
             except BlockingIOError as error:
                 raise RunError(
                     f"{folder}: another process is working on this run: {error}; wait for it or end it"

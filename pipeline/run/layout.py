@@ -83,6 +83,8 @@ FAILURES_LOG = f"{LOGS}failed.json"
 ENVIRONMENT_LOG = f"{LOGS}environment.json"
 INPUTS_LOG = f"{LOGS}inputs.json"
 CLUSTER_LOGS = f"{LOGS}cluster"
+FOLDER_NAME = f"{LOGS}folder.txt"  # tells this folder from one of the same path on another machine
+NIGHT_LOG = f"{LOGS}night.json"  # which flow run made this night, and whether it was a quiet one
 TRAIN_LOCK = f"{LOGS}train.lock"  # held by the training process of the run
 
 _CHECKPOINT_STATE = re.compile(rf"step-(\d{{7,}})/{re.escape(CHECKPOINT_STATE)}")
