@@ -141,7 +141,7 @@ class Cleaner:
 
     def work(self, items: list[Item], writer: PartitionWriter) -> None:
         """Takes one slice of items through all steps and writes them in order."""
-        stood_for = [(item.length, item.lost if isinstance(item, Damaged) else None) for item in items]
+        stood_for = [_weight(item) for item in items]
         if self._urls is not None:
             items = [guarded_step(self._wanted, item) for item in items]
         for step in (self._decode, self._extract):
@@ -149,16 +149,16 @@ class Cleaner:
         items = self._together(self._normalise, items)
         rows: dict[int, dict[str, Any]] = {}
         items = self._together(lambda records: self._columns(records, rows), items)
-        for item, (length, lost) in zip(items, stood_for, strict=True):
+        for item, weight in zip(items, stood_for, strict=True):
             if isinstance(item, Damaged):
                 writer.damaged(item)
-                writer.tally.add(QUARANTINED, length, lost)
+                writer.tally.add(QUARANTINED, *weight)
             elif isinstance(item, Excluded):
                 writer.exclude(item)
-                writer.tally.add(EXCLUDED, length)
+                writer.tally.add(EXCLUDED, *weight)
             else:
                 kept = writer.document(item, rows[id(item)])
-                writer.tally.add(DOCUMENTS if kept else QUARANTINED, length)
+                writer.tally.add(DOCUMENTS if kept else QUARANTINED, *weight)
 
     @staticmethod
     def _together(work: Callable[[list[Record]], list[Item]], items: list[Item]) -> list[Item]:
@@ -232,6 +232,11 @@ class Cleaner:
         assert self._extractor is not None, "a page was looked at without an extractor"
         record.text, record.body = self._extractor.text(record.text), None
         return record
+
+
+def _weight(item: Item) -> tuple[int | None, int | None, int]:
+    """What a reader's item stands for, as the tally counts it."""
+    return (item.length, item.lost, item.given) if isinstance(item, Damaged) else (item.length, None, 0)
 
 
 def _with_body(step: Callable[[Record], Item], record: Record) -> Item:

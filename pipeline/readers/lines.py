@@ -74,10 +74,12 @@ class _Splitter:
 
     def gap(self, gap: Gap) -> Damaged:
         """One item for the gap and the half line before it."""
+        item = gap.damaged(self.path)
+        item.given = self.length
         self.offset += self.length
         self._clear()
         self.after_gap = True
-        return gap.damaged(self.path)
+        return item
 
     def _extend(self, data: bytes) -> None:
         self.length += len(data)

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import ParseError
 from pipeline.readers.lines import lines
 from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large, unsupported
 from pipeline.readers.streams import Gap, Limits
+from pipeline.readers.text import whole
 from pipeline.readers.works import books, office, pdf
 from pipeline.readers.works.mail import message_of
 from pipeline.readers.works.notebook import notebook_text
@@ -28,19 +29,12 @@ def read_paper(chunks: Iterator[bytes | Gap], path: str, kind: str, limits: Limi
     if kind == "mbox":
         yield from _mailbox(chunks, path, limits)
         return
-    pieces: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        if isinstance(chunk, Gap):
-            yield chunk.damaged(path)
-            return
-        size += len(chunk)
-        pieces = [*pieces, chunk] if size <= limits.record_bytes else pieces[:1]
-    data = b"".join(pieces)
-    if size > limits.record_bytes:
-        yield too_large(path, 0, size, f"a file of {size:,} bytes", limits.record_bytes, data)
-    elif size:
-        yield from _whole(data, path, kind, limits)
+    data = whole(chunks, path, limits)
+    if isinstance(data, bytes):
+        if data:
+            yield from _whole(data, path, kind, limits)
+    else:
+        yield from data
 
 
 def _whole(data: bytes, path: str, kind: str, limits: Limits) -> Iterator[Item]:

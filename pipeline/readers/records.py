@@ -64,6 +64,7 @@ class Damaged:
     reason: str
     detail: str | None = None
     head: bytes = b""  # of what is damaged; cut to ``HEAD_BYTES``
+    given: int = 0  # decompressed bytes that are lost with it, where ``length`` does not count them
     lost: int | None = None  # bytes on disk of a compressed region that gave no data; it may have given some before
 
     def __post_init__(self) -> None:

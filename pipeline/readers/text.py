@@ -14,21 +14,31 @@ def read_whole(
 
     An empty file holds no record.
     """
+    data = whole(chunks, path, limits)
+    if isinstance(data, bytes):
+        if data:
+            yield Record(path, 0, body=data, body_type=body_type, charset=encoding, length=len(data))
+    else:
+        yield from data
+
+
+def whole(chunks: Iterator[bytes | Gap], path: str, limits: Limits) -> bytes | list[Damaged]:
+    """All bytes of a file; or its damaged regions, with which the rest is lost, or that it is too large."""
     pieces: list[bytes] = []
+    damaged: list[Damaged] = []
     size = 0
     for chunk in chunks:
         if isinstance(chunk, Gap):
-            yield chunk.damaged(path)
-            return
+            damaged.append(chunk.damaged(path))
+            continue
         size += len(chunk)
-        if size > limits.record_bytes:
-            pieces = pieces[:1]
-        else:
-            pieces.append(chunk)
+        pieces = [*pieces[:1]] if damaged or size > limits.record_bytes else [*pieces, chunk]
+    if damaged:
+        damaged[0].given = size
+        return damaged
     if size > limits.record_bytes:
-        yield too_large(path, 0, size, f"a file of {size:,} bytes", limits.record_bytes, b"".join(pieces))
-    elif size:
-        yield Record(path, 0, body=b"".join(pieces), body_type=body_type, charset=encoding, length=size)
+        return [too_large(path, 0, size, f"a file of {size:,} bytes", limits.record_bytes, b"".join(pieces))]
+    return b"".join(pieces)
 
 
 def read_separated(chunks: Iterator[bytes | Gap], path: str, separator: str, limits: Limits) -> Iterator[Item]:

@@ -35,17 +35,19 @@ class Tally:
     _items: Counter[str] = field(default_factory=Counter)
     _lost: int = 0
 
-    def add(self, kind: str, length: int | None, lost: int | None = None) -> None:
+    def add(self, kind: str, length: int | None, lost: int | None = None, given: int = 0) -> None:
         """Adds an item of the part that is read.
 
         Args:
             kind: What became of it.
             length: Of it in the decompressed input, where that is known.
             lost: Bytes on disk that could not be decompressed, where it is such a region; its length is not counted.
+            given: Decompressed bytes that are lost with such a region.
         """
         self._items[kind] += 1
         if lost is not None:
             self._lost += lost
+            self._lengths[kind] += given
         else:
             self._lengths[kind] += length or 0
 

@@ -38,7 +38,7 @@ def _content(part: MIMEPart) -> str:
     for name in (part.get_content_charset(), "utf-8"):
         try:
             return data.decode(name or "utf-8")
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, ValueError):  # no such encoding, even no such name, or not in it
             continue
     return data.decode("cp1252", "replace")
 

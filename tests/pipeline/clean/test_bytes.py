@@ -169,3 +169,12 @@ def test_gate_looks_at_bytes_too() -> None:
     with pytest.raises(GateError, match=r"500 of 1,000 bytes are damaged \(50.0%\).*truncated 1"):
         stage._check_gate("run", {"00000": manifest}, 0.05)
     stage._check_gate("run", {"00000": manifest}, 0.5)
+
+
+def test_file_with_a_damaged_region_is_lost_as_a_whole(tmp_path: Path, clean: Clean) -> None:
+    hurt = gzip.compress(lines(0, 9)) + damage(gzip.compress(lines(9, 60)), 4000) + gzip.compress(lines(60, 70))
+    for name in ("a.txt", "a.html", "a.ipynb"):
+        (tmp_path / f"{name}.gz").write_bytes(hurt)
+    cleaned = clean(tmp_path)
+    assert (cleaned.texts, cleaned.reasons) == ([], ["corrupt_compression"] * 3)
+    assert cleaned.counts["bytes_quarantined"] == cleaned.counts["bytes_in"]
