@@ -33,7 +33,7 @@ Layout = Literal["megatron", "nanogpt"]
 
 @tokens_app.command(name="export")
 def export_tokens(
-    root: Path,
+    root: str,
     *,
     output: LocalPath,
     layout: Layout = "megatron",
@@ -56,9 +56,10 @@ def export_tokens(
     split
         train | validation.
     """
-    folder = root / run_layout.tokens_folder(split)
+    path = run_layout.tokens_folder(split)
     written_files = megatron_files(output) if layout == "megatron" else (output,)
     refuse_overwriting("--output", *written_files, overwrite=overwrite)
+    folder = storage.open_folder(storage.join(root, path), ".arrow", as_path=path)
     written = export_megatron(folder, output) if layout == "megatron" else export_nanogpt(folder, output)
     return _answer({"output": str(output), "layout": layout, **written}, json)
 

@@ -173,7 +173,20 @@ def _forget_copies(url: str, but: str = "") -> None:
     folder = copies_of(url)
     for version in folder.iterdir() if folder.is_dir() else ():
         if version.name != but:
-            shutil.rmtree(version, ignore_errors=True)
+            remove_tree(version)
+
+
+def remove_tree(folder: Path) -> None:
+    """Removes a folder with all that is in it; one that another process removes at the same time is fine.
+
+    Raises:
+        OSError: If something stays: it may hold what was taken down.
+    """
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        if local_status(folder) is not None:
+            remove_tree(folder)
 
 
 def open_local(url: str) -> Path:
@@ -215,6 +228,17 @@ def open_if_there(url: str) -> Path | None:
         if error.filename != url:  # this machine's copy went while it was made
             raise
         return None
+
+
+def open_folder(url: str, suffix: str, *, as_path: str) -> Path:
+    """A local folder with the files of ``url`` that end so: itself, or one that ends with ``as_path``, of links."""
+    if is_local(url):
+        return local_path(url)
+    folder = scratch(url) / as_path
+    folder.mkdir(parents=True)
+    for name in list_files(url, suffix):
+        (folder / name).symlink_to(open_local(join(url, name)))
+    return folder
 
 
 def list_files(url: str, suffix: str = "", *, hidden: bool = False) -> list[str]:

@@ -255,7 +255,7 @@ def _copies(run: Run) -> Iterator[Past]:
 def _remove(run: Run, path: str) -> None:
     """Removes a file or folder; of a checkpoint its state first, so that it is never taken for complete."""
     if os.path.isabs(path):
-        shutil.rmtree(path, ignore_errors=True)
+        storage.remove_tree(Path(path))
         return
     if path.startswith(layout.CHECKPOINTS):
         storage.delete(run.url(path, layout.CHECKPOINT_STATE))

@@ -113,10 +113,4 @@ def _restored_of(run: Run) -> tuple[Path, dict[int, int]] | None:
 
 def local_folder(run: Run, path: str) -> Path:
     """A local folder with the token shards of the folder ``path``: itself, or links to cached copies of the objects."""
-    if storage.is_local(run.root):
-        return storage.local_path(run.url(path))
-    folder = storage.scratch(run.root) / path
-    folder.mkdir(parents=True)
-    for name in storage.list_files(run.url(path), ".arrow"):
-        (folder / name).symlink_to(run.local(f"{path}{name}"))
-    return folder
+    return storage.open_folder(run.url(path), ".arrow", as_path=path)

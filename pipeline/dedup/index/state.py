@@ -128,7 +128,7 @@ def index_folder(root: str | Path) -> Path:
 
 def is_index(root: str | Path) -> bool:
     """True where a dedup index stands at ``root``."""
-    return storage.is_local(str(root)) and (storage.local_path(str(root)) / RECORD).is_file()
+    return storage.is_local(str(root)) and storage.exists(storage.join(str(root), RECORD))
 
 
 def run_index(run_root: str) -> str:
@@ -231,7 +231,7 @@ def writing(root: Path) -> Iterator[None]:
 def clear_leftovers(root: Path) -> None:
     """Removes files that a killed or failed writer left.  Call it only while holding the index."""
     known: set[str] = set()
-    if (root / RECORD).is_file():
+    if storage.exists(str(root / RECORD)):
         known = {entry.name for segment in load_state(root).segments for entry in segment.files()}
     for folder in ("segments", "sets"):
         for path in (root / folder).iterdir() if (root / folder).is_dir() else ():
