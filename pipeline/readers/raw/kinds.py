@@ -115,6 +115,8 @@ def kind_of(head: bytes) -> str | None:
         >>> kind_of(b"%PDF-1.7"), kind_of(b"BMW is a maker of cars"), kind_of(b"<html>")
         ('application/pdf', None, None)
     """
+    if head[:1] == b"<":  # most pages
+        return None
     found = _PATTERN.match(head[:HEAD_BYTES])
     if found is not None:
         return _KINDS[int(str(found.lastgroup)[1:])][0]
@@ -137,7 +139,9 @@ def package_kind(head: bytes) -> str | None:
     stated = _PACKAGE.match(head)
     if stated is not None:
         return stated.group(1).decode("ascii")
-    if head[30:49] == b"[Content_Types].xml" or head[30:36] == b"_rels/" or head[30:39] == b"docProps/":
+    first = head[30:60]
+    named = first.startswith((b"[Content_Types].xml", b"_rels/", b"docProps/"))
+    if named or (first.startswith(tuple(name for name, _ in _PARTS)) and b"_rels/" in head):
         # local headers come in any order: the first one that tells
         found = [(at, kind) for name, kind in _PARTS if (at := head.find(name)) >= 0]
         return min(found)[1] if found else f"{_OFFICE}unknown"

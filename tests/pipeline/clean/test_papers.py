@@ -167,10 +167,12 @@ def test_package_that_becomes_too_large_is_damaged(tmp_path: Path, clean: Clean)
 def test_other_packages_are_of_their_own_kind(tmp_path: Path, clean: Clean) -> None:
     (tmp_path / "a.xlsx").write_bytes(package({"[Content_Types].xml": "x", "xl/workbook.xml": "x"}))
     (tmp_path / "a.pptx").write_bytes(package({"[Content_Types].xml": "x", "ppt/slides/slide1.xml": "x"}))
+    (tmp_path / "b.xlsx").write_bytes(package({"xl/_rels/workbook.xml.rels": "x", "[Content_Types].xml": "x"}))
+    (tmp_path / "words.zip").write_bytes(package({"word/a.txt": "words in a folder"}))
     (tmp_path / "a.ods").write_bytes(package({"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "a": "x"}))
     (tmp_path / "a.jar").write_bytes(package({"META-INF/MANIFEST.MF": "x", "a.txt": "words"}))
     cleaned = clean(tmp_path)
-    assert cleaned.numbers() == (0, 4, 0)
+    assert cleaned.numbers() == (1, 5, 0)
     assert {row["reason"].rpartition(".")[2] for row in cleaned.excluded} == {
         *("spreadsheetml", "presentationml", "spreadsheet", "unsupported: application/java-archive")
     }
