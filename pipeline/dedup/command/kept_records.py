@@ -8,7 +8,7 @@ import bz2
 import gzip
 import lzma
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.dedup.files.input_files import File, Part
 from pipeline.dedup.files.records import chosen_rows, column_batches, open_range, schema_of
+from pipeline.readers.columns.footers import Footers
 from pipeline.readers.lines import lines
 from pipeline.readers.records import Damaged
 from pipeline.readers.streams import Gap, Limits, chunks
@@ -34,6 +35,7 @@ _OPENERS: dict[str | None, Callable[[Path, str], Any]] = {
     "bz2": bz2.open,
     "xz": lzma.open,
 }
+_CODECS = ("uncompressed", "snappy", "gzip", "brotli", "zstd", "lz4")
 _MAGIC = {"zstd": b"\x28\xb5\x2f\xfd", "lz4": b"\x04\x22\x4d\x18"}
 
 
@@ -59,20 +61,21 @@ def copy_ranges(file: File, ranges: NDArray[np.int64], target: Path) -> None:
     file.check()
 
 
-def write_kept(file: File, rows: NDArray[np.int64], target: Path) -> None:
+def write_kept(file: File, rows: NDArray[np.int64], target: Path, codecs: Mapping[str, str]) -> None:
     """Writes the kept records of a compressed or columnar file.
 
     Args:
         file: The input.
         rows: Rows kept, ascending.
         target: The new file.
+        codecs: Of a Parquet file's columns, from ``parquet_codecs``.
     """
     file.check()
     target.parent.mkdir(parents=True, exist_ok=True)
     if file.format == "jsonl":
         _write_lines(file, rows, target)
     elif file.format == "parquet":
-        _write_parquet(file, rows, target)
+        _write_parquet(file, rows, target, codecs)
     else:
         _write_arrow(file, rows, target)
     file.check()
@@ -125,17 +128,26 @@ class _Mask:
         return batch if len(chosen) == batch.num_rows else chosen_rows(batch, chosen)
 
 
-def _write_parquet(file: File, rows: NDArray[np.int64], target: Path) -> None:
+def parquet_codecs(files: Sequence[File]) -> dict[str, dict[str, str]]:
+    """By the path of each Parquet file: how its columns are compressed, where that can be written again.
+
+    A footer that cannot be read gives none, as does a codec that is only read (the LZ4 of Hadoop).
+    """
+    with Footers() as footers:
+        groups = {f.path: footers.chunks(f.local) or [] for f in files if f.format == "parquet"}
+    return {
+        path: {name: codec.lower() for name, codec, _ in found[0] if codec.lower() in _CODECS} if found else {}
+        for path, found in groups.items()
+    }
+
+
+def _write_parquet(file: File, rows: NDArray[np.int64], target: Path, codecs: Mapping[str, str]) -> None:
     with pq.ParquetFile(file.local) as opened:
         schema, metadata = opened.schema_arrow, opened.metadata
-        codecs = {}
-        if metadata.num_row_groups:
-            group = metadata.row_group(0)
-            columns = [group.column(number) for number in range(group.num_columns)]
-            codecs = {column.path_in_schema: column.compression.replace("UNCOMPRESSED", "NONE") for column in columns}
         edges = np.cumsum([metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)])
     mask, pending, size, row = _Mask(rows), [], 0, 0
-    with pq.ParquetWriter(target, schema, compression=codecs or "snappy") as writer:
+    chosen = {name: codec.replace("uncompressed", "none") for name, codec in codecs.items()} or "snappy"
+    with pq.ParquetWriter(target, schema, compression=chosen) as writer:
         for batch in column_batches(Part.whole(file)):
             kept = mask.of(batch)
             group_before, row = int(np.searchsorted(edges, row, "right")), row + batch.num_rows

@@ -11,7 +11,7 @@ import errno
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from pipeline.base.words import counted
 from pipeline.dedup.command.corpus import FileCorpus
 from pipeline.dedup.command.evidence import write_clusters, write_quarantine, write_removed
 from pipeline.dedup.command.input_size import estimate
-from pipeline.dedup.command.kept_records import copy_ranges, write_kept
+from pipeline.dedup.command.kept_records import copy_ranges, parquet_codecs, write_kept
 from pipeline.dedup.command.output_folder import CLUSTERS_FILE, QUARANTINE_FILE, REMOVED_FILE, SUMMARY, OutputFolder
 from pipeline.dedup.command.request import Request
 from pipeline.dedup.command.scan import ScanJob, Scanned, scan
@@ -75,6 +75,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
     jobs = _jobs(request, files, output.scratch)
     _say_cost(request, files, output)
     processes = request.workers if len(jobs) > 1 else 1
+    codecs = parquet_codecs(files)
     with start_workers(processes) as workers:
         scanned = call_all(workers, scan, [(job,) for job in jobs])
         corpus = FileCorpus(jobs, scanned, request)
@@ -94,7 +95,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
                 request.workers,
             )
             found = deduplicate(facts, Rule(options.threshold, options.copies, request.verify), search, indexes)
-            _write_tables_and_kept(corpus, files, found, output, workers, processes)
+            _write_tables_and_kept(corpus, files, found, output, workers, processes, codecs)
     write_quarantine(jobs, output.partial / QUARANTINE_FILE)
     counts = found.counts()
     summary = {
@@ -206,7 +207,13 @@ def _duplicate_ids(corpus: FileCorpus) -> int:
 
 
 def _write_tables_and_kept(
-    corpus: FileCorpus, files: Sequence[File], found: Outcome, output: OutputFolder, workers: Workers, threads: int
+    corpus: FileCorpus,
+    files: Sequence[File],
+    found: Outcome,
+    output: OutputFolder,
+    workers: Workers,
+    threads: int,
+    codecs: Mapping[str, dict[str, str]],
 ) -> None:
     """The kept records, and meanwhile the evidence."""
     kept = np.ones(len(corpus), bool)
@@ -219,7 +226,7 @@ def _write_tables_and_kept(
         if file.format == "jsonl" and file.compression is None:
             copies.append((file, np.stack([starts[chosen], ends[chosen]], axis=1), target))
         else:
-            calls.append((file, rows[chosen], target))
+            calls.append((file, rows[chosen], target, codecs.get(file.path, {})))
     with ThreadPoolExecutor(threads) as executor:  # the kernel copies: no lock of Python's is held
         copying = [executor.submit(copy_ranges, *copy) for copy in copies]
         write_removed(corpus, found, output.partial / REMOVED_FILE)

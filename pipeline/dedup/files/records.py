@@ -19,6 +19,7 @@ from pipeline.base.errors import RunError, UserError
 from pipeline.dedup.files.input_files import File, Part
 from pipeline.readers.columnar import ERRORS, open_ipc
 from pipeline.readers.columns.checks import check_batch
+from pipeline.readers.columns.values import NOT_UTF8, column_names, values_of
 from pipeline.readers.jsonl import BLANK, BOM, parse_object
 from pipeline.readers.lines import lines
 from pipeline.readers.records import Damaged
@@ -227,7 +228,7 @@ def column_batches(part: Part, names: Sequence[str] | None = None) -> Iterator[p
             return
         with pa.memory_map(str(file.local)) as source:
             for batch in open_ipc(source)[0]:
-                names_of = enumerate(batch.schema.names)
+                names_of = enumerate(column_names(batch.schema))
                 wanted = batch if roots is None else batch.select([at for at, name in names_of if name in roots])
                 check_batch(wanted)
                 yield wanted
@@ -271,18 +272,20 @@ def check_text_column(file: File, schema: pa.Schema, name: str) -> None:
         UserError: If there is no such column, or it holds no strings.
     """
     # of these columns only: pyarrow makes no empty column of some types, such as unions
-    looked_at = pa.schema([field for field in schema if field.name in (name, name.partition(".")[0])])
+    names = column_names(schema)
+    wanted = [at for at, known in enumerate(names) if known in (name, name.partition(".")[0])]
+    looked_at = pa.schema([schema.field(at) for at in wanted])
     try:
         column = column_of(pa.RecordBatch.from_pylist([], looked_at), name)
     except UserError as error:
         raise UserError(f"{file.path}: {error}") from error
-    if pa.types.is_null(column.type) and name in schema.names:
+    if pa.types.is_null(column.type) and name in names:
         raise UserError(
             f"{file.path}: column {name} is null throughout; leave the file out, or name another column "
             f"with --text-field"
         )
     if pa.types.is_null(column.type):
-        columns = ", ".join(schema.names[:20])
+        columns = ", ".join(names[:20])
         raise UserError(f"{file.path}: no column {name}; columns: {columns}; name it with --text-field")
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
@@ -307,6 +310,14 @@ def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 def _as_strings(column: pa.Array) -> pa.Array:
     try:
-        return column.cast(pa.string())
+        strings = column.cast(pa.string())
+        strings.validate(full=True)
+        return strings
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+        return pa.array([_printed(value) for value in values_of(column)], pa.string())
+
+
+def _printed(value: Any) -> str | None:
+    if value is NOT_UTF8:
+        return "\ufffd"
+    return None if value is None else str(value)

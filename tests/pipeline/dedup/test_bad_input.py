@@ -17,6 +17,7 @@ from pipeline.base.errors import RunError, UserError
 from pipeline.dedup.command import output_folder, scan
 from pipeline.dedup.command import run as command
 from pipeline.dedup.command.run import run
+from tests.pipeline.clean.test_net import encrypted
 from tests.pipeline.dedup.helpers import edited_corpus, removed, request, write_jsonl, write_parquet
 
 
@@ -374,3 +375,32 @@ def test_arrow_file_whose_offsets_lead_outside_is_refused_in_words(
     assert code == 1
     assert "a.arrow: the arrow file is damaged" in error
     assert left_behind(tmp_path) == []
+
+
+def test_parquet_with_an_encrypted_column_is_refused_and_ends_no_process(tmp_path: Path) -> None:
+    encrypted(tmp_path / "a.parquet", 5)
+    with pytest.raises(RunError, match=r"a\.parquet: the parquet file is damaged: Cannot decrypt"):
+        run(request([tmp_path / "a.parquet"], tmp_path / "out"))
+
+
+def test_codec_that_is_only_read_is_written_as_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(pa.table({"text": ["one", "two words"], "n": [1, 2]}), tmp_path / "a.parquet", compression="zstd")
+    unknown = [
+        [("text", "UNKNOWN", 10), ("n", "ZSTD", 10)]
+    ]  # as pyarrow names the LZ4 of Hadoop, which it never writes
+    monkeypatch.setattr("pipeline.readers.columns.footers.Footers.chunks", lambda self, local: unknown)
+    run(request([tmp_path / "a.parquet"], tmp_path / "out"))
+    written = pq.ParquetFile(tmp_path / "out/kept/a.parquet")
+    assert written.read().to_pylist() == [{"text": "one", "n": 1}, {"text": "two words", "n": 2}]
+    assert written.metadata.row_group(0).column(1).compression == "ZSTD"
+
+
+def test_id_that_is_not_utf8_and_a_column_name_that_is_none(tmp_path: Path) -> None:
+    bad = pa.Array.from_buffers(pa.string(), 2, pa.array([b"a", b"\xff\xfe"], pa.binary()).buffers())
+    table = pa.table({"text": ["one", "two words"], "id": bad})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as file:
+        file.write_table(table)
+    assert run(request([tmp_path / "a.arrow"], tmp_path / "out"))["records_kept"] == 2
+    (tmp_path / "b.arrow").write_bytes((tmp_path / "a.arrow").read_bytes().replace(b"text", b"tex\xff"))
+    with pytest.raises(UserError, match=r"b\.arrow: no column text"):
+        run(request([tmp_path / "b.arrow"], tmp_path / "other"))
