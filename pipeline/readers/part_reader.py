@@ -20,7 +20,7 @@ from pipeline.readers.partition import Part
 from pipeline.readers.raw.kinds import kind_of
 from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import Damaged, Excluded, Fields, Item, unsupported
-from pipeline.readers.streams import Gap, Limits, RangeReader, Watched, chunks
+from pipeline.readers.streams import Gap, Limits, RangeReader, Watched, chunks, counted
 from pipeline.readers.text import read_separated, read_whole
 from pipeline.readers.warc import read_warc
 
@@ -127,11 +127,12 @@ class PartReader:
 
     def _stream(self, data: Iterator[bytes | Gap], path: str, kind: str, start: int = 0) -> Iterator[Item]:
         """Items of a format that is read from front to back, and one for what its reader leaves, which none should."""
-        watched = Watched(data, self.ledger)
-        yield from read_stream(watched, path, kind, self.options, start)
+        watched = Watched(data)
+        yield from read_stream(watched, path, kind, self.options, start, self.ledger)
         offset = start + watched.given
         if left := watched.rest():
             detail = f"the reader of {kind} stopped before the end; this is a fault of tokenmill"
+            self.ledger.given += left
             yield Damaged(path, offset, left, "unread_bytes", detail)
 
     def _members(self, path: str) -> MemberReader:
@@ -185,9 +186,9 @@ def _with_hint(item: Item, reader: RangeReader, kind: str) -> Item:
 
 
 def read_stream(
-    data: Iterator[bytes | Gap], path: str, kind: str, options: ReadOptions, start: int = 0
+    data: Iterator[bytes | Gap], path: str, kind: str, options: ReadOptions, start: int, ledger: Ledger
 ) -> Iterator[Item]:
-    """Items of a format that is read from front to back."""
+    """Items of a format that is read from front to back; what its reader is given is counted in the ledger."""
     first = next(data, b"")
     looked_at = isinstance(first, bytes) and start == 0 and kind not in PAPERS
     binary = kind_of(first) if isinstance(first, bytes) and looked_at else None
@@ -200,6 +201,7 @@ def read_stream(
     data = chain([first], data)
     separated = kind == "text" and options.separator
     data = as_utf8(data, options.encoding) if kind in ("jsonl", "json", "csv", "tsv") or separated else data
+    data = counted(data, ledger)
     if kind in PAPERS:
         yield from read_paper(data, path, kind, options.limits)
     elif kind == "jsonl":

@@ -192,16 +192,11 @@ def shrunk(reader: RangeReader) -> Gap:
 
 
 class Watched:
-    """Chunks on their way to a reader, counted; and what the reader left of them.
+    """Chunks on their way to a reader, and what the reader left of them."""
 
-    Args:
-        data: Chunks, and gaps.
-        ledger: Counts them.
-    """
-
-    def __init__(self, data: Iterator[bytes | Gap], ledger: Ledger) -> None:
-        self._data, self._ledger = data, ledger
-        self.given = 0
+    def __init__(self, data: Iterator[bytes | Gap]) -> None:
+        self._data = data
+        self.given = 0  # bytes
 
     def __iter__(self) -> "Watched":
         return self
@@ -210,15 +205,22 @@ class Watched:
         chunk = next(self._data)
         if isinstance(chunk, bytes):
             self.given += len(chunk)
-            self._ledger.given += len(chunk)
         return chunk
 
     def rest(self) -> int:
-        """Bytes that the reader did not ask for; they are counted as given."""
+        """Bytes that the reader did not ask for."""
         before = self.given
         for _ in self:
             pass
         return self.given - before
+
+
+def counted(data: Iterator[bytes | Gap], ledger: Ledger) -> Iterator[bytes | Gap]:
+    """The chunks, counted as what the reader of a format is given: text in UTF-8, as the lengths of its items are."""
+    for chunk in data:
+        if isinstance(chunk, bytes):
+            ledger.given += len(chunk)
+        yield chunk
 
 
 class Budget:

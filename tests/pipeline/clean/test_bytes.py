@@ -70,6 +70,7 @@ FILES: dict[str, bytes] = {
     "ragged.csv": b"id,text\n1,two\nthree\n\n4,five,six\n7,eight\n",
     "rows.tsv": b"id\ttext\r\n" + b"".join(f"{row['id']}\t{row['text']}\r\n".encode() for row in ROWS),
     "one.txt": TEXT.encode(),
+    "utf16.jsonl": b"\n".join(OBJECTS).decode().encode("utf-16"),
     "one.html": page(TEXT),
     "noise.txt": bytes(range(256)) * 30,
     "named.txt": b"%PDF-1.4\n" + bytes(9000),
@@ -104,7 +105,15 @@ FILES |= {
 }
 # bytes that belong to no item, beyond which something is lost: line ends, brackets, header rows, directories
 FRAMING = {
-    **{"lines.jsonl": 130, "bad.jsonl": 62, "list.json": 131, "pretty.json": 700, "rows.csv": 8, "ragged.csv": 9},
+    **{
+        "lines.jsonl": 130,
+        "bad.jsonl": 62,
+        "utf16.jsonl": 130,
+        "list.json": 131,
+        "pretty.json": 700,
+        "rows.csv": 8,
+        "ragged.csv": 9,
+    },
     **{"rows.tsv": 9, "pages.warc": 0, "apart.warc": 4, "pages.warc.gz": 7, "together.warc.gz": 1, "hurt.warc.gz": 9},
     **{"a.tar": 10240, "a.tar.gz": 500, "a.zip": 300, "hurt.jsonl.gz": 40, "cut.jsonl.gz": 400, "hurt.json.gz": 40},
 }
