@@ -18,7 +18,7 @@ from flows.server.lost_server import interruptible, observed
 from flows.session import night_log
 from flows.session.night_schedule import Night, days_between, find_night
 from flows.session.night_turn import turn
-from flows.session.nights import Nights, nothing_there, selection, told_if_quiet
+from flows.session.nights import Nights, curation, nothing_there, selection, told_if_few, told_if_quiet
 from flows.session.parameters import LOCAL, NONE, Engine, Location, Overrides, WorkerCount
 from pipeline.base import storage
 from pipeline.base.words import counted
@@ -68,13 +68,23 @@ def _make(night: Night, recipe: str, runs: str, chosen: list[str], workers: int,
         told_if_quiet(root, night.day, {})
         return {}
     chosen += nights.overrides(recipe, chosen)
+    if not nights.others:
+        return _stages([], recipe, root, chosen, workers, engine)
+    loaded = load_recipe(recipe, chosen)
     summaries: Summaries = {}
-    stages = selection(load_recipe(recipe, chosen)) if nights.others else []
-    if stages:
-        summaries = observed(end_to_end, recipe, root, chosen, stages, workers, engine)
+    if stages := selection(loaded):
+        summaries = _stages(stages, recipe, root, chosen, workers, engine)
         if told_if_quiet(root, night.day, summaries):
             return summaries
-    found: Summaries = observed(end_to_end, recipe, root, chosen, [], workers, engine)
+    if "train" in loaded.stages:
+        summaries = _stages(curation(loaded), recipe, root, chosen, workers, engine)
+        if told_if_few(night.day, loaded, summaries):
+            return summaries
+    return _stages([], recipe, root, chosen, workers, engine)
+
+
+def _stages(stages: list[str], recipe: str, root: str, chosen: list[str], workers: int, engine: Engine) -> Summaries:
+    found: Summaries = observed(end_to_end, recipe, root, chosen, stages, workers, engine)
     return found
 
 

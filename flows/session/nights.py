@@ -121,6 +121,11 @@ def selection(recipe: Recipe) -> list[str]:
     return stages if "dedup" in stages else []
 
 
+def curation(recipe: Recipe) -> list[str]:
+    """The stages after which it is known how many tokens there are."""
+    return [stage for stage in recipe.stages if stage in CURATION]
+
+
 def nothing_there(recipe: Recipe) -> bool:
     """Whether the crawl is an empty folder: each path of each source, up to its first wildcard, is one.
 
@@ -153,6 +158,22 @@ def told_if_quiet(root: str, day: str, summaries: Mapping[str, Mapping[str, Any]
     tell(words)
     night_log.remember_quiet(root, words)
     return True
+
+
+def told_if_few(day: str, recipe: Recipe, summaries: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Says that a night has too few tokens for a training of its own, if so: not one window on a side of the split."""
+    window = recipe.model.context_length + 1
+    made = summaries.get("tokenize", {})
+    sides = {"training": made.get("train_tokens", window)}
+    if recipe.tokenize.validation_share:
+        sides["validation"] = made.get("validation_tokens", window)
+    short = [f"{tokens} {side} tokens" for side, tokens in sides.items() if tokens < window]
+    if short:
+        tell(
+            f"the night of {day} has {' and '.join(short)}, too few for a window of {window}: no training; the model "
+            "stays as it is, and the next night trains on these tokens, too"
+        )
+    return bool(short)
 
 
 def _toml(values: Sequence[str]) -> str:

@@ -116,10 +116,10 @@ class Served:
         """What the worker and its flow runs, or another process, have printed."""
         return (self.folder / name).read_text("utf-8", errors="replace")
 
-    def ask(self, path: str, body: Any = None) -> Any:
+    def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
         """An answer of the API."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
             text = answer.read()
         return json.loads(text) if text else None
@@ -131,6 +131,10 @@ class Served:
         state = {"type": "SCHEDULED", "state_details": details}
         made = self.ask(f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters, "state": state})
         return str(made["id"])
+
+    def pause(self, paused: bool) -> None:
+        """While it is paused, the worker is given no run: as in an outage, they become late."""
+        self.ask("/work_pools/tokenmill", {"is_paused": paused}, "PATCH")
 
     def state(self, run: str) -> str:
         """The name of a run's state; empty while the server is away or busy."""

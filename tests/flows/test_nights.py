@@ -184,3 +184,26 @@ def test_zones_of_several_schedules_must_be_told_apart() -> None:
         zone_of(both)
     assert zone_of(both[:1])[0] == "Europe/London"
     assert zone_of([])[0] == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "share", "told"),
+    [
+        (33, 33, 0.05, ""),
+        (768, 0, 0.05, "0 validation tokens"),
+        (768, 0, 0.0, ""),
+        (32, 40, 0.05, "32 training tokens"),
+    ],
+)
+def test_night_with_less_than_a_window_of_tokens_does_not_train(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], training: int, validation: int, share: float, told: str
+) -> None:
+    from flows.session.nights import told_if_few
+    from pipeline.recipe.load import load_recipe
+    from tests.flows.deployments import write_recipe
+
+    recipe = load_recipe(write_recipe(tmp_path), [f"tokenize.validation_share={share}"])
+    made = {"tokenize": {"train_tokens": training, "validation_tokens": validation}}
+    assert told_if_few("2026-01-31", recipe, made) == bool(told)
+    said = capfd.readouterr().err
+    assert (f"the night of 2026-01-31 has {told}, too few for a window of 33: no training" in said) == bool(told)

@@ -22,17 +22,20 @@ def test_each_deployment_does_its_work_and_a_run_that_finds_its_folder_taken_wai
     served: Served, tmp_path: Path
 ) -> None:
     recipe, root = write_recipe(tmp_path), tmp_path / "run"
-    curated = run(served, "curate/curate", recipe, root)
-    others = [run(served, name, recipe, tmp_path / name.split("/")[0]) for name in ("dedup/dedup", "nightly/nightly")]
-    assert served.ended([curated, *others]) == ["Completed"] * 3, served.printed()
-    trained = [run(served, "pretrain/pretrain", recipe, root) for _ in range(2)]
-    assert served.ended(trained) == ["Completed"] * 2, served.printed()
+    untrained = tmp_path / "untrained.toml"
+    untrained.write_text(recipe.read_text("utf-8").replace(', "train"]', "]"), encoding="utf-8")
+    begun = {
+        name: run(served, name, recipe, tmp_path / name.split("/")[0]) for name in ("dedup/dedup", "ablate/ablate")
+    }
+    begun["nightly/nightly"] = run(served, "nightly/nightly", untrained, tmp_path / "nights")
+    begun["curate/curate"] = run(served, "curate/curate", recipe, root)
+    assert served.ended(begun.values()) == ["Completed"] * 4, served.printed()
+    twice = [run(served, "pretrain/pretrain", recipe, root) for _ in range(2)]
+    assert served.ended(twice) == ["Completed"] * 2, served.printed()
     assert served.printed().count(f"{root}: waiting for the process that works on it: ") == 1, served.printed()
     assert len(list(root.glob("checkpoints/step-*"))) == 1
-    more = [run(served, "evaluate/evaluate", recipe, root), run(served, "end_to_end/end-to-end", recipe, root)]
-    more.append(run(served, "ablate/ablate", recipe, tmp_path / "ablation"))
-    assert served.ended(more) == ["Completed"] * 3, served.printed()
+    after = {name: run(served, name, recipe, root) for name in ("evaluate/evaluate", "end_to_end/end-to-end")}
+    assert served.ended(after.values()) == ["Completed"] * 2, served.printed()
     assert "bits_per_byte" in json.dumps(served.ask("/artifacts/filter", {}))
-    started = {"curate/curate", "dedup/dedup", "nightly/nightly", "pretrain/pretrain", "evaluate/evaluate"}
-    assert {*deployments()} == started | {"end_to_end/end-to-end", "ablate/ablate"}
+    assert {*deployments()} == {*begun, *after, "pretrain/pretrain"}
     assert {*served.states().values()} == {"Completed"}
