@@ -26,6 +26,8 @@ from pipeline.base.processes import ChildWords, descendants, end, environment
 from pipeline.run import layout
 from pipeline.run.context import Context, NeedsWork
 
+OF_TORCHRUN = ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_", "TORCHELASTIC_")
+
 
 def run(context: Context) -> dict[str, Any]:
     """The stage: trains in a process of its own (several, with ``train.processes``), unless it is done."""
@@ -75,7 +77,7 @@ class _Processes:
             text=True,
             errors="replace",
             start_new_session=True,
-            env=environment(),
+            env=_environment_of_its_own(),
         )
         assert process.stderr is not None  # it is a pipe
         words, lines = ChildWords(process.stderr), _lines(process)
@@ -168,6 +170,11 @@ class _Processes:
             raise RunError(f"training ended with exit code {code}{words.last()}")
         if unfinished(self._context.run, training_of(self._context.run)) is not None:
             raise KeyboardInterrupt
+
+
+def _environment_of_its_own() -> dict[str, str]:
+    """Without what a torchrun that started this process has set: the training would wait for that one's other ranks."""
+    return {name: value for name, value in environment().items() if not name.startswith(OF_TORCHRUN)}
 
 
 def _lines(process: "subprocess.Popen[str]") -> "queue.SimpleQueue[str | None]":

@@ -151,7 +151,7 @@ def _gpu() -> dict[str, Any]:
 
 
 def _disk() -> dict[str, Any]:
-    free = shutil.disk_usage(Path.cwd()).free
+    free = shutil.disk_usage(".").free
     return _row("disk", free > FREE_DISK, f"{free / 1e9:.1f} GB free here", "a run needs about 3 times its raw text")
 
 

@@ -110,12 +110,12 @@ def _run_flow(
     from flows.server.embedded import prefect_api
     from pipeline.inspection.disk import bound_records
 
+    if str(storage.cache_folder()) != (wanted := storage.wanted_cache_folder()):
+        say(f"kernels are kept in {storage.cache_folder()}: {wanted} cannot be written; TOKENMILL_CACHE names another")
     with job.lock():  # a folder that is in use or cannot be written is refused before a server starts
         if gone := bound_records(job, MOST_RECORDS):
             say(f"Prefect's records of earlier runs were over {MOST_RECORDS:,} bytes; {gone:,} bytes are begun anew")
         prepare(job.root)
-    if str(storage.cache_folder()) != (wanted := storage.wanted_cache_folder()):
-        say(f"kernels are kept in {storage.cache_folder()}: {wanted} cannot be written; TOKENMILL_CACHE names another")
     say(f"run folder {job.root}")
     server = configured()
     where = f"{server.url}, set by {server.origin}" if server else "embedded, recorded in the run folder"

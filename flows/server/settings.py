@@ -27,6 +27,7 @@ def prepare(root: str) -> None:
         else storage.cache_folder() / "prefect"
     )
     if os.path.expanduser("~") == "~":  # a user without a name or a home, whom Prefect does not start for
+        os.environ["TOKENMILL_CACHE"] = str(storage.cache_folder())  # where this process has its kernels
         os.environ["HOME"] = str(storage.temporary_folder("home"))
     profiles = profiles_path() if configured() else None  # the user's, not found any more once another home is set
     if not profiles and os.environ.get("PREFECT_PROFILE") in profile_names():

@@ -175,8 +175,13 @@ def environment() -> dict[str, str]:
     """This process's environment for a child that imports our code and no module of the working directory.
 
     The child gets the code that we are, also where we have it from the working directory, as in a checkout that is not
-    installed.  An installed one is found without our help.
+    installed.  An installed one is found without our help.  Where the working directory was removed, we leave it first:
+    no child can start in it.
     """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        os.chdir("/")
     found = {**os.environ, "PYTHONSAFEPATH": "1"}
     if HOME not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", HOME)]

@@ -43,8 +43,15 @@ def local_path(url: str) -> Path:
 
 
 def absolute(url: str) -> str:
-    """A plain path from the root of the file system; a URL as it is."""
-    return url if "://" in url else str(Path(url).absolute())
+    """A plain path from the root of the file system; a URL as it is.
+
+    Raises:
+        FileNotFoundError: If the path is relative, and the working directory was removed.
+    """
+    try:
+        return url if "://" in url else str(Path(url).absolute())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(error.errno, "the working directory was removed; give a path from /", url) from error
 
 
 def join(root: str, *parts: str) -> str:

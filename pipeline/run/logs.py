@@ -98,11 +98,18 @@ def remember_environment(run: Run, stage: str) -> None:
     """Records by which command, when and on what machine a stage has just done work."""
     record = {
         "command": _command(),
-        "folder": os.getcwd(),
+        "folder": _working_folder(),
         "finished": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         "machine": machine(),
     }
     _write(run, layout.ENVIRONMENT_LOG, environments(run) | {stage: record})
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "a folder that was removed"
 
 
 def environments(run: Run) -> dict[str, Any]:

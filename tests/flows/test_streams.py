@@ -55,6 +55,7 @@ def test_run_is_done_whatever_became_of_its_streams(how: str, recipe: Path, tmp_
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_run_goes_on_when_its_terminal_vanishes(recipe: Path, tmp_path: Path) -> None:
     """The other end of a pseudo terminal is closed after the first line; no SIGHUP, as for a process of a daemon's."""
     root = tmp_path / "run"
