@@ -139,3 +139,62 @@ def test_csv_with_a_quote_that_never_closes_loses_one_row(tmp_path: Path, clean:
     (tmp_path / "a.csv").write_bytes(b'id,text\n1,one\n2,"two\n' + b"".join(b"%d,good\n" % n for n in range(3, 500)))
     cleaned = clean(tmp_path / "a.csv")
     assert cleaned.numbers() == (498, 0, 1)
+
+
+def test_lines_that_each_open_a_quote_take_linear_time(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.csv").write_text("id,text\n" + 'x","\n' * 20_000 + "k1,a good row at the end\n")
+    cleaned = clean(tmp_path / "a.csv")
+    assert cleaned.texts == ["a good row at the end"]
+    assert cleaned.reasons == ["csv_invalid"] * 20_000
+
+
+def test_field_of_one_line_may_be_as_long_as_a_record(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.csv").write_text("id,text\nk0,short\nk1," + "x" * (33 << 20) + "\nk2,short, too\n")
+    cleaned = clean(tmp_path / "a.csv", pii="off", fix_mojibake=False)
+    assert [len(text) for text in cleaned.texts] == [5, 33 << 20]
+    assert cleaned.reasons == ["ragged_row"]
+
+
+def test_damaged_header_eats_no_row(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.csv").write_text('"i"d,text\nk0,first\nk1,second\nk2,third\n')
+    cleaned = clean(tmp_path / "a.csv")
+    assert cleaned.texts == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'id;text\n"c0";"one, two"\n"c1";"three; four"\n',
+        'sep=;\nid;text\nc0;one, two\nc1;"three; four"\n',
+        '"id";"text"\n"c0";"one, two"\n"c1";"three; four"\n',
+        'id, text\nc0, "one, two"\nc1, "three; four"\n',
+        'ID,TEXT\nc0,"one, two"\nc1,three; four\n',
+        'an export\n\nid,text\nc0,"one, two"\nc1,three; four\n',
+        'id,text,\nc0,"one, two",\nc1,three; four,\n',
+        "id,text\n'c0','one, two'\n'c1','three; four'\n'c2','five'\n'c3','six'\n",
+    ],
+)
+def test_dialects_of_exports(tmp_path: Path, clean: Clean, content: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    cleaned = clean(tmp_path / "a.csv")
+    assert cleaned.texts[:2] == ["one, two", "three; four"]
+    assert len({document["doc_id"] for document in cleaned.documents}) == len(cleaned.documents)
+
+
+def test_backslashes_before_quotes(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "b.csv").write_text('id,text\n1,"she said \\"no, never\\" twice"\n2,"plain"\n', newline="")
+    (tmp_path / "c.csv").write_text('id,text\n1,"C:\\data\\"\n2,"D:\\"\n', newline="")
+    assert clean(tmp_path / "b.csv").texts == ['she said "no, never" twice', "plain"]
+    assert clean(tmp_path / "c.csv").texts == ["C:\\data\\", "D:\\"]
+
+
+def test_two_columns_with_the_text_s_name_are_refused(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.csv").write_text("id,text,text\n1,one,two\n")
+    assert clean(tmp_path / "a.csv").reasons == ["ambiguous_text"]
+
+
+def test_rows_that_spare_their_last_fields(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.csv").write_text("id,text,note\n1,one\n2,two,x\n3,three\n4\n")
+    cleaned = clean(tmp_path / "a.csv")
+    assert cleaned.texts == ["one", "two", "three"]
+    assert cleaned.reasons == ["ragged_row"]
