@@ -57,7 +57,7 @@ class FaultyStore:
             return self._inner(environment, start)
         if self.answer == CUT:
             environment["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-            return []
+            raise ConnectionResetError("cut by the test")
         environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
         code = ANSWERS[self.answer]
         start(f"{self.answer} {code}", [("Content-Type", "application/xml")])
