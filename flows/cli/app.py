@@ -16,6 +16,7 @@ from pipeline.base.errors import TokenmillError, UserError
 from pipeline.base.processes import ENDS_WITH_STDIN, end_here, end_with_parent, interrupts_kept
 
 COMMANDS = {
+    "init": ("flows.cli.init:init", "Look at a folder of your own, and write a commented recipe for it."),
     "run": ("flows.cli.run:run", "Run a recipe: raw files in, token shards, a checkpoint and a report out."),
     "status": ("flows.cli.run:status", "Show each stage of a run: shards, records, bytes, seconds, state."),
     "verify": ("flows.cli.run:verify", "Re-read every output of a run against its checksum."),
@@ -42,9 +43,9 @@ COMMANDS = {
     "trace": ("flows.cli.lineage:trace_steps", "Documents, sources and licences in the global batch of a step."),
     "licences": ("flows.cli.lineage:count_licences", "Tokens by licence and source in what was trained on."),
     "takedown": ("flows.cli.lineage:takedown", "Take documents out of every table and shard of a run."),
-    "ablate": ("flows.cli.ablate:ablate", "Train the same small model on each variant: did this filter help?"),
+    "ablate": ("flows.cli.compare:ablate", "Train the same small model on each variant: did this filter help?"),
     "doctor": ("flows.cli.doctor:doctor", "Check this environment and say what to do."),
-    "bench": ("flows.cli.bench:bench", "Time tokenmill against installed peers, side by side."),
+    "bench": ("flows.cli.compare:bench", "Time tokenmill against installed peers, side by side."),
 }
 
 

@@ -1,4 +1,4 @@
-"""Benchmarks beside installed peers; ``flows/cli/bench.py`` lists them by name.
+"""Benchmarks beside installed peers; ``flows/cli/compare.py`` lists them by name.
 
 clean, dedup, filter, index, lineage, tokens: one part of the pipeline each, ours beside what others use.
 dedup_accuracy, dedup_buckets, dedup_scale: what is found, crowded buckets, memory by size; dedup_peers: the peers.

@@ -18,6 +18,7 @@ WRITES = {"output", "removed"}  # options that name what a command writes
 
 # the command line of each command with such an option; {there} is what holds something
 CASES: dict[tuple[str, ...], tuple[str, list[str]]] = {
+    ("init",): ("there.toml", ["texts.jsonl.gz", "--output", "{there}"]),
     ("export",): ("there", ["run", "--output", "{there}"]),
     ("report",): ("there.html", ["run", "other", "--output", "{there}"]),
     ("licences",): ("there.md", ["run", "--output", "{there}"]),

@@ -1,10 +1,15 @@
-"""``tokenmill ablate``: the same small model on each variant of a recipe."""
+"""Commands that compare: ablate (the same small model on each variant of a recipe) and bench (peers in one run).
 
+A benchmark is a module with ``run() -> list of rows``; a row is a dict of figures with its name and unit in the keys.
+"""
+
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from flows.cli.options import Flag, Json, Overrides, Repeated
 from flows.display.answer import answer
+from flows.display.terminal import shown
 from pipeline.base import storage
 from pipeline.base.console import emit, say
 from pipeline.base.errors import UserError
@@ -12,6 +17,19 @@ from pipeline.base.sizes import parse_memory
 
 MIN_SEEDS = 2
 MAX_SEEDS = 100
+BENCHMARKS = {
+    "clean": "pipeline.bench.clean",
+    "dedup": "pipeline.bench.dedup",
+    "dedup_accuracy": "pipeline.bench.dedup_accuracy",
+    "dedup_buckets": "pipeline.bench.dedup_buckets",
+    "dedup_scale": "pipeline.bench.dedup_scale",
+    "filter": "pipeline.bench.filter",
+    "tokenize": "pipeline.bench.tokens",
+    "loader": "model.bench.loader",
+    "train": "model.bench.train",
+    "lineage": "pipeline.bench.lineage",
+    "index": "pipeline.bench.index",
+}
 
 
 def ablate(
@@ -125,3 +143,16 @@ def _run(plan: Any, workers: int) -> dict[str, Any]:
     with Run(plan.root, plan.base).lock(), Pool(workers or None) as pool, Terminal() as progress:
         Runner(plan, pool, progress, STAGES, "model.trial:score_trial").execute(write)
     return results(plan, plan.seeds)
+
+
+def bench(*names: str, json: Json = False) -> int:
+    """Time tokenmill against installed peers, side by side, as a table of ratios.
+
+    Example: tokenmill bench dedup filter
+    """
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        raise UserError(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    rows = [{"benchmark": name, **row} for name in names or BENCHMARKS for row in import_module(BENCHMARKS[name]).run()]
+    lines = ["  ".join(f"{key} {shown(value)}" for key, value in row.items()) for row in rows]
+    return answer(json, {"rows": rows}, "\n".join(lines))

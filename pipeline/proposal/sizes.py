@@ -1,0 +1,78 @@
+"""Tokens there are -> vocabulary, model and training that suit them and this machine.
+
+A model is compute-optimal at about 20 tokens a weight (Hoffmann et al., arXiv:2203.15556), and up to four passes over
+the same data are worth nearly as much as new data (Muennighoff et al., arXiv:2305.16264).  Without a GPU the training
+is cut to what ends in some ten minutes, so that the first run is a whole one.
+"""
+
+import math
+from dataclasses import dataclass
+
+from pipeline.recipe import depth
+
+PASSES = 4
+GPU_DEPTH = 12  # a first model on one GPU: 85 million weights in the blocks
+CPU_DEPTHS = (2, 3, 4)
+CPU_SECONDS = 600
+CPU_FLOPS = 7.5e10  # of a core in float32, by `make demo` on two cores, at 6 FLOP for each weight and token
+FEWEST_TOKENS = 300_000  # below, nothing that is worth a look can be trained from scratch
+VOCABULARIES = ((10_000_000, 4096), (50_000_000, 8192), (300_000_000, 16384))
+LARGE_VOCABULARY = 32768
+VALIDATION_TOKENS = 200_000
+CONTEXTS = ((10_000_000, 256), (200_000_000, 512))
+LONG_CONTEXT = 1024
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Keys of the sections tokenize, model and train; ``weights`` counts the embedding once, ``seconds`` is a guess."""
+
+    vocabulary_size: int
+    validation_share: float
+    depth: int
+    context_length: int
+    steps: int
+    global_batch_tokens: int
+    weights: int
+    seconds: float | None
+
+
+def sizes(tokens: int, cores: int, gpu: bool) -> Sizes:
+    """What suits a corpus.
+
+    Args:
+        tokens: Tokens to train on, estimated.
+        cores: Processors that may be used.
+        gpu: Whether a GPU is there.
+    """
+    vocabulary = next((size for most, size in VOCABULARIES if tokens < most), LARGE_VOCABULARY)
+    context = next((length for most, length in CONTEXTS if tokens < most), LONG_CONTEXT)
+    deepest = [d for d in range(1, GPU_DEPTH + 1) if depth.TOKENS_PER_WEIGHT * _blocks(d) <= PASSES * tokens]
+    chosen = max(deepest, default=1)
+    if not gpu:
+        chosen = min(chosen, _cpu_depth(vocabulary, cores))
+    weights = _blocks(chosen) + vocabulary * depth.HEAD_WIDTH * chosen
+    trained = max(1, min(depth.TOKENS_PER_WEIGHT * _blocks(chosen), PASSES * tokens))
+    seconds = None
+    if not gpu:
+        trained = min(trained, int(CPU_SECONDS * CPU_FLOPS * cores / (6 * weights)))
+        seconds = 6.0 * weights * trained / (CPU_FLOPS * cores)
+    batch = context * min(depth.batch_sequences(6.0 * weights * trained, context), max(1, trained // context // 100))
+    share = min(0.2, max(0.01, VALIDATION_TOKENS / max(1, tokens)))
+    steps = max(20, math.ceil(trained / batch))
+    return Sizes(vocabulary, round(share, 3), chosen, context, steps, batch, weights, seconds)
+
+
+def _blocks(d: int) -> int:
+    shape = depth.shape(d)
+    return 12 * shape["layers"] * shape["width"] ** 2
+
+
+def _cpu_depth(vocabulary: int, cores: int) -> int:
+    """The deepest model that sees at least half of its tokens in the time that a first training may take."""
+    flops = CPU_SECONDS * CPU_FLOPS * cores
+    for d in reversed(CPU_DEPTHS):
+        weights = _blocks(d) + vocabulary * depth.HEAD_WIDTH * d
+        if 6.0 * weights * depth.TOKENS_PER_WEIGHT * _blocks(d) / 2 <= flops:
+            return d
+    return CPU_DEPTHS[0]

@@ -1,0 +1,148 @@
+"""The files of a folder as sources of a recipe: one for text of every kind, one for each kind of table or JSON.
+
+Which column holds the text is tried, with the reader that the run will use: the one whose first values are longest.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from pipeline.base import storage
+from pipeline.readers.formats import BINARY, HEAD_BYTES, binary_kind, format_of
+from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
+from pipeline.readers.part_reader import PartReader, ReadOptions
+from pipeline.readers.partition import plan
+from pipeline.readers.records import Damaged, Fields, Item, Record
+
+TABULAR = ("jsonl", "json", "parquet", "arrow", "csv", "tsv")
+FIRST_RECORDS = 50
+SHORTEST_TEXT = 40  # characters on average; shorter columns are titles and codes
+_COLUMNS = re.compile(r"(?:fields|columns): (.*)$")
+_HTML = re.compile(r"\s*<(!doctype|html|p|div|h\d|body)\b", re.IGNORECASE)
+_USUAL = {
+    "id": ("id", "_id", "doc_id", "document_id", "uid", "uuid", "key"),
+    "url": ("url", "source_url", "link", "uri", "href"),
+    "date": ("date", "timestamp", "created", "created_at", "published", "published_at"),
+    "licence": ("licence", "license"),
+}
+
+
+@dataclass
+class Found:
+    """What lies in the paths: every file counted once, in ``formats``, ``unsupported`` or ``unreadable``."""
+
+    inputs: SourceInputs
+    files: int = 0
+    bytes: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    unsupported: Counter[str] = field(default_factory=Counter)
+    unreadable: list[str] = field(default_factory=list)
+    tables: dict[str, list[InputFile]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """One source: globs below the paths' folder, and the fields of its records; ``why`` is a comment."""
+
+    name: str
+    format: str = "auto"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    fields: dict[str, str] = field(default_factory=dict)
+    why: str = ""
+
+
+def look(paths: Sequence[str]) -> Found:
+    """Lists every file and tells its format by name or first bytes.
+
+    Raises:
+        UserError: If a path names no file.
+    """
+    inputs = list_inputs("files", list(paths))
+    found = Found(inputs)
+    for file in inputs.files:
+        found.files += 1
+        found.bytes += file.size
+        if file.error is not None:
+            found.unreadable.append(file.path)
+            continue
+        kind = format_of(file, "auto")
+        if kind == BINARY:
+            found.unsupported[_media_type(file)] += 1
+            continue
+        found.formats[kind] += 1
+        if kind in TABULAR:
+            found.tables[kind].append(file)
+    return found
+
+
+def _media_type(file: InputFile) -> str:
+    with open(storage.open_local(file.url), "rb") as opened:
+        return binary_kind(opened.read(HEAD_BYTES))
+
+
+def propose(found: Found) -> list[Proposed]:
+    """The sources: tables whose text is where a reader looks for it stay with the rest, the others get their fields."""
+    apart = list(_tables_with_fields(found))
+    taken = tuple(glob for source in apart for glob in source.include)
+    others = sum(found.formats.values()) - sum(len(found.tables[source.format]) for source in apart)
+    return ([Proposed("files", exclude=taken)] if others else []) + apart
+
+
+def _tables_with_fields(found: Found) -> Iterator[Proposed]:
+    for kind, files in sorted(found.tables.items()):
+        fields, columns = text_fields(found.inputs, files[0])
+        if fields:
+            why = f"{files[0].path} has the columns {', '.join(columns)}"
+            yield Proposed(kind, kind, tuple(sorted(_globs(files))), fields=fields, why=why)
+
+
+def _globs(files: Sequence[InputFile]) -> set[str]:
+    """A glob for each ending of the files' names; a name without one stands for itself."""
+    globs = set()
+    for file in files:
+        name = file.path.rsplit("/", 1)[-1]
+        stem, dot, ending = name.partition(".") if name.count(".") == 1 else _long_ending(name)
+        globs.add(f"**/*{dot}{ending}" if stem and dot else file.path)
+    return globs
+
+
+def _long_ending(name: str) -> tuple[str, str, str]:
+    stem, dot, ending = name.rpartition(".")
+    if ending.lower() in ("gz", "zst", "zstd", "bz2", "xz") and "." in stem:
+        stem, _, inner = stem.rpartition(".")
+        return stem, dot, f"{inner}.{ending}"
+    return stem, dot, ending
+
+
+def text_fields(inputs: SourceInputs, file: InputFile) -> tuple[dict[str, str], list[str]]:
+    """The ``fields`` that a table needs, and its columns; no fields where the readers find the text by themselves."""
+    damaged = [item for item in _first(inputs, file, {}) if isinstance(item, Damaged)]
+    told = [match[1].split(", ") for item in damaged if (match := _COLUMNS.search(item.detail or ""))]
+    if not told:
+        return {}, []
+    columns = max(told, key=len)
+    lengths = {name: _mean_length(_first(inputs, file, {"text": name})) for name in columns}
+    best = max(columns, key=lambda name: lengths[name])
+    if lengths[best] < SHORTEST_TEXT:
+        return {}, columns
+    usual = {ours: name for ours, names in _USUAL.items() for name in columns if name.lower() in names}
+    html = sum(_is_html(item) for item in _first(inputs, file, {"text": best})) > FIRST_RECORDS // 4
+    return {"html" if html else "text": best, **usual}, columns
+
+
+def _first(inputs: SourceInputs, file: InputFile, fields: dict[str, str]) -> list[Item]:
+    """The first items of a file, as the run will read it."""
+    parts = plan([(SourceInputs(inputs.name, inputs.root, (file,)), "auto")])[0].parts
+    reader = PartReader(inputs.root, ReadOptions(Fields(fields, None)))
+    return list(islice(reader.read(parts[0]), FIRST_RECORDS))
+
+
+def _mean_length(items: Sequence[Item]) -> float:
+    return sum(len(item.text) for item in items if isinstance(item, Record)) / max(1, len(items))
+
+
+def _is_html(item: Item) -> bool:
+    return isinstance(item, Record) and bool(_HTML.match(item.text))

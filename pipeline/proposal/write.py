@@ -1,0 +1,218 @@
+"""The proposal as a recipe with comments, and as the lines that a person is told."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.base import storage
+from pipeline.base.words import counted
+from pipeline.proposal.sizes import FEWEST_TOKENS, Sizes
+from pipeline.proposal.sources import Found, Proposed
+from pipeline.proposal.trial import Tried
+from pipeline.recipe.load import toml_value
+
+WEB_FORMATS = ("warc",)
+CLEAN_FORMATS = frozenset({"parquet", "arrow", "jsonl", "json"})
+CODE_ENDINGS = frozenset(
+    (
+        "c",
+        "cc",
+        "cpp",
+        "cs",
+        "go",
+        "h",
+        "hpp",
+        "java",
+        "jl",
+        "js",
+        "kt",
+        "lua",
+        "php",
+        "pl",
+        "py",
+        "r",
+        "rb",
+        "rs",
+        "sh",
+    )
+)
+SURE = 0.8  # of the sample's documents that the web rules keep: then the text is of the kind they were made for
+CODE_SHARE = 0.3  # of the files
+MOST_SHOWN = 8
+ABOUT = {
+    "web": "pages of a crawl: the published rules of Gopher, C4 and FineWeb",
+    "own": "manuals, contracts, notes, mail: duplicates and endless repetition go, short and list-like text stays",
+    "code-and-docs": "code beside its documentation: as own, without a language",
+    "clean": "text that was curated before: nothing is dropped but duplicates",
+}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Everything that the recipe is written from."""
+
+    name: str
+    paths: Sequence[str]
+    found: Found
+    sources: Sequence[Proposed]
+    tried: Tried
+    preset: str
+    why: str
+    sizes: Sizes
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the preset keeps of all files, by the sample."""
+        return round(self.tried.tokens.get(self.preset, 0) / max(self.tried.share, 1e-9))
+
+
+def choose_preset(found: Found, tried: Tried) -> tuple[str, str]:
+    """The preset that suits the files, and why."""
+    total = sum(found.formats.values())
+    if any(found.formats[kind] for kind in WEB_FORMATS):
+        return "web", "there are WARC files"
+    endings = Counter(file.path.rsplit(".", 1)[-1].lower() for file in found.inputs.files)
+    if sum(endings[ending] for ending in CODE_ENDINGS) > CODE_SHARE * max(1, total):
+        return "code-and-docs", "many of the files are source code"
+    share = tried.kept.get("web", 0) / max(1, tried.documents)
+    if set(found.formats) <= CLEAN_FORMATS and share >= SURE:
+        return "clean", f"all are data sets, and even the web rules keep {share:.0%} of the sample"
+    return "own", f"no crawl; the web rules would keep {share:.0%} of the sample"
+
+
+def source_tables(paths: Sequence[str], sources: Sequence[Proposed]) -> list[dict[str, Any]]:
+    """The sources as a recipe has them, with these paths."""
+    tables = []
+    for source in sources:
+        table: dict[str, Any] = {"name": source.name, "paths": list(paths), "format": source.format}
+        table |= {key: list(value) for key in ("include", "exclude") if (value := getattr(source, key))}
+        tables.append(table | ({"fields": source.fields} if source.fields else {}))
+    return tables
+
+
+def relative_paths(paths: Sequence[str], folder: str) -> list[str]:
+    """Paths as seen from the recipe's folder where they lie below it, else absolute."""
+    shown = []
+    for path in paths:
+        if not storage.is_local(path):
+            shown.append(path)
+            continue
+        whole = os.path.abspath(path)
+        relative = os.path.relpath(whole, folder)
+        shown.append(whole if relative.startswith("..") else relative)
+    return shown
+
+
+def recipe_text(proposal: Proposal, paths: Sequence[str], command: str) -> str:
+    """The recipe; it loads, and says of each choice what it was made from."""
+    return "\n".join(_recipe_lines(proposal, paths, command)) + "\n"
+
+
+def _recipe_lines(proposal: Proposal, paths: Sequence[str], command: str) -> Iterator[str]:
+    yield f"# Proposed by `{command}`; yours to change. Every key: docs/recipes.md, or any key with a typo."
+    yield f"name = {toml_value(proposal.name)}"
+    yield 'stages = ["clean", "dedup", "filter", "tokenize", "train", "report"]'
+    yield from _comment(files_in_words(proposal.found))
+    for source, table in zip(proposal.sources, source_tables(paths, proposal.sources), strict=True):
+        yield ""
+        yield from _comment([source.why] if source.why else [])
+        yield "[[sources]]"
+        yield from (f"{key} = {toml_value(value)}" for key, value in table.items())
+        yield '# licence = "CC-BY-4.0"  # an SPDX name, of records that name none'
+    yield from _curation_lines(proposal)
+    yield from _model_lines(proposal.sizes, proposal.tokens)
+
+
+def _comment(lines: Sequence[str]) -> Iterator[str]:
+    yield from (f"# {line}" for line in lines)
+
+
+def _curation_lines(proposal: Proposal) -> Iterator[str]:
+    tried = proposal.tried
+    main = [name for name, count in tried.languages.most_common(4) if count >= 0.02 * max(1, tried.documents)]
+    yield from ("", "[clean]", 'pii = "replace"  # e-mail and IP addresses, telephone, card and account numbers')
+    yield from ("", "[filter]", f"preset = {toml_value(proposal.preset)}  # {proposal.why}")
+    yield from _comment([f"  {name:13} {ABOUT[name]}{_kept(tried, name)}" for name in ABOUT])
+    yield "min_kept = 0.3  # stop rather than train on what is left, where fewer documents pass"
+    yield f"# languages = {toml_value(main)}  # these alone; languages of the sample: {_shares(tried.languages)}"
+
+
+def _kept(tried: Tried, preset: str) -> str:
+    return f"; keeps {tried.kept[preset] / tried.documents:.0%} of the sample" if tried.documents else ""
+
+
+def _model_lines(sizes: Sizes, tokens: int) -> Iterator[str]:
+    yield from ("", "[tokenize]", f"vocabulary_size = {sizes.vocabulary_size}")
+    yield f"validation_share = {sizes.validation_share:g}  # held out, whole documents"
+    yield from ("", "[model]", f"depth = {sizes.depth}  # layers = heads = {sizes.depth}, width = {64 * sizes.depth}")
+    yield f"context_length = {sizes.context_length}"
+    trained = sizes.steps * sizes.global_batch_tokens
+    yield from ("", "[train]", f"steps = {sizes.steps}  # {trained:,} tokens, {trained / max(1, tokens):.1f} passes")
+    yield f"global_batch_tokens = {sizes.global_batch_tokens}"
+    yield f"validate_every_steps = {max(1, sizes.steps // 4)}"
+
+
+def files_in_words(found: Found) -> list[str]:
+    """The files, a line each for what is read, what nobody reads, and what cannot be opened."""
+    lines = [f"{counted(found.files, 'file')}, {found.bytes / 1e6:,.1f} MB: {_listed(found.formats)}"]
+    if found.unsupported:
+        lines.append(f"not read: {_listed(found.unsupported)}")
+    if found.unreadable:
+        shown = ", ".join(found.unreadable[:3])
+        lines.append(f"cannot be read: {counted(len(found.unreadable), 'file')}, such as {shown}")
+    return lines
+
+
+def told(proposal: Proposal, recipe: str) -> str:
+    """What a person is told: files, sample, presets, size, and what to do next."""
+    tried = proposal.tried
+    lines = files_in_words(proposal.found)
+    lines += [
+        f"source {source.name}: {source.why}; {_fields(source.fields)}" for source in proposal.sources if source.fields
+    ]
+    lines.append(
+        f"sample of {tried.share:.0%}: {counted(tried.documents, 'document')} of {counted(tried.records, 'record')}; "
+        f"languages {_shares(tried.languages) or 'unknown'}"
+    )
+    lines += [f"  {kind}: {_listed(counts)}" for kind, counts in _not_read(tried) if counts]
+    if tried.documents:
+        kept = ", ".join(f"{name} {tried.kept[name] / tried.documents:.0%}" for name in ABOUT)
+        lines.append(f"kept by preset: {kept}; chosen: {proposal.preset} ({proposal.why})")
+    lines.append(_size_in_words(proposal))
+    return "\n".join([*lines, f"written: {recipe}", f"next: tokenmill run {recipe} --dry-run, then without --dry-run"])
+
+
+def _not_read(tried: Tried) -> Iterator[tuple[str, Mapping[str, int]]]:
+    yield "excluded", tried.excluded
+    yield "damaged", tried.quarantined
+
+
+def _fields(fields: Mapping[str, str]) -> str:
+    return f"fields = {toml_value(dict(fields))}"
+
+
+def _size_in_words(proposal: Proposal) -> str:
+    sizes, tokens = proposal.sizes, proposal.tokens
+    if tokens < FEWEST_TOKENS:
+        return (
+            f"about {tokens:,} tokens: too few to train a language model from nothing; the recipe makes a very small "
+            "one, and model.init would go on from an open model instead (docs/model.md)"
+        )
+    minutes = f", some {max(1, round(sizes.seconds / 60))} minutes on this machine" if sizes.seconds else ""
+    return (
+        f"about {tokens:,} tokens: a model of {sizes.weights / 1e6:.1f} million weights, {sizes.steps} steps{minutes}"
+    )
+
+
+def _shares(counts: Counter[str]) -> str:
+    total = sum(counts.values())
+    return ", ".join(f"{name} {count / total:.0%}" for name, count in counts.most_common(4) if count >= 0.005 * total)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{name} {count:,}" for name, count in ordered[:MOST_SHOWN])
+    more = len(ordered) - MOST_SHOWN
+    return (shown or "nothing") + (f", and {counted(more, 'more kind')}" if more > 0 else "")
