@@ -12,6 +12,7 @@ from pydantic import Field
 from flows.display.terminal import shown
 from flows.server.in_service import in_service
 from flows.session.artifacts import Artifacts
+from flows.session.bounded import bounded
 from flows.session.command_child import run_command
 from flows.session.parameters import (
     NONE,
@@ -61,6 +62,7 @@ def publish_figures(key: str, values: dict[str, Any], description: str) -> None:
         artifacts.table(key, table, description)
 
 
+@bounded
 @flow(name="dedup", persist_result=False)
 def dedup(
     inputs: Inputs,
@@ -84,12 +86,13 @@ def dedup(
     against: Places = NONE,
     memory: MemorySize = "2GB",
     workers: WorkerCount = 0,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Deduplicates JSONL, Parquet or Arrow files of your own; see `tokenmill dedup run`.
 
     Args:
         inputs: Files, globs and folders to deduplicate.
-        output: Folder for kept/, removed.arrow and summary.json; it must not exist or be empty.
+        output: Folder for kept/, removed.arrow and summary.json.
         text_field: Field or column that holds the text.
         id_field: Field or column that holds the record's id.
         threshold: Exact Jaccard similarity from which a record is removed.
@@ -109,6 +112,7 @@ def dedup(
         against: Indexes or run folders whose documents are not to come again.
         memory: Memory of the join, such as 2GB.
         workers: Worker processes; 0: one for each processor.
+        overwrite: Replace what the output holds, once the new output is whole; else it is refused.
     """
     arguments = [
         *inputs,
@@ -117,7 +121,7 @@ def dedup(
         *as_options(exact_only=exact_only, no_verify=no_verify, same_url=same_url, url_field=url_field),
         *as_options(keep=keep, copies=copies, prefer_source=prefer_source),
         *as_options(prefer_licence=prefer_licence, licence_field=licence_field),
-        *as_options(memory=memory, workers=workers),
+        *as_options(memory=memory, workers=workers, overwrite=overwrite),
     ]
     with in_service():
         summary = command_task("dedup run", arguments)
@@ -125,6 +129,7 @@ def dedup(
     return summary
 
 
+@bounded
 @flow(name="evaluate", persist_result=False)
 def evaluate(root: Location) -> dict[str, Any]:
     """Scores the last checkpoint of a run: validation loss and bits per byte; see `tokenmill eval`.
@@ -138,6 +143,7 @@ def evaluate(root: Location) -> dict[str, Any]:
     return result
 
 
+@bounded
 @flow(name="ablate", persist_result=False)
 def ablate(
     recipe: Location,

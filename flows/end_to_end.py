@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from flows.server.lost_server import is_lost, observed
+from flows.session.bounded import bounded
 from flows.session.parameters import (
     LOCAL,
     NONE,
@@ -63,6 +64,7 @@ def _run_stages(opened: Session, stages: list[str]) -> Summaries:
     return {stage: opened.summaries[stage] for stage in stages}
 
 
+@bounded
 @flow(name="curate", persist_result=False)
 def curate(
     recipe: Location,
@@ -91,6 +93,7 @@ def curate(
         return summaries
 
 
+@bounded
 @flow(name="pretrain", persist_result=False)
 def pretrain(
     recipe: Location,
@@ -118,6 +121,7 @@ def pretrain(
         return summaries
 
 
+@bounded
 @flow(name="end_to_end", persist_result=False)
 def end_to_end(
     recipe: Location,

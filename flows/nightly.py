@@ -16,6 +16,7 @@ from flows.end_to_end import Summaries, end_to_end
 from flows.server.in_service import in_service
 from flows.server.lost_server import interruptible, observed
 from flows.session import night_log
+from flows.session.bounded import bounded
 from flows.session.night_schedule import Night, days_between, find_night
 from flows.session.night_turn import turn
 from flows.session.nights import Nights, curation, nothing_there, selection, told_if_few, told_if_quiet
@@ -29,6 +30,7 @@ Zone = Annotated[str, Field(max_length=64)]
 MOST_NAMED = 10
 
 
+@bounded
 @flow(name="nightly", persist_result=False)
 def nightly(
     recipe: Location,

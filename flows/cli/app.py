@@ -145,10 +145,10 @@ def _run(arguments: list[str], as_json: bool) -> int:
     except KeyboardInterrupt:
         return _failed("interrupted; run the same command again to go on", 130, as_json)
     except Exception as error:  # noqa: BLE001  a mistake of ours: shown, with an exit code and an object of its own
-        from flows.display.tracebacks import shortened
+        from flows.display.tracebacks import cut, shortened
 
         say(shortened(error))
-        return _failed(f"unexpected {type(error).__name__}: {error}; {REPORT}", 1, as_json)
+        return _failed(f"unexpected {type(error).__name__}: {cut(str(error))}; {REPORT}", 1, as_json)
     return result if isinstance(result, int) else 0
 
 

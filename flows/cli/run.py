@@ -3,8 +3,12 @@
 ``run`` plans first, from the manifests alone; Prefect is imported only when there is work to do.
 """
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 from flows.cli.options import Flag, Json, Overrides, Repeated
@@ -17,12 +21,13 @@ from pipeline.base import storage
 from pipeline.base.console import emit, say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
-from pipeline.recipe.load import load_recipe
+from pipeline.recipe.load import load_recipe, recipe_toml
 from pipeline.run.engines.options import EngineOptions
 from pipeline.run.folder import Run
 from pipeline.run.logs import forget_failures, stage_seconds
 from pipeline.run.stages import StagePlan, chosen_stages
 
+MOST_OVERRIDES, MOST_OVERRIDE_BYTES = 1000, 100_000  # as parameters of a flow run
 MOST_RECORDS = 256 << 20  # bytes of Prefect's records that a run keeps
 
 
@@ -70,6 +75,7 @@ def run(
     options = EngineOptions.of(engine, engine_set or [])
     loaded = load_recipe(recipe, set or [])
     job = Run(storage.absolute(root or f"runs/{loaded.name}"), loaded)
+    job.refuse_foreign()
     chosen = chosen_stages(job, stages.split(",") if stages else None)
     if restart and "train" not in chosen:
         raise UserError(f"--restart begins the training anew, but train is none of the stages: {', '.join(chosen)}")
@@ -120,12 +126,15 @@ def _run_flow(
     server = configured()
     where = f"{server.url}, set by {server.origin}" if server else "embedded, recorded in the run folder"
     say(f"starting Prefect ({where}) ...")
-    with prefect_api(lambda: import_module("flows.end_to_end")):
+    with (
+        _parameters(job, recipe, overrides) as (path, few),
+        prefect_api(lambda: import_module("flows.end_to_end")),
+    ):
         from flows.end_to_end import Summaries, end_to_end
         from flows.server import ended_runs
         from flows.server.lost_server import observed, server_answers
 
-        arguments = (storage.absolute(recipe), job.root, overrides, stages, workers, engine, rebuild, restart)
+        arguments = (path, job.root, few, stages, workers, engine, rebuild, restart)
         try:
             found: Summaries = observed(end_to_end, *arguments)
         except BaseException as error:
@@ -147,6 +156,23 @@ def _settle(job: Run) -> None:
 
     if server_answers():
         ended_runs.settle()
+
+
+@contextlib.contextmanager
+def _parameters(job: Run, recipe: str, overrides: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Recipe and overrides as parameters of the flow: many overrides as a file, the recipe that they have led to.
+
+    A Prefect server refuses parameters of more than 512 kB, and its pages show them all.
+    """
+    size = sum(len(override.encode()) for override in overrides)
+    if len(overrides) <= MOST_OVERRIDES and size <= MOST_OVERRIDE_BYTES:
+        yield storage.absolute(recipe), overrides
+        return
+    with tempfile.TemporaryDirectory(prefix="tokenmill-") as folder:
+        path = Path(folder) / "recipe.toml"
+        path.write_text(recipe_toml(job.recipe), encoding="utf-8")
+        say(f"{len(overrides):,} overrides of {size:,} bytes: the flow run is given the recipe that they lead to")
+        yield str(path), []
 
 
 def _finish(job: Run, stages: dict[str, dict[str, Any]], as_json: bool) -> int:

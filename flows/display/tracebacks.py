@@ -6,6 +6,17 @@ from collections.abc import Iterator
 LIBRARIES = ("site-packages", "concurrent/futures", "<frozen runpy>", "multiprocessing/")
 
 
+MOST_CHARACTERS = 2000  # of one error's words: those of a library may hold all that it was given
+
+
+def cut(text: str) -> str:
+    """A text of at most ``MOST_CHARACTERS``, its middle left out where it has more."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    half = MOST_CHARACTERS // 2
+    return f"{text[:half]} ... ({len(text) - 2 * half:,} characters left out) ... {text[-half:]}"
+
+
 def shortened(error: BaseException) -> str:
     """A traceback without the frames of libraries, and of its causes the same.
 
@@ -24,9 +35,9 @@ def _chain(error: BaseException) -> Iterator[str]:
         yield "".join(traceback.format_list(frames[-6:])).rstrip()
     said = "".join(traceback.format_exception_only(error)).strip()
     if said.startswith("concurrent.futures.process._RemoteTraceback"):  # Python's own note of the worker's traceback
-        yield from (line for line in said.splitlines()[1:] if line.strip(' "'))
+        yield from (cut(line) for line in said.splitlines()[1:] if line.strip(' "'))
     else:
-        yield said
+        yield cut(said)
 
 
 def _ours(path: str) -> bool:

@@ -85,6 +85,7 @@ def session(
             yield outer
         return
     run = Run(root, load_recipe(recipe, overrides))
+    run.refuse_foreign()
     with (
         in_service(),
         interruptible(),

@@ -35,6 +35,24 @@ class Run:
             )
         return cls(root, load_recipe(storage.join(root, layout.RECIPE)))
 
+    def refuse_foreign(self) -> None:
+        """Asks, before a run is begun in a local folder, whether somebody else's files stand there.
+
+        Raises:
+            UserError: If the folder is no run folder, and not empty.
+        """
+        if not storage.is_local(self.root) or not (folder := storage.local_path(self.root)).is_dir():
+            return
+        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        # tokens that were imported stand there before there is a recipe
+        known = {layout.RECIPE, *(name.rstrip("/") for name in (layout.MANIFESTS, layout.LOGS, layout.TOKENS))}
+        if names and known.isdisjoint(names):
+            shown = f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+            raise UserError(
+                f"{self.root}: holds {shown}, and is no run folder (no {layout.RECIPE}); name another folder, which is "
+                "made if it is not there, with --root"
+            )
+
     def url(self, *parts: str) -> str:
         """URL of a file of the run."""
         return storage.join(self.root, *parts)

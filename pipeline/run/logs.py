@@ -25,6 +25,8 @@ from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_bytes
 
+MOST_COMMAND = 10_000  # characters of a command line that are kept
+
 
 def _read(run: Run, path: str) -> dict[str, Any]:
     url = run.url(path)
@@ -123,7 +125,8 @@ def _command() -> str:
     """The command line of this process, as it can be typed again."""
     name = Path(sys.argv[0]).name
     first = ["tokenmill"] if name in ("tokenmill", "__main__.py") else [sys.argv[0]]
-    return shlex.join([*first, *sys.argv[1:]])
+    command = shlex.join([*first, *sys.argv[1:]])
+    return command if len(command) <= MOST_COMMAND else f"{command[:MOST_COMMAND]} ..."
 
 
 def machine() -> dict[str, str]:

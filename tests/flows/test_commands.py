@@ -18,6 +18,7 @@ from flows.session.stages import STAGES
 from pipeline.base.processes import descendants
 from tests.conftest import REPOSITORY
 from tests.flows.processes import gone_within_ten_seconds, names, start, tokenmill, wait_for
+from tests.trees import tree
 
 
 def test_help_lists_every_command_with_a_line_and_loads_none_of_them() -> None:
@@ -157,3 +158,40 @@ def test_signal_that_falls_into_a_destructor_interrupts_the_run(recipe: Path, tm
     assert result.returncode == 130, result.stderr
     assert "run the same command again" in result.stderr
     assert "RUNNING" not in flow_states(root)
+
+
+@pytest.mark.parametrize("foreign", [["thesis.odt"], ["documents/letter.txt", "b.txt", "c.txt", "d.txt"]])
+def test_run_in_a_folder_of_somebody_elses_files_is_refused_and_leaves_them(
+    foreign: list[str], recipe: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "home"
+    for name in foreign:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("precious")
+    before = tree(root)
+    for more in ([], ["--dry-run"]):
+        result = tokenmill("run", str(recipe), "--root", str(root), *more)
+        assert result.returncode == 2
+        assert f"error: {root}: holds " in result.stderr
+        assert "no run folder (no recipe.toml); name another folder" in result.stderr
+    assert tree(root) == before
+
+
+def test_run_in_an_empty_folder_or_one_with_hidden_files_is_planned(recipe: Path, tmp_path: Path) -> None:
+    root = tmp_path / "empty"
+    root.mkdir()
+    (root / ".lock").write_text("")
+    assert tokenmill("run", str(recipe), "--root", str(root), "--dry-run").returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.flow
+@pytest.mark.xdist_group("prefect")
+def test_overrides_beyond_what_a_server_takes_are_given_as_a_recipe(recipe: Path, tmp_path: Path) -> None:
+    long = f'sources.0.paths=["{tmp_path}/{"x" * 100_000}"]'
+    sets = [part for _ in range(6) for part in ("--set", long)]
+    result = tokenmill("run", str(recipe), "--root", str(tmp_path / "run"), *sets, "--json")
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "6 overrides of 600," in result.stderr
+    assert len(result.stderr) < 5000
+    assert "x" * 100_000 in (tmp_path / "run/recipe.toml").read_text()

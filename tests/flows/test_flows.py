@@ -213,3 +213,17 @@ def test_burst_of_shards_and_artifacts_loses_no_record(
             states = {task.name: task.state.name for task in tasks if task.state and task.name in stages}
     assert states == dict.fromkeys(stages, "Completed")
     assert [artifacts_of_latest(f"tokenmill-{stage}").data for stage in stages] == [100.0] * 4
+
+
+def test_parameters_that_the_server_refuses_are_told_in_a_sentence(recipe: Path, tmp_path: Path) -> None:
+    from flows.alone import dedup
+    from flows.end_to_end import curate
+    from pipeline.base.errors import UserError
+
+    many = [f"{tmp_path}/{'crawl' * 10}/{number:05}.jsonl" for number in range(10_000)]
+    with pytest.raises(UserError, match="dedup: its parameters are too large for the Prefect server") as caught:
+        dedup(many, str(tmp_path / "out"))
+    assert len(str(caught.value)) < 500
+    with pytest.raises(UserError, match=r"524,288 bytes when serialized \(got \S+ bytes\)\): give folders or globs"):
+        curate(str(recipe), str(tmp_path / "run"), overrides=[f"name={'x' * 600_000}"])
+    assert not (tmp_path / "run").exists()

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from flows.display.tracebacks import shortened
+from flows.display.tracebacks import MOST_CHARACTERS, cut, shortened
 from tests.conftest import REPOSITORY
 
 CODE = """
@@ -61,3 +61,15 @@ def test_what_an_error_came_from_stands_before_it() -> None:
         explained()
     told = shortened(caught.value).splitlines()
     assert told.index("ValueError: in a worker") < told.index("RuntimeError: and so")
+
+
+def test_words_of_a_library_that_hold_all_it_was_given_are_cut_in_the_middle() -> None:
+    try:
+        raise ValueError(f"begins {'x' * 2_000_000} ends")
+    except ValueError as error:
+        told = shortened(error)
+    assert len(told) < 2 * MOST_CHARACTERS
+    assert "ValueError: begins xxx" in told
+    assert told.endswith("xxx ends")
+    assert "characters left out" in told
+    assert cut("short") == "short"
