@@ -80,7 +80,7 @@ def parameters(deployment: str, recipe: Path, root: Path) -> dict[str, Any]:
         return {"recipe": str(recipe), "runs": str(root), "workers": 1}
     given: dict[str, Any] = {"recipe": str(recipe), "root": str(root), "workers": 1}
     if deployment == "ablate/ablate":
-        given |= {"vary": ["train.learning_rate=[0.001]"], "seeds": 2}
+        given |= {"vary": ["train.learning_rate=[0.001, 0.002]"], "seeds": 2}
     return given
 
 
