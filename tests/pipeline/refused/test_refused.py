@@ -74,8 +74,6 @@ WRITING = (
 )
 TRAINED = (
     Command(("train", "RECIPE", "--root", ROOT), "finished"),
-    Command(("train", "RECIPE", "--root", ROOT), "half trained"),
-    Command(("train", "RECIPE", "--root", ROOT, "--restart", "--set", "train.seed=2"), "trained"),
     Command(("status", ROOT), "trained"),
     Command(("verify", ROOT), "trained"),
     Command(("eval", ROOT), "trained"),
@@ -161,11 +159,6 @@ class States:
     def _trained(self) -> None:
         self.enter("finished")
         self._do("train", "RECIPE", "--root", ROOT)
-
-    def _half_trained(self) -> None:
-        self.enter("finished")
-        with self.store.refusing(lambda asked: "step-0000004" in asked.key):
-            assert call(Command(("train", "RECIPE", "--root", ROOT)), self.folder, self.names).code == 1
 
 
 @pytest.fixture(scope="module")
