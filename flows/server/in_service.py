@@ -17,6 +17,7 @@ from prefect.runtime import deployment, flow_run
 
 from flows.display.terminal import tell
 from flows.server import ended_runs, leases
+from flows.server.address import configured
 from flows.server.dead_runs import end_below
 from flows.server.lost_server import is_lost, server_answers, told_if_possible
 from pipeline.base.locks import WAITS
@@ -69,7 +70,8 @@ def _await_server() -> None:
     """Waits for a server that is away."""
     if server_answers():
         return
-    url = os.environ.get("PREFECT_API_URL", "")
+    server = configured()
+    url = server.url if server else "the address that its settings have"
     tell(
         f"the work has ended; waiting for the Prefect server at {url}, at most {PATIENCE_SECONDS:.0f} s, to tell it so"
     )
