@@ -35,14 +35,16 @@ def distinct(names: Sequence[str]) -> list[str]:
     """
     if len(set(names)) == len(names):
         return list(names)
-    made: list[str] = []
+    made: dict[str, None] = {}
+    last: dict[str, int] = {}  # a file may have thousands of columns of one name
     for name in names:
-        number, free = 1, name
+        number, free = last.get(name, 1), name
         while free in made:
             number += 1
             free = f"{name} ({number})"
-        made.append(free)
-    return made
+        last[name] = number
+        made[free] = None
+    return list(made)
 
 
 def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
