@@ -39,19 +39,31 @@ class Run:
         """Asks, before a run is begun in a local folder, whether somebody else's files stand there.
 
         Raises:
-            UserError: If the folder is no run folder, and not empty.
+            UserError: If the folder is no run folder, and not empty; or its recipe is one that somebody wrote.
         """
         if not storage.is_local(self.root) or not (folder := storage.local_path(self.root)).is_dir():
             return
         names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         # tokens that were imported stand there before there is a recipe
-        known = {layout.RECIPE, *(name.rstrip("/") for name in (layout.MANIFESTS, layout.LOGS, layout.TOKENS))}
-        if names and known.isdisjoint(names):
+        made = {name.rstrip("/") for name in (layout.MANIFESTS, layout.LOGS, layout.TOKENS)}
+        if layout.RECIPE in names and made.isdisjoint(names) and not self._holds_resolved_recipe():
+            raise UserError(
+                f"{self.root}: {layout.RECIPE} there is not one that a run wrote, and a run would put its own in its "
+                "place; name another folder with --root"
+            )
+        if names and {layout.RECIPE, *made}.isdisjoint(names):
             shown = f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
             raise UserError(
                 f"{self.root}: holds {shown}, and is no run folder (no {layout.RECIPE}); name another folder, which is "
                 "made if it is not there, with --root"
             )
+
+    def _holds_resolved_recipe(self) -> bool:
+        url = self.url(layout.RECIPE)
+        try:
+            return recipe_toml(load_recipe(url)).encode() == storage.read_bytes(url)
+        except UserError:
+            return False
 
     def url(self, *parts: str) -> str:
         """URL of a file of the run."""

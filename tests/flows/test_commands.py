@@ -16,6 +16,7 @@ import pytest
 from flows.cli.app import COMMANDS
 from flows.session.stages import STAGES
 from pipeline.base.processes import descendants
+from pipeline.recipe.load import load_recipe, recipe_toml
 from tests.conftest import REPOSITORY
 from tests.flows.processes import gone_within_ten_seconds, names, start, tokenmill, wait_for
 from tests.trees import tree
@@ -175,6 +176,21 @@ def test_run_in_a_folder_of_somebody_elses_files_is_refused_and_leaves_them(
         assert f"error: {root}: holds " in result.stderr
         assert "no run folder (no recipe.toml); name another folder" in result.stderr
     assert tree(root) == before
+
+
+def test_recipe_that_somebody_wrote_is_not_replaced_by_that_of_a_run_in_its_folder(
+    recipe: Path, tmp_path: Path
+) -> None:
+    written = tmp_path / "mine" / "recipe.toml"
+    written.parent.mkdir()
+    written.write_text("# my own words\n" + recipe.read_text())
+    before = written.read_text()
+    result = tokenmill("run", str(written), "--root", str(written.parent))
+    assert result.returncode == 2
+    assert "not one that a run wrote" in result.stderr
+    assert written.read_text() == before
+    written.write_text(recipe_toml(load_recipe(recipe)))  # as a run leaves it that ended before its first shard
+    assert tokenmill("run", str(written), "--root", str(written.parent), "--dry-run").returncode == 0
 
 
 def test_run_in_an_empty_folder_or_one_with_hidden_files_is_planned(recipe: Path, tmp_path: Path) -> None:
