@@ -115,7 +115,7 @@ def _arguments(inputs: SourceInputs, paths: list[str]) -> dict[str, Any]:
 
 def input_changed(context: Context, job: Job, found: Manifest) -> str | None:
     """Why a finished shard's inputs are not those it was made from; None while they are."""
-    seen = _seen(context).get(job.config["source"]["name"], {})
+    seen = seen_inputs(context.root).get(job.config["source"]["name"], {})
     for values in job.config["parts"]:
         part = Part(**values)
         looks_same = seen.get(part.path) == job.arguments["versions"][part.path]
@@ -149,10 +149,10 @@ def _digest(job: Job, part: Part, *, was_read: bool) -> str | None:
         return None
 
 
-def _seen(context: Context) -> dict[str, dict[str, Any]]:
-    """Size and version of every input when the run last looked; empty when that is not known."""
+def seen_inputs(root: str) -> dict[str, dict[str, Any]]:
+    """Source -> path -> size and version of every input when the run last looked; empty when that is not known."""
     try:
-        loaded = json.loads(storage.read_bytes(storage.join(context.root, layout.INPUTS_LOG)))
+        loaded = json.loads(storage.read_bytes(storage.join(root, layout.INPUTS_LOG)))
     except (FileNotFoundError, ValueError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
@@ -160,7 +160,7 @@ def _seen(context: Context) -> dict[str, dict[str, Any]]:
 
 def _write_seen(context: Context, inputs: Any) -> None:
     seen = {source.name: {file.path: [file.size, file.version] for file in source.files} for source in inputs}
-    if seen != _seen(context):
+    if seen != seen_inputs(context.root):
         storage.publish_bytes(
             json.dumps(seen, sort_keys=True).encode(), storage.join(context.root, layout.INPUTS_LOG), context.root
         )

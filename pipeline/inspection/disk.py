@@ -17,8 +17,10 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UnansweredError
 from pipeline.base.locks import is_held
+from pipeline.clean.stage import seen_inputs
 from pipeline.inspection.manifests_of import StepManifests, read_steps
 from pipeline.inspection.status import FOLDERS, stage_states, status_rows
+from pipeline.readers.inputs import source_root
 from pipeline.recipe.stage_names import CURATION
 from pipeline.run import checkpoints, layout
 from pipeline.run.folder import Run
@@ -239,14 +241,22 @@ def _superseded(run: Run, steps: dict[str, StepManifests]) -> Iterator[Past]:
 
 
 def _copies(run: Run) -> Iterator[Past]:
-    """This machine's copies of the objects of a run on an object store."""
-    if storage.is_local(run.root):
-        return
-    for name in storage.list_files(run.root):
-        folder = storage.copies_of(run.url(name))
-        size = sum(_size(folder / name) for name in storage.list_files(str(folder), hidden=True))
+    """This machine's copies of remote inputs, and of the objects of a run on an object store."""
+    names = [] if storage.is_local(run.root) else storage.list_files(run.root)
+    for url, name in [*((run.url(name), name) for name in names), *_remote_inputs(run)]:
+        folder = storage.copies_of(url)
+        size = sum(_size(folder / copy) for copy in storage.list_files(str(folder), hidden=True))
         if size:
             yield Past(str(folder), f"this machine's copy of {name}", size, True, "it is fetched again when it is read")
+
+
+def _remote_inputs(run: Run) -> Iterator[tuple[str, str]]:
+    """URL and name of each input in a store that the run has looked at."""
+    seen = seen_inputs(run.root)
+    for source in run.recipe.sources:
+        if not storage.is_local(source.paths[0]) and "." not in source.format:
+            root = source_root(source.paths)
+            yield from ((storage.join(root, path), f"input {path}") for path in sorted(seen.get(source.name, {})))
 
 
 # -- removing

@@ -12,6 +12,7 @@ from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.inspection.disk import bound_records, clean_up, disk, past
 from pipeline.inspection.verify import verify
+from pipeline.readers.inputs import list_inputs
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Manifest, Output, digest_file, stage_manifest_bytes
@@ -210,3 +211,17 @@ def test_copies_of_a_run_on_an_object_store_are_listed_and_go(bucket: str, tmp_p
     assert not copy.exists()
     assert tree(tmp_path / "cache/objects") == {}
     assert storage.read_bytes(run.url("documents/00000.arrow")) == b"text"
+
+
+def test_copies_of_inputs_in_a_store_are_listed_and_go(bucket: str, tmp_path: Path) -> None:
+    storage.publish_bytes(b'{"text": "one"}\n', f"{bucket}/in/a.jsonl")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'[[sources]]\nname = "remote"\npaths = ["{bucket}/in"]\n')
+    run = Run(str(tmp_path / "run"), load_recipe(recipe))
+    run.write_recipe()
+    (found,) = list_inputs("remote", run.recipe.sources[0].paths).files
+    put(run, "logs/inputs.json", json.dumps({"remote": {found.path: [found.size, found.version]}}))
+    copy = storage.open_local(found.url)
+    assert [(item.what, item.goes) for item in past(run)] == [("this machine's copy of input a.jsonl", True)]
+    assert clean_up(run)["bytes"] == 16
+    assert not copy.exists()
