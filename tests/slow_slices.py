@@ -1,4 +1,4 @@
-"""The slow tests in slices of about three minutes: CI runs one slice per day, so that no slow test goes unrun for long.
+"""The slow tests in slices of about a minute: CI runs one slice per day, so that no slow test goes unrun for long.
 
 A pytest plugin: ``make test-slow SLICE=3`` runs the third slice, ``SLICE=today`` (the default) that of the day,
 ``SLICE=all`` every one, and ``SLICE=list`` runs nothing and names the tests of each.  All tests of one function stay
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 SECONDS = Path(__file__).with_name("slow_seconds.json")
-SLICE_SECONDS = 150.0
+SLICE_SECONDS = 60.0
 UNKNOWN_SECONDS = 60.0
 
 
