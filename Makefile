@@ -65,9 +65,9 @@ test: .venv/.installed-dev
 test-all: .venv/.installed-dev
 	$(PYTEST) $(PYTEST_ARGS)
 
-# One slice of the slow tests: SLICE=3, or that of the day; SLICE=list names the tests of each. CI runs Ray's each time.
+# One slice of the slow tests: SLICE=3, or that of the day; SLICE=list names the tests of each.
 test-slow: .venv/.installed-dev
-	$(PYTEST) -p tests.slow_slices -m "slow and not ray" --slice $(SLICE) $(PYTEST_ARGS)
+	$(PYTEST) -p tests.slow_slices -m slow --slice $(SLICE) $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev
 	.venv/bin/ruff check .

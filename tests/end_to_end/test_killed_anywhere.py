@@ -49,7 +49,12 @@ def kill_when(process: "subprocess.Popen[bytes]", root: Path, pattern: str, dela
     return not ended
 
 
-@pytest.mark.parametrize("stage", MOMENTS)
+QUICK = "tokenize"
+
+
+@pytest.mark.parametrize(
+    "stage", [pytest.param(stage, marks=() if stage == QUICK else pytest.mark.slow) for stage in MOMENTS]
+)
 def test_killed_in_a_stage_and_run_again_gives_the_same_bytes(finished: Finished, tmp_path: Path, stage: str) -> None:
     root = tmp_path / "run"
     moments = random.Random(stage)

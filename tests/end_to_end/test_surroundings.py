@@ -126,7 +126,7 @@ TABLE: dict[str, Surroundings] = {
         {"PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_PROFILE": "ephemeral", "PREFECT_API_KEY": "x"}
     ),
 }
-QUICK = ("working directory that was removed",)
+QUICK = ()
 
 
 def _locale(folder: Path) -> bool:

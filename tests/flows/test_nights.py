@@ -113,6 +113,7 @@ def kept_earlier(run: Path) -> int:
     return total_counts(load_manifests(str(run), "dedup.clusters").values())["removed_earlier"]
 
 
+@pytest.mark.slow
 @pytest.mark.flow
 @pytest.mark.xdist_group("prefect")
 @pytest.mark.usefixtures("prefect_server")

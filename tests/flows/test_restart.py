@@ -65,6 +65,7 @@ def test_restart_without_the_stage_train_is_refused(finished: Run) -> None:
     assert "--restart begins the training anew, but train is none of the stages: clean" in done.stderr
 
 
+@pytest.mark.slow
 def test_restart_begins_anew_and_ends_finished(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     train_run(run)

@@ -29,6 +29,7 @@ def test_finished_training_leaves_the_same_bytes_with_timed_checkpoints_as_witho
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_timed_checkpoint_is_there_after_a_kill_and_a_finished_training_is_that_of_no_kill(
     tmp_path: Path, processes: int

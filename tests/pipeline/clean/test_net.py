@@ -19,6 +19,7 @@ from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.table_files import read_table
 from pipeline.run.tables import QUARANTINE
+from tests.encrypted_parquet import encrypted
 from tests.pipeline.clean.inputs import Clean
 
 
@@ -103,30 +104,6 @@ def test_a_value_that_its_column_cannot_hold_costs_its_record(
     assert [document["id"] for document in cleaned.documents] == ["r0", "r1", "r3"]
     assert cleaned.reasons == ["record_failed"]
     assert cleaned.counts["text_bytes"] == 3 * len("Record number 0.")
-
-
-def encrypted(path: Path, rows: int) -> None:
-    """A Parquet file whose footer and text are plain, and whose column ``secret`` is not."""
-    import base64
-
-    import pyarrow.parquet.encryption as pe
-
-    class Keys(pe.KmsClient):  # type: ignore[misc]
-        def __init__(self, config: object) -> None:
-            pe.KmsClient.__init__(self)
-
-        def wrap_key(self, key: bytes, name: str) -> bytes:
-            return base64.b64encode(key)
-
-        def unwrap_key(self, key: bytes, name: str) -> bytes:
-            return base64.b64decode(key)
-
-    factory = pe.CryptoFactory(Keys)
-    config = pe.EncryptionConfiguration(footer_key="f", column_keys={"c": ["secret"]}, plaintext_footer=True)
-    properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), config)
-    table = pa.table({"text": [f"Row {n} of it." for n in range(rows)], "secret": ["x" * 100] * rows})
-    with pq.ParquetWriter(path, table.schema, encryption_properties=properties) as writer:
-        writer.write_table(table)
 
 
 def test_footer_that_ends_a_process_is_none(tmp_path: Path) -> None:

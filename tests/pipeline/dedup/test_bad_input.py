@@ -17,7 +17,7 @@ from pipeline.base.errors import RunError, UserError
 from pipeline.dedup.command import output_folder, scan
 from pipeline.dedup.command import run as command
 from pipeline.dedup.command.run import run
-from tests.pipeline.clean.test_net import encrypted
+from tests.encrypted_parquet import encrypted
 from tests.pipeline.dedup.helpers import edited_corpus, removed, request, write_jsonl, write_parquet
 
 
