@@ -1,6 +1,5 @@
 """The deployments of prefect.yaml as they stand there, on a server with a worker."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +25,6 @@ def test_deployments_do_their_work_and_a_run_that_finds_its_folder_taken_waits(s
     assert served.ended(twice) == ["Completed"] * 2, served.printed()
     assert served.printed().count(f"{root}: waiting for the process that works on it: ") == 1, served.printed()
     assert len(list(root.glob("checkpoints/step-*"))) == 1
-    assert "bits_per_byte" in json.dumps(served.ask("/artifacts/filter", {}))
     assert {*served.states().values()} == {"Completed"}
 
 
