@@ -11,9 +11,10 @@ from flows.cli.options import Flag, Json, LocalPath, Overrides, Overwrite, Repea
 from flows.display.answer import answer
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
-from pipeline.base.words import counted
+from pipeline.base.words import counted, largest_first
 
 MOST_HELD = 5
+TABLES = {"reasons": "dropped for", "alone": "dropped for nothing else", "sources": "kept by source"}
 
 
 def filter_run(
@@ -78,14 +79,10 @@ def _funnels(result: dict[str, Any]) -> Iterator[str]:
     yield _line("", "now", "then", "change")
     for name in ("documents_in", "kept", "cut", "dropped", "tokens_estimated"):
         yield _changed(name.replace("_", " "), before[name], after[name])
-    for title, words in (
-        ("reasons", "dropped for"),
-        ("alone", "dropped for nothing else"),
-        ("sources", "kept by source"),
-    ):
+    for title, words in TABLES.items():
         yield f"\n{words}"
         largest = Counter(before[title]) | Counter(after[title])
-        for name, _ in sorted(largest.items(), key=lambda item: (-item[1], item[0])):
+        for name, _ in largest_first(largest):
             yield _changed(f"  {name}", before[title].get(name, 0), after[title].get(name, 0))
     held = sorted(result["still_failing"].items(), key=lambda item: -item[1]["still_failing"])
     for reason, found in held[:MOST_HELD]:

@@ -19,6 +19,7 @@ from prefect.utilities.context import get_task_and_flow_run_ids
 from flows.display.terminal import funnel_rows, shown
 from flows.server.lost_server import is_lost, told_if_possible
 from pipeline.base import storage
+from pipeline.base.words import largest_first
 from pipeline.run import layout
 from pipeline.run.folder import Run
 
@@ -66,8 +67,7 @@ class Artifacts:
             self.table("tokenmill-funnel", rows, "what each stage took in and kept")
         reasons = summaries.get("filter", {}).get("reasons", {})
         if reasons:
-            ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-            table = [{"reason": name, "documents": shown(count)} for name, count in ordered]
+            table = [{"reason": name, "documents": shown(count)} for name, count in largest_first(reasons)]
             self.table("tokenmill-reasons", table, "documents by the rule they failed")
 
     def loss_curve(self, run: Run) -> None:

@@ -2,7 +2,10 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Key = TypeVar("Key", str, bytes)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ACTING = re.compile(
@@ -15,6 +18,16 @@ _ACTING = re.compile(
 def counted(count: int, noun: str, plural: str = "") -> str:
     """A count with its noun: ``1 record``, ``2,000 records``; ``plural`` where that is not the noun and an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def largest_first(counts: Mapping[Key, int]) -> list[tuple[Key, int]]:
+    """The counts, the largest first; equal ones by name.
+
+    Example:
+        >>> largest_first({"b": 1, "a": 1, "c": 7})
+        [('c', 7), ('a', 1), ('b', 1)]
+    """
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

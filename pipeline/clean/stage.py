@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import GateError, RunError, UserError
+from pipeline.base.words import largest_first
 from pipeline.clean.language import FASTTEXT
 from pipeline.clean.settings import job_config, list_paths
 from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
@@ -172,7 +173,7 @@ def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: f
     if found[0] <= max_quarantined:
         return
     reasons = {k.removeprefix("quarantined_reasons."): n for k, n in counts.items() if k.startswith("quarantined_r")}
-    top = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS]
+    top = largest_first(reasons)[:TOP_REASONS]
     worst = max(sorted(manifests), key=lambda shard: manifests[shard].counts.get("quarantined", 0))
     where = storage.join(root, layout.shard_table(layout.QUARANTINE, worst))
     raise GateError(

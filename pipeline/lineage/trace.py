@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
-from pipeline.base.words import counted
+from pipeline.base.words import counted, largest_first
 from pipeline.lineage.training import Training, metrics_lines
 from pipeline.lookup.locate import DocIndex, Located
 from pipeline.run import layout, ledger
@@ -37,8 +37,7 @@ def trace(run: Run, first: int, last: int) -> dict[str, Any]:
     counts, shards, unscored = training.targets_by_document(first, last)
     facts = _facts(run, counts, shards)
     documents = [
-        {"doc_id": doc_id.hex(), "tokens": tokens, **facts[doc_id]}
-        for doc_id, tokens in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        {"doc_id": doc_id.hex(), "tokens": tokens, **facts[doc_id]} for doc_id, tokens in largest_first(counts)
     ]
     return {
         "root": run.root,
@@ -57,7 +56,7 @@ def _by(documents: list[dict[str, Any]], name: str) -> dict[str, int]:
     totals: Counter[str] = Counter()
     for document in documents:
         totals[document[name] or UNKNOWN] += document["tokens"]
-    return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
+    return dict(largest_first(totals))
 
 
 def _facts(run: Run, counts: Counter[bytes], shards: dict[bytes, str]) -> dict[bytes, dict[str, Any]]:

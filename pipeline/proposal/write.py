@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.words import counted
+from pipeline.base.words import counted, largest_first
 from pipeline.proposal.sizes import FEWEST_TOKENS, Sizes
 from pipeline.proposal.sources import Found, Proposed
 from pipeline.proposal.trial import Tried
@@ -212,7 +212,7 @@ def _shares(counts: Counter[str]) -> str:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ordered = largest_first(counts)
     shown = ", ".join(f"{name} {count:,}" for name, count in ordered[:MOST_SHOWN])
     more = len(ordered) - MOST_SHOWN
     return (shown or "nothing") + (f", and {counted(more, 'more kind')}" if more > 0 else "")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.base.words import largest_first
+
 MOST_REASONS = 5
 FEW_KEPT = 0.3
 IN_AND_OUT = (("records_in", "documents"), ("documents_in", "kept"))
@@ -39,7 +41,7 @@ def reasons_in_words(summary: Mapping[str, Any]) -> str:
         counts |= summary.get(kind, {})
     counts |= {key.removeprefix(DROPPED): value for key, value in summary.items() if key.startswith(DROPPED) and value}
     alone = summary.get("alone")
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ordered = largest_first(counts)
     shown = [
         f"{name} {count:,}" + (f" ({alone.get(name, 0):,} alone)" if alone else "")
         for name, count in ordered[:MOST_REASONS]
