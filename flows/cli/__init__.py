@@ -2,6 +2,7 @@
 
 ``app``             the commands by name, exit codes, errors
 ``options``         options that several commands share
+``init``            init
 ``run``             run, status, verify, clean-up
 ``inspect``         inspect, report
 ``dedup``           dedup run, plan, compare
@@ -10,9 +11,8 @@
 ``tokens``          tokens export, import
 ``model``           train, eval, sample, export, plan
 ``lineage``         explain, trace, licences, takedown
-``ablate``          ablate
+``compare``         ablate, bench
 ``doctor``          doctor
-``bench``           bench
 ``without_pandas``  a quicker start of dedup run
 ``reference``       writes docs/cli.md
 """

@@ -66,12 +66,7 @@ def _version(name: str) -> str | None:
 
 def _python() -> dict[str, Any]:
     ok = (3, 11) <= sys.version_info[:2] < (3, 15)
-    return _row(
-        "python",
-        ok,
-        platform.python_version(),
-        "tokenmill needs Python 3.11 to 3.14",
-    )
+    return _row("python", ok, platform.python_version(), "tokenmill needs Python 3.11 to 3.14")
 
 
 def _packages() -> list[dict[str, Any]]:

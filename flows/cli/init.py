@@ -75,9 +75,8 @@ def _propose(name: str, paths: list[str], preset: str | None, workers: int) -> A
     proposed = sources.propose(found)
     tried = trial.attempt(write.source_tables(paths, proposed), workers or default_workers())
     chosen, why = (preset, "asked for with --preset") if preset else write.choose_preset(found, tried)
-    tokens = round(tried.tokens.get(chosen, 0) / max(tried.share, 1e-9))
-    suited = sizes.sizes(tokens, len(os.sched_getaffinity(0)), bool(visible_gpus()))
-    return write.Proposal(name, paths, found, proposed, tried, chosen, why, suited)
+    suited = sizes.sizes(tried.all_tokens(chosen), len(os.sched_getaffinity(0)), bool(visible_gpus()))
+    return write.Proposal(name, found, proposed, tried, chosen, why, suited)
 
 
 def _result(proposal: Any, recipe: str) -> dict[str, Any]:

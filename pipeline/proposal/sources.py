@@ -10,22 +10,23 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from pipeline.base import storage
-from pipeline.readers.formats import BINARY, HEAD_BYTES, binary_kind, format_of
+from pipeline.readers.formats import BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
 from pipeline.readers.part_reader import PartReader, ReadOptions
 from pipeline.readers.partition import plan
-from pipeline.readers.records import Damaged, Fields, Item, Record
+from pipeline.readers.records import USUAL_NAMES, Damaged, Fields, Item, Record
 
 TABULAR = ("jsonl", "json", "parquet", "arrow", "csv", "tsv")
 FIRST_RECORDS = 50
 SHORTEST_TEXT = 40  # characters on average; shorter columns are titles and codes
 _COLUMNS = re.compile(r"(?:fields|columns): (.*)$")
 _HTML = re.compile(r"\s*<(!doctype|html|p|div|h\d|body)\b", re.IGNORECASE)
+# beside those that a reader looks for by itself
 _USUAL = {
-    "id": ("id", "_id", "doc_id", "document_id", "uid", "uuid", "key"),
-    "url": ("url", "source_url", "link", "uri", "href"),
-    "date": ("date", "timestamp", "created", "created_at", "published", "published_at"),
-    "licence": ("licence", "license"),
+    "id": (*USUAL_NAMES["id"], "_id", "doc_id", "document_id", "uid", "uuid", "key"),
+    "url": (*USUAL_NAMES["url"], "source_url", "link", "uri", "href"),
+    "date": (*USUAL_NAMES["date"], "created_at", "published", "published_at"),
+    "licence": USUAL_NAMES["licence"],
 }
 
 
@@ -104,14 +105,15 @@ def _globs(files: Sequence[InputFile]) -> set[str]:
     globs = set()
     for file in files:
         name = file.path.rsplit("/", 1)[-1]
-        stem, dot, ending = name.partition(".") if name.count(".") == 1 else _long_ending(name)
+        stem, dot, ending = _long_ending(name)
         globs.add(f"**/*{dot}{ending}" if stem and dot else file.path)
     return globs
 
 
 def _long_ending(name: str) -> tuple[str, str, str]:
+    """Stem, dot and ending of a name; the ending of a compressed file is both of its own."""
     stem, dot, ending = name.rpartition(".")
-    if ending.lower() in ("gz", "zst", "zstd", "bz2", "xz") and "." in stem:
+    if dot + ending.lower() in COMPRESSION_SUFFIXES and "." in stem:
         stem, _, inner = stem.rpartition(".")
         return stem, dot, f"{inner}.{ending}"
     return stem, dot, ending

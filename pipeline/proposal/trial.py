@@ -29,18 +29,20 @@ MOST_PARTITIONS = 16
 
 @dataclass
 class Tried:
-    """What the sample shows: ``share`` is its part of all bytes; ``kept``, ``tokens``, ``reasons`` are by preset."""
+    """What the sample shows: ``share`` is its part of all bytes; ``kept`` and ``tokens`` are by preset."""
 
     share: float = 1.0
     records: int = 0
     documents: int = 0
-    text_bytes: int = 0
     excluded: dict[str, int] = field(default_factory=dict)
     quarantined: dict[str, int] = field(default_factory=dict)
     languages: Counter[str] = field(default_factory=Counter)
     kept: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
-    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def all_tokens(self, preset: str) -> int:
+        """Tokens that a preset keeps of all files, by the sample."""
+        return round(self.tokens.get(preset, 0) / max(self.share, 1e-9))
 
 
 def attempt(sources: Sequence[dict[str, Any]], workers: int) -> Tried:
@@ -97,7 +99,6 @@ def _counts(counts: dict[str, int]) -> Tried:
     return Tried(
         records=counts.get("records_in", 0),
         documents=counts.get("documents", 0),
-        text_bytes=counts.get("text_bytes", 0),
         excluded=of("excluded"),
         quarantined=of("quarantined"),
     )
@@ -112,4 +113,3 @@ def _judge(context: Context, tried: Tried) -> None:
         after = what_if(context.root, [f"filter.preset={preset}"], examples=0)["after"]
         tried.kept[preset] = after["kept"]
         tried.tokens[preset] = after["tokens_estimated"]
-        tried.reasons[preset] = after["reasons"]

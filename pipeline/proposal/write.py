@@ -1,6 +1,7 @@
 """The proposal as a recipe with comments, and as the lines that a person is told."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,29 +16,7 @@ from pipeline.recipe.load import toml_value
 
 WEB_FORMATS = ("warc",)
 CLEAN_FORMATS = frozenset({"parquet", "arrow", "jsonl", "json"})
-CODE_ENDINGS = frozenset(
-    (
-        "c",
-        "cc",
-        "cpp",
-        "cs",
-        "go",
-        "h",
-        "hpp",
-        "java",
-        "jl",
-        "js",
-        "kt",
-        "lua",
-        "php",
-        "pl",
-        "py",
-        "r",
-        "rb",
-        "rs",
-        "sh",
-    )
-)
+CODE_ENDINGS = frozenset(re.findall(r"\w+", "c cc cpp cs go h hpp java jl js kt lua php pl py r rb rs sh"))
 SURE = 0.8  # of the sample's documents that the web rules keep: then the text is of the kind they were made for
 CODE_SHARE = 0.3  # of the files
 MOST_SHOWN = 8
@@ -54,7 +33,6 @@ class Proposal:
     """Everything that the recipe is written from."""
 
     name: str
-    paths: Sequence[str]
     found: Found
     sources: Sequence[Proposed]
     tried: Tried
@@ -65,7 +43,7 @@ class Proposal:
     @property
     def tokens(self) -> int:
         """Tokens that the preset keeps of all files, by the sample."""
-        return round(self.tried.tokens.get(self.preset, 0) / max(self.tried.share, 1e-9))
+        return self.tried.all_tokens(self.preset)
 
 
 def choose_preset(found: Found, tried: Tried) -> tuple[str, str]:
