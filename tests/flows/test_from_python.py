@@ -1,6 +1,5 @@
 """The flows called from one's own Python: scripts, threads, event loops, and flows and tasks of one's own."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.flows.deployments import write_texts
 from tests.flows.worker import server
 
 pytestmark = [
@@ -85,28 +85,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 def write(folder: Path, script: str, name: str) -> Path:
     """The script, and a recipe that cleans forty short texts."""
-    words = [
-        "river",
-        "stone",
-        "market",
-        "letter",
-        "window",
-        "garden",
-        "copper",
-        "winter",
-        "bridge",
-        "harbour",
-        "candle",
-        "meadow",
-    ]
-    lines = [
-        {
-            "id": str(n),
-            "text": " ".join(f"The {words[(n + k) % 12]} was seen {n + k} times." for k in range(12)),
-        }
-        for n in range(40)
-    ]
-    (folder / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_texts(folder / "in.jsonl", 0, 40)
     recipe = folder / "recipe.toml"
     recipe.write_text('name = "r"\nstages = ["clean"]\n[[sources]]\nname = "s"\npaths = ["in.jsonl"]\n')
     path = folder / name

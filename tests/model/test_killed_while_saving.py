@@ -2,44 +2,15 @@
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from model.checkpoints import checkpoint
 from pipeline.run.folder import Run
+from tests.model import dying
 from tests.model.runs import losses, make_run, promised, train
 
-# runs the training with one function of the checkpoint writer replaced by one that dies at its n-th call
-DYING = """
-import os, signal, sys
-from model.checkpoints import checkpoint
-place, when, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
-owner, name = {
-    "save_file": (checkpoint, "save_file"),
-    "digest": (checkpoint, "digest_file"),
-    "fsync": (checkpoint.storage, "fsync_path"),
-    "rename": (checkpoint.os, "rename"),
-}[place]
-real, calls = getattr(owner, name), 0
-
-def dying(*arguments, **options):
-    global calls
-    calls += "checkpoint-writer" in __import__("threading").current_thread().name
-    if calls == number and when == "half":  # half of the file is on the disk
-        real(*arguments, **options)
-        os.truncate(arguments[1], os.path.getsize(arguments[1]) // 2)
-    elif calls == number and when == "after":
-        real(*arguments, **options)
-    if calls == number:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*arguments, **options)
-
-setattr(owner, name, dying)
-from model.train import main
-main(sys.argv[4:])
-"""
 # one checkpoint: save_file x 2, each with fsync; fsync of two more files; digest x 4; fsync of state.json and of the
 # folder; rename; fsync
 MOMENTS = [
@@ -73,10 +44,8 @@ def test_run_killed_inside_a_checkpoint_write_ends_in_the_same_bytes(
     whole: Run, tmp_path: Path, moment: tuple[str, str, int]
 ) -> None:
     run = make_run(tmp_path)
-    program = [sys.executable, "-c", DYING, *map(str, moment)]
-    killed = subprocess.run(
-        [*program, "--recipe", f"{run.root}/recipe.toml", "--root", run.root], capture_output=True, check=False
-    )
+    command = dying.command("checkpoint-writer", moment, "--recipe", f"{run.root}/recipe.toml", "--root", run.root)
+    killed = subprocess.run(command, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
     published = moment == ("rename", "after", 2)
     assert checkpoint.complete_steps(run.root) == ([3, 6] if published else [3])

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from pipeline.base.errors import UserError
 from pipeline.recipe.load import load_recipe
 from pipeline.run import checkpoints
 from pipeline.run.folder import Run
+from tests.model import dying
 from tests.model.runs import make_run, promised
 
 SLOWER = "train.learning_rate=0.0005"
@@ -69,36 +69,6 @@ def test_restart_ends_in_the_bytes_of_a_training_of_its_own(finished: Run, slowe
     assert promised(finished) == promised(slower)
 
 
-# restarts with one function of the succession replaced by one that dies at its n-th call
-DYING = """
-import os, signal, sys
-from model.checkpoints import checkpoint
-from pipeline.run import checkpoints
-place, when, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
-owner, name = {
-    "publish": (checkpoint, "_publish"),
-    "rename": (checkpoint.os, "rename"),
-    "promote": (checkpoints, "promote"),
-    "remove": (checkpoints, "remove"),
-    "delete": (checkpoints.storage, "delete"),
-    "begin": (checkpoints, "begin_succession"),
-    "move": (checkpoints, "_move"),
-}[place]
-real, calls = getattr(owner, name), 0
-
-def dying(*arguments, **options):
-    global calls
-    calls += 1
-    if calls == number and when == "after":
-        real(*arguments, **options)
-    if calls == number:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*arguments, **options)
-
-setattr(owner, name, dying)
-from model.train import main
-main(sys.argv[4:])
-"""
 MOMENTS = [
     ("begin", "before", 1),
     ("begin", "after", 1),
@@ -127,9 +97,7 @@ def test_restart_killed_anywhere_leaves_a_model_and_goes_on(
     old, arguments = weights(finished), ["--root", finished.root, "--restart"]
     recipe = Path(finished.root).parent / "recipe.toml"
     settings = ["--recipe", str(recipe), "--set", SLOWER, "--set", f"train.checkpoint_every_steps={every}"]
-    killed = subprocess.run(
-        [sys.executable, "-c", DYING, *map(str, moment), *settings, *arguments], capture_output=True, check=False
-    )
+    killed = subprocess.run(dying.command("", moment, *settings, *arguments), capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
     replaced = any(
         path.startswith(("checkpoints/next", f"checkpoints/step-{every:07d}")) for path in standing(finished)
