@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from pipeline.base.processes import descendants
 from tests.conftest import REPOSITORY
 from tests.flows.processes import ENVIRONMENT
 
@@ -27,12 +28,13 @@ class Served:
 
     Args:
         folder: For Prefect's home, the caches that no other test sees, and what the processes print.
+        worker: Whether there is one, and deployments for it.
         changed: Texts of prefect.yaml and what is to stand in their place: as a user edits it.
         environment: Variables of the worker, and so of its flow runs.
     """
 
-    def __init__(self, folder: Path, *changed: tuple[str, str], **environment: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *changed: tuple[str, str], worker: bool = True, **environment: str) -> None:
+        self.folder, self._with_worker = folder, worker
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -51,8 +53,9 @@ class Served:
             undone.callback(self._ended.close)
             self._ended.callback(self.kill_server)
             self.start_server()
-            self._deploy()
-            self._start_worker()
+            if self._with_worker:
+                self._deploy()
+                self._start_worker()
             undone.pop_all()
         return self
 
@@ -95,8 +98,8 @@ class Served:
             assert code == 0, self.printed("deploy.txt")
 
     def _start_worker(self) -> None:
-        worker = self._start([*PREFECT, "worker", "start", "--pool", "tokenmill"], "worker.txt", self._of_worker)
-        self._ended.callback(_end, worker)
+        self._worker = self._start([*PREFECT, "worker", "start", "--pool", "tokenmill"], "worker.txt", self._of_worker)
+        self._ended.callback(_end, self._worker)
 
     def _start(
         self, command: list[str], log: str, environment: dict[str, str] | None = None
@@ -143,6 +146,17 @@ class Served:
         except OSError:
             return ""
 
+    def cancel(self, run: str) -> None:
+        """What the button of Prefect's page does."""
+        self.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
+
+    def engine(self) -> int:
+        """The process of the run that the worker has started, which is the parent of all that belongs to it."""
+        below = descendants(self._worker.pid)
+        found = [pid for pid in below if b"prefect" in _command(pid) and b"engine" in _command(pid)]
+        assert found, [_command(pid) for pid in below]
+        return found[0]
+
     def ended(self, runs: Iterable[str], seconds: float = 240.0) -> list[str]:
         """The states of runs once all have ended, or after so many seconds."""
         deadline = time.monotonic() + seconds
@@ -162,6 +176,13 @@ class Served:
     def states(self) -> dict[str, str]:
         """State by name of every flow run, sub-flows too."""
         return {run["name"]: run["state"]["name"] for run in self.ask("/flow_runs/filter", {})}
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.deployments import write_texts
-from tests.flows.worker import server
+from tests.flows.served import Served
 
 pytestmark = [
     pytest.mark.slow,
@@ -79,8 +79,8 @@ def test_ours():
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with server(tmp_path_factory.mktemp("server")) as found:
-        yield found
+    with Served(tmp_path_factory.mktemp("server"), worker=False) as served:
+        yield served.environment
 
 
 def write(folder: Path, script: str, name: str) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from model.checkpoints.steps import complete_steps
 from model.training.metrics import read_lines
 from pipeline.base.processes import alive, descendants
-from tests.flows.worker import PATIENCE_SECONDS, Service, service
+from tests.flows.served import Served
 from tests.model.runs import make_run
 
 pytestmark = [
@@ -21,12 +21,13 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
+PATIENCE_SECONDS = 240.0
 LONG = ("train.steps=1000000", "train.checkpoint_every_steps=0")
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("served"), "pretrain") as running:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("served")) as running:
         yield running
 
 
@@ -40,10 +41,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     ],
 )
 def test_run_of_a_worker_that_is_ended_saves_a_checkpoint(
-    served: Service, tmp_path: Path, ends: str, processes: int, state: str
+    served: Served, tmp_path: Path, ends: str, processes: int, state: str
 ) -> None:
     run = make_run(tmp_path, overrides=(*LONG, f"train.processes={processes}"))
-    flow_run = served.start("pretrain/pretrain", {"recipe": f"{run.root}/recipe.toml", "root": run.root})
+    flow_run = served.run("pretrain/pretrain", {"recipe": f"{run.root}/recipe.toml", "root": run.root})
     wait_for(lambda: bool(read_lines(run.root)), served)
     engine = served.engine()
     all_of_it = [engine, *descendants(engine)]
@@ -54,13 +55,13 @@ def test_run_of_a_worker_that_is_ended_saves_a_checkpoint(
     wait_for(lambda: alive(all_of_it) == [], served)
     (step,) = complete_steps(run.root)
     assert read_lines(run.root)[-1]["step"] == step > 0
-    assert f"the next start begins at step {step:,}" in served.log.read_text()
+    assert f"the next start begins at step {step:,}" in served.printed()
     wait_for(lambda: served.state(flow_run) == state, served)
 
 
-def wait_for(reached: Callable[[], bool], served: Service) -> None:
+def wait_for(reached: Callable[[], bool], served: Served) -> None:
     """Until ``reached()`` is true."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not reached():
-        assert time.monotonic() < deadline, served.log.read_text()[-5000:]
+        assert time.monotonic() < deadline, served.printed()[-5000:]
         time.sleep(0.1)
