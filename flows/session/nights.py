@@ -12,7 +12,7 @@ from flows.session.command_child import run_command
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.dedup.index.runs import build_run_index
-from pipeline.readers.inputs import list_inputs
+from pipeline.readers.parts.inputs import list_inputs
 from pipeline.recipe.load import Recipe, load_recipe
 from pipeline.recipe.stage_names import CURATION
 from pipeline.run import layout

@@ -9,7 +9,7 @@ from pipeline.recipe.options import Clean, Source
 from pipeline.run.manifest import digest_file
 
 if TYPE_CHECKING:  # a plan needs no readers
-    from pipeline.readers.part_reader import ReadOptions
+    from pipeline.readers.parts.part_reader import ReadOptions
 
 NOT_IN_THE_BYTES = ("max_quarantined",)  # a gate: changing it makes no shard again
 
@@ -41,7 +41,7 @@ class Settings:
 
     def read_options(self) -> "ReadOptions":
         """How the source is read."""
-        from pipeline.readers.part_reader import ReadOptions
+        from pipeline.readers.parts.part_reader import ReadOptions
         from pipeline.readers.records import Fields
         from pipeline.readers.streams import Limits
 

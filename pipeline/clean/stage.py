@@ -15,8 +15,8 @@ from pipeline.base.errors import GateError, RunError, UserError
 from pipeline.base.words import largest_first
 from pipeline.clean.language import FASTTEXT
 from pipeline.clean.settings import job_config, list_paths
-from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
-from pipeline.readers.partition import Part, plan
+from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs
+from pipeline.readers.parts.partition import Part, plan
 from pipeline.recipe.globs import Selection
 from pipeline.recipe.options import Recipe, Source
 from pipeline.run import layout

@@ -32,8 +32,8 @@ from pipeline.clean.normalise import normalise
 from pipeline.clean.settings import Settings
 from pipeline.clean.shard import PartitionWriter
 from pipeline.clean.urls import UrlRules
-from pipeline.readers.part_reader import PartReader
-from pipeline.readers.partition import Part
+from pipeline.readers.parts.part_reader import PartReader
+from pipeline.readers.parts.partition import Part
 from pipeline.readers.raw.ledger import DOCUMENTS, EXCLUDED, QUARANTINED
 from pipeline.readers.records import Damaged, Excluded, Item, Record
 from pipeline.run.engine import Job, Outputs

@@ -20,7 +20,7 @@ from pipeline.base.locks import is_held
 from pipeline.clean.stage import seen_inputs
 from pipeline.inspection.manifests_of import StepManifests, read_steps
 from pipeline.inspection.status import FOLDERS, stage_states, status_rows
-from pipeline.readers.inputs import source_root
+from pipeline.readers.parts.inputs import source_root
 from pipeline.recipe.stage_names import CURATION
 from pipeline.run import checkpoints, layout
 from pipeline.run.folder import Run

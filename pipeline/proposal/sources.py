@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from pipeline.base import storage
-from pipeline.readers.formats import BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
-from pipeline.readers.inputs import InputFile, SourceInputs, list_inputs
-from pipeline.readers.part_reader import PartReader, ReadOptions
-from pipeline.readers.partition import plan
+from pipeline.readers.parts.formats import BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
+from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs
+from pipeline.readers.parts.part_reader import PartReader, ReadOptions
+from pipeline.readers.parts.partition import plan
 from pipeline.readers.records import USUAL_NAMES, Damaged, Fields, Item, Record
 
 TABULAR = ("jsonl", "json", "parquet", "arrow", "csv", "tsv")

@@ -2,21 +2,19 @@
 
 What is damaged becomes one ``Damaged`` item, and reading goes on.
 
-1. ``inputs``      a source's paths -> the files below its root
-2. ``partition``   files -> partitions of balanced size, each the input of one document shard
-3. ``streams``     a range of a file -> decompressed chunks, with gaps where it is damaged
-4. ``encodings``   chunks of UTF-16, UTF-32 or a declared encoding -> chunks of UTF-8
-5. ``part_reader`` a part of a partition -> the reader of its format -> ``Record | Damaged | Excluded``
+1. ``streams``     a range of a file -> decompressed chunks, with gaps where it is damaged
+2. ``encodings``   chunks of UTF-16, UTF-32 or a declared encoding -> chunks of UTF-8
+3. a reader        chunks, or a file -> items
 
-``formats`` tells the format of a file; ``records`` says what a reader yields.  The readers are ``jsonl`` (above
-``lines``), ``delimited``, ``columnar`` (above the room ``columns``), ``text``, ``warc``, ``papers`` (above the room
-``works``), ``archives`` (of members in any of these formats), and ``datatrove`` (a class of that package).
+``records`` says what a reader yields.  The readers are ``jsonl`` (above ``lines``), ``delimited``, ``columnar`` (above
+the room ``columns``), ``text``, ``warc``, ``papers`` (above the room ``works``), and ``datatrove`` (a class of that
+package).  The room ``parts`` stands above them: it finds the files, tells their formats and calls the readers.
 
 To add a format, touch
 
 - a module here: a generator of items, which turns each ``Gap`` it is given into a ``Damaged`` item
-- ``formats.py``: its suffixes, its first bytes, and whether it is read from front to back
-- ``part_reader.py``: the call of its reader
+- ``parts/formats.py``: its suffixes, its first bytes, and whether it is read from front to back
+- ``parts/part_reader.py``: the call of its reader
 - ``pipeline/recipe/options.py``: ``FORMATS``, what a recipe may name
 - ``docs/clean.md``: its row in the table of formats, and its reasons for quarantine
 - ``tests/pipeline/clean/test_formats.py``: its records, and what damage to it costs

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.clean.decode import NotText, decode
-from pipeline.readers.inputs import InputFile
-from pipeline.readers.part_reader import PartReader, ReadOptions
-from pipeline.readers.partition import split
+from pipeline.readers.parts.inputs import InputFile
+from pipeline.readers.parts.part_reader import PartReader, ReadOptions
+from pipeline.readers.parts.partition import split
 from pipeline.readers.raw.ledger import DOCUMENTS, EXCLUDED, QUARANTINED, Tally
 from pipeline.readers.records import INT64_MAX, Damaged, Excluded, Fields, Item, Record
 from pipeline.readers.streams import Limits

@@ -14,9 +14,9 @@ from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
 from pipeline.readers.columns.footers import Footers
 from pipeline.readers.encodings import utf16_of
-from pipeline.readers.formats import format_of
-from pipeline.readers.inputs import InputFile, list_inputs
-from pipeline.readers.partition import partition_bytes, split
+from pipeline.readers.parts.formats import format_of
+from pipeline.readers.parts.inputs import InputFile, list_inputs
+from pipeline.readers.parts.partition import partition_bytes, split
 from pipeline.readers.raw.compression import compression_of
 from pipeline.readers.streams import CHUNK_BYTES, RangeReader
 

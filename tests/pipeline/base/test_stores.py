@@ -12,7 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from pipeline.base import storage
 from pipeline.base.errors import NoBucketError, PassingError, RefusedError, RunError, UserError
-from pipeline.readers.inputs import list_inputs
+from pipeline.readers.parts.inputs import list_inputs
 
 pytestmark = [
     pytest.mark.xdist_group("s3"),

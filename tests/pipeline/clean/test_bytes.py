@@ -19,10 +19,10 @@ import zstandard
 
 from pipeline.base.errors import GateError
 from pipeline.clean import stage
-from pipeline.readers import part_reader
-from pipeline.readers.inputs import InputFile
-from pipeline.readers.part_reader import PartReader, ReadOptions
-from pipeline.readers.partition import split
+from pipeline.readers.parts import part_reader
+from pipeline.readers.parts.inputs import InputFile
+from pipeline.readers.parts.part_reader import PartReader, ReadOptions
+from pipeline.readers.parts.partition import split
 from pipeline.readers.records import Damaged, Excluded, Fields, Item, Record
 from pipeline.run.manifest import Manifest
 from tests.pipeline.clean.inputs import Clean, damage, lines, page, response, warc, warc_record

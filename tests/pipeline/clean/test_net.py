@@ -11,8 +11,8 @@ import pytest
 from pipeline.base.pool import Pool
 from pipeline.clean import language, worker
 from pipeline.clean.stage import run as run_clean
-from pipeline.readers import part_reader
 from pipeline.readers.columns.footers import Footers
+from pipeline.readers.parts import part_reader
 from pipeline.recipe.options import Clean as CleanOptions
 from pipeline.recipe.options import Recipe, Source
 from pipeline.run.context import Context
@@ -118,7 +118,7 @@ def test_encrypted_column_costs_itself_also_where_the_file_is_split(
     tmp_path: Path, clean: Clean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encrypted(tmp_path / "a.parquet", 30)
-    monkeypatch.setattr("pipeline.readers.partition.MIN_PARTITION_BYTES", 100)
+    monkeypatch.setattr("pipeline.readers.parts.partition.MIN_PARTITION_BYTES", 100)
     cleaned = clean(tmp_path)
     assert cleaned.numbers() == (30, 0, 1)
     assert cleaned.quarantined[0]["detail"].startswith("rows 0 to 29 lack secret, which cannot be read: ")

@@ -14,7 +14,7 @@ from flows.session.stages import run_stage
 from pipeline.base.pool import InProcess
 from pipeline.dedup.stage.parts_join import _dealt, _groups
 from pipeline.dedup.stage.plan import run as run_dedup
-from pipeline.readers import partition
+from pipeline.readers.parts import partition
 from pipeline.recipe.options import Dedup, Recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run

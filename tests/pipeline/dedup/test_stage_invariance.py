@@ -15,7 +15,7 @@ from pipeline.base.pool import InProcess
 from pipeline.dedup.index.state import Corpus
 from pipeline.dedup.index.writer import Batch, build_index
 from pipeline.dedup.stage.plan import run as run_dedup
-from pipeline.readers import partition
+from pipeline.readers.parts import partition
 from pipeline.recipe.minhash import MinHash
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context

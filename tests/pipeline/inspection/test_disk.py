@@ -12,7 +12,7 @@ from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.inspection.disk import bound_records, clean_up, disk, past
 from pipeline.inspection.verify import verify
-from pipeline.readers.inputs import list_inputs
+from pipeline.readers.parts.inputs import list_inputs
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Manifest, Output, digest_file, stage_manifest_bytes

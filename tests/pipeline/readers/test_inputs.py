@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.readers.inputs import InputFile, list_inputs
+from pipeline.readers.parts.inputs import InputFile, list_inputs
 from pipeline.recipe.globs import Selection, pattern, wrong
 from pipeline.recipe.options import Source
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.readers.formats import format_of_bytes
+from pipeline.readers.parts.formats import format_of_bytes
 from pipeline.readers.raw.kinds import kind_of, why_no_text
 from pipeline.readers.raw.prescan import declared_charset
 

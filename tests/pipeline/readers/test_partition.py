@@ -12,9 +12,9 @@ import pytest
 
 from pipeline.base import stores
 from pipeline.base.errors import RunError, UserError
-from pipeline.readers.inputs import list_inputs, source_root
-from pipeline.readers.part_reader import PartReader, ReadOptions
-from pipeline.readers.partition import Part, partition_bytes, plan, split
+from pipeline.readers.parts.inputs import list_inputs, source_root
+from pipeline.readers.parts.part_reader import PartReader, ReadOptions
+from pipeline.readers.parts.partition import Part, partition_bytes, plan, split
 from pipeline.readers.records import Fields, Record
 
 OPTIONS = ReadOptions(fields=Fields({}, None))

@@ -18,8 +18,8 @@ from pipeline.base import storage
 from pipeline.base.errors import TokenmillError, in_words
 from pipeline.readers.columns.footers import Footers
 from pipeline.readers.encodings import utf16_of
-from pipeline.readers.formats import format_of, format_of_name
-from pipeline.readers.inputs import InputFile, SourceInputs
+from pipeline.readers.parts.formats import format_of, format_of_name
+from pipeline.readers.parts.inputs import InputFile, SourceInputs
 from pipeline.readers.streams import RangeReader, next_member
 
 PARTITIONS = 32

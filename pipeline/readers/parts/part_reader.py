@@ -8,15 +8,15 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import NO_RECORD_S_FAULT, in_words, out_of_memory
-from pipeline.readers.archives import MemberReader, read_tar, read_zip
 from pipeline.readers.columnar import read_arrow, read_parquet
 from pipeline.readers.delimited import read_delimited
 from pipeline.readers.encodings import as_utf8
-from pipeline.readers.formats import BINARY, HEAD_BYTES, PAPERS, SNIFF_BYTES, binary_kind, format_of_bytes
-from pipeline.readers.inputs import BROKEN_LINK, OUTSIDE_LINK
 from pipeline.readers.jsonl import read_json, read_jsonl
 from pipeline.readers.papers import read_paper
-from pipeline.readers.partition import Part
+from pipeline.readers.parts.archives import MemberReader, read_tar, read_zip
+from pipeline.readers.parts.formats import BINARY, HEAD_BYTES, PAPERS, SNIFF_BYTES, binary_kind, format_of_bytes
+from pipeline.readers.parts.inputs import BROKEN_LINK, OUTSIDE_LINK
+from pipeline.readers.parts.partition import Part
 from pipeline.readers.raw.kinds import kind_of
 from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import Damaged, Excluded, Fields, Item, unsupported

@@ -4,7 +4,7 @@ import re
 
 from pipeline.base import storage
 from pipeline.readers.encodings import utf16_of
-from pipeline.readers.inputs import InputFile
+from pipeline.readers.parts.inputs import InputFile
 from pipeline.readers.raw.compression import Inflater, compression_of, decompression_errors
 from pipeline.readers.raw.kinds import OCTETS, kind_of, package_kind, why_no_text
 

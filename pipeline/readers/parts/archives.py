@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from pipeline.readers.formats import (
+from pipeline.readers.parts.formats import (
     ARCHIVES,
     BINARY,
     COMPRESSION_SUFFIXES,

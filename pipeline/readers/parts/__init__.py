@@ -1,0 +1,9 @@
+"""Files to items: which files there are, of which format, cut into parts, and a part read by its format's reader.
+
+1. ``inputs``      a source's paths -> the files below its root
+2. ``formats``     the format of a file: as named, by its name, by its first bytes
+3. ``partition``   files -> partitions of balanced size, each the input of one document shard
+4. ``part_reader`` a part of a partition -> the reader of its format -> ``Record | Damaged | Excluded``
+
+``archives`` gives the members of ZIP and tar files to the readers of their formats.
+"""
