@@ -16,20 +16,26 @@ from pipeline.base.errors import TokenmillError, UserError
 from pipeline.base.processes import ENDS_WITH_STDIN, end_here, end_with_parent, interrupts_kept
 
 COMMANDS = {
-    "init": ("flows.cli.init:init", "Look at a folder of your own, and write a commented recipe for it."),
+    "init": ("flows.cli.files.init:init", "Look at a folder of your own, and write a commented recipe for it."),
     "run": ("flows.cli.run:run", "Run a recipe: raw files in, token shards, a checkpoint and a report out."),
     "status": ("flows.cli.run:status", "Show each stage of a run: shards, records, bytes, seconds, state."),
     "verify": ("flows.cli.run:verify", "Re-read every output of a run against its checksum."),
     "clean-up": ("flows.cli.run:clean_up", "Remove what a run keeps of its past: old checkpoints, scratch, records."),
-    "dedup": ("flows.cli.dedup:dedup_app", "Deduplicate your own JSONL, Parquet or Arrow files; plan, compare."),
-    "inspect": ("flows.cli.inspect:inspect", "Show schema, counts and rows of a table, or what a run folder holds."),
-    "report": ("flows.cli.inspect:report", "Write report/index.html of a run."),
+    "dedup": ("flows.cli.files.dedup:dedup_app", "Deduplicate your own JSONL, Parquet or Arrow files; plan, compare."),
+    "inspect": (
+        "flows.cli.questions.inspect:inspect",
+        "Show schema, counts and rows of a table, or what a run folder holds.",
+    ),
+    "report": ("flows.cli.questions.inspect:report", "Write report/index.html of a run."),
     "filter": (
-        "flows.cli.filter:filter_run",
+        "flows.cli.questions.filter:filter_run",
         "What-if: the funnel under other thresholds, from the stored signals.",
     ),
-    "classifier": ("flows.cli.filter:classifier_app", "Train a fastText quality classifier."),
-    "decontaminate": ("flows.cli.filter:decontaminate", "Documents and token ranges an evaluation set touches."),
+    "classifier": ("flows.cli.questions.filter:classifier_app", "Train a fastText quality classifier."),
+    "decontaminate": (
+        "flows.cli.questions.filter:decontaminate",
+        "Documents and token ranges an evaluation set touches.",
+    ),
     "tokens": ("flows.cli.tokens:tokens_app", "Token shards to and from Megatron's and nanoGPT's files."),
     "train": ("flows.cli.model:train", "Train the model of a recipe on the token shards of a run."),
     "eval": ("flows.cli.model:evaluate", "Validation loss and bits per byte of a run's checkpoint."),
@@ -37,12 +43,15 @@ COMMANDS = {
     "export": ("flows.cli.model:export", "Write a checkpoint as a folder that transformers and vLLM load."),
     "plan": ("flows.cli.model:plan", "Before spending: parameters, FLOPs, tokens, memory, hours and cost."),
     "explain": (
-        "flows.cli.lineage:explain_document",
+        "flows.cli.questions.lineage:explain_document",
         "Everything about one document and the steps that trained on it.",
     ),
-    "trace": ("flows.cli.lineage:trace_steps", "Documents, sources and licences in the global batch of a step."),
-    "licences": ("flows.cli.lineage:count_licences", "Tokens by licence and source in what was trained on."),
-    "takedown": ("flows.cli.lineage:takedown", "Take documents out of every table and shard of a run."),
+    "trace": (
+        "flows.cli.questions.lineage:trace_steps",
+        "Documents, sources and licences in the global batch of a step.",
+    ),
+    "licences": ("flows.cli.questions.lineage:count_licences", "Tokens by licence and source in what was trained on."),
+    "takedown": ("flows.cli.questions.lineage:takedown", "Take documents out of every table and shard of a run."),
     "ablate": ("flows.cli.compare:ablate", "Train the same small model on each variant: did this filter help?"),
     "doctor": ("flows.cli.doctor:doctor", "Check this environment and say what to do."),
     "bench": ("flows.cli.compare:bench", "Time tokenmill against installed peers, side by side."),

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flows.cli.options import Flag, Json, Overrides, Repeated
 from flows.display.answer import answer
+from flows.display.options import Flag, Json, Overrides, Repeated
 from flows.display.terminal import shown
 from pipeline.base import storage
 from pipeline.base.console import emit, say

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import getproxies
 
-from flows.cli.options import Json
 from flows.display.answer import answer
+from flows.display.options import Json
 from model.devices.gpus import visible_gpus
 from pipeline.base import storage
 from pipeline.base.errors import UserError

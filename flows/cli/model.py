@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.cli.options import Flag, Json, LocalPath, Overrides, Overwrite, refuse_overwriting
 from flows.display.answer import answer
+from flows.display.options import Flag, Json, LocalPath, Overrides, Overwrite, refuse_overwriting
 from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
 from pipeline.base.processes import environment

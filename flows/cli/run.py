@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from flows.cli.options import Flag, Json, Overrides, Repeated
 from flows.display.answer import answer
+from flows.display.options import Flag, Json, Overrides, Repeated
 from flows.display.terminal import summary_table
 from flows.server.address import configured
 from flows.server.settings import flow_runs_folder, prepare

@@ -7,8 +7,8 @@ from typing import Literal
 
 from cyclopts import App
 
-from flows.cli.options import Json, LocalPath, Overwrite, refuse_overwriting
 from flows.display.answer import answer
+from flows.display.options import Json, LocalPath, Overwrite, refuse_overwriting
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.run import layout as run_layout

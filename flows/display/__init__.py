@@ -1,5 +1,6 @@
-"""What a person sees.
+"""What a person types and sees.
 
+``options``     options that several commands share
 ``terminal``    bars, lines and the summary at the end of a run
 ``answer``      how every command ends: one JSON object, or text
 ``tracebacks``  an unexpected error without the frames of libraries

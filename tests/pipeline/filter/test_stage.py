@@ -173,7 +173,7 @@ def test_what_if_equals_what_the_run_then_does_and_writes_nothing(tmp_path: Path
 def test_what_if_says_which_rules_still_fail_what_a_lower_threshold_lets_through(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.cli.filter import filter_run
+    from flows.cli.questions.filter import filter_run
 
     rows = [{"text": f"{SHORT} {n}"} for n in range(4)] + [{"text": GOOD}]
     context = make_run(tmp_path, {"00000": rows[:3], "00001": rows[3:]}, 'rules = ["gopher_quality", "c4"]')
@@ -211,7 +211,7 @@ def test_what_if_refuses_what_it_cannot_tell(tmp_path: Path) -> None:
 
 
 def test_filter_apply_writes_the_verdicts_and_the_recipe(tmp_path: Path) -> None:
-    from flows.cli.filter import filter_run
+    from flows.cli.questions.filter import filter_run
 
     context = make_run(tmp_path, {"00000": [{"text": SHORT}]}, 'rules = ["gopher_quality"]')
     run_filter(context)
@@ -224,7 +224,7 @@ def test_filter_apply_writes_the_verdicts_and_the_recipe(tmp_path: Path) -> None
 def test_after_apply_the_later_stages_have_work_and_then_hold_the_new_documents(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.cli.filter import filter_run
+    from flows.cli.questions.filter import filter_run
 
     rows = [{"text": GOOD}, {"text": f"{SHORT} But the dog was with that cat."}]
     small = "[tokenize]\nvocabulary_size = 300\nvalidation_share = 0.0"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import run as commands
-from flows.cli.lineage import explain_document
+from flows.cli.questions.lineage import explain_document
 from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
 from pipeline.inspection.status import STATES, rebuild_command

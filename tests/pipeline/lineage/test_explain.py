@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import lineage as cli
 from flows.cli.app import main
+from flows.cli.questions import lineage as cli
 from pipeline.base.errors import RunError, UserError
 from pipeline.base.pool import Pool
 from pipeline.clean.stage import run as clean

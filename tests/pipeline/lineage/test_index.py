@@ -72,6 +72,6 @@ def test_folder_that_is_no_index_is_refused_before_anything_is_done(run: Run, tm
 
 
 def test_planning_a_takedown_loads_no_kernels() -> None:
-    code = "import sys, flows.cli.lineage, pipeline.takedown.takedown; print('numba' in sys.modules)"
+    code = "import sys, flows.cli.questions.lineage, pipeline.takedown.takedown; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

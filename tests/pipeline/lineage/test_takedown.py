@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from flows.cli.app import main
-from flows.cli.lineage import takedown_text
+from flows.cli.questions.lineage import takedown_text
 from flows.session.stages import plan
 from model.data.batches import TokenDataset
 from pipeline.base.errors import RunError, UserError

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.cli.init import init
+from flows.cli.files.init import init
 from pipeline.base.errors import UserError
 from pipeline.clean.stage import plan_jobs
 from pipeline.proposal import sizes, sources

@@ -7,8 +7,8 @@ from typing import Any
 
 from cyclopts import App
 
-from flows.cli.options import Flag, Json, LocalPath, Overrides, Overwrite, Repeated, refuse_overwriting
 from flows.display.answer import answer
+from flows.display.options import Flag, Json, LocalPath, Overrides, Overwrite, Repeated, refuse_overwriting
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted, largest_first

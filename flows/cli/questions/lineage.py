@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.cli.options import Flag, Json, LocalPath, Overwrite, Several, refuse_overwriting
 from flows.display.answer import answer
+from flows.display.options import Flag, Json, LocalPath, Overwrite, Several, refuse_overwriting
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted

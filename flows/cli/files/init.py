@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Json, LocalPath, Overwrite, refuse_overwriting
 from flows.display.answer import answer
+from flows.display.options import Json, LocalPath, Overwrite, refuse_overwriting
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import UserError

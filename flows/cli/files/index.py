@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from flows.cli.options import (
+from flows.display.options import (
     Bands,
     Flag,
     Json,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from flows.cli.options import Json, LocalPath, Overwrite, refuse_overwriting
 from flows.display.answer import answer
+from flows.display.options import Json, LocalPath, Overwrite, refuse_overwriting
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.run import layout

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from flows.cli.options import (
+from flows.display.options import (
     Bands,
     Flag,
     Json,
@@ -33,7 +33,7 @@ dedup_app = App(
     help_format="plaintext",
 )
 dedup_app.command(
-    "flows.cli.index:index_app",
+    "flows.cli.files.index:index_app",
     name="index",
     help="An on-disk index of earlier documents that names the one a new document duplicates.",
 )
