@@ -16,6 +16,7 @@ from flows.display.options import Flag, Json, Overrides, Repeated
 from flows.display.terminal import summary_table
 from flows.server.address import configured
 from flows.server.settings import flow_runs_folder, prepare
+from flows.session.refusals import refuse_what_cannot_work
 from flows.session.stages import plan, replacements
 from pipeline.base import storage
 from pipeline.base.console import emit, say
@@ -80,6 +81,7 @@ def run(
     if restart and "train" not in chosen:
         raise UserError(f"--restart begins the training anew, but train is none of the stages: {', '.join(chosen)}")
     plans = replacements(job, plan(job, chosen, rebuild=rebuild, restart=restart))
+    refuse_what_cannot_work(job, plans, options)
     for planned in plans:
         say(planned.line())
         if planned.replaces:

@@ -19,6 +19,7 @@ from flows.server.dead_runs import claim_run
 from flows.server.in_service import in_service
 from flows.server.lost_server import interruptible, is_lost, told_if_possible
 from flows.session.artifacts import Artifacts
+from flows.session.refusals import refuse_what_cannot_work
 from flows.session.stages import plan, working_context
 from pipeline.base import storage
 from pipeline.base.progress import Progress
@@ -97,7 +98,8 @@ def session(
         if not is_lost():
             with told_if_possible():
                 claim_run(root, UUID(flow_run.get_id()))
-        plan(run, chosen_stages(run, list(stages)), rebuild=rebuild, restart=restart)  # before the recipe is written
+        plans = plan(run, chosen_stages(run, list(stages)), rebuild=rebuild, restart=restart)
+        refuse_what_cannot_work(run, plans, engine)  # before the recipe is written
         run.write_recipe()
         summaries = _finished.pop(root, {}) if is_lost() else {}
         opened = Session(run, pool, progress, artifacts, rebuild, restart, summaries)

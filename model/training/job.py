@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from model.training import metrics
+from model.training.refusals import check_init
 from model.training.schedule import last_stable_step, warmup_steps
 from pipeline.base import storage
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import RunError
 from pipeline.order.corpus import token_inputs, token_set
 from pipeline.recipe.training_options import Train
 from pipeline.run import ledger
@@ -139,10 +140,7 @@ def training_of(run: Run) -> Training:
 def _init_digests(folder: str | None) -> dict[str, str]:
     if folder is None:
         return {}
-    names = [name for name in storage.list_files(folder) if name.endswith((".safetensors", "config.json"))]
-    if not names:
-        raise UserError(f"model.init = {folder!r}: no such Hugging Face folder (config.json and *.safetensors)")
-    return {name: digest_file(storage.open_local(storage.join(folder, name))) for name in names}
+    return {name: digest_file(storage.open_local(storage.join(folder, name))) for name in check_init(folder)}
 
 
 def keys_of(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -17,6 +17,7 @@ from model.export.folder import load_folder
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.training.job import Training
+from model.training.refusals import check_batch
 from model.training.report import Reporter
 from model.training.schedule import misfit
 from pipeline.base.errors import UserError
@@ -57,7 +58,7 @@ def prepare(run: Run, training: Training, world: World, reporter: Reporter) -> P
         FormatError: If tokens are damaged or come from two tokenizers.
     """
     model, corpus = _model_and_corpus(run)
-    sequences = check_batch(model.config, run, world.size)  # before anything that takes long
+    sequences = check_batch(model.config, run.recipe.train, world.size)  # before anything that takes long
     check_budget(corpus.train, sequences * run.recipe.train.steps, run)
     tell_budget(corpus.train, sequences * run.recipe.train.steps, reporter, "to read")
     if told := misfit(run.recipe.train):
@@ -95,35 +96,6 @@ def _check_tokenizer(run: Run, init: str, config: ModelConfig, corpus: Corpus) -
             f"({corpus.vocabulary_size:,} and {config.vocabulary_size:,} entries); make them with "
             f"tokenize.tokenizer = {str(own)!r}"
         )
-
-
-def check_batch(config: ModelConfig, run: Run, world_size: int) -> int:
-    """Sequences of a global batch.
-
-    Raises:
-        UserError: If the batch does not divide into sequences, processes and micro-batches.
-    """
-    train, length = run.recipe.train, config.context_length
-    if train.global_batch_tokens % length:
-        near = max(1, round(train.global_batch_tokens / length)) * length
-        raise UserError(
-            f"train.global_batch_tokens = {train.global_batch_tokens}: not a multiple of model.context_length = "
-            f"{length}; {near} is"
-        )
-    sequences = train.global_batch_tokens // length
-    if sequences % world_size:
-        raise UserError(
-            f"train.global_batch_tokens = {train.global_batch_tokens} are {sequences} sequences, which "
-            f"{world_size} processes cannot share evenly; use a multiple of {world_size * length} tokens"
-        )
-    share = sequences // world_size
-    if share > train.micro_batch_sequences and share % train.micro_batch_sequences:
-        fitting = [n for n in range(1, train.micro_batch_sequences + 1) if share % n == 0]
-        raise UserError(
-            f"train.micro_batch_sequences = {train.micro_batch_sequences}: does not divide the {share} sequences of a "
-            f"process's part of the global batch; {fitting[-1]} does"
-        )
-    return sequences
 
 
 def check_budget(dataset: TokenDataset, sequences: int, run: Run) -> None:

@@ -11,7 +11,7 @@ from pipeline.clean.decode import decode
 from pipeline.clean.html_facts import Facts, facts
 from pipeline.kernels import html_scan
 from pipeline.readers.records import Record
-from pipeline.recipe.options import Clean
+from pipeline.recipe.options import EXTRACTORS, Clean
 
 Extract = Callable[[str], str]  # a page's HTML -> its text, empty where there is none
 # about nanoseconds of parsing and extraction beyond those of a plain page, as html_scan counts them
@@ -105,7 +105,7 @@ def load_extract(name: str) -> Extract:
         from pipeline.clean.datatrove import datatrove_extract
 
         return datatrove_extract(name)
-    raise UserError(f"clean.extractor = {name!r}: allowed are resiliparse, trafilatura, or a datatrove class path")
+    raise UserError(f"clean.extractor = {name!r}: allowed are {', '.join(EXTRACTORS)}, or a datatrove class path")
 
 
 def _resiliparse() -> Extract:

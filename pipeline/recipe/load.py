@@ -6,6 +6,7 @@ Defaults (``options``) < ``model.depth`` and ``filter.preset`` < the file < ``--
 
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,14 +45,18 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises:
         RecipeError: With every problem: key, value, what is allowed, and the nearest valid key.
+        UserError: If it is a folder.
     """
     path = str(path)
     try:
         data = tomllib.loads(storage.read_bytes(path).decode("utf-8"))
     except FileNotFoundError as error:
         raise RecipeError(path, ["no such file"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise RecipeError(path, [f"not a TOML file: {error}"]) from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: {_folder_for_a_recipe(path)}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        hint = "" if path.endswith(".toml") else f"; if this is text to train on, {_init_of(path)}"
+        raise RecipeError(path, [f"not a TOML file: {error}{hint}"]) from error
     problems: list[str] = []
     named = {override.partition("=")[0].strip() for override in overrides}
     if "model.depth" in named:
@@ -71,6 +76,17 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if problems:
         raise RecipeError(path, problems)
     return recipe
+
+
+def _folder_for_a_recipe(path: str) -> str:
+    recipe = storage.join(path, "recipe.toml")
+    if storage.exists(recipe):
+        return f"a run folder, not a recipe; `tokenmill run {shlex.quote(recipe)} --root {shlex.quote(path)}` goes on"
+    return f"a folder, not a recipe; {_init_of(path)}"
+
+
+def _init_of(path: str) -> str:
+    return f"`tokenmill init {shlex.quote(path)}` looks at it and writes a recipe for it"
 
 
 def apply_override(data: dict[str, Any], override: str) -> None:

@@ -22,6 +22,7 @@ FORMATS = (
     *("docx", "odt", "epub", "eml", "mbox", "ipynb", "pdf"),
 )
 URL_LISTS = ("ut1", "ut1-words")  # that datatrove ships
+EXTRACTORS = ("resiliparse", "trafilatura")  # of ours; any other is a datatrove class path
 FIELDS = ("text", "html", "id", "url", "date", "licence")
 
 

@@ -18,6 +18,7 @@ from pipeline.base.sizes import parse_memory
 from pipeline.dedup.stage.plan import sign_documents
 from pipeline.lookup.doc_ids import make_index
 from pipeline.lookup.keys import make_keys
+from pipeline.recipe.options import Recipe
 from pipeline.run import layout, ledger
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
@@ -85,7 +86,7 @@ def _split_job(context: Context) -> Job:
     if options.held_out:
         for manifest in sign_documents(context).values():  # also where the recipe has no dedup stage
             inputs |= manifest.digests(layout.SIGNATURES)
-        table = _given_file(options.held_out, "tokenize.held_out")
+        table = given_file(options.held_out, "tokenize.held_out")
         config["held_out"], arguments["held_out"] = digest_file(table), str(table)
     return Job("all", config, inputs, arguments)
 
@@ -103,12 +104,7 @@ def _tokenizer_job(
     context: Context, documents: dict[str, str], split: Manifest, surveys: Mapping[str, Manifest]
 ) -> Job:
     options, sources = context.recipe.tokenize, context.recipe.sources
-    unknown = sorted(set(options.tokenizer_weights) - {source.name for source in sources})
-    if unknown:
-        raise UserError(
-            f"tokenize.tokenizer_weights names {', '.join(unknown)}; the sources are "
-            f"{', '.join(source.name for source in sources)}"
-        )
+    check_sources(context.recipe)
     keys = {"vocabulary_size", "pretokenizer", "end_of_text", "special_tokens", "engine", "seed"}
     config = options.model_dump(include=keys) | {
         "weights": {source.name: options.tokenizer_weights.get(source.name, source.weight) for source in sources},
@@ -118,7 +114,7 @@ def _tokenizer_job(
     }
     arguments: dict[str, Any] = {}
     if options.tokenizer:
-        path = _given_file(options.tokenizer, "tokenize.tokenizer")
+        path = given_file(options.tokenizer, "tokenize.tokenizer")
         config["given"], arguments["tokenizer"] = digest_file(path), str(path)
     inputs = documents | split.digests(layout.VERDICTS)
     for survey in surveys.values():
@@ -126,7 +122,23 @@ def _tokenizer_job(
     return Job("all", config, inputs, arguments)
 
 
-def _given_file(url: str, key: str) -> Path:
+def check_sources(recipe: Recipe) -> None:
+    """Refuses weights of the tokenizer's sample for sources that the recipe does not have.
+
+    Raises:
+        UserError: With the sources that there are.
+    """
+    names = [source.name for source in recipe.sources]
+    if unknown := sorted(set(recipe.tokenize.tokenizer_weights) - set(names)):
+        raise UserError(f"tokenize.tokenizer_weights names {', '.join(unknown)}; the sources are {', '.join(names)}")
+
+
+def given_file(url: str, key: str) -> Path:
+    """A file that the recipe names under ``key``, on this machine.
+
+    Raises:
+        UserError: If there is none.
+    """
     if not storage.exists(url):
         raise UserError(f"{key} = {url}: no such file")
     return storage.open_local(url)

@@ -16,7 +16,7 @@ from model.export.folder import export_folder
 from model.export.hf_config import read_config
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_weights
-from model.training.prepare import check_batch
+from model.training.refusals import check_batch
 from model.training.start import train_run
 from model.training.trainer import Trainer
 from pipeline.base.errors import FormatError, RunError, UserError
@@ -66,7 +66,7 @@ def test_batch_that_does_not_divide_is_refused_with_one_that_does(run: Run, over
 
 def test_batch_that_processes_cannot_share_is_refused(run: Run) -> None:
     with pytest.raises(UserError, match="3 processes cannot share evenly"):
-        check_batch(ModelConfig(context_length=32), run, 3)
+        check_batch(ModelConfig(context_length=32), run.recipe.train, 3)
 
 
 def rewrite_shard(run: Run, path: str, token_format: TokenFormat, tokens: list[int]) -> None:

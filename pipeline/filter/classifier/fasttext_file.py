@@ -24,6 +24,18 @@ def check_model_file(path: Path) -> list[str]:
     return labels
 
 
+def check_label(path: Path, label: str) -> list[str]:
+    """The labels of a fastText model file, which has this one.
+
+    Raises:
+        UserError: Also where ``check_model_file`` refuses the file.
+    """
+    labels = check_model_file(path)
+    if label not in labels:
+        raise UserError(f"{path}: has no label {label!r}; it has {', '.join(labels)}")
+    return labels
+
+
 def _expected(data: bytes) -> tuple[list[str], int]:
     """Labels, and the size that a file with this header has."""
     magic, version = struct.unpack_from("<ii", data, 0)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.base.errors import RunError, UserError
-from pipeline.filter.classifier.fasttext_file import check_model_file
+from pipeline.base.errors import RunError
+from pipeline.filter.classifier.fasttext_file import check_label
 
 POSITIVE, NEGATIVE = "__label__positive", "__label__negative"
 
@@ -20,9 +20,7 @@ class Scorer:
     """
 
     def __init__(self, path: Path, label: str = POSITIVE) -> None:
-        labels = check_model_file(path)
-        if label not in labels:
-            raise UserError(f"{path}: has no label {label!r}; it has {', '.join(labels)}")
+        labels = check_label(path, label)
         import fasttext
 
         self._model, self._label, self._labels = fasttext.load_model(str(path)), label, len(labels)

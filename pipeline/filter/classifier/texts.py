@@ -104,19 +104,34 @@ def texts_of_shards(
     """
     found = Texts()
     for query in queries:
-        conditions = parse_qsl(query, keep_blank_values=True)
-        wrong = [key for key, _ in conditions if key not in DOCUMENT_KEYS]
-        if wrong or not conditions:
-            raise UserError(
-                f"query {query!r}: allowed are {', '.join(DOCUMENT_KEYS)}, as in source=wiki&language=en; signals are "
-                "measured after the classifier is trained"
-            )
-        texts, digest = _smallest(outputs, shards, stages, conditions, most)
+        texts, digest = _smallest(outputs, shards, stages, document_conditions(query), most)
         if not texts:
             raise UserError(f"query {query!r}: no document of this run fits it")
         found.texts += texts
         found.sources.append({"spec": query, "texts": len(texts), "digest": digest})
     return found
+
+
+def document_conditions(query: str, sources: Sequence[str] | None = None) -> list[tuple[str, str]]:
+    """Keys and values of a query over the documents of the run itself.
+
+    Args:
+        query: As in a recipe: ``source=wiki&language=en``.
+        sources: The run's sources, where a name that is none of them is to be refused.
+
+    Raises:
+        UserError: If it has another condition than one of ``DOCUMENT_KEYS``, or an unknown source.
+    """
+    conditions = parse_qsl(query, keep_blank_values=True)
+    if not conditions or not {key for key, _ in conditions} <= set(DOCUMENT_KEYS):
+        raise UserError(
+            f"query {query!r}: allowed are {', '.join(DOCUMENT_KEYS)}, as in source=wiki&language=en; signals are "
+            "measured after the classifier is trained"
+        )
+    for key, value in conditions:
+        if sources is not None and key == "source" and value not in sources:
+            raise UserError(f"query {query!r}: no source is named {value!r}; the sources are {', '.join(sources)}")
+    return conditions
 
 
 def _smallest(

@@ -7,7 +7,6 @@ killed run left behind is cancelled before its successor submits.
 """
 
 import json
-import shutil
 import subprocess
 
 from datatrove.executor.slurm import SlurmPipelineExecutor
@@ -21,7 +20,6 @@ from pipeline.run.engines.options import SlurmOptions
 from pipeline.run.engines.shard_step import ShardStep
 
 ACTIVE = f"{layout.CLUSTER_LOGS}/slurm-active.json"
-COMMANDS = ("sbatch", "squeue", "scancel")
 MAX_SILENT_LOOKS = 40  # at a controller that does not answer
 
 
@@ -31,9 +29,6 @@ class SlurmCluster(Cluster):
     def __init__(self, options: SlurmOptions, workers: int) -> None:
         super().__init__(workers)
         self.options = options
-        missing = [name for name in COMMANDS if shutil.which(name) is None]
-        if missing:
-            raise RunError(f"--engine slurm: {', '.join(missing)} not found; run on a login node of the cluster")
 
     def submit(self, root: str, folder: str, step: Step, tasks: int) -> Batch:
         """Cancels what an earlier run of this folder left, then submits the batch."""

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from pipeline.base.errors import UserError
 from pipeline.recipe.load import Recipe, RecipeError, apply_override, load_recipe, recipe_toml, recipes_page
 from pipeline.recipe.section import OptionalRecipePath, RecipePath, UrlEntry
 
@@ -34,6 +35,23 @@ def test_three_mistakes_are_reported_together_with_the_nearest_key(tmp_path: Pat
     assert "dedup.threshold = 1.7: input should be less than or equal to 1" in message
     assert "dedup.bnads: unknown key; did you mean bands?" in message
     assert "tokenize.vocabulary_size = 'many'" in message
+
+
+def test_folder_or_text_in_the_place_of_a_recipe_is_led_to_init(tmp_path: Path) -> None:
+    raw = tmp_path / "raw files"
+    raw.mkdir()
+    with pytest.raises(UserError, match=r"a folder, not a recipe; `tokenmill init '.*raw files'` looks at it"):
+        load_recipe(raw)
+    (raw / "a.txt").write_text("Once upon a time")
+    with pytest.raises(
+        RecipeError, match=r"not a TOML file: .*; if this is text to train on, `tokenmill init '.*a.txt'"
+    ):
+        load_recipe(raw / "a.txt")
+    write(raw, SHORTEST)
+    with pytest.raises(
+        UserError, match=r"a run folder.*; `tokenmill run '.*raw files/recipe.toml' --root '.*raw files'"
+    ):
+        load_recipe(raw)
 
 
 def test_override_beats_the_file(tmp_path: Path) -> None:

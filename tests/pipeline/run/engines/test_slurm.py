@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, UserError
 from pipeline.run.context import Context
 from pipeline.run.engine import Step
 from pipeline.run.engines import EngineOptions, make_workers
@@ -84,5 +84,5 @@ def stand_in_module_jobs(name: str, state: Path) -> list[int]:
 
 def test_machine_without_slurm_is_told_where_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(RunError, match="sbatch, squeue, scancel not found; run on a login node"):
+    with pytest.raises(UserError, match="sbatch, squeue, scancel not found; run on a login node"):
         make_workers(EngineOptions.of("slurm", []))

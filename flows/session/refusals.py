@@ -1,0 +1,32 @@
+"""Everything that can be refused, refused before anything starts: by ``--dry-run``, and by a real run."""
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.base.errors import UserError
+from pipeline.preview import refusals
+from pipeline.run.engines import EngineOptions, why_not
+from pipeline.run.folder import Run
+from pipeline.run.stages import StagePlan
+
+
+def refuse_what_cannot_work(run: Run, plans: Sequence[StagePlan], engine: EngineOptions) -> None:
+    """Asks every stage that has work, or may have, what it would refuse in its turn.
+
+    Raises:
+        UserError: With everything that was found.
+    """
+    working = [planned.stage for planned in plans if planned.state != "done"]
+    if not working:
+        return
+    problems = [*why_not(engine), *(words for stage in working for words in _of_stage(stage, run))]
+    if problems:
+        raise UserError("\n".join(dict.fromkeys(problems)))
+
+
+def _of_stage(stage: str, run: Run) -> Iterator[str]:
+    if stage == "train":
+        from model.training.refusals import of_training
+
+        yield from of_training(run)
+    else:
+        yield from refusals.of_stage(stage, run)

@@ -1,0 +1,4 @@
+"""Before a run: what its sources hold, what it will take, and what cannot work.
+
+``refusals``  what the curation stages would refuse hours later: files that are missing, names that nothing has
+"""
