@@ -5,7 +5,6 @@ bytes; where these differ, by the digests that the shard's manifest recorded whi
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from pipeline.base.errors import GateError, RunError, UserError
 from pipeline.base.words import largest_first
 from pipeline.clean.language import FASTTEXT
 from pipeline.clean.settings import job_config, list_paths
-from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs
+from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, odd_names
 from pipeline.readers.parts.partition import Part, plan
 from pipeline.recipe.globs import Selection
 from pipeline.recipe.options import Recipe, Source
@@ -105,13 +104,8 @@ def _arguments(inputs: SourceInputs, paths: list[str]) -> dict[str, Any]:
     """Where the job's files are, and how to tell whether they changed."""
     wanted = set(paths)
     files = [file for file in inputs.files if file.path in wanted]
-    odd = {}
-    for file in files:
-        name = file.url.removeprefix(inputs.root).lstrip("/")
-        if name != file.path and storage.is_local(file.url):
-            odd[file.path] = os.fsencode(name).hex()
     versions = {file.path: [file.size, file.version] for file in files}
-    return {"root": inputs.root, "names": odd, "versions": versions}
+    return {"root": inputs.root, "names": odd_names(inputs.root, files), "versions": versions}
 
 
 def input_changed(context: Context, job: Job, found: Manifest) -> str | None:

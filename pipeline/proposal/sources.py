@@ -7,19 +7,16 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from typing import Any
 
 from pipeline.base import storage
+from pipeline.readers.parts.first import first_records, value_at
 from pipeline.readers.parts.formats import BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs
-from pipeline.readers.parts.part_reader import PartReader, ReadOptions
-from pipeline.readers.parts.partition import plan
-from pipeline.readers.records import USUAL_NAMES, Damaged, Fields, Item, Record
+from pipeline.readers.records import USUAL_NAMES
 
 TABULAR = ("jsonl", "json", "parquet", "arrow", "csv", "tsv")
-FIRST_RECORDS = 50
 SHORTEST_TEXT = 40  # characters on average; shorter columns are titles and codes
-_COLUMNS = re.compile(r"(?:fields|columns): (.*)$")
 _HTML = re.compile(r"\s*<(!doctype|html|p|div|h\d|body)\b", re.IGNORECASE)
 # beside those that a reader looks for by itself
 _USUAL = {
@@ -121,30 +118,20 @@ def _long_ending(name: str) -> tuple[str, str, str]:
 
 def text_fields(inputs: SourceInputs, file: InputFile) -> tuple[dict[str, str], list[str]]:
     """The ``fields`` that a table needs, and its columns; no fields where the readers find the text by themselves."""
-    damaged = [item for item in _first(inputs, file, {}) if isinstance(item, Damaged)]
-    told = [match[1].split(", ") for item in damaged if (match := _COLUMNS.search(item.detail or ""))]
-    if not told:
-        return {}, []
-    columns = max(told, key=len)
-    lengths = {name: _mean_length(_first(inputs, file, {"text": name})) for name in columns}
-    best = max(columns, key=lambda name: lengths[name])
-    if lengths[best] < SHORTEST_TEXT:
-        return {}, columns
-    usual = {ours: name for ours, names in _USUAL.items() for name in columns if name.lower() in names}
-    html = sum(_is_html(item) for item in _first(inputs, file, {"text": best})) > FIRST_RECORDS // 4
-    return {"html" if html else "text": best, **usual}, columns
+    first = first_records(inputs, file)
+    names = [column.name for column in first.columns]
+    texts = [column for column in first.columns if set(column.kinds) & {"string", "bytes"}]
+    if not texts or any(
+        column.name in USUAL_NAMES["text"] and 2 * column.filled > len(first.values) for column in texts
+    ):
+        return {}, names
+    best = max(texts, key=lambda column: column.characters)
+    if best.characters < SHORTEST_TEXT:
+        return {}, names
+    usual = {ours: name for ours, usual in _USUAL.items() for name in names if name.lower() in usual}
+    pages = sum(_is_html(value_at(value, best.name)) for value in first.values)
+    return {"html" if 4 * pages > len(first.values) else "text": best.name, **usual}, names
 
 
-def _first(inputs: SourceInputs, file: InputFile, fields: dict[str, str]) -> list[Item]:
-    """The first items of a file, as the run will read it."""
-    parts = plan([(SourceInputs(inputs.name, inputs.root, (file,)), "auto")])[0].parts
-    reader = PartReader(inputs.root, ReadOptions(Fields(fields, None)))
-    return list(islice(reader.read(parts[0]), FIRST_RECORDS))
-
-
-def _mean_length(items: Sequence[Item]) -> float:
-    return sum(len(item.text) for item in items if isinstance(item, Record)) / max(1, len(items))
-
-
-def _is_html(item: Item) -> bool:
-    return isinstance(item, Record) and bool(_HTML.match(item.text))
+def _is_html(value: Any) -> bool:
+    return isinstance(value, str) and bool(_HTML.match(value))

@@ -173,7 +173,7 @@ class _Rows:
             return
         names = column_names(opened.schema_arrow)
         good = [name for name in names if names.count(name) == 1 and _readable(opened, group, name)]
-        if len(good) < len(names) and _wrong_names(good, self._fields) is None:
+        if len(good) < len(names) and (self._fields.whole or _wrong_names(good, self._fields) is None):
             lost = ", ".join(name for name in names if name not in good)
             yield _corrupt(self._path, row + done, row + rows, f"lack {lost}, which cannot be read: {failure}")
             done, failure = yield from self._until_damage(group_batches(opened, group, good, done), row, rows, done)
@@ -273,6 +273,8 @@ def _corrupt(path: str, first: int, end: int | None, what: str) -> Damaged:
 
 def _wrong_column(schema: pa.Schema, fields: Fields) -> tuple[str, str] | None:
     """Reason and detail where no row of the file can have a text."""
+    if fields.whole:
+        return None
     names = column_names(schema)
     if (wrong := _wrong_names(names, fields)) is not None:
         return wrong

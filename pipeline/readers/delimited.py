@@ -154,7 +154,8 @@ class _Table:
         self._wanted = [fields.html_name] if fields.html_name else list(fields.names["text"])
         if set(self._wanted).isdisjoint(names):  # as databases shout it
             names = [name.lower() if name.lower() in self._wanted else name for name in names]
-        self._twice = next((name for name in self._wanted if name is not None and names.count(name) > 1), None)
+        twice = (name for name in self._wanted if name is not None and names.count(name) > 1)
+        self._twice = None if fields.whole else next(twice, None)
         self.names = distinct(names)
 
     def record(self, row: list[str], number: int, text: str) -> Item:
@@ -178,7 +179,11 @@ class _Table:
         size = len(self.names)
         if len(row) > size and not any(cell.strip() for cell in row[size:]):
             return row[:size]
-        if self._pads and len(row) < size and any(name in self._wanted for name in self.names[: len(row)]):
+        if (
+            self._pads
+            and len(row) < size
+            and (self._fields.whole or any(name in self._wanted for name in self.names[: len(row)]))
+        ):
             return row + [""] * (size - len(row))
         return row
 

@@ -115,7 +115,12 @@ class Fields:
     Args:
         names: The recipe's mapping, ours -> theirs; a dotted name looks into nested objects.
         licence: Licence of records that name none.
+
+    Attributes:
+        whole: Whether a record is taken whatever its fields are called.
     """
+
+    whole = False
 
     def __init__(self, names: Mapping[str, str], licence: str | None) -> None:
         self.licence = licence

@@ -13,7 +13,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,6 +51,12 @@ class SourceInputs:
     name: str
     root: str
     files: tuple[InputFile, ...]
+
+
+def odd_names(root: str, files: Iterable[InputFile]) -> dict[str, str]:
+    """True names of those local files whose path had to be made valid Unicode, hex of their bytes."""
+    names = ((file, file.url.removeprefix(root).lstrip("/")) for file in files if storage.is_local(file.url))
+    return {file.path: os.fsencode(name).hex() for file, name in names if name != file.path}
 
 
 def source_root(paths: Sequence[str]) -> str:
