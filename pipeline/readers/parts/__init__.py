@@ -5,6 +5,6 @@
 3. ``partition``   files -> partitions of balanced size, each the input of one document shard
 4. ``part_reader`` a part of a partition -> the reader of its format -> ``Record | Damaged | Excluded``
 
-``archives`` gives the members of ZIP and tar files to the readers of their formats.  ``first`` reads the first records of
-a file with every field, for who asks what columns it has.
+``archives`` gives the members of ZIP and tar files to the readers of their formats.  ``first`` reads the first
+records of a file with every field, for who asks what columns it has.
 """
