@@ -1,6 +1,6 @@
 """The recipe: what a run is asked to do, validated before anything is loaded or read.
 
-- ``load``: reads a recipe and its overrides, explains every mistake, and prints docs/recipes.md.
+- ``load``: reads a recipe and its overrides, and explains every mistake; ``page`` writes docs/recipes.md.
 - ``options``: the keys; ``filter_options`` and ``training_options`` have the larger sections.
 - ``section``: the base of every section, and the types of values, paths among them.
 - ``stage_names``: the stages in their order.

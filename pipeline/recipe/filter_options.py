@@ -6,8 +6,17 @@ from pydantic import Field, model_validator
 
 from pipeline.base.words import nearest
 from pipeline.recipe.presets import filled
-from pipeline.recipe.rule_sets import RULE_SETS, check_rule_names, check_thresholds
-from pipeline.recipe.section import ColumnName, LanguageCode, OptionalRecipePath, RecipePath, Section, Share
+from pipeline.recipe.rule_sets import RULE_SETS, RULES, check_rule_names, check_thresholds
+from pipeline.recipe.section import (
+    ColumnName,
+    LanguageCode,
+    OptionalRecipePath,
+    RecipePath,
+    Section,
+    Share,
+    allowed,
+    keys_of,
+)
 
 NOT_IN_THE_BYTES = ("preset", "min_kept")  # what a preset sets stands in the other keys; a gate makes no shard again
 NO_LIMIT = 2**31 - 1  # of a count that fits 32 bits
@@ -85,6 +94,11 @@ class Classifier(Section):
         return self
 
 
+def _thresholds(rule_set: str) -> Any:
+    keys = keys_of(RULES[rule_set])
+    return Field(default_factory=dict, description="thresholds of the rule set", json_schema_extra=keys)
+
+
 class Filter(Section):
     """Rules over signals."""
 
@@ -104,18 +118,19 @@ class Filter(Section):
     rules: list[str] = Field(
         default_factory=lambda: ["gopher_quality", "gopher_repetition", "c4", "fineweb"],
         description="rule sets applied, and class paths of datatrove filters",
+        json_schema_extra=allowed(*RULE_SETS, "a datatrove filter's class path"),
     )
-    gopher_quality: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
-    gopher_repetition: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
-    c4: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
-    fineweb: dict[str, float] = Field(default_factory=dict, description="thresholds of the rule set")
+    gopher_quality: dict[str, float] = _thresholds("gopher_quality")
+    gopher_repetition: dict[str, float] = _thresholds("gopher_repetition")
+    c4: dict[str, float] = _thresholds("c4")
+    fineweb: dict[str, float] = _thresholds("fineweb")
     per_language: dict[str, dict[str, dict[str, float]]] = Field(
         default_factory=dict, description="language -> rule set -> thresholds of its documents"
     )
     length: LengthRules = Field(default_factory=LengthRules)
     licence: LicenceRules = Field(default_factory=LicenceRules)
-    opt_out: list[str] = Field(
-        default_factory=list, description="opt-out signals that drop a document: noai, noimageai, tdm-reservation"
+    opt_out: list[Literal["noai", "noimageai", "tdm-reservation"]] = Field(
+        default_factory=list, description="opt-out signals that drop a document"
     )
     url: UrlRules = Field(default_factory=UrlRules)
     max_pii: dict[Literal["email", "ip", "phone", "iban", "card", "secret"], int] = Field(

@@ -4,27 +4,25 @@ Defaults (``options``) < ``model.depth`` and ``filter.preset`` < the file < ``--
 (``section``), so that the resolved recipe written to RUN/recipe.toml finds the same files from anywhere.
 """
 
-import json
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted, nearest
 from pipeline.recipe import depth
-from pipeline.recipe.filter_options import NO_LIMIT
 from pipeline.recipe.options import Recipe
 from pipeline.recipe.rule_sets import RULE_SETS
-from pipeline.recipe.section import FOLDER
+from pipeline.recipe.section import FOLDER, section_of, toml_value
 
-__all__ = ["Recipe", "RecipeError", "load_recipe", "recipe_toml"]
+__all__ = ["Recipe", "RecipeError", "load_recipe", "recipe_toml", "toml_value"]
 
 
 class RecipeError(UserError):
@@ -175,7 +173,7 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
         if isinstance(part, int) or part not in model.model_fields:  # a list's number, or a name that the user chose
             continue
         annotation = model.model_fields[part].annotation
-        model = _section_of(annotation) or annotation
+        model = section_of(annotation) or annotation
     return list(model.model_fields)
 
 
@@ -186,68 +184,9 @@ def recipe_toml(recipe: Recipe) -> str:
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
 
 
-def toml_value(value: Any) -> str:
-    """A value as TOML on one line.
-
-    Example:
-        >>> toml_value({"min_words": [1, 2.5, True, "a"]})
-        '{min_words = [1, 2.5, true, "a"]}'
-    """
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(toml_value(item) for item in value) + "]"
-    if isinstance(value, str | bool):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
-
-
-def recipes_page() -> str:
-    """The text of docs/recipes.md: every key of a recipe with its type, default and meaning."""
-    lines = [
-        "# Recipes",
-        "",
-        "Every key of a recipe, with its default. Generated from the options in `pipeline/recipe/` by",
-        "`python -m pipeline.recipe.load`; a test keeps it so.",
-        "",
-        "A recipe is a TOML file. Every key has a default but `sources`. An unknown key is an error that names the",
-        "nearest valid one; every error is reported at once. `--set section.key=value` overrides the file.",
-    ]
-    return "\n".join([*lines, *_section_lines("", Recipe)]) + "\n"
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    """The class of a key's section, or of the items of its list or table; None for a key with a plain value."""
-    candidates = (annotation, *get_args(annotation))
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-
-
-def _section_lines(name: str, model: type[BaseModel], title: str = "top level") -> Iterator[str]:
-    """A table of a section's keys, and those of the sections in it."""
-    yield from ("", f"## {title}", "", "| key | default | meaning |", "|---|---|---|")
-    for key, field in model.model_fields.items():
-        shown = "must be given" if field.is_required() else _shown(field.get_default(call_default_factory=True))
-        nested = _section_of(field.annotation)
-        description = field.description or ((nested.__doc__ or "").splitlines()[0] if nested else "")
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{key}`", shown, description)) + " |"
-    for key, field in model.model_fields.items():
-        if nested := _section_of(field.annotation):
-            inner = f"{name}.{key}".lstrip(".")
-            kind = get_origin(field.annotation)
-            titles: dict[Any, str] = {list: f"[[{inner}]]", dict: f"[{inner}.NAME]"}
-            yield from _section_lines(inner, nested, titles.get(kind, f"[{inner}]"))
-
-
-def _shown(default: Any) -> str:
-    """A default as a recipe writes it, or in words where it cannot be written."""
-    if isinstance(default, BaseModel):
-        return "a section of its own"
-    if default is None or default == NO_LIMIT:
-        return "none" if default is None else "no limit"
-    return f"`{toml_value(default)}`"
-
-
 if __name__ == "__main__":
     import sys
+
+    from pipeline.recipe.page import recipes_page
 
     sys.stdout.write(recipes_page())

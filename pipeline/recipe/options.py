@@ -13,7 +13,17 @@ from pipeline.recipe import depth
 from pipeline.recipe.filter_options import Filter
 from pipeline.recipe.globs import wrong
 from pipeline.recipe.minhash import LIMITS, MINHASH, THRESHOLD, MinHash
-from pipeline.recipe.section import MemorySize, OptionalRecipePath, RecipePath, Section, Share, SourceName, UrlEntry
+from pipeline.recipe.section import (
+    MemorySize,
+    OptionalRecipePath,
+    RecipePath,
+    Section,
+    Share,
+    SourceName,
+    UrlEntry,
+    allowed,
+    keys_of,
+)
 from pipeline.recipe.stage_names import SELECTION, STAGES, StageName
 from pipeline.recipe.training_options import Model, Train
 
@@ -40,13 +50,16 @@ class Source(Section):
     follow_links: bool = Field(False, description="follow symbolic links that lead out of the paths' folder")
     format: str = Field(
         "auto",
-        description=f"{' | '.join(FORMATS)} | a datatrove reader's class path",
+        description="of the files; auto: by what each one holds",
+        json_schema_extra=allowed(*FORMATS, "a datatrove reader's class path"),
     )
     licence: str | None = Field(None, description="licence of records that name none")
     weight: float = Field(1.0, ge=0.0, description="share in training, relative to its size")
     max_epochs: float | None = Field(None, gt=0.0, description="passes over it in training, at most")
     fields: dict[str, str] = Field(
-        default_factory=dict, description="which field of a record holds text, id, url, date, licence (or html)"
+        default_factory=dict,
+        description="which field of a record holds text, id, url, date, licence (or html)",
+        json_schema_extra=keys_of(FIELDS),
     )
     separator: str | None = Field(None, min_length=1, description="text files: what stands between two records")
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of a datatrove reader")
@@ -87,7 +100,11 @@ def _is_text_encoding(name: str) -> bool:
 class Clean(Section):
     """From raw records to documents."""
 
-    extractor: str = Field("resiliparse", description="resiliparse | trafilatura | a datatrove class path")
+    extractor: str = Field(
+        "resiliparse",
+        description="what takes the main text out of a page",
+        json_schema_extra=allowed("resiliparse", "trafilatura", "a datatrove extractor's class path"),
+    )
     pii: Literal["replace", "count", "off"] = Field("replace", description="what to do with personal data found")
     max_quarantined: Share = Field(0.05, description="share of damaged records beyond which the stage fails, exit 3")
     opt_outs: list[Literal["noai", "noimageai", "tdm-reservation"]] = Field(
@@ -138,7 +155,11 @@ class Dedup(Section):
     threshold: float = Field(
         THRESHOLD, gt=0.0, le=1.0, description="exact Jaccard similarity from which a pair is duplicate"
     )
-    keep: str = Field("longest", description="first | longest | a column, highest first")
+    keep: str = Field(
+        "longest",
+        description="which of similar documents stays: the first, the longest, or the highest in a column",
+        json_schema_extra=allowed("first", "longest", "a column of documents, a field of the records, or a signal"),
+    )
     memory: MemorySize = Field("2GB", description="memory of the join")
     partitions: int = Field(
         1, ge=1, le=10_000, description="tasks of the join; above 1 no process holds the whole corpus"

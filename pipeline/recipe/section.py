@@ -1,8 +1,10 @@
 """The base of every section of a recipe, and the types of values that sections share."""
 
+import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 
@@ -14,6 +16,38 @@ class Section(BaseModel):
     """Base of every section: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The class of a key's section, or of the items of its list or table; None for a key with a plain value."""
+    candidates = (annotation, *get_args(annotation))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML on one line.
+
+    Example:
+        >>> toml_value({"min_words": [1, 2.5, True, "a"]})
+        '{min_words = [1, 2.5, true, "a"]}'
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, str | bool):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def allowed(*values: str) -> dict[str, Any]:
+    """``json_schema_extra`` of a key whose type does not say what it may be: the values, or what they are, in words."""
+    return {"allowed": list(values)}
+
+
+def keys_of(names: Iterable[str]) -> dict[str, Any]:
+    """``json_schema_extra`` of a table whose type does not say which keys it may have."""
+    return {"propertyNames": {"enum": list(names)}}
 
 
 FOLDER = "folder"  # the key of the validation's context that holds the recipe's own folder

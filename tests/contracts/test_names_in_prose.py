@@ -18,7 +18,6 @@ BARE = re.compile(r"(?<![\w/.*-])[A-Za-z_][\w-]*\.(?:py|md)\b")
 MODULE = re.compile(r"(?<![\w/.])(?:pipeline|flows|tests)(?:\.\w+)+")  # not model: model.depth is a key of recipes
 NEW = re.compile(r"<!-- new: (\S+) -->")  # a file that an example of CONTRIBUTING.md makes
 ELSEWHERE = {
-    "configs/web.toml",  # a user's recipe in an example
     "openai_public.py",  # tiktoken's
     "card.md",  # of a classifier's folder
     "ATTRIBUTION.md",  # what `tokenmill licences` writes

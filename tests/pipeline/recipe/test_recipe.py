@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from pipeline.base.errors import UserError
-from pipeline.recipe.load import Recipe, RecipeError, apply_override, load_recipe, recipe_toml, recipes_page
+from pipeline.recipe.load import Recipe, RecipeError, apply_override, load_recipe, recipe_toml
 from pipeline.recipe.section import OptionalRecipePath, RecipePath, UrlEntry
 
 SHORTEST = '[[sources]]\nname = "web"\npaths = ["raw/*.jsonl"]\n'
@@ -94,12 +94,6 @@ def test_missing_and_malformed_files_are_recipe_errors(tmp_path: Path) -> None:
         load_recipe(tmp_path / "none.toml")
     with pytest.raises(RecipeError, match="not a TOML file"):
         load_recipe(write(tmp_path, "name = "))
-
-
-def test_recipes_page_matches_the_options(repository: Path) -> None:
-    assert (repository / "docs/recipes.md").read_text() == recipes_page(), (
-        "python -m pipeline.recipe.load > docs/recipes.md"
-    )
 
 
 def test_wrong_choice_names_the_nearest(tmp_path: Path) -> None:
