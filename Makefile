@@ -12,6 +12,7 @@ PYTEST = .venv/bin/python -m pytest
 PYTEST_ARGS ?=
 MARKS = not slow
 SLICE = today
+SUITES = build/suites
 
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
@@ -29,7 +30,7 @@ free_kb=$$(df -Pk . | awk 'NR == 2 { print $$4 }'); test "$$free_kb" -ge $(NEEDE
     { echo "the environment takes up to $(NEEDED_KB) kB on this disk, and $$free_kb kB are free in $(CURDIR)"; exit 1; } >&2
 endef
 
-.PHONY: setup setup-ci demo test test-all test-slow lint bench clean
+.PHONY: setup setup-ci demo test test-all test-slow conformance lint bench clean
 
 setup: .venv/.installed
 
@@ -74,6 +75,10 @@ lint: .venv/.installed-dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/codespell
+
+# The public suites of JSON, CSV, Parquet, WARC, ...: clones below SUITES, made there where they are missing.
+conformance: .venv/.installed-dev
+	.venv/bin/python -m tests.conformance.run --suites $(SUITES) --write
 
 bench: .venv/.installed-dev
 	.venv/bin/tokenmill bench
