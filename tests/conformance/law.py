@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.clean import settings as clean_settings
-from pipeline.readers.inputs import InputFile
-from pipeline.readers.part_reader import PartReader
-from pipeline.readers.partition import split
+from pipeline.readers.parts.inputs import InputFile
+from pipeline.readers.parts.part_reader import PartReader
+from pipeline.readers.parts.partition import split
 from pipeline.readers.raw.compression import compression_of
 from pipeline.readers.raw.ledger import DOCUMENTS, EXCLUDED, QUARANTINED, Tally
 from pipeline.readers.records import Damaged, Excluded, Item

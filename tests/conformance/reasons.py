@@ -29,7 +29,14 @@ class Meant:
         )
 
 
-MEANT: tuple[Meant, ...] = ()
+MEANT = (
+    Meant(
+        "llhttp",
+        "VALUE",
+        r"content-length \(lenient\)",
+        "more body than the response's Content-Length says: all that the WARC record holds is kept",
+    ),
+)
 
 
 def reason_of(suite: str, finding: Finding) -> str | None:

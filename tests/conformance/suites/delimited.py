@@ -6,12 +6,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tests.conformance.cases import Case, Check, Rows, Settings, same_text
+from tests.conformance.cases import Case, Check, Row, Rows, Settings, same_text
 from tests.conformance.clones import Clone
 from tests.conformance.suites import suite
 
 Table = list[list[str]]
 LOW_SCORE = 9.9
+OWN_COLUMNS = ("id", "url", "date", "licence")
 csv.field_size_limit(1 << 30)
 
 
@@ -71,12 +72,18 @@ def table_of(rows: Rows, column: str, order: Sequence[str]) -> Table:
     """Header and rows of the documents."""
     table: Table = []
     for row in rows.documents:
-        values = {**json.loads(row["metadata"] or "{}"), column: row["text"]}
+        names = [name.strip() for name in order]
+        values = {**_values(row, names), column: row["text"]}
         if not table:
-            names = [name.strip() for name in order]
             table.append([*(name for name in names if name in values), *(name for name in values if name not in names)])
         table.append([str(values.get(name) or "") for name in table[0]])
     return table
+
+
+def _values(row: Row, names: Sequence[str]) -> dict[str, str]:
+    """The fields of a document's record but its text; some have columns of their own."""
+    own = {name: row[name.lower()] for name in names if row.get(name.lower()) and name.lower() in OWN_COLUMNS}
+    return {**own, **json.loads(row["metadata"] or "{}")}
 
 
 def simple_score(wanted: Table, found: Table) -> float:
@@ -125,7 +132,7 @@ def _equal(wanted: list[dict[str, str]], column: str) -> Check:
     def check(rows: Rows) -> Iterator[tuple[str, str, int]]:
         if rows.total < len(wanted):
             yield "SILENT", f"{len(wanted)} rows, {rows.total} in the tables", len(wanted) - rows.total
-        found = [{**json.loads(row["metadata"] or "{}"), column: row["text"]} for row in rows.documents]
+        found = [{**_values(row, list(wanted[0])), column: row["text"]} for row in rows.documents]
         same = len(found) == len(wanted) and all(
             one.keys() == other.keys() and all(same_text(one[key] or "", other[key]) for key in one)
             for one, other in zip(found, wanted, strict=True)
