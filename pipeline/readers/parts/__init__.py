@@ -6,5 +6,6 @@
 4. ``part_reader`` a part of a partition -> the reader of its format -> ``Record | Damaged | Excluded``
 
 ``archives`` gives the members of ZIP and tar files to the readers of their formats.  ``first`` reads the first
-records of a file with every field, for who asks what columns it has.
+records of a file with every field, for who asks what columns it has.  ``saved_datasets`` tells the files that the
+library datasets keeps beside its data.
 """

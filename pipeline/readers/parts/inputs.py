@@ -6,7 +6,7 @@ table holds a machine's folder.
 
 A symbolic link that a folder holds is followed within the source's folder.  One that leads out of it was named by
 nobody: it is an entry that says so, unless ``follow_links`` asks for it.  The links of a Hugging Face cache
-(``../../blobs/…``) are followed.
+(``../../blobs/…``) are followed.  The files that the library datasets keeps beside its own data are no input, and told.
 """
 
 import glob
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipeline.base import storage, stores
 from pipeline.base.errors import NoBucketError, UserError
+from pipeline.readers.parts.saved_datasets import library_files
 from pipeline.recipe.globs import Selection
 
 GLOB_CHARACTERS = frozenset("*?[")
@@ -159,7 +160,13 @@ def _files(name: str, paths: Sequence[str], root: _Root) -> tuple[InputFile, ...
     if missing:
         raise UserError(f"source {name}: no file at {', '.join(missing)}")
     files = sorted(found.values(), key=lambda file: (file.path.encode(), os.fsencode(file.url)))
-    return tuple(_apart(files))
+    return tuple(_without_library_files(list(_apart(files))))
+
+
+def _without_library_files(files: Sequence[InputFile]) -> Iterator[InputFile]:
+    reasons = library_files(file.path for file in files if file.error is None and file.excluded is None)
+    for file in files:
+        yield replace(file, excluded=reasons[file.path]) if file.path in reasons else file
 
 
 def _apart(files: Sequence[InputFile]) -> Iterator[InputFile]:

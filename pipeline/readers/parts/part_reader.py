@@ -17,6 +17,7 @@ from pipeline.readers.parts.archives import MemberReader, read_tar, read_zip
 from pipeline.readers.parts.formats import BINARY, HEAD_BYTES, PAPERS, SNIFF_BYTES, binary_kind, format_of_bytes
 from pipeline.readers.parts.inputs import BROKEN_LINK, OUTSIDE_LINK
 from pipeline.readers.parts.partition import Part
+from pipeline.readers.parts.saved_datasets import CACHED_COPY, LIBRARY_FILE
 from pipeline.readers.raw.kinds import kind_of
 from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import Damaged, Excluded, Fields, Item, unsupported
@@ -27,6 +28,8 @@ from pipeline.readers.warc import read_warc
 DETAILS = {
     BROKEN_LINK: "a symbolic link to nothing",
     OUTSIDE_LINK: "a symbolic link out of the source's folder: name what it leads to in paths, or set follow_links",
+    LIBRARY_FILE: "what the library datasets says of the data beside it",
+    CACHED_COPY: "rows that the library datasets made of the data beside it; name the file itself to read it",
 }
 
 

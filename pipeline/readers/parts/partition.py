@@ -147,7 +147,7 @@ def split(file: InputFile, named_format: str, target: int, footers: Footers | No
 
 def _split(file: InputFile, named_format: str, target: int, footers: Footers) -> Iterator[Part]:
     if file.excluded is not None:
-        yield Part(file.path, named_format, 0, 0, unit="excluded", error=file.excluded)
+        yield Part(file.path, named_format, 0, 0, unit="excluded", size=file.size, error=file.excluded)
         return
     if file.error is not None:
         yield Part(file.path, named_format, 0, 0, error=file.error)

@@ -6,6 +6,8 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.feather as feather
 import pytest
 
 from tests.pipeline.clean.inputs import Clean, page, response
@@ -103,6 +105,24 @@ def test_links_and_globs_of_a_source(tmp_path: Path, clean: Clean) -> None:
         ("d.md", "broken_link"),
     ]
     assert len(clean(tmp_path / "in", source={"exclude": ["b*"], "follow_links": True}).texts) == 2
+
+
+def test_saved_dataset_is_its_data_alone(tmp_path: Path, clean: Clean) -> None:
+    rows = [{"id": str(n), "text": f"The lamp on the pier burned all night, said keeper {n}."} for n in range(9)]
+    for name in ("data-00000-of-00001", "cache-2d0a802b78a30b76"):
+        feather.write_feather(pa.Table.from_pylist(rows), tmp_path / f"{name}.arrow")
+    for name in ("state.json", "dataset_info.json"):
+        (tmp_path / name).write_text('{"_data_files": [], "features": {}}')
+    cleaned = clean(tmp_path)
+    assert (len(cleaned.texts), cleaned.reasons) == (9, [])
+    assert [(row["path"], row["reason"]) for row in cleaned.excluded] == [
+        ("cache-2d0a802b78a30b76.arrow", "dataset_cache"),
+        ("dataset_info.json", "dataset_info"),
+        ("state.json", "dataset_info"),
+    ]
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert cleaned.counts["bytes_in"] == sum(sizes.values())
+    assert cleaned.counts["bytes_excluded"] == sum(size for name, size in sizes.items() if not name.startswith("data-"))
 
 
 def test_files_whose_names_look_alike_are_both_read(tmp_path: Path, clean: Clean) -> None:

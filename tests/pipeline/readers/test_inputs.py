@@ -50,6 +50,38 @@ def test_link_is_followed_where_it_is_named_or_asked_for(folder: Path) -> None:
     assert found["nothing.txt"] == "broken_link"
 
 
+INFO, CACHE = "dataset_info.json", "cache-0123456789abcdef"
+
+
+@pytest.mark.parametrize("path", ["", "*", "**/*"])
+def test_library_files_of_saved_datasets_are_told_from_data(tmp_path: Path, path: str) -> None:
+    saved = ("state.json", INFO, f"{CACHE}.arrow", f"{CACHE}_00001_of_00004.arrow", "data-00000-of-00001.arrow")
+    folders = [f"in/two/{split}/{name}" for split in ("train", "test") for name in saved]
+    write(tmp_path, *folders, "in/two/dataset_dict.json", f"in/cached/{INFO}", "in/cached/d-train.arrow")
+    write(
+        tmp_path,
+        f"in/own/{CACHE}.arrow",
+        "in/own/state.json",
+        "in/own/dataset_dict.json",
+        f"in/other/{INFO}",
+        "in/dataset_infos.json",
+    )
+    found = {file.path: (file.excluded, file.size > 0) for file in listed(tmp_path / "in" / path)}
+    data = {name: why for name, (why, _) in found.items() if why is None}
+    own = ("own/cache-0123456789abcdef.arrow", "own/state.json", "own/dataset_dict.json", f"other/{INFO}")
+    splits = [f"two/{split}/data-00000-of-00001.arrow" for split in ("train", "test")]
+    assert sorted(data) == sorted([*splits, "cached/d-train.arrow", *own])
+    assert found["two/train/state.json"] == ("dataset_info", True)
+    assert found[f"two/test/{CACHE}_00001_of_00004.arrow"] == ("dataset_cache", True)
+    assert found["two/dataset_dict.json"] == ("dataset_info", True)
+    assert found["dataset_infos.json"] == ("dataset_info", True)
+
+
+def test_cached_rows_of_a_dataset_are_read_where_they_are_named(tmp_path: Path) -> None:
+    write(tmp_path, f"{CACHE}.arrow", INFO, "data-00000-of-00001.arrow")
+    assert [file.excluded for file in listed(tmp_path / f"{CACHE}.arrow")] == [None]
+
+
 def test_links_of_a_hugging_face_cache_are_followed(tmp_path: Path) -> None:
     blob = "0123456789abcdef" * 4
     write(tmp_path, f"blobs/{blob}")
