@@ -27,7 +27,7 @@ def library_files(paths: Iterable[str]) -> dict[str, str]:
         folder, _, name = path.rpartition("/")
         folders.setdefault(folder, []).append(name)
     saved = {folder for folder, names in folders.items() if _INFO in names and any(map(_is_data, names))}
-    found = {}
+    found: dict[str, str] = {}
     for folder, names in folders.items():
         reasons = {name: reason for name in names if (reason := _reason(name)) is not None} if folder in saved else {}
         if any(place.rpartition("/")[0] == folder and place != folder for place in saved) and _OF_SEVERAL in names:
