@@ -1,5 +1,6 @@
 """The tokens that a run trains and validates on: opened, checked, counted."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,17 @@ from model.data.batches import TokenDataset
 from pipeline.base import storage
 from pipeline.base.errors import FormatError, UserError
 from pipeline.order.corpus import REBUILD_TOKENS, local_folder, open_train
+from pipeline.order.windows import NoWindowError
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
 from pipeline.run.table_files import batches
 from pipeline.run.tables import DOCUMENTS
+from pipeline.tokens.left import account
 from pipeline.tokens.shards.token_shard import check_tokenizer, common_format, map_batches
+
+SPARE_WINDOWS = 3  # documents differ in length, so the tokens of a share do too
+LARGEST_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -45,22 +51,36 @@ def open_corpus(run: Run, context_length: int) -> Corpus:
             some out.
         FormatError: If shards come from two tokenizers, or from another one than tokenizer.json.
     """
-    train = open_train(run, context_length, TokenDataset)
+    try:
+        train = open_train(run, context_length, TokenDataset)
+    except NoWindowError as error:
+        raise UserError(f"{error}. {account(run) or 'Add text'}, or lower model.context_length") from error
     validation = None
     if run.recipe.tokenize.validation_share > 0.0:
-        validation = _open_validation(run, context_length)
+        validation = _open_validation(run, context_length, sum(stream.tokens for stream in train.streams))
     tokenizer = run.local(layout.TOKENIZER)
     _check_tokenizer(tokenizer, train, validation)
     return Corpus(train, validation, tokenizer)
 
 
-def _open_validation(run: Run, context_length: int) -> TokenDataset:
+def _open_validation(run: Run, context_length: int, training_tokens: int) -> TokenDataset:
     try:
         return TokenDataset(local_folder(run, layout.VALIDATION_TOKENS), context_length, seed=0)
     except UserError as error:
+        held_out = error.tokens if isinstance(error, NoWindowError) else 0
+        cure = _more_validation(run, context_length + 1, held_out, training_tokens)
         raise UserError(
-            f"no validation tokens: {error}; or train without validation: tokenize.validation_share = 0.0"
+            f"no validation tokens: {error}. {cure}; or train without validation: tokenize.validation_share = 0.0"
         ) from error
+
+
+def _more_validation(run: Run, window: int, held_out: int, training_tokens: int) -> str:
+    """What gives the validation set its first window: a larger share where there is text for it."""
+    total, share = held_out + training_tokens, run.recipe.tokenize.validation_share
+    needed = max(SPARE_WINDOWS * window / max(1, total), 2 * share)
+    if needed <= LARGEST_SHARE:
+        return f"Raise tokenize.validation_share to {math.ceil(100 * needed) / 100:g}, or lower model.context_length"
+    return f"{account(run) or 'Add text'}, or lower model.context_length"
 
 
 def _check_tokenizer(tokenizer: Path, train: TokenDataset, validation: TokenDataset | None) -> None:

@@ -2,5 +2,6 @@
 
 ``plan``    the answer of ``tokenmill plan``
 ``memory``  bytes on a device, by part
+``enough``  whether model and steps suit the text there is
 ``flops``   parameters and operations
 """

@@ -16,6 +16,7 @@ from model.evaluation.evaluate import Validator, validator_of
 from model.export.folder import load_folder
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
+from model.plan.enough import warnings
 from model.training.job import Training
 from model.training.refusals import check_batch
 from model.training.report import Reporter
@@ -61,8 +62,11 @@ def prepare(run: Run, training: Training, world: World, reporter: Reporter) -> P
     sequences = check_batch(model.config, run.recipe.train, world.size)  # before anything that takes long
     check_budget(corpus.train, sequences * run.recipe.train.steps, run)
     tell_budget(corpus.train, sequences * run.recipe.train.steps, reporter, "to read")
-    if told := misfit(run.recipe.train):
-        reporter.note(told)
+    tokens = sum(stream.tokens for stream in corpus.train.streams)
+    goes_on = run.recipe.model.init is not None
+    for told in (misfit(run.recipe.train), *warnings(model.config, run.recipe.train, tokens, goes_on=goes_on)):
+        if told:
+            reporter.note(told)
     counts = world.leading(lambda: token_counts(corpus.train))
     validator, unigram = validator_of(run, corpus, world), {}
     if validator is not None:

@@ -35,6 +35,14 @@ from pipeline.tokens.shards.token_shard import TokenShard
 _BLOCK = 4096  # positions resolved together: one round of array arithmetic for many batches
 
 
+class NoWindowError(UserError):
+    """There are too few tokens for one window; ``tokens`` counts them."""
+
+    def __init__(self, message: str, tokens: int) -> None:
+        super().__init__(message)
+        self.tokens = tokens
+
+
 class WindowOrder:
     """Windows of tokens in a keyed order, over ``tokens/train`` or ``tokens/validation`` of one run or several.
 
@@ -48,7 +56,7 @@ class WindowOrder:
         restored: Folder of documents that came back after a takedown, and the first epoch of each restoration.
 
     Raises:
-        UserError: If there are no shards, or not one window.
+        UserError: If there are no shards; NoWindowError if there is not one window.
         FormatError: If a shard is damaged, or two shards come from two tokenizers.
     """
 
@@ -120,10 +128,11 @@ class WindowOrder:
     def _make_mixture(self, weights: Mapping[str, float], max_epochs: Mapping[str, float]) -> Mixture:
         if not self.num_windows:
             sizes = ", ".join(f"{stream.name} {stream.tokens:,}" for stream in self.streams)
-            raise UserError(
-                f"{', '.join(map(str, self.data.folders))}: not one window of context_length + 1 = "
-                f"{self.context_length + 1:,} tokens; tokens by source: {sizes}. Lower model.context_length, or raise "
-                "tokenize.validation_share if this is the validation set"
+            where = ", ".join(map(str, self.data.folders))
+            raise NoWindowError(
+                f"{where}: not one window of context_length + 1 = {self.context_length + 1:,} tokens; tokens by "
+                f"source: {sizes or 'none'}",
+                sum(stream.tokens for stream in self.streams),
             )
         quotas = []
         for stream, windows in zip(self.streams, self.windows, strict=True):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import UserError
+from pipeline.base.errors import RunError, UserError
 from pipeline.base.sizes import parse_memory
 from pipeline.dedup.stage.plan import sign_documents
 from pipeline.lookup.doc_ids import make_index
@@ -23,9 +23,16 @@ from pipeline.run import layout, ledger
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
 from pipeline.run.manifest import Manifest, digest_file, total_counts
+from pipeline.tokens.left import account
 from pipeline.tokens.restored import make_restored
 
-SPLIT_STEP = Step("tokenize.split", 2, "pipeline.tokens.documents.assign:assign", ("pyarrow", "numpy"))
+SPLIT_STEP = Step(
+    "tokenize.split",
+    2,
+    "pipeline.tokens.documents.assign:assign",
+    ("pyarrow", "numpy"),
+    is_stale="pipeline.tokens.stage:held_nothing_out",
+)
 SURVEY_STEP = Step("tokenize.survey", 1, "pipeline.tokens.tokenizer.survey:survey_shard", ("pyarrow", "numpy"))
 TOKENIZER_STEP = Step(
     "tokenize.tokenizer", 3, "pipeline.tokens.tokenizer.training:make_tokenizer", ("pyarrow", "tokenizers", "gigatoken")
@@ -39,6 +46,7 @@ def run(context: Context) -> dict[str, Any]:
     documents = {layout.documents(name): digest for name, digest in context.document_shards().items()}
     split = context.run_step(SPLIT_STEP, [_split_job(context)])["all"]
     surveys = context.run_step(SURVEY_STEP, _survey_jobs(context, split))
+    _check_what_is_left(context, split, surveys)
     tokenizer = context.run_step(TOKENIZER_STEP, [_tokenizer_job(context, documents, split, surveys)])["all"]
     made = context.run_step(ENCODE_STEP, _encode_jobs(context, split, tokenizer))
     make_restored(context, split, tokenizer)
@@ -91,6 +99,14 @@ def _split_job(context: Context) -> Job:
     return Job("all", config, inputs, arguments)
 
 
+def held_nothing_out(context: Context, job: Job, found: Manifest) -> str | None:
+    """Why a split that was made when a small share could be no document is made again; every other one stays."""
+    of = found.counts.get
+    if not job.config["validation_share"] or of("validation_documents") or of("indivisible") or context.takedown:
+        return None
+    return "no document is held out for validation" if of("train_documents") else None
+
+
 def _survey_jobs(context: Context, split: Manifest) -> list[Job]:
     splits, config = split.digests(layout.VERDICTS), {"seed": context.recipe.tokenize.seed}
     jobs = []
@@ -98,6 +114,30 @@ def _survey_jobs(context: Context, split: Manifest) -> list[Job]:
         verdicts = layout.verdicts("tokenize", name)
         jobs.append(Job(name, config, {layout.documents(name): digest, verdicts: splits[verdicts]}))
     return jobs
+
+
+def _check_what_is_left(context: Context, split: Manifest, surveys: Mapping[str, Manifest]) -> None:
+    """Refuses to train a tokenizer on nothing, and says what a training would refuse of the text that is left.
+
+    Raises:
+        RunError: If no training text is left.
+    """
+    size, window = total_counts(surveys.values()).get("train_bytes", 0), context.recipe.model.context_length + 1
+    if not size:
+        told = account(context.run) or "every document was dropped or held out"
+        raise RunError(f"no training document is left: {told}; `tokenmill report RUN` shows examples of each reason")
+    if "train" not in context.recipe.stages:
+        return
+    if size + split.counts["train_documents"] < window:  # no token is less than a byte, and one ends each document
+        context.progress.note(
+            f"warning: {size:,} bytes of text are left to train on, not one window of model.context_length + 1 = "
+            f"{window:,} tokens: {account(context.run)}"
+        )
+    if context.recipe.tokenize.validation_share and not split.counts["validation_documents"]:
+        context.progress.note(
+            "warning: no document is held out for validation, since nothing would be left to train on; a training "
+            f"needs tokenize.validation_share = 0.0: {account(context.run)}"
+        )
 
 
 def _tokenizer_job(

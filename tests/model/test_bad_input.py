@@ -16,12 +16,17 @@ from model.export.folder import export_folder
 from model.export.hf_config import read_config
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_weights
+from model.plan.enough import warnings
+from model.plan.flops import parameter_counts
 from model.training.refusals import check_batch
 from model.training.start import train_run
 from model.training.trainer import Trainer
 from pipeline.base.errors import FormatError, RunError, UserError
+from pipeline.base.storage import publish_bytes
 from pipeline.recipe.load import load_recipe
+from pipeline.recipe.training_options import Train
 from pipeline.run.folder import Run
+from pipeline.run.manifest import Manifest, manifest_url
 from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
 from tests.model.runs import VOCABULARY, make_run
 
@@ -126,6 +131,53 @@ def test_no_validation_tokens_is_refused_with_the_way_out(run: Run) -> None:
         train_run(run)
     result = train_run(changed(run, "tokenize.validation_share=0.0"))
     assert "validation_loss" not in result
+
+
+def test_too_little_text_names_the_stage_that_dropped_it(run: Run) -> None:
+    """One document is left of 700: the rules are the cause, not the length of the context."""
+    token_format = open_corpus(run, 32).train.data.format
+    for number in range(2):
+        rewrite_shard(run, f"tokens/train/{number:05d}.arrow", token_format, [5, 0])
+    with pytest.raises(UserError, match=r"not one window of context_length \+ 1 = 33 tokens.*Add text, or lower model"):
+        train_run(run)
+    reasons = {"reasons.gopher_quality.min_words": 699, "alone.gopher_quality.min_words": 12}
+    record(run, "clean", {"records_in": 700, "documents": 700})
+    record(run, "filter", {"documents_in": 700, "kept": 1, "dropped": 699, **reasons})
+    with pytest.raises(UserError) as caught:
+        train_run(run)
+    assert "filter kept 1 of 700 documents (gopher_quality.min_words 699 (12 alone)). `tokenmill filter" in str(
+        caught.value
+    )
+    record(run, "filter", {"documents_in": 700, "kept": 690, "dropped": 10})
+    with pytest.raises(UserError, match=r"kept 690 of 700 documents\. There is little text to begin with: add some"):
+        train_run(run)
+
+
+def record(run: Run, step: str, counts: dict[str, int]) -> None:
+    """Writes the manifest of a step that was done with these counts, and wrote nothing."""
+    made = Manifest(step, "00000", "f", 1, {}, {}, {}, [], counts)
+    publish_bytes(made.to_bytes(), manifest_url(run.root, step, "00000"))
+
+
+def test_validation_set_that_is_too_small_is_told_with_a_share_that_is_not(run: Run) -> None:
+    token_format = open_corpus(run, 32).train.data.format
+    for number in range(2):
+        rewrite_shard(run, f"tokens/validation/{number:05d}.arrow", token_format, [5] * 12)
+    with pytest.raises(UserError, match=r"tokens by source: prose 24. Raise tokenize.validation_share to 0.\d+, or"):
+        train_run(run)
+
+
+def test_model_and_steps_that_do_not_suit_the_text_are_told() -> None:
+    config = ModelConfig(vocabulary_size=300, layers=2, heads=2, width=32)
+    weights = sum(parameter_counts(config).values())
+    fitting = Train(steps=10, global_batch_tokens=256)
+    assert list(warnings(config, fitting, 4 * weights, goes_on=False)) == []
+    (told,) = warnings(config, Train(steps=1000, global_batch_tokens=256), weights // 8, goes_on=False)
+    assert f"read the {weights // 8:,} tokens there are" in told
+    assert f"{4 * (weights // 8) // 256} steps are 4 passes" in told
+    (told,) = warnings(config, fitting, weights // 11, goes_on=False)
+    assert told.startswith(f"warning: a model of {weights:,} weights for {weights // 11:,} tokens")
+    assert list(warnings(config, fitting, weights // 11, goes_on=True)) == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -23,7 +23,7 @@ from pipeline.run.alive import alive
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.table_files import batches, open_table, read_table
 from pipeline.run.tables import BATCH_ROWS, DOC_ID, DOCUMENTS, SIGNATURES, SURVIVORS, VERDICTS
-from pipeline.tokens.documents.split import NearValidation, SharedClusters, validation_mask
+from pipeline.tokens.documents.split import NearValidation, SharedClusters, side_hashes, validation_mask
 
 NEAR_VALIDATION = "tokenize.near_validation"
 SPLIT_SCHEMA = VERDICTS.schema.append(pa.field("split", pa.string()))
@@ -51,9 +51,14 @@ def assign(job: Job, outputs: Outputs) -> None:
     """
     clusters = _shared_clusters(job, outputs)
     shards = [_judge(job, outputs, name, clusters) for name in job.config["shards"]]
+    before = [shard.sides.copy() for shard in shards]
+    alone = job.config["validation_share"] > 0 and _hold_one_out(job, shards, clusters)
     if job.config["exclude_near_validation"]:
         _exclude(job, outputs, shards)
         _exclude_remembered(job.arguments.get("near_validation", []), shards)
+    if alone and not any((shard.sides == TRAIN).any() for shard in shards):
+        _undo(shards, before)
+        outputs.count(indivisible=1)
     if "held_out" in job.config:
         _exclude_held_out(job, outputs, shards)
     for shard in shards:
@@ -94,6 +99,28 @@ def _judge(job: Job, outputs: Outputs, name: str, clusters: SharedClusters | Non
     validation = validation_mask(doc_ids, job.config["seed"], job.config["validation_share"], clusters)
     sides = np.where(kept, np.where(validation, VALIDATION, TRAIN), DROPPED).astype(np.uint8)
     return _Shard(name, doc_ids, sides, _cuts(job, outputs, name))
+
+
+def _hold_one_out(job: Job, shards: list[_Shard], clusters: SharedClusters | None) -> bool:
+    """Where the share holds nothing out, the document of the smallest hash is, with those it must not be parted from.
+
+    A share of few documents may be none of them, and a training that is to be validated could not begin.  Returns
+    whether that was so.
+    """
+    if any((shard.sides == VALIDATION).any() for shard in shards):
+        return False
+    hashes = [side_hashes(shard.doc_ids[shard.sides == TRAIN], job.config["seed"], clusters) for shard in shards]
+    together = np.concatenate([np.empty(0, np.uint64), *hashes])
+    smallest = together.min(initial=np.iinfo(np.uint64).max)
+    for shard, found in zip(shards, hashes, strict=True):
+        shard.sides[np.flatnonzero(shard.sides == TRAIN)[found == smallest]] = VALIDATION
+    return len(together) > 0
+
+
+def _undo(shards: list[_Shard], before: list[NDArray[np.uint8]]) -> None:
+    """What is left is one document, or such as must not be parted: all of it trains."""
+    for shard, sides in zip(shards, before, strict=True):
+        shard.sides = sides
 
 
 def _cuts(job: Job, outputs: Outputs, name: str) -> pa.Array | None:

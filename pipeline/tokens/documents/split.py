@@ -2,7 +2,8 @@
 
 1. A document's side is a keyed hash of its doc_id.  Where a verified cluster keeps several documents, they share the
    hash of the cluster's id, so that no cluster stands on both sides.  Removed duplicates are on no side.
-2. Training documents near a validation document are dropped ("tokenize.near_validation"): their signature shares a
+2. Where a share of few documents is not even one, the document of the smallest hash is held out, with its cluster.
+3. Training documents near a validation document are dropped ("tokenize.near_validation"): their signature shares a
    band of three values with it, and agrees with it in at least the asked share of all values.
 
 Shape letters: N documents, P permutations of a signature, B = P // 3 bands, V validation documents.
@@ -82,8 +83,13 @@ def validation_mask(
         share: Share of documents held out.
         clusters: Documents that must not be parted.
     """
+    return below_share(side_hashes(doc_ids, seed, clusters), share)
+
+
+def side_hashes(doc_ids: DocIds, seed: int, clusters: SharedClusters | None = None) -> NDArray[np.uint64]:
+    """The hash of each document that decides its side; documents that must not be parted have the same."""
     deciding = clusters.deciding(doc_ids) if clusters else doc_ids
-    return below_share(keyed_hash(deciding, f"split {seed}"), share)
+    return keyed_hash(deciding, f"split {seed}")
 
 
 class NearValidation:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.console import say
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import UserError
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json
@@ -45,11 +45,6 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
     """
     config = job.config
     found = merge(outputs, config["shards"])
-    if not sum(found.train_bytes.values()):
-        raise RunError(
-            "no training document is left: every document was dropped or held out; `tokenmill report RUN` shows by "
-            "which rule, and `tokenmill filter RUN --set KEY=VALUE` what another threshold would keep"
-        )
     shares = sample_shares(found.train_bytes, config["weights"], config["sample_bytes"])
     given = job.arguments.get("tokenizer")
     recent: list[str] = []

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.session.stages import plan
 from pipeline.dedup.rule.definition import shingles
 from pipeline.dedup.rule.signing import Signer
 from pipeline.run.folder import Run
@@ -48,6 +49,41 @@ def test_split_is_the_one_of_golden_v1() -> None:
     held_out = np.flatnonzero(validation_mask(ids_of(200), 1, 0.05)).tolist()
     assert held_out == [9, 29, 49, 68, 73, 78, 87, 99, 129, 165, 174, 187, 188, 189, 192, 193]
     assert keyed_hash(ids_of(1), "split 1").tolist() == [1072236754389994749]
+
+
+def test_at_least_one_document_is_held_out_where_the_share_is_less_than_one(tmp_path: Path) -> None:
+    texts = [sentence(number) for number in range(37)]
+    run = make_run(tmp_path / "run", {"s": texts}, tokenize={"validation_share": 1e-9}, shard_documents=10)
+    summary = do(run)
+    assert (summary["validation_documents"], summary["train_documents"]) == (1, 36)
+    hashes = keyed_hash(ids_of(37), "split 1")
+    assert [*tokens_of(run, "validation")] == [doc_id("s", int(hashes.argmin()))]
+
+
+def test_split_that_held_nothing_out_is_made_again_and_every_other_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [sentence(number) for number in range(37)]
+    run = make_run(tmp_path / "run", {"s": texts}, tokenize={"validation_share": 1e-9})
+    with monkeypatch.context() as before:
+        before.setattr("pipeline.tokens.documents.assign._hold_one_out", lambda *_: None)
+        assert do(run)["validation_documents"] == 0
+    (planned,) = plan(run, ["tokenize"])
+    assert (planned.step, planned.reasons) == ("tokenize.split", {"all": "no document is held out for validation"})
+    assert do(run)["validation_documents"] == 1
+    assert plan(run, ["tokenize"])[0].state == "done"
+
+
+@pytest.mark.parametrize(
+    "texts", [[sentence(1)], [" ".join(f"w{n}" for n in range(first, first + 60)) for first in (0, 12)]]
+)
+def test_nothing_is_held_out_where_nothing_would_be_left_to_train_on(tmp_path: Path, texts: list[str]) -> None:
+    """One document, or two of one cluster."""
+    options = {"dedup": {"threshold": 0.5, "copies": 2}, "tokenize": {"validation_share": 1e-9}}
+    run = make_run(tmp_path / "run", {"s": texts}, stages=("clean", "dedup", "tokenize"), **options)
+    summary = do(run)
+    assert (summary["validation_documents"], summary["train_documents"]) == (0, len(texts))
+    assert plan(run, ["tokenize"])[0].state == "done"
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.floats(0.0, 1.0))
