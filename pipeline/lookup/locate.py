@@ -103,7 +103,7 @@ class DocIndex:
             UserError: If there is none (with the nearest known prefix), or several.
         """
         digits = text.strip().lower()
-        if not SHORTEST_PREFIX <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
+        if not is_prefix(digits):
             raise UserError(
                 f"{text!r}: not a doc_id, which has 32 hex digits (at least the first {SHORTEST_PREFIX}); "
                 "find a document by --url, --id or --file"
@@ -116,6 +116,11 @@ class DocIndex:
         if not found:
             raise UserError(f"{text}: no such document; {self._nearest(digits)}")
         return only(found, f"doc_ids begin with {digits}")
+
+    def begins(self, digits: str) -> bool:
+        """Whether a doc_id is, or begins with, these hex digits."""
+        first = next(self.from_key(bytes.fromhex(digits.ljust(32, "0"))), None)
+        return first is not None and first.doc_id.hex().startswith(digits)
 
     def _nearest(self, digits: str) -> str:
         after = next(self.from_key(bytes.fromhex(digits.ljust(32, "0"))), None)
@@ -132,6 +137,11 @@ class DocIndex:
             return None
         ids = self._ids[number]
         return bytes(ids[_first_row(ids, key) - 1])
+
+
+def is_prefix(digits: str) -> bool:
+    """Whether this may be a doc_id or the beginning of one."""
+    return SHORTEST_PREFIX <= len(digits) <= 32 and not set(digits) - set("0123456789abcdef")
 
 
 def _first_row(ids: NDArray[np.uint8], key: bytes) -> int:

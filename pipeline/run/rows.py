@@ -83,8 +83,8 @@ def read_row(
 
 
 def _edges(path: Path, table: Table) -> list[int]:
-    """Number of the first row of each record batch, and of all rows; from the doc_id column alone."""
-    reader = open_table(path, table, ["doc_id"])
+    """Number of the first row of each record batch, and of all rows; from the first column alone."""
+    reader = open_table(path, table, [table.columns[0].name])
     sizes = (reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
     return [0, *accumulate(sizes)]
 

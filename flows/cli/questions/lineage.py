@@ -21,51 +21,72 @@ def explain_document(
     root: str,
     doc_id: str | None = None,
     *,
+    path: str | None = None,
+    phrase: str | None = None,
     url: str | None = None,
     id: str | None = None,
     file: Path | None = None,
+    limit: int = 20,
     json: Json = False,
 ) -> int:
     """Show everything about one document: source, signals, failed rules, duplicates, tokens, the steps that read it.
 
+    Of a record that became no document it shows why. Where several fit, they are listed.
+
     Example: tokenmill explain runs/demo 40aac2e9
+
+    Example: tokenmill explain runs/demo sql-select.html
 
     Parameters
     ----------
     root
         The run folder.
     doc_id
-        The document's doc_id, or the beginning of it.
+        What names it: a doc_id or the beginning of one, a URL, a record's id, a path or a file's name, or any phrase of
+        its text. It is tried in this order, and the answer says what it was taken for.
+    path
+        Find it by its path: a file's name, the end of a path, a folder or an archive, a glob, PATH:OFFSET.
+    phrase
+        Find it by words of its text; case and white space are not compared.
     url
         Find it by its URL.
     id
         Find it by the record's own id.
     file
         Find it by its text: a file with the same text, or one near to it.
+    limit
+        Records to list where several fit.
     """
     from pipeline.inspection.status import of_a_document, stage_states, status_rows
     from pipeline.lineage import explain
-    from pipeline.lookup import locate, near_text
+    from pipeline.lookup import find, listing, near_text
 
-    named = [name for name, value in (("DOC_ID", doc_id), ("--url", url), ("--id", id), ("--file", file)) if value]
+    asked = {"DOC_ID": doc_id, "--path": path, "--phrase": phrase, "--url": url, "--id": id, "--file": file}
+    named = [name for name, value in asked.items() if value]
     if len(named) != 1:
-        raise UserError(f"name one document by DOC_ID, --url, --id or --file; found {', '.join(named) or 'none'}")
+        raise UserError(f"name one document by {', '.join(asked)}; found {', '.join(named) or 'none'}")
     run = Run.open(root)
-    similarity = None
-    if doc_id:
-        located = locate.DocIndex(run).find(doc_id)
-    elif file:
+    similarity, found = None, None
+    if file:
         located, similarity = near_text.by_text(run, file)
     else:
-        located = locate.one_by_key(run, "url" if url else "id", url or id or "")
-    found = explain.explain(run, located)
-    found["stages"] = of_a_document(stage_states(status_rows(run)))
-    text = explain.as_text(found)
+        found = find.by_one_of(run, doc_id, path=path, phrase=phrase, url=url, id=id)
+        if found.count != 1 or not found.documents:
+            records = listing.listing(run, found, limit)
+            return answer(json, listing.as_json(run, found, records), listing.as_text(found, records))
+        (located,) = find.located(run, found)
+    told = explain.explain(run, located)
+    told["stages"] = of_a_document(stage_states(status_rows(run)))
+    text = explain.as_text(told)
+    if found is not None:
+        told |= {"asked": found.asked, "kind": found.kind, "taken_for": found.taken_for}
+        if found.kind not in ("doc_id", "id", "url") or doc_id:
+            text = f"{listing.heading(found)}\n{text}"
     if similarity is not None:
-        found["similarity_to_file"] = similarity
+        told["similarity_to_file"] = similarity
         equal = "has the text of" if similarity == 1.0 else f"is near (about {similarity:.2f}) to"
         text = f"this document {equal} {file}\n{text}"
-    return answer(json, found, text)
+    return answer(json, told, text)
 
 
 def trace_steps(
