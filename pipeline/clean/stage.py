@@ -168,13 +168,12 @@ def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: f
         return
     reasons = {k.removeprefix("quarantined_reasons."): n for k, n in counts.items() if k.startswith("quarantined_r")}
     top = largest_first(reasons)[:TOP_REASONS]
-    worst = max(sorted(manifests), key=lambda shard: manifests[shard].counts.get("quarantined", 0))
-    where = storage.join(root, layout.shard_table(layout.QUARANTINE, worst))
+    where = storage.join(root, layout.QUARANTINE.rstrip("/"))
     raise GateError(
         f"{found[1]} are damaged ({found[0]:.1%}), more than "
         f"clean.max_quarantined = {max_quarantined:g}: {', '.join(f'{name} {number:,}' for name, number in top)}; "
-        f"see most of them with `tokenmill inspect {where}`, fix the input, or raise the limit "
-        "with --set clean.max_quarantined=SHARE"
+        f"`tokenmill inspect {where}` counts them by file and reason; fix the input, or raise the limit with --set "
+        " clean.max_quarantined=SHARE"
     )
 
 

@@ -5,4 +5,5 @@
 - ``disk``: what a run keeps of its past; `clean-up`.
 - ``manifests_of``: every manifest as it stands, the damaged ones too.
 - ``describe``: what a table, a run folder or a dedup output holds.
+- ``reasons``: counts of quarantined and excluded records by reason and by file.
 """

@@ -1,43 +1,98 @@
-"""What a table file, a run folder or the output of a dedup holds, in words: schema, counts, first rows."""
+"""What a table, a run folder or the output of a dedup holds, in words: counts, schema, first rows."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
+from pipeline.inspection import reasons
 from pipeline.inspection.status import status_rows
+from pipeline.lookup import find, listing
 from pipeline.run import layout
 from pipeline.run.folder import Run
 
 MAX_CELL = 160
 
 
-def describe(path: str, rows: int) -> dict[str, Any]:
-    """Schema, counts and first rows of a table file, the stages of a run folder, or the clusters of a dedup output.
+def describe(path: str, rows: int, what: str | None = None) -> dict[str, Any]:
+    """Schema, counts and first rows of a table, the stages of a run folder, or the clusters of a dedup output.
+
+    Args:
+        path: A table's file, a folder of quarantine or excluded tables, a run folder, or a dedup output.
+        rows: Rows shown.
+        what: Only the records of a run that this names, as ``explain`` finds them; of a table, the rows that hold it.
 
     Raises:
-        UserError: If ``path`` is neither.
+        UserError: If ``path`` is none of these, or ``what`` is nowhere in it.
     """
     if storage.exists(storage.join(path, layout.RECIPE)):
-        return _describe_run(path)
-    if storage.is_local(path) and (dedup_output := _dedup_output(path, rows)):
+        return _describe_run(path) if what is None else _found_in_run(path, rows, what)
+    if what is None and storage.is_local(path) and (dedup_output := _dedup_output(path, rows)):
         return dedup_output
+    table = _table(path)
+    if what is not None:
+        table = table.filter(_rows_with(table, path, what))
+    return _describe_table(path, table, rows, what)
+
+
+def _table(path: str) -> pa.Table:
+    if storage.list_files(path):
+        return _folder(path)
     if not storage.exists(path):
         raise UserError(f"{path}: no such file, run folder or dedup output")
-    table = _load(storage.open_local(path))
+    return _load(storage.open_local(path))
+
+
+def _folder(path: str) -> pa.Table:
+    """All tables of a folder, where they are those of records that became no document."""
+    names = storage.list_files(path, ".arrow")
+    urls = [storage.join(path, name) for name in names]
+    if not names or not reasons.has_reasons(pa.ipc.open_file(storage.open_local(urls[0])).schema):
+        example = f", such as {urls[0]}" if urls else ""
+        raise UserError(f"{path}: a folder that is no run folder; name one of its files{example}")
+    return pa.concat_tables([_load(storage.open_local(url)) for url in urls])
+
+
+def _found_in_run(path: str, rows: int, what: str) -> dict[str, Any]:
+    """The records that ``what`` names; ``rows`` of them with all that is known of them."""
+    run = Run.open(path)
+    found = find.find(run, what)
+    records = listing.listing(run, found, rows)
+    shown = listing.as_json(run, found, records)
+    return {"path": path, **shown, "text": listing.as_text(found, records, "--rows")}
+
+
+def _rows_with(table: pa.Table, path: str, what: str) -> pa.ChunkedArray:
+    """Which rows hold some words in a column of text or bytes; white space and case are not compared."""
+    pattern = find.phrase_pattern(what)
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    texts = [column for column in table.columns if any(is_kind(column.type) for is_kind in kinds)]
+    masks = [pc.fill_null(pc.match_substring_regex(text, pattern, ignore_case=True), False) for text in texts]
+    found = functools.reduce(pc.or_, masks) if masks else None
+    if found is None or not pc.any(found).as_py():
+        raise UserError(f"{path}: no row has {what!r} in a column of text")
+    return found
+
+
+def _describe_table(path: str, table: pa.Table, rows: int, what: str | None) -> dict[str, Any]:
     metadata = {k.decode(): v.decode(errors="replace") for k, v in (table.schema.metadata or {}).items()}
     first = [{name: _cell(value) for name, value in row.items()} for row in table.slice(0, rows).to_pylist()]
     schema = {field.name: str(field.type) for field in table.schema}
-    lines = [f"{path}: {counted(table.num_rows, 'row')}", *(f"  {key} = {value}" for key, value in metadata.items())]
+    counts = reasons.count(table) if reasons.has_reasons(table.schema) else {}
+    lines = [f"{path}: {counted(table.num_rows, 'row')}{'' if what is None else f' with {what!r}'}"]
+    lines += reasons.lines(counts) if counts else []
+    lines += [f"  {key} = {value}" for key, value in metadata.items()]
     lines += [f"  {name}: {kind}" for name, kind in schema.items()]
     for number, row in enumerate(first):
         lines += [f"row {number}", *(f"  {name} = {value}" for name, value in row.items())]
-    text = "\n".join(lines)
-    return {"path": path, "rows": table.num_rows, "metadata": metadata, "schema": schema, "first": first, "text": text}
+    told = {"path": path, "rows": table.num_rows, "metadata": metadata, "schema": schema, **counts, "first": first}
+    return {**told, "text": "\n".join(lines)}
 
 
 def _dedup_output(path: str, clusters: int) -> dict[str, Any] | None:

@@ -46,8 +46,9 @@ def _record(run: Run, found: Found, place: Rows, row: int, values: dict[str, Any
     if text is None:
         text = values.pop("head", b"").decode("utf-8", "replace")
     doc_id = values.pop("doc_id", None)
-    state, reasons = STATES[place.table], [values.get("reason")]
-    if doc_id is not None:
+    if doc_id is None:
+        state, reasons = STATES[place.table], [values["reason"]]
+    else:
         state, reasons = state_of(run, doc_id, place.shard, row, removed)
     return {
         "doc_id": None if doc_id is None else doc_id.hex(),
@@ -90,8 +91,8 @@ def heading(found: Found) -> str:
     return f"{found.asked!r} is {found.taken_for}: {counts_in_words(found)}{f' ({found.note})' if found.note else ''}"
 
 
-def as_text(found: Found, records: Sequence[Mapping[str, Any]]) -> str:
-    """The list for a person: the heading, each record, and how many are not shown."""
+def as_text(found: Found, records: Sequence[Mapping[str, Any]], option: str = "--limit") -> str:
+    """The list for a person: the heading, each record, and how many are not shown; ``option`` would show more."""
     told = [heading(found)]
     for record in records:
         name = record["doc_id"] or f"{record['table']} row {record['row']}"
@@ -100,7 +101,7 @@ def as_text(found: Found, records: Sequence[Mapping[str, Any]]) -> str:
         shown = record.get("around") or record["begins"]
         told += [f"      {shown}"] if shown else []
     if found.count > len(records):
-        told.append(f"  and {found.count - len(records):,} more; --limit shows more than {len(records):,}")
+        told.append(f"  and {found.count - len(records):,} more; {option} shows more than {len(records):,}")
     return "\n".join(told)
 
 

@@ -190,7 +190,7 @@ def _examples(run: Run, walk: Walk, shown: set[tuple[str, str]]) -> None:
 
 def documents_at(run: Run, shard: str, rows: list[int]) -> list[dict[str, Any]]:
     """What the pages show of some documents of a shard, in the order of ``rows``."""
-    columns = ["doc_id", "id", "source", "language", "licence", "url", "title", "text"]
+    columns = ["doc_id", "id", "source", "path", "offset", "language", "licence", "url", "title", "text"]
     found: list[dict[str, Any]] = read_rows(run.local(layout.documents(shard)), DOCUMENTS, rows, columns).to_pylist()
     return found
 
@@ -208,9 +208,11 @@ def _example(run: Run, stage: str, noted: Noted, values: dict[str, Any]) -> Exam
 
 
 def facts_of(values: dict[str, Any]) -> list[str]:
-    """Source, language, licence and address of a document, in words."""
-    known = [values["source"], values["language"] or "language unknown", values["licence"] or "licence unknown"]
-    return [visible(text) for text in (*known, values.get("title"), values.get("url")) if text]
+    """Source, file, language, licence and address of a document, in words."""
+    place = f"{values['path']} at {values['offset']:,}"  # below the source's root; `tokenmill explain` finds it by this
+    known = [values["language"] or "language unknown", values["licence"] or "licence unknown"]
+    shown = (values["source"], place, *known, values.get("title"), values.get("url"))
+    return [visible(text) for text in shown if text]
 
 
 def _measured(run: Run, noted: Noted, reasons: list[str]) -> list[str]:

@@ -10,21 +10,27 @@ from pipeline.run import layout
 from pipeline.run.folder import Run
 
 
-def inspect(path: str, *, rows: int = 5, json: Json = False) -> int:
-    """Show the schema, counts and a few rows of a table, or what a run folder or a dedup output holds.
+def inspect(path: str, what: str | None = None, *, rows: int = 5, json: Json = False) -> int:
+    """Show the counts, schema and a few rows of a table, or what a run folder or a dedup output holds.
 
     Example: tokenmill inspect runs/demo/documents/00000.arrow --rows 3
+
+    Example: tokenmill inspect runs/demo sql-select.html
 
     Parameters
     ----------
     path
-        An Arrow, Parquet or JSONL file, a run folder, or the output folder of `tokenmill dedup run`.
+        An Arrow, Parquet or JSONL file, a run folder or its quarantine/ or excluded/ (counted by file and reason), or
+        the output folder of `tokenmill dedup run`.
+    what
+        Show only the records of a run that this names: a doc_id, URL, id, path, file name or phrase, as in `tokenmill
+        explain`. Of a table: the rows that hold these words.
     rows
         Rows to show; of a dedup output, clusters.
     """
     from pipeline.inspection.describe import describe
 
-    described = describe(path, rows)
+    described = describe(path, rows, what)
     return answer(json, described, described["text"])
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from flows.cli.lineage import explain_document
 from pipeline.base.errors import UserError
+from pipeline.inspection.describe import describe
 from pipeline.lookup import find, listing
 from pipeline.run.folder import Run
 
@@ -131,3 +132,9 @@ def test_explain_of_a_quarantined_file_says_why(found_run: Run, capsys: pytest.C
     assert "1 record that became no document" in told
     assert "quarantined: " in told
     assert "broken.txt at 0 (docs)" in told
+
+
+def test_inspect_lists_what_is_found_in_a_run(found_run: Run) -> None:
+    found = describe(found_run.root, 2, "README.md")
+    assert (found["kind"], found["asked"], found["count"], found["documents"]) == ("path", "README.md", 1, 1)
+    assert "and 29 more; --rows shows more than 2" in describe(found_run.root, 2, "rows.jsonl")["text"]
