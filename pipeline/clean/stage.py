@@ -173,7 +173,7 @@ def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: f
         f"{found[1]} are damaged ({found[0]:.1%}), more than "
         f"clean.max_quarantined = {max_quarantined:g}: {', '.join(f'{name} {number:,}' for name, number in top)}; "
         f"`tokenmill inspect {where}` counts them by file and reason; fix the input, or raise the limit with --set "
-        " clean.max_quarantined=SHARE"
+        "clean.max_quarantined=SHARE"
     )
 
 

@@ -18,7 +18,7 @@ WORDS = {
     GLOB: "a glob of paths",
 }
 OTHER_CASE = 5  # added to the kind where only upper and lower case differ
-_OFFSET = re.compile(r"(.+):(\d{1,19})")
+_OFFSET = re.compile(r"(.+?)(?::| at )([\d,]{1,25})")
 
 
 def plain(asked: str) -> str:
@@ -34,9 +34,10 @@ def in_words(kind: int, asked: str) -> str:
 
 
 def split_offset(asked: str) -> tuple[str, int] | None:
-    """``web.jsonl:1234`` as path and offset; None where it ends otherwise."""
+    """``web.jsonl:1234``, or ``web.jsonl at 1,234`` as lists show it, as path and offset; None where it is neither."""
     found = _OFFSET.fullmatch(asked)
-    return (found[1], int(found[2])) if found else None
+    digits = found[2].replace(",", "") if found else ""
+    return (found[1], int(digits)) if found and digits and int(digits) < 2**63 else None
 
 
 def last_name(asked: str) -> str:

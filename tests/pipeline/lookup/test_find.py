@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flows.cli.lineage import explain_document
+from flows.cli.questions.lineage import explain_document
 from pipeline.base.errors import UserError
 from pipeline.inspection.describe import describe
 from pipeline.lookup import find, listing
@@ -77,6 +77,9 @@ def test_path_and_offset_name_one_record_of_a_file(found_run: Run) -> None:
     told, (record,) = matches(found_run, f"rows.jsonl:{records[3]['offset']}")
     assert record["doc_id"] == records[3]["doc_id"]
     assert told == f"the path, and the offset {records[3]['offset']}"
+    shown = re.search(r"rows.jsonl at [\d,]+", listing.as_text(find.find(found_run, "rows.jsonl"), records[9:]))
+    assert shown is not None
+    assert matches(found_run, shown[0])[1][0]["doc_id"] == records[9]["doc_id"]
 
 
 def test_what_became_no_document_is_found_with_its_reason(found_run: Run) -> None:
