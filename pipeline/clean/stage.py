@@ -42,7 +42,7 @@ def run(context: Context) -> dict[str, Any]:
         GateError: If more than ``max_quarantined`` of the records, or of the input's bytes, are damaged.
     """
     recipe = context.recipe
-    inputs = [_inputs(source) for source in recipe.sources]
+    inputs = [source_inputs(source) for source in recipe.sources]
     jobs = plan_jobs(recipe, inputs)
     manifests = context.run_step(step_for(recipe), jobs)
     if not context.dry:
@@ -67,7 +67,7 @@ def plan_jobs(recipe: Recipe, inputs: list[SourceInputs] | None = None) -> list[
     Raises:
         UserError: If a path of a source names no file.
     """
-    inputs = inputs or [_inputs(source) for source in recipe.sources]
+    inputs = inputs or [source_inputs(source) for source in recipe.sources]
     sources = {source.name: source for source in recipe.sources}
     folders = {found.name: found for found in inputs}
     lists = list_paths(recipe.clean)
@@ -85,7 +85,7 @@ def plan_jobs(recipe: Recipe, inputs: list[SourceInputs] | None = None) -> list[
     ]
 
 
-def _inputs(source: Source) -> SourceInputs:
+def source_inputs(source: Source) -> SourceInputs:
     """The files of a source; one entry for a datatrove reader that finds its input itself."""
     if "." in source.format:
         from pipeline.readers.datatrove import dataset_version, is_file_reader

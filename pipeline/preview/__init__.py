@@ -1,4 +1,5 @@
 """Before a run: what its sources hold, what it will take, and what cannot work.
 
 ``refusals``  what the curation stages would refuse hours later: files that are missing, names that nothing has
+``columns``   columns that are named and no record has, told from the first records
 """

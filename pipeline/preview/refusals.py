@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
+from pipeline.preview import columns
 from pipeline.recipe.filter_options import Classifier, Filter
 from pipeline.recipe.options import EXTRACTORS
 from pipeline.recipe.rule_sets import is_class_path
@@ -49,9 +50,16 @@ def _of_clean(run: Run) -> Iterator[str]:
     yield from _extractor(clean.extractor)
     from pipeline.base.class_path import load_class
 
-    for source in run.recipe.sources:
-        if is_class_path(source.format):
-            yield from (f"source {source.name}: {words}" for words in refusal(load_class, source.format))
+    wrong = [
+        f"source {source.name}: {words}"
+        for source in run.recipe.sources
+        if is_class_path(source.format)
+        for words in refusal(load_class, source.format)
+    ]
+    if wrong:
+        yield from wrong
+    else:
+        yield from columns.refused(run.recipe)
 
 
 def _extractor(name: str) -> Iterator[str]:
