@@ -72,14 +72,15 @@ class Artifacts:
 
     def loss_curve(self, run: Run) -> None:
         """The loss by step as an image; nothing before two steps were logged."""
+        from pipeline.report.charts.png import draw_png
         from pipeline.report.figures import Figures
-        from pipeline.report.plots import loss_curve
+        from pipeline.report.plots import loss_chart
         from pipeline.report.training import collect_training
 
         figures = Figures()
         collect_training(run, figures)
         if len(figures.training) > 1:
-            data = base64.b64encode(loss_curve(figures)).decode()
+            data = base64.b64encode(draw_png(loss_chart(figures))).decode()
             self._create("image", "tokenmill-loss", f"data:image/png;base64,{data}", "loss by training step")
 
     def report_link(self, run: Run) -> None:

@@ -179,9 +179,14 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
 
 def recipe_toml(recipe: Recipe) -> str:
     """The resolved recipe as TOML, every key written out (None is left out: TOML has no null)."""
+    return toml_text(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def toml_text(values: dict[str, Any]) -> str:
+    """Sections of a recipe as TOML."""
     import tomli_w
 
-    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+    return tomli_w.dumps(values)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ Whole columns are read for counts; of the text, only the record batches that hol
 
 from pipeline.report.documents import collect_documents
 from pipeline.report.duplicates import collect_duplicates
-from pipeline.report.figures import Figures, FunnelRow
+from pipeline.report.figures import Figures, FunnelRow, Reason, rule_of, threshold_of
+from pipeline.report.labels import REASONS, rule_words
 from pipeline.report.records import collect_records
 from pipeline.report.signals import collect_signals
 from pipeline.report.training import collect_training
@@ -28,6 +29,8 @@ def collect(run: Run) -> Figures:
     records = collect_records(run, figures)
     judged = collect_documents(run, figures)
     _funnel(run, figures, records, judged)
+    for reason in (reason for found in figures.reasons.values() for reason in found):
+        reason.words = _words(run, reason)
     collect_duplicates(run, figures)
     collect_signals(run, figures)
     collect_training(run, figures)
@@ -63,6 +66,13 @@ def _funnel(run: Run, figures: Figures, records: dict[str, int], judged: dict[st
         figures.conservation.append(
             f"documents made: {records['documents']:,}, but {judged['kept']:,} + {dropped:,} judged"
         )
+
+
+def _words(run: Run, reason: Reason) -> str:
+    rule = rule_of(reason.name) if reason.stage == "filter" else None
+    if rule is None:
+        return REASONS.get(reason.name, "")
+    return rule_words(rule.signal, rule.bound, threshold_of(run.recipe, reason.name))
 
 
 def _environment(run: Run, figures: Figures) -> None:

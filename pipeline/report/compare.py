@@ -17,13 +17,18 @@ from pipeline.base import storage
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.errors import UserError
 from pipeline.base.words import head, visible
+from pipeline.recipe.load import toml_value
 from pipeline.recipe.stage_names import JUDGES
 from pipeline.report.collect import collect
 from pipeline.report.documents import document_shards, documents_at, facts_of, judging_stages
 from pipeline.report.figures import MIXES, Example, Figures, Mix
-from pipeline.report.page import RESULTS, WORST_FIRST, number, render_page
-from pipeline.report.plots import training_curves
+from pipeline.report.hidden import is_legible
+from pipeline.report.labels import figure_label
+from pipeline.report.page import RESULTS, WORST_FIRST, commands_of, places_of, render_page
+from pipeline.report.plots import training_charts
+from pipeline.report.summary import tiles
 from pipeline.report.training import finite
+from pipeline.report.written import number
 from pipeline.run import layout
 from pipeline.run.alive import alive_in_run
 from pipeline.run.folder import Run
@@ -59,8 +64,21 @@ def names_of(runs: tuple[Run, Run]) -> tuple[str, str]:
         raise UserError(f"{runs[0].root}: both runs are the same folder; name two different ones")
     labels = [run.recipe.name for run in runs]
     if labels[0] == labels[1]:
-        labels = folders if folders[0] != folders[1] else places
+        labels = folders if folders[0] != folders[1] else _endings(places)
     return visible(labels[0]), visible(labels[1])
+
+
+def _endings(places: list[str]) -> list[str]:
+    """The ends of two places, from the last name on in which they differ.
+
+    Example:
+        >>> _endings(["/data/a/runs/demo", "/data/b/runs/demo"])
+        ['a/runs/demo', 'b/runs/demo']
+    """
+    parts = [place.split("/") for place in places]
+    most = max(map(len, parts))
+    size = next(size for size in range(1, most + 1) if parts[0][-size:] != parts[1][-size:])
+    return ["/".join(names[-size:]) for names in parts]
 
 
 def compare_page(first: Run, second: Run) -> str:
@@ -72,17 +90,20 @@ def compare_page(first: Run, second: Run) -> str:
     runs = (first, second)
     names = names_of(runs)
     figures = (collect(first), collect(second))
-    pictures = training_curves(list(zip(names, figures, strict=True)))
+    asked = [
+        places_of(found).in_values(run.recipe.model_dump(mode="json")) for run, found in zip(runs, figures, strict=True)
+    ]
     return render_page(
         "compare.html.j2",
-        pictures,
+        training_charts(list(zip(names, figures, strict=True))),
         {
             "title": f"{names[0]} and {names[1]}",
             "names": names,
-            "roots": [visible(run.root) for run in runs],
             "figures": figures,
+            "tiles": list(zip(*map(tiles, figures), strict=True)),
+            "commands": [commands_of(found) for found in figures],
             "results": result_rows(figures),
-            "changes": recipe_changes(runs[0].recipe.model_dump(mode="json"), runs[1].recipe.model_dump(mode="json")),
+            "changes": recipe_changes(*asked),
             "funnel": funnel_rows(figures),
             "reasons": reason_rows(figures),
             "mixes": {name: mix_rows(name, figures) for name in MIXES if any(f.mixes.get(name) for f in figures)},
@@ -117,7 +138,14 @@ def _by_name(values: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _value(value: Any) -> str:
-    return "-" if value is None else visible(str(value))
+    """A value as a recipe has it; of a section only what it sets."""
+    return "-" if value in (None, {}, []) else visible(toml_value(_set(value)))
+
+
+def _set(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _set(item) for key, item in value.items() if item not in (None, {}, [])}
+    return [_set(item) for item in value] if isinstance(value, list) else value
 
 
 def _row(name: str, values: tuple[Any, Any]) -> dict[str, Any]:
@@ -134,10 +162,10 @@ def _row(name: str, values: tuple[Any, Any]) -> dict[str, Any]:
 def result_rows(figures: tuple[Figures, Figures]) -> list[dict[str, Any]]:
     """What a reader wants first, of both."""
     merged = [{**found.tokens, **found.result, "kept": found.count("documents kept")} for found in figures]
-    wanted = {"kept": "documents kept", **RESULTS}
+    labels = {"kept": "documents kept", **{key: figure_label(key) for key in RESULTS}}
     return [
         _row(label, (merged[0].get(key), merged[1].get(key)))
-        for key, label in wanted.items()
+        for key, label in labels.items()
         if any(key in one for one in merged)
     ]
 
@@ -254,5 +282,5 @@ class _Side:
 def _example(keeper: _Side, number_of: int, dropper: _Side, other: int) -> Example:
     shard, row = keeper.place(number_of)
     values = documents_at(keeper.run, shard, [row])[0]
-    text = head(values["text"], HEAD_CHARACTERS)
+    text = head(values["text"], HEAD_CHARACTERS) if is_legible(values["text"][:HEAD_CHARACTERS]) else ""
     return Example(values["doc_id"].hex(), facts_of(values), text, reasons=dropper.reasons(other))

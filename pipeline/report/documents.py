@@ -20,6 +20,8 @@ from pipeline.base.arrow import doc_id_array
 from pipeline.base.words import head, visible
 from pipeline.recipe.stage_names import JUDGES
 from pipeline.report.figures import MIXES, UNKNOWN, Example, Figures, Reason, rule_of, threshold_of
+from pipeline.report.hidden import is_legible
+from pipeline.report.labels import BOUNDS, signal_label
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.alive import alive_in_run
@@ -198,10 +200,13 @@ def documents_at(run: Run, shard: str, rows: list[int]) -> list[dict[str, Any]]:
 def _example(run: Run, stage: str, noted: Noted, values: dict[str, Any]) -> Example:
     verdicts = run.local(layout.verdicts(stage, noted.shard))
     reasons = read_table(verdicts, VERDICTS, ["reasons"])["reasons"][noted.row].as_py()
+    shown = values["text"][: HEAD_CHARACTERS + 1]
+    legible = is_legible(shown)
     return Example(
         title=values["doc_id"].hex(),
         facts=facts_of(values),
-        head=head(values["text"], HEAD_CHARACTERS),
+        head=head(values["text"], HEAD_CHARACTERS) if legible else "",
+        note="" if legible else "Its first characters are no text that can be read.",
         reasons=[visible(reason) for reason in reasons],
         measured=_measured(run, noted, reasons) if stage == "filter" else [],
     )
@@ -216,15 +221,15 @@ def facts_of(values: dict[str, Any]) -> list[str]:
 
 
 def _measured(run: Run, noted: Noted, reasons: list[str]) -> list[str]:
-    """What the failed rules saw: ``word_count 12 (at least 50)``."""
+    """What the failed rules saw: ``words: 12 (at least 50)``."""
     url = run.url(layout.signals(noted.shard))
     rules = [(reason, rule) for reason in reasons if (rule := rule_of(reason)) is not None]
     if not rules or not storage.exists(url):
         return []
     names = sorted({rule.signal for _, rule in rules})
     row = read_table(storage.open_local(url), SIGNALS, names).slice(noted.row, 1).to_pylist()[0]
-    words = {"min": "at least", "max": "at most"}
     return [
-        f"{rule.signal} {float(row[rule.signal]):.4g} ({words[rule.bound]} {threshold_of(run.recipe, reason):.4g})"
+        f"{signal_label(rule.signal)}: {float(row[rule.signal]):,.4g} "
+        f"({BOUNDS[rule.bound]} {threshold_of(run.recipe, reason):,.4g})"
         for reason, rule in rules
     ]

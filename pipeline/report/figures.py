@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.base.words import counted
 from pipeline.recipe.load import Recipe
 from pipeline.recipe.rule_sets import RULE_SETS, Rule
+from pipeline.report.labels import BOUNDS
 
 UNKNOWN = "unknown"
 MIXES = ("source", "language", "licence")
@@ -36,6 +37,7 @@ class Example:
     head: str
     reasons: list[str] = field(default_factory=list)
     measured: list[str] = field(default_factory=list)
+    note: str = ""  # why there is nothing of it to read
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Reason:
     name: str
     documents: int = 0
     alone: int = 0
+    words: str = ""  # what it means, where its name does not say it all
     of: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in MIXES})
     examples: list[Example] = field(default_factory=list)
 
@@ -92,6 +95,11 @@ class Threshold:
     bound: str  # "min" or "max"
     value: float
     failed: int
+
+    @property
+    def words(self) -> str:
+        """What the rule asks: at least, or at most."""
+        return BOUNDS[self.bound]
 
 
 @dataclass

@@ -1,27 +1,27 @@
 """Writes pages: every value escaped, every picture embedded, no script, nothing fetched."""
 
-import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.words import counted, visible
-from pipeline.recipe.load import recipe_toml
+from pipeline.recipe.load import Recipe, toml_text
+from pipeline.report.charts.chart import Histogram, Lines
+from pipeline.report.charts.svg import draw_svg
 from pipeline.report.figures import Figures, Signal
-from pipeline.report.training import finite
+from pipeline.report.hidden import Places
+from pipeline.report.labels import figure_label, signal_label
+from pipeline.report.summary import largest_reasons, remarks, tiles
+from pipeline.report.written import number, percent, seconds_words
 from pipeline.run.folder import Run
 
+PAGES = Path(__file__).parent / "pages"
 WORST_FIRST = ("quarantined", "excluded", "dedup", "filter", "tokenize")
-RESULTS = {
-    "train_tokens": "training tokens",
-    "validation_tokens": "validation tokens",
-    "vocabulary_size": "vocabulary",
-    "parameters": "parameters",
-    "steps": "steps",
-    "train_loss": "training loss",
-    "validation_loss": "validation loss",
-    "bits_per_byte": "bits per byte",
-    "unigram_bits_per_byte": "bits per byte, unigram model",
-}
+ALONE = ("dedup", "filter")  # stages in which a document can fail several rules
+RESULTS = (
+    *("train_tokens", "validation_tokens", "vocabulary_size", "parameters", "steps"),
+    *("train_loss", "validation_loss", "bits_per_byte", "unigram_bits_per_byte"),
+)
 TITLES = {
     "quarantined": "Quarantined: damaged records",
     "excluded": "Excluded: well-formed, not wanted",
@@ -31,60 +31,75 @@ TITLES = {
 }
 
 
-def render_page(template: str, pictures: dict[str, bytes], values: dict[str, Any]) -> str:
-    """Fills a template of this folder.
+def render_page(template: str, charts: Mapping[str, Histogram | Lines], values: dict[str, Any]) -> str:
+    """Fills a template of the folder ``pages``.
 
     Args:
         template: Its file name.
-        pictures: PNG bytes by name; ``picture(name, description)`` in the template embeds one.
+        charts: By name; ``chart(name, description)`` in the template draws one.
         values: What the template shows.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    folder = Path(__file__).parent
-    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = environment.lstrip_blocks = True
-    environment.filters |= {"number": number, "percent": percent, "visible": visible}
+    environment.filters |= {"number": number, "percent": percent, "visible": visible, "seconds": seconds_words}
+    environment.filters |= {"label": figure_label}
 
-    def picture(name: str, description: str) -> Markup:
-        if name not in pictures:
-            return Markup("")
-        data = base64.b64encode(pictures[name]).decode()
-        return Markup('<img alt="{}" width="920" height="500" src="data:image/png;base64,{}">').format(
-            description, data
-        )
+    def chart(name: str, description: str) -> Markup:
+        return draw_svg(charts[name], description) if name in charts else Markup("")
 
-    values = {
-        **values,
-        "picture": picture,
-        "pictures": sorted(pictures),
-        "style": Markup((folder / "style.css").read_text("utf-8")),
-    }
+    style = Markup((PAGES / "style.css").read_text("utf-8"))
+    values = {**values, "chart": chart, "charts": sorted(charts), "style": style}
     return environment.get_template(template).render(**values)
 
 
-def report_page(run: Run, figures: Figures, pictures: dict[str, bytes]) -> str:
+def report_page(run: Run, figures: Figures, charts: Mapping[str, Histogram | Lines]) -> str:
     """The page of one run."""
-    return render_page(
-        "page.html.j2",
-        pictures,
-        {
-            "title": visible(run.recipe.name),
-            "figures": figures,
-            "cards": cards(figures),
-            "reasons": {stage: figures.reasons[stage] for stage in WORST_FIRST if figures.reasons.get(stage)},
-            "titles": TITLES,
-            "mixes": {name: mix.rows() for name, mix in figures.mixes.items()},
-            "signal_words": {signal.name: signal_words(signal) for signal in figures.signals},
-            "tokenizer": tokenizer_tables(figures.tokenizer),
-            "result": [
-                (key, number(value)) for key, value in figures.result.items() if isinstance(value, int | float | str)
-            ],
-            "samples": samples_by_prompt(figures.samples),
-            "recipe": visible(recipe_toml(run.recipe)),
-        },
-    )
+    places = places_of(figures)
+    values = {
+        "title": visible(run.recipe.name),
+        "figures": figures,
+        "tiles": tiles(figures),
+        "remarks": remarks(figures),
+        "largest": largest_reasons(figures),
+        "reasons": {stage: figures.reasons[stage] for stage in WORST_FIRST if figures.reasons.get(stage)},
+        "alone_stages": ALONE,
+        "titles": TITLES,
+        "mixes": {name: mix.rows() for name, mix in figures.mixes.items()},
+        "signal_words": {signal.name: signal_words(signal) for signal in figures.signals},
+        "tokenizer": tokenizer_tables(figures.tokenizer),
+        "result": plain_figures(figures.result),
+        "samples": samples_by_prompt(figures.samples),
+        "commands": commands_of(figures),
+        "recipe": visible(recipe_text(run.recipe, places)),
+    }
+    return render_page("page.html.j2", charts, values)
+
+
+def plain_figures(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The figures of a mapping that are one value each, in words."""
+    return [(figure_label(key), number(value)) for key, value in found.items() if isinstance(value, int | float | str)]
+
+
+def places_of(figures: Figures) -> Places:
+    """What is shown of the paths of a run: those below the folders in which its commands were given."""
+    return Places(entry["folder"] for entry in figures.commands)
+
+
+def commands_of(figures: Figures) -> list[dict[str, Any]]:
+    """Each command once, as typed but for the places of this machine, with the stages that it finished."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for entry in figures.commands:
+        shown = visible(Places([entry["folder"]]).in_text(entry["command"]))
+        found.setdefault(shown, []).append(entry)
+    return [{"command": command, "finished": entries} for command, entries in found.items()]
+
+
+def recipe_text(recipe: Recipe, places: Places) -> str:
+    """The recipe as TOML, without the places of this machine."""
+    return toml_text(places.in_values(recipe.model_dump(mode="json", exclude_none=True)))
 
 
 def samples_by_prompt(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -98,53 +113,21 @@ def samples_by_prompt(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def cards(figures: Figures) -> list[dict[str, str]]:
-    """The few figures that a reader wants first."""
-    shown = [("records read", figures.count("records read")), ("documents kept", figures.count("documents kept"))]
-    found = {**figures.tokens, **figures.result}
-    shown += [(label, found[name]) for name, label in RESULTS.items() if name in found and name != "train_loss"]
-    if figures.seconds:
-        shown.append(("seconds", round(sum(figures.seconds.values()))))
-    return [{"name": name, "value": number(value)} for name, value in shown]
-
-
-def number(value: Any) -> str:
-    """A figure as a person reads it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        if not finite(value):
-            return "not a number"
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return visible(str(value))
-
-
-def percent(share: float) -> str:
-    """A share with as many digits as it needs: 42 %, 4.2 %, 0.042 %."""
-    digits = 0 if share >= 0.1 or share == 0 else 1 if share >= 0.01 else 2 if share >= 0.001 else 3
-    return f"{share:.{digits}%}".replace("%", "\N{NARROW NO-BREAK SPACE}%")
-
-
 def signal_words(signal: Signal) -> str:
     """A signal's histogram in a sentence: what it is for those who do not see it."""
     import numpy as np
 
     if not len(signal.values):
-        return f"{signal.name}: no values"
+        return f"{signal_label(signal.name)}: no values"
     low, middle, high = np.quantile(signal.values, [0.05, 0.5, 0.95]).tolist()
-    limits = [
-        f"{'at least' if t.bound == 'min' else 'at most'} {t.value:g} is asked, {counted(t.failed, 'document')} failed"
-        for t in signal.thresholds
-    ]
+    limits = [f"{t.words} {t.value:g} is asked, {counted(t.failed, 'document')} failed" for t in signal.thresholds]
     spread = f"half of the documents are below {middle:.4g}, 90 % between {low:.4g} and {high:.4g}"
-    return f"{signal.name}: {spread}; {'; '.join(limits)}"
+    return f"{signal_label(signal.name)}: {spread}; {'; '.join(limits)}"
 
 
 def tokenizer_tables(report: dict[str, Any]) -> dict[str, Any]:
     """The tokenizer's report as plain facts, and one table for each list or mapping of records in it."""
-    facts = [(visible(key), number(value)) for key, value in report.items() if isinstance(value, int | float | str)]
+    facts = [(visible(label), value) for label, value in plain_figures(report)]
     tables = {}
     tokens = []
     use = report.get("vocabulary_use")
@@ -162,8 +145,8 @@ def tokenizer_tables(report: dict[str, Any]) -> dict[str, Any]:
             rows = [{"": name, "value": item} for name, item in value.items() if isinstance(item, int | float | str)]
         if rows:
             columns = list(dict.fromkeys(column for row in rows for column in row))
-            tables[visible(key)] = {
-                "columns": [visible(column) for column in columns],
+            tables[visible(figure_label(key))] = {
+                "columns": [visible(figure_label(column)) for column in columns],
                 "rows": [[number(row.get(column, "")) for column in columns] for row in rows[:50]],
             }
     return {"facts": facts, "tables": tables, "tokens": tokens}

@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 
 from pipeline.base.words import head, visible
 from pipeline.report.figures import Example, Figures, Reason
+from pipeline.report.hidden import Places, is_legible
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
 from pipeline.run.table_files import Table, read_table
@@ -14,6 +15,7 @@ from pipeline.run.tables import EXCLUDED, QUARANTINE
 KINDS = {"documents": "documents", "excluded": "excluded", "quarantine": "quarantined"}
 TABLES = {"excluded": EXCLUDED, "quarantined": QUARANTINE}
 HEAD_CHARACTERS = 256
+NO_PLACES = Places([])
 
 
 def collect_records(run: Run, figures: Figures) -> dict[str, int]:
@@ -52,6 +54,10 @@ def _example(row: dict[str, Any]) -> Example:
     place = f"{visible(row['path'])}, offset {row['offset']:,}"
     if row.get("length") is not None:
         place += f", {row['length']:,} bytes"
-    facts = [row["source"], place, *(visible(row[key]) for key in ("detail", "url") if row.get(key))]
+    more = (NO_PLACES.in_text(visible(row[key])) for key in ("detail", "url") if row.get(key))
+    facts = [row["source"], place, *more]
     damaged = row.get("head", b"").decode("utf-8", errors="replace")
+    if not is_legible(damaged):
+        note = f"Its first {len(row['head'])} bytes are no text."
+        return Example(title=f"record of {row['source']}", facts=facts, head="", note=note)
     return Example(title=f"record of {row['source']}", facts=facts, head=head(damaged, HEAD_CHARACTERS))

@@ -13,7 +13,7 @@ from pipeline.run import manifest as manifests
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
 
-LOGIC_VERSION = 3
+LOGIC_VERSION = 4
 FILES = ("funnel", "lengths", "similarity", "loss", "bits_per_byte", "throughput")  # also as report/NAME.png
 
 
@@ -83,14 +83,16 @@ def _stands(run: Run, path: str, digest: str | None) -> bool:
 
 def write(run: Run) -> dict[str, str]:
     """Draws the pictures and writes the page; returns the digest of each file by its path."""
+    from pipeline.report.charts.png import draw_png
     from pipeline.report.collect import collect
     from pipeline.report.page import report_page
-    from pipeline.report.plots import draw
+    from pipeline.report.plots import charts, funnel_chart
 
     figures = collect(run)
-    pictures = draw(figures)
-    made = {layout.report_plot(name): pictures[name] for name in FILES if name in pictures}
-    made[layout.REPORT_PAGE] = report_page(run, figures, pictures).encode()
+    drawn = charts(figures)
+    pictures = {"funnel": funnel_chart(figures), **drawn}
+    made = {layout.report_plot(name): draw_png(pictures[name]) for name in FILES if name in pictures}
+    made[layout.REPORT_PAGE] = report_page(run, figures, drawn).encode()
     for path, data in made.items():
         storage.publish_bytes(data, run.url(path), run.root)
     return {path: manifests.digest_bytes(data) for path, data in made.items()}

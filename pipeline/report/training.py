@@ -2,7 +2,7 @@
 
 import json
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from pipeline.base import storage
 from pipeline.base.words import visible
@@ -32,6 +32,6 @@ def collect_training(run: Run, figures: Figures) -> None:
         figures.result = found.counts
 
 
-def finite(value: Any) -> bool:
+def finite(value: Any) -> TypeGuard[float]:
     """True for a number that can be drawn."""
     return isinstance(value, int | float) and math.isfinite(value)

@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.xdist_group("chromium"),
 ]
 WIDTHS = (320, 390, 1280)
+PAPER = {"light": "rgb(244, 246, 249)", "dark": "rgb(18, 22, 29)"}
 CONTRAST = """(() => {
   const parse = c => (c.match(/[\\d.]+/g) || []).map(Number);
   const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
@@ -32,7 +33,8 @@ CONTRAST = """(() => {
   for (let node; node = walk.nextNode();) {
     const e = node.parentElement;
     if (!node.textContent.trim() || e.closest('style') || !e.getClientRects().length) continue;
-    const style = getComputedStyle(e), a = light(parse(style.color)), b = light(behind(e));
+    const style = getComputedStyle(e), own = e.closest('svg') ? style.fill : style.color;
+    const a = light(parse(own)), b = light(behind(e));
     const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05); seen++;
     const where = e.tagName + '.' + e.className + ' ' + node.textContent.trim().slice(0, 30);
     if (ratio < 4.5) bad.push(ratio.toFixed(2) + ' ' + where);
@@ -80,8 +82,8 @@ def test_page_asks_for_nothing_and_complains_of_nothing(browser: Browser, pages:
         asked = [url for url in browser.requests if not url.startswith("data:")]
         assert asked == [page.resolve().as_uri()]
         assert browser.problems == []
-        assert browser.value("document.querySelectorAll('img').length") >= 3
-        assert browser.value("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        assert browser.value("document.querySelectorAll('svg').length") >= 3
+        assert browser.value("[...document.querySelectorAll('svg')].every(drawing => drawing.getBBox().height > 100)")
 
 
 def test_browser_would_have_told_of_a_request_and_of_an_error(browser: Browser, tmp_path: Path) -> None:
@@ -123,19 +125,32 @@ def test_details_open_without_script_by_the_keyboard(browser: Browser, pages: li
     assert browser.value("getComputedStyle(document.querySelector('summary')).outlineStyle") == "solid"
 
 
-def test_contrast_of_every_text_is_enough(browser: Browser, pages: list[Path]) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_of_every_text_is_enough(browser: Browser, pages: list[Path], scheme: str) -> None:
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     for page in pages:
         for width in (390, 1280):
             browser.open(page, width=width)
             found = browser.value(CONTRAST)
             assert found["seen"] > 100
             assert found["bad"] == []
+            assert browser.value("getComputedStyle(document.body).backgroundColor") == PAPER[scheme]
+    browser.call("Emulation.setEmulatedMedia", features=[])
+
+
+def test_bar_of_links_is_whole_on_a_telephone(browser: Browser, pages: list[Path]) -> None:
+    for page in pages:
+        browser.open(page, width=400)
+        assert browser.value(
+            "[...document.querySelectorAll('nav a')].every(a => a.getBoundingClientRect().right <= 400)"
+        )
 
 
 def test_pictures_have_descriptions_and_headings_do_not_skip(browser: Browser, pages: list[Path]) -> None:
     for page in pages:
         browser.open(page)
-        assert browser.value("[...document.images].every(image => image.alt.length > 10)")
+        drawings = "[...document.querySelectorAll('svg')]"
+        assert browser.value(f"{drawings}.every(drawing => drawing.getAttribute('aria-label').length > 10)")
         levels = browser.value("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => Number(h.tagName[1]))")
         assert levels[0] == 1
         assert all(after - before <= 1 for before, after in pairwise(levels))
