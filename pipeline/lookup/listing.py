@@ -93,16 +93,23 @@ def heading(found: Found) -> str:
 
 def as_text(found: Found, records: Sequence[Mapping[str, Any]], option: str = "--limit") -> str:
     """The list for a person: the heading, each record, and how many are not shown; ``option`` would show more."""
-    told = [heading(found)]
+    told = [heading(found), *record_lines(records)]
+    if found.count > len(records):
+        how = f"; {option} shows more than {len(records):,}" if option else ""
+        told.append(f"  and {found.count - len(records):,} more{how}")
+    return "\n".join(told)
+
+
+def record_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Two lines for each record: where it stands and what became of it, and words of it."""
+    told = []
     for record in records:
         name = record["doc_id"] or f"{record['table']} row {record['row']}"
         place = f"{record['path']} at {record['offset']:,} ({record['source']})"
         told.append(f"  {name}  {place}  {state_in_words(record)}")
         shown = record.get("around") or record["begins"]
         told += [f"      {shown}"] if shown else []
-    if found.count > len(records):
-        told.append(f"  and {found.count - len(records):,} more; {option} shows more than {len(records):,}")
-    return "\n".join(told)
+    return told
 
 
 def as_json(run: Run, found: Found, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

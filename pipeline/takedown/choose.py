@@ -1,4 +1,4 @@
-"""Which documents a takedown is about: by doc_id or record id, URL, domain or licence."""
+"""Which documents a takedown is about: by doc_id or record id, URL, domain, licence, path or phrase."""
 
 import re
 from collections import Counter
@@ -21,6 +21,7 @@ from pipeline.run.ledger import Ledger, Removed, key_hash
 from pipeline.run.manifest import canonical_json, digest_bytes, load_manifests
 from pipeline.run.rows import matching_rows, read_rows
 from pipeline.run.tables import CLUSTERS, DOCUMENTS
+from pipeline.takedown.searches import Search, hash_of, search
 
 _DOC_ID = re.compile(r"[0-9a-f]{32}")
 _PREFIX = re.compile(r"[0-9a-f]{4,32}")
@@ -38,18 +39,29 @@ class Choice:
     domains: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
     note: str = ""
+    paths: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    all_matches: bool = False  # a path or phrase may fit several documents
 
     def __bool__(self) -> bool:
-        return bool(self.ids or self.urls or self.domains or self.licences)
+        return bool(self.ids or self.urls or self.domains or self.licences or self.searches)
+
+    @property
+    def searches(self) -> list[tuple[str, str]]:
+        """Option and value of each path and phrase."""
+        return [*(("--path", value) for value in self.paths), *(("--phrase", value) for value in self.phrases)]
 
     def request(self, doc_ids: Sequence[str]) -> dict[str, Any]:
-        """The ledger's line of this takedown; ids and URLs only as hashes, since they are part of what goes."""
+        """The ledger's line of this takedown; all but domains and licences as hashes: they may be part of what goes."""
         asked = {
             "ids": sorted(value if _names_one(value, doc_ids) else key_hash("id", value) for value in self.ids),
             "urls": sorted(key_hash("url", value) for value in self.urls),
             "domains": sorted(self.domains),
             "licences": sorted(self.licences),
         }
+        for name, option, values in (("paths", "--path", self.paths), ("phrases", "--phrase", self.phrases)):
+            if values:  # a request without them keeps the name that it always had
+                asked[name] = sorted(hash_of(option, value) for value in values)
         name = digest_bytes(canonical_json([asked, sorted(doc_ids)]).encode())[:16]
         kept = {key: value for key, value in asked.items() if value}
         note = {"note": self.note} if self.note else {}
@@ -66,13 +78,14 @@ class Chosen:
 
     documents: list[Located] = field(default_factory=list)
     gone: list[Removed] = field(default_factory=list)
+    searches: list[Search] = field(default_factory=list)
 
 
 def choose(run: Run, choice: Choice, removed: Ledger) -> Chosen:
     """Finds the documents; each once, in shard order.
 
     Raises:
-        UserError: If an id or URL is unknown, or a domain or licence names no document.
+        UserError: If an id or URL is unknown, or a domain, licence, path or phrase names no document.
     """
     chosen = Chosen()
     index = DocIndex(run)
@@ -86,6 +99,11 @@ def choose(run: Run, choice: Choice, removed: Ledger) -> Chosen:
         _add(places, chosen, removed, _by_domain(run, value))
     for value in choice.licences:
         _add(places, chosen, removed, _by_licence(run, value))
+    for option, value in choice.searches:
+        found_here = search(run, option, value, removed)
+        chosen.searches.append(found_here)
+        chosen.gone += [gone for gone in found_here.gone if gone not in chosen.gone]
+        _add(places, chosen, removed, found_here.documents)
     chosen.documents = sorted(places.values(), key=lambda located: (located.shard, located.row))
     if len(chosen.documents) and len(chosen.documents) + len(removed.documents) >= _count(run):
         raise UserError(

@@ -35,6 +35,7 @@ from pipeline.takedown.blank import Blanker, adjust_counts
 from pipeline.takedown.choose import Choice, Chosen, choose, keys_of, near_duplicates, raw_inputs_of
 from pipeline.takedown.evidence import evidence_line, near_validation_line, survivors_line
 from pipeline.takedown.restore import finish_restoring, restore
+from pipeline.takedown.searches import ambiguous, require_one_each
 from pipeline.tokens.shards.shard_facts import token_layout
 
 SPLITS = ("train", "validation", "restored")
@@ -95,11 +96,13 @@ def take_down(
         dry_run: Write nothing.
 
     Returns:
-        ``status`` ("planned", "done", or "nothing to do"), ``documents``, ``raw_inputs`` (files that still hold the
-        text), ``already_taken_down``, ``near_duplicates``, ``checkpoints``, ``files``.  A dry run finds the same.
+        ``status`` ("planned", "ambiguous", "done", or "nothing to do"), ``documents``, ``found`` (of each path and
+        phrase), ``raw_inputs`` (files that still hold the text), ``already_taken_down``, ``near_duplicates``,
+        ``checkpoints``, ``files``.  A dry run finds the same.
 
     Raises:
-        UserError: If the choice names something unknown, or every document.
+        UserError: If the choice names something unknown, or every document, or a path or phrase fits several documents
+            (a dry run shows them).
         RunError: If a file is damaged or missing, the folder cannot be written, or another process holds the run.
     """
     for place in indexes:
@@ -117,10 +120,18 @@ def _take_down(run: Run, choice: Choice, restoring: Sequence[str], *, dry_run: b
         finished = not dry_run and (finish(run) or finish_restoring(run))
         removed = ledger.load(run.root)
         chosen = choose(run, choice, removed) if choice else Chosen()
+        several = [] if choice.all_matches else ambiguous(chosen.searches)
+        if not dry_run:
+            require_one_each(run, several)
         found = _summary(run, chosen)
         if dry_run:
             back = {"restored": restore(run, restoring, dry_run=True)} if restoring else {}
-            return {"status": "planned", **found, "files": _would_change(run, choice, chosen, removed), **back}
+            return {
+                "status": "ambiguous" if several else "planned",
+                **found,
+                "files": _would_change(run, choice, chosen, removed),
+                **back,
+            }
         if not chosen.documents:
             back = {"restored": restore(run, restoring)} if restoring else {}
             did = finished or (restoring and back["restored"]["documents"])
@@ -143,6 +154,7 @@ def _summary(run: Run, chosen: Chosen) -> dict[str, Any]:
     return {
         "root": run.root,
         "documents": documents,
+        **({"found": [one.as_json(run) for one in chosen.searches]} if chosen.searches else {}),
         "raw_inputs": raw_inputs_of(run, chosen.documents),
         "already_taken_down": [found.doc_id for found in chosen.gone],
         "near_duplicates": near_duplicates(run, chosen.documents),

@@ -190,6 +190,9 @@ def takedown(
     url: Several | None = None,
     domain: Several | None = None,
     licence: Several | None = None,
+    path: Several | None = None,
+    phrase: Several | None = None,
+    all_matches: Flag = False,
     restore: Several | None = None,
     index: Several | None = None,
     note: Note = "",
@@ -204,6 +207,8 @@ def takedown(
 
     Example: tokenmill takedown runs/demo --domain example.org --dry-run
 
+    Example: tokenmill takedown runs/demo --phrase "my private letter" --dry-run
+
     Parameters
     ----------
     root
@@ -216,6 +221,12 @@ def takedown(
         Domains, with all their sub-domains.
     licence
         Licences; "unknown" for documents without one.
+    path
+        Paths, as `tokenmill explain` takes them: a file's name, the end of a path, a folder, a glob, PATH:OFFSET.
+    phrase
+        Words of the text; case and white space are not compared.
+    all_matches
+        Take all documents that a --path or --phrase fits; without it one that fits several is refused.
     restore
         doc_ids of documents that were removed as duplicates of one taken down, and that may stay: they come back in
         token shards of their own.
@@ -230,12 +241,17 @@ def takedown(
     from pipeline.takedown.takedown import history, take_down
 
     run = Run.open(root)
-    choice = Choice(_values(ids), _values(url), _values(domain), _values(licence), note)
+    choice = Choice(
+        _values(ids), _values(url), _values(domain), _values(licence), note, _values(path), _values(phrase), all_matches
+    )
     if dry_run and not choice and not restore:
-        raise UserError("--dry-run needs a choice: --ids, --url, --domain, --licence or --restore")
+        raise UserError("--dry-run needs a choice: --ids, --url, --domain, --licence, --path, --phrase or --restore")
     restoring, indexes = _values(restore), _values(index)
     if (choice or restoring) and not (dry_run or yes or json) and sys.stdout.isatty() and sys.stdin.isatty():
-        say(takedown_text(take_down(run, choice, restoring=restoring, indexes=indexes, dry_run=True), []))
+        planned = take_down(run, choice, restoring=restoring, indexes=indexes, dry_run=True)
+        say(takedown_text(planned, []))
+        if planned["status"] == "ambiguous":
+            raise UserError("nothing was changed; name one document with --ids, or take all with --all-matches")
         if not confirmed(f"change {root} now? What is taken down cannot be brought back from it"):
             raise UserError("not confirmed: nothing was changed; --yes asks nothing")
     found = take_down(run, choice, restoring=restoring, indexes=indexes, dry_run=dry_run)
@@ -269,9 +285,10 @@ def _values(given: list[str] | None) -> tuple[str, ...]:
 
 def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
     """What a takedown did, or would do, for a person."""
-    planned = found["status"] == "planned"
+    planned = found["status"] in ("planned", "ambiguous")
     verb = "would be taken down" if planned else "taken down"
-    lines = [f"{counted(len(found['documents']), 'document')} {verb} ({found['status']})"]
+    lines = _found_lines(found)
+    lines += [f"{counted(len(found['documents']), 'document')} {verb} ({found['status']})"]
     lines += [f"  {row['doc_id']}  {row['shard']} row {row['row']}" for row in found["documents"][:20]]
     if len(found["documents"]) > 20:
         lines.append(f"  and {len(found['documents']) - 20:,} more")
@@ -310,6 +327,25 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
         documents = counted(request["documents"], "document")
         lines.append(f"request {request['request']}: {documents} {request.get('note', '')}".rstrip())
     return "\n".join(lines)
+
+
+def _found_lines(found: dict[str, Any]) -> list[str]:
+    """What paths and phrases have found, first of all."""
+    from pipeline.lookup.listing import record_lines
+    from pipeline.takedown.searches import STAYS
+
+    lines = []
+    for search in found.get("found", []):
+        name = f"{search['option']} {search['asked']!r}"
+        lines.append(f"{name} is {search['taken_for']}: {counted(search['documents'], 'document')}")
+        lines += record_lines(search["matches"])
+        if search["count"] > len(search["matches"]):
+            lines.append(f"  and {search['count'] - len(search['matches']):,} more")
+        if search["count"] > search["documents"]:
+            lines.append(STAYS)
+    if found["status"] == "ambiguous":
+        lines.append("several documents fit: without --all-matches none is taken down. With it:")
+    return lines
 
 
 def _raw_input_lines(raw: list[dict[str, Any]]) -> list[str]:

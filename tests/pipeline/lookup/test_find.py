@@ -9,6 +9,8 @@ from pipeline.base.errors import UserError
 from pipeline.inspection.describe import describe
 from pipeline.lookup import find, listing
 from pipeline.run.folder import Run
+from pipeline.takedown.choose import Choice
+from pipeline.takedown.takedown import take_down
 
 
 def matches(run: Run, asked: str) -> tuple[str, list[dict[str, Any]]]:
@@ -141,3 +143,8 @@ def test_inspect_lists_what_is_found_in_a_run(found_run: Run) -> None:
     found = describe(found_run.root, 2, "README.md")
     assert (found["kind"], found["asked"], found["count"], found["documents"]) == ("path", "README.md", 1, 1)
     assert "and 29 more; --rows shows more than 2" in describe(found_run.root, 2, "rows.jsonl")["text"]
+
+
+def test_a_takedown_tells_of_damaged_records_that_have_the_phrase(found_run: Run) -> None:
+    with pytest.raises(UserError, match=r"(?s)no document of the run; .*broken.txt at 0.*keeps the first 256 bytes"):
+        take_down(found_run, Choice(phrases=("secret words of a broken file",)))
