@@ -19,6 +19,7 @@ BOM = b"\xef\xbb\xbf"
 BETWEEN = BLANK + b",\0\x1e" + BOM  # what may stand between values: also the separator of RFC 7464, and padding
 LARGE = float(1 << 63)
 SNIFF_BYTES = 4096  # where a list may begin below a line that is no value
+HALVES = ("json_invalid", "not_utf8")  # of a line behind a gap: the gap counts both of its halves
 RESTART_BYTES = 64  # kept while the start of a value is looked for
 _NEXT_ITEM = re.compile(rb'\}\s{0,20},(?=\s{0,20}\{\s{0,20}")')
 
@@ -36,9 +37,7 @@ def read_jsonl(
             continue
         if line.data and line.data.strip(BLANK):
             for item in _of_line(line.data, path, line.offset, fields):
-                if not (
-                    line.after_gap and isinstance(item, Damaged)
-                ):  # else it is the other half of what the gap counts
+                if not (line.after_gap and isinstance(item, Damaged) and item.reason in HALVES):
                     yield item
 
 

@@ -27,6 +27,7 @@ from pipeline.readers.parts.formats import (
     format_of_bytes,
     format_of_name,
 )
+from pipeline.readers.parts.lost_directory import WalkedArchive, walked
 from pipeline.readers.raw.compression import decompression_errors
 from pipeline.readers.records import INT64_MAX, Damaged, Excluded, Item, unsupported
 from pipeline.readers.streams import CHUNK_BYTES, RATIO_GRACE_BYTES, Budget, Gap, Limits, RangeReader, chunks
@@ -176,26 +177,45 @@ def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
     try:
         archive = zipfile.ZipFile(local)
     except Exception as error:  # noqa: BLE001  whatever a damaged directory makes of zipfile is the archive's damage
-        yield Damaged(path, 0, size, "corrupt_file", f"zip: {_words(error)}")
+        found = walked(local)
+        if found is None:
+            yield Damaged(path, 0, size, "corrupt_file", f"zip: {_words(error)}")
+            return
+        with found:
+            yield from _zip_members(found, local, path, members)
+            yield _lost_end(found, size, path, error)
         return
     with archive:
-        members.total.consumed = size
-        infos = archive.infolist()
-        if (bomb := _claims_too_much(infos, size, members.limits)) is not None:
-            yield Damaged(path, 0, size, "decompression_bomb", bomb)
+        yield from _zip_members(archive, local, path, members)
+
+
+def _lost_end(archive: WalkedArchive, size: int, path: str, error: Exception) -> Damaged:
+    """The item for the lost directory of an archive, and for the member that is cut with it."""
+    what = "a member that is cut" if archive.cut else "no directory"
+    detail = f"zip: {_words(error)}; {len(archive.filelist):,} members were read by their own headers, then {what}"
+    left = size - archive.known
+    return Damaged(path, archive.known, left, "truncated" if archive.cut else "corrupt_file", detail, lost=left)
+
+
+def _zip_members(archive: zipfile.ZipFile, local: Path, path: str, members: MemberReader) -> Iterator[Item]:
+    size = local.stat().st_size
+    members.total.consumed = size
+    infos = archive.infolist()
+    if (bomb := _claims_too_much(infos, size, members.limits)) is not None:
+        yield Damaged(path, 0, size, "decompression_bomb", bomb)
+        return
+    free, overlapping = _apart(infos, archive.start_dir)
+    for info in free:
+        where = min(max(0, info.header_offset), size)  # a damaged directory may say anything
+        if (reason := members.exhausted()) is not None:
+            yield Damaged(path, where, size - where, "decompression_bomb", reason)
             return
-        free, overlapping = _apart(infos, archive.start_dir)
-        for info in free:
-            where = min(max(0, info.header_offset), size)  # a damaged directory may say anything
-            if (reason := members.exhausted()) is not None:
-                yield Damaged(path, where, size - where, "decompression_bomb", reason)
-                return
-            yield from _zip_member(archive, info, where, path, members)
-        yield from _between(local, infos, archive.start_dir, path)
-        if overlapping:
-            names = ", ".join(_printable(info.filename) for info in overlapping[:3])
-            detail = f"zip: {len(overlapping):,} members of its directory lie on others, such as {names}"
-            yield Damaged(path, overlapping[0].header_offset, None, "corrupt_file", detail)
+        yield from _zip_member(archive, info, where, path, members)
+    yield from _between(local, infos, archive.start_dir, path)
+    if overlapping:
+        names = ", ".join(_printable(info.filename) for info in overlapping[:3])
+        detail = f"zip: {len(overlapping):,} members of its directory lie on others, such as {names}"
+        yield Damaged(path, overlapping[0].header_offset, None, "corrupt_file", detail)
 
 
 def _zip_member(

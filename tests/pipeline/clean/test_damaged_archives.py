@@ -58,6 +58,56 @@ def test_damaged_zip_member_costs_itself(tmp_path: Path, clean: Clean) -> None:
     assert cleaned.reasons == ["corrupt_compression"]
 
 
+class Unseekable(io.RawIOBase):
+    """Where an archive is written to without going back: sizes then follow the data."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self.data += data
+        return len(data)
+
+
+def streamed_zip(names: dict[str, bytes]) -> bytes:
+    target = Unseekable()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+        for name, data in names.items():
+            archive.writestr(name, data)
+    return bytes(target.data)
+
+
+@pytest.mark.parametrize("pack", [zip_with, streamed_zip])
+def test_zip_that_lost_its_end_is_read_by_its_members_headers(
+    tmp_path: Path, clean: Clean, pack: Callable[[dict[str, bytes]], bytes]
+) -> None:
+    names = {f"{n}-é.txt": f"text {n} ".encode() * 40 for n in range(5)}
+    whole = pack(names)
+    directory, last = whole.index(b"PK\x01\x02"), whole.rindex(b"PK\x03\x04")
+    for name, cut in {"a": len(whole) - 120, "b": directory, "c": last + 40, "d": last + 9, "e": 40}.items():
+        (tmp_path / f"{name}.zip").write_bytes(whole[:cut])
+    cleaned = clean(tmp_path)
+    found = {name: [row["text"][:6] for row in cleaned.documents if row["path"].startswith(name)] for name in "abcde"}
+    texts = [f"text {n}" for n in range(5)]
+    assert found == {"a": texts, "b": texts, "c": texts[:4], "d": texts[:4], "e": []}
+    lost = {row["path"][0]: (row["reason"], row["offset"], row["length"]) for row in cleaned.quarantined}
+    assert lost == {
+        **{"a": ("corrupt_file", directory, len(whole) - 120 - directory), "b": ("corrupt_file", directory, 0)},
+        **{"c": ("truncated", last, 40), "d": ("truncated", last, 9), "e": ("corrupt_file", 0, 40)},
+    }
+    assert "5 members were read by their own headers" in cleaned.quarantined[0]["detail"]
+
+
+def test_zip_bomb_without_a_directory_costs_its_member(tmp_path: Path, clean: Clean) -> None:
+    whole = zip_with({"a.txt": b" " * (70 << 20), "b.txt": b"good"})
+    (tmp_path / "a.zip").write_bytes(whole[: whole.index(b"PK\x01\x02")])
+    cleaned = clean(tmp_path / "a.zip", max_decompression_ratio=200)
+    assert (cleaned.texts, cleaned.reasons) == (["good"], ["decompression_bomb", "corrupt_file"])
+
+
 def test_zip_bomb_costs_its_member(tmp_path: Path, clean: Clean) -> None:
     (tmp_path / "a.zip").write_bytes(zip_with({"a.txt": b" " * (70 << 20), "b.txt": b"good"}))
     cleaned = clean(tmp_path / "a.zip", max_decompression_ratio=200)
@@ -142,9 +192,9 @@ def test_zip_of_an_unknown_version_costs_itself(tmp_path: Path, clean: Clean) ->
     (tmp_path / "a.zip").write_bytes(data)
     (tmp_path / "b.txt").write_text("good")
     cleaned = clean(tmp_path)
-    assert (cleaned.texts, cleaned.reasons) == (["good"], ["corrupt_file"])
+    assert (cleaned.texts, cleaned.reasons) == (["text", "good"], ["corrupt_file"])
     assert "NotImplementedError" in cleaned.quarantined[0]["detail"]
-    assert cleaned.quarantined[0]["length"] == len(data)
+    assert cleaned.quarantined[0]["length"] == len(data) - data.index(b"PK\x01\x02")
 
 
 def test_zip_whose_members_lie_on_one_another_is_a_bomb(tmp_path: Path, clean: Clean) -> None:

@@ -42,6 +42,19 @@ def test_records_after_a_corrupt_member_are_read(
     assert [document["id"] for document in cleaned.documents] == [str(n) for n in (*range(10), *range(20, 30))]
 
 
+def test_whole_line_after_a_damaged_region_is_told_whatever_it_lacks(tmp_path: Path, clean: Clean) -> None:
+    """The half of a line behind a gap is counted with it; a line that is whole is not."""
+    for name, line in {"a": b'{"id": "9"}', "b": b'{"text": 5}', "c": b"[1]", "d": b'lf of a line"}'}.items():
+        members = [gzip.compress(lines(0, 3)), damage(gzip.compress(lines(3, 9)), 30), gzip.compress(line + b"\n")]
+        (tmp_path / f"{name}.jsonl.gz").write_bytes(b"".join([*members, gzip.compress(lines(10, 12))]))
+    cleaned = clean(tmp_path)
+    found = {name: [row["reason"] for row in cleaned.quarantined if row["path"][0] == name] for name in "abcd"}
+    first = "corrupt_compression"
+    assert found == {
+        **{"a": [first, "missing_text"], "b": [first, "wrong_type"], "c": [first, "json_not_object"], "d": [first]}
+    }
+
+
 def test_wrong_checksum_at_the_end_of_a_member_is_one_damaged_region(tmp_path: Path, clean: Clean) -> None:
     packed = bytearray(gzip.compress(lines(0, 5)))
     packed[-6] ^= 1
