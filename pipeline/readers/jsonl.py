@@ -102,6 +102,7 @@ class JsonText:
         self._data, self._offset = bytearray(), 0  # what is read and not yet taken, and where it begins
         self._gap: Gap | None = None
         self._line_start: bytes | None = None  # how a line begins on which a value begins
+        self._looked = False  # at what stands between the first two items of a list
         self._by_line = False  # brackets are no guide any more
 
     def items(self) -> Iterator[Item]:
@@ -121,7 +122,7 @@ class JsonText:
             elif self._data[:1] == b"{":
                 yield from self._values(0)
             else:
-                yield self._junk()
+                yield from self._junk()
 
     def _more(self) -> bool:
         """Reads one more chunk; False at the end, and before a gap."""
@@ -163,7 +164,7 @@ class JsonText:
                 if large is not None:
                     yield self._too_large(large, self._offset + end - base)
                 else:
-                    yield from self._value(value, self._offset + taken)
+                    yield from self._closed(list(self._value(value, self._offset + taken)), end, base)
                 taken, large = end, None
                 if self._by_line or self._is_last(end, base):
                     self._take(taken)
@@ -185,6 +186,22 @@ class JsonText:
             self._data.clear()
         else:
             yield from self._unfinished()
+
+    def _closed(self, items: list[Item], end: int, base: int) -> list[Item]:
+        """The items of a value, with a bracket behind it that closes nothing; looks at what follows the first one."""
+        if base and self._data[end - 1 : end] == b"}":
+            if items and isinstance(items[-1], Damaged) and items[-1].length is not None:
+                items[-1].length += 1
+            else:
+                detail = "a bracket that closes nothing"
+                items.append(Damaged(self._path, self._offset + end - 1, 1, "json_invalid", detail, b"}"))
+        if base and self._line_start is None and not self._looked:
+            self._looked = True
+            following = bytes(self._data[end : end + RESTART_BYTES])
+            blank = following[: len(following) - len(following.lstrip(BLANK))]
+            if b"\n" in blank and following[len(blank) : len(blank) + 1] == b"{":  # the first item stands beside
+                self._line_start = b"\n" + blank.rpartition(b"\n")[2] + b"{"  # its list's bracket
+        return items
 
     def _ends(self, scanned: int, state: NDArray[np.int64], base: int) -> list[int]:
         from pipeline.kernels.json_scan import value_ends
@@ -300,14 +317,17 @@ class JsonText:
         match = _NEXT_ITEM.search(self._data)
         return match.end() if match else None
 
-    def _junk(self) -> Damaged:
-        """A line that is no value."""
+    def _junk(self) -> Iterator[Damaged]:
+        """A line that is no value; none where it only ends lists."""
         while (end := self._data.find(b"\n")) < 0 and len(self._data) <= self._limit and self._more():
             pass
         offset = self._offset
         line = self._take(len(self._data) if end < 0 else end).rstrip(BLANK)
-        found = parse_object(line, self._path, offset)
-        return found if isinstance(found, Damaged) else Damaged(self._path, offset, len(line), "json_invalid", "", line)
+        if line.strip(BETWEEN + b"]"):
+            found = parse_object(line, self._path, offset)
+            if not isinstance(found, Damaged):
+                found = Damaged(self._path, offset, len(line), "json_invalid", "", line)
+            yield found
 
 
 def _is_whole(line: bytes) -> bool:

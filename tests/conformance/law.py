@@ -18,7 +18,7 @@ from pipeline.recipe.options import Clean
 from tests.conformance.cases import Settings
 
 PART_BYTES = 4 << 20
-FRAMING = b" \t\r\n\v\f,[]\x1e\0"  # between values of JSON and lines of text
+FRAMING = b" \t\r\n\v\f,[]\x1e\0\xef\xbb\xbf"  # between values; marks of files that were joined
 FAULTS = ("reader_failed", "record_failed", "unread_bytes")  # reasons that say that the product is wrong
 BY_BYTE = ("jsonl", "json")
 

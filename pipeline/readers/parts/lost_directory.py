@@ -67,7 +67,7 @@ class _Walk:
                 if len(found) == length:
                     crc, packed, size = struct.unpack(form, found)
                     if packed == at - start:
-                        return crc, packed, size, 4 + length
+                        return int(crc), int(packed), int(size), 4 + length
             at += 1
         return None
 

@@ -122,6 +122,28 @@ def test_damaged_item_of_a_list_on_lines_costs_itself(
     assert len(cleaned.quarantined) == 1
 
 
+@pytest.mark.parametrize("start", ["[", "[\n", "\n [  "])
+def test_unclosed_item_of_a_list_on_lines_costs_itself(tmp_path: Path, clean: Clean, start: str) -> None:
+    """Also where the first item stands beside the list's bracket."""
+    items = [f'{{"id": "{n}", "text": "words {n}"}}' for n in range(40)]
+    items[3] = '{"id": "3", "text": "words", "v": [1, {"a": [}'
+    (tmp_path / "a.json").write_text(start + ",\n".join(items) + "\n]")
+    cleaned = clean(tmp_path / "a.json")
+    assert [row["id"] for row in cleaned.documents] == [str(n) for n in range(40) if n != 3]
+    assert cleaned.reasons == ["json_invalid"]
+
+
+@pytest.mark.parametrize("between", [", ", ",\n"])
+def test_bracket_that_closes_nothing_is_told(tmp_path: Path, clean: Clean, between: str) -> None:
+    items = [f'{{"id": "{n}", "text": "words {n}"}}' for n in range(5)]
+    items[2] += "}"
+    data = "[" + between.join(items) + "]"
+    (tmp_path / "a.json").write_text(data)
+    cleaned = clean(tmp_path / "a.json")
+    assert [row["id"] for row in cleaned.documents] == list("01234")
+    assert [(row["offset"], row["length"]) for row in cleaned.quarantined] == [(data.index("}}") + 1, 1)]
+
+
 @pytest.mark.parametrize(
     ("content", "damaged"),
     [
