@@ -55,7 +55,7 @@ class _Walk:
         info.compress_type, info.CRC, info.compress_size, info.file_size = method, crc, packed, size
         info.extra = extra
         self.members.append(info)
-        return start + packed + after
+        return int(start + packed + after)
 
     def _descriptor(self, start: int) -> tuple[int, int, int, int] | None:
         """Checksum, sizes and own length of what follows a member that was written without knowing its size."""
