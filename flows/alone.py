@@ -9,7 +9,6 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
-from flows.display.terminal import shown
 from flows.server.in_service import in_service
 from flows.session.artifacts import Artifacts
 from flows.session.bounded import bounded
@@ -32,6 +31,7 @@ from flows.session.parameters import (
     Vary,
     WorkerCount,
 )
+from pipeline.base.words import figure
 from pipeline.recipe.minhash import MINHASH, THRESHOLD
 
 Inputs = Annotated[list[Location], Field(min_length=1, max_length=10_000)]
@@ -57,7 +57,7 @@ def as_options(**values: Any) -> list[str]:
 
 def publish_figures(key: str, values: dict[str, Any], description: str) -> None:
     """The plain figures of a result as a table artifact."""
-    table = [{"figure": k, "value": shown(v)} for k, v in values.items() if isinstance(v, int | float | str)]
+    table = [{"figure": k, "value": figure(v)} for k, v in values.items() if isinstance(v, int | float | str)]
     with Artifacts() as artifacts:
         artifacts.table(key, table, description)
 

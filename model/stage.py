@@ -23,6 +23,7 @@ from pipeline.base.console import say
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
 from pipeline.base.processes import ChildWords, descendants, end, environment
+from pipeline.base.progress import Moment
 from pipeline.run import layout
 from pipeline.run.context import Context, NeedsWork
 
@@ -108,10 +109,14 @@ class _Processes:
             return "words"
         train = self._context.recipe.train
         if event["event"] == "started":
-            lines = -(-train.steps // train.log_every_steps)
-            done = event["step"] // train.log_every_steps
-            self._context.progress.step_started(STEP.name, max(1, lines), min(done, lines))
+            self._context.progress.step_started(STEP.name, train.steps, event["step"], "step")
+            self._context.resumed = event["step"] > 0
             self._begun = True
+        elif event["event"] == "moment":
+            told = {**event, "words": tuple(event["words"])}
+            del told["event"]
+            self._context.progress.moment(Moment(**told))
+            self._context.has_worked()
         elif event["event"] == "metrics":
             self._show(event["line"], event["steps"])
         elif event["event"] == "note":

@@ -15,9 +15,11 @@ from model.training.signals import SAVING_SECONDS, Interrupted, Stopped, answere
 from pipeline.base.console import claim_stdout, emit, guard_streams, out, say
 from pipeline.base.errors import TokenmillError
 from pipeline.base.processes import end_with_parent, end_with_process
+from pipeline.base.progress import working
 from pipeline.order.corpus import token_inputs
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
+from pipeline.screen.line import last_line
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -45,7 +47,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     reporter = Reporter(leads=leads, events=options.events and leads)
     code = 0
     try:
-        with answered(interrupt):
+        with answered(interrupt), _shown(options, leads):
             result = _train(options, reporter, leads)
     except (Stopped, Interrupted) as stopped:
         result = _stopped(stopped, options.root, reporter)
@@ -65,12 +67,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _train(options: argparse.Namespace, reporter: Reporter, leads: bool) -> dict[str, Any]:
-    from model.training.start import train_run  # torch takes seconds, in which a signal should be answered
+    with working("train: getting ready"):
+        from model.training.start import train_run  # torch takes seconds, in which a signal should be answered
 
     run = Run(options.root, load_recipe(options.recipe, options.set))
     token_inputs(run)  # a folder without tokens is refused before a lock file is made in it
     with contextlib.nullcontext() if options.events or not leads else run.lock():
         return train_run(run, reporter, previous=options.previous, restart=options.restart)
+
+
+def _shown(options: argparse.Namespace, leads: bool) -> contextlib.AbstractContextManager[Any]:
+    """Shows a person where the training stands; the program above us does it otherwise."""
+    return last_line() if leads and not options.events else contextlib.nullcontext()
 
 
 def _end_with_starter(events: bool) -> None:

@@ -4,16 +4,24 @@ Commands are registered by name and imported when called, so that ``--help`` is 
 loads Prefect.  Exit codes: 0 done, 1 failed, 2 usage or recipe error, 3 a gate exceeded, 130 interrupted.
 """
 
-import contextlib
 import os
 import signal
 import sys
 from typing import Any, NoReturn
 
 from pipeline import __version__
-from pipeline.base.console import claim_stdout, emit, flush_result, guard_streams, leave_closed_terminal, say
+from pipeline.base.console import (
+    claim_stdout,
+    emit,
+    flush_result,
+    guard_streams,
+    leave_closed_terminal,
+    say,
+    say_at_once,
+)
 from pipeline.base.errors import TokenmillError, UserError
 from pipeline.base.processes import ENDS_WITH_STDIN, end_here, end_with_parent, interrupts_kept
+from pipeline.screen.line import last_line
 
 COMMANDS = {
     "init": ("flows.cli.files.init:init", "Look at a folder of your own, and write a commented recipe for it."),
@@ -108,8 +116,7 @@ class _Interrupts:
             leave_closed_terminal()
         if number == signal.SIGINT:
             if self._asked:
-                with contextlib.suppress(OSError):  # a terminal that is gone
-                    os.write(2, b"error: interrupted twice, ended at once; run the same command again to go on\n")
+                say_at_once("error: interrupted twice, ended at once; run the same command again to go on")
                 end_here(130)
             self._asked = True
         raise KeyboardInterrupt
@@ -144,7 +151,8 @@ def _run(arguments: list[str], as_json: bool) -> int:
     from cyclopts import CycloptsError
 
     try:
-        result = build_app(arguments)(arguments)
+        with last_line():
+            result = build_app(arguments)(arguments)
     except TokenmillError as error:
         return _failed(str(error), error.exit_code, as_json)
     except CycloptsError as error:

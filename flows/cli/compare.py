@@ -9,11 +9,11 @@ from typing import Any
 
 from flows.display.answer import answer
 from flows.display.options import Flag, Json, Overrides, Repeated
-from flows.display.terminal import shown
 from pipeline.base import storage
 from pipeline.base.console import emit, say
 from pipeline.base.errors import UserError
 from pipeline.base.sizes import parse_memory
+from pipeline.base.words import figure
 
 MIN_SEEDS = 2
 MAX_SEEDS = 100
@@ -154,5 +154,5 @@ def bench(*names: str, json: Json = False) -> int:
     if unknown:
         raise UserError(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     rows = [{"benchmark": name, **row} for name in names or BENCHMARKS for row in import_module(BENCHMARKS[name]).run()]
-    lines = ["  ".join(f"{key} {shown(value)}" for key, value in row.items()) for row in rows]
+    lines = ["  ".join(f"{key} {figure(value)}" for key, value in row.items()) for row in rows]
     return answer(json, {"rows": rows}, "\n".join(lines))

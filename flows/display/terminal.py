@@ -1,41 +1,26 @@
-"""Progress on a terminal (one bar per step), in a pipe (a line now and then), and the summary at the end."""
+"""The events of a run for a person: the line at the bottom, lines that stay, and the summary at the end."""
 
+import contextlib
 import logging
-import sys
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from pipeline.base.console import say
-from pipeline.base.words import counted, printable
+from pipeline.base.progress import Moment, watcher
+from pipeline.base.words import counted, duration, figure, printable, wrapped
+from pipeline.screen.line import last_line, line_seconds
+from pipeline.screen.wording import sentence
 
 LOG = logging.getLogger("tokenmill")  # flows/server/settings.py sends it to the run's page
 LOG.setLevel(logging.INFO)  # Prefect adds its handler and leaves the level, which would be that of warnings
 LOG.propagate = False  # and the console of a Prefect worker would show again what ``say`` has put there
 ARTIFACT_SECONDS = 2.0  # between two updates of an artifact
-LINE_SECONDS = 10.0  # between two lines in a pipe
 RECORDS = ("records_in", "documents", "records", "tokens")  # the count that a rate is given in: the first there is
 IN, OUT = ("records_in", "documents_in", "documents"), ("kept", "documents", "tokens", "steps")
-
-
-def shown(value: int | float | str | None) -> str:
-    """A figure as a person reads it; a dash for one that was not measured."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool | str):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as ``42 s``, ``3 min 10 s`` or ``2 h 05 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+LEAST_COLUMN = 24  # columns of a terminal that a last column needs beside the others
+COLUMNS = ("stage", "in", "out", "seconds", "more")
 
 
 def tell(text: str) -> None:
@@ -45,72 +30,74 @@ def tell(text: str) -> None:
 
 
 class Terminal:
-    """Progress for a person: a rich bar where standard error is a terminal, lines elsewhere.
+    """Progress for a person.
 
     ``on_share`` is told the share of the current stage's step that is done; flows/ makes the Prefect artifact of it.
     """
 
     def __init__(self, on_share: Callable[[str, float, str], None] | None = None) -> None:
         self._on_share = on_share
-        self._bar: Any = None
-        self._task: Any = None
+        self._shown = contextlib.ExitStack()
         self._stage = self._step = ""
         self._done = self._skipped = self._total = self._records = 0
-        self._unit = ""
+        self._unit = ""  # of what is counted, such as documents
+        self._units = "shard"
         self._started = self._told = self._sent = 0.0
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-            columns = (
-                TextColumn("{task.description:20}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[pace]}"),
-            )
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._bar.start()
+        self._shown.enter_context(last_line())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        watcher().show(None)
+        self._shown.close()
 
     def stage_started(self, stage: str) -> None:
         """Remembers the stage that the next steps belong to."""
         self._stage = stage
+        watcher().show(Moment(stage))
 
-    def step_started(self, step: str, total: int, skipped: int) -> None:
-        """Begins a bar, or says how much of the step is done already."""
+    def step_started(self, step: str, total: int, skipped: int, unit: str = "shard") -> None:
+        """Begins a step, and says how much of it is done already."""
         self._step, self._done, self._skipped, self._total = step, skipped, skipped, total
-        self._records, self._unit = 0, ""
+        self._records, self._unit, self._units = 0, "", unit
         self._started = self._told = self._sent = time.monotonic()
-        if self._bar is not None:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(step, total=total, completed=skipped, pace="")
         if skipped < total:
-            tell(f"{step}: {total - skipped} of {total} to do" + (f", {skipped} done already" if skipped else ""))
+            left = f"{total - skipped:,} of {counted(total, unit)} to do"
+            tell(f"{step}: {left}" + (f", {skipped:,} done already" if skipped else ""))
+            watcher().show(self._moment(self._started))
 
     def shard_done(self, step: str, shard: str, counts: Mapping[str, Any], seconds: float) -> None:
-        """Moves the bar; in a pipe prints a line at most every ``LINE_SECONDS``."""
-        self._done += 1
+        """Another shard is done, or in training the steps that ``counts`` names."""
+        self._done = counts.get("step", self._done + 1)
         self._count(counts)
-        now, last = time.monotonic(), self._done >= self._total
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, pace=self.pace(now))
-        elif not last and now - self._told >= LINE_SECONDS:
-            self._told = now
-            tell(f"{step}: {self._done} of {self._total}, {self.pace(now)}")
-        if self._on_share is not None and (last or now - self._sent >= ARTIFACT_SECONDS):
+        if "step" not in counts:
+            moment = self._moment(time.monotonic())
+            watcher().show(moment)
+            self._pass_on(moment)
+
+    def moment(self, moment: Moment) -> None:
+        """Shows what the step at hand says of itself."""
+        watcher().show(moment)
+        self._pass_on(moment)
+
+    def _pass_on(self, moment: Moment) -> None:
+        """To the run's pages in Prefect: the artifact every two seconds, a line now and then."""
+        now, last = time.monotonic(), moment.share is not None and moment.share >= 1.0
+        text = sentence(moment, now - self._started, 0.0)
+        if self._on_share is not None and moment.share is not None and (last or now - self._sent >= ARTIFACT_SECONDS):
             self._sent = now
-            text = f"{step}: {self._done} of {counted(self._total, 'shard')}, {self.pace(now)}"
-            self._on_share(self._stage, self._done / self._total, text)
+            self._on_share(self._stage, moment.share, text)
+        if now - self._told >= line_seconds(now - self._started):
+            self._told = now
+            LOG.info(printable(text))
+
+    def _moment(self, now: float) -> Moment:
+        at = f"{self._done:,} of {counted(self._total, self._units)}"
+        rate, left = self.pace(now)
+        return Moment(self._step, at, (rate,) if rate else (), self._done / self._total, left)
 
     def _count(self, counts: Mapping[str, Any]) -> None:
         if "step" in counts:
@@ -119,23 +106,30 @@ class Terminal:
         self._unit = unit
         self._records += counts.get(unit, 0) if unit else 0
 
-    def pace(self, now: float) -> str:
-        """Rate and time left of the current step, as far as the shards done in this process tell it."""
+    def pace(self, now: float) -> tuple[str, float | None]:
+        """Rate and seconds left of the current step, as far as the shards done in this process tell them."""
         seconds, made = max(now - self._started, 1e-3), self._done - self._skipped
-        rate = f"{self._records / seconds:,.0f} {self._unit.removesuffix('_in')}/s, " if self._unit else ""
-        left = (self._total - self._done) * seconds / made if made else 0.0
-        return f"{rate}{duration(left)} left"
+        rate = f"{self._records / seconds:,.0f} {self._unit.removesuffix('_in')}/s" if self._records else ""
+        return rate, (self._total - self._done) * seconds / made if made else None
 
-    def stage_finished(self, stage: str, seconds: float) -> None:
+    def stage_finished(self, stage: str, seconds: float, *, earlier: float = 0.0, worked: bool = True) -> None:
         """Says what the stage took."""
-        if self._bar is not None and self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
-        tell(f"{stage}: finished in {seconds:.1f} s")
+        watcher().show(None)
+        if not worked:
+            tell(f"{stage}: nothing to do")
+        elif earlier:
+            whole = duration(seconds + earlier)
+            tell(f"{stage}: finished in {_taken(seconds)}; {whole} with what was interrupted before")
+        else:
+            tell(f"{stage}: finished in {_taken(seconds)}")
 
     def note(self, text: str) -> None:
         """A line of its own."""
         tell(text)
+
+
+def _taken(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 
 def funnel_rows(summaries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -146,15 +140,15 @@ def funnel_rows(summaries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, st
         passed = next((key for key in OUT if key in summary and key != taken), "")
         skipped = (taken, passed, "seconds", "shards", "skipped_shards")
         others = [
-            f"{key} {shown(value)}"
+            f"{key} {figure(value)}"
             for key, value in summary.items()
             if key not in skipped and isinstance(value, int | float | str)
         ]
         rows.append(
             {
                 "stage": stage,
-                "in": shown(summary[taken]) if taken else "",
-                "out": f"{shown(summary[passed])} {passed}" if passed else "",
+                "in": figure(summary[taken]) if taken else "",
+                "out": f"{figure(summary[passed])} {passed}" if passed else "",
                 "seconds": f"{summary.get('seconds', 0.0):.1f}",
                 "more": ", ".join(others),
             }
@@ -162,13 +156,27 @@ def funnel_rows(summaries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, st
     return rows
 
 
-def summary_table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
-    """The funnel as aligned text."""
-    rows = [{name: name for name in ("stage", "in", "out", "seconds", "more")}, *funnel_rows(summaries)]
-    widths = {name: max(len(row[name]) for row in rows) for name in rows[0]}
-    lines = [
-        f"{row['stage']:<{widths['stage']}}  {row['in']:>{widths['in']}}  {row['out']:>{widths['out']}}  "
-        f"{row['seconds']:>{widths['seconds']}}  {row['more']}".rstrip()
-        for row in rows
-    ]
+def summary_table(summaries: Mapping[str, Mapping[str, Any]], width: int | None = None) -> str:
+    """The funnel as aligned text; in ``width`` columns, if a terminal has so many."""
+    rows = [{name: name for name in COLUMNS}, *funnel_rows(summaries)]
+    widths = {name: max(len(row[name]) for row in rows) for name in COLUMNS}
+    lines = []
+    for row in rows:
+        line = (
+            f"{row['stage']:<{widths['stage']}}  {row['in']:>{widths['in']}}  {row['out']:>{widths['out']}}  "
+            f"{row['seconds']:>{widths['seconds']}}  "
+        )
+        lines.append(_with_more(line, row["more"], width).rstrip())
     return "\n".join(lines)
+
+
+def _with_more(line: str, more: str, width: int | None) -> str:
+    """A row with its last column, which goes on below itself, or in a narrow terminal below the row."""
+    if width is None or len(line) + len(more) <= width:
+        return line + more
+    if width - len(line) >= LEAST_COLUMN:
+        first, *others = wrapped(more, width - len(line), 0).split("\n")
+        return "\n".join([line + first, *(" " * len(line) + other for other in others)])
+    if more == "more":  # the heading of what stands below the rows
+        return line
+    return "\n".join([wrapped(line.rstrip(), width), wrapped(f"  {more}", width, 0)])

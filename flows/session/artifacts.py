@@ -16,10 +16,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.utilities.context import get_task_and_flow_run_ids
 
-from flows.display.terminal import funnel_rows, shown
+from flows.display.terminal import funnel_rows
 from flows.server.lost_server import is_lost, told_if_possible
 from pipeline.base import storage
-from pipeline.base.words import largest_first
+from pipeline.base.words import figure, largest_first
 from pipeline.run import layout
 from pipeline.run.folder import Run
 
@@ -67,7 +67,7 @@ class Artifacts:
             self.table("tokenmill-funnel", rows, "what each stage took in and kept")
         reasons = summaries.get("filter", {}).get("reasons", {})
         if reasons:
-            table = [{"reason": name, "documents": shown(count)} for name, count in largest_first(reasons)]
+            table = [{"reason": name, "documents": figure(count)} for name, count in largest_first(reasons)]
             self.table("tokenmill-reasons", table, "documents by the rule they failed")
 
     def loss_curve(self, run: Run) -> None:

@@ -25,13 +25,14 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.runtime import flow_run
 
-from flows.display.terminal import duration, tell
+from flows.display.terminal import tell
 from flows.server import ended_runs
 from flows.server.lost_server import is_lost, told_if_possible
 from pipeline.base import storage
 from pipeline.base.digests import digest
 from pipeline.base.errors import RunError
 from pipeline.base.locks import TELL_SECONDS, WAITS, file_lock
+from pipeline.base.words import duration
 
 POLL_SECONDS = 2.0
 TO_COME_SECONDS = 3600.0  # for a run that was scheduled earlier and does not begin

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from flows.display.terminal import shown, tell
+from flows.display.terminal import tell
 from flows.session import night_log
 from flows.session.command_child import run_command
 from pipeline.base import storage
 from pipeline.base.errors import UserError
+from pipeline.base.words import figure
 from pipeline.dedup.index.runs import build_run_index
 from pipeline.readers.parts.inputs import list_inputs
 from pipeline.recipe.load import Recipe, load_recipe
@@ -153,7 +154,7 @@ def told_if_quiet(root: str, day: str, summaries: Mapping[str, Mapping[str, Any]
     last = list(summaries.values())[-1]["kept"] if summaries else 0
     if last or (documents and not summaries["dedup"]["dropped_earlier"]):
         return False
-    what = f"none of {shown(documents)} documents is new" if documents else "the crawl is empty"
+    what = f"none of {figure(documents)} documents is new" if documents else "the crawl is empty"
     words = f"a quiet night: {what}; the night of {day} adds no tokens, and the model stays as it is"
     tell(words)
     night_log.remember_quiet(root, words)

@@ -8,7 +8,7 @@ Shape letters: W windows, T positions, G groups (a source in a language).
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -138,6 +138,11 @@ class Validator:
             groups_WT[row] = np.array(of_document)[np.searchsorted(starts, targets, side="right")]
         return list(numbers), groups_WT
 
+    @property
+    def tokens(self) -> int:
+        """Tokens that are scored."""
+        return len(self.windows) * self.dataset.context_length
+
     def _batches(self) -> Iterator[tuple[NDArray[np.int64], Any]]:
         """Rows of ``windows`` with their batch, this process's part; every process yields as many batches."""
         size, world = self.train.micro_batch_sequences, self.world
@@ -153,11 +158,14 @@ class Validator:
         return inputs, targets, tuple(documents) or None
 
     @torch.no_grad()
-    def score(self, model: Transformer) -> Validation:
-        """Scores a model; collective."""
+    def score(self, model: Transformer, heard: Callable[[int, int], None] | None = None) -> Validation:
+        """Scores a model; collective.  ``heard`` is told how many of how many batches are done."""
         device = self.world.device
         sums_G4 = np.zeros((len(self.groups), 4))
-        for rows, (inputs, targets, documents) in self._batches():
+        total = -(-len(self.windows) // (self.train.micro_batch_sequences * self.world.size))
+        for number, (rows, (inputs, targets, documents)) in enumerate(self._batches()):
+            if heard is not None:
+                heard(number, total)
             masks = None if documents is None else (documents[0].to(device), documents[1].to(device))
             losses = model.token_losses(inputs.to(device), targets.to(device), documents=masks)
             if len(rows):

@@ -109,7 +109,7 @@ class Checkpoints:
         progress.guard.load(state["guard"])
         progress.validation, progress.best = dict(state["validation"]), dict(state["best"])
         optimizers.load(checkpoint.read_tensors(self._root, progress.step, OPTIMIZER_FILE), int(state["updates"]))
-        self._reporter.note(f"going on from {layout.checkpoint(progress.step)}")
+        self._reporter.note(f"training continues from {layout.checkpoint(progress.step)}")
         if self._prepared.world.leads:
             for later in complete_steps(self._root):
                 if later > progress.step and later not in self._replaces:  # damaged, passed over with --previous

@@ -1,6 +1,7 @@
 """``metrics/samples.jsonl``: what the model makes of the first words of some validation documents, as it learns."""
 
 import json
+from collections.abc import Callable
 
 from tokenizers import Tokenizer
 
@@ -15,19 +16,28 @@ PROMPT_TOKENS = 16
 TOKENS = 96
 
 
-def write_samples(prepared: Prepared, step: int) -> None:
+def writes_samples(prepared: Prepared) -> bool:
+    """Whether a training of this kind writes samples."""
+    alone = prepared.world.size == 1 and prepared.run.recipe.train.parallel != "fsdp"
+    return alone and prepared.corpus.validation is not None
+
+
+def write_samples(prepared: Prepared, step: int, heard: Callable[[int, int], None]) -> None:
     """Adds the texts that the model writes after ``step`` steps; one process that holds the whole model does it.
 
-    Lines of this step and of later ones (of a training that was cut back to a checkpoint) are replaced.
+    Lines of this step and of later ones (of a training that was cut back to a checkpoint) are replaced.  ``heard`` is
+    told how many of how many texts are done.
     """
     run, corpus, model = prepared.run, prepared.corpus, prepared.model
-    if corpus.validation is None or prepared.world.size > 1 or run.recipe.train.parallel == "fsdp":
+    if corpus.validation is None or not writes_samples(prepared):
         return
     tokenizer = Tokenizer.from_file(str(corpus.tokenizer))
     sampling = Sampling(temperature=0.8, top_k=50, seed=run.recipe.train.seed)
     lines = [line for line in read_lines(run.root, layout.SAMPLES) if line["step"] < step]
     model.eval()
-    for number in range(min(PROMPTS, corpus.validation.num_windows)):
+    prompts = min(PROMPTS, corpus.validation.num_windows)
+    for number in range(prompts):
+        heard(number, prompts)
         window = number * corpus.validation.num_windows // PROMPTS
         prompt = corpus.validation.in_order(window, 1)[0][0, :PROMPT_TOKENS].tolist()
         found = generate(model, prompt, max_new_tokens=TOKENS, sampling=sampling, end_of_text=corpus.end_of_text)

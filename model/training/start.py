@@ -25,7 +25,6 @@ from model.training.continuation import Continuation, continuation, replaces_tex
 from model.training.job import SHARD, STEP, Training, summary, training_of, write_manifest
 from model.training.prepare import prepare, tell_budget
 from model.training.report import Reporter
-from model.training.samples import write_samples
 from model.training.trainer import Trainer
 from pipeline.base import storage
 from pipeline.base.console import say
@@ -72,7 +71,7 @@ def train_run(
         result["trained_on"] = tell_budget(
             prepared.corpus.train, result["steps"] * prepared.sequences, reporter, "read"
         )
-        write_samples(prepared, result["steps"])
+        trainer.write_samples()
         checkpoints.begin_succession(run.root, checkpoints.Succession())  # none is under way any more
         write_manifest(run, training, checkpoint.digests(run.root, result["steps"]), result)
         return summary(run)

@@ -29,11 +29,12 @@ from model.plan.memory import memory_advice
 from model.training.guards import Guard
 from model.training.metrics import Metrics
 from model.training.optimizer import Optimizers
+from model.training.outlook import CHECKPOINT, Outlook
 from model.training.parallel import gradient_norm, shared, synchronised
 from model.training.prepare import Prepared
 from model.training.progress import Checkpoints, Progress
 from model.training.report import Reporter
-from model.training.samples import write_samples
+from model.training.samples import write_samples, writes_samples
 from model.training.schedule import last_stable_step, rate_factor
 from model.training.signals import Remembered, Stopped, answered
 from model.training.step_clock import StepClock
@@ -90,8 +91,20 @@ class Trainer:
         self.metrics = Metrics(prepared.run.root, after_step=self.progress.step) if self.world.leads else None
         seconds_before = self.metrics.seconds_before if self.metrics else 0.0
         self.clock = StepClock(self.model.config, self.world, self.train.global_batch_tokens, seconds_before)
+        self.outlook = self._outlook()
         self._signal = Remembered(self._will_stop, self._end_at_once)
         self._saved_at = time.monotonic()
+
+    def _outlook(self) -> Outlook:
+        validator = self.prepared.validator
+        return Outlook(
+            self.train,
+            self.progress.step,
+            parameters=self.parameters,
+            validation_tokens=0 if validator is None else validator.tokens,
+            samples=writes_samples(self.prepared),
+            tell=self.reporter.moment if self.world.leads else None,
+        )
 
     def execute(self) -> dict[str, Any]:
         """Trains to the last step; returns the result (see ``result``).
@@ -138,6 +151,7 @@ class Trainer:
             for batch in self.clock.steps(iter(reader)):
                 done = self._one_step(batch)
                 progress.step += 1
+                self.outlook.stepped(progress.step, done.loss)
                 last = progress.step == train.steps
                 if self._due(train.log_every_steps):
                     self._log(self._line(done))
@@ -145,7 +159,7 @@ class Trainer:
                     improved = self._due(train.validate_every_steps) and self._validate()
                     saves = self._due(train.checkpoint_every_steps)
                     if saves and not (last or self._signal.number):  # the last are written when the training is done
-                        write_samples(self.prepared, progress.step)
+                        self.write_samples()
                     stops = self._signal.number if self.world.size == 1 else done.signal
                     if saves or stops or done.timed or (improved and train.keep_best) or self._rate_falls():
                         self._save()
@@ -245,13 +259,14 @@ class Trainer:
     def _log(self, line: dict[str, Any]) -> None:
         if self.metrics is not None:
             self.metrics.write(line)
-            self.reporter.metrics(line, self.train.steps)
+            self.reporter.metrics(line, self.train.steps, self.outlook.seconds_left())
 
     def _validate(self) -> bool:
         """Scores the validation set and writes its line; True if its loss is the lowest so far."""
         if self.prepared.validator is None:
             return False
-        found = self.prepared.validator.score(self.model)
+        with self.outlook.doing("validation") as heard:
+            found = self.prepared.validator.score(self.model, heard)
         total = found.total.summary()
         figures = {"validation_loss": total["validation_loss"], "bits_per_byte": total["bits_per_byte"]}
         groups = {"by_source": found.by_source(), "by_language": found.by_language()}
@@ -260,10 +275,16 @@ class Trainer:
         self._log({"step": self.progress.step, "tokens": tokens, **figures, **groups})
         return self.progress.improves(total["validation_loss"])
 
+    def write_samples(self) -> None:
+        """What the model makes of some beginnings now."""
+        with self.outlook.doing("sample") as heard:
+            write_samples(self.prepared, self.progress.step, heard)
+
     def _save(self) -> None:
         if self.metrics is not None:
             self.metrics.flush()
-        self.checkpoints.save(self.progress, self.optimizers)
+        with self.outlook.doing(CHECKPOINT):
+            self.checkpoints.save(self.progress, self.optimizers)
         self._saved_at = time.monotonic()
 
     def _is_time_to_save(self) -> bool:

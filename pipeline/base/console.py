@@ -6,8 +6,11 @@ error, so that a library's print cannot spoil the object.
 What a run makes is worth more than the words about it.  ``guard_streams`` gives a process standard streams that do not
 end its work: what cannot be written on standard error is dropped, and so is what nobody reads any more on standard
 output.  Only a result that finds no room there (a full disk) is an error, as with any other program.
+
+On a terminal the last line may say where the work stands (``progress.watcher``): what is written stands above it.
 """
 
+import contextlib
 import errno
 import io
 import json
@@ -18,11 +21,15 @@ import termios
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from pipeline.base.words import printable
+from pipeline.base.progress import watcher
+from pipeline.base.words import printable, wrapped
 
+ERASED = "\r\x1b[K"  # the line that the cursor stands in, on a terminal
+USUAL_WIDTH = 80
 GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})  # no reader any more, a closed terminal, a closed descriptor
 
 _stdout: TextIO | None = None
+_works_for_another = False
 
 
 class _Stream(io.FileIO):
@@ -36,9 +43,21 @@ class _Stream(io.FileIO):
     def __init__(self, descriptor: int, *, words: bool) -> None:
         super().__init__(descriptor, "wb", closefd=False)
         self._words = words
+        self._at_begin = True  # of a line
+        self._on_terminal = os.isatty(descriptor)
 
     def write(self, data: Any) -> int:
         """Writes some of ``data``; returns how many bytes are dealt with."""
+        if not self._on_terminal:
+            return self._write(data)
+        whole = bytes(data)[-1:] == b"\n"
+        with watcher().above(whole=whole):
+            if _works_for_another and self._at_begin and has_last_line(self.fileno()):
+                self._write(ERASED.encode())
+            self._at_begin = whole
+            return self._write(data)
+
+    def _write(self, data: Any) -> int:
         try:
             written = super().write(data)
         except OSError as error:
@@ -61,12 +80,30 @@ def _text_stream(descriptor: int, like: TextIO | None, *, words: bool) -> TextIO
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors=kept, line_buffering=lines)
 
 
-def guard_streams() -> None:
+def has_last_line(descriptor: int) -> bool:
+    """Whether it is a terminal on which a line can be erased and written again."""
+    return os.isatty(descriptor) and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
+
+
+def width_of(descriptor: int) -> int | None:
+    """Columns of a terminal; None for a descriptor that is none."""
+    try:
+        return os.get_terminal_size(descriptor).columns or USUAL_WIDTH  # 0: nobody has told it
+    except OSError:
+        return None
+
+
+def guard_streams(*, worker: bool = False) -> None:
     """Opens the standard descriptors that are closed, on nothing, and lets no stream end the work of this process.
 
     Call it first of all: the next file to be opened would else take the number of a closed one.  Streams that somebody
     has put in place of Python's own are left as they are.
+
+    Args:
+        worker: This process works for another one, which may show a line on the terminal that both write on.
     """
+    global _works_for_another
+    _works_for_another = worker
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -106,15 +143,27 @@ def release_stdout(*, restore: bool = True) -> None:
 
 
 def say(text: str) -> None:
-    """A line for a person, on standard error; nowhere where that cannot be written."""
+    """A line for a person, on standard error; nowhere where that cannot be written.
+
+    On a terminal it is broken between words, at the width that the terminal has now.
+    """
     if sys.stderr is None:
         return
+    text = printable(text)
     try:
-        sys.stderr.write(printable(text) + "\n")
-        sys.stderr.flush()
+        width = width_of(2) if sys.stderr.isatty() else None
+        with watcher().above():
+            sys.stderr.write((wrapped(text, width) if width else text) + "\n")
+            sys.stderr.flush()
     except (OSError, ValueError) as error:  # a process whose streams are not guarded; ValueError: closed in Python
         if isinstance(error, OSError) and error.errno in GONE:
             to_nowhere(2)
+
+
+def say_at_once(text: str) -> None:
+    """A line for a person from the handler of a signal, which may have come in the middle of another line."""
+    with contextlib.suppress(OSError):  # nobody is there
+        os.write(2, f"{ERASED if has_last_line(2) else ''}{text}\n".encode())
 
 
 def leave_closed_terminal() -> None:

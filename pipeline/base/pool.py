@@ -24,6 +24,7 @@ from pipeline.base.closable import Closable
 from pipeline.base.console import guard_streams
 from pipeline.base.errors import RunError
 from pipeline.base.processes import descendants, end, end_with_parent, ended_for_memory, in_environment
+from pipeline.base.progress import watcher
 from pipeline.base.words import counted
 
 TRIES = 3
@@ -56,7 +57,7 @@ def default_workers() -> int:
 
 def _start_worker() -> None:
     """First thing in a worker: one compute thread, deaf to Ctrl-C (the parent decides), dead with the parent."""
-    guard_streams()
+    guard_streams(worker=True)
     for name in THREAD_VARIABLES:
         os.environ[name] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -154,6 +155,11 @@ class Pool(Closable):
         if self._executor is not None:
             with _without_main():  # it may start another worker
                 return self._executor.submit(function, *arguments)
+        with watcher().still():
+            return self._start(function, arguments)
+
+    def _start(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
+        """Starts the executor with its first job."""
         forks = self._fork and threading.active_count() == 1
         context = multiprocessing.get_context("fork" if forks else "forkserver")
         self._out_of_memory = ended_for_memory()

@@ -1,6 +1,39 @@
-"""What a running stage tells the person or program that watches it."""
+"""What work that takes a while tells the person or program that watches it.
 
-from typing import Protocol
+``Progress`` is told the events of a run: stages, steps, shards.  Whatever else may be silent for more than a few
+seconds says where it stands through ``each`` and ``working``, which need nobody to pass anything on: a process has one
+``Watcher``, by default ``Nobody``.  A command line puts the line at the bottom of a terminal in its place
+(pipeline/screen/line.py).
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pipeline.base.words import counted
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a piece of work stands.
+
+    Attributes:
+        task: What is done, such as "verify".
+        at: How far it is, such as "3 of 40 files"; empty where that is not known.
+        words: More, the most important first: a narrow line leaves out the last ones.
+        share: The share of the work that is done, of 1; None where it is not known.
+        left: Seconds that are left; None: they follow from the share and the time since the task began.
+    """
+
+    task: str
+    at: str = ""
+    words: tuple[str, ...] = ()
+    share: float | None = None
+    left: float | None = None
 
 
 class Progress(Protocol):
@@ -9,14 +42,24 @@ class Progress(Protocol):
     def stage_started(self, stage: str) -> None:
         """A stage begins."""
 
-    def step_started(self, step: str, total: int, skipped: int) -> None:
-        """A step begins with ``total`` shards, of which ``skipped`` are done already."""
+    def step_started(self, step: str, total: int, skipped: int, unit: str = "shard") -> None:
+        """A step begins with ``total`` shards, or other units, of which ``skipped`` are done already."""
 
     def shard_done(self, step: str, shard: str, counts: dict[str, int], seconds: float) -> None:
         """One shard is published."""
 
-    def stage_finished(self, stage: str, seconds: float) -> None:
-        """A stage ended."""
+    def moment(self, moment: Moment) -> None:
+        """The step at hand goes on; told as often as one likes."""
+
+    def stage_finished(self, stage: str, seconds: float, *, earlier: float = 0.0, worked: bool = True) -> None:
+        """A stage ended.
+
+        Args:
+            stage: Its name.
+            seconds: What it took just now.
+            earlier: What its interrupted parts took before.
+            worked: Whether there was anything to do.
+        """
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -28,14 +71,114 @@ class Silent:
     def stage_started(self, stage: str) -> None:
         """Ignored."""
 
-    def step_started(self, step: str, total: int, skipped: int) -> None:
+    def step_started(self, step: str, total: int, skipped: int, unit: str = "shard") -> None:
         """Ignored."""
 
     def shard_done(self, step: str, shard: str, counts: dict[str, int], seconds: float) -> None:
         """Ignored."""
 
-    def stage_finished(self, stage: str, seconds: float) -> None:
+    def moment(self, moment: Moment) -> None:
+        """Ignored."""
+
+    def stage_finished(self, stage: str, seconds: float, *, earlier: float = 0.0, worked: bool = True) -> None:
         """Ignored."""
 
     def note(self, text: str) -> None:
         """Ignored."""
+
+
+# -- one watcher for a process
+
+
+class Watcher(Protocol):
+    """Shows where the work of this process stands."""
+
+    def show(self, moment: Moment | None) -> Moment | None:
+        """From now on the work stands here; None: there is none.  Returns what was shown before."""
+
+    def above(self, *, whole: bool = True) -> contextlib.AbstractContextManager[None]:
+        """What is written inside stands above the moment; ``whole``: it ends with a line feed."""
+
+    def still(self) -> contextlib.AbstractContextManager[None]:
+        """No thread of the watcher runs inside: this process may be forked."""
+
+
+class Nobody:
+    """Nobody watches."""
+
+    def show(self, moment: Moment | None) -> Moment | None:
+        """Ignored."""
+        return None
+
+    def above(self, *, whole: bool = True) -> contextlib.AbstractContextManager[None]:
+        """As if it were not there."""
+        return contextlib.nullcontext()
+
+    def still(self) -> contextlib.AbstractContextManager[None]:
+        """As if it were not there."""
+        return contextlib.nullcontext()
+
+
+_NOBODY = Nobody()
+_watcher: Watcher = _NOBODY
+
+
+def watcher() -> Watcher:
+    """Who watches this process."""
+    return _watcher
+
+
+@contextlib.contextmanager
+def watched(by: Watcher) -> Iterator[None]:
+    """Inside, ``by`` watches this process; its forks are watched by nobody."""
+    global _watcher
+    before, _watcher = _watcher, by
+    try:
+        yield
+    finally:
+        _watcher = before
+
+
+def _leave_to_parent() -> None:
+    global _watcher
+    _watcher = _NOBODY
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+@contextlib.contextmanager
+def working(task: str) -> Iterator[None]:
+    """What happens inside is shown under this name, with the time that it has taken so far."""
+    before = _watcher.show(Moment(task))
+    try:
+        yield
+    finally:
+        _watcher.show(before)
+
+
+def each(items: Iterable[Item], task: str, unit: str, *, total: int | None = None, plural: str = "") -> Iterator[Item]:
+    """The items, one by one; how many of them are done is shown meanwhile.
+
+    Args:
+        items: What is worked on.
+        task: What is done with them, such as "verify".
+        unit: What one of them is called, such as "file".
+        total: How many there are, where ``items`` cannot tell.
+        plural: What several are called, where it is not the unit and an s.
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    before = _watcher.show(Moment(task))
+    try:
+        for done, item in enumerate(items):
+            _watcher.show(_counted(task, done, total, unit, plural))
+            yield item
+    finally:
+        _watcher.show(before)
+
+
+def _counted(task: str, done: int, total: int | None, unit: str, plural: str) -> Moment:
+    if total is None:
+        return Moment(task, counted(done, unit, plural))
+    return Moment(task, f"{done:,} of {counted(total, unit, plural)}", share=done / total if total else None)

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 Key = TypeVar("Key", str, bytes)
@@ -58,3 +58,77 @@ def head(text: str, characters: int) -> str:
     """The first ``characters`` of a text, visible, with an ellipsis where more follows."""
     shown = visible(text[:characters])
     return f"{shown}…" if len(text) > characters else shown
+
+
+# -- figures
+
+
+def figure(value: int | float | str | None) -> str:
+    """A figure as people write it: ``1,204``, ``0.1235``, ``10,100``; a dash for one that was not measured."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as ``42 s``, ``3 min 10 s`` or ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+# -- width
+
+
+def cells(text: str) -> int:
+    """Columns that a line of text takes on a terminal; a Chinese letter takes two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # milliseconds, which only a terminal with such letters has to spend
+
+    return cell_len(text)
+
+
+def cut(text: str, width: int) -> str:
+    """The beginning of a line that ``width`` columns of a terminal hold."""
+    if cells(text) <= width:
+        return text
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text, width).rstrip()
+
+
+def wrapped(text: str, width: int, hang: int = 2) -> str:
+    r"""``text`` with its lines broken between words where they are longer than ``width`` columns.
+
+    What follows a break is indented ``hang`` columns deeper than its line.  A word that is too long for a line, such as
+    a path, is left whole: a terminal breaks it, and it can still be copied.
+
+    Example:
+        >>> wrapped("  a recipe that nobody wrote", 16)
+        '  a recipe that\n    nobody wrote'
+    """
+    return "\n".join(part for line in text.split("\n") for part in _broken(line, width, hang))
+
+
+def _broken(line: str, width: int, hang: int) -> Iterator[str]:
+    if cells(line) <= width:
+        yield line
+        return
+    indent = len(line) - len(line.lstrip(" "))
+    inner = " " * (indent + hang if indent + hang <= width // 2 else 0)
+    taken = line[:indent]
+    for gap, word in re.findall(r"( *)([^ ]+)", line[indent:]):
+        if taken.strip() and cells(taken) + len(gap) + cells(word) > width:
+            yield taken
+            taken = inner + word
+        else:
+            taken += gap + word
+    yield taken

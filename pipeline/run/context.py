@@ -21,6 +21,7 @@ from pipeline.base.progress import Progress, Silent
 from pipeline.base.words import counted
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
+from pipeline.run.attempt import Attempt
 from pipeline.run.engine import Job, Step, fingerprint, load_function, run_job
 from pipeline.run.folder import Run
 from pipeline.run.ledger import digest as takedown_digest
@@ -95,8 +96,25 @@ class Context:
         self._before_publish = before_publish
         self.takedown = takedown_digest(run.root)
         self.shards_run = self.shards_skipped = 0
+        self.resumed = False  # a training that goes on from a checkpoint
+        self._attempt: Attempt | None = None
         self._pool = pool
         self._current: dict[str, dict[str, Manifest]] = {}
+
+    def begin(self, attempt: Attempt) -> None:
+        """Counts and times from here on."""
+        self.shards_run = self.shards_skipped = 0
+        self.resumed, self._attempt = False, attempt
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether some of what the stage makes was there before it began."""
+        return self.resumed or self.shards_skipped > 0
+
+    def has_worked(self) -> None:
+        """Something was made that the time so far counts for."""
+        if self._attempt is not None:
+            self._attempt.worked(goes_on=self.goes_on)
 
     def manifests(self, step: str) -> dict[str, Manifest]:
         """Manifests of an earlier step, by shard."""
@@ -139,6 +157,7 @@ class Context:
             done[job.shard] = made
             self.shards_run += 1
             self.progress.shard_done(step.name, job.shard, made.counts, seconds)
+            self.has_worked()
         self._current[step.name] = {job.shard: done[job.shard] for job in jobs}
         self._write_stage_manifest(step)
         return self._current[step.name]

@@ -1,6 +1,6 @@
 """The logs of a run: what it remembers of how it went, as JSON files below ``RUN/logs/``, by stage.
 
-- ``stages.json``: the seconds that a stage took when it last did work.
+- ``stages.json``: the seconds that a stage took, all of its attempts together, and which stages are unfinished.
 - ``failed.json``: why a stage failed, until it succeeds.  A gate is held after every shard is made, so the manifests
   alone would call such a stage done.
 - ``environment.json``: by which command, when and on what machine a stage did its work; for the report.
@@ -48,16 +48,27 @@ def _write(run: Run, path: str, values: dict[str, Any]) -> None:
 
 # -- seconds
 
+UNFINISHED = "unfinished"  # beside the seconds: stages whose last attempt has not come to its end
 
-def remember_seconds(run: Run, stage: str, seconds: float) -> None:
-    """Records how long a stage has just worked."""
-    _write(run, layout.STAGE_SECONDS_LOG, stage_seconds(run) | {stage: seconds})
+
+def remember_seconds(run: Run, stage: str, seconds: float, *, finished: bool = True) -> None:
+    """Records how long a stage has worked, all attempts together."""
+    others = [name for name in unfinished_stages(run) if name != stage]
+    unfinished = others if finished else [*others, stage]
+    record = {**stage_seconds(run), stage: round(seconds, 3)}
+    _write(run, layout.STAGE_SECONDS_LOG, record | ({UNFINISHED: unfinished} if unfinished else {}))
 
 
 def stage_seconds(run: Run) -> dict[str, float]:
-    """Seconds that each stage took when it last did work."""
+    """Seconds that each stage took for what is there, interrupted attempts included."""
     found = _read(run, layout.STAGE_SECONDS_LOG)
     return {stage: float(seconds) for stage, seconds in found.items() if isinstance(seconds, int | float)}
+
+
+def unfinished_stages(run: Run) -> list[str]:
+    """Stages whose last attempt was interrupted or killed, or is under way."""
+    found = _read(run, layout.STAGE_SECONDS_LOG).get(UNFINISHED)
+    return [stage for stage in found if isinstance(stage, str)] if isinstance(found, list) else []
 
 
 # -- failures

@@ -5,7 +5,6 @@ A stage is a function ``run(context) -> summary``.  Its name ``module:run`` is g
 load a compiler or a model.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from pipeline.base.errors import UnansweredError, UserError
 from pipeline.base.words import counted, nearest
 from pipeline.run import logs
+from pipeline.run.attempt import Attempt
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.engine import load_function
 from pipeline.run.folder import Run
@@ -88,31 +88,35 @@ def plan(
 def run_stage(stage: str, function: str, context: Context) -> dict[str, Any]:
     """Runs one stage and returns its summary with ``seconds``, ``shards`` and ``skipped_shards``.
 
-    Seconds are remembered in the run's logs, so that a later look at a finished run can tell them; and so is why the
-    stage failed, until it does not.
+    Seconds are remembered in the run's logs, over all attempts, so that a later look at a finished run can tell them;
+    and so is why the stage failed, until it does not.
     """
-    started = time.perf_counter()
     context.progress.stage_started(stage)
-    context.shards_run = context.shards_skipped = 0
+    context.begin(attempt := Attempt(context.run, stage))
     try:
         summary = load_function(function)(context)
-    except Exception as error:
-        _remember_failure(context, stage, error)
+    except BaseException as error:
+        _remember_end(context, attempt, stage, error)
         raise
     logs.forget_failures(context.run, [stage])
-    seconds = round(time.perf_counter() - started, 3)
-    context.progress.stage_finished(stage, seconds)
+    worked, took = context.shards_run > 0, attempt.seconds
+    seconds = attempt.finished(worked=worked, goes_on=context.goes_on)
+    context.progress.stage_finished(stage, took, earlier=attempt.interrupted_seconds, worked=worked)
     for line in outcome_lines(stage, summary):
         context.progress.note(line)
-    if context.shards_run:
-        logs.remember_seconds(context.run, stage, seconds)
+    if worked:
         logs.remember_environment(context.run, stage)
     shards = {"shards": context.shards_run + context.shards_skipped, "skipped_shards": context.shards_skipped}
-    return {"seconds": seconds, **shards, **summary}
+    return {"seconds": round(seconds, 3), **shards, **summary}
 
 
-def _remember_failure(context: Context, stage: str, error: Exception) -> None:
+def _remember_end(context: Context, attempt: Attempt, stage: str, error: BaseException) -> None:
+    """Records that, and when, a stage came to no good end."""
     try:
+        if not isinstance(error, Exception):
+            attempt.interrupted(goes_on=context.goes_on)
+            return
+        attempt.broken_off(goes_on=context.goes_on)
         logs.remember_failure(context.run, stage, error)
     except (OSError, UnansweredError) as second:  # of the same disk or store: the first error is the one to tell
         context.progress.note(f"{stage}: why it failed could not be written into the run folder: {second}")
