@@ -24,6 +24,7 @@ from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
 from pipeline.base.processes import ChildWords, descendants, end, environment
 from pipeline.base.progress import Moment
+from pipeline.base.words import counted
 from pipeline.run import layout
 from pipeline.run.context import Context, NeedsWork
 
@@ -35,7 +36,9 @@ def run(context: Context) -> dict[str, Any]:
     training = training_of(context.run)
     way = continuation(context.run, training, restart=context.restart, rebuild=context.rebuild)
     if way.reason is not None and context.dry:
-        raise NeedsWork(STEP.name, 1, {SHARD: way.reason}, replaces_text(context.root, way))
+        steps = counted(context.recipe.train.steps, "step")
+        what = f"{steps}, from step {start:,} on" if (start := way.start()) else steps
+        raise NeedsWork(STEP.name, 1, {SHARD: way.reason}, replaces_text(context.root, way), what)
     if way.reason is None:
         context.shards_skipped += 1
     else:

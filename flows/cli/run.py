@@ -19,7 +19,7 @@ from flows.server.settings import flow_runs_folder, prepare
 from flows.session.refusals import refuse_what_cannot_work
 from flows.session.stages import plan, replacements
 from pipeline.base import storage
-from pipeline.base.console import emit, say
+from pipeline.base.console import emit, say, width_of
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.recipe.load import load_recipe, recipe_toml
@@ -178,7 +178,7 @@ def _parameters(job: Run, recipe: str, overrides: list[str]) -> Iterator[tuple[s
 
 
 def _finish(job: Run, stages: dict[str, dict[str, Any]], as_json: bool) -> int:
-    text = f"{summary_table(stages)}\nrun folder: {job.root}"
+    text = f"{summary_table(stages, width_of(1))}\nrun folder: {job.root}"
     return answer(as_json, {"root": job.root, "status": "done", "stages": stages}, text, made=True)
 
 

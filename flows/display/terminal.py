@@ -160,6 +160,8 @@ def summary_table(summaries: Mapping[str, Mapping[str, Any]], width: int | None 
     """The funnel as aligned text; in ``width`` columns, if a terminal has so many."""
     rows = [{name: name for name in COLUMNS}, *funnel_rows(summaries)]
     widths = {name: max(len(row[name]) for row in rows) for name in COLUMNS}
+    if width is not None and sum(widths[name] + 2 for name in COLUMNS[:-1]) > width:
+        return "\n".join(wrapped(_in_words(row), width) for row in rows[1:])
     lines = []
     for row in rows:
         line = (
@@ -170,8 +172,14 @@ def summary_table(summaries: Mapping[str, Mapping[str, Any]], width: int | None 
     return "\n".join(lines)
 
 
+def _in_words(row: Mapping[str, str]) -> str:
+    """A row for a window that has no room for columns."""
+    parts = [f"{row[name]} in" if name == "in" else row[name] for name in ("in", "out", "more") if row[name]]
+    return f"{row['stage']}: " + ", ".join([*parts, f"{row['seconds']} s"])
+
+
 def _with_more(line: str, more: str, width: int | None) -> str:
-    """A row with its last column, which goes on below itself, or in a narrow terminal below the row."""
+    """A row with its last column, which goes on below itself, or where there is no room for that, below the row."""
     if width is None or len(line) + len(more) <= width:
         return line + more
     if width - len(line) >= LEAST_COLUMN:
@@ -179,4 +187,4 @@ def _with_more(line: str, more: str, width: int | None) -> str:
         return "\n".join([line + first, *(" " * len(line) + other for other in others)])
     if more == "more":  # the heading of what stands below the rows
         return line
-    return "\n".join([wrapped(line.rstrip(), width), wrapped(f"  {more}", width, 0)])
+    return "\n".join([line.rstrip(), wrapped(f"  {more}", width, 0)])

@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import TokenmillError, UnansweredError, UserError
-from pipeline.base.words import counted
+from pipeline.base.words import counted, figure
 from pipeline.filter.rules.cuts import CUT_SPANS
 from pipeline.lineage.training import Training
 from pipeline.lookup.locate import DocIndex, Located
@@ -214,10 +214,10 @@ def _verdict_lines(found: dict[str, Any]) -> list[str]:
     if found["rules"] and found["signals"] and not found["takedown"]:
         lines += ["", "signals and thresholds"]
         for rule in found["rules"]:
-            value = "-" if rule["value"] is None else f"{rule['value']:.4g}"
+            value = "-" if rule["value"] is None else figure(rule["value"])
             sign = ">=" if rule["bound"] == "min" else "<="
             failed = "  FAILED" if rule["failed"] else ""
-            lines.append(f"  {rule['rule']:52} {value:>10} {sign} {rule['threshold']:g}{failed}")
+            lines.append(f"  {rule['rule']:52} {value:>10} {sign} {figure(rule['threshold'])}{failed}")
         judged = {rule["signal"] for rule in found["rules"]}
         rest = {name: value for name, value in found["signals"].items() if name not in judged and value is not None}
         lines.append("  others: " + ", ".join(f"{name} {_short(value)}" for name, value in rest.items()))
@@ -225,7 +225,7 @@ def _verdict_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return figure(value) if isinstance(value, float) else str(value)
 
 
 def _duplicate_lines(found: dict[str, Any]) -> list[str]:

@@ -24,8 +24,8 @@ def run(context: Context) -> dict[str, Any]:
         context.shards_skipped += 1
         return {"page": layout.REPORT_PAGE}
     if context.dry:
-        raise NeedsWork("report", 1, {"all": "not made from the present tables"})
-    context.progress.step_started("report", 1, 0)
+        raise NeedsWork("report", 1, {"all": "not made from the present tables"}, what="the page")
+    context.progress.step_started("report", 1, 0, "page")
     files = write(context.run)
     record = manifests.canonical_json({**made_from, "files": files}).encode()
     storage.publish_bytes(record, context.run.url(layout.REPORT_MADE_FROM), context.root)

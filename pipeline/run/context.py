@@ -43,11 +43,12 @@ NAMED = 3  # damaged manifests that a note names
 class NeedsWork(Exception):  # noqa: N818  a signal, not an error: the answer of a dry run
     """A dry run met a step with work to do; ``reasons`` maps each shard to the cause.
 
-    ``replaces`` says which finished work will go, if any.
+    ``replaces`` says which finished work will go, if any; ``what`` is there to do, where it is not counted in shards.
     """
 
-    def __init__(self, step: str, total: int, reasons: Mapping[str, str], replaces: str = "") -> None:
+    def __init__(self, step: str, total: int, reasons: Mapping[str, str], replaces: str = "", what: str = "") -> None:
         super().__init__(step)
+        self.what = what
         self.step, self.total, self.reasons, self.replaces = step, total, dict(reasons), replaces
 
 

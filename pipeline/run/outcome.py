@@ -13,13 +13,18 @@ DROPPED = "dropped_"
 
 
 def outcome_lines(stage: str, summary: Mapping[str, Any]) -> Iterator[str]:
-    """The line of a stage that passes documents on, and a second one where few are left; none for other stages.
+    """The line of a stage that passes documents on, and a second one where few are left.
+
+    Training has one where its model is no better than counting; other stages have none.
 
     Example:
         >>> summary = {"documents_in": 10, "kept": 2, "reasons": {"a": 8, "b": 1}, "alone": {"a": 7}}
         >>> next(outcome_lines("filter", summary))
         'filter: 2 of 10 documents kept; a 8 (7 alone), b 1 (0 alone)'
     """
+    if stage == "train":
+        yield from _worse_than_counting(summary)
+        return
     found = next((pair for pair in IN_AND_OUT if pair[0] in summary and pair[1] in summary), None)
     if found is None:
         return
@@ -32,6 +37,22 @@ def outcome_lines(stage: str, summary: Mapping[str, Any]) -> Iterator[str]:
             "and records with their reasons"
             + (", `filter.preset` has rules for other kinds of text" * (stage == "filter"))
         )
+
+
+def _worse_than_counting(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Says that a model is no better than one that knows how often each token occurs, and nothing else."""
+    bits, unigram = summary.get("bits_per_byte"), summary.get("unigram_bits_per_byte")
+    if bits is not None and unigram is not None and bits >= unigram:
+        yield f"warning: {worse_than_counting(bits, unigram)}"
+
+
+def worse_than_counting(bits: float, unigram: float) -> str:
+    """What to say of a model that needs no fewer bits per byte than the unigram model of the same tokens."""
+    return (
+        f"the model needs {bits:.3f} bits per byte of validation text, a unigram model {unigram:.3f}, though that "
+        "knows only how often each token occurs: more train.steps are the first thing to try; `tokenmill plan` shows "
+        "how many tokens a model of this size asks for"
+    )
 
 
 def reasons_in_words(summary: Mapping[str, Any]) -> str:

@@ -23,7 +23,8 @@ from pipeline.run.outcome import outcome_lines
 class StagePlan:
     """What a stage will do: its state ("done", "run" or "after"), the step, and the cause for each shard.
 
-    ``replaces`` says which finished work goes, or may go; empty where none does.
+    ``replaces`` says which finished work goes, or may go; empty where none does.  ``what`` is there to do, where it is
+    not counted in shards.
     """
 
     stage: str
@@ -33,6 +34,7 @@ class StagePlan:
     reasons: dict[str, str] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     replaces: str = ""
+    what: str = ""
 
     def line(self) -> str:
         """The plan of this stage in one line."""
@@ -40,9 +42,10 @@ class StagePlan:
             return f"{self.stage:9} done, skipped"
         if self.state == "after":
             return f"{self.stage:9} to be checked after {self.step}"
+        shards = f"{self.step} {len(self.reasons):,} of {counted(self.shards_total, 'shard')}"
         causes = list(dict.fromkeys(self.reasons.values()))
         more = f" and {counted(len(causes) - 1, 'other cause')}" if len(causes) > 1 else ""
-        return f"{self.stage:9} runs: {self.step} {len(self.reasons)} of {self.shards_total} ({causes[0]}{more})"
+        return f"{self.stage:9} runs: {self.what or shards} ({causes[0]}{more})"
 
 
 def chosen_stages(run: Run, only: list[str] | None) -> list[str]:
@@ -80,7 +83,9 @@ def plan(
         try:
             plans.append(StagePlan(stage, "done", summary=load_function(functions[stage])(context)))
         except NeedsWork as work:
-            plans.append(StagePlan(stage, "run", work.step, work.total, work.reasons, replaces=work.replaces))
+            plans.append(
+                StagePlan(stage, "run", work.step, work.total, work.reasons, replaces=work.replaces, what=work.what)
+            )
             blocked = stage
     return plans
 

@@ -4,12 +4,8 @@ import sys
 
 import pytest
 
-from flows.display.terminal import Terminal, duration, funnel_rows, shown, summary_table, tell
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (190, "3 min 10 s"), (7500, "2 h 05 min")])
-def test_duration_reads_as_a_person_says_it(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+from flows.display.terminal import Terminal, funnel_rows, summary_table, tell
+from pipeline.base.progress import Moment
 
 
 def test_pace_counts_only_what_this_process_made() -> None:
@@ -17,15 +13,44 @@ def test_pace_counts_only_what_this_process_made() -> None:
     terminal.step_started("clean", total=10, skipped=6)
     terminal.shard_done("clean", "00006", {"records_in": 500}, 1.0)
     terminal.shard_done("clean", "00007", {"records_in": 500}, 1.0)
-    assert terminal.pace(terminal._started + 10.0) == "100 records/s, 10 s left"
+    assert terminal.pace(terminal._started + 10.0) == ("100 records/s", 10.0)
 
 
-def test_training_steps_are_not_summed_as_records() -> None:
+def test_step_without_a_shard_tells_no_rate_and_no_time() -> None:
     terminal = Terminal()
-    terminal.step_started("train", total=3, skipped=0)
+    terminal.step_started("clean", total=10, skipped=6)
+    assert terminal.pace(terminal._started + 10.0) == ("", None)
+
+
+def test_training_is_counted_in_steps_and_not_summed_as_records(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.step_started("train", 30, 0, "step")
     terminal.shard_done("train", "10", {"step": 10, "tokens": 1000}, 1.0)
     terminal.shard_done("train", "20", {"step": 20, "tokens": 2000}, 1.0)
-    assert terminal.pace(terminal._started + 10.0) == "5 s left"
+    assert capsys.readouterr().err == "train: 30 of 30 steps to do\n"
+    assert terminal.pace(terminal._started + 10.0) == ("", 5.0)
+
+
+def test_share_of_a_training_is_passed_on_with_its_loss() -> None:
+    told: list[tuple[str, float, str]] = []
+    terminal = Terminal(lambda *values: told.append(values))
+    terminal.stage_started("train")
+    terminal.step_started("train", 40, 0, "step")
+    terminal._sent -= 10.0
+    terminal.moment(Moment("train", "step 17 of 40", ("loss 6.9", "1,204 tokens/s"), 0.4, 130.0))
+    assert told == [("train", 0.4, "train: step 17 of 40, loss 6.9, 1,204 tokens/s, 2 min left")]
+
+
+def test_stage_says_what_it_took_with_its_interrupted_parts_and_none_of_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    terminal = Terminal()
+    terminal.stage_finished("clean", 84.0, earlier=416.0)
+    terminal.stage_finished("clean", 2.9, worked=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "clean: finished in 1 min 24 s; 8 min 20 s with what was interrupted before",
+        "clean: nothing to do",
+    ]
 
 
 def test_line_is_on_the_console_once_where_prefect_has_its_own_handler_on_it(
@@ -75,5 +100,13 @@ def test_funnel_names_what_went_in_and_out_of_each_stage() -> None:
     assert len(table) == 4
 
 
-def test_figures_are_shown_as_a_person_reads_them() -> None:
-    assert [shown(value) for value in (1234567, 0.123456, "x", None)] == ["1,234,567", "0.1235", "x", "-"]
+@pytest.mark.parametrize("width", [120, 80, 60, 40])
+def test_last_column_stays_within_the_window(width: int) -> None:
+    summaries = {
+        "clean": {"seconds": 1.5, "records_in": 120000, "documents": 100000, "excluded": 150, "quarantined": 12},
+        "train": {"seconds": 2.0, "tokens": 1064960, "train_loss": 3.25, "skipped_steps": 0, "bits_per_byte": 2.284},
+    }
+    lines = summary_table(summaries, width).splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(lines).replace(",", "").split()
+    assert {"120000", "100000", "documents", "1064960", "150", "2.284"} <= set(words)

@@ -79,7 +79,7 @@ def test_old_model_stays_until_the_first_checkpoint_of_the_longer_one(
 ) -> None:
     before = Transformer.from_run(finished.root).state_dict()
     said = killed_at(5, changed(finished, *LONGER, optimizer))
-    assert "going on from checkpoints/step-0000004" in said
+    assert "training continues from checkpoints/step-0000004" in said
     assert any(line.startswith("checkpoints/step-0000006, checkpoints/step-0000008: replaced as soon") for line in said)
     now = Transformer.from_run(finished.root).state_dict()
     assert all(now[name].equal(value) for name, value in before.items())

@@ -54,6 +54,6 @@ def test_run_killed_inside_a_checkpoint_write_ends_in_the_same_bytes(
             checkpoint.read_tensors(run.root, step, file)  # whole, by its digest
     result = train(run)
     assert result.returncode == 0, result.stderr
-    assert f"going on from checkpoints/step-000000{6 if published else 3}" in result.stderr
+    assert f"training continues from checkpoints/step-000000{6 if published else 3}" in result.stderr
     assert promised(run) == promised(whole)
     assert losses(run) == losses(whole)

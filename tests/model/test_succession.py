@@ -146,7 +146,7 @@ def test_restart_that_is_killed_after_its_first_checkpoint_goes_on_from_it(finis
     patch.setattr(Reporter, "note", lambda self, text: said.append(text))
     train_run(changed(finished, SLOWER), restart=True)
     patch.undo()
-    assert "going on from checkpoints/step-0000003" in said
+    assert "training continues from checkpoints/step-0000003" in said
     assert promised(finished) == promised(slower)
 
 

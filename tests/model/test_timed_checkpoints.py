@@ -47,7 +47,7 @@ def test_timed_checkpoint_is_there_after_a_kill_and_a_finished_training_is_that_
     assert 1 <= len(steps) <= 3, "the last two, and one that was just written"
     assert steps[-1] < 400
     again = train(run, "--set=train.steps=400")
-    assert f"going on from checkpoints/step-{steps[-1]:07d}" in again.stderr
+    assert f"training continues from checkpoints/step-{steps[-1]:07d}" in again.stderr
     assert complete_steps(run.root) == [400]
 
 

@@ -59,13 +59,16 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
     size = vocabulary_size(parsed)
     if not given and size < config["vocabulary_size"]:
         say(
-            f"tokenize: the corpus supports a vocabulary of {size:,} entries, {config['vocabulary_size']:,} were asked "
-            "for: no further pair of tokens occurs twice"
+            f"tokenize: the vocabulary has {size:,} entries instead of the {config['vocabulary_size']:,} that were "
+            "asked for: in this corpus no further pair of tokens occurs twice"
         )
     samples = found.proof
     choice = choose(definition, [sample.text for sample in samples], config["engine"], cut_long_texts=named)
     if choice.engine != "gigatoken":
-        say(f"tokenize: encoding with {choice.engine}: {choice.reason}")
+        say(
+            f"tokenize: the library {choice.engine} encodes, with the same tokens as gigatoken but more slowly "
+            f"({choice.reason})"
+        )
     _write(outputs, definition, parsed, choice, config, named=named)
     report = make_report(definition, choice, samples, recent, named=named)
     outputs.file(layout.TOKENIZER_REPORT).write_text(canonical_json(report), encoding="utf-8")

@@ -332,7 +332,7 @@ def test_swapped_manifests_are_named_and_the_next_run_rebuilds_every_output(
     assert "damaged: manifests/clean/00000.json (damaged manifest (it is of clean 00001: moved or copied" in told
     assert f"to rebuild: tokenmill verify {run.root} --delete, then tokenmill run" in told
     assert commands.run(str(made.recipe), root=run.root, dry_run=True) == 0
-    assert "clean     runs: clean 2 of 2 (its manifest is damaged)" in capsys.readouterr().err
+    assert "clean     runs: clean 2 of 2 shards (its manifest is damaged)" in capsys.readouterr().err
     assert run_stages(run) > 0
     assert commands.verify(run.root) == 0
     assert tree(made.root, "metrics", "report") == before

@@ -3,6 +3,15 @@
 from pipeline.run.outcome import outcome_lines
 
 
+def test_model_that_is_no_better_than_counting_is_pointed_out() -> None:
+    (line,) = outcome_lines("train", {"bits_per_byte": 3.668, "unigram_bits_per_byte": 3.407})
+    assert line.startswith("warning: the model needs 3.668 bits per byte")
+    assert "a unigram model 3.407" in line
+    assert "train.steps" in line
+    assert list(outcome_lines("train", {"bits_per_byte": 2.2, "unigram_bits_per_byte": 3.4})) == []
+    assert list(outcome_lines("train", {"bits_per_byte": None, "unigram_bits_per_byte": 3.4})) == []
+
+
 def test_stage_that_passes_no_documents_on_has_no_line() -> None:
     assert list(outcome_lines("train", {"steps": 20, "loss": 3.1})) == []
 

@@ -197,7 +197,7 @@ def test_vocabulary_larger_than_the_corpus_supports_is_said(tmp_path: Path, caps
     summary = do(run)
     assert 257 < summary["vocabulary_size"] < 300
     size = summary["vocabulary_size"]
-    assert f"supports a vocabulary of {size:,} entries, 5,000 were asked for" in capsys.readouterr().err
+    assert f"the vocabulary has {size:,} entries instead of the 5,000 that were asked for" in capsys.readouterr().err
     assert open_folder(Path(run.root) / "tokens/train")[0].format.vocabulary_size == size
 
 
