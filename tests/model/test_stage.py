@@ -13,7 +13,7 @@ import pytest
 from model import stage
 from model.stage import run as run_stage
 from pipeline.base.errors import RunError, UserError
-from pipeline.base.progress import Silent
+from pipeline.base.progress import Moment, Silent
 from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
@@ -26,9 +26,13 @@ class Remembering(Silent):
     def __init__(self) -> None:
         self.steps: list[tuple[str, int, int]] = []
         self.lines: list[str] = []
+        self.moments: list[Moment] = []
 
-    def step_started(self, step: str, total: int, skipped: int) -> None:
-        self.steps.append((step, total, skipped))
+    def step_started(self, step: str, total: int, skipped: int, unit: str = "shard") -> None:
+        self.steps.append((f"{step} {unit}", total, skipped))
+
+    def moment(self, moment: Moment) -> None:
+        self.moments.append(moment)
 
     def shard_done(self, step: str, shard: str, counts: dict[str, int], seconds: float) -> None:
         self.lines.append(shard)
@@ -37,8 +41,9 @@ class Remembering(Silent):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Remembering, dict[str, Any]]:
     run, progress = make_run(tmp_path_factory.mktemp("stage")), Remembering()
-    with pytest.raises(NeedsWork, match="train"):
+    with pytest.raises(NeedsWork, match="train") as planned:
         run_stage(Context(run, dry=True))
+    assert planned.value.what == "8 steps"
     return run, progress, run_stage(Context(run, progress=progress))
 
 
@@ -49,9 +54,13 @@ def test_summary_has_the_keys_of_the_interface(finished: tuple[Run, Remembering,
     assert finished[2]["bits_per_byte"] > 0 < finished[2]["unigram_bits_per_byte"]
 
 
-def test_progress_counts_the_logged_lines(finished: tuple[Run, Remembering, dict[str, Any]]) -> None:
+def test_progress_counts_steps_and_passes_the_logged_lines_on(
+    finished: tuple[Run, Remembering, dict[str, Any]],
+) -> None:
     progress = finished[1]
-    assert progress.steps == [("train", 8, 0)]
+    assert progress.steps == [("train step", 8, 0)]
+    assert progress.moments[0].at.endswith("of 8")
+    assert any(word.startswith("loss ") for word in progress.moments[0].words)
     assert len(progress.lines) == 8
     assert progress.lines[-1].startswith("step 8 of 8: loss ")
 
