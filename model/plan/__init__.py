@@ -4,4 +4,5 @@
 ``memory``  bytes on a device, by part
 ``enough``  whether model and steps suit the text there is
 ``flops``   parameters and operations
+``outlook`` while it runs: where it stands, and how long all the rest takes
 """

@@ -16,10 +16,12 @@ PROMPT_TOKENS = 16
 TOKENS = 96
 
 
-def writes_samples(prepared: Prepared) -> bool:
-    """Whether a training of this kind writes samples."""
+def sample_tokens(prepared: Prepared) -> int:
+    """Tokens that are written at a time, at most; 0 for a training that writes none."""
     alone = prepared.world.size == 1 and prepared.run.recipe.train.parallel != "fsdp"
-    return alone and prepared.corpus.validation is not None
+    if not alone or prepared.corpus.validation is None:
+        return 0
+    return TOKENS * min(PROMPTS, prepared.corpus.validation.num_windows)
 
 
 def write_samples(prepared: Prepared, step: int, heard: Callable[[int, int], None]) -> None:
@@ -29,7 +31,7 @@ def write_samples(prepared: Prepared, step: int, heard: Callable[[int, int], Non
     told how many of how many texts are done.
     """
     run, corpus, model = prepared.run, prepared.corpus, prepared.model
-    if corpus.validation is None or not writes_samples(prepared):
+    if corpus.validation is None or not sample_tokens(prepared):
         return
     tokenizer = Tokenizer.from_file(str(corpus.tokenizer))
     sampling = Sampling(temperature=0.8, top_k=50, seed=run.recipe.train.seed)

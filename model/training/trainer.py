@@ -26,15 +26,15 @@ from model.devices.hardware import chosen_precision, compiles
 from model.network.loss import NOT_SCORED
 from model.plan.flops import count_parameters
 from model.plan.memory import memory_advice
+from model.plan.outlook import CHECKPOINT, Outlook
 from model.training.guards import Guard
 from model.training.metrics import Metrics
 from model.training.optimizer import Optimizers
-from model.training.outlook import CHECKPOINT, Outlook
 from model.training.parallel import gradient_norm, shared, synchronised
 from model.training.prepare import Prepared
 from model.training.progress import Checkpoints, Progress
 from model.training.report import Reporter
-from model.training.samples import write_samples, writes_samples
+from model.training.samples import sample_tokens, write_samples
 from model.training.schedule import last_stable_step, rate_factor
 from model.training.signals import Remembered, Stopped, answered
 from model.training.step_clock import StepClock
@@ -102,7 +102,7 @@ class Trainer:
             self.progress.step,
             parameters=self.parameters,
             validation_tokens=0 if validator is None else validator.tokens,
-            samples=writes_samples(self.prepared),
+            sample_tokens=sample_tokens(self.prepared),
             tell=self.reporter.moment if self.world.leads else None,
         )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.training.outlook import EVERY_SECONDS, Outlook
+from model.plan.outlook import EVERY_SECONDS, Outlook
 from pipeline.base.progress import Moment
 from pipeline.recipe.training_options import Train
 
@@ -19,7 +19,7 @@ class Clock:
 
 
 def outlook(clock: Clock, told: list[Moment], train: Train = TRAIN, **values: int) -> Outlook:
-    known = {"parameters": 0, "validation_tokens": 0, "samples": False, **values}
+    known = {"parameters": 0, "validation_tokens": 0, "sample_tokens": 0, **values}
     return Outlook(train, 0, tell=told.append, clock=clock, **known)  # type: ignore[arg-type]
 
 
@@ -44,7 +44,7 @@ def test_left_are_the_steps_and_what_comes_between_and_after_them() -> None:
 
 def test_time_goes_on_at_the_last_step_until_validation_and_samples_are_done() -> None:
     clock, told = Clock(), list[Moment]()
-    made = outlook(clock, told, validation_tokens=3_000, samples=True)
+    made = outlook(clock, told, validation_tokens=3_000, sample_tokens=288)
     steps(made, clock, 1, 20)
     with made.doing("validation"):
         clock.now += 12.0

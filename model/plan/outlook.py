@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from model.training.samples import PROMPTS, TOKENS
 from pipeline.base.progress import Moment
 from pipeline.recipe.training_options import Train
 
@@ -34,7 +33,7 @@ class Outlook:
         step: The step that it begins after.
         parameters: Of the model.
         validation_tokens: Of one validation; 0: there is none.
-        samples: Whether texts are sampled.
+        sample_tokens: That are written at a time to see what the model makes; 0: none.
         tell: Who is told; None: nobody is, as in all processes but the leading one.
         clock: Seconds.
     """
@@ -46,14 +45,14 @@ class Outlook:
         *,
         parameters: int,
         validation_tokens: int,
-        samples: bool,
+        sample_tokens: int,
         tell: Callable[[Moment], None] | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._train, self._step, self._tell, self._clock = train, step, tell, clock
-        self._sample_seconds = PROMPTS * TOKENS * max(LEAST_TOKEN_SECONDS, parameters / WEIGHTS_PER_SECOND)
+        self._sample_seconds = sample_tokens * max(LEAST_TOKEN_SECONDS, parameters / WEIGHTS_PER_SECOND)
         self._validation_steps = validation_tokens / train.global_batch_tokens * FORWARD_SHARE
-        self._validates, self._samples = validation_tokens > 0, samples
+        self._validates = validation_tokens > 0
         self._took: dict[str, deque[float]] = {}
         self._loss: float | None = None
         self._doing, self._part, self._since = "", 0.0, 0.0  # what is done beside the steps, and its share
@@ -115,7 +114,7 @@ class Outlook:
         return sample if last else 0.0
 
     def _sample_time(self) -> float:
-        return self._one("sample", self._sample_seconds) if self._samples else 0.0
+        return self._one("sample", self._sample_seconds) if self._sample_seconds else 0.0
 
     # -- what is said
 
