@@ -27,7 +27,7 @@ CLASSIFIER_STEP = Step(
     "pipeline.filter.classifier.train:train_classifier",
     libraries=(FASTTEXT, "pyarrow"),
 )
-INDEX_STEP = Step("filter.index", 1, "pipeline.filter.worker:index_evaluation_sets", libraries=("pyarrow",))
+INDEX_STEP = Step("filter.index", 2, "pipeline.filter.worker:index_evaluation_sets", libraries=("pyarrow",))
 SIGNALS_STEP = Step(
     "filter.signals",
     2,

@@ -16,6 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import text_buffers
+from pipeline.base.errors import UserError
+from pipeline.base.words import counted
 from pipeline.filter.decontamination.evaluation_sets import data_files, read_items
 from pipeline.filter.rules.cuts import merged
 from pipeline.filter.rules.measure import large_strings
@@ -175,14 +177,14 @@ def build_index(sets: Sequence[dict[str, Any]], paths: dict[str, str], ngram: in
         ngram: Words in an n-gram.
 
     Raises:
-        UserError: If a set cannot be read, or an item lacks a named field.
+        UserError: If a set cannot be read, an item lacks a named field, or nothing of a set can be looked for.
     """
     owners: list[str] = []
     ids: list[str] = []
     totals: list[int] = []
     grams: list[tuple[int, int, int]] = []
     for evaluation in sets:
-        name = evaluation["name"]
+        name, before = evaluation["name"], len(grams)
         files = data_files(paths[name])
         for item, texts in read_items(name, files, evaluation["fields"], evaluation["id_field"]):
             found = _item_ngrams(texts, ngram)
@@ -190,6 +192,8 @@ def build_index(sets: Sequence[dict[str, Any]], paths: dict[str, str], ngram: in
             owners.append(name)
             ids.append(item)
             totals.append(max(1, len(found)))
+        if len(grams) == before:
+            raise UserError(_nothing_in(name, ids[owners.index(name) :] if name in owners else [], ngram))
     grams.sort()
     columns = list(zip(*grams, strict=True)) or [(), (), ()]
     table = pa.table(
@@ -201,6 +205,17 @@ def build_index(sets: Sequence[dict[str, Any]], paths: dict[str, str], ngram: in
         metadata={"sets": ",".join(evaluation["name"] for evaluation in sets)},
     )
     return Index(table, pa.table([owners, ids, pa.array(totals, pa.int32())], schema=schema))
+
+
+def _nothing_in(name: str, ids: Sequence[str], ngram: int) -> str:
+    """That nothing of a set can be looked for, in words."""
+    if not ids:
+        return f"evaluation set {name}: its files hold no item"
+    words = min(MIN_WORDS, ngram)
+    return (
+        f"evaluation set {name}: none of {counted(len(ids), 'item')} ({ids[0]}) can be looked for: fewer than {words} "
+        "words in each field; name its fields with text, or leave the set out"
+    )
 
 
 def _item_ngrams(texts: Sequence[str], ngram: int) -> list[tuple[int, int]]:

@@ -1,9 +1,13 @@
+import gzip
 import json
 import random
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
 import pytest
+import zstandard
 from tokenizers import Tokenizer
 
 from pipeline.base.errors import UserError
@@ -169,8 +173,96 @@ def test_damaged_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"set\.jsonl, line 2 is not JSON"):
         list(read_items("quiz", data_files(str(tmp_path / "set.jsonl")), [], None))
     (tmp_path / "set.parquet").write_text("no")
-    with pytest.raises(UserError, match="not a Parquet file"):
+    with pytest.raises(UserError, match=r"set\.parquet cannot be read: corrupt_file"):
         list(read_items("quiz", data_files(str(tmp_path / "set.parquet")), [], None))
+
+
+PASSAGES = [
+    "Seven brothers kept the ferry on the upper river for a long time",
+    "The keel of a medieval barge lay below",
+]
+QUESTIONS = [
+    "Who kept the ferry on the upper river for three generations?",
+    "What lay below the millstones of the canal?",
+]
+ARTICLES = [
+    {"title": f"T{n}", "paragraphs": [{"context": PASSAGES[n], "qas": [{"id": "q", "question": QUESTIONS[n]}]}]}
+    for n in range(2)
+]
+PUBLISHED = {
+    "squad": ({"version": "1.1", "data": ARTICLES}, [*PASSAGES, *QUESTIONS]),
+    "articles": (ARTICLES, [PASSAGES[0], QUESTIONS[0], PASSAGES[1], QUESTIONS[1]]),
+    "bigbench": ({"name": "t", "canary": "x", "examples": [{"input": p, "target": "y"} for p in PASSAGES]}, PASSAGES),
+    "by-key": ({str(n): {"prompt": text} for n, text in enumerate(PASSAGES)}, PASSAGES),
+    "columns": ({"prompt": {str(n): text for n, text in enumerate(PASSAGES)}}, PASSAGES),
+    "lists": ({"prompt": PASSAGES, "answer": ["a", "b"]}, PASSAGES),
+    "flat": ([{"context": text} for text in PASSAGES], PASSAGES),
+    "strings": (PASSAGES, PASSAGES),
+    "stem": (
+        [{"answerKey": "A", "id": "1", "question": {"stem": PASSAGES[0], "choices": [{"label": "A"}]}}],
+        PASSAGES[:1],
+    ),
+}
+
+
+def texts_of(path: Path) -> list[str]:
+    return [text for _, texts in read_items("quiz", data_files(str(path)), [], None) for text in texts]
+
+
+@pytest.mark.parametrize("form", PUBLISHED)
+def test_items_are_found_in_the_forms_in_which_sets_are_published(tmp_path: Path, form: str) -> None:
+    value, texts = PUBLISHED[form]
+    (tmp_path / "set.json").write_text(json.dumps(value))
+    assert texts_of(tmp_path / "set.json") == texts
+    ids = [item for item, _ in read_items("quiz", data_files(str(tmp_path / "set.json")), [], None)]
+    assert len(set(ids)) == len(ids)
+
+
+def test_named_fields_are_looked_for_inside_too(tmp_path: Path) -> None:
+    (tmp_path / "set.json").write_text(json.dumps(PUBLISHED["squad"][0]))
+    files = data_files(str(tmp_path / "set.json"))
+    assert [texts for _, texts in read_items("quiz", files, ["context"], None)] == [[text] for text in PASSAGES]
+    with pytest.raises(UserError, match="has no field 'answers'; it has version, data"):
+        list(read_items("quiz", files, ["answers"], None))
+
+
+def test_set_of_which_nothing_can_be_looked_for_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"quiz: none of 2 items \(set\.jsonl:0\) can be looked for: fewer than 8 words"
+    ):
+        index_of(tmp_path, [{"question": "too short"}, {"question": "this one too"}])
+    with pytest.raises(UserError, match="quiz: its files hold no item"):
+        index_of(tmp_path, [])
+
+
+@pytest.mark.parametrize("mark", [" ", "\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c"])
+def test_line_of_a_set_ends_at_a_line_feed_alone(tmp_path: Path, mark: str) -> None:
+    item = f"Seven brothers kept the ferry{mark}and never asked for money"
+    (tmp_path / "set.txt").write_text(f"{item}\r\nAnother line\n", encoding="utf-8", newline="")
+    assert texts_of(tmp_path / "set.txt") == [item, "Another line"]
+    (tmp_path / "set.jsonl").write_text(json.dumps({"question": item}, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert texts_of(tmp_path / "set.jsonl") == [item]
+
+
+def test_set_is_read_in_its_encoding_format_and_compression(tmp_path: Path) -> None:
+    row = {"question": PASSAGES[0]}
+    line = json.dumps(row).encode()
+    table = f"id,question\n1,{PASSAGES[0]}\n".encode()
+    files = {
+        **{"a.jsonl": b"\xef\xbb\xbf" + line, "b.txt": (PASSAGES[0] + "\n").encode("utf-16"), "c.csv": table},
+        **{"d.json.gz": gzip.compress(line), "e.jsonl.zst": zstandard.ZstdCompressor().compress(line)},
+        **{"f.jsonl": PASSAGES[0].join(['{"question": "', '"}']).encode("utf-16"), "README.md": b"about the set"},
+        **{"g.tsv": table.replace(b",", b"\t")},
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "h.parquet")
+    feather.write_feather(pa.Table.from_pylist([row]), tmp_path / "i.arrow")
+    assert list(data_files(str(tmp_path))) == [*sorted(files.keys() - {"README.md"}), "h.parquet", "i.arrow"]
+    assert texts_of(tmp_path) == [PASSAGES[0]] * 9
+    (tmp_path / "e.jsonl.zst").write_bytes(files["e.jsonl.zst"][:-9])
+    with pytest.raises(UserError, match=r"e\.jsonl\.zst is damaged: truncated"):
+        texts_of(tmp_path)
 
 
 def test_lm_eval_task_file_names_its_data_and_fields(tmp_path: Path) -> None:
