@@ -35,6 +35,10 @@ COMMANDS = {
         "Show schema, counts and rows of a table, or what a run folder holds.",
     ),
     "report": ("flows.cli.questions.inspect:report", "Write report/index.html of a run."),
+    "documents": (
+        "flows.cli.questions.documents:documents_app",
+        "Take documents out of a run: Parquet, JSON Lines, Arrow, a Hugging Face folder.",
+    ),
     "filter": (
         "flows.cli.questions.filter:filter_run",
         "What-if: the funnel under other thresholds, from the stored signals.",

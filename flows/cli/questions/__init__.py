@@ -1,6 +1,7 @@
 """Commands that ask a finished run.
 
-``inspect``  inspect, report
-``filter``   filter, classifier, decontaminate
-``lineage``  explain, trace, licences, takedown
+``inspect``    inspect, report
+``documents``  documents export
+``filter``     filter, classifier, decontaminate
+``lineage``    explain, trace, licences, takedown
 """

@@ -57,8 +57,16 @@ def cut_text(text: str, spans: Sequence[int]) -> str:
 
 def cut_texts(texts: pa.Array, cuts: pa.Array) -> pa.Array:
     """The texts without the byte ranges of ``cuts`` (list<int32>, one list per text)."""
-    pairs = zip(texts.to_pylist(), cuts.to_pylist(), strict=True)
-    return pa.array([cut_text(text, spans) if spans else text for text, spans in pairs], texts.type)
+    rows = [row for row, spans in enumerate(cuts.to_pylist()) if spans] if cuts.null_count < len(cuts) else []
+    if not rows:
+        return texts
+    import pyarrow.compute as pc
+
+    index = pa.array(rows)
+    pairs = zip(texts.take(index).to_pylist(), cuts.take(index).to_pylist(), strict=True)
+    mask = np.zeros(len(texts), bool)
+    mask[rows] = True
+    return pc.replace_with_mask(texts, pa.array(mask), pa.array([cut_text(*pair) for pair in pairs], texts.type))
 
 
 def moved(offset: int, spans: Sequence[int]) -> int:
