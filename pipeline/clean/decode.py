@@ -82,7 +82,7 @@ def _meta_charset(body: bytes) -> str | None:
     lower = head.lower()
     if b"charset" not in lower and b"encoding" not in lower:
         return None
-    if (declared := declared_charset(head)) is not None:
+    if (declared := declared_charset(head, lambda name: _known(name) is not None)) is not None:
         return declared
     found = _XML_ENCODING.search(head)
     name = found.group(1).decode("ascii") if found else None

@@ -191,7 +191,7 @@ class JsonText:
         """The items of a value, with a bracket behind it that closes nothing; looks at what follows the first one."""
         if base and self._data[end - 1 : end] == b"}":
             if items and isinstance(items[-1], Damaged) and items[-1].length is not None:
-                items[-1].length += 1
+                items[-1].length = self._offset + end - items[-1].offset
             else:
                 detail = "a bracket that closes nothing"
                 items.append(Damaged(self._path, self._offset + end - 1, 1, "json_invalid", detail, b"}"))

@@ -29,7 +29,43 @@ class Meant:
         )
 
 
+NAN = "NaN and Infinity are no damage (docs/clean.md, Values): the record is kept, its metadata has null"
+STRAY = "a bracket too many: the record in front of it is sound and kept, the bracket is a row of the quarantine"
+DIGITS = "a number that is JSON, and beyond 64 bits or a double's range: whole ones keep their digits, others are null"
+SHORT = "a handful of bytes, nearly all of them letters: nothing tells them from a short text"
+UNCLOSED = "an item that does not close its bracket, in a list that is not on lines: where it ends cannot be told"
+JSON = ("JSONTestSuite", "simdjson-data")
 MEANT = (
+    *(Meant(suite, "LENIENT", r"NaN|infinity", NAN) for suite in JSON),
+    *(Meant(suite, "LENIENT", r"followed_by_closing_object|fail53", STRAY) for suite in JSON),
+    Meant("simdjson-data", "LENIENT", r"fail41_toolarge|fail60|fail73", DIGITS),
+    Meant("arrow-testing", "BINARY", r"^flight/", "keys and certificates in their text form (PEM), and a script"),
+    Meant("parquet-testing", "BINARY", r"variant", SHORT),
+    Meant(
+        "naughty strings",
+        "STRICT",
+        r"texts/(93|508)\.txt",
+        "a file of its own of which a tenth or more are control characters is taken for a binary one",
+    ),
+    Meant(
+        "unicode_lipsum",
+        "VALUE",
+        r"surrogates\.utf32\.txt",
+        "random code points in UTF-32 without a mark, most of them not assigned: nothing tells them from numbers",
+    ),
+    Meant(
+        "unicode_lipsum",
+        "STRICT",
+        r"surrogates\.utf32\.txt",
+        "random code points in UTF-32 without a mark, most of them not assigned: nothing tells them from numbers",
+    ),
+    Meant(
+        "html5lib-tests",
+        "VALUE",
+        r"tests1-05[123]\.html",
+        "a declaration beyond the 4,096 bytes that are looked through (browsers: 1,024), or written by a script; "
+        "browsers meet it only while they parse",
+    ),
     Meant(
         "llhttp",
         "VALUE",

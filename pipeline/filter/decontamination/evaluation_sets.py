@@ -47,16 +47,16 @@ def read_items(
 def _items(record: Mapping[str, Any], fields: Sequence[str], item: str, where: str) -> Iterator[tuple[str, list[str]]]:
     """The items of a record: itself, or those inside of it."""
     missing = [field for field in fields if field not in record]
-    inner = [] if not missing and fields else list(_inside(record, fields or USUAL_FIELDS))
-    if missing and not inner:
-        raise UserError(f"{where} has no field {missing[0]!r}; it has {_named(record)}")
     chosen = list(fields) or [field for field in USUAL_FIELDS if isinstance(record.get(field), str)]
     if chosen and not missing:
         yield item, [text for field in chosen for text in strings(record[field])]
         return
+    inner = list(_inside(record, fields or USUAL_FIELDS))
     if inner:
         yield from ((f"{item}.{number}", texts) for number, texts in enumerate(inner))
         return
+    if missing:
+        raise UserError(f"{where} has no field {missing[0]!r}; it has {_named(record)}")
     alone = [value for value in record.values() if isinstance(value, str)]
     if len(alone) != 1:
         raise UserError(f"{where} has none of the usual fields; name its fields with text, of {_named(record)}")

@@ -4,6 +4,7 @@ What stands in a comment, in another tag, or in a ``content`` without ``http-equ
 """
 
 import re
+from collections.abc import Callable
 
 _SPACE = "\t\n\f\r "
 _META = re.compile(rb"meta[\t\n\f\r /]", re.IGNORECASE)
@@ -21,8 +22,12 @@ _IN_CONTENT = re.compile(
 )
 
 
-def declared_charset(head: bytes) -> str | None:
+def declared_charset(head: bytes, known: Callable[[str], bool] = bool) -> str | None:
     """The label of the first declaration; None where there is none.
+
+    Args:
+        head: What a page begins with.
+        known: Whether a label means an encoding; a declaration of another one declares nothing.
 
     Example:
         >>> declared_charset(b'<!-- <meta charset=koi8-r> --><meta charset="iso-8859-2">')
@@ -37,7 +42,7 @@ def declared_charset(head: bytes) -> str | None:
         elif _META.match(head, inner):
             attributes, position = _attributes(head, inner + 4)
             charset = _charset(attributes)
-            if charset is not None:
+            if charset is not None and known(charset):
                 return charset
         elif tag := _TAG.match(head, inner):
             position = tag.end()

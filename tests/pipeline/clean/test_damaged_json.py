@@ -133,6 +133,16 @@ def test_unclosed_item_of_a_list_on_lines_costs_itself(tmp_path: Path, clean: Cl
     assert cleaned.reasons == ["json_invalid"]
 
 
+def test_bracket_that_closes_nothing_is_counted_with_its_damaged_item(tmp_path: Path, clean: Clean) -> None:
+    items = [f'{{"id": "{n}", "text": "words {n}"}}' for n in range(5)]
+    items[2] = '{"id": "2", "v": [x]]\n}'
+    data = "[" + ",\n".join(items) + "]"
+    (tmp_path / "a.json").write_text(data)
+    cleaned = clean(tmp_path / "a.json")
+    assert [row["id"] for row in cleaned.documents] == list("0134")
+    assert [(row["offset"], row["length"]) for row in cleaned.quarantined] == [(data.index(items[2]), len(items[2]))]
+
+
 @pytest.mark.parametrize("between", [", ", ",\n"])
 def test_bracket_that_closes_nothing_is_told(tmp_path: Path, clean: Clean, between: str) -> None:
     items = [f'{{"id": "{n}", "text": "words {n}"}}' for n in range(5)]

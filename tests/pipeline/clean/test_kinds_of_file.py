@@ -92,6 +92,13 @@ def test_charset_in_a_comment_is_not_believed(tmp_path: Path, clean: Clean) -> N
     assert text in clean(tmp_path).texts[0]
 
 
+def test_declaration_of_no_known_encoding_declares_nothing(tmp_path: Path, clean: Clean) -> None:
+    text = "Příliš žluťoučký kůň"
+    head = '<meta charset="bogus"><meta charset="iso-8859-2">'
+    (tmp_path / "a.html").write_bytes(page(text, head).decode().encode("iso-8859-2"))
+    assert text in clean(tmp_path).texts[0]
+
+
 def test_links_and_globs_of_a_source(tmp_path: Path, clean: Clean) -> None:
     (tmp_path / "in").mkdir()
     for name in ("in/a.md", "in/b.txt", "outside.md"):
