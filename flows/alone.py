@@ -31,6 +31,7 @@ from flows.session.parameters import (
     Vary,
     WorkerCount,
 )
+from flows.session.run_names import run_name
 from pipeline.base.words import figure
 from pipeline.recipe.minhash import MINHASH, THRESHOLD
 
@@ -63,7 +64,7 @@ def publish_figures(key: str, values: dict[str, Any], description: str) -> None:
 
 
 @bounded
-@flow(name="dedup", persist_result=False)
+@flow(name="dedup", flow_run_name=run_name, persist_result=False)
 def dedup(
     inputs: Inputs,
     output: Location,
@@ -130,7 +131,7 @@ def dedup(
 
 
 @bounded
-@flow(name="evaluate", persist_result=False)
+@flow(name="evaluate", flow_run_name=run_name, persist_result=False)
 def evaluate(root: Location) -> dict[str, Any]:
     """Scores the last checkpoint of a run: validation loss and bits per byte; see `tokenmill eval`.
 
@@ -144,7 +145,7 @@ def evaluate(root: Location) -> dict[str, Any]:
 
 
 @bounded
-@flow(name="ablate", persist_result=False)
+@flow(name="ablate", flow_run_name=run_name, persist_result=False)
 def ablate(
     recipe: Location,
     root: Location,

@@ -23,6 +23,7 @@ from flows.session.parameters import (
     Stages,
     WorkerCount,
 )
+from flows.session.run_names import run_name
 from flows.session.session import Session, current, session
 from flows.session.stages import run_stage
 from pipeline.base.errors import PassingError
@@ -65,7 +66,7 @@ def _run_stages(opened: Session, stages: list[str]) -> Summaries:
 
 
 @bounded
-@flow(name="curate", persist_result=False)
+@flow(name="curate", flow_run_name=run_name, persist_result=False)
 def curate(
     recipe: Location,
     root: Location,
@@ -94,7 +95,7 @@ def curate(
 
 
 @bounded
-@flow(name="pretrain", persist_result=False)
+@flow(name="pretrain", flow_run_name=run_name, persist_result=False)
 def pretrain(
     recipe: Location,
     root: Location,
@@ -122,7 +123,7 @@ def pretrain(
 
 
 @bounded
-@flow(name="end_to_end", persist_result=False)
+@flow(name="end_to_end", flow_run_name=run_name, persist_result=False)
 def end_to_end(
     recipe: Location,
     root: Location,

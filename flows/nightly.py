@@ -21,6 +21,7 @@ from flows.session.night_schedule import Night, days_between, find_night
 from flows.session.night_turn import turn
 from flows.session.nights import Nights, curation, nothing_there, selection, told_if_few, told_if_quiet
 from flows.session.parameters import LOCAL, NONE, Engine, Location, Overrides, WorkerCount
+from flows.session.run_names import run_name
 from pipeline.base import storage
 from pipeline.base.words import counted
 from pipeline.recipe.load import load_recipe
@@ -31,7 +32,7 @@ MOST_NAMED = 10
 
 
 @bounded
-@flow(name="nightly", persist_result=False)
+@flow(name="nightly", flow_run_name=run_name, persist_result=False)
 def nightly(
     recipe: Location,
     runs: Location,

@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.request import getproxies
 
 from flows.display.answer import answer
@@ -16,6 +16,7 @@ from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.clean.language import FASTTEXT
+from pipeline.run.engines import EngineOptions, why_not
 
 OWNERS_OF_FASTTEXT = {
     "fasttext",
@@ -49,7 +50,17 @@ def doctor(*, json: Json = False) -> int:
 
 def checks() -> list[dict[str, Any]]:
     """Every check as ``{"name", "ok", "found", "advice"}``."""
-    rows = [_python(), *_packages(), _fasttext(), _prefect_pair(), _prefect_server(), _processor(), _memory(), _gpu()]
+    rows = [
+        _python(),
+        *_packages(),
+        _fasttext(),
+        _prefect_pair(),
+        _prefect_server(),
+        _engines(),
+        _processor(),
+        _memory(),
+        _gpu(),
+    ]
     return [*rows, _disk(), _cache(), _proxy(), _streams()]
 
 
@@ -110,6 +121,16 @@ def _prefect_server() -> dict[str, Any]:
     except UserError as error:
         return _row("prefect server", False, found, str(error))
     return _row("prefect server", True, found)
+
+
+def _engines() -> dict[str, Any]:
+    """Where shards can be worked on; what is not there is no fault, only said."""
+    found = ["local"]
+    kinds: tuple[Literal["ray", "slurm"], ...] = ("ray", "slurm")
+    for kind in kinds:
+        missing = "; ".join(why.partition(": ")[2] for why in why_not(EngineOptions(kind=kind)))
+        found.append(f"{kind} ({missing})" if missing else f"{kind} {_version(kind) or ''}".rstrip())
+    return _row("engines", True, ", ".join(found))
 
 
 def _processor() -> dict[str, Any]:

@@ -19,12 +19,14 @@ from flows.display.terminal import tell
 from flows.server import ended_runs, leases
 from flows.server.address import configured
 from flows.server.dead_runs import end_below
+from flows.server.failures import told_in_one_sentence
 from flows.server.lost_server import is_lost, server_answers, told_if_possible
 from pipeline.base.locks import WAITS
 
 PATIENCE_SECONDS = 600.0
 POLL_SECONDS = 2.0
 leases.survive()
+told_in_one_sentence()
 _inside: ContextVar[bool] = ContextVar("tokenmill_in_service", default=False)
 
 

@@ -30,17 +30,28 @@ class Served:
         folder: For Prefect's home, the caches that no other test sees, and what the processes print.
         worker: Whether there is one, and deployments for it.
         changed: Texts of prefect.yaml and what is to stand in their place: as a user edits it.
+        database: Connection URL of the server's database; by default a file of SQLite in its home.
+        pages: Whether the server has Prefect's pages.
         environment: Variables of the worker, and so of its flow runs.
     """
 
-    def __init__(self, folder: Path, *changed: tuple[str, str], worker: bool = True, **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *changed: tuple[str, str],
+        worker: bool = True,
+        database: str = "",
+        pages: bool = False,
+        **environment: str,
+    ) -> None:
         self.folder, self._with_worker = folder, worker
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/api"
         own = {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_API_URL": self.url, "PREFECT_CLI_PROMPT": "false"}
-        own |= {"PREFECT_UI_ENABLED": "false", "PREFECT_WORKER_QUERY_SECONDS": "2"}
+        own |= {"PREFECT_UI_ENABLED": str(pages).lower(), "PREFECT_WORKER_QUERY_SECONDS": "2"}
+        own |= {"PREFECT_API_DATABASE_CONNECTION_URL": database} if database else {}
         self.environment = {**ENVIRONMENT, **own, "PWD": str(folder), "PYTHONPATH": str(REPOSITORY)}
         self._of_worker = {**self.environment, **environment}
         self._changed = changed
@@ -172,6 +183,16 @@ class Served:
         lines = self.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "limit": 200})
         message = self.ask(f"/flow_runs/{run}")["state"]["message"]
         return "\n".join([str(message), *(line["message"] for line in lines)])
+
+    def logged(self, run: str, awaited: str, seconds: float = 60.0) -> list[str]:
+        """The lines on a run's page, once one of them has the awaited words: they come a moment after its end."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "limit": 200})
+            lines = [str(line["message"]) for line in found]
+            if any(awaited in line for line in lines) or time.monotonic() > deadline:
+                return lines
+            time.sleep(0.2)
 
     def states(self) -> dict[str, str]:
         """State by name of every flow run, sub-flows too."""

@@ -99,3 +99,16 @@ def test_command_prints_one_object_and_its_exit_code_tells_whether_all_is_well(
     assert {"name": "numba", "ok": False, "found": "missing", "advice": "pip install tokenmill"} in rows
     assert doctor.doctor() == 1
     assert "BAD numba" in capfd.readouterr().out
+
+
+def test_engine_that_lacks_its_package_or_commands_is_named_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pipeline.run import engines
+
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = row("engines")
+    assert found["ok"], "none of them is needed"
+    assert "pip install 'tokenmill[ray]'" in found["found"]
+    assert "sbatch, squeue, scancel not found" in found["found"]

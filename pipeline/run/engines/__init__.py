@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pipeline.base.errors import UserError
 from pipeline.base.pool import Pool
 from pipeline.run.context import Workers
-from pipeline.run.engines.options import EngineOptions
+from pipeline.run.engines.options import EngineOptions, RayOptions, SlurmOptions
 
 __all__ = ["EngineOptions", "make_workers", "why_not"]
 
@@ -38,9 +38,9 @@ def make_workers(options: EngineOptions, workers: int = 0) -> Workers:
     if options.kind == "ray":
         from pipeline.run.engines.ray_cluster import RayCluster
 
-        return RayCluster(options.ray, workers)
+        return RayCluster(options.ray or RayOptions(), workers)
     if options.kind == "slurm":
         from pipeline.run.engines.slurm_cluster import SlurmCluster
 
-        return SlurmCluster(options.slurm, workers)
+        return SlurmCluster(options.slurm or SlurmOptions(), workers)
     return Pool(workers or None)

@@ -19,6 +19,8 @@ class Settings(BaseModel):
 class RayOptions(Settings):
     """A Ray cluster."""
 
+    model_config = ConfigDict(title="Ray")
+
     address: str = Field("auto", description="address of the cluster's head; auto: the one this machine belongs to")
     cpus_per_task: int = Field(1, ge=1, le=1024, description="processors that a shard reserves")
     memory_gb_per_cpu: float = Field(2.0, gt=0.0, description="memory that a shard reserves for each processor, GB")
@@ -27,6 +29,8 @@ class RayOptions(Settings):
 
 class SlurmOptions(Settings):
     """A Slurm cluster; the run folder must stand on a file system that its nodes share."""
+
+    model_config = ConfigDict(title="Slurm")
 
     partition: str = Field("cpu", min_length=1, description="partition of the jobs")
     time: str = Field("12:00:00", pattern=r"^(\d+-)?\d+(:\d\d){0,2}$", description="time limit of a job")
@@ -41,11 +45,14 @@ class SlurmOptions(Settings):
 
 
 class EngineOptions(Settings):
-    """Where the shards are worked on."""
+    """Where the shards are worked on.
+
+    The two sections are None by default: a form shows their fields only to those who ask for them.
+    """
 
     kind: Literal["local", "ray", "slurm"] = Field("local", description="this machine, a Ray or a Slurm cluster")
-    ray: RayOptions = Field(default_factory=RayOptions, description="used when kind is ray")
-    slurm: SlurmOptions = Field(default_factory=SlurmOptions, description="used when kind is slurm")
+    ray: RayOptions | None = Field(None, description="settings of the Ray cluster; None: their defaults")
+    slurm: SlurmOptions | None = Field(None, description="settings of the Slurm cluster; None: their defaults")
 
     @field_validator("slurm", mode="before")
     @classmethod

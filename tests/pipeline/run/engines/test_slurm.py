@@ -43,6 +43,7 @@ def test_script_asks_slurm_for_what_the_settings_say(slurm: Path, tmp_path: Path
     from pipeline.run.engines.slurm_cluster import make_executor
 
     options = EngineOptions.of("slurm", [*SETTINGS, "slurm.time=01:30:00"]).slurm
+    assert options is not None
     step = Step("train", 1, "x:y")
     executor = make_executor(options, 7, str(tmp_path / "batch"), step, 5000, "tokenmill-train-1")
     script = executor.get_launch_file_contents(executor.get_sbatch_args(1001), "launch_pickled_pipeline x")
