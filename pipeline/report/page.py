@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.words import counted, visible
+from pipeline.base.words import counted, duration, visible
 from pipeline.recipe.load import Recipe, toml_text
 from pipeline.report.charts.chart import Histogram, Lines
 from pipeline.report.charts.svg import draw_svg
@@ -12,7 +12,7 @@ from pipeline.report.figures import Figures, Signal
 from pipeline.report.hidden import Places
 from pipeline.report.labels import figure_label, signal_label
 from pipeline.report.summary import largest_reasons, remarks, tiles
-from pipeline.report.written import number, percent, seconds_words
+from pipeline.report.written import number, percent
 from pipeline.run.folder import Run
 
 PAGES = Path(__file__).parent / "pages"
@@ -44,7 +44,7 @@ def render_page(template: str, charts: Mapping[str, Histogram | Lines], values: 
 
     environment = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = environment.lstrip_blocks = True
-    environment.filters |= {"number": number, "percent": percent, "visible": visible, "seconds": seconds_words}
+    environment.filters |= {"number": number, "percent": percent, "visible": visible, "duration": duration}
     environment.filters |= {"label": figure_label}
 
     def chart(name: str, description: str) -> Markup:

@@ -36,19 +36,3 @@ def percent(share: float) -> str:
     """A share with as many digits as it needs: 42 %, 4.2 %, 0.042 %."""
     digits = 0 if share >= 0.1 or share == 0 else 1 if share >= 0.01 else 2 if share >= 0.001 else 3
     return f"{share:.{digits}%}".replace("%", "\N{NARROW NO-BREAK SPACE}%")
-
-
-def seconds_words(seconds: float) -> str:
-    """A duration: 0.4 s, 42 s, 5 min 03 s, 2 h 07 min.
-
-    Example:
-        >>> [seconds_words(value) for value in (0.42, 42.4, 303, 7620)]
-        ['0.4 s', '42 s', '5 min 03 s', '2 h 07 min']
-    """
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, left = divmod(whole, 60)
-    return f"{minutes} min {left:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
