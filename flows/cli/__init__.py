@@ -1,6 +1,9 @@
 """The command line: one module per group of commands, each thin; it reads options, calls a room below, and answers.
 
-``app``             the commands by name, exit codes, errors
+``app``             exit codes, errors, signals
+``commands``        the commands by name, in the groups of the help; completion
+``mistakes``        mistakes in a command line, in our words
+``completion``      what shells need to complete them
 ``run``             run, status, verify, clean-up
 ``tokens``          tokens export, import
 ``model``           train, eval, sample, export, plan

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.display.answer import answer
-from flows.display.options import Flag, Json, Overrides, Repeated
+from flows.display.options import DryRun, Json, Overrides, Repeated, Workers
 from pipeline.base import storage
 from pipeline.base.console import emit, say
 from pipeline.base.errors import UserError
@@ -42,8 +42,8 @@ def ablate(
     base: str | None = None,
     validate_on: Repeated | None = None,
     validation: str = "1MB",
-    workers: int = 0,
-    dry_run: Flag = False,
+    workers: Workers = 0,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> int:
     """Train the same small model on each variant of a recipe: bits per byte with confidence intervals, and cost.

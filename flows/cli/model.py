@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from flows.display.answer import answer
-from flows.display.options import Flag, Json, LocalPath, Overrides, Overwrite, refuse_overwriting
+from flows.display.options import Flag, Json, Output, Overrides, Overwrite, refuse_overwriting
 from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
 from pipeline.base.processes import environment
@@ -147,7 +147,7 @@ def sample(
 def export(
     root: str,
     *,
-    output: LocalPath,
+    output: Output,
     named: From = None,
     previous: Flag = False,
     overwrite: Overwrite = False,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flows.display.answer import answer
-from flows.display.options import Flag, Json, Overrides, Repeated
+from flows.display.options import DryRun, Flag, Json, Overrides, Repeated, Workers
 from flows.display.terminal import summary_table
 from flows.server.address import configured
 from flows.server.settings import flow_runs_folder, prepare
@@ -40,8 +40,8 @@ def run(
     stages: str | None = None,
     engine: Literal["local", "ray", "slurm"] = "local",
     engine_set: Repeated | None = None,
-    workers: int = 0,
-    dry_run: Flag = False,
+    workers: Workers = 0,
+    dry_run: DryRun = False,
     rebuild: Flag = False,
     restart: Flag = False,
     json: Json = False,
@@ -220,7 +220,7 @@ def status(root: str, *, disk: Flag = False, json: Json = False) -> int:
     return answer(json, result, "\n".join(lines))
 
 
-def clean_up(root: str, *, dry_run: Flag = False, json: Json = False) -> int:
+def clean_up(root: str, *, dry_run: DryRun = False, json: Json = False) -> int:
     """Remove what a run keeps of its past and does not need: old checkpoints, scratch, Prefect's records, copies.
 
     Never goes: what a manifest names, the last complete checkpoint, checkpoints that train.keep_every_steps or

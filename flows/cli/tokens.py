@@ -8,7 +8,7 @@ from typing import Literal
 from cyclopts import App
 
 from flows.display.answer import answer
-from flows.display.options import Json, LocalPath, Overwrite, refuse_overwriting
+from flows.display.options import Json, Output, Overwrite, refuse_overwriting
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.run import layout as run_layout
@@ -35,7 +35,7 @@ Layout = Literal["megatron", "nanogpt"]
 def export_tokens(
     root: str,
     *,
-    output: LocalPath,
+    output: Output,
     layout: Layout = "megatron",
     split: str = "train",
     overwrite: Overwrite = False,
@@ -68,7 +68,7 @@ def export_tokens(
 def import_tokens(
     path: Path,
     *,
-    output: LocalPath,
+    output: Output,
     tokenizer: Path,
     layout: Layout = "megatron",
     source: str = "imported",

@@ -20,6 +20,9 @@ Repeated = Annotated[list[str], Parameter(negative=())]
 Several = Annotated[list[str], Parameter(negative=(), consume_multiple=True)]
 Overrides = Annotated[list[str], Parameter(name="--set", negative=())]
 LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a folder "s3:" of s3://bucket
+Output = Annotated[LocalPath, Parameter(name=["--output", "-o"])]
+DryRun = Annotated[bool, Parameter(name=["--dry-run", "-n"], negative=())]  # as make and rsync have it
+Workers = Annotated[int, Parameter(name=["--workers", "-j"])]
 Overwrite = Annotated[bool, Parameter(negative=(), help="Replace what the output holds.")]
 
 # of deduplication
@@ -30,7 +33,7 @@ Bands = Annotated[int, Parameter(help="Bands of the signature.")]
 Rows = Annotated[int, Parameter(help="Min-hash values in a band.")]
 Seed = Annotated[int, Parameter(help="Seed of the permutations.")]
 Memory = Annotated[str, Parameter(help="Memory of the join.")]
-Processes = Annotated[int, Parameter(help="Worker processes; 0: one for each processor.")]
+Processes = Annotated[Workers, Parameter(help="Worker processes; 0: one for each processor.")]
 
 
 def refuse_overwriting(option: str, *places: Path, overwrite: bool) -> None:

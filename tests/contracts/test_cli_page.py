@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.app import COMMANDS
+from flows.cli.commands import COMMANDS
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flows.cli.app import build_app
+from flows.cli.commands import build_app
 from pipeline import __version__
 from tests.conftest import REPOSITORY
 from tests.contracts import markdown

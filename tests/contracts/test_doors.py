@@ -41,7 +41,7 @@ def test_package_is_imported_only_behind_its_door(repository: Path, package: str
 @pytest.mark.parametrize(
     "module",
     [
-        *("pipeline.recipe.load", "flows.cli.app", "flows.cli.run", "flows.session.stages"),
+        *("pipeline.recipe.load", "flows.cli.app", "flows.cli.commands", "flows.cli.run", "flows.session.stages"),
         *("pipeline.filter.stage", "pipeline.tokens.stage"),  # planning a finished run does no work
     ],
 )

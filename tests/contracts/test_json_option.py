@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.cli.app import COMMANDS, build_app
+from flows.cli.commands import COMMANDS, build_app
 from tests.contracts.commands import commands
 
 

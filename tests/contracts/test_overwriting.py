@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.cli.app import build_app
+from flows.cli.commands import build_app
 from pipeline.base.errors import UserError
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run

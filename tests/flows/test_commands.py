@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.app import COMMANDS
+from flows.cli.commands import COMMANDS
 from flows.session.stages import STAGES
 from pipeline.base.processes import descendants
 from pipeline.recipe.load import load_recipe, recipe_toml
@@ -24,7 +24,7 @@ from tests.trees import tree
 
 def test_help_lists_every_command_with_a_line_and_loads_none_of_them() -> None:
     code = (
-        "import sys; from flows.cli.app import build_app; build_app(['--help'])(['--help']);"
+        "import sys; from flows.cli.commands import build_app; build_app(['--help'])(['--help']);"
         "loaded = set(sys.modules); assert not {'prefect', 'torch', 'numba', 'pyarrow', 'datatrove'} & loaded, loaded;"
         "assert not any(name.startswith(('model', 'pipeline.dedup', 'pipeline.filter')) for name in loaded)"
     )

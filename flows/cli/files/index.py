@@ -13,11 +13,13 @@ from flows.display.options import (
     LocalPath,
     Memory,
     Ngram,
+    Output,
     Overwrite,
     Rows,
     Seed,
     Several,
     TextField,
+    Workers,
     refuse_overwriting,
 )
 from pipeline.base.console import emit, out, say
@@ -95,7 +97,7 @@ def add(
     removed: LocalPath | None = None,
     overwrite: Overwrite = False,
     memory: Memory = "1GB",
-    workers: int = 1,
+    workers: Workers = 1,
     json: Json = False,
 ) -> int:
     """Add what is new in a batch: neither a duplicate of an earlier document, nor of another of the batch.
@@ -155,7 +157,7 @@ def query(
     text_field: TextField = "text",
     id_field: str = "id",
     threshold: float = THRESHOLD,
-    output: LocalPath | None = None,
+    output: Output | None = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from flows.display.answer import answer
-from flows.display.options import Json, LocalPath, Overwrite, refuse_overwriting
+from flows.display.options import Json, Output, Overwrite, Workers, refuse_overwriting
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
@@ -17,9 +17,9 @@ from pipeline.base.errors import UserError
 
 def init(
     *paths: Annotated[str, Parameter(name="FOLDER")],
-    output: LocalPath | None = None,
+    output: Output | None = None,
     preset: Literal["web", "own", "code-and-docs", "clean"] | None = None,
-    workers: int = 0,
+    workers: Workers = 0,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:

@@ -28,7 +28,7 @@ documents_app = App(
 def export_documents(
     root: str,
     *,
-    output: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    output: Annotated[str, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)],
     format: str = "parquet",
     select: str = "kept",
     columns: str = "",

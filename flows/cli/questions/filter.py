@@ -3,12 +3,21 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from flows.display.answer import answer
-from flows.display.options import Flag, Json, LocalPath, Overrides, Overwrite, Repeated, refuse_overwriting
+from flows.display.options import (
+    Flag,
+    Json,
+    Output,
+    Overrides,
+    Overwrite,
+    Repeated,
+    Workers,
+    refuse_overwriting,
+)
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted, largest_first
@@ -22,8 +31,8 @@ def filter_run(
     *,
     set: Overrides | None = None,
     apply: Flag = False,
-    show: int = 3,
-    workers: int = 0,
+    show: Annotated[int, Parameter(name=["--show", "-n"])] = 3,
+    workers: Workers = 0,
     json: Json = False,
 ) -> int:
     """Show what other thresholds would keep and drop, from the stored signals; write nothing without --apply.
@@ -118,7 +127,7 @@ def train_classifier(
     *,
     positive: Repeated,
     negative: Repeated,
-    output: LocalPath = Path("classifier"),
+    output: Output = Path("classifier"),
     name: str = "quality",
     keep_rate: float | None = None,
     reference: Repeated | None = None,

@@ -1,16 +1,25 @@
 """Commands that show what a run holds: inspect, report."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from flows.display.answer import answer
-from flows.display.options import Json, LocalPath, Overwrite, refuse_overwriting
+from flows.display.options import Json, Output, Overwrite, refuse_overwriting
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.run import layout
 from pipeline.run.folder import Run
 
 
-def inspect(path: str, what: str | None = None, *, rows: int = 5, json: Json = False) -> int:
+def inspect(
+    path: str,
+    what: str | None = None,
+    *,
+    rows: Annotated[int, Parameter(name=["--rows", "-n"])] = 5,
+    json: Json = False,
+) -> int:
     """Show the counts, schema and a few rows of a table, or what a run folder or a dedup output holds.
 
     Example: tokenmill inspect runs/demo/documents/00000.arrow --rows 3
@@ -38,7 +47,7 @@ def report(
     root: str,
     other: str | None = None,
     *,
-    output: LocalPath | None = None,
+    output: Output | None = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:

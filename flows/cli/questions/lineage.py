@@ -7,7 +7,15 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from flows.display.answer import answer
-from flows.display.options import Flag, Json, LocalPath, Overwrite, Several, refuse_overwriting
+from flows.display.options import (
+    DryRun,
+    Flag,
+    Json,
+    Output,
+    Overwrite,
+    Several,
+    refuse_overwriting,
+)
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
@@ -96,7 +104,7 @@ def trace_steps(
     to: int | None = None,
     spike: int | None = None,
     window: int | None = None,
-    documents: int = 20,
+    documents: Annotated[int, Parameter(name=["--documents", "-n"])] = 20,
     json: Json = False,
 ) -> int:
     """Show what a training step read: the documents, sources, languages and licences of its global batch.
@@ -151,7 +159,7 @@ def count_licences(
     root: str,
     *,
     steps: int | None = None,
-    output: LocalPath | None = None,
+    output: Output | None = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
@@ -196,7 +204,7 @@ def takedown(
     restore: Several | None = None,
     index: Several | None = None,
     note: Note = "",
-    dry_run: Flag = False,
+    dry_run: DryRun = False,
     yes: Flag = False,
     json: Json = False,
 ) -> int:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.cli.app import build_app
+from flows.cli.commands import build_app
 from flows.cli.tokens import import_tokens
 from model.data.batches import TokenDataset
 from pipeline.base.errors import FormatError, UserError
