@@ -7,11 +7,12 @@ when it is loaded.  Calls go through fastText's list path: the single-text path 
 import hashlib
 import os
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, UserError
+from pipeline.recipe.language_codes import language_label
 
 FASTTEXT = "fasttext-numpy2-wheel" if sys.version_info < (3, 13) else "fasttext-community"
 """The distribution that brings the module ``fasttext`` to this Python; several do, and overwrite each other."""
@@ -65,6 +66,20 @@ def _cut_end(piece: str) -> str:
 def _cut_start(piece: str) -> str:
     _, space, tail = piece.partition(" ")
     return tail if space and len(tail) > len(piece) // 2 else piece
+
+
+@lru_cache(maxsize=4096)
+def stated_label(code: str) -> str | None:
+    """The label that a record's own word for its language means; None where it means none of them.
+
+    Example:
+        >>> stated_label("en-GB"), stated_label("German"), stated_label("tlh")
+        ('en', 'de', None)
+    """
+    try:
+        return language_label(code)
+    except UserError:
+        return None
 
 
 def detect(texts: list[str], characters: int) -> tuple[list[str | None], list[float | None]]:

@@ -25,6 +25,7 @@ class SourceSettings:
     separator: str | None = None
     encoding: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    metadata: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Settings:
 
         clean, source = self.clean, self.source
         return ReadOptions(
-            fields=Fields(source.fields, source.licence),
+            fields=Fields(source.fields, source.licence, source.metadata),
             limits=Limits(clean.max_record_bytes, clean.max_decompression_ratio, clean.max_decompressed_bytes),
             http_statuses=frozenset(clean.http_statuses),
             separator=source.separator,

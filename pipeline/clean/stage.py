@@ -5,13 +5,13 @@ bytes; where these differ, by the digests that the shard's manifest recorded whi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import GateError, RunError, UserError
-from pipeline.base.words import largest_first
+from pipeline.base.words import counted, largest_first
 from pipeline.clean.language import FASTTEXT
 from pipeline.clean.settings import job_config, list_paths
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, odd_names
@@ -25,13 +25,14 @@ from pipeline.run.manifest import Manifest, total_counts
 
 STEP = Step(
     name="clean",
-    logic_version=2,
+    logic_version=3,
     function="pipeline.clean.worker:clean_partition",
     libraries=("pyarrow", "resiliparse", "ftfy", FASTTEXT, "orjson", "tldextract", "unicodedata2"),
     is_stale="pipeline.clean.stage:input_changed",
     careful=True,
 )
 TOP_REASONS = 5
+UNKNOWN_LANGUAGE = "languages_unknown."
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def run(context: Context) -> dict[str, Any]:
         _write_seen(context, inputs)
     counts = total_counts(manifests.values())
     _check_gate(context.root, manifests, recipe.clean.max_quarantined)
-    return _summary(counts)
+    return _summary(counts, recipe)
 
 
 def step_for(recipe: Recipe) -> Step:
@@ -183,10 +184,32 @@ def _damage(counts: Mapping[str, int], unit: str, name: str) -> tuple[float, str
     return damaged / max(1, whole), f"{damaged:,} of {whole:,} {unit}"
 
 
-def _summary(counts: dict[str, int]) -> dict[str, Any]:
+def _summary(counts: dict[str, int], recipe: Recipe) -> dict[str, Any]:
     names = ("records_in", "documents", "excluded", "quarantined")
     summary: dict[str, Any] = {name: counts.get(name, 0) for name in names}
     for kind in ("excluded", "quarantined"):
         prefix = f"{kind}_reasons."
         summary[f"{kind}_reasons"] = {k.removeprefix(prefix): n for k, n in counts.items() if k.startswith(prefix)}
-    return summary
+    notes = [*_unknown_languages(counts), *_unknown_metadata(counts, recipe)]
+    return summary | ({"notes": notes} if notes else {})
+
+
+def _unknown_languages(counts: dict[str, int]) -> Iterator[str]:
+    """What records say of their language that is no language known here."""
+    unknown = {k.removeprefix(UNKNOWN_LANGUAGE): n for k, n in counts.items() if k.startswith(UNKNOWN_LANGUAGE)}
+    if not unknown:
+        return
+    top = ", ".join(f"{code!r} {count:,}" for code, count in largest_first(unknown)[:TOP_REASONS])
+    more = f" and {len(unknown) - TOP_REASONS} more" if len(unknown) > TOP_REASONS else ""
+    yield (
+        f"{counted(sum(unknown.values()), 'record')} state a language that is not known ({top}{more}); that of their "
+        f"texts was identified, and of {counted(counts.get('languages_stated', 0), 'other')} it was believed"
+    )
+
+
+def _unknown_metadata(counts: dict[str, int], recipe: Recipe) -> Iterator[str]:
+    """Fields that a source is to keep as metadata and no record of it has."""
+    for source in recipe.sources:
+        for name in source.metadata or ():
+            if counts.get(f"metadata_kept.{source.name}.{name}") == 0:
+                yield f"source {source.name}: no record has the field {name!r} that `metadata` names"

@@ -25,7 +25,7 @@ from pipeline.clean import pii
 from pipeline.clean.decode import NotText, decode
 from pipeline.clean.extract import ExtractionError, Extractor
 from pipeline.clean.html_facts import Facts
-from pipeline.clean.language import detect
+from pipeline.clean.language import detect, stated_label
 from pipeline.clean.lines import clean_lines
 from pipeline.clean.net import guarded_step, one_by_one
 from pipeline.clean.normalise import normalise
@@ -42,6 +42,7 @@ from pipeline.run.engine import Job, Outputs
 # load them (the language model's alone cost a third of its time in slices of 1 MiB)
 SLICE_BYTES = 8 << 20
 SLICE_ITEMS = 4096
+MOST_OF_A_CODE = 40  # characters of a language code that is not known, and as many codes are counted by name
 NO_PII = {f"pii_{kind}": 0 for kind in pii.KINDS}
 
 
@@ -63,7 +64,7 @@ def clean_partition(job: Job, outputs: Outputs) -> None:
             cleaner.work(items, writer)
         writer.tally.settle(reader.ledger)
     writer.close()
-    _count(outputs, writer, cleaner, records_in)
+    _count(outputs, writer, cleaner, reader, records_in)
     outputs.read.update(reader.digests)
 
 
@@ -88,7 +89,7 @@ def _try(job: Job) -> None:
         outputs.discard()
 
 
-def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", records_in: int) -> None:
+def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", reader: PartReader, records_in: int) -> None:
     quarantined, excluded = writer.quarantined.total(), writer.excluded.total()
     if records_in != writer.documents + excluded + quarantined:
         raise GateError(
@@ -106,14 +107,36 @@ def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", record
         excluded_reasons=dict(writer.excluded),
         quarantined_reasons=dict(writer.quarantined),
         **writer.tally.counts(),
+        **_told_of_fields(reader, cleaner),
     )
+
+
+def _told_of_fields(reader: PartReader, cleaner: "Cleaner") -> dict[str, Any]:
+    """What the stage tells of a source's ``language`` and ``metadata``; nothing where the recipe names none."""
+    told: dict[str, Any] = {}
+    if "language" in cleaner.source.fields:
+        told["languages_stated"] = cleaner.stated_languages
+        told["languages_unknown"] = dict(cleaner.unknown_languages.most_common(MOST_OF_A_CODE))
+    if cleaner.source.metadata is not None:
+        kept = reader.options.fields.kept
+        told["metadata_kept"] = {cleaner.source.name: {name: kept[name] for name in cleaner.source.metadata}}
+    return told
+
+
+def _each(items: Iterable[Item]) -> Iterator[Item]:
+    """The items; in the place of a record of which the recipe makes several documents, these."""
+    for item in items:
+        if isinstance(item, Record) and item.parts is not None:
+            yield from item.parts
+        else:
+            yield item
 
 
 def slices(items: Iterable[Item]) -> Iterator[list[Item]]:
     """Groups items, so that a step has many to work on and the memory is bounded."""
     group: list[Item] = []
     size = 0
-    for item in items:
+    for item in _each(items):
         group.append(item)
         if isinstance(item, Record):
             size += max(len(item.text) + len(item.body or b""), item.weight)
@@ -132,6 +155,8 @@ class Cleaner:
         self.source = settings.source
         self.repaired = 0
         self.pii: Counter[str] = Counter()
+        self.stated_languages = 0
+        self.unknown_languages: Counter[str] = Counter()
         self._extractor: Extractor | None = None
         options = settings.clean
         listed = options.url_block or options.url_allow or options.url_only_allowed
@@ -177,7 +202,7 @@ class Cleaner:
     def _columns(self, records: list[Record], rows: dict[int, dict[str, Any]]) -> list[Item]:
         """Puts the computed columns of each document into ``rows``; replaces personal data in its text."""
         texts = [record.text for record in records]
-        languages, scores = detect(texts, self.options.language_characters)
+        languages, scores = self._languages(records, texts)
         found = {} if self.options.pii == "off" else pii.find(texts)
         replaced = {}
         if self.options.pii == "replace":
@@ -188,8 +213,26 @@ class Cleaner:
                 row[f"pii_{kind}"] += 1
                 self.pii[kind] += 1
             record.text = replaced.get(number, record.text)
-            rows[id(record)] = row | (record.columns or {})
+            row |= record.columns or {}
+            if record.language and row.get("declared_language") is None:
+                row["declared_language"] = record.language
+            rows[id(record)] = row
         return list(records)
+
+    def _languages(self, records: list[Record], texts: list[str]) -> tuple[list[str | None], list[float | None]]:
+        """The language of each text and how sure it is: null where a record states it itself."""
+        if "language" not in self.source.fields:
+            return detect(texts, self.options.language_characters)
+        languages = [stated_label(record.language) if record.language else None for record in records]
+        told = (record.language for record, label in zip(records, languages, strict=True) if label is None)
+        self.unknown_languages.update(word[:MOST_OF_A_CODE] for word in told if word)
+        unknown = [number for number, label in enumerate(languages) if label is None]
+        scores: list[float | None] = [None] * len(texts)
+        found = detect([texts[number] for number in unknown], self.options.language_characters)
+        for number, label, score in zip(unknown, *found, strict=True):
+            languages[number], scores[number] = label, score
+        self.stated_languages += len(texts) - len(unknown)
+        return languages, scores
 
     def _wanted(self, record: Record) -> Item:
         assert self._urls is not None, "no lists"

@@ -83,13 +83,13 @@ def _cure(source: Source, inputs: SourceInputs, file: InputFile) -> str:
     """The line that makes the source readable, where one column looks like its text."""
     found, _ = text_fields(inputs, file)
     text = {name: found[name] for name in ("text", "html") if name in found} or {"text": "COLUMN"}
-    others = {name: theirs for name, theirs in source.fields.items() if name not in ("text", "html")}
+    others = {name: theirs for name, theirs in source.fields.items() if name not in ("text", "html", "messages")}
     return f"Set in this source: fields = {toml_value({**text, **others})}"
 
 
 def _unknown_fields(source: Source, inputs: SourceInputs, files: Sequence[InputFile]) -> Iterator[str]:
     """Fields beside the text that no file has, where every file states its columns."""
-    wanted = {ours: theirs for ours, theirs in source.fields.items() if ours not in ("text", "html")}
+    wanted = {ours: theirs for ours, theirs in source.fields.items() if ours not in ("text", "html", "messages")}
     if not wanted or not files or any(format_of(file, source.format) not in STATED for file in files):
         return
     seen: list[str] = []

@@ -282,7 +282,7 @@ def _wrong_column(schema: pa.Schema, fields: Fields) -> tuple[str, str] | None:
     kind: Any = schema.field(names.index(present)).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if not any(check(kind) for check in _TEXT_TYPES):
+    if not any(check(kind) for check in (*_TEXT_TYPES, *(_LIST_TYPES if fields.takes_lists else ()))):
         return "wrong_type", f"column {present} is of type {kind}, not string"
     return None
 
@@ -297,6 +297,9 @@ _TEXT_TYPES = (
     pa.types.is_large_binary,
     pa.types.is_binary_view,
 )
+
+
+_LIST_TYPES = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view)
 
 
 def _wrong_names(names: Sequence[str], fields: Fields) -> tuple[str, str] | None:

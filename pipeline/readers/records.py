@@ -4,9 +4,13 @@
 names as defaults.
 """
 
-from collections.abc import Mapping
+import copy
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pipeline.readers import nested
 
 INT64_MAX = (1 << 63) - 1
 HEAD_BYTES = 256  # how much of a damaged record the quarantine keeps
@@ -52,6 +56,8 @@ class Record:
     length: int = 0  # bytes of the decompressed input that it stands for
     columns: dict[str, Any] | None = None  # of its document's row, where an HTML page states them itself
     weight: int = 0
+    language: str | None = None  # as the record states it
+    parts: "list[Item] | None" = None  # where the recipe makes several documents of it: these stand in its place
 
 
 @dataclass(slots=True)
@@ -113,30 +119,68 @@ class Fields:
     """Turns a mapping into a ``Record``.
 
     Args:
-        names: The recipe's mapping, ours -> theirs; a dotted name looks into nested objects.
+        names: The recipe's mapping, ours -> theirs; a dotted name looks into nested objects and lists.
         licence: Licence of records that name none.
+        metadata: Names of what is kept as metadata; None: everything that ``names`` does not take.
 
     Attributes:
         whole: Whether a record is taken whatever its fields are called.
+        takes_lists: Whether the text may be a list of texts, or lie in one.
+        kept: Of each name in ``metadata``, how many records have had it.
     """
 
     whole = False
 
-    def __init__(self, names: Mapping[str, str], licence: str | None) -> None:
+    def __init__(self, names: Mapping[str, str], licence: str | None, metadata: Sequence[str] | None = None) -> None:
         self.licence = licence
-        self.names = {ours: (names[ours],) if ours in names else usual for ours, usual in USUAL_NAMES.items()}
-        self.html_name = names.get("html")
+        self.chat = "messages" in names
+        stated = {ours: nested.plain_name(theirs) for ours, theirs in names.items()}
+        stated |= {"text": stated["messages"]} if self.chat else {}
+        self.names = {ours: (stated[ours],) if ours in stated else usual for ours, usual in USUAL_NAMES.items()}
+        self.html_name = stated.get("html")
+        self.language_name = stated.get("language")
+        self.metadata = None if metadata is None else tuple(metadata)
+        self.kept: Counter[str] = Counter()
+        self._main = self.html_name or stated.get("text")  # whatever stands there was asked for by name: lists too
+        self.takes_lists = self._main is not None
+        self._joins = "text" in stated
+        way = names.get("html") or names.get("messages") or names.get("text") or ""
+        self._steps = nested.steps_of(way, each="html" in names)
+        self._keep = frozenset(name.partition(".")[0] for name in self.metadata or ())
 
     def record(self, value: dict[str, Any], path: str, offset: int, raw: bytes = b"") -> Item:
         """The record of one mapping, which is taken apart: what is left over becomes ``metadata``."""
         try:
-            return self._record(value, path, offset, raw)
+            if self._main is None or type(value.get(self._main)) is str:  # by far the most
+                return self._record(value, path, offset, raw)
+            return self._deep(value, path, offset, raw)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:  # of a value that is no text at all
             return Damaged(path, offset, len(raw) or None, "record_failed", f"{type(error).__name__}: {error}", raw)
 
+    def _deep(self, value: dict[str, Any], path: str, offset: int, raw: bytes) -> Item:
+        """The record where its text may lie in lists: one of several parts where each item is a document."""
+        several = nested.spread(value, self._steps, self._keep)
+        if several is None:
+            return self._record(value, path, offset, raw)
+        parts = [self._part(one, path, offset, number) for number, one in enumerate(several)]
+        if not parts:
+            return Excluded(path, offset, "empty", f"no item in {self._main}", length=len(raw))
+        if raw:
+            parts[0].length = len(raw)
+        return Record(path, offset, weight=len(raw), length=len(raw), parts=parts)
+
+    def _part(self, value: dict[str, Any], path: str, offset: int, number: int) -> Item:
+        item = self._record(value, path, offset, b"")
+        if isinstance(item, Record):
+            item.part_of_offset = number
+        return item
+
     def _record(self, value: dict[str, Any], path: str, offset: int, raw: bytes) -> Item:
+        kept = self._kept(value) if self.metadata is not None else None
         html = _take(value, (self.html_name,)) if self.html_name else None
         text = _take(value, self.names["text"]) if html is None else ""
+        if self._joins and html is None and (self.chat or not isinstance(text, str | bytes)):
+            text = self._joined(value, text)
         if isinstance(text, bytes):
             data = text
             try:
@@ -153,9 +197,10 @@ class Fields:
             id=_string(_take(value, self.names["id"])),
             url=_string(_take(value, self.names["url"])),
             date=_string(_take(value, self.names["date"])),
+            language=_string(_take(value, (self.language_name,))) if self.language_name else None,
             licence=licence or self.licence,
             licence_evidence="record" if licence else ("recipe" if self.licence else None),
-            metadata=value or None,
+            metadata=(value if kept is None else kept) or None,
             body=html.encode("utf-8", "replace") if isinstance(html, str) else html,
             body_type="text" if html is None else "html",
             charset="utf-8" if isinstance(html, str) else None,
@@ -163,13 +208,46 @@ class Fields:
             length=len(raw),
         )
 
+    def _joined(self, value: dict[str, Any], found: Any) -> Any:
+        """The text of lists; what was found where there is none."""
+        if self.chat:
+            chat = nested.chat_text(found) if found is not None else nested.joined(value, self.names["text"][0], None)
+            return chat if chat is not None else (None if found is None else _NoChat(found))
+        made = nested.joined(value, self.names["text"][0], found)
+        return made if made is not None else found
+
+    def _kept(self, value: dict[str, Any]) -> dict[str, Any]:
+        """What the recipe wants as metadata, as it stands before the fields are taken out."""
+        found = {name: item for name in self.metadata or () if (item := _at(value, name)) is not None}
+        self.kept.update(found.keys())
+        return copy.deepcopy(found)
+
     def _without_text(self, value: dict[str, Any], text: Any, path: str, offset: int, raw: bytes) -> Damaged:
         head = raw or repr(value).encode("utf-8", "replace")
         if text is None:
             detail = f"no {' or '.join(self.names['text'])}; fields: {', '.join(sorted(map(str, value))[:20])}"
             return Damaged(path, offset, len(raw) or None, "missing_text", detail, head)
+        if isinstance(text, _NoChat):
+            detail = f"{self.names['text'][0]} is no chat: a list of messages with role and content"
+            return Damaged(path, offset, len(raw) or None, "wrong_type", detail, head)
         detail = f"{self.names['text'][0]} is of type {type(text).__name__}, not a string"
         return Damaged(path, offset, len(raw) or None, "wrong_type", detail, head)
+
+
+@dataclass(frozen=True)
+class _NoChat:
+    """What stands where messages were expected."""
+
+    value: Any
+
+
+def _at(value: dict[str, Any], name: str) -> Any:
+    """The value at a dotted name; None where there is none."""
+    if name in value:
+        return value[name]
+    parent, _, rest = name.partition(".")
+    inner = nested.value_of_json(value.get(parent)) if rest else None
+    return _at(inner, rest) if rest and isinstance(inner, dict) else None
 
 
 def _take(value: dict[str, Any], names: tuple[str | None, ...]) -> Any:

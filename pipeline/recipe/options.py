@@ -33,7 +33,7 @@ FORMATS = (
 )
 URL_LISTS = ("ut1", "ut1-words")  # that datatrove ships
 EXTRACTORS = ("resiliparse", "trafilatura")  # of ours; any other is a datatrove class path
-FIELDS = ("text", "html", "id", "url", "date", "licence")
+FIELDS = ("text", "html", "messages", "id", "url", "date", "licence", "language")
 
 
 class Source(Section):
@@ -58,8 +58,12 @@ class Source(Section):
     max_epochs: float | None = Field(None, gt=0.0, description="passes over it in training, at most")
     fields: dict[str, str] = Field(
         default_factory=dict,
-        description="which field of a record holds text, id, url, date, licence (or html)",
+        description="which field holds the text of a record (or html, or messages of a chat), id, url, date, …",
         json_schema_extra=keys_of(FIELDS),
+    )
+    metadata: list[str] | None = Field(
+        None,
+        description="fields of a record that are kept as metadata, of others nothing; none given: all that is left",
     )
     separator: str | None = Field(None, min_length=1, description="text files: what stands between two records")
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of a datatrove reader")
@@ -74,6 +78,8 @@ class Source(Section):
             )
         for name in sorted(set(self.fields) - set(FIELDS)):
             problems.append(f"fields.{name}: unknown{nearest(name, FIELDS)}; {self._allowed(FIELDS)}")
+        if len(texts := {"text", "html", "messages"} & set(self.fields)) > 1 and "messages" in texts:
+            problems.append(f"fields: {' and '.join(sorted(texts))}; a record's text is in one of them")
         if self.encoding is not None and not _is_text_encoding(self.encoding):
             problems.append(f"encoding = {self.encoding!r}: not one that Python knows, such as utf-16 or windows-1252")
         if self.options and "." not in self.format:

@@ -30,6 +30,7 @@ def outcome_lines(stage: str, summary: Mapping[str, Any]) -> Iterator[str]:
         return
     total, left = summary[found[0]], summary[found[1]]
     what = "records became documents" if found[0] == "records_in" else "documents kept"
+    yield from (f"{stage}: {note}" for note in summary.get("notes", ()))
     yield f"{stage}: {left:,} of {total:,} {what}" + (f"; {words}" if (words := reasons_in_words(summary)) else "")
     if left < FEW_KEPT * total:
         yield (

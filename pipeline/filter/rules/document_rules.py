@@ -52,12 +52,16 @@ def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, b
 
 
 def _unsure(documents: pa.Table, options: Filter) -> Mask:
-    """Documents whose language is less sure than the recipe asks for, in general or for that language."""
+    """Documents whose language is less sure than the recipe asks for, in general or for that language.
+
+    A language without a score is the record's own word (``fields.language``), and sure.
+    """
     least = np.full(documents.num_rows, options.min_language_score, np.float32)
     for language, score in options.min_language_scores.items():
         least[as_mask(pc.equal(documents["language"], language))] = score
     unsure: Mask = pc.fill_null(documents["language_score"], 0.0).to_numpy() < least
-    return unsure
+    stated = as_mask(pc.and_(pc.is_valid(documents["language"]), pc.is_null(documents["language_score"])))
+    return unsure & ~stated
 
 
 def _length(signals: pa.Table, options: Filter, add: Any) -> None:

@@ -119,6 +119,19 @@ def test_a_language_has_its_own_score(tmp_path: Path) -> None:
     assert verdicts(context)[2]["reasons"] == ["language.min_language_score"]
 
 
+def test_a_language_that_the_record_states_is_sure(tmp_path: Path) -> None:
+    found = [("en", None), ("de", None), (None, None), ("en", 0.6)]
+    rows = [{"text": f"{GOOD} {n}", "language": name, "language_score": score} for n, (name, score) in enumerate(found)]
+    context = make_run(tmp_path, {"00000": rows}, 'rules = []\nlanguages = ["en"]')
+    run_filter(context)
+    assert [row["reasons"] for row in verdicts(context)] == [
+        [],
+        ["language.languages"],
+        ["language.languages", "language.min_language_score"],
+        ["language.min_language_score"],
+    ]
+
+
 def test_changed_threshold_judges_again_but_does_not_measure_again(tmp_path: Path) -> None:
     context = make_run(tmp_path, {"00000": [{"text": SHORT}]})
     run_filter(context)
