@@ -67,7 +67,8 @@ def run(
     workers
         Worker processes, or shards at a time on a cluster; 0: one for each processor.
     dry_run
-        Say what would run and why, and write nothing.
+        Say what would run and why, what the sources hold, and an estimate of documents, minutes and disk; write
+        nothing.
     rebuild
         Rebuild what was made with other library versions.
     restart
@@ -87,17 +88,31 @@ def run(
         if planned.replaces:
             say(f"{'':9} {planned.replaces}")
     if dry_run:
-        if json:
-            shown = ("state", "reasons", "replaces")
-            states = {planned.stage: {name: getattr(planned, name) for name in shown} for planned in plans}
-            emit({"root": job.root, "status": "planned", "stages": states})
-        return 0
+        return _planned(job, plans, workers, json)
     if all(planned.state == "done" for planned in plans):
         forget_failures(job, chosen)  # a gate that was raised since
         _settle(job)
         say(f"nothing to do: {job.root} is finished")
         return _finish(job, {p.stage: _done_summary(job, p) for p in plans}, json)
+    from flows.session.preview import told_of_room
+
+    if told := told_of_room(job, plans):
+        say(told)
     return _finish(job, _run_flow(job, recipe, set or [], chosen, workers, options, rebuild, restart), json)
+
+
+def _planned(job: Run, plans: list[StagePlan], workers: int, json: bool) -> int:
+    """What a dry run says beside the plan."""
+    from flows.session.preview import preview
+
+    found = preview(job, plans, workers)
+    for line in found.lines() if found else ():
+        say(line)
+    if json:
+        shown = ("state", "reasons", "replaces")
+        states = {planned.stage: {name: getattr(planned, name) for name in shown} for planned in plans}
+        emit({"root": job.root, "status": "planned", "stages": states, **(found.as_dict() if found else {})})
+    return 0
 
 
 def _done_summary(job: Run, planned: StagePlan) -> dict[str, Any]:

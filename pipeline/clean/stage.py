@@ -15,7 +15,7 @@ from pipeline.base.words import counted, largest_first
 from pipeline.clean.language import FASTTEXT
 from pipeline.clean.settings import job_config, list_paths
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, odd_names
-from pipeline.readers.parts.partition import Part, plan
+from pipeline.readers.parts.partition import Part, Partition, plan
 from pipeline.recipe.globs import Selection
 from pipeline.recipe.options import Recipe, Source
 from pipeline.run import layout
@@ -74,16 +74,16 @@ def plan_jobs(recipe: Recipe, inputs: list[SourceInputs] | None = None) -> list[
     lists = list_paths(recipe.clean)
     listed = [(found, source.format) for found, source in zip(inputs, recipe.sources, strict=True)]
     return [
-        Job(
-            partition.shard,
-            config=job_config(recipe.clean, sources[partition.source], partition.config()),
-            arguments={
-                **_arguments(folders[partition.source], [part.path for part in partition.parts]),
-                "lists": lists,
-            },
-        )
+        job_of(recipe, sources[partition.source], folders[partition.source], partition, lists)
         for partition in plan(listed)
     ]
+
+
+def job_of(recipe: Recipe, source: Source, inputs: SourceInputs, partition: Partition, lists: Mapping[str, str]) -> Job:
+    """The job that cleans a partition of a source; ``lists`` says where the URL lists lie."""
+    arguments = _arguments(inputs, [part.path for part in partition.parts])
+    config = job_config(recipe.clean, source, partition.config())
+    return Job(partition.shard, config, arguments={**arguments, "lists": dict(lists)})
 
 
 def source_inputs(source: Source) -> SourceInputs:

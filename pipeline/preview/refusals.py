@@ -9,7 +9,6 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
-from pipeline.preview import columns
 from pipeline.recipe.filter_options import Classifier, Filter
 from pipeline.recipe.options import EXTRACTORS
 from pipeline.recipe.rule_sets import is_class_path
@@ -59,6 +58,8 @@ def _of_clean(run: Run) -> Iterator[str]:
     if wrong:
         yield from wrong
     else:
+        from pipeline.preview import columns
+
         yield from columns.refused(run.recipe)
 
 

@@ -29,13 +29,14 @@ _USUAL = {
 
 @dataclass
 class Found:
-    """What lies in the paths: every file counted once, in ``formats``, ``unsupported`` or ``unreadable``."""
+    """What lies in the paths: every file counted once, in ``formats``, or in one of the three that say why not."""
 
     inputs: SourceInputs
     files: int = 0
     bytes: int = 0
     formats: Counter[str] = field(default_factory=Counter)
     unsupported: Counter[str] = field(default_factory=Counter)
+    excluded: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
     tables: dict[str, list[InputFile]] = field(default_factory=lambda: defaultdict(list))
 
@@ -58,7 +59,11 @@ def look(paths: Sequence[str]) -> Found:
     Raises:
         UserError: If a path names no file.
     """
-    inputs = list_inputs("files", list(paths))
+    return look_at(list_inputs("files", list(paths)), "auto")
+
+
+def look_at(inputs: SourceInputs, named_format: str) -> Found:
+    """Tells the format of every file of a source, as its reader will."""
     found = Found(inputs)
     for file in inputs.files:
         found.files += 1
@@ -66,7 +71,10 @@ def look(paths: Sequence[str]) -> Found:
         if file.error is not None:
             found.unreadable.append(file.path)
             continue
-        kind = format_of(file, "auto")
+        if file.excluded is not None:
+            found.excluded[file.excluded] += 1
+            continue
+        kind = format_of(file, named_format)
         if kind == BINARY:
             found.unsupported[_media_type(file)] += 1
             continue

@@ -135,8 +135,8 @@ def _model_lines(sizes: Sizes, tokens: int) -> Iterator[str]:
 def files_in_words(found: Found) -> list[str]:
     """The files, a line each for what is read, what nobody reads, and what cannot be opened."""
     lines = [f"{counted(found.files, 'file')}, {found.bytes / 1e6:,.1f} MB: {_listed(found.formats)}"]
-    if found.unsupported:
-        lines.append(f"not read: {_listed(found.unsupported)}")
+    if found.unsupported or found.excluded:
+        lines.append(f"not read: {_listed(found.unsupported + found.excluded)}")
     if found.unreadable:
         shown = ", ".join(found.unreadable[:3])
         lines.append(f"cannot be read: {counted(len(found.unreadable), 'file')}, such as {shown}")

@@ -38,6 +38,7 @@ def prefect_server() -> Iterator[None]:
 def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE)
+    (tmp_path / "x").write_text("A text that nobody reads: the stages are stand-ins.\n")
     return path
 
 

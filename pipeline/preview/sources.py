@@ -1,0 +1,85 @@
+"""What the sources of a recipe hold: files, bytes, formats, columns of the first record, and what nobody will read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.base.words import counted, largest_first
+from pipeline.clean.stage import source_inputs
+from pipeline.preview.columns import listed
+from pipeline.proposal.sources import TABULAR, Found, look_at
+from pipeline.readers.parts.first import first_records
+from pipeline.readers.parts.inputs import InputFile
+from pipeline.recipe.options import Recipe, Source
+
+MOST_KINDS = 8
+MOST_NAMED = 3
+
+
+@dataclass
+class Looked:
+    """One source as it lies there."""
+
+    name: str
+    found: Found
+    columns: dict[str, list[str]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        found = self.found
+        return {
+            "files": found.files,
+            "bytes": found.bytes,
+            "formats": dict(sorted(found.formats.items())),
+            "columns": self.columns,
+            "unsupported": dict(sorted(found.unsupported.items())),
+            "excluded": dict(sorted(found.excluded.items())),
+            "unreadable": found.unreadable,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """For a person."""
+        found = self.found
+        size = f"{counted(found.files, 'file')}, {found.bytes / 1e6:,.1f} MB"
+        yield f"source {self.name}: {size}: {_kinds(found.formats) or 'nothing that is read'}"
+        for path, names in self.columns.items():
+            yield f"  columns of {path}: {listed(names)}"
+        if found.unsupported or found.excluded:
+            yield f"  not read: {_kinds(found.unsupported + found.excluded)}"
+        if found.unreadable:
+            named = ", ".join(found.unreadable[:MOST_NAMED])
+            yield f"  cannot be read: {counted(len(found.unreadable), 'file')}, such as {named}"
+
+
+def look_at_sources(recipe: Recipe) -> list[Looked]:
+    """Each source of a recipe; members of archives are not looked into.
+
+    Raises:
+        UserError: If a path names no file.
+    """
+    return [_look_at(source) for source in recipe.sources]
+
+
+def _look_at(source: Source) -> Looked:
+    inputs = source_inputs(source)
+    if "." in source.format:  # a datatrove reader finds its records itself
+        found = Found(inputs, len(inputs.files), sum(file.size for file in inputs.files))
+        found.formats[source.format] = len(inputs.files)
+        return Looked(source.name, found)
+    looked = Looked(source.name, look_at(inputs, source.format))
+    for kind in TABULAR:
+        for file in looked.found.tables.get(kind, ())[:1]:
+            looked.columns[file.path] = _columns(looked.found, file, source)
+    return looked
+
+
+def _columns(found: Found, file: InputFile, source: Source) -> list[str]:
+    first = first_records(found.inputs, file, source.format, limit=1)
+    return [column.name for column in first.columns]
+
+
+def _kinds(counts: Mapping[str, int]) -> str:
+    ordered = largest_first(counts)
+    shown = ", ".join(f"{name} {count:,}" for name, count in ordered[:MOST_KINDS])
+    more = len(ordered) - MOST_KINDS
+    return shown + (f", and {counted(more, 'more kind')}" if more > 0 else "")
