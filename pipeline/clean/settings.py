@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import UserError
+from pipeline.recipe.csv_options import Csv
 from pipeline.recipe.options import Clean, Source
 from pipeline.run.manifest import digest_file
 
@@ -26,6 +27,7 @@ class SourceSettings:
     encoding: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     metadata: list[str] | None = None
+    csv: Csv | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Settings:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Settings":
         """The inverse of ``job_config``."""
-        return cls(Clean(**config["clean"]), SourceSettings(**config["source"]))
+        csv = config["source"].get("csv")
+        source = config["source"] | ({"csv": Csv(**csv)} if csv is not None else {})
+        return cls(Clean(**config["clean"]), SourceSettings(**source))
 
     def read_options(self) -> "ReadOptions":
         """How the source is read."""
@@ -53,6 +57,7 @@ class Settings:
             http_statuses=frozenset(clean.http_statuses),
             separator=source.separator,
             encoding=source.encoding,
+            csv=source.csv,
             reader_options=source.options,
             named_format="warc" if source.format == "wet" else source.format,
         )

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from pipeline.base.words import nearest
 from pipeline.recipe import depth
+from pipeline.recipe.csv_options import Csv
 from pipeline.recipe.filter_options import Filter
 from pipeline.recipe.globs import wrong
 from pipeline.recipe.minhash import LIMITS, MINHASH, THRESHOLD, MinHash
@@ -68,6 +69,7 @@ class Source(Section):
     separator: str | None = Field(None, min_length=1, description="text files: what stands between two records")
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of a datatrove reader")
     encoding: str | None = Field(None, description="of files that declare none; default: UTF-8, else detected")
+    csv: Csv | None = Field(None, description="dialect of CSV and TSV files; what it leaves out is told from each file")
 
     @model_validator(mode="after")
     def _format_fields_and_encoding_exist(self) -> "Source":

@@ -84,6 +84,8 @@ def allowed_values(schema: Mapping[str, Any]) -> str:
         >>> allowed_values({"type": "array", "items": {"enum": ["noai", "noimageai"], "type": "string"}})
         'a list of `noai`, `noimageai`'
     """
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if "anyOf" in schema:  # a key that may also be left out, which its default says
         return ", or ".join(allowed_values(one) for one in schema["anyOf"] if one.get("type") != "null")
     if "$ref" in schema or schema.get("type") == "object":

@@ -13,9 +13,12 @@ from pipeline.recipe.language_codes import language_label
 
 
 class Section(BaseModel):
-    """Base of every section: frozen, and an unknown key is an error."""
+    """Base of every section: frozen, and an unknown key is an error, as is a number that is not finite.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    TOML writes ``inf`` and ``nan``; a size, a share or a rate is neither, and the JSON of a manifest holds neither.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.errors import NO_RECORD_S_FAULT, in_words, out_of_memory
 from pipeline.readers.columnar import read_arrow, read_parquet
-from pipeline.readers.delimited import read_delimited
+from pipeline.readers.delimited.read import read_delimited
 from pipeline.readers.encodings import as_utf8
 from pipeline.readers.jsonl import read_json, read_jsonl
 from pipeline.readers.papers import read_paper
@@ -24,6 +24,7 @@ from pipeline.readers.records import Damaged, Excluded, Fields, Item, unsupporte
 from pipeline.readers.streams import Gap, Limits, RangeReader, Watched, chunks, counted
 from pipeline.readers.text import read_separated, read_whole
 from pipeline.readers.warc import read_warc
+from pipeline.recipe.csv_options import Csv
 
 DETAILS = {
     BROKEN_LINK: "a symbolic link to nothing",
@@ -42,6 +43,7 @@ class ReadOptions:
     http_statuses: frozenset[int] = frozenset({200})
     separator: str | None = None
     encoding: str | None = None
+    csv: Csv | None = None
     named_format: str = "auto"
     reader_options: Mapping[str, Any] = field(default_factory=dict)  # of a datatrove reader
 
@@ -212,7 +214,8 @@ def read_stream(
     elif kind == "json":
         yield from read_json(data, path, options.fields, options.limits)
     elif kind in ("csv", "tsv"):
-        yield from read_delimited(data, path, "," if kind == "csv" else "\t", options.fields, options.limits)
+        mark = "," if kind == "csv" else "\t"
+        yield from read_delimited(data, path, mark, options.fields, options.limits, options.csv)
     elif separated:
         yield from read_separated(data, path, separated, options.limits)
     elif kind in ("text", "html"):

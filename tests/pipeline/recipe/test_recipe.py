@@ -2,7 +2,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -35,6 +35,26 @@ def test_three_mistakes_are_reported_together_with_the_nearest_key(tmp_path: Pat
     assert "dedup.threshold = 1.7: input should be less than or equal to 1" in message
     assert "dedup.bnads: unknown key; did you mean bands?" in message
     assert "tokenize.vocabulary_size = 'many'" in message
+
+
+def keys_of_fractions(model: type[BaseModel], place: str = "") -> Iterator[str]:
+    for key, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from keys_of_fractions(inner, f"{place}{key}.")
+        elif float in (inner, *get_args(inner)) and get_origin(inner) is not dict:
+            yield f"{place}{key}"
+
+
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan"])
+def test_no_key_takes_a_number_that_is_not_finite(number: str, tmp_path: Path) -> None:
+    keys = [*keys_of_fractions(Recipe), "sources.0.weight", "sources.0.max_epochs", "tokenize.tokenizer_weights.web"]
+    assert {"clean.max_decompression_ratio", "train.clip_norm", "model.rotary_base"} <= set(keys)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(tmp_path, SHORTEST), [f"{key}={number}" for key in keys])
+    told = [problem.partition(" = ")[0] for problem in caught.value.problems]
+    assert sorted(told) == sorted(keys)
+    assert "train.clip_norm = inf: input should be a finite number" in str(caught.value) or number != "inf"
 
 
 def test_folder_or_text_in_the_place_of_a_recipe_is_led_to_init(tmp_path: Path) -> None:
