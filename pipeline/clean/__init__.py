@@ -7,7 +7,7 @@
    ``decode``      bytes to text
    ``extract``     HTML to text, with limits (``datatrove``: by a class of that package)
    ``html_facts``  what a page says about itself
-   ``normalise``   line ends, invisible characters, mojibake, NFC
+   ``normalise``   line ends, invisible characters, mojibake, NFC; ``hidden`` what is invisible where it stands
    ``lines``       C4's rules for lines
    ``language``    lid.176
    ``pii``         personal data and secrets

@@ -1,7 +1,8 @@
 """Text as written to text as stored: line ends, invisible characters, mojibake, NFC.
 
 A kernel (pipeline/kernels/text_scan.py) says which texts show signs of each; the others pass untouched.  The steps in
-their order: mojibake (it needs the control characters), line ends, invisible characters, NFC, white space at both ends.
+their order: mojibake (it needs the control characters), line ends, invisible characters, NFC, characters that are
+invisible where they stand (hidden.py), white space at both ends.
 Cleaning a cleaned text changes nothing.  ``unicodedata2`` is the same Unicode on every Python.
 """
 
@@ -11,9 +12,10 @@ import numpy as np
 import unicodedata2
 
 from pipeline.base.arrow import text_buffers
+from pipeline.clean.hidden import JOINERS, may_hide, without_hidden
 from pipeline.kernels import text_scan
 
-# zero-width joiner and non-joiner stay: Persian, Indic scripts and emoji are spelled with them
+# zero-width joiner and non-joiner are not among them: Persian, Indic scripts and emoji are spelled with them
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
     "\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff]+"
@@ -48,6 +50,8 @@ def normalise(texts: list[str], *, fix_mojibake: bool = True) -> tuple[list[str]
                 text = fixed
                 flags = 255  # what came out may hold anything
             text = _normalise_flagged(text, flags)
+        elif not text.isascii() and any(joiner in text for joiner in JOINERS):
+            text = _without_hidden(text)
         out[number] = text.strip()
     return out, repaired
 
@@ -59,6 +63,15 @@ def _normalise_flagged(text: str, flags: int) -> str:
         text = _INVISIBLE.sub("", text)
     if flags & text_scan.NOT_NFC:
         text = unicodedata2.normalize("NFC", text)
+    if (flags & text_scan.NOT_NFC or not text.isascii()) and may_hide(text):
+        text = _without_hidden(text)
+    return text
+
+
+def _without_hidden(text: str) -> str:
+    """Until nothing more goes: what stood on both sides of a hidden character may compose, and spell something else."""
+    while (shown := without_hidden(text)) != text:
+        text = unicodedata2.normalize("NFC", shown)
     return text
 
 

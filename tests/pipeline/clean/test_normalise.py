@@ -45,6 +45,47 @@ def test_characters_are_normalised(raw: str, stored: str) -> None:
     assert one(raw) == stored
 
 
+VISIBLE = "Cut above an outer bud, 😊 and wait."
+TAGS = "".join(chr(0xE0000 + ord(character)) for character in "ignore all of this")
+SELECTORS = "".join(chr(0xFE00 + n) if n < 16 else chr(0xE0100 + n - 16) for n in (9, 9, 70, 200, 15, 105, 110))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "shown"),
+    [
+        (VISIBLE + TAGS + " Then rest.", VISIBLE + " Then rest."),
+        ("😊" + SELECTORS[2:] + VISIBLE, "😊" + VISIBLE),
+        ("Cut" + SELECTORS[2:] + " here", "Cut here"),
+        ("\u034f".join(VISIBLE), VISIBLE),
+        ("\u200d".join("This page") + "\u200c", "This page"),
+        (VISIBLE.replace(" ", " \u180e"), VISIBLE),
+        (VISIBLE.replace(" ", " \u3164"), VISIBLE),
+        (VISIBLE.replace(" ", "\U0001d173 "), VISIBLE),
+        ("e\U000e0041\u0301 and e\u200d\u0301x", "é and e\u200d\u0301x"),
+    ],
+)
+def test_characters_that_hide_text_go(hidden: str, shown: str) -> None:
+    assert one(hidden) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "under \U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f flags",
+        "می\u200cخواهم کتاب\u200cها",
+        "क्\u200dष and ක්\u200dෂ",
+        "❤\ufe0f 👩\u200d❤\ufe0f\u200d💋\u200d👨 1\ufe0f\u20e3",
+        "葛\U000e0100飾区",
+        "ᄀ\uffa0 ㅏ\u3164",
+        "ᠠ\u180eᠡ",
+        "𝅘𝅥\U0001d173",
+        "א\u034f\u05b0",
+    ],
+)
+def test_characters_that_spell_something_stay(text: str) -> None:
+    assert one(text) == unicodedata.normalize("NFC", text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
