@@ -185,6 +185,12 @@ class Cleaner:
                 kept = writer.document(item, rows[id(item)])
                 writer.tally.add(DOCUMENTS if kept else QUARANTINED, *weight)
 
+    def read_body(self, item: Item) -> Item:
+        """An item as the first steps leave it: a body of bytes is decoded, and where it is HTML its text extracted."""
+        for step in (self._decode, self._extract):
+            item = guarded_step(partial(_with_body, step), item)
+        return item
+
     @staticmethod
     def _together(work: Callable[[list[Record]], list[Item]], items: list[Item]) -> list[Item]:
         """The items, with what ``work`` makes of all records among them."""

@@ -153,7 +153,7 @@ class _Rows:
 
     def __init__(self, path: str, fields: Fields, limits: Limits, part_bytes: int, schema: pa.Schema) -> None:
         self._path, self._fields, self._limits = path, fields, limits
-        self._wrong = _wrong_column(schema, fields)
+        self._wrong = wrong_column(schema, fields)
         self._names = distinct(column_names(schema))
         self._renamed = self._names != column_names(schema) or any("\ufffd" in name for name in self._names)
         self._budget = Budget(limits)
@@ -172,19 +172,19 @@ class _Rows:
         if failure is None or self.stopped:
             return
         names = column_names(opened.schema_arrow)
-        good = [name for name in names if names.count(name) == 1 and _readable(opened, group, name)]
+        good = [name for name in names if names.count(name) == 1 and readable(opened, group, name)]
         if len(good) < len(names) and (self._fields.whole or _wrong_names(good, self._fields) is None):
             lost = ", ".join(name for name in names if name not in good)
-            yield _corrupt(self._path, row + done, row + rows, f"lack {lost}, which cannot be read: {failure}")
+            yield corrupt(self._path, row + done, row + rows, f"lack {lost}, which cannot be read: {failure}")
             done, failure = yield from self._until_damage(group_batches(opened, group, good, done), row, rows, done)
         if failure is not None and not self.stopped:
-            yield _corrupt(self._path, row + done, row + rows, f"cannot be read: {failure}")
+            yield corrupt(self._path, row + done, row + rows, f"cannot be read: {failure}")
 
     def of_batches(self, batches: Iterator[pa.RecordBatch], rows: int | None) -> Iterator[Item]:
         """Items of all batches of a file."""
         done, failure = yield from self._until_damage(batches, 0, rows)
         if failure is not None and not self.stopped:
-            yield _corrupt(self._path, done, rows, f"cannot be read: {failure}")
+            yield corrupt(self._path, done, rows, f"cannot be read: {failure}")
 
     def _until_damage(
         self, batches: Iterator[pa.RecordBatch], row: int, rows: int | None, done: int = 0
@@ -197,7 +197,7 @@ class _Rows:
                 return done, error
             if batch is None:
                 if rows is not None and done < rows:
-                    yield _corrupt(self._path, row + done, row + rows, "are missing")
+                    yield corrupt(self._path, row + done, row + rows, "are missing")
                 return done, None
             yield from self._of_batch(batch, row + done)
             done += batch.num_rows
@@ -212,7 +212,7 @@ class _Rows:
         try:
             check_batch(batch)
         except pa.ArrowInvalid as error:
-            yield _corrupt(self._path, first, first + batch.num_rows, f"cannot be read: {error}")
+            yield corrupt(self._path, first, first + batch.num_rows, f"cannot be read: {error}")
             return
         size = row_bytes(batch)
         step = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, size)))
@@ -255,7 +255,7 @@ class _Rows:
         return Damaged(self._path, row, None, "decompression_bomb", f"rows from {row:,} on are not read: {bomb}")
 
 
-def _readable(opened: pq.ParquetFile, group: int, name: str) -> bool:
+def readable(opened: pq.ParquetFile, group: int, name: str) -> bool:
     """Whether a column of a row group can be read."""
     try:
         for _ in group_batches(opened, group, [name]):
@@ -265,13 +265,13 @@ def _readable(opened: pq.ParquetFile, group: int, name: str) -> bool:
     return True
 
 
-def _corrupt(path: str, first: int, end: int | None, what: str) -> Damaged:
+def corrupt(path: str, first: int, end: int | None, what: str) -> Damaged:
     """Rows that are damaged together."""
     rows = f"rows from {first:,} on" if end is None else f"rows {first:,} to {end - 1:,}"
     return Damaged(path, first, None, "corrupt_rows", f"{rows} {what}")
 
 
-def _wrong_column(schema: pa.Schema, fields: Fields) -> tuple[str, str] | None:
+def wrong_column(schema: pa.Schema, fields: Fields) -> tuple[str, str] | None:
     """Reason and detail where no row of the file can have a text."""
     if fields.whole:
         return None

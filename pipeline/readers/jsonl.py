@@ -11,7 +11,8 @@ import orjson
 from numpy.typing import NDArray
 
 from pipeline.readers.lines import lines
-from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item, too_large
+from pipeline.readers.raw.ledger import Ledger
+from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item, Record, too_large
 from pipeline.readers.streams import Gap, Limits
 
 BLANK = b" \t\r\n\v\f"
@@ -25,27 +26,45 @@ _NEXT_ITEM = re.compile(rb'\}\s{0,20},(?=\s{0,20}\{\s{0,20}")')
 
 
 def read_jsonl(
-    chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Limits, start: int = 0
+    chunks: Iterator[bytes | Gap],
+    path: str,
+    fields: Fields,
+    limits: Limits,
+    start: int = 0,
+    ledger: Ledger | None = None,
 ) -> Iterator[Item]:
     """One record per line, or per object where several stand on one; a blank line is none.
 
-    Offsets are bytes in the decompressed file.
+    Offsets are bytes in the decompressed file.  The ledger's ``rows`` become the lines.
     """
-    for line in lines(chunks, path, limits.record_bytes, start):
+    ledger = Ledger() if ledger is None else ledger
+    row = -1
+    for row, line in enumerate(lines(chunks, path, limits.record_bytes, start)):
         if isinstance(line, Damaged):
             yield line
             continue
-        if line.data and line.data.strip(BLANK):
-            for item in _of_line(line.data, path, line.offset, fields):
+        data = line.data
+        if data and data.strip(BLANK):
+            value = parse_object(data, path, line.offset)
+            if type(value) is dict:
+                item = fields.record(value, path, line.offset, data)
+                if isinstance(item, Record):
+                    item.row, item.span = row, (line.offset, line.offset + len(data) + 1)
+                yield item
+                continue
+            for item in records_of_line(data, path, line.offset, fields):
+                if isinstance(item, Record):
+                    item.row = row
                 if not (line.after_gap and isinstance(item, Damaged) and item.reason in HALVES):
                     yield item
+    ledger.rows += row + 1
 
 
-def _of_line(data: bytes, path: str, offset: int, fields: Fields) -> Iterator[Item]:
-    """The records of a line; several where a line feed between them is lost."""
+def records_of_line(data: bytes, path: str, offset: int, fields: Fields) -> Iterator[Item]:
+    """The records of a line without its line feed; several where a line feed between them is lost."""
     value = parse_object(data, path, offset)
     if not isinstance(value, Damaged):
-        yield fields.record(value, path, offset, data)
+        yield _spanning(fields.record(value, path, offset, data), offset, offset + len(data) + 1)
         return
     # a file that was appended to another one brings its mark, a log after a power cut zeros, a list its commas
     begin = len(data) - len(data.lstrip(BETWEEN))
@@ -54,8 +73,17 @@ def _of_line(data: bytes, path: str, offset: int, fields: Fields) -> Iterator[It
     if not pieces or (len(pieces) == 1 and pieces[0][1] == data):
         yield value
         return
-    for at, piece in pieces:
-        yield _parse(piece, path, offset + begin + at, fields)
+    for number, (at, piece) in enumerate(pieces):
+        place = offset + begin + at
+        first, last = number == 0, number == len(pieces) - 1
+        end = offset + len(data) + 1 if last else place + len(piece)
+        yield _spanning(_parse(piece, path, place, fields), offset if first else place, end)
+
+
+def _spanning(item: Item, start: int, end: int) -> Item:
+    if isinstance(item, Record):
+        item.span = (start, end)
+    return item
 
 
 def _objects(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -71,7 +99,9 @@ def _objects(data: bytes) -> Iterator[tuple[int, bytes]]:
         taken = end
 
 
-def read_json(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Limits) -> Iterator[Item]:
+def read_json(
+    chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: Limits, ledger: Ledger | None = None
+) -> Iterator[Item]:
     """One record per object of a JSON file: lists of objects, objects one after the other, or JSON Lines after all.
 
     Offsets are bytes in the decompressed file.
@@ -79,13 +109,13 @@ def read_json(chunks: Iterator[bytes | Gap], path: str, fields: Fields, limits: 
     first = next(chunks, b"")
     rest = chain([first], chunks)
     if isinstance(first, Gap):
-        yield from read_jsonl(rest, path, fields, limits)
+        yield from read_jsonl(rest, path, fields, limits, ledger=ledger)
         return
     opening = first.removeprefix(BOM).lstrip(BLANK)
     line = opening.partition(b"\n")[0]
     begins = opening[:1]
     if (begins == b"{" and _is_whole(line)) or (begins not in (b"[", b"{") and b"\n[" not in opening[:SNIFF_BYTES]):
-        yield from read_jsonl(rest, path, fields, limits)
+        yield from read_jsonl(rest, path, fields, limits, ledger=ledger)
         return
     yield from JsonText(rest, path, fields, limits).items()
 

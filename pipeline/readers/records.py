@@ -36,7 +36,8 @@ class Record:
 
     ``offset`` is the byte offset or row in ``path``; ``part_of_offset`` numbers records that share an offset (several
     WARC records in one gzip member).  ``weight`` is about the bytes of all its fields, where they are more than its
-    text.
+    text.  Of JSON Lines, ``row`` is the line in the part that is read, and ``span`` the bytes of the decompressed file
+    that are this record's own: its line, line end included, or its share of a line that holds several.
     """
 
     path: str
@@ -58,6 +59,8 @@ class Record:
     weight: int = 0
     language: str | None = None  # as the record states it
     parts: "list[Item] | None" = None  # where the recipe makes several documents of it: these stand in its place
+    row: int | None = None
+    span: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -147,6 +150,9 @@ class Fields:
         way = names.get("html") or names.get("messages") or names.get("text") or ""
         self._steps = nested.steps_of(way, each="html" in names)
         self._keep = frozenset(name.partition(".")[0] for name in self.metadata or ())
+
+    def heading(self, data: bytes) -> None:
+        """Takes note of a line above the records of a table that belongs to none of them: its header."""
 
     def record(self, value: dict[str, Any], path: str, offset: int, raw: bytes = b"") -> Item:
         """The record of one mapping, which is taken apart: what is left over becomes ``metadata``."""

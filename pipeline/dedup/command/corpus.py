@@ -16,6 +16,7 @@ from pipeline.base.errors import UserError
 from pipeline.dedup.command.request import Request
 from pipeline.dedup.command.scan import ScanJob, Scanned, write_sets
 from pipeline.dedup.command.workers import Workers, call_all
+from pipeline.dedup.files.fields import with_numbers
 from pipeline.dedup.files.input_files import File
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.shingle_sets import SpilledSets
@@ -36,6 +37,7 @@ class FileCorpus:
         self.bases = np.append(0, np.cumsum(np.array(counts, np.int64)))
         self._tables = [pa.ipc.open_file(pa.memory_map(str(job.path("arrow")))).read_all() for job in jobs]
         self.part_files = [part.file for job in jobs for part in job.parts]
+        self.files = list({file.path: file for file in self.part_files}.values())
         records = [count for scanned in found for count in scanned.records]
         self.part_bases = np.append(0, np.cumsum(np.array(records, np.int64)))
         self.num_shingles: NDArray[np.int32] = self.numbers("num_shingles").astype(np.int32)
@@ -68,7 +70,8 @@ class FileCorpus:
 
     def values(self, name: str) -> list[pa.Array]:
         """See ``PolicyColumns``."""
-        return self._known(f"--keep {name}", name)
+        pieces = self._known(f"--keep {name}", name)
+        return with_numbers(pieces, [flag for scanned in self.found for flag in scanned.of_tables])
 
     def licences(self) -> pa.ChunkedArray:
         """See ``PolicyColumns``."""

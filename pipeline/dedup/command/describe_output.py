@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from pipeline.base.errors import RunError, UnansweredError
 from pipeline.base.side_by_side import Piece, side_by_side
 from pipeline.base.words import printable
-from pipeline.dedup.command.output_folder import REMOVED_FILE, SUMMARY
+from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.files.input_files import Part, file_at
-from pipeline.dedup.files.records import RecordReader, WantedFields
+from pipeline.dedup.files.own_outputs import REMOVED_FILE, SUMMARY
+from pipeline.dedup.files.records import RecordReader
 from pipeline.run.table_files import read_table
 from pipeline.run.tables import REMOVED
 

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.dedup.command.corpus import FileCorpus
-from pipeline.dedup.command.scan import ScanJob
+from pipeline.dedup.command.scan import ScanJob, quarantine_table
 from pipeline.dedup.rule.deduplicate import Outcome
+from pipeline.readers.records import Damaged
 from pipeline.run.table_files import TableWriter, batches
 from pipeline.run.tables import KEPT_CLUSTERS, QUARANTINE, REMOVED
 
@@ -68,11 +69,13 @@ def _write_columns(writer: TableWriter, columns: Sequence[Any]) -> None:
     writer.write(pa.record_batch(arrays, schema=writer.schema))
 
 
-def write_quarantine(jobs: Sequence[ScanJob], path: Path) -> None:
-    """Writes quarantine.arrow: every damaged record, where there are any."""
+def write_quarantine(jobs: Sequence[ScanJob], more: Sequence[Damaged], path: Path) -> None:
+    """Writes quarantine.arrow: everything damaged, where anything is; ``more`` was found after the first pass."""
     found = [job.path("lost") for job in jobs if job.path("lost").exists()]
-    if found:
+    if found or more:
         with TableWriter(path, QUARANTINE) as writer:
             for lost in found:
                 for batch in batches(lost, QUARANTINE):
                     writer.write(batch)
+            if more:
+                writer.write(quarantine_table(more))

@@ -1,33 +1,43 @@
 """Last pass: the kept records of a file, in input order, as they were.
 
-Lines of plain JSON Lines are copied by the kernel, byte for byte; compressed ones are decompressed and compressed
-again.  Parquet and Arrow keep schema, metadata and compression.
+How is told by ``way_of``:
+
+- ``bytes``      they have bytes of their own in the file, which the kernel copies: plain JSON Lines, WARC, mailboxes
+- ``spans``      they have bytes of their own in the decompressed file, which are compressed again
+- ``rows``       CSV and JSON: the same rows or values, with the header or the brackets around them
+- ``columns``    Parquet and Arrow (``kept_columns``)
+- ``file``       the file is the record
+- ``documents``  archives, books, WARC compressed as one stream: records as JSON Lines, at the path and ``.jsonl``
 """
 
 import bz2
 import gzip
+import json
 import lzma
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import orjson
 import zstandard
 from numpy.typing import NDArray
 
-from pipeline.dedup.files.input_files import File, Part
-from pipeline.dedup.files.records import chosen_rows, column_batches, open_range, schema_of
-from pipeline.readers.columns.footers import Footers
-from pipeline.readers.lines import lines
-from pipeline.readers.records import Damaged
-from pipeline.readers.streams import Gap, Limits, chunks
+from pipeline.base.errors import RunError
+from pipeline.dedup.command.kept_columns import write_columns
+from pipeline.dedup.files.fields import FullFields, FullRecord, WantedFields
+from pipeline.dedup.files.input_files import COLUMNAR, File, Part
+from pipeline.dedup.files.items import TABLES_OF_TEXT, Items
+from pipeline.readers.encodings import as_utf8
+from pipeline.readers.records import Damaged, Fields, Record
+from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
 
-ROW_GROUP_BYTES = 64 << 20
 GZIP_LEVEL = 6
+BOM = b"\xef\xbb\xbf"
+SINGLE = frozenset({"text", "html", "docx", "odt", "eml", "ipynb", "pdf"})  # formats whose file is a record
 _COPY_BYTES = 1 << 30
 _OPENERS: dict[str | None, Callable[[Path, str], Any]] = {
     None: open,
@@ -35,73 +45,101 @@ _OPENERS: dict[str | None, Callable[[Path, str], Any]] = {
     "bz2": bz2.open,
     "xz": lzma.open,
 }
-_CODECS = ("uncompressed", "snappy", "gzip", "brotli", "zstd", "lz4")
-_MAGIC = {"zstd": b"\x28\xb5\x2f\xfd", "lz4": b"\x04\x22\x4d\x18"}
 
 
-def copy_ranges(file: File, ranges: NDArray[np.int64], target: Path) -> None:
-    """Copies byte ranges of a file, in order, to a new file.
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a file.
+
+    Attributes:
+        file: The input.
+        rows: Rows kept, ascending, shape (n,).
+        ranges: Their bytes, as ``PartBatch`` has them, shape (n, 2).
+        way: How they are written.
+        target: The new file.
+        wanted: Fields that were read.
+        codecs: Of a Parquet file's columns.
+    """
+
+    file: File
+    rows: NDArray[np.int64]
+    ranges: NDArray[np.int64]
+    way: str
+    target: Path
+    wanted: WantedFields
+    codecs: Mapping[str, str] = field(default_factory=dict)
+
+
+def way_of(file: File, ends: NDArray[np.int64]) -> str:
+    """How the kept records of a file are written.
 
     Args:
         file: The input.
-        ranges: First byte and end of each kept record, ascending, shape (n, 2).
-        target: The new file.
+        ends: Where each of its records ends, 0 for one without bytes of its own.
     """
+    kind, own = file.format, bool((ends > 0).all())
+    if kind in COLUMNAR:
+        return "columns"
+    if kind in SINGLE:
+        return "file"
+    if kind == "warc":
+        return "bytes" if own else "documents"
+    if kind in ("jsonl", "mbox") or (kind == "json" and own and len(ends)):
+        return "bytes" if file.is_plain else "spans"
+    return "rows" if kind in (*TABLES_OF_TEXT, "json") else "documents"
+
+
+def copy_ranges(kept: Kept) -> None:
+    """Copies what is kept byte for byte: ranges of the file, or all of it."""
+    file, ranges = kept.file, kept.ranges
     file.check()
-    joined = np.flatnonzero(np.append(True, ranges[1:, 0] != ranges[:-1, 1])) if len(ranges) else np.zeros(0, int)
-    starts, ends = ranges[joined, 0], np.append(ranges[joined[1:] - 1, 1], ranges[-1:, 1])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with open(file.local, "rb", buffering=0) as source, open(target, "wb", buffering=0) as sink:
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+    if kept.way == "file":
+        ranges = np.array([[0, file.size]] if len(kept.rows) else [], np.int64).reshape(-1, 2)
+    of_lines = file.format in ("jsonl", "json")
+    kept.target.parent.mkdir(parents=True, exist_ok=True)
+    with open(file.local, "rb", buffering=0) as source, open(kept.target, "wb", buffering=0) as sink:
+        for start, end in _joined(ranges):
             while start < end:
                 copied = os.sendfile(sink.fileno(), source.fileno(), start, min(end - start, _COPY_BYTES))
                 if not copied:
                     break  # the file has become shorter, which check() below finds
                 start += copied
+            if of_lines and end < file.size and os.pread(source.fileno(), 1, end - 1) != b"\n":
+                sink.write(b"\n")  # a share of a line that holds several records
     file.check()
 
 
-def write_kept(file: File, rows: NDArray[np.int64], target: Path, codecs: Mapping[str, str]) -> None:
-    """Writes the kept records of a compressed or columnar file.
+def _joined(ranges: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """The ranges, those that follow on each other as one."""
+    firsts = np.flatnonzero(np.append(True, ranges[1:, 0] != ranges[:-1, 1])) if len(ranges) else np.zeros(0, int)
+    ends = np.append(ranges[firsts[1:] - 1, 1], ranges[-1:, 1])
+    return list(zip(ranges[firsts, 0].tolist(), ends.tolist(), strict=True))
 
-    Args:
-        file: The input.
-        rows: Rows kept, ascending.
-        target: The new file.
-        codecs: Of a Parquet file's columns, from ``parquet_codecs``.
-    """
+
+def write_kept(kept: Kept) -> list[Damaged]:
+    """Writes what is kept of a file that cannot be copied; returns what is lost of it only here."""
+    file, lost = kept.file, list[Damaged]()
     file.check()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if file.format == "jsonl":
-        _write_lines(file, rows, target)
-    elif file.format == "parquet":
-        _write_parquet(file, rows, target, codecs)
+    kept.target.parent.mkdir(parents=True, exist_ok=True)
+    if kept.way == "columns":
+        lost = write_columns(file, kept.rows, kept.target, kept.codecs, kept.wanted)
+    elif kept.way == "spans":
+        _write_spans(kept)
+    elif kept.way == "documents":
+        _write_documents(kept)
+    elif file.format == "json":
+        _write_values(kept)
     else:
-        _write_arrow(file, rows, target)
+        _write_rows(kept)
     file.check()
+    return lost
 
 
-def _write_lines(file: File, rows: NDArray[np.int64], target: Path) -> None:
-    last = b""
-
-    def remembering(data: Iterator[bytes | Gap]) -> Iterator[bytes | Gap]:
-        nonlocal last
-        for chunk in data:
-            last = chunk[-1:] if isinstance(chunk, bytes) and chunk else last
-            yield chunk
-
-    wanted = iter([*rows.tolist(), -1])
-    following = next(wanted)
-    with open_range(file, 0, file.size) as reader, _compressor(target, file.compression) as sink:
-        held: bytes | None = None
-        for row, line in enumerate(lines(remembering(chunks(reader, Limits())), file.path, Limits().record_bytes)):
-            if held is not None:
-                sink.write(held + b"\n")
-                held = None
-            if row == following and not isinstance(line, Damaged):
-                held, following = line.data, next(wanted)
-        if held is not None:  # the file's very last line ends as it did
-            sink.write(held + (b"\n" if last == b"\n" else b""))
+def _open_range(file: File) -> RangeReader:
+    try:
+        return RangeReader(file.local, 0, file.size, digests=False)
+    except OSError as error:
+        raise RunError(f"{file.path}: cannot be read: {error.strerror or error}") from error
 
 
 def _compressor(target: Path, compression: str | None) -> AbstractContextManager[BinaryIO]:
@@ -114,63 +152,102 @@ def _compressor(target: Path, compression: str | None) -> AbstractContextManager
     return cast(AbstractContextManager[BinaryIO], opened)
 
 
-class _Mask:
-    """Which rows of the next batch are kept."""
-
-    def __init__(self, rows: NDArray[np.int64]) -> None:
-        self._rows, self._row = rows, 0
-
-    def of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The kept rows of the next batch."""
-        low, high = np.searchsorted(self._rows, (self._row, self._row + batch.num_rows))
-        chosen = self._rows[low:high] - self._row
-        self._row += batch.num_rows
-        return batch if len(chosen) == batch.num_rows else chosen_rows(batch, chosen)
-
-
-def parquet_codecs(files: Sequence[File]) -> dict[str, dict[str, str]]:
-    """By the path of each Parquet file: how its columns are compressed, where that can be written again.
-
-    A footer that cannot be read gives none, as does a codec that is only read (the LZ4 of Hadoop).
-    """
-    with Footers() as footers:
-        groups = {f.path: footers.chunks(f.local) or [] for f in files if f.format == "parquet"}
-    return {
-        path: {name: codec.lower() for name, codec, _ in found[0] if codec.lower() in _CODECS} if found else {}
-        for path, found in groups.items()
-    }
-
-
-def _write_parquet(file: File, rows: NDArray[np.int64], target: Path, codecs: Mapping[str, str]) -> None:
-    with pq.ParquetFile(file.local) as opened:
-        schema, metadata = opened.schema_arrow, opened.metadata
-        edges = np.cumsum([metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)])
-    mask, pending, size, row = _Mask(rows), [], 0, 0
-    chosen = {name: codec.replace("uncompressed", "none") for name, codec in codecs.items()} or "snappy"
-    with pq.ParquetWriter(target, schema, compression=chosen) as writer:
-        for batch in column_batches(Part.whole(file)):
-            kept = mask.of(batch)
-            group_before, row = int(np.searchsorted(edges, row, "right")), row + batch.num_rows
-            pending.append(kept)
-            size += kept.get_total_buffer_size()
-            if int(np.searchsorted(edges, row, "right")) != group_before or size > ROW_GROUP_BYTES:
-                writer.write_table(pa.Table.from_batches(pending, schema))
-                pending, size = [], 0
-        if any(kept.num_rows for kept in pending):
-            writer.write_table(pa.Table.from_batches(pending, schema))
+def _write_spans(kept: Kept) -> None:
+    """Writes spans of the decompressed file, and a line feed after one that ends within a line."""
+    of_lines = kept.file.format in ("jsonl", "json")
+    spans = iter([*_joined(kept.ranges), None])
+    span = next(spans)
+    with _open_range(kept.file) as reader, _compressor(kept.target, kept.file.compression) as sink:
+        data: Iterator[bytes | Gap] = chunks(reader, Limits())
+        data = as_utf8(data) if of_lines else data
+        offset, last = 0, b"\n"
+        for chunk in data:
+            if isinstance(chunk, Gap):
+                continue
+            end = offset + len(chunk)
+            while span is not None and span[0] < end:
+                if span[0] >= offset and of_lines and last != b"\n":
+                    sink.write(b"\n")
+                piece = chunk[max(0, span[0] - offset) : span[1] - offset]
+                sink.write(piece)
+                last = piece[-1:] or last
+                if span[1] > end:
+                    break
+                span = next(spans)
+            if span is None and of_lines and last != b"\n":
+                sink.write(b"\n")
+                last = b"\n"
+            offset = end
 
 
-def _write_arrow(file: File, rows: NDArray[np.int64], target: Path) -> None:
-    with open(file.local, "rb") as opened:
-        head = opened.read(1 << 20)
-    codec = next((name for name, magic in _MAGIC.items() if magic in head), None)
-    options = pa.ipc.IpcWriteOptions(compression=codec)
-    new = pa.ipc.new_file if head[:6] == b"ARROW1" or head[:4] == b"FEA1" else pa.ipc.new_stream
-    mask = _Mask(rows)
-    batches = column_batches(Part.whole(file))
-    first = next(batches, None)
-    schema = first.schema if first is not None else schema_of(file)[0]
-    with pa.OSFile(str(target), "wb") as sink, new(sink, schema, options=options) as writer:
-        while first is not None:
-            writer.write_batch(mask.of(first))
-            first = next(batches, None)
+def _kept_records(kept: Kept, fields: Fields) -> Iterator[Record]:
+    """The kept records of a file, read once more."""
+    wanted = iter([*kept.rows.tolist(), -1])
+    following = next(wanted)
+    for row, item in Items(Part.whole(kept.file), fields):
+        if isinstance(item, Record) and row == following:
+            yield item
+            following = next(wanted)
+    if following != -1:
+        kept.file.check()
+        raise RunError(f"{kept.file.path}: row {following:,} was read and cannot be read any more; run again")
+
+
+def _write_rows(kept: Kept) -> None:
+    """The kept rows of a table, below what stands above its first row."""
+    fields = FullFields(kept.wanted)
+    with _compressor(kept.target, kept.file.compression) as sink:
+        with _open_range(kept.file) as reader:
+            first = next(chunks(reader, Limits()), b"")
+        sink.write(BOM if isinstance(first, bytes) and first.startswith(BOM) else b"")
+        written = 0
+        for record in _kept_records(kept, fields):
+            sink.write(b"".join(fields.head[written:]) + _raw(record))  # joined files have several headers
+            written = len(fields.head)
+        sink.write(b"".join(fields.head[written:]))
+
+
+def _write_values(kept: Kept) -> None:
+    """The kept values of a JSON file: in a list, where it begins with one."""
+    with _open_range(kept.file) as reader:
+        first = next(as_utf8(chunks(reader, Limits())), b"")
+    in_list = isinstance(first, bytes) and first.removeprefix(BOM).lstrip()[:1] == b"["
+    between = b",\n" if in_list else b"\n"
+    with _compressor(kept.target, kept.file.compression) as sink:
+        before = b"[\n" if in_list else b""
+        for record in _kept_records(kept, FullFields(kept.wanted)):
+            sink.write(before + _raw(record))
+            before = between
+        end = b"\n" if before == between else b""
+        sink.write(end + b"]\n" if in_list and end else before + b"]\n" if in_list else end)
+
+
+def _raw(record: Record) -> bytes:
+    assert isinstance(record, FullRecord), "the record was read without its bytes"
+    return record.raw
+
+
+def _write_documents(kept: Kept) -> None:
+    """The kept records of a file that cannot be written again record by record, as JSON Lines."""
+    with open(kept.target, "wb") as sink:
+        for line in documents(kept):
+            sink.write(line)
+
+
+def documents(kept: Kept) -> Iterator[bytes]:
+    """The kept records as JSON Lines: with their own fields, or of those without fields what their reader tells."""
+    for record in _kept_records(kept, FullFields(kept.wanted)):
+        yield _line(record.value if isinstance(record, FullRecord) else _told(record))
+
+
+def _told(record: Record) -> dict[str, Any]:
+    """What is known of a record that has no fields of its own."""
+    named = {name: getattr(record, name) for name in ("id", "text", "url", "date", "licence", "path")}
+    return {name: value for name, value in {**named, **(record.metadata or {})}.items() if value is not None}
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value, default=str) + b"\n"
+    except TypeError:  # whole numbers of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"

@@ -17,15 +17,8 @@ from typing import Self
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.locks import file_lock
+from pipeline.dedup.files.own_outputs import KEPT, NAMES, SUMMARY
 
-KEPT, REMOVED_FILE, CLUSTERS_FILE, QUARANTINE_FILE, SUMMARY = (
-    "kept",
-    "removed.arrow",
-    "clusters.arrow",
-    "quarantine.arrow",
-    "summary.json",
-)
-NAMES = (SUMMARY, KEPT, REMOVED_FILE, CLUSTERS_FILE, QUARANTINE_FILE)
 LOCK, SCRATCH, EARLIER = ".lock", ".scratch", ".earlier"
 
 

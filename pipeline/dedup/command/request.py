@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.base.errors import UserError
+from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.rule.policy import FIRST, LONGEST
 from pipeline.recipe.options import Dedup
 
@@ -48,6 +49,12 @@ class Request:
         """Fields that the survivor policy looks at, beside the text."""
         keep = [self.options.keep] if self.options.keep not in (FIRST, LONGEST) else []
         return (*keep, *([self.licence_field] if self.options.prefer_licences else []))
+
+    @property
+    def wanted(self) -> WantedFields:
+        """The fields of a record that are read."""
+        url = [self.url_field] if self.options.same_url else []
+        return WantedFields(self.text_field, self.id_field, tuple(dict.fromkeys([*url, *self.policy_fields])))
 
 
 def checked_options(**given: Any) -> Dedup:

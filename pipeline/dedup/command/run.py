@@ -11,6 +11,7 @@ import errno
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,25 +23,29 @@ import numpy as np
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
 from pipeline.base.sizes import parse_memory
-from pipeline.base.words import counted
+from pipeline.base.words import counted, largest_first
 from pipeline.dedup.command.corpus import FileCorpus
 from pipeline.dedup.command.evidence import write_clusters, write_quarantine, write_removed
 from pipeline.dedup.command.input_size import estimate
-from pipeline.dedup.command.kept_records import copy_ranges, parquet_codecs, write_kept
-from pipeline.dedup.command.output_folder import CLUSTERS_FILE, QUARANTINE_FILE, REMOVED_FILE, SUMMARY, OutputFolder
+from pipeline.dedup.command.kept_columns import parquet_codecs
+from pipeline.dedup.command.kept_records import Kept, copy_ranges, way_of, write_kept
+from pipeline.dedup.command.output_folder import OutputFolder
 from pipeline.dedup.command.request import Request
 from pipeline.dedup.command.scan import ScanJob, Scanned, scan
 from pipeline.dedup.command.workers import Workers, call_all, start_workers
+from pipeline.dedup.files.columns import check_texts
 from pipeline.dedup.files.input_files import File, Listing, list_files, parts_of
-from pipeline.dedup.files.records import WantedFields, check_text_column, schema_of
+from pipeline.dedup.files.own_outputs import CLUSTERS_FILE, QUARANTINE_FILE, REMOVED_FILE, SUMMARY
 from pipeline.dedup.index.runs import against_digest, opened_against
 from pipeline.dedup.rule import cost as planning
 from pipeline.dedup.rule.deduplicate import Facts, Outcome, deduplicate
 from pipeline.dedup.rule.policy import survivor_policy
 from pipeline.dedup.rule.selection import Rule, Search
 from pipeline.dedup.rule.shingle_sets import SetsOnDemand
+from pipeline.readers.records import Damaged
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DAMAGE_OF_FILES = ("corrupt_file", "corrupt_rows", "unreadable", "decompression_bomb", "reader_failed")
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -54,9 +59,7 @@ def run(request: Request) -> dict[str, Any]:
     for place in request.options.against:
         against_digest(place, request.options.minhash)
     listing = list_files(request.inputs)
-    for file in listing.files:
-        if file.format != "jsonl":
-            check_text_column(file, schema_of(file)[0], request.text_field)
+    check_texts(listing.files, request.wanted)
     with OutputFolder(request.output, overwrite=request.overwrite) as output:
         try:
             return _run(request, listing, output, started)
@@ -95,8 +98,9 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
                 request.workers,
             )
             found = deduplicate(facts, Rule(options.threshold, options.copies, request.verify), search, indexes)
-            _write_tables_and_kept(corpus, files, found, output, workers, processes, codecs)
-    write_quarantine(jobs, output.partial / QUARANTINE_FILE)
+            lost = _write_tables_and_kept(corpus, _kept(request, corpus, found, output, codecs), found, output, workers)
+    quarantined += len(lost)
+    write_quarantine(jobs, lost, output.partial / QUARANTINE_FILE)
     counts = found.counts()
     summary = {
         "records_in": len(corpus) + quarantined,
@@ -115,6 +119,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
         "text_bytes": sum(item.text_bytes for item in scanned),
         "files": len(files),
         "files_passed_over": len(listing.passed_over),
+        "excluded": dict(largest_first(_excluded(scanned))),
         "root": listing.root,
         "options": _option_values(request),
     }
@@ -130,19 +135,16 @@ def _option_values(request: Request) -> dict[str, Any]:
 
 
 def _jobs(request: Request, files: Sequence[File], folder: Path) -> list[ScanJob]:
-    url_field = request.url_field if request.options.same_url else None
-    others = dict.fromkeys([*([] if url_field is None else [url_field]), *request.policy_fields])
-    wanted = WantedFields(request.text_field, request.id_field, tuple(others))
     return [
         ScanJob(
             f"{number:05d}",
             tuple(parts),
             folder,
-            wanted,
+            request.wanted,
             request.options.minhash,
             exact_only=request.exact_only,
             keep_signatures=not request.verify and not request.exact_only,
-            url_field=url_field,
+            url_field=request.url_field if request.options.same_url else None,
             policy_fields=request.policy_fields,
         )
         for number, parts in enumerate(parts_of(files))
@@ -176,10 +178,13 @@ def _check(request: Request, corpus: FileCorpus, scanned: Sequence[Scanned]) -> 
 
     Raises:
         UserError: If no record has a text, or none has the id field that was asked for.
+        RunError: If no record can be read because the files are damaged.
     """
     quarantined = sum(item.quarantined for item in scanned)
     problem = next((item.problem for item in scanned if item.problem), "")
     if quarantined and not len(corpus):
+        if any(f": {reason}: " in problem for reason in DAMAGE_OF_FILES):
+            raise RunError(f"no record can be read, the first damage: {problem}; fix it or leave it out")
         wrong_field = any(f": {reason}: " in problem for reason in ("missing_text", "wrong_type"))
         hint = "another field with the text is named by --text-field" if wrong_field else "fix it or leave it out"
         raise UserError(
@@ -187,9 +192,16 @@ def _check(request: Request, corpus: FileCorpus, scanned: Sequence[Scanned]) -> 
         )
     if quarantined:
         say(f"quarantined {counted(quarantined, 'record')}, the first: {problem}")
+    for reason, count in largest_first(_excluded(scanned)):
+        say(f"no record ({reason.replace('_', ' ')}): {counted(count, 'item')}")
     if request.id_field != "id" and len(corpus) and not corpus.numbers("id_hash").any():
         raise UserError(f"--id-field {request.id_field}: no record has it")
     return quarantined
+
+
+def _excluded(scanned: Sequence[Scanned]) -> Counter[str]:
+    """Items of the files that are no records, by reason."""
+    return sum((item.excluded for item in scanned), Counter[str]())
 
 
 def _duplicate_ids(corpus: FileCorpus) -> int:
@@ -206,31 +218,40 @@ def _duplicate_ids(corpus: FileCorpus) -> int:
     return len(again)
 
 
-def _write_tables_and_kept(
-    corpus: FileCorpus,
-    files: Sequence[File],
-    found: Outcome,
-    output: OutputFolder,
-    workers: Workers,
-    threads: int,
-    codecs: Mapping[str, dict[str, str]],
-) -> None:
-    """The kept records, and meanwhile the evidence."""
+def _kept(
+    request: Request, corpus: FileCorpus, found: Outcome, output: OutputFolder, codecs: Mapping[str, dict[str, str]]
+) -> list[Kept]:
+    """What is kept of each file."""
     kept = np.ones(len(corpus), bool)
     kept[found.removed] = False
     starts, ends, rows = corpus.numbers("start"), corpus.numbers("end"), corpus.file_rows()
-    copies, calls = [], []
-    for file, (low, high) in zip(files, corpus.file_bounds(files), strict=True):
+    taken = {file.path for file in corpus.files}
+    made = []
+    for file, (low, high) in zip(corpus.files, corpus.file_bounds(corpus.files), strict=True):
         chosen = low + np.flatnonzero(kept[low:high])
-        target = output.kept / file.path
-        if file.format == "jsonl" and file.compression is None:
-            copies.append((file, np.stack([starts[chosen], ends[chosen]], axis=1), target))
-        else:
-            calls.append((file, rows[chosen], target, codecs.get(file.path, {})))
+        way = way_of(file, ends[low:high])
+        name = file.path
+        while way == "documents" and f"{name}.jsonl" in taken:
+            name += "~"
+        name = f"{name}.jsonl" if way == "documents" else name
+        ranges = np.stack([starts[chosen], ends[chosen]], axis=1)
+        target = output.kept / name
+        made.append(Kept(file, rows[chosen], ranges, way, target, request.wanted, codecs.get(file.path, {})))
+    return [item for item in made if len(item.rows) or item.way != "file"]
+
+
+def _write_tables_and_kept(
+    corpus: FileCorpus, kept: Sequence[Kept], found: Outcome, output: OutputFolder, workers: Workers
+) -> list[Damaged]:
+    """The kept records, and meanwhile the evidence; returns what could not be read any more."""
+    copies = [item for item in kept if item.way in ("bytes", "file")]
+    others = [item for item in kept if item.way not in ("bytes", "file")]
+    threads = getattr(workers, "workers", 1)
     with ThreadPoolExecutor(threads) as executor:  # the kernel copies: no lock of Python's is held
-        copying = [executor.submit(copy_ranges, *copy) for copy in copies]
+        copying = [executor.submit(copy_ranges, item) for item in copies]
         write_removed(corpus, found, output.partial / REMOVED_FILE)
         write_clusters(corpus, found, output.partial / CLUSTERS_FILE)
-        call_all(workers, write_kept, calls)
+        lost = call_all(workers, write_kept, [(item,) for item in others])
         for future in copying:
             future.result()
+    return [item for items in lost for item in items]

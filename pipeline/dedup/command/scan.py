@@ -10,7 +10,8 @@ A second, partial pass writes ``NNNNN.sets``: shingle sets of the records that h
 """
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,15 +21,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import array_hashes, doc_id_column, name_hashes, text_bytes
+from pipeline.dedup.files.fields import WantedFields, field_of
 from pipeline.dedup.files.input_files import Part
-from pipeline.dedup.files.records import PartBatch, RecordReader, WantedFields, field_of, in_words
+from pipeline.dedup.files.items import in_words
+from pipeline.dedup.files.records import PartBatch, RecordReader, merged
 from pipeline.dedup.rule.shingle_sets import SetWriter
 from pipeline.dedup.rule.signing import Signer, band_keys, url_hashes
-from pipeline.readers.jsonl import BOM, parse_object
-from pipeline.readers.records import Damaged
+from pipeline.readers.jsonl import parse_object, records_of_line
+from pipeline.readers.records import Damaged, Record
 from pipeline.recipe.minhash import MinHash
 from pipeline.run.table_files import TableWriter
-from pipeline.run.tables import BATCH_TEXT_BYTES, QUARANTINE
+from pipeline.run.tables import BATCH_ROWS, BATCH_TEXT_BYTES, QUARANTINE
 
 RECORDS = pa.schema(
     [
@@ -87,7 +90,9 @@ class Scanned:
         text_bytes: UTF-8 bytes of all texts.
         blocks: Records of each block of band keys.
         others: The fields of the policy by name, batch by batch.
+        of_tables: Of each of these batches, whether its fields are text throughout.
         problem: The first record without a text, in words.
+        excluded: Items that are no records, by reason.
     """
 
     records: list[int] = field(default_factory=list)
@@ -96,7 +101,9 @@ class Scanned:
     text_bytes: int = 0
     blocks: list[int] = field(default_factory=list)
     others: list[dict[str, pa.Array]] = field(default_factory=list)
+    of_tables: list[bool] = field(default_factory=list)
     problem: str = ""
+    excluded: Counter[str] = field(default_factory=Counter)
 
 
 def scan(job: ScanJob) -> Scanned:
@@ -110,26 +117,50 @@ def scan(job: ScanJob) -> Scanned:
         open(job.path("keys"), "wb") as keys,
         open(job.path("values"), "wb") as values,
     ):
-        for part in job.parts:
-            reader = RecordReader(part, job.wanted)
-            before = sum(found.blocks)
-            for batch in reader.batches():
-                num_shingles, signatures_NP = _sign(job, signer, batch.texts)
-                if not job.exact_only:
-                    keys.write(band_keys(signatures_NP, job.minhash.bands).data)
-                if job.keep_signatures:
-                    values.write(signatures_NP.data)
-                writer.write_batch(_record_batch(job, batch, num_shingles))
-                found.blocks.append(len(batch.texts))
-                found.others.append({name: batch.others[name] for name in job.policy_fields})
-                found.text_bytes += text_bytes(batch.texts)
-            found.records.append(sum(found.blocks) - before)
-            found.rows.append(reader.rows)
-            lost += reader.damaged
+        for batch in _merged(job, _batches(job, found, lost)):
+            num_shingles, signatures_NP = _sign(job, signer, batch.texts)
+            if not job.exact_only:
+                keys.write(band_keys(signatures_NP, job.minhash.bands).data)
+            if job.keep_signatures:
+                values.write(signatures_NP.data)
+            writer.write_batch(_record_batch(job, batch, num_shingles))
+            found.blocks.append(len(batch.texts))
+            found.others.append({name: batch.others[name] for name in job.policy_fields})
+            found.of_tables.append(batch.is_of_table)
+            found.text_bytes += text_bytes(batch.texts)
     if lost:
         found.quarantined, found.problem = len(lost), in_words(lost[0])
-        _write_lost(job, lost)
+        with TableWriter(job.path("lost"), QUARANTINE) as writer:
+            writer.write(quarantine_table(lost))
     return found
+
+
+def _batches(job: ScanJob, found: Scanned, lost: list[Damaged]) -> Iterator[PartBatch]:
+    """The batches of all parts; counts them, and what else the parts hold."""
+    for part in job.parts:
+        reader = RecordReader(part, job.wanted)
+        records = 0
+        for batch in reader.batches():
+            records += len(batch.texts)
+            yield batch
+        found.records.append(records)
+        found.rows.append(reader.rows)
+        found.excluded.update(reader.excluded)
+        lost += reader.damaged
+
+
+def _merged(job: ScanJob, batches: Iterator[PartBatch]) -> Iterator[PartBatch]:
+    """The batches, small ones together: a folder of short texts gives one for each file."""
+    held: list[PartBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if held and (job.wanted.others or rows + len(batch.texts) > BATCH_ROWS or size > BATCH_TEXT_BYTES):
+            yield merged(held)
+            held, rows, size = [], 0, 0
+        held.append(batch)
+        rows, size = rows + len(batch.texts), size + text_bytes(batch.texts)
+    if held:
+        yield merged(held)
 
 
 def _sign(job: ScanJob, signer: Signer, texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
@@ -158,7 +189,8 @@ def _record_batch(job: ScanJob, batch: PartBatch, num_shingles: NDArray[np.int32
     return pa.record_batch(columns, schema=RECORDS)
 
 
-def _write_lost(job: ScanJob, lost: list[Damaged]) -> None:
+def quarantine_table(lost: Sequence[Damaged]) -> pa.Table:
+    """Rows of the quarantine table."""
     columns = {
         "source": ["" for _ in lost],
         "path": [item.path for item in lost],
@@ -168,8 +200,7 @@ def _write_lost(job: ScanJob, lost: list[Damaged]) -> None:
         "detail": [item.detail for item in lost],
         "head": [item.head for item in lost],
     }
-    with TableWriter(job.path("lost"), QUARANTINE) as writer:
-        writer.write(pa.table(columns, schema=QUARANTINE.schema))
+    return pa.table(columns, schema=QUARANTINE.schema)
 
 
 def write_sets(job: ScanJob, numbers: NDArray[np.int64], ranges: NDArray[np.int64], parts: list[int]) -> None:
@@ -212,12 +243,7 @@ def _texts_by_range(job: ScanJob, part: Part, ranges: NDArray[np.int64]) -> Iter
     with open(part.file.local, "rb", buffering=0) as opened:
         descriptor = opened.fileno()
         for start, end in ranges.tolist():
-            data = os.pread(descriptor, end - start, start).removesuffix(b"\n")
-            value = parse_object(data.removeprefix(BOM) if start == 0 else data, part.file.path, start)
-            text = None if isinstance(value, Damaged) else field_of(value, job.wanted.text)
-            if not isinstance(text, str):
-                part.file.check()  # it had a text a moment ago
-                raise AssertionError(f"{part.file.path}: no text at byte {start}")
+            text = _text_at(job, part, os.pread(descriptor, end - start, start), start)
             texts.append(text)
             size += len(text)
             if size > BATCH_TEXT_BYTES:
@@ -226,3 +252,18 @@ def _texts_by_range(job: ScanJob, part: Part, ranges: NDArray[np.int64]) -> Iter
     if texts:
         yield pa.array(texts, pa.large_string())
     part.file.check()
+
+
+def _text_at(job: ScanJob, part: Part, line: bytes, start: int) -> str:
+    """The text of a line, or of the record's share of it."""
+    data = line.removesuffix(b"\n")
+    value = parse_object(data, part.file.path, start)
+    if isinstance(value, dict):
+        for name in job.wanted.names["text"]:
+            if isinstance(text := field_of(value, name), str):
+                return text
+    found = next((item for item in records_of_line(data, part.file.path, start, job.wanted)), None)
+    if not isinstance(found, Record):
+        part.file.check()  # it had a text a moment ago
+        raise AssertionError(f"{part.file.path}: no text at byte {start}")
+    return found.text

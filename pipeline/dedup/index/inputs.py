@@ -7,8 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.base.errors import UserError
+from pipeline.dedup.files.columns import check_texts
+from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.files.input_files import Part, list_files
-from pipeline.dedup.files.records import RecordReader, WantedFields, check_text_column, in_words, schema_of
+from pipeline.dedup.files.items import in_words
+from pipeline.dedup.files.records import RecordReader
 from pipeline.dedup.index.runs import is_run, run_batches, run_corpus
 from pipeline.dedup.index.state import Corpus
 from pipeline.dedup.index.writer import Batch
@@ -49,9 +52,7 @@ class FileSource(Source):
     def __init__(self, corpus: Corpus, paths: Sequence[str], text_field: str = "text", id_field: str = "id") -> None:
         super().__init__(corpus)
         self._wanted, self._files = WantedFields(text_field, id_field), list_files(paths).files
-        for file in self._files:
-            if file.format != "jsonl":
-                check_text_column(file, schema_of(file)[0], text_field)
+        check_texts(self._files, self._wanted)
 
     def batches(self) -> Iterator[Batch]:
         """Every document, in input order: files by path in byte order, then rows."""

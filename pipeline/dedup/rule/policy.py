@@ -113,6 +113,8 @@ def by_column(name: str, values: Sequence[pa.Array]) -> Criterion:
         UserError: If the column mixes numbers and text, or holds what has no order.
     """
     column = _one_column(name, values)
+    if column is None:
+        return Criterion(name, _exact_ranks(values))
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     if pa.types.is_boolean(column.type):
@@ -156,21 +158,36 @@ def decided_by(criteria: Sequence[Criterion], removed: Ints, keepers: Ints, coun
     return pa.DictionaryArray.from_arrays(codes, [*(criterion.name for criterion in criteria), FIRST, EARLIER])
 
 
-def _one_column(name: str, values: Sequence[pa.Array]) -> pa.ChunkedArray:
+def _one_column(name: str, values: Sequence[pa.Array]) -> pa.ChunkedArray | None:
+    """The pieces as one column; None where no type of Arrow's holds all of their numbers exactly."""
     types = {str(piece.type): piece.type for piece in values if not pa.types.is_null(piece.type)}
     kinds = {_kind(kind) for kind in types.values()}
     if len(kinds) > 1:
         raise UserError(f"keep = {name}: the field holds {' and '.join(sorted(kinds))}, which have no common order")
+    if any(pa.types.is_decimal(kind) for kind in types.values()):
+        return None
     if not types:
         target = pa.float64()
     elif len(types) == 1:
         (target,) = types.values()
     else:
         target = pa.float64() if kinds == {"numbers"} else pa.large_string()
-    return pa.chunked_array([piece.cast(target) for piece in values], target)
+    try:
+        return pa.chunked_array([piece.cast(target) for piece in values], target)
+    except pa.ArrowInvalid:  # whole numbers that no double holds, beside others that are none
+        return None
+
+
+def _exact_ranks(values: Sequence[pa.Array]) -> Ints:
+    """Ranks of numbers of several types, each compared with all its digits; the highest first, null last."""
+    numbers = [number for piece in values for number in piece.to_pylist()]
+    known = sorted({number for number in numbers if number is not None and number == number}, reverse=True)
+    rank_of = {number: rank for rank, number in enumerate(known)}
+    return np.array([rank_of.get(number, len(known)) for number in numbers], np.int64)
 
 
 def _kind(kind: pa.DataType) -> str:
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
+    if any(check(kind) for check in numbers):
         return "numbers"
     return "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else str(kind)

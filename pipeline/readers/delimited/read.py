@@ -83,7 +83,7 @@ class _Reader:
         """The dialect; a first line ``sep=;`` of Excel's is taken away."""
         options, sample = self._options, self._feed.sample()
         if sample and sample[0].lower().startswith("sep=") and len(sample[0].strip()) == 5:
-            self._feed.drop_lines(1)
+            self._fields.heading("".join(self._feed.drop_lines(1)).encode("utf-8", "surrogateescape"))
             if options.delimiter == AUTO:
                 options = options.model_copy(update={"delimiter": sample[0][4]})
             sample = self._feed.sample()
@@ -106,6 +106,7 @@ class _Reader:
 
     def _begin(self, row: list[str], text: str) -> None:
         """Takes a row as the header."""
+        self._fields.heading(text.encode("utf-8", "surrogateescape"))
         below = self._feed.sample()
         names = list(self._options.columns)
         if names:

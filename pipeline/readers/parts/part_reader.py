@@ -20,7 +20,7 @@ from pipeline.readers.parts.partition import Part
 from pipeline.readers.parts.saved_datasets import CACHED_COPY, LIBRARY_FILE
 from pipeline.readers.raw.kinds import kind_of
 from pipeline.readers.raw.ledger import Ledger
-from pipeline.readers.records import Damaged, Excluded, Fields, Item, unsupported
+from pipeline.readers.records import Damaged, Excluded, Fields, Item, Record, unsupported
 from pipeline.readers.streams import Gap, Limits, RangeReader, Watched, chunks, counted
 from pipeline.readers.text import read_separated, read_whole
 from pipeline.readers.warc import read_warc
@@ -57,6 +57,7 @@ class PartReader:
         options: How to read.
         names: True names of files whose name is not valid Unicode, hex of their bytes.
         deadly: Keys of parts that end the process which reads them.
+        digesting: Whether ``digests`` are wanted.
 
     Attributes:
         ledger: The bytes of the part that is read, or was read last.
@@ -67,6 +68,7 @@ class PartReader:
     names: Mapping[str, str] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     deadly: frozenset[str] = frozenset()
+    digesting: bool = True
     ledger: Ledger = field(default_factory=Ledger)
 
     def read(self, part: Part) -> Iterator[Item]:
@@ -88,15 +90,16 @@ class PartReader:
             return
         try:
             local = storage.open_local(url)
-            reader = part.open(local)
+            reader = part.open(local, digests=self.digesting)
         except OSError as error:
             yield Damaged(path, part.start, None, "unreadable", f"file cannot be read: {error.strerror or error}")
             return
         with reader:
             try:
                 for item in guarded(self._items(reader, local, part), path, lambda: _left(reader)):
-                    yield _with_hint(item, reader, part.format)
-                self.digests[part.key] = reader.digest()
+                    yield item if isinstance(item, Record) else _with_hint(item, reader, part.format)
+                if self.digesting:
+                    self.digests[part.key] = reader.digest()
             except OSError as error:
                 detail = f"file cannot be read: {error.strerror or error}"
                 yield Damaged(path, reader.position, reader.end - reader.position, "unreadable", detail)
@@ -210,9 +213,9 @@ def read_stream(
     if kind in PAPERS:
         yield from read_paper(data, path, kind, options.limits)
     elif kind == "jsonl":
-        yield from read_jsonl(data, path, options.fields, options.limits, start)
+        yield from read_jsonl(data, path, options.fields, options.limits, start, ledger)
     elif kind == "json":
-        yield from read_json(data, path, options.fields, options.limits)
+        yield from read_json(data, path, options.fields, options.limits, ledger)
     elif kind in ("csv", "tsv"):
         mark = "," if kind == "csv" else "\t"
         yield from read_delimited(data, path, mark, options.fields, options.limits, options.csv)

@@ -60,10 +60,10 @@ class Part:
         name = os.fsdecode(bytes.fromhex(names[self.path])) if self.path in names else self.path
         return f"{root.rstrip('/')}/{name}"
 
-    def open(self, local: Path) -> RangeReader:
+    def open(self, local: Path, *, digests: bool = True) -> RangeReader:
         """The bytes it takes of its file: all of them where it is counted in other units."""
         start, end = (self.start, self.end) if self.unit == "bytes" else (0, local.stat().st_size)
-        return RangeReader(local, start, end)
+        return RangeReader(local, start, end, digests=digests)
 
 
 @dataclass(frozen=True)

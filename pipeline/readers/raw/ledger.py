@@ -20,10 +20,12 @@ class Ledger:
     Args:
         size: Its bytes on disk.
         given: Decompressed bytes that the readers of its format were given; counted as they are.
+        rows: Its lines, where it is JSON Lines.
     """
 
     size: int = 0
     given: int = 0
+    rows: int = 0
 
 
 @dataclass

@@ -129,9 +129,7 @@ def test_columnar_file_without_texts_is_refused(tmp_path: Path, columns: dict[st
     [
         ("a.parquet", b"PAR1 no parquet", "not parquet, or damaged: .*; fix it or leave it out"),
         ("a.arrow", b"ARROW1 no arrow", "not arrow, or damaged: .*; fix it or leave it out"),
-        ("a.csv", b"text\nhello\n", "expected JSON Lines, Parquet or Arrow, found csv"),
-        ("a.json", b'[{"text": "a"}]', "JSON that is not one object per line"),
-        ("a.jsonl", '{"text": "a"}\n'.encode("utf-16"), "UTF-16"),
+        ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "unsupported: image/png; expected text"),
     ],
 )
 def test_file_of_another_kind_is_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -156,10 +154,14 @@ def test_command_of_its_own_loads_neither_pandas_nor_awkward(corpus: Path, tmp_p
 def test_other_files_of_a_folder_are_passed_over_and_counted(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (corpus.parent / "README.md").write_text("# about")
+    for name in ("a.png", "b.png"):
+        (corpus.parent / name).write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    (corpus.parent / "gone.txt").symlink_to("nowhere.txt")
     summary = run(request([corpus.parent], tmp_path / "out"))
-    assert (summary["files"], summary["files_passed_over"]) == (1, 1)
-    assert "README.md" in capsys.readouterr().err
+    assert (summary["files"], summary["files_passed_over"]) == (1, 3)
+    said = capsys.readouterr().err
+    assert "passed over (unsupported: image/png): 2 files, such as a.png\n" in said
+    assert "passed over (broken link): gone.txt\n" in said
 
 
 @pytest.mark.parametrize("columns", [["records", "kept"], ["README"]])
@@ -373,14 +375,18 @@ def test_arrow_file_whose_offsets_lead_outside_is_refused_in_words(
     (tmp_path / "in" / "a.arrow").write_bytes(before + (80).to_bytes(4, "little") + b"\0\0\0\x40" + after)
     code, _, error = call(capfd, str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--workers", "1")
     assert code == 1
-    assert "a.arrow: the arrow file is damaged" in error
+    assert "no record can be read, the first damage: a.arrow: corrupt_rows: rows from 0 on cannot be read" in error
     assert left_behind(tmp_path) == []
 
 
-def test_parquet_with_an_encrypted_column_is_refused_and_ends_no_process(tmp_path: Path) -> None:
+def test_parquet_with_an_encrypted_column_keeps_its_rows_without_it_and_tells(tmp_path: Path) -> None:
     encrypted(tmp_path / "a.parquet", 5)
-    with pytest.raises(RunError, match=r"a\.parquet: the parquet file is damaged: Cannot decrypt"):
-        run(request([tmp_path / "a.parquet"], tmp_path / "out"))
+    summary = run(request([tmp_path / "a.parquet"], tmp_path / "out"))
+    assert (summary["records_kept"], summary["records_quarantined"]) == (5, 1)
+    kept = pq.read_table(tmp_path / "out/kept/a.parquet")
+    assert kept["secret"].null_count == 5
+    (row,) = pa.ipc.open_file((tmp_path / "out/quarantine.arrow").read_bytes()).read_all().to_pylist()
+    assert (row["path"], row["detail"]) == ("a.parquet", "rows 0 to 4 lack secret, which cannot be read")
 
 
 def test_codec_that_is_only_read_is_written_as_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

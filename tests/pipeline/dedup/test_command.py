@@ -14,8 +14,8 @@ import pytest
 import zstandard
 
 from pipeline.dedup.command.run import run
-from pipeline.dedup.files import input_files
 from pipeline.inspection.describe import describe
+from pipeline.readers.parts import partition
 from tests.pipeline.dedup.helpers import Record, edited_corpus, json_lines, removed, request, write_jsonl, write_parquet
 from tests.pipeline.dedup.reference import reference
 
@@ -132,7 +132,7 @@ def test_workers_memory_split_and_order_of_input_do_not_change_a_byte(
     folder, _ = mixed
     run(request([folder], tmp_path / "one", verify=verify, keep="longest"))
     one = snapshot(tmp_path / "one")
-    monkeypatch.setattr(input_files, "partition_bytes", lambda total: 2000)
+    monkeypatch.setattr(partition, "partition_bytes", lambda total: 2000)
     paths = sorted(folder.glob("*.*"), reverse=True)
     run(request(paths, tmp_path / "two", 2, verify=verify, keep="longest", memory="1KB"))
     assert snapshot(tmp_path / "two") == one
