@@ -67,7 +67,7 @@ def run(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
-    """Deduplicate your own JSON Lines (plain, gz, zst), Parquet or Arrow files.
+    """Deduplicate your own files: text, JSON Lines, CSV, Parquet, Arrow, WARC, Office files, archives.
 
     Writes OUT/kept/ (the records kept, file by file), OUT/removed.arrow (why each other one went), OUT/clusters.arrow
     and OUT/summary.json; all of it at the end, or nothing.

@@ -7,6 +7,7 @@
 - ``scan``             first pass, in workers: hash and sign every record
 - ``corpus``           all records as the first pass left them: the columns that selection needs
 - ``kept_records``     last pass, in workers: the kept records, as they were
+- ``kept_columns``     the same of Parquet and Arrow
 - ``evidence``         the tables beside them
 - ``output_folder``    everything appears at once, or nothing
 - ``describe_output``  what ``tokenmill inspect`` shows of it

@@ -160,7 +160,7 @@ def test_ranges_of_a_reader_lie_apart_and_between_them_is_framing(tmp_path: Path
 
 
 def test_what_a_reader_leaves_is_quarantined(tmp_path: Path, clean: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lazy(chunks, path, fields, limits, start=0):  # type: ignore[no-untyped-def]
+    def lazy(chunks, path, *more):  # type: ignore[no-untyped-def]
         yield Record(path, 0, "words", length=len(next(chunks)))
 
     monkeypatch.setattr(part_reader, "read_jsonl", lazy)

@@ -79,8 +79,8 @@ def test_numbers_of_a_csv_file_are_numbers_to_keep_by(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         (
-            '[{"text": "x", "n": 1.50},\n {"text": "x"}, {"text": "y"}]',
-            '[\n{"text": "x", "n": 1.50},\n{"text": "y"}\n]\n',
+            '[{"text":"x", "n": 1.50},\n {"text":"x"}, {"text":"y"}]',
+            '[\n{"text":"x", "n": 1.50},\n{"text":"y"}\n]\n',
         ),
         ('{"text":\n "x"}\n{"text": "x"}', '{"text":\n "x"}\n'),
         ('{"text": "x"}\n{"text": "x"}\n{"text":"y"}', '{"text": "x"}\n{"text":"y"}'),
