@@ -1,5 +1,6 @@
 """What deduplication asks of a record, beside its text: its id, and the fields of the survivor policy as they are."""
 
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import orjson
 import pyarrow as pa
 
 from pipeline.base.errors import UserError
+from pipeline.readers import nested
 from pipeline.readers.records import USUAL_NAMES, Damaged, Fields, Item, Record
 
 EXACT_IN_A_DOUBLE = 1 << 53  # whole numbers beyond it are rounded there
@@ -20,12 +22,19 @@ class WantedFields(Fields):
     """Makes records with these fields only.
 
     Args:
-        text: Field with the text; ``text`` stands for all the names under which a recipe finds it by itself.
+        text: Field with the text; ``text`` stands for all the names under which a recipe finds it by itself.  A dotted
+            name looks into objects, and joins the texts of lists, as in a recipe.
         id: Field with the id.
         others: Fields to read as they are (``keep``, licence, URL); a dotted name looks into objects.
+
+    Raises:
+        UserError: If items of a list are to be records of their own.
     """
 
     def __init__(self, text: str, id: str, others: tuple[str, ...] = ()) -> None:
+        if nested.EACH in text:
+            plain = nested.plain_name(text)
+            raise UserError(f"--text-field {text}: a record is kept or removed as a whole; {plain} joins its texts")
         super().__init__({"id": id} if text in USUAL_NAMES["text"][:1] else {"text": text, "id": id}, None)
         self.text, self.id, self.others = text, id, others
         self._is_flat = not others and "." not in text + id
@@ -47,6 +56,8 @@ class WantedFields(Fields):
             text = field_of(value, name)
             if text is not None:
                 break
+        if self._joins and not isinstance(text, str | bytes):
+            text = self._joined(copy.deepcopy(value), copy.deepcopy(text))
         if isinstance(text, bytes):
             data = text
             try:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.base.errors import UserError
 from pipeline.dedup.command.run import run
 from pipeline.readers.parts import partition
 from tests.pipeline.dedup.helpers import edited_corpus, json_lines, removed, request, write_jsonl
@@ -289,3 +290,11 @@ def test_numbers_that_no_double_holds_decide_all_the_same(tmp_path: Path, low: i
     found = removed(tmp_path / "out")
     assert {(row["kept_path"], row["kept_row"]) for row in found} == {(name, 1)}
     assert {row["chosen_by"] for row in found} == {"n"}
+
+
+def test_texts_in_lists_are_joined_as_in_a_recipe(tmp_path: Path) -> None:
+    given(tmp_path, {"a.jsonl": json_lines([{"doc": {"parts": [{"t": ONE}, {"t": TWO}]}}, {"doc": {"parts": []}}] * 2)})
+    summary = run(request([tmp_path / "in"], tmp_path / "out", text_field="doc.parts.t"))
+    assert [summary[f"records_{kind}"] for kind in ("kept", "removed_exact", "quarantined")] == [1, 1, 2]
+    with pytest.raises(UserError, match=r"a record is kept or removed as a whole; doc\.parts\.t joins"):
+        run(request([tmp_path / "in"], tmp_path / "more", text_field="doc.parts[].t"))
