@@ -204,7 +204,7 @@ def _write_rows(kept: Kept) -> None:
         for record in _kept_records(kept, fields):
             sink.write(b"".join(fields.head[written:]) + _raw(record))  # joined files have several headers
             written = len(fields.head)
-        sink.write(b"".join(fields.head[written:]))
+        sink.write(b"" if written else b"".join(fields.head))
 
 
 def _write_values(kept: Kept) -> None:
