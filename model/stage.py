@@ -68,6 +68,7 @@ class _Processes:
             KeyboardInterrupt: If the training was stopped by a signal.
         """
         root, train = self._context.root, self._context.run.recipe.train
+        self._context.progress.moment(Moment(STEP.name, "getting ready"))
         if train.device != "cpu":
             wait_for_gpus(self._context.progress.note)
         command = launch_command(

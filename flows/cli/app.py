@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed, 2 usage or recipe error, 3 a gate exceeded, 130 interrupted.
 """
 
+import itertools
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from pipeline.base.console import (
 )
 from pipeline.base.errors import TokenmillError, UserError
 from pipeline.base.processes import ENDS_WITH_STDIN, end_here, end_with_parent, interrupts_kept
+from pipeline.base.progress import working
 from pipeline.screen.line import last_line
 
 REPORT = "please report this with the lines above; what was finished is kept"
@@ -80,7 +82,7 @@ def _run(arguments: list[str], as_json: bool) -> int:
     from cyclopts import CycloptsError
 
     try:
-        with last_line():
+        with last_line(), working(_words(arguments)):
             result = build_app(arguments)(arguments)
     except TokenmillError as error:
         return _failed(str(error), error.exit_code, as_json)
@@ -98,6 +100,12 @@ def _run(arguments: list[str], as_json: bool) -> int:
         say(shortened(error))
         return _failed(f"unexpected {type(error).__name__}: {cut(str(error))}; {REPORT}", 1, as_json)
     return result if isinstance(result, int) else 0
+
+
+def _words(arguments: list[str]) -> str:
+    """The words of the command, such as ``dedup run``."""
+    words = list(itertools.takewhile(lambda argument: argument.replace("-", "").isalpha(), arguments))
+    return " ".join(words[: 1 + (words[:1] in (["dedup"], ["tokens"], ["classifier"], ["documents"]))] or ["tokenmill"])
 
 
 def _failed(message: str, code: int, as_json: bool) -> int:

@@ -11,6 +11,7 @@ from flows.display.options import Flag, Json, Output, Overrides, Overwrite, refu
 from pipeline.base.console import release_stdout
 from pipeline.base.errors import UserError
 from pipeline.base.processes import environment
+from pipeline.base.progress import watcher
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
 
@@ -53,6 +54,7 @@ def train(
     command = launch_command(recipe, root, load_recipe(recipe, set or []).train.processes, *options)
     if json:
         release_stdout()  # the program that follows claims it for itself
+    watcher().show(None)
     sys.stdout.flush()
     sys.stderr.flush()
     # this process becomes the training: signals, exit code and output are its own
@@ -140,7 +142,7 @@ def sample(
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     text = sample_run(Run.open(root), prompt, tokens, sampling, named=named)
-    return answer(json, {"prompt": prompt, "text": text, "seed": seed}, prompt + text)
+    return answer(json, {"prompt": prompt, "text": text, "seed": seed}, prompt + text, verbatim=True)
 
 
 def export(

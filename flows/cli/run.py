@@ -21,6 +21,7 @@ from flows.session.stages import plan, replacements
 from pipeline.base import storage
 from pipeline.base.console import emit, say, width_of
 from pipeline.base.errors import UserError
+from pipeline.base.progress import Moment, watcher
 from pipeline.base.words import counted
 from pipeline.recipe.load import load_recipe, recipe_toml
 from pipeline.run.engines.options import EngineOptions
@@ -143,6 +144,7 @@ def _run_flow(
     server = configured()
     where = f"{server.url}, set by {server.origin}" if server else "embedded, recorded in the run folder"
     say(f"starting Prefect ({where}) ...")
+    watcher().show(Moment("starting Prefect"))
     with (
         _parameters(job, recipe, overrides) as (path, few),
         prefect_api(lambda: import_module("flows.end_to_end")),

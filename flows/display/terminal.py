@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pipeline.base.console import say
 from pipeline.base.progress import Moment, watcher
-from pipeline.base.words import counted, duration, figure, printable, wrapped
+from pipeline.base.words import cells, counted, duration, figure, printable, wrapped
 from pipeline.screen.line import last_line, line_seconds
 from pipeline.screen.wording import sentence
 
@@ -19,6 +19,7 @@ LOG.propagate = False  # and the console of a Prefect worker would show again wh
 ARTIFACT_SECONDS = 2.0  # between two updates of an artifact
 RECORDS = ("records_in", "documents", "records", "tokens")  # the count that a rate is given in: the first there is
 IN, OUT = ("records_in", "documents_in", "documents"), ("kept", "documents", "tokens", "steps")
+GLUE = "\N{NO-BREAK SPACE}"
 LEAST_COLUMN = 24  # columns of a terminal that a last column needs beside the others
 COLUMNS = ("stage", "in", "out", "seconds", "more")
 
@@ -65,9 +66,10 @@ class Terminal:
         self._records, self._unit, self._units = 0, "", unit
         self._started = self._told = self._sent = time.monotonic()
         if skipped < total:
+            watcher().show(self._moment(self._started))
+        if skipped < total > 1:
             left = f"{total - skipped:,} of {counted(total, unit)} to do"
             tell(f"{step}: {left}" + (f", {skipped:,} done already" if skipped else ""))
-            watcher().show(self._moment(self._started))
 
     def shard_done(self, step: str, shard: str, counts: Mapping[str, Any], seconds: float) -> None:
         """Another shard is done, or in training the steps that ``counts`` names."""
@@ -95,6 +97,8 @@ class Terminal:
             LOG.info(printable(text))
 
     def _moment(self, now: float) -> Moment:
+        if self._total == 1:
+            return Moment(self._step)
         at = f"{self._done:,} of {counted(self._total, self._units)}"
         rate, left = self.pace(now)
         return Moment(self._step, at, (rate,) if rate else (), self._done / self._total, left)
@@ -183,8 +187,14 @@ def _with_more(line: str, more: str, width: int | None) -> str:
     if width is None or len(line) + len(more) <= width:
         return line + more
     if width - len(line) >= LEAST_COLUMN:
-        first, *others = wrapped(more, width - len(line), 0).split("\n")
+        first, *others = _wrapped_items(more, width - len(line)).split("\n")
         return "\n".join([line + first, *(" " * len(line) + other for other in others)])
     if more == "more":  # the heading of what stands below the rows
         return line
-    return "\n".join([line.rstrip(), wrapped(f"  {more}", width, 0)])
+    return "\n".join([line.rstrip(), "  " + _wrapped_items(more, width - 2).replace("\n", "\n  ")])
+
+
+def _wrapped_items(more: str, width: int) -> str:
+    """The last column, broken between its items; within one only where it has no room on a line of its own."""
+    items = [item.replace(" ", GLUE) if cells(item) < width else item for item in more.split(", ")]
+    return wrapped(", ".join(items), width, 0).replace(GLUE, " ")

@@ -25,6 +25,7 @@ from model.export.folder import end_of_text
 from model.network.transformer import Transformer, load_model
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UnansweredError, UserError
+from pipeline.base.progress import counter
 from pipeline.order.trained import as_trained, check_tokens, tokenizer_of
 from pipeline.run import layout
 from pipeline.run.checkpoints import chosen
@@ -76,7 +77,7 @@ def _validation(run: Run, model: Transformer) -> dict[str, Any]:
     validator = validator_of(run, open_corpus(run, model.config.context_length), ALONE)
     if validator is None:
         raise UserError(f"{run.root}: the recipe holds no validation tokens out (tokenize.validation_share = 0)")
-    found = validator.score(model)
+    found = validator.score(model, counter("eval: validation", "batch", "batches"))
     return {**found.total.summary(), "by_source": found.by_source(), "by_language": found.by_language()}
 
 
@@ -219,9 +220,10 @@ def score_minimal_pairs(scorer: Scorer, path: Path, pairs_per_set: int | None = 
         pairs_per_set: How many pairs of each set count, from its first on; None: all.
     """
     by_set: dict[str, tuple[int, int]] = {}
-    sets = read_minimal_pairs(path)
+    sets, heard = read_minimal_pairs(path), counter("eval: minimal pairs", "set")
     for number, (name, pairs) in enumerate(sets.items(), 1):
         chosen = pairs[:pairs_per_set]
+        heard(number - 1, len(sets))
         by_set[name] = (sum(value > 0.0 for value in scorer.preferences(chosen)), len(chosen))
         say(f"minimal pairs: {number} of {len(sets)} sets, {name} {by_set[name][0]} of {len(chosen)}")
     right, total = (sum(counts) for counts in zip(*by_set.values(), strict=True))

@@ -183,14 +183,17 @@ def to_nowhere(descriptor: int) -> None:
     os.close(nothing)
 
 
-def out(text: str, *, words: bool = False) -> None:
-    """A line on standard output.
+def out(text: str, *, words: bool = False, verbatim: bool = False) -> None:
+    """A line on standard output; on a terminal it is broken between words.
 
     Args:
         text: The line.
         words: It only tells of a result that lies elsewhere: what cannot be written is dropped.
+        verbatim: It is somebody's text and is left as it is.
     """
-    sys.stdout.write(printable(text) + "\n")
+    text = printable(text)
+    width = width_of(1) if not verbatim and sys.stdout.isatty() else None
+    sys.stdout.write((wrapped(text, width) if width else text) + "\n")
     if words:
         try:
             flush_result()

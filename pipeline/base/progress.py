@@ -8,7 +8,7 @@ seconds says where it stands through ``each`` and ``working``, which need nobody
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -148,6 +148,16 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 @contextlib.contextmanager
+def resting() -> Iterator[None]:
+    """Nothing is shown of what happens inside: a person is asked something."""
+    before = _watcher.show(None)
+    try:
+        yield
+    finally:
+        _watcher.show(before)
+
+
+@contextlib.contextmanager
 def working(task: str) -> Iterator[None]:
     """What happens inside is shown under this name, with the time that it has taken so far."""
     before = _watcher.show(Moment(task))
@@ -157,25 +167,45 @@ def working(task: str) -> Iterator[None]:
         _watcher.show(before)
 
 
-def each(items: Iterable[Item], task: str, unit: str, *, total: int | None = None, plural: str = "") -> Iterator[Item]:
-    """The items, one by one; how many of them are done is shown meanwhile.
+def each(
+    items: Iterable[Item],
+    task: str,
+    unit: str,
+    *,
+    total: int | None = None,
+    plural: str = "",
+    of: Callable[[Item], int] = lambda item: 1,
+) -> Iterator[Item]:
+    """The items, one by one; how much of them is done is shown meanwhile.
 
     Args:
         items: What is worked on.
         task: What is done with them, such as "verify".
-        unit: What one of them is called, such as "file".
-        total: How many there are, where ``items`` cannot tell.
+        unit: What is counted, such as "file".
+        total: How many of these there are, where the number of ``items`` does not tell.
         plural: What several are called, where it is not the unit and an s.
+        of: How many of these an item stands for, such as the rows of a batch.
     """
+    done = 0
     if total is None and isinstance(items, Sized):
         total = len(items)
     before = _watcher.show(Moment(task))
     try:
-        for done, item in enumerate(items):
+        for item in items:
             _watcher.show(_counted(task, done, total, unit, plural))
             yield item
+            done += of(item)
     finally:
         _watcher.show(before)
+
+
+def counter(task: str, unit: str, plural: str = "") -> Callable[[int, int], None]:
+    """A function that is told how many of how many are done, and shows it."""
+
+    def heard(done: int, total: int) -> None:
+        _watcher.show(_counted(task, done, total, unit, plural))
+
+    return heard
 
 
 def _counted(task: str, done: int, total: int | None, unit: str, plural: str) -> Moment:

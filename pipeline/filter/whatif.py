@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
+from pipeline.base.progress import each
 from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, read_blocklist
 from pipeline.filter.rules.predicates import Failures, Mask
 from pipeline.filter.rules.verdicts import all_failures, cut_bytes, wanted_cuts
@@ -140,7 +141,7 @@ def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str,
     if not shards or not context.manifests("filter.signals"):
         raise UserError(f"{root}: has no signals yet; `tokenmill run` with the filter stage makes them")
     lists = {path: read_blocklist(path) for path in {r.filter.url.blocklist for r in (run.recipe, recipe)}}
-    for shard in shards:
+    for shard in each(shards, "filter", "shard"):
         signals, documents, judged, source = _load(context, shard)
         sizes = signals["byte_count"].to_numpy()
         old, new = (

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.base import storage
+from pipeline.base.progress import each
 from pipeline.inspection.manifests_of import StepManifests, read_steps
 from pipeline.inspection.status import STATES, stage_states, status_rows
 from pipeline.report.stage import made_files
@@ -77,13 +78,13 @@ def _verify(run: Run, *, delete: bool) -> Verified:
     checked: set[str] = set()
     for step, made in steps.items():
         found.damaged += _manifest_problems(step, made)
-        for shard, manifest in made.shards.items():
-            for output in manifest.outputs:
-                found.files += 1
-                checked.add(output.path)
-                problem = _problem(run, output, planned)
-                if problem:
-                    found.damaged.append(Damaged(output.path, problem, step, shard))
+    outputs = [(step, *item) for step, made in steps.items() for item in _outputs(made)]
+    for step, shard, output in each(outputs, "verify", "file"):
+        found.files += 1
+        checked.add(output.path)
+        problem = _problem(run, output, planned)
+        if problem:
+            found.damaged.append(Damaged(output.path, problem, step, shard))
     rows = status_rows(run)
     found.damaged += _unrecorded(rows)
     for damaged in (*_checkpoints(run, checked), *_report(run), *_logs(run)):
@@ -95,6 +96,12 @@ def _verify(run: Run, *, delete: bool) -> Verified:
         for damaged in found.damaged:
             _delete(run, damaged.path)
     return found
+
+
+def _outputs(made: StepManifests) -> Iterator[tuple[str, Output]]:
+    for shard, manifest in made.shards.items():
+        for output in manifest.outputs:
+            yield shard, output
 
 
 def _states(rows: dict[str, dict[str, Any]], damaged: list[Damaged]) -> dict[str, str]:

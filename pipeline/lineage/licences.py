@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.base.arrow import doc_id_column
+from pipeline.base.progress import each
 from pipeline.base.words import counted
 from pipeline.lineage.training import Training
 from pipeline.run import layout, ledger
@@ -89,7 +90,7 @@ def _shards(training: Training, steps: int) -> Iterator[tuple[str, str, NDArray[
     own = dataset.data.folders[0]
     base = 0
     stream = -1
-    for shard in dataset.data.shards:
+    for shard in each(dataset.data.shards, "licences", "shard"):
         while stream < 0 or base >= dataset.streams[stream].base + dataset.streams[stream].tokens:
             stream += 1
             windows = dataset.windows[stream]

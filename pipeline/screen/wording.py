@@ -6,6 +6,7 @@ from pipeline.base.words import cells, cut, duration
 BAR_CELLS = 20
 LEAST_BAR_CELLS = 8
 SURE_SECONDS = 5.0  # of work, before a share tells how long the rest takes
+LATE_SECONDS = 5.0  # over the time that was left, until nothing more is said of it
 
 
 def words_of(moment: Moment, worked: float, age: float) -> list[str]:
@@ -23,11 +24,11 @@ def words_of(moment: Moment, worked: float, age: float) -> list[str]:
 
 
 def seconds_left(moment: Moment, worked: float, age: float) -> float | None:
-    """Seconds that are left, as far as they can be told; None too once they are over and the work is not."""
+    """Seconds that are left, one at the least, as far as they can be told; None where they have long been over."""
     left = moment.left
     if left is None and moment.share and worked - age >= SURE_SECONDS:
         left = (worked - age) * (1.0 - moment.share) / moment.share
-    return None if left is None or left - age < 1.0 else left - age
+    return None if left is None or left - age < -LATE_SECONDS else max(1.0, left - age)
 
 
 def rounded(seconds: float) -> str:
@@ -59,7 +60,7 @@ def fitted(moment: Moment, worked: float, age: float, width: int) -> str:
 
 def _bar(share: float | None, room: int) -> str:
     width = min(BAR_CELLS, room - 2)
-    if share is None or width < LEAST_BAR_CELLS:
+    if not share or width < LEAST_BAR_CELLS:
         return ""
     done = round(min(1.0, max(0.0, share)) * width)
     return f"  [{'#' * done}{'-' * (width - done)}]"

@@ -22,6 +22,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import FormatError, RunError, UnansweredError, UserError
+from pipeline.base.progress import each
 from pipeline.dedup.index.state import is_index, run_index
 from pipeline.lineage.training import Training
 from pipeline.lookup.locate import Located
@@ -245,7 +246,7 @@ def _prepare(
         problem = manifests.missing_output(run.root, made)
         if problem:
             raise RunError(f"{run.root}: {problem}; `tokenmill run` makes it again, then take down")
-    for path, (_, output) in affected.items():
+    for path, (_, output) in each(affected.items(), "takedown: checking", "file"):
         if manifests.digest_file(run.local(path)) != output.digest:
             raise RunError(f"{run.root}: {path} is damaged; `tokenmill verify {run.root} --delete`, then run again")
     request = choice.request([located.doc_id.hex() for located in documents])
@@ -326,7 +327,7 @@ def finish(run: Run) -> bool:
         storage.delete(url)
         return False
     blanker = Blanker(run, removed)
-    for path in sorted(plan.after):
+    for path in each(sorted(plan.after), "takedown: writing", "file"):
         _publish(run, blanker, path, plan)
     _rewrite_manifests(run, plan)
     _remove_what_shows_text(run)

@@ -18,6 +18,7 @@ from flows.display.options import (
 )
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
+from pipeline.base.progress import resting
 from pipeline.base.words import counted
 from pipeline.run.folder import Run
 
@@ -270,7 +271,8 @@ def takedown(
 def confirmed(question: str) -> bool:
     """Asks a person on the terminal; anything but yes is no."""
     try:
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        with resting():
+            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
 

@@ -172,7 +172,7 @@ class FileCorpus:
                 calls.append((job, chosen, self.job_ranges(number, chosen), self.found[number].records))
             else:
                 job.path("sets").touch()
-        call_all(workers, write_sets, calls)
+        call_all(workers, write_sets, calls, "dedup: reading what may be alike")
         return SpilledSets([job.path("sets") for job in self.jobs], self.bases, starts, self.num_shingles)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
+from pipeline.base.progress import working
 from pipeline.base.sizes import parse_memory
 from pipeline.base.words import counted, largest_first
 from pipeline.dedup.command.corpus import FileCorpus
@@ -80,7 +81,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
     processes = request.workers if len(jobs) > 1 else 1
     codecs = parquet_codecs(files)
     with start_workers(processes) as workers:
-        scanned = call_all(workers, scan, [(job,) for job in jobs])
+        scanned = call_all(workers, scan, [(job,) for job in jobs], "dedup: reading")
         corpus = FileCorpus(jobs, scanned, request)
         quarantined = _check(request, corpus, scanned)
         facts = Facts(
@@ -97,7 +98,8 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
                 int(parse_memory(options.memory) * planning.JOIN_SHARE),
                 request.workers,
             )
-            found = deduplicate(facts, Rule(options.threshold, options.copies, request.verify), search, indexes)
+            with working("dedup: comparing"):
+                found = deduplicate(facts, Rule(options.threshold, options.copies, request.verify), search, indexes)
             lost = _write_tables_and_kept(corpus, _kept(request, corpus, found, output, codecs), found, output, workers)
     quarantined += len(lost)
     write_quarantine(jobs, lost, output.partial / QUARANTINE_FILE)
@@ -251,7 +253,7 @@ def _write_tables_and_kept(
         copying = [executor.submit(copy_ranges, item) for item in copies]
         write_removed(corpus, found, output.partial / REMOVED_FILE)
         write_clusters(corpus, found, output.partial / CLUSTERS_FILE)
-        lost = call_all(workers, write_kept, [(item,) for item in others])
+        lost = call_all(workers, write_kept, [(item,) for item in others], "dedup: writing")
         for future in copying:
             future.result()
     return [item for items in lost for item in items]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.base.pool import InProcess, Pool
+from pipeline.base.progress import each
 
 Workers = Pool | InProcess
 
@@ -18,7 +19,8 @@ def start_workers(count: int) -> Workers:
     return Pool(count, fork=True)
 
 
-def call_all(workers: Workers, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Results of ``function(*call)``, in the order of the calls."""
-    found = dict(workers.run(function, [(call, number) for number, call in enumerate(calls)]))
+def call_all(workers: Workers, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], task: str) -> list[Any]:
+    """Results of ``function(*call)``, in the order of the calls; ``task`` says on the console what is done."""
+    results = workers.run(function, [(call, number) for number, call in enumerate(calls)])
+    found = dict(each(results, task, "part", total=len(calls)))
     return [found[number] for number in range(len(calls))]

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.base import storage
+from pipeline.base.progress import each, working
 from pipeline.dedup.index.reader import Index
 from pipeline.dedup.index.segments import SET_FILE_HASHES
 from pipeline.dedup.index.state import Corpus, index_folder, load_state, publish_state, writing
@@ -105,7 +106,8 @@ def add_new(
             bands = index.definition.bands
             search = Search(sets, lambda band: keys[band], bands, policy.memory_bytes, policy.threads)
             records = batch.records(alive, policy.longest)
-            outcome = select_against([index], records, Rule(policy.threshold), search)
+            with working(f"{corpus.name}: comparing"):
+                outcome = select_against([index], records, Rule(policy.threshold), search)
             number, state = corpus_number(index.state, corpus)
             writer = SegmentWriter(folder, itertools.count(state.number), bands)
             for part in batch.kept(alive, outcome, sets):
@@ -124,7 +126,7 @@ class _Spooled:
         hashes, keys, sizes, lengths, unchanged = [], [], [], [], []
         self.ids: list[bytes] = []
         with SetWriter(path) as writer:
-            for batch in batches:
+            for batch in each(batches, f"{corpus.name}: reading", "document", of=lambda read: len(read.texts)):
                 signed = sign(signer, definition.bands, batch)
                 writer.write(signed.sets)
                 self.ids += signed.ids

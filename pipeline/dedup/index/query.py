@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from pipeline.base.arrow import text_hashes
 from pipeline.base.errors import UserError
+from pipeline.base.progress import each
 from pipeline.dedup.index.reader import Earlier, Index
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.signing import ShingleSets, Signer, band_keys
@@ -70,7 +71,8 @@ def query(index: Index, texts: Sequence[str], threshold: float = THRESHOLD) -> l
         raise UserError(f"threshold must be above 0 and at most 1, got {threshold}")
     signer = Signer.of(index.definition)
     found: list[list[Match]] = []
-    for start in range(0, len(texts), BATCH):
+    starts = each(range(0, len(texts), BATCH), "query", "text", total=len(texts), of=lambda start: BATCH)
+    for start in starts:
         found += _query_batch(index, list(texts[start : start + BATCH]), threshold, signer)
     return found
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.arrow import array_hashes
 from pipeline.base.errors import UserError
+from pipeline.base.progress import each
 from pipeline.dedup.index.reader import Index
 from pipeline.dedup.index.segments import (
     DOCUMENT,
@@ -226,7 +227,7 @@ def _enter(folder: Path, state: State, index: Index | None, corpus: Corpus, batc
     numbers = itertools.count(state.number)
     writer = SegmentWriter(folder, numbers, state.definition.bands)
     signer = Signer.of(state.definition)
-    for batch in batches:
+    for batch in each(batches, f"{corpus.name}: entering", "document", of=lambda read: len(read.texts)):
         signed = sign(signer, state.definition.bands, batch)
         if index is not None:
             signed = signed.take(np.flatnonzero(~already_there(index, signed, corpus)))

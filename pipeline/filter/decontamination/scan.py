@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
+from pipeline.base.progress import each
 from pipeline.base.words import counted
 from pipeline.filter.decontamination.evaluation_sets import data_files
 from pipeline.filter.decontamination.index import MIN_WORDS, Index, build_index, byte_spans
@@ -44,7 +45,7 @@ def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> 
         words = min(MIN_WORDS, ngram)
         say(f"{short:,} of {counted(index.num_items, 'item')} not looked for: fewer than {words} words in each field")
     documents, hits = 0, []
-    for shard in Context(run, dry=True).document_shards():
+    for shard in each(Context(run, dry=True).document_shards(), "decontaminate", "shard"):
         local, first = run.local(layout.documents(shard)), 0
         for batch in batches(local, DOCUMENTS, ["doc_id", "text", "source", "url"]):
             hits += [{**hit, "shard": shard, "row": first + hit["row"]} for hit in _batch_hits(batch, index)]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.base import storage
 from pipeline.base.digests import digest
 from pipeline.base.errors import FormatError, UserError
+from pipeline.base.progress import each
 from pipeline.run.table_files import TableWriter
 from pipeline.run.tables import tokens_table
 from pipeline.tokens.shards.token_shard import (
@@ -40,7 +41,7 @@ def megatron_files(prefix: Path) -> tuple[Path, Path]:
 
 
 def _batches(folder: Path) -> Iterator[MappedBatch]:
-    for shard in open_folder(folder):
+    for shard in each(open_folder(folder), "export", "shard"):
         yield from map_batches(shard.path)
 
 

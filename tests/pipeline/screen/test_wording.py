@@ -26,4 +26,5 @@ def test_time_left_follows_from_the_share_and_is_not_told_too_early() -> None:
 def test_time_left_runs_between_two_moments_and_never_stands_at_nothing() -> None:
     moment = Moment("train", "step 40 of 40", ("validation 3 of 12",), 0.9, 20.0)
     assert sentence(moment, 100.0, 5.0) == "train: step 40 of 40, validation 3 of 12, 15 s left"
-    assert sentence(moment, 125.0, 25.0) == "train: step 40 of 40, validation 3 of 12, 2 min 05 s so far"
+    assert sentence(moment, 121.0, 21.0) == "train: step 40 of 40, validation 3 of 12, 1 s left"
+    assert sentence(moment, 126.0, 26.0) == "train: step 40 of 40, validation 3 of 12, 2 min 06 s so far"
