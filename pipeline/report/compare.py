@@ -193,13 +193,19 @@ def funnel_rows(figures: tuple[Figures, Figures]) -> list[dict[str, Any]]:
 def reason_rows(figures: tuple[Figures, Figures]) -> list[dict[str, Any]]:
     """Documents by reason where the two differ, the largest difference first."""
     counts: dict[tuple[str, str], list[int]] = {}
+    words: dict[str, set[str]] = {}  # of a rule with two thresholds there are two, and neither is shown
     for number_of, found in enumerate(figures):
         for stage in WORST_FIRST:
             for reason in found.reasons.get(stage, []):
                 counts.setdefault((stage, reason.name), [0, 0])[number_of] = reason.documents
+                words.setdefault(reason.name, set()).add(reason.words)
     ordered = sorted(counts.items(), key=lambda item: (-abs(item[1][0] - item[1][1]), -sum(item[1]), item[0]))
     return [
-        {**_row(visible(name), (one, other)), "stage": stage}
+        {
+            **_row(visible(name), (one, other)),
+            "stage": stage,
+            "words": min(words[name]) if len(words[name]) == 1 else "",
+        }
         for (stage, name), (one, other) in ordered[:REASONS_SHOWN]
         if one != other
     ]

@@ -4,11 +4,14 @@ import io
 from typing import Any
 
 from pipeline.report.charts.chart import LOGARITHMIC_FROM, Bars, Chart, Histogram, Line, Lines
+from pipeline.report.charts.scale import scales, tick_words
 
 INK, SOFT, GRID, LIMIT = "#1d2433", "#556070", "#e3e7ed", "#8a0f2e"
 COLOURS = {"kept": "#2f6fb2", "lost": "#c2570c", "soft": SOFT}
 PANEL = (4.6, 2.5)  # inches
 DOTS = 200  # per inch: sharp on a screen of twice the usual density
+CHARACTER = 0.075  # inches of a letter; the room for words is reckoned, since matplotlib draws twice to measure it
+MARGIN, BELOW = 0.12, 0.5  # inches
 
 
 def draw_png(chart: Chart) -> bytes:
@@ -18,20 +21,40 @@ def draw_png(chart: Chart) -> bytes:
     return _histogram(chart) if isinstance(chart, Histogram) else _lines(chart)
 
 
-def _axes(xlabel: str, ylabel: str, size: tuple[float, float] = PANEL) -> tuple[Any, Any]:
+def _axes(xlabel: str, ylabel: str, left: float, size: tuple[float, float] = PANEL) -> tuple[Any, Any]:
+    """A figure and its axes, ``left`` inches from its edge."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, dpi=DOTS, layout="constrained")
+    width, height = size
+    above = 0.3 if ylabel else MARGIN
+    figure = Figure(figsize=size, dpi=DOTS)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    wide, high = 1 - (left + MARGIN) / width, 1 - (BELOW + above) / height
+    axes = figure.add_axes((left / width, BELOW / height, wide, high))
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(SOFT)
     axes.tick_params(colors=SOFT, labelsize=9, length=0)
     axes.grid(color=GRID, linewidth=0.8, axis="y")
     axes.set_axisbelow(True)
     axes.set_xlabel(xlabel, color=INK, fontsize=9.5)
-    axes.set_ylabel(ylabel, color=INK, fontsize=9.5)
+    figure.text(MARGIN / width, 1 - 0.18 / height, ylabel, color=INK, fontsize=9.5)
+    return figure, axes
+
+
+def _scaled(chart: Histogram | Lines) -> tuple[Any, Any]:
+    """A figure and its axes with the ticks of the page's own drawing."""
+    x, y = scales(chart)
+    words = [tick_words(value) for value in y.ticks()]
+    figure, axes = _axes(chart.xlabel, chart.ylabel, MARGIN + CHARACTER * (1 + max(map(len, words))))
+    if x.kind == "log":
+        axes.set_xscale("log")
+    if y.kind == "counts":
+        axes.set_yscale("symlog", linthresh=LOGARITHMIC_FROM)
+    axes.set_xticks(x.ticks(), [tick_words(value) for value in x.ticks()])
+    axes.set_yticks(y.ticks(), words)
+    axes.minorticks_off()
+    axes.set_ylim(y.low, y.high)
     return figure, axes
 
 
@@ -47,28 +70,25 @@ def _legend(axes: Any, entries: int) -> None:
 
 
 def _bars(chart: Bars) -> bytes:
-    figure, axes = _axes(chart.xlabel, "", (6.4, 0.7 + 0.36 * len(chart.names)))
+    left = MARGIN + CHARACTER * max(map(len, chart.names))
+    figure, axes = _axes(chart.xlabel, "", left, (6.4, 0.7 + 0.36 * len(chart.names)))
     bars = axes.barh(chart.names, chart.counts, left=chart.starts, color=[COLOURS[tone] for tone in chart.tones])
     axes.bar_label(bars, labels=[f"{count:,}" for count in chart.counts], padding=4, color=INK, fontsize=9)
     axes.margins(x=0.14)
     axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(lambda value, _: tick_words(value))
     axes.grid(visible=False)
     return _png(figure)
 
 
 def _histogram(chart: Histogram) -> bytes:
-    figure, axes = _axes(chart.xlabel, chart.ylabel)
+    figure, axes = _scaled(chart)
     below: Any = 0
     for layer in chart.layers:
         axes.stairs(
             below + layer.counts, chart.edges, baseline=below, fill=True, color=COLOURS[layer.tone], label=layer.label
         )
         below = below + layer.counts
-    if chart.few_seen:
-        axes.set_yscale("symlog", linthresh=LOGARITHMIC_FROM)
-    axes.set_ylim(bottom=0)
-    if chart.log:
-        axes.set_xscale("log")
     for limit in chart.limits:
         axes.axvline(limit.value, color=LIMIT, linewidth=1.6, linestyle=(0, (4, 2)), label=limit.words)
     _legend(axes, len(chart.layers))
@@ -76,11 +96,9 @@ def _histogram(chart: Histogram) -> bytes:
 
 
 def _lines(chart: Lines) -> bytes:
-    figure, axes = _axes(chart.xlabel, chart.ylabel)
+    figure, axes = _scaled(chart)
     for line in chart.lines:
         axes.plot([step for step, _ in line.points], [value for _, value in line.points], **_style(line))
-    if chart.floor is not None:
-        axes.set_ylim(bottom=chart.floor)
     _legend(axes, sum(1 for line in chart.lines if line.label))
     return _png(figure)
 

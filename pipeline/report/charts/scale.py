@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.report.charts.chart import LOGARITHMIC_FROM
+import numpy as np
+
+from pipeline.report.charts.chart import LOGARITHMIC_FROM, Histogram, Lines
 
 Kind = Literal["linear", "log", "counts"]
 MOST_TICKS = 5
@@ -80,3 +82,18 @@ def tick_words(value: float) -> str:
         if abs(value) >= size:
             return f"{value / (1e3 if unit == 'k' else size):.6g}{unit}"
     return f"{value:,.0f}" if value == int(value) else f"{value:.6g}"
+
+
+def scales(chart: Histogram | Lines) -> tuple[Scale, Scale]:
+    """The two axes of a chart, across and upright, each from 0 to 1."""
+    if isinstance(chart, Histogram):
+        tallest = float(max(np.sum([layer.counts for layer in chart.layers], axis=0).max(), 1))
+        low, high = float(chart.edges[0]), float(chart.edges[-1])
+        across = Scale(low, high, 0.0, 1.0, "log" if chart.log else "linear")
+        return across, Scale(0.0, tallest * 1.05, 0.0, 1.0, "counts" if chart.few_seen else "linear")
+    points = [point for line in chart.lines for point in line.points]
+    steps, values = [step for step, _ in points], [value for _, value in points]
+    low, high = min(values), max(values)
+    room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    upright = Scale(low - room if chart.floor is None else chart.floor, high + room, 0.0, 1.0)
+    return Scale(min(steps), max(steps), 0.0, 1.0), upright

@@ -4,13 +4,14 @@ Nothing here is a stranger's text but labels of lines and axes, and every text g
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from pipeline.report.charts.chart import Histogram, Line, Lines, Tone
-from pipeline.report.charts.scale import Scale, tick_words
+from pipeline.report.charts.scale import Scale, scales, tick_words
 
 WIDTH, HEIGHT = 360, 216  # units of the drawing; text in it is 11 of them high
 TOP, RIGHT, BOTTOM = 10, 8, 40
@@ -58,21 +59,19 @@ def _frame(x: Scale, y: Scale, xlabel: str, ylabel: str) -> Iterator[str]:
     yield f'<text class="name" x="0" y="{TOP + 1}">{escape(ylabel)}</text>'
 
 
-def _left(y: Scale) -> float:
-    """Room for the words of the ticks."""
-    return max(len(tick_words(value)) for value in y.ticks()) * CHARACTER + 8
+def _placed(chart: Histogram | Lines) -> tuple[Scale, Scale]:
+    """Both axes where they are drawn; the left one leaves room for the words of its ticks."""
+    x, y = scales(chart)
+    y = replace(y, start=HEIGHT - BOTTOM, end=TOP + 14)
+    left = max(len(tick_words(value)) for value in y.ticks()) * CHARACTER + 8
+    return replace(x, start=left, end=WIDTH - RIGHT - DOT), y
 
 
 def _histogram(chart: Histogram) -> Iterator[str]:
-    totals = np.sum([layer.counts for layer in chart.layers], axis=0)
-    y = Scale(
-        0.0, float(max(totals.max(), 1)) * 1.05, HEIGHT - BOTTOM, TOP + 14, "counts" if chart.few_seen else "linear"
-    )
-    low, high = float(chart.edges[0]), float(chart.edges[-1])
-    x = Scale(low, high, _left(y), WIDTH - RIGHT, "log" if chart.log else "linear")
+    x, y = _placed(chart)
     yield from _frame(x, y, chart.xlabel, chart.ylabel)
     places = [x.place(float(edge)) for edge in chart.edges]
-    below = np.zeros(len(totals))
+    below = np.zeros(len(places) - 1)
     for layer in chart.layers:
         above = below + layer.counts
         yield f'<path class="{layer.tone}" d="{"".join(_columns(places, y, below, above))}"/>'
@@ -97,12 +96,7 @@ def _limit(at: float, x: Scale, y: Scale, words: str) -> Iterator[str]:
 
 
 def _lines(chart: Lines) -> Iterator[str]:
-    points = [point for line in chart.lines for point in line.points]
-    steps, values = [step for step, _ in points], [value for _, value in points]
-    low, high = min(values), max(values)
-    room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
-    y = Scale(low - room if chart.floor is None else chart.floor, high + room, HEIGHT - BOTTOM, TOP + 14)
-    x = Scale(min(steps), max(steps), _left(y), WIDTH - RIGHT - 3)
+    x, y = _placed(chart)
     yield from _frame(x, y, chart.xlabel, chart.ylabel)
     for line in chart.lines:
         yield from _line(line, x, y)
