@@ -6,8 +6,7 @@
 ``completion``      what shells need to complete them
 ``run``             run, status, verify, clean-up
 ``tokens``          tokens export, import
-``model``           train, eval, sample, export
-``plan``            plan
+``model``           train, eval, sample, export, plan
 ``compare``         ablate, bench
 ``doctor``          doctor
 ``without_pandas``  a quicker start of dedup run

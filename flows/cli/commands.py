@@ -71,7 +71,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "tokens": ("flows.cli.tokens:tokens_app", "Token shards to and from Megatron's and nanoGPT's files."),
     },
     "Before spending": {
-        "plan": ("flows.cli.plan:plan", "Parameters, FLOPs, tokens, memory, hours and cost of a training."),
+        "plan": ("flows.cli.model:plan", "Parameters, FLOPs, tokens, memory, hours and cost of a training."),
         "ablate": ("flows.cli.compare:ablate", "Train the same small model on each variant: did this filter help?"),
         "bench": ("flows.cli.compare:bench", "Time tokenmill against installed peers, side by side."),
     },

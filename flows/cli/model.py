@@ -1,14 +1,15 @@
-"""Commands of the model: train, eval, sample, export.  Thin; torch is imported when one of them runs."""
+"""Commands of the model: train, eval, sample, export, plan.  Thin; torch is imported when one of them runs."""
 
 import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from flows.display.answer import answer
 from flows.display.options import Flag, Json, Output, Overrides, Overwrite, refuse_overwriting
-from pipeline.base.console import release_stdout
+from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
 from pipeline.base.processes import environment
 from pipeline.base.progress import watcher
@@ -175,3 +176,42 @@ def export(
     refuse_overwriting("--output", output, overwrite=overwrite)
     files = export_run(run, output, previous=previous, named=named)
     return answer(json, {"output": str(output), "files": files}, f"{output}: {', '.join(files)}", made=True)
+
+
+def plan(
+    recipe: str,
+    *,
+    set: Overrides | None = None,
+    devices: int = 1,
+    mfu: float = 0.4,
+    json: Json = False,
+) -> int:
+    """Estimate before spending: parameters, FLOPs, memory, hours and cost on named hardware, compute-optimal tokens.
+
+    Example: tokenmill plan configs/demo.toml --set model.depth=12 --devices 8
+
+    Parameters
+    ----------
+    recipe
+        The recipe, a TOML file.
+    set
+        KEY=VALUE that overrides the recipe.
+    devices
+        Devices that train together.
+    mfu
+        Share of the peak rate that training reaches.
+    """
+    from model.network.config import ModelConfig
+    from model.plan.plan import estimate, plan_text
+
+    if devices < 1 or not 0.0 < mfu <= 1.0:
+        raise UserError(f"--devices {devices} --mfu {mfu}: expected devices >= 1 and 0 < mfu <= 1")
+    loaded = load_recipe(recipe, set or [])
+    config = ModelConfig.from_recipe(loaded.model, loaded.tokenize.vocabulary_size)
+    if loaded.model.init is not None:
+        from model.export.hf_config import read_config
+
+        config = read_config(Path(loaded.model.init))
+        say(f"the shape is that of {loaded.model.init}")
+    result: dict[str, Any] = estimate(config, loaded.train, devices=devices, mfu=mfu)
+    return answer(json, result, plan_text(result))

@@ -1,8 +1,6 @@
 """What a training will need, counted before anything is spent.  No torch.
 
 ``plan``    the answer of ``tokenmill plan``
-``wanted``  what is planned: recipe, parameters, tokens
-``machines`` on what: known devices, another, this processor
 ``memory``  bytes on a device, by part
 ``enough``  whether model and steps suit the text there is
 ``flops``   parameters and operations

@@ -6,4 +6,5 @@
 4. ``formats``    Parquet, JSON Lines, Arrow: one writer each
 5. ``folder``     the output folder: resumable, one record per finished file
 6. ``card``       README.md, croissant.json and the recipe beside the data
+7. ``tables``     any table of a run as it stands, for ``import tokenmill``
 """

@@ -22,6 +22,7 @@ from pipeline.recipe.stage_names import JUDGES, SELECTION
 from pipeline.run import layout, ledger
 from pipeline.run.alive import Mask, alive
 from pipeline.run.folder import Run
+from pipeline.run.rows import shard_names
 from pipeline.run.table_files import batches, open_table, read_table
 from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNALS, VERDICTS
 from pipeline.tokens import restored
@@ -198,6 +199,12 @@ def hex_column(ids: pa.Array) -> pa.Array:
 def batch_rows(run: Run, shard: str) -> list[int]:
     """Documents in each record batch of a document shard."""
     return [batch.num_rows for batch in batches(run.local(layout.documents(shard)), DOCUMENTS, ["doc_id"])]
+
+
+def whole_shards(run: Run) -> Iterator[Part]:
+    """Every document shard of a run, whole."""
+    for shard in shard_names(run):
+        yield Part(shard, 0, len(batch_rows(run, shard)))
 
 
 def judging_stages(run: Run, *, need_all: bool) -> list[str]:

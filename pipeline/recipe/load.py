@@ -45,28 +45,9 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: With every problem: key, value, what is allowed, and the nearest valid key.
         UserError: If it is a folder.
     """
-    return _validated(_read(str(path)), str(path), overrides)
-
-
-def load_training(path: str | Path | None, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe of which only the model and its training count, as for a plan: it need not name sources.
-
-    Args:
-        path: The TOML file; None: all defaults.
-        overrides: As for ``load_recipe``.
-
-    Raises:
-        RecipeError: As ``load_recipe`` does.
-    """
-    data: dict[str, Any] = {"name": "plan"} if path is None else _read(str(path))
-    if not data.get("sources"):
-        data["sources"] = [{"name": "none", "paths": ["none"]}]
-    return _validated(data, "recipe" if path is None else str(path), overrides)
-
-
-def _read(path: str) -> dict[str, Any]:
+    path = str(path)
     try:
-        return tomllib.loads(storage.read_bytes(path).decode("utf-8"))
+        data = tomllib.loads(storage.read_bytes(path).decode("utf-8"))
     except FileNotFoundError as error:
         raise RecipeError(path, ["no such file"]) from error
     except IsADirectoryError as error:
@@ -74,9 +55,6 @@ def _read(path: str) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         hint = "" if path.endswith(".toml") else f"; if this is text to train on, {_init_of(path)}"
         raise RecipeError(path, [f"not a TOML file: {error}{hint}"]) from error
-
-
-def _validated(data: dict[str, Any], path: str, overrides: Sequence[str]) -> Recipe:
     problems: list[str] = []
     named = {override.partition("=")[0].strip() for override in overrides}
     if "model.depth" in named:
