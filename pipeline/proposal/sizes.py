@@ -37,13 +37,14 @@ class Sizes:
     seconds: float | None
 
 
-def sizes(tokens: int, cores: int, gpu: bool) -> Sizes:
+def sizes(tokens: int, cores: int, gpu: bool, *, one_document: bool = False) -> Sizes:
     """What suits a corpus.
 
     Args:
         tokens: Tokens to train on, estimated.
         cores: Processors that may be used.
         gpu: Whether a GPU is there.
+        one_document: Whether all of it is one document, so that none can be held out.
     """
     vocabulary = next((size for most, size in VOCABULARIES if tokens < most), LARGE_VOCABULARY)
     context = next((length for most, length in CONTEXTS if tokens < most), LONG_CONTEXT)
@@ -58,7 +59,7 @@ def sizes(tokens: int, cores: int, gpu: bool) -> Sizes:
         trained = min(trained, int(CPU_SECONDS * CPU_FLOPS * cores / (6 * weights)))
         seconds = 6.0 * weights * trained / (CPU_FLOPS * cores)
     batch = context * min(depth.batch_sequences(6.0 * weights * trained, context), max(1, trained // context // 100))
-    share = min(0.2, max(0.01, VALIDATION_TOKENS / max(1, tokens)))
+    share = 0.0 if one_document else min(0.2, max(0.01, VALIDATION_TOKENS / max(1, tokens)))
     steps = max(20, math.ceil(trained / batch))
     return Sizes(vocabulary, round(share, 3), chosen, context, steps, batch, weights, seconds)
 

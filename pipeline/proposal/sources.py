@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.base import storage
+from pipeline.base.words import counted
 from pipeline.readers.parts.first import first_records, value_at
 from pipeline.readers.parts.formats import BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
-from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs
+from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, source_root
 from pipeline.readers.records import USUAL_NAMES
+from pipeline.recipe.globs import Selection
 
 TABULAR = ("jsonl", "json", "parquet", "arrow", "csv", "tsv")
+MOST_LOOKED_AT = 200  # tables of a kind
 SHORTEST_TEXT = 40  # characters on average; shorter columns are titles and codes
 _HTML = re.compile(r"\s*<(!doctype|html|p|div|h\d|body)\b", re.IGNORECASE)
 # beside those that a reader looks for by itself
@@ -38,6 +41,7 @@ class Found:
     unsupported: Counter[str] = field(default_factory=Counter)
     excluded: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()  # globs of what a run will put among them
     tables: dict[str, list[InputFile]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -53,13 +57,21 @@ class Proposed:
     why: str = ""
 
 
-def look(paths: Sequence[str]) -> Found:
+def look(paths: Sequence[str], recipe: str = "", name: str = "") -> Found:
     """Lists every file and tells its format by name or first bytes.
+
+    Args:
+        paths: Files, globs or folders.
+        recipe: Where the recipe will lie; among the files, it is none of them, and neither is its run folder.
+        name: The recipe's name.
 
     Raises:
         UserError: If a path names no file.
     """
-    return look_at(list_inputs("files", list(paths)), "auto")
+    left_out = of_the_run(source_root(paths), recipe, name)
+    found = look_at(list_inputs("files", list(paths), Selection(exclude=left_out)), "auto")
+    found.left_out = left_out
+    return found
 
 
 def look_at(inputs: SourceInputs, named_format: str) -> Found:
@@ -89,20 +101,88 @@ def _media_type(file: InputFile) -> str:
         return binary_kind(opened.read(HEAD_BYTES))
 
 
+@dataclass(frozen=True)
+class _Alike:
+    """Tables of one kind that need the same ``fields``; None where they hold no text at all."""
+
+    kind: str
+    fields: dict[str, str] | None
+    files: list[InputFile]
+    columns: list[str]
+    whole: bool  # all tables of the kind
+
+    def names_only_its_own(self, inputs: SourceInputs) -> bool:
+        """False where a glob would take another file with it: a name without a folder stands for it in any folder."""
+        chosen, own = Selection(self.globs()), {file.path for file in self.files}
+        return all(file.path in own or not chosen.wants(file.path) for file in inputs.files)
+
+    def globs(self) -> tuple[str, ...]:
+        """Which files they are: by their endings where these are theirs alone."""
+        return tuple(sorted(_globs(self.files) if self.whole else {escaped(file.path) for file in self.files}))
+
+
+def of_the_run(root: str, recipe: str, name: str) -> tuple[str, ...]:
+    """Globs of what a recipe and its run will put among the files, where the recipe lies in their folder."""
+    folder, _, file = recipe.rpartition("/")
+    if not f"{folder}/".startswith(f"{root.rstrip('/')}/"):
+        return ()
+    below = folder[len(root.rstrip("/")) :].lstrip("/")
+    return tuple(escaped(f"{below}/{path}".lstrip("/")) for path in (file, f"runs/{name}"))
+
+
 def propose(found: Found) -> list[Proposed]:
-    """The sources: tables whose text is where a reader looks for it stay with the rest, the others get their fields."""
-    apart = list(_tables_with_fields(found))
-    taken = tuple(glob for source in apart for glob in source.include)
-    others = sum(found.formats.values()) - sum(len(found.tables[source.format]) for source in apart)
-    return ([Proposed("files", exclude=taken)] if others else []) + apart
+    """The sources: tables whose text is where a reader looks for it stay with the rest, the others get their fields.
+
+    Tables without any text (settings, lists of numbers) are left out, and said so.
+    """
+    alike = [group for kind, files in sorted(found.tables.items()) for group in _alike(found.inputs, kind, files)]
+    alike = [group for group in alike if group.names_only_its_own(found.inputs)]
+    apart = [group for group in alike if group.fields]
+    without = [group for group in alike if group.fields is None]
+    others = sum(found.formats.values()) - sum(len(group.files) for group in (*apart, *without))
+    sources = []
+    if others:
+        out = (*found.left_out, *(glob for group in (*apart, *without) for glob in group.globs()))
+        sources.append(Proposed("files", exclude=out, why="; ".join(_without_text(group) for group in without)))
+    names: Counter[str] = Counter()
+    for group in apart:
+        names[group.kind] += 1
+        name = f"{group.kind}-{names[group.kind]}" if names[group.kind] > 1 else group.kind
+        why = f"{group.files[0].path} has the columns {', '.join(group.columns)}"
+        sources.append(Proposed(name, group.kind, group.globs(), fields=group.fields or {}, why=why))
+    return sources
 
 
-def _tables_with_fields(found: Found) -> Iterator[Proposed]:
-    for kind, files in sorted(found.tables.items()):
-        fields, columns = text_fields(found.inputs, files[0])
-        if fields:
-            why = f"{files[0].path} has the columns {', '.join(columns)}"
-            yield Proposed(kind, kind, tuple(sorted(_globs(files))), fields=fields, why=why)
+def _without_text(group: _Alike) -> str:
+    files, first = counted(len(group.files), f"{group.kind} file"), group.files[0].path
+    return f"{files} without a text left out, such as {first} ({', '.join(group.columns[:5]) or 'no record'})"
+
+
+def _alike(inputs: SourceInputs, kind: str, files: Sequence[InputFile]) -> Iterator[_Alike]:
+    """Groups the tables of a kind by the fields that they need; of very many, the first speaks for all."""
+    if len(files) > MOST_LOOKED_AT:
+        fields, columns = text_fields(inputs, files[0])
+        yield _Alike(kind, fields, list(files), columns, whole=True)
+        return
+    groups: dict[str, tuple[dict[str, str] | None, list[str], list[InputFile]]] = {}
+    for file in files:
+        fields, columns = text_fields(inputs, file)
+        needed: dict[str, str] | None = fields if fields or not _has_no_text(inputs, file) else None
+        groups.setdefault(repr(needed), (needed, columns, []))[2].append(file)
+    for needed, columns, own in groups.values():
+        yield _Alike(kind, needed, own, columns, whole=len(own) == len(files))
+
+
+def _has_no_text(inputs: SourceInputs, file: InputFile) -> bool:
+    """Whether a table was read, and has no column that a reader takes for its text."""
+    first = first_records(inputs, file)
+    texts = {column.name for column in first.columns if column.filled and set(column.kinds) & {"string", "bytes"}}
+    return bool(first.values) and not texts & set(USUAL_NAMES["text"])
+
+
+def escaped(path: str) -> str:
+    """A path as a glob that names it alone."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
 
 
 def _globs(files: Sequence[InputFile]) -> set[str]:
@@ -111,7 +191,7 @@ def _globs(files: Sequence[InputFile]) -> set[str]:
     for file in files:
         name = file.path.rsplit("/", 1)[-1]
         stem, dot, ending = _long_ending(name)
-        globs.add(f"**/*{dot}{ending}" if stem and dot else file.path)
+        globs.add(f"**/*{dot}{escaped(ending)}" if stem and dot else escaped(file.path))
     return globs
 
 

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +19,12 @@ from pipeline.recipe.load import toml_value
 WEB_FORMATS = ("warc",)
 CLEAN_FORMATS = frozenset({"parquet", "arrow", "jsonl", "json"})
 CODE_ENDINGS = frozenset(re.findall(r"\w+", "c cc cpp cs go h hpp java jl js kt lua php pl py r rb rs sh"))
+FEWEST_KEPT = 0.5  # of the sample: below, the rules take these texts for something that they are not
+LANGUAGE_IS_SURE = 0.9  # of what the rules without a language keep, the rules with one keep at least so much
 SURE = 0.8  # of the sample's documents that the web rules keep: then the text is of the kind they were made for
 CODE_SHARE = 0.3  # of the files
 MOST_SHOWN = 8
+WIDTH = 100  # of a comment
 ABOUT = {
     "web": "pages of a crawl: the published rules of Gopher, C4 and FineWeb",
     "own": "manuals, contracts, notes, mail: duplicates and endless repetition go, short and list-like text stays",
@@ -57,6 +62,13 @@ def choose_preset(found: Found, tried: Tried) -> tuple[str, str]:
     share = tried.kept.get("web", 0) / max(1, tried.documents)
     if set(found.formats) <= CLEAN_FORMATS and share >= SURE:
         return "clean", f"all are data sets, and even the web rules keep {share:.0%} of the sample"
+    own, without_language = (tried.kept.get(name, 0) for name in ("own", "code-and-docs"))
+    if without_language < FEWEST_KEPT * tried.documents:
+        kept = f"{without_language / max(1, tried.documents):.0%}"
+        return "clean", f"even the rules for one's own text would keep {kept} of the sample"
+    if own < LANGUAGE_IS_SURE * without_language:
+        lost = (without_language - own) / max(1, tried.documents)
+        return "code-and-docs", f"the language of {lost:.0%} of the sample is not sure, as with markup or short notes"
     return "own", f"no crawl; the web rules would keep {share:.0%} of the sample"
 
 
@@ -89,7 +101,7 @@ def recipe_text(proposal: Proposal, paths: Sequence[str], command: str) -> str:
 
 
 def _recipe_lines(proposal: Proposal, paths: Sequence[str], command: str) -> Iterator[str]:
-    yield f"# Proposed by `{command}`; yours to change. Every key: docs/recipes.md, or any key with a typo."
+    yield from _comment([f"Proposed by `{command}`; yours to change. Every key: docs/recipes.md, or any with a typo."])
     yield f"name = {toml_value(proposal.name)}"
     yield 'stages = ["clean", "dedup", "filter", "tokenize", "train", "report"]'
     yield from _comment(files_in_words(proposal.found))
@@ -104,7 +116,8 @@ def _recipe_lines(proposal: Proposal, paths: Sequence[str], command: str) -> Ite
 
 
 def _comment(lines: Sequence[str]) -> Iterator[str]:
-    yield from (f"# {line}" for line in lines)
+    for line in lines:
+        yield from textwrap.wrap(line, WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
 
 
 def _curation_lines(proposal: Proposal) -> Iterator[str]:
@@ -112,9 +125,10 @@ def _curation_lines(proposal: Proposal) -> Iterator[str]:
     main = [name for name, count in tried.languages.most_common(4) if count >= 0.02 * max(1, tried.documents)]
     yield from ("", "[clean]", 'pii = "replace"  # e-mail and IP addresses, telephone, card and account numbers')
     yield from ("", "[filter]", f"preset = {toml_value(proposal.preset)}  # {proposal.why}")
-    yield from _comment([f"  {name:13} {ABOUT[name]}{_kept(tried, name)}" for name in ABOUT])
+    yield from _comment([f"{name}: {ABOUT[name]}{_kept(tried, name)}" for name in ABOUT])
     yield "min_kept = 0.3  # stop rather than train on what is left, where fewer documents pass"
-    yield f"# languages = {toml_value(main)}  # these alone; languages of the sample: {_shares(tried.languages)}"
+    yield from _comment([f"languages of the sample: {_shares(tried.languages) or 'unknown'}; to keep some alone:"])
+    yield f"# languages = {toml_value(main)}"
 
 
 def _kept(tried: Tried, preset: str) -> str:
@@ -123,7 +137,8 @@ def _kept(tried: Tried, preset: str) -> str:
 
 def _model_lines(sizes: Sizes, tokens: int) -> Iterator[str]:
     yield from ("", "[tokenize]", f"vocabulary_size = {sizes.vocabulary_size}")
-    yield f"validation_share = {sizes.validation_share:g}  # held out, whole documents"
+    told = "held out, whole documents" if sizes.validation_share else "one document: none can be held out"
+    yield f"validation_share = {sizes.validation_share:g}  # {told}"
     yield from ("", "[model]", f"depth = {sizes.depth}  # layers = heads = {sizes.depth}, width = {64 * sizes.depth}")
     yield f"context_length = {sizes.context_length}"
     trained = sizes.steps * sizes.global_batch_tokens
@@ -147,9 +162,8 @@ def told(proposal: Proposal, recipe: str) -> str:
     """What a person is told: files, sample, presets, size, and what to do next."""
     tried = proposal.tried
     lines = files_in_words(proposal.found)
-    lines += [
-        f"source {source.name}: {source.why}; {_fields(source.fields)}" for source in proposal.sources if source.fields
-    ]
+    told = [source for source in proposal.sources if source.why]
+    lines += [f"source {source.name}: {source.why}{_fields(source.fields)}" for source in told]
     lines.append(
         f"sample of {tried.share:.0%}: {counted(tried.documents, 'document')} of {counted(tried.records, 'record')}; "
         f"languages {_shares(tried.languages) or 'unknown'}"
@@ -159,7 +173,8 @@ def told(proposal: Proposal, recipe: str) -> str:
         kept = ", ".join(f"{name} {tried.kept[name] / tried.documents:.0%}" for name in ABOUT)
         lines.append(f"kept by preset: {kept}; chosen: {proposal.preset} ({proposal.why})")
     lines.append(_size_in_words(proposal))
-    return "\n".join([*lines, f"written: {recipe}", f"next: tokenmill run {recipe} --dry-run, then without --dry-run"])
+    run = f"tokenmill run {shlex.quote(recipe)}"
+    return "\n".join([*lines, f"written: {recipe}", f"next: {run} --dry-run, then without --dry-run"])
 
 
 def _not_read(tried: Tried) -> Iterator[tuple[str, Mapping[str, int]]]:
@@ -168,7 +183,7 @@ def _not_read(tried: Tried) -> Iterator[tuple[str, Mapping[str, int]]]:
 
 
 def _fields(fields: Mapping[str, str]) -> str:
-    return f"fields = {toml_value(dict(fields))}"
+    return f"; fields = {toml_value(dict(fields))}" if fields else ""
 
 
 def _size_in_words(proposal: Proposal) -> str:
@@ -178,7 +193,7 @@ def _size_in_words(proposal: Proposal) -> str:
             f"about {tokens:,} tokens: too few to train a language model from nothing; the recipe makes a very small "
             "one, and model.init would go on from an open model instead (docs/model.md)"
         )
-    minutes = f", some {max(1, round(sizes.seconds / 60))} minutes on this machine" if sizes.seconds else ""
+    minutes = f", some {counted(max(1, round(sizes.seconds / 60)), 'minute')} on this machine" if sizes.seconds else ""
     return (
         f"about {tokens:,} tokens: a model of {sizes.weights / 1e6:.1f} million weights, {sizes.steps} steps{minutes}"
     )

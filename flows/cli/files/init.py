@@ -13,6 +13,7 @@ from flows.display.options import Json, Output, Overwrite, Workers, refuse_overw
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
+from pipeline.base.words import counted
 
 
 def init(
@@ -43,8 +44,10 @@ def init(
     given = [storage.absolute(path) for path in paths]
     name = _name(given[0])
     target = (output or Path(f"{name}.toml")).absolute()
+    if str(target) in given:
+        raise UserError(f"--output {target}: is itself one of the files to look at; name another")
     refuse_overwriting("--output", target, overwrite=overwrite)
-    proposal = _propose(name, given, preset, workers)
+    proposal = _propose(name, given, preset, workers, str(target))
     from pipeline.proposal import write
     from pipeline.recipe.load import load_recipe
 
@@ -63,19 +66,21 @@ def _name(path: str) -> str:
     return plain or "recipe"
 
 
-def _propose(name: str, paths: list[str], preset: str | None, workers: int) -> Any:
+def _propose(name: str, paths: list[str], preset: str | None, workers: int, target: str) -> Any:
     from model.devices.gpus import visible_gpus
     from pipeline.base.pool import default_workers
     from pipeline.proposal import sizes, sources, trial, write
 
-    found = sources.look(paths)
+    found = sources.look(paths, target, name)
     if not found.formats:
         raise UserError(f"{', '.join(paths)}: no file that is read; {'; '.join(write.files_in_words(found))}")
-    say(write.files_in_words(found)[0])
+    say(f"looking at {counted(found.files, 'file')}, and at a sample of what they hold ...")
     proposed = sources.propose(found)
     tried = trial.attempt(write.source_tables(paths, proposed), workers or default_workers())
     chosen, why = (preset, "asked for with --preset") if preset else write.choose_preset(found, tried)
-    suited = sizes.sizes(tried.all_tokens(chosen), len(os.sched_getaffinity(0)), bool(visible_gpus()))
+    one = tried.share >= 1 and tried.kept.get(chosen, 0) <= 1
+    cores, gpu = len(os.sched_getaffinity(0)), bool(visible_gpus())
+    suited = sizes.sizes(tried.all_tokens(chosen), cores, gpu, one_document=one)
     return write.Proposal(name, found, proposed, tried, chosen, why, suited)
 
 

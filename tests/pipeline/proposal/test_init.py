@@ -12,6 +12,7 @@ from flows.cli.files.init import init
 from pipeline.base.errors import UserError
 from pipeline.clean.stage import plan_jobs
 from pipeline.proposal import sizes, sources
+from pipeline.proposal.trial import Tried
 from pipeline.proposal.write import choose_preset
 from pipeline.recipe import depth
 from pipeline.recipe.load import load_recipe
@@ -91,6 +92,68 @@ def test_folder_of_pictures_is_refused_with_what_is_in_it(folder: Path, tmp_path
     with pytest.raises(UserError, match=r"no file that is read; .*not read: image/png 12"):
         init(str(folder / "img"), workers=1)
     assert not (tmp_path / "img.toml").exists()
+
+
+def test_tables_without_a_text_are_left_out_and_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3):
+        (folder / f"settings{number}.json").write_text(json.dumps({"name": "pump", "version": number}))
+    assert init(str(folder), workers=1) == 0
+    assert "3 json files without a text left out, such as settings0.json (name, version)" in capsys.readouterr().out
+    assert "**/*.json" in load_recipe("manuals.toml").sources[0].exclude
+    (folder / "settings3.json").write_text(json.dumps({"text": manual(7)}))
+    assert init(str(folder), workers=1, overwrite=True) == 0
+    assert set(load_recipe("manuals.toml").sources[0].exclude) >= {f"settings{number}.json" for number in range(3)}
+    read = {part["path"] for job in plan_jobs(load_recipe("manuals.toml")) for part in job.config["parts"]}
+    assert {path for path in read if path.startswith("settings")} == {"settings3.json"}
+
+
+def test_tables_of_one_kind_with_other_columns_are_sources_of_their_own(folder: Path) -> None:
+    (folder / "notes.jsonl").write_text(json.dumps({"note": manual(7)}) + "\n")
+    assert init(str(folder), workers=1) == 0
+    made = {source.name: source for source in load_recipe("manuals.toml").sources}
+    assert (made["jsonl"].fields["text"], made["jsonl"].include) == ("body", ["mail.jsonl"])
+    assert (made["jsonl-2"].fields["text"], made["jsonl-2"].include) == ("note", ["notes.jsonl"])
+
+
+def test_recipe_and_run_in_the_folder_of_the_files_are_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert init(".", workers=1) == 0
+    first = (folder / "manuals.toml").read_text()
+    (folder / "runs/manuals/report").mkdir(parents=True)
+    (folder / "runs/manuals/report/index.html").write_text("<p>of the run</p>")
+    assert init(".", workers=1, overwrite=True) == 0
+    assert (folder / "manuals.toml").read_text() == first
+    read = {part["path"] for job in plan_jobs(load_recipe("manuals.toml")) for part in job.config["parts"]}
+    assert not {path for path in read if path.startswith(("runs", "manuals.toml"))}
+    with pytest.raises(UserError, match="is itself one of the files to look at"):
+        init("manuals.toml", output=folder / "manuals.toml", workers=1, overwrite=True)
+
+
+def test_names_with_blanks_quotes_and_brackets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = folder.parent / 'it\'s [1] "ours"'
+    odd.mkdir()
+    (odd / "a [b].txt").write_text(manual(1))
+    (odd / "c [d].jsonl").write_text(json.dumps({"note": manual(2)}) + "\n")
+    (odd / "e f.jsonl").write_text(json.dumps({"body": manual(3)}) + "\n")
+    assert init(str(odd), workers=1, output=folder.parent / "our recipe.toml") == 0
+    assert "next: tokenmill run 'our recipe.toml' --dry-run" in capsys.readouterr().out
+    parts = [part["path"] for job in plan_jobs(load_recipe("our recipe.toml")) for part in job.config["parts"]]
+    assert sorted(path.rpartition("/")[2] for path in parts) == ["a [b].txt", "c [d].jsonl", "e f.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("own", "without", "preset"), [(84, 89, "own"), (70, 88, "code-and-docs"), (0, 0, "clean"), (40, 45, "clean")]
+)
+def test_preset_is_one_that_does_not_take_the_texts_for_something_else(
+    folder: Path, own: int, without: int, preset: str
+) -> None:
+    kept = {"web": 0, "own": own, "code-and-docs": without, "clean": 100}
+    assert choose_preset(sources.look([str(folder)]), Tried(documents=100, kept=kept))[0] == preset
+
+
+def test_one_document_is_not_held_out(folder: Path) -> None:
+    assert init(str(folder / "page1.html"), workers=1) == 0
+    assert load_recipe("page1.toml").tokenize.validation_share == 0.0
 
 
 def test_preset_that_is_asked_for_is_the_one_in_the_recipe(folder: Path, tmp_path: Path) -> None:
