@@ -27,6 +27,7 @@ class Result:
     unnamed: list[dict[str, Any]] = field(default_factory=list)  # the findings themselves
     notes: list[str] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)  # address, commit, files that the clone lacks
+    dedup: dict[str, int] = field(default_factory=dict)  # records_in, records_kept, records_quarantined
 
 
 def result(suite: str, cases: Sequence[Case], outcome: Outcome, law: Sequence[Finding]) -> Result:

@@ -26,6 +26,7 @@ from tests.conformance import page, suites
 from tests.conformance.apart import Apart, DiedError, HungError
 from tests.conformance.cases import Case, Finding
 from tests.conformance.clones import Clones, MissingSuiteError
+from tests.conformance.dedup import dedup
 from tests.conformance.judge import Result, result
 from tests.conformance.law import complaints
 from tests.conformance.product import clean
@@ -38,6 +39,7 @@ DEEP = 20_000  # frames: some files nest a thousand values in each other, and ar
 ORDER = (
     *("JSONTestSuite", "simdjson-data", "arrow-testing", "parquet-testing", "Pollock", "csv-spectrum", "xz"),
     *("WARC readers", "llhttp", "html5lib-tests", "traversal-archives", "naughty strings", "unicode_lipsum"),
+    "textract",
 )
 
 
@@ -59,7 +61,10 @@ def run_suite(suite: suites.Suite, clones: Clones, folder: Path) -> Result:
     if not cases:
         places = ", ".join(str(clone.folder) for clone in used)
         raise MissingSuiteError(f"{places}: none of its files is there")
-    made = result(suite.name, cases, clean(cases, folder / "clean"), law(cases, folder / "law"))
+    outcome = clean(cases, folder / "clean")
+    second = dedup(cases, outcome, folder / "dedup")
+    made = result(suite.name, cases, outcome, [*law(cases, folder / "law"), *second.findings])
+    made.dedup = dict(second.counts)
     for repository, clone in zip(suite.repositories, used, strict=True):
         about = {"url": repository.url, "commit": clone.commit(), "absent": len(set(clone.absent))}
         made.sources.append(about)
