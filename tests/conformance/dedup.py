@@ -4,6 +4,8 @@ A suite's files go through it together, by the field of their text, and by halve
 number of records, down to the file.
 """
 
+import contextlib
+import io
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -37,17 +39,17 @@ class Found:
 
 def deduplicated(folder: str, output: str, text_field: str) -> dict[str, Any]:
     """The summary of one run; or in words why it was refused."""
-    options = checked_options(keep="first")
+    request = Request(
+        inputs=(folder,),
+        output=Path(output),
+        options=checked_options(keep="first"),
+        text_field=text_field,
+        exact_only=True,
+        overwrite=True,
+    )
     try:
-        request = Request(
-            inputs=(folder,),
-            output=Path(output),
-            options=options,
-            text_field=text_field,
-            exact_only=True,
-            overwrite=True,
-        )
-        return dict(run(request))
+        with contextlib.redirect_stderr(io.StringIO()):  # what it says as it goes
+            return dict(run(request))
     except (UserError, RunError) as error:
         return {"refused": str(error)}
 

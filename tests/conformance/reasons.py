@@ -66,6 +66,8 @@ MEANT = (
         "a declaration beyond the 4,096 bytes that are looked through (browsers: 1,024), or written by a script; "
         "browsers meet it only while they parse",
     ),
+    Meant("textract", "VALUE", r"^html/tables\.html", "a page's main content alone; textract prints all of the page"),
+    Meant("textract", "STRICT", r"^pdf/ocr_text\.pdf", "scanned pages have no text layer, and none is made of them"),
     Meant(
         "llhttp",
         "VALUE",

@@ -25,14 +25,15 @@ from pipeline import __version__
 from tests.conformance import page, suites
 from tests.conformance.apart import Apart, DiedError, HungError
 from tests.conformance.cases import Case, Finding
-from tests.conformance.clones import Clones, MissingSuiteError
+from tests.conformance.clones import Clone, Clones, MissingSuiteError
 from tests.conformance.dedup import dedup
 from tests.conformance.judge import Result, result
 from tests.conformance.law import complaints
 from tests.conformance.product import clean
 
 COMMAND = "make conformance SUITES=FOLDER"
-PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+REPOSITORY = Path(__file__).parents[2]
+PAGE = REPOSITORY / "docs" / "conformance.md"
 FILE_SECONDS = 60
 SHOWN = 8
 DEEP = 20_000  # frames: some files nest a thousand values in each other, and are compared
@@ -120,7 +121,7 @@ def written(made: Sequence[Result]) -> None:
     old: dict[str, Any] = json.loads(page.RESULTS.read_text()) if page.RESULTS.exists() else {"suites": []}
     by_name = {line["suite"]: line for line in old["suites"]} | {one.suite: asdict(one) for one in made}
     about = {"version": __version__, "machine": machine(), "command": COMMAND}
-    about["date"] = datetime.date.today().isoformat()
+    about |= {"date": datetime.date.today().isoformat(), "tokenmill": Clone(REPOSITORY).commit()}
     results = {**about, "suites": [by_name[name] for name in ORDER if name in by_name]}
     page.RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     PAGE.write_text(page.page(results) + "\n", encoding="utf-8")
