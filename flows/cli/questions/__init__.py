@@ -2,6 +2,6 @@
 
 ``inspect``    inspect, report
 ``documents``  documents export
-``filter``     filter, classifier, decontaminate
+``filter``     filter, classifier, decontaminate; ``funnel`` is what filter tells
 ``lineage``    explain, trace, licences, takedown
 """

@@ -1,12 +1,11 @@
 """Commands that judge documents: filter, classifier, decontaminate.  The work is done in pipeline/filter."""
 
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from flows.cli.questions import funnel
 from flows.display.answer import answer
 from flows.display.options import (
     Flag,
@@ -20,10 +19,7 @@ from flows.display.options import (
 )
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
-from pipeline.base.words import counted, largest_first
-
-MOST_HELD = 5
-TABLES = {"reasons": "dropped for", "alone": "dropped for nothing else", "sources": "kept by source"}
+from pipeline.base.words import counted
 
 
 def filter_run(
@@ -58,7 +54,7 @@ def filter_run(
     result["applied"] = apply
     if apply:
         result["stage"] = _apply(root, set or [], workers)
-    return answer(json, result, "\n".join(_funnels(result)))
+    return answer(json, result, "\n".join(funnel.lines(result)))
 
 
 def _apply(root: str, overrides: list[str], workers: int) -> dict[str, Any]:
@@ -80,41 +76,6 @@ def _apply(root: str, overrides: list[str], workers: int) -> dict[str, Any]:
     if later:
         say(f"verdicts are new; `{rebuild_command(changed)}` brings {', '.join(later)} up to date")
     return summary
-
-
-def _funnels(result: dict[str, Any]) -> Iterator[str]:
-    """Lines for a person: both funnels, what each changed rule still drops, examples of what would change."""
-    before, after = result["before"], result["after"]
-    yield _line("", "now", "then", "change")
-    for name in ("documents_in", "kept", "cut", "dropped", "tokens_estimated"):
-        yield _changed(name.replace("_", " "), before[name], after[name])
-    for title, words in TABLES.items():
-        yield f"\n{words}"
-        largest = Counter(before[title]) | Counter(after[title])
-        for name, _ in largest_first(largest):
-            yield _changed(f"  {name}", before[title].get(name, 0), after[title].get(name, 0))
-    held = sorted(result["still_failing"].items(), key=lambda item: -item[1]["still_failing"])
-    for reason, found in held[:MOST_HELD]:
-        others = ", ".join(f"{name} {count:,}" for name, count in list(found["by"].items())[:3])
-        more = f", and {counted(len(found['by']) - 3, 'more rule')}" if len(found["by"]) > 3 else ""
-        yield (
-            f"\n{reason}: {counted(found['would_pass'], 'document')} would pass it, but {found['still_failing']:,} of "
-            f"them still fail another rule ({others}{more})"
-        )
-    for name, title in (("come_in", "would come in"), ("go_out", "would go out")):
-        yield f"\n{counted(result[name]['documents'], 'document')} {title}"
-        for example in result[name]["examples"]:
-            text = " ".join(example["text"].split())[:100]
-            yield f"  {example['doc_id']} {example['source']} {', '.join(example['reasons'])}: {text}"
-    yield "\n" + ("applied" if result["applied"] else "nothing was written; --apply writes it")
-
-
-def _changed(name: str, before: int, after: int) -> str:
-    return _line(name, f"{before:,}", f"{after:,}", f"{after - before:+,}")
-
-
-def _line(name: str, before: str, after: str, change: str) -> str:
-    return f"{name:50} {before:>9} {after:>9} {change:>9}"
 
 
 classifier_app = App(

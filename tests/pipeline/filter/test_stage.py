@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -199,11 +200,34 @@ def test_what_if_says_which_rules_still_fail_what_a_lower_threshold_lets_through
     assert "gopher_quality.min_words" not in held["by"]
     filter_run(context.root, set=[override])
     told = capsys.readouterr().out
-    assert "gopher_quality.min_words: 4 documents would pass it, but 4 of them still fail another rule (c4." in told
+    assert "of 4 documents that would pass gopher_quality.min_words, all still fail others: c4." in told
     assert what_if(context.root, [override, "filter.rules=['gopher_quality']"])["still_failing"].keys() <= {
         "gopher_quality.min_words",
         "c4.min_sentences",
     }
+
+
+def test_what_if_is_aligned_and_silent_about_what_stays_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Columns hold the longest name (it has 50 letters and more), and no rule that drops as many as before is shown."""
+    from flows.cli.questions.filter import filter_run
+
+    rows = [{"text": f"{SHORT} {n}"} for n in range(4)] + [{"text": GOOD}, {"text": "word again " * 400}]
+    context = make_run(tmp_path, {"00000": rows}, 'rules = ["gopher_quality", "gopher_repetition", "c4"]')
+    run_filter(context)
+    filter_run(context.root)
+    as_it_is = capsys.readouterr().out
+    assert "now" not in as_it_is, "one column where nothing is compared"
+    assert "would come in" not in as_it_is
+    assert re.search(r"^ +drops +alone$", as_it_is, re.MULTILINE)
+    assert re.search(r"^gopher_repetition.max_duplicate_10gram_char_ratio +1 +0$", as_it_is, re.MULTILINE)
+    filter_run(context.root, set=["filter.gopher_quality.min_words=5"])
+    compared = capsys.readouterr().out
+    assert "gopher_repetition" not in compared.split("would")[0]
+    table = [line for line in compared.splitlines() if re.search(r"\d +[+-]\d+$", line)]
+    assert len({len(line) for line in table}) == 1
+    assert "dropped for (" in compared, "how many are the same"
 
 
 def _toml(overrides: list[str]) -> str:
