@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from pipeline.readers.encodings import utf16_of
+from pipeline.readers.raw.charsets import detected_encoding, known_encoding
 from pipeline.readers.raw.kinds import why_no_text
 from pipeline.readers.raw.prescan import declared_charset
 
@@ -48,7 +49,7 @@ def decode(body: bytes, declared: str | None = None, *, html: bool = False) -> t
     if (reason := why_no_text(body)) is not None:
         raise NotText(reason)
     for name in _candidates(body, declared, html=html):
-        encoding_name = _known(name)
+        encoding_name = known_encoding(name)
         if encoding_name is None or (encoding_name != "utf-8" and _is_utf8_with_accents(body)):
             continue
         try:
@@ -82,7 +83,7 @@ def _meta_charset(body: bytes) -> str | None:
     lower = head.lower()
     if b"charset" not in lower and b"encoding" not in lower:
         return None
-    if (declared := declared_charset(head, lambda name: _known(name) is not None)) is not None:
+    if (declared := declared_charset(head, lambda name: known_encoding(name) is not None)) is not None:
         return declared
     found = _XML_ENCODING.search(head)
     name = found.group(1).decode("ascii") if found else None
@@ -90,36 +91,12 @@ def _meta_charset(body: bytes) -> str | None:
     return "utf-8" if name and name.lower().startswith("utf-16") else name
 
 
-def _known(name: str | None) -> str | None:
-    """Python's codec for a label, by the WHATWG names and UTF-32; None where there is no such text encoding."""
-    if not name:
-        return None
-    plain = name.lower().replace("_", "-")
-    if plain in ("utf-8", "utf8"):
-        return "utf-8"
-    if plain in ("utf-32", "utf-32-le", "utf-32-be"):
-        return plain
-    from resiliparse.parse.encoding import map_encoding_to_html5
-
-    mapped = map_encoding_to_html5(name, False)
-    if mapped is None:
-        return None
-    try:
-        return codecs.lookup(mapped).name if codecs.lookup(mapped)._is_text_encoding else None
-    except LookupError:
-        return None
-
-
 def _detect(body: bytes) -> tuple[str, str]:
     """Detection for bytes that are not UTF-8 and fit no declaration."""
     cut = _utf8_cut_at_the_end(body)
     if cut is not None:
         return cut, "utf-8"
-    from resiliparse.parse.encoding import detect_encoding
-
-    name = _known(detect_encoding(body)) or "cp1252"
-    if name in ("utf-8", "ascii"):  # it is not: single stray bytes in UTF-8, or windows-1252
-        name = "utf-8" if _mostly_utf8(body) else "cp1252"
+    name = detected_encoding(body)
     return body.decode(name, "replace"), name
 
 
@@ -131,10 +108,3 @@ def _utf8_cut_at_the_end(body: bytes) -> str | None:
         except UnicodeDecodeError:
             continue
     return None
-
-
-def _mostly_utf8(body: bytes) -> bool:
-    text = body.decode("utf-8", "replace")
-    wrong = text.count("\ufffd")
-    right = sum(1 for character in text[:20000] if character > "\x7f" and character != "\ufffd")
-    return right > 4 * wrong

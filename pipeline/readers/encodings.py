@@ -1,17 +1,30 @@
-"""Text in UTF-16, UTF-32 or a declared encoding -> UTF-8, recognised by its first bytes."""
+"""Text in UTF-16, UTF-32, or in an encoding that is declared or told from the bytes -> UTF-8."""
 
 import codecs
 from collections.abc import Iterator
 from itertools import chain
 
+from pipeline.readers.raw.charsets import detected_encoding
 from pipeline.readers.streams import Gap
 
+DETECTED_BYTES = 1 << 18  # of a file that the encoding is told from
+TWO_BYTES = frozenset({"gb18030", "gbk", "big5", "shift_jis", "euc_jp", "euc_kr", "cp949"})  # some are UTF-8 by chance
+MIN_WRONG = 4  # bytes that are no UTF-8: fewer are damage
 
-def as_utf8(data: Iterator[bytes | Gap], declared: str | None = None) -> Iterator[bytes | Gap]:
-    """The same text in UTF-8, where a byte-order mark, zero bytes or the recipe say that it is in another encoding."""
+
+def as_utf8(data: Iterator[bytes | Gap], declared: str | None = None, *, detect: bool = False) -> Iterator[bytes | Gap]:
+    """The same text in UTF-8, where a byte-order mark, zero bytes or the recipe say that it is in another encoding.
+
+    Args:
+        data: The text.
+        declared: Its encoding, as the recipe says.
+        detect: Tell it from the first bytes, where nobody declares it.
+    """
     first = next(data, b"")
     encoding = utf16_of(first) if isinstance(first, bytes) else None
     encoding = encoding or declared
+    if encoding is None and detect and isinstance(first, bytes):
+        encoding = _detected(first[:DETECTED_BYTES])
     if encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         yield from chain([first], data)
         return
@@ -19,6 +32,28 @@ def as_utf8(data: Iterator[bytes | Gap], declared: str | None = None) -> Iterato
     for chunk in chain([first], data):
         yield chunk if isinstance(chunk, Gap) else decoder.decode(chunk).encode("utf-8", "replace")
     yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+
+
+def _detected(head: bytes) -> str | None:
+    """The encoding of text that is clearly not UTF-8; None where it is, or where single bytes of it are not."""
+    if head.isascii():
+        return None
+    text = head.decode("utf-8", "replace")
+    wrong = text.count("\ufffd")
+    right = len(text) - len(text.encode("ascii", "ignore")) - wrong
+    if wrong < MIN_WRONG:
+        return None
+    name = detected_encoding(head)
+    return name if 4 * right <= wrong or (name in TWO_BYTES and _is_in(head, name)) else None
+
+
+def _is_in(head: bytes, encoding: str) -> bool:
+    """Whether bytes that may end within a character are text in an encoding."""
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def utf16_of(head: bytes) -> str | None:

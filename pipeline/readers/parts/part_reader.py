@@ -208,7 +208,8 @@ def read_stream(
         return
     data = chain([first], data)
     separated = kind == "text" and options.separator
-    data = as_utf8(data, options.encoding) if kind in ("jsonl", "json", "csv", "tsv") or separated else data
+    if kind in ("jsonl", "json", "csv", "tsv") or separated:
+        data = as_utf8(data, options.encoding, detect=kind in ("csv", "tsv"))
     data = counted(data, ledger)
     if kind in PAPERS:
         yield from read_paper(data, path, kind, options.limits)

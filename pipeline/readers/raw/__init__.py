@@ -2,7 +2,8 @@
 
 1. ``compression``  the compressions that are undone, and one decompressor for all of them
 2. ``kinds``        kinds of file that are no text, and whether bytes are text at all
-3. ``prescan``      the encoding that a page declares
-4. ``http``         responses as WARC files keep them
-5. ``ledger``       where the bytes of an input go
+3. ``charsets``     encodings by their names, or by the bytes
+4. ``prescan``      the encoding that a page declares
+5. ``http``         responses as WARC files keep them
+6. ``ledger``       where the bytes of an input go
 """

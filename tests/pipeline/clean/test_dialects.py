@@ -215,3 +215,28 @@ def test_sep_line_marks_line_ends_and_zero_bytes(tmp_path: Path) -> None:
     assert texts(items(tmp_path, wide)) == ["one\r\ntwo"]
     assert texts(items(tmp_path, b"id,text\n1,o\0ne\n2,two\n")) == ["o\0ne", "two"]
     assert texts(items(tmp_path, b"id\ttext\n1\tone\n")) == ["one"], "tabs in a file that is named .csv"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("cp1252", "größe und Straße, déjà vu"),
+        ("cp1251", "Сторож записал туман"),
+        ("gb18030", "温度和灯塔看守人"),
+        ("shift_jis", "灯台の番人は夜明けに霧を"),
+        ("cp1250", "Zażółć gęślą jaźń"),
+    ],
+)
+def test_spreadsheets_of_other_encodings_are_told_by_their_bytes(encoding: str, words: str, tmp_path: Path) -> None:
+    content = "id;text\r\n" + "".join(f"{n};{words} {n}\r\n" for n in range(6))
+    assert texts(items(tmp_path, content.encode(encoding))) == [f"{words} {n}" for n in range(6)]
+
+
+def test_single_bytes_that_are_no_utf8_are_damage_with_what_to_state(tmp_path: Path) -> None:
+    good = "".join(f"{n},größe {n}\n" for n in range(6)).encode()
+    found = items(tmp_path, b"id,text\n" + good + b"7,caf\xe9 \xe9 \xe9 \xe9 \xe9\n8,eight\n")
+    assert len(texts(found)) == 7
+    assert reasons(found) == ["not_utf8"]
+    (damaged,) = [item for item in found if isinstance(item, Damaged)]
+    assert "the byte 0xe9 is no part of UTF-8" in (damaged.detail or "")
+    assert "encoding" in (damaged.detail or "")
