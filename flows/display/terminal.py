@@ -97,11 +97,12 @@ class Terminal:
             LOG.info(printable(text))
 
     def _moment(self, now: float) -> Moment:
+        counts = "records" if self._step == "clean" else "documents"
         if self._total == 1:
-            return Moment(self._step)
+            return Moment(self._step, counts=counts)
         at = f"{self._done:,} of {counted(self._total, self._units)}"
         rate, left = self.pace(now)
-        return Moment(self._step, at, (rate,) if rate else (), self._done / self._total, left)
+        return Moment(self._step, at, (rate,) if rate else (), self._done / self._total, left, counts)
 
     def _count(self, counts: Mapping[str, Any]) -> None:
         if "step" in counts:

@@ -24,7 +24,7 @@ from pipeline.base.closable import Closable
 from pipeline.base.console import guard_streams
 from pipeline.base.errors import RunError
 from pipeline.base.processes import descendants, end, end_with_parent, ended_for_memory, in_environment
-from pipeline.base.progress import watcher
+from pipeline.base.progress import Tally, count_into, watcher
 from pipeline.base.words import counted
 
 TRIES = 3
@@ -55,9 +55,10 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _start_worker() -> None:
+def _start_worker(tally: str) -> None:
     """First thing in a worker: one compute thread, deaf to Ctrl-C (the parent decides), dead with the parent."""
     guard_streams(worker=True)
+    count_into(tally)
     for name in THREAD_VARIABLES:
         os.environ[name] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -115,6 +116,7 @@ class Pool(Closable):
     def __init__(self, workers: int | None = None, *, fork: bool = False, tries: int = TRIES) -> None:
         self.workers, self._fork, self._tries = workers or default_workers(), fork, tries
         self._executor: ProcessPoolExecutor | None = None
+        self._tally: Tally | None = None
         self._out_of_memory = 0  # processes that the system had ended for want of memory when the workers started
 
     def run(
@@ -163,7 +165,10 @@ class Pool(Closable):
         forks = self._fork and threading.active_count() == 1
         context = multiprocessing.get_context("fork" if forks else "forkserver")
         self._out_of_memory = ended_for_memory()
-        self._executor = ProcessPoolExecutor(self.workers, context, initializer=_start_worker)
+        self._tally = self._tally or Tally()
+        self._executor = ProcessPoolExecutor(
+            self.workers, context, initializer=_start_worker, initargs=(self._tally.path,)
+        )
         # Ctrl-C waits until the workers, started by the first call, have become deaf to it
         held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] if forks else [])
         try:
@@ -218,9 +223,16 @@ class Pool(Closable):
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
+        self._forget_tally()
+
+    def _forget_tally(self) -> None:
+        if self._tally is not None:
+            self._tally.close()
+            self._tally = None
 
     def __exit__(self, *raised: object) -> None:
         if raised == (None, None, None):
             self.close()
         else:
             self.kill()
+            self._forget_tally()

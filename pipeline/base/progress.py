@@ -6,7 +6,9 @@ seconds says where it stands through ``each`` and ``working``, which need nobody
 (pipeline/screen/line.py).
 """
 
+import array
 import contextlib
+import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ class Moment:
         words: More, the most important first: a narrow line leaves out the last ones.
         share: The share of the work that is done, of 1; None where it is not known.
         left: Seconds that are left; None: they follow from the share and the time since the task began.
+        counts: What worker processes count with ``count_done`` meanwhile, such as "documents"; empty: nothing.
     """
 
     task: str
@@ -34,6 +37,7 @@ class Moment:
     words: tuple[str, ...] = ()
     share: float | None = None
     left: float | None = None
+    counts: str = ""
 
 
 class Progress(Protocol):
@@ -212,3 +216,53 @@ def _counted(task: str, done: int, total: int | None, unit: str, plural: str) ->
     if total is None:
         return Moment(task, counted(done, unit, plural))
     return Moment(task, f"{done:,} of {counted(total, unit, plural)}", share=done / total if total else None)
+
+
+# -- what worker processes have done of a shard that is not finished
+
+
+class Tally:
+    """How much some worker processes have done so far: memory that they share, a number for each of them.
+
+    It is for a person to look at: where two processes share a number, some is lost.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor = os.memfd_create("tokenmill-tally")
+        os.ftruncate(self._descriptor, TALLY_NUMBERS * NUMBER_BYTES)
+        self.path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        _tallies.append(self)
+
+    def total(self) -> int:
+        """The sum of the numbers."""
+        return sum(array.array("q", os.pread(self._descriptor, TALLY_NUMBERS * NUMBER_BYTES, 0)))
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        _tallies.remove(self)
+        os.close(self._descriptor)
+
+
+TALLY_NUMBERS, NUMBER_BYTES = 256, 8
+_tallies: list[Tally] = []  # of this process
+_own_number: memoryview | None = None  # of a worker
+
+
+def counted_so_far() -> int:
+    """What the workers of this process have counted."""
+    return sum(tally.total() for tally in _tallies)
+
+
+def count_into(path: str) -> None:
+    """Makes this process, a worker, count into the tally at ``path``; where it cannot be opened, it counts nothing."""
+    global _own_number
+    _tallies.clear()  # a forked worker has those of its parent
+    with contextlib.suppress(OSError), open(path, "r+b") as file:  # /proc is not there, or not for us
+        numbers = memoryview(mmap.mmap(file.fileno(), TALLY_NUMBERS * NUMBER_BYTES)).cast("q")
+        _own_number = numbers[os.getpid() % TALLY_NUMBERS :][:1]
+
+
+def count_done(items: int) -> None:
+    """This worker has done so many more."""
+    if _own_number is not None:
+        _own_number[0] += items

@@ -21,6 +21,7 @@ from typing import Any
 
 from pipeline.base.errors import GateError
 from pipeline.base.pool import Pool, WorkerKilledError
+from pipeline.base.progress import count_done
 from pipeline.clean import pii
 from pipeline.clean.decode import NotText, decode
 from pipeline.clean.extract import ExtractionError, Extractor
@@ -62,6 +63,7 @@ def clean_partition(job: Job, outputs: Outputs) -> None:
         for items in slices(reader.read(part)):
             records_in += len(items)
             cleaner.work(items, writer)
+            count_done(len(items))
         writer.tally.settle(reader.ledger)
     writer.close()
     _count(outputs, writer, cleaner, reader, records_in)

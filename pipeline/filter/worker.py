@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from pipeline.base import storage
 from pipeline.base.errors import RunError
+from pipeline.base.progress import count_done
 from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, read_blocklist
 from pipeline.filter.rules.verdicts import (
     DATATROVE_REASONS,
@@ -59,6 +60,7 @@ def measure_shard(job: Job, outputs: Outputs) -> None:
             for extra in extras:
                 columns += extra(batch)
             writer.write(pa.table(columns, schema=schema.with_metadata(writer.schema.metadata)))
+            count_done(batch.num_rows)
         rows = writer.rows
     outputs.count(documents=rows)
 

@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from pipeline.base import progress
 from pipeline.base.console import ERASED, has_last_line, say, width_of
-from pipeline.base.progress import Moment
+from pipeline.base.progress import Moment, counted_so_far
 from pipeline.screen.wording import fitted, sentence
 
 FIRST_SECONDS = 1.0  # what is done by then shows nothing
@@ -47,6 +48,7 @@ class LastLine:
         self._busy = self._began = self._seen = 0.0  # since when there is a moment, this task, this moment
         self._first: float | None = None  # when there was something to show for the first time
         self._told = 0.0  # the last whole line
+        self._counted = 0  # by workers before this task
         self._drawn = False
         self._depth = 0  # of what is being written above
         self._whole = True  # what was written above ended with a line feed
@@ -65,7 +67,7 @@ class LastLine:
         if before is None:
             self._busy = self._seen
         if before is None or before.task != moment.task:
-            self._began = self._seen
+            self._began, self._counted = self._seen, counted_so_far()
         if self._first is None:
             self._first = self._told = self._seen
         if self._thread is None:
@@ -132,7 +134,7 @@ class LastLine:
             if moment is None or self._first is None or now - self._told < line_seconds(now - self._first):
                 return
             self._told = now
-            say(sentence(moment, now - self._began, now - self._seen))
+            say(sentence(self._with_counts(moment, now), now - self._began, now - self._seen))
 
     # -- the line
 
@@ -141,8 +143,16 @@ class LastLine:
         if moment is None or now - self._busy < FIRST_SECONDS or self._depth or not self._whole:
             return
         width = (width_of(self._descriptor) or 1) - 1  # a full line would begin the next one
-        line = fitted(moment, now - self._began, now - self._seen, width)
+        line = fitted(self._with_counts(moment, now), now - self._began, now - self._seen, width)
         self._drawn = self._write(f"{ERASED}{line}")
+
+    def _with_counts(self, moment: Moment, now: float) -> Moment:
+        """The moment with what worker processes have done meanwhile of shards that are not finished."""
+        done = counted_so_far() - self._counted if moment.counts else 0
+        if done <= 0:
+            return moment
+        rate = done / max(now - self._began, 1e-3)
+        return replace(moment, words=(f"{done:,} {moment.counts}", f"{rate:,.0f} {moment.counts}/s"))
 
     def _erase(self) -> None:
         with self._lock:

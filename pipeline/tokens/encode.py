@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import DocIds, doc_id_array, text_bytes
+from pipeline.base.progress import count_done
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import digest_file
@@ -96,6 +97,7 @@ def _encode(job: Job, outputs: Outputs, tokenizer: RunTokenizer) -> _Encoded:
         texts = batch.column("text")
         encoded.text_bytes += text_bytes(texts)
         tokens, offsets = tokenizer.encode(encoder, texts)
+        count_done(len(texts))
         encoded.tokens.append(tokens)
         encoded.offsets.append(offsets)
         # a copy: the array below would keep the whole batch, text and all, in memory

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.base.arrow import array_hashes, doc_id_column
+from pipeline.base.progress import count_done
 from pipeline.dedup.rule.signing import Signer
 from pipeline.recipe.minhash import SCHEME, MinHash
 from pipeline.run import layout
@@ -29,6 +30,7 @@ def write_signatures(job: Job, outputs: Outputs, target: str) -> int:
         for source in sorted(job.inputs):
             for batch in batches(outputs.run_path(source), DOCUMENTS, ["doc_id", "text"]):
                 writer.write(_signature_batch(signer, batch))
+                count_done(batch.num_rows)
     return writer.rows
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.base import progress
-from pipeline.base.progress import Moment, Nobody, each, watched, working
+from pipeline.base.pool import Pool
+from pipeline.base.progress import Moment, Nobody, count_done, each, watched, working
 from pipeline.screen.line import LastLine, last_line, line_seconds
 from tests.pipeline.screen.screens import read, resize, shown, terminal
 
@@ -218,3 +219,16 @@ def test_notice_of_a_worker_does_not_land_on_the_line(window: tuple[int, int]) -
     assert b"tokenize.tokenizer: 0 of 1 shards" in written
     notice = ["a word of a worker that is long enough", "  to be broken at the width of the", "  window"]
     assert shown(written) == [*notice, "half a line", ""]
+
+
+def test_documents_of_unfinished_shards_are_counted_while_workers_are_at_them(window: tuple[int, int]) -> None:
+    clock = Clock()
+    line = LastLine(window[1], clock)
+    with Pool(2) as pool:
+        list(pool.run(count_done, [((7,), "before")]))
+        line.show(Moment("clean", "0 of 2 shards", counts="records"))
+        list(pool.run(count_done, [((100,), number) for number in range(4)]))
+        clock.now += 4
+        line.tick()
+    assert shown(read(window[0])) == ["clean: 0 of 2 shards, 400 records, 100 records/s, 4 s so far"]
+    assert progress.counted_so_far() == 0
