@@ -5,7 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 PATTERNS = ("url_block", "url_allow")  # keys of a source whose values begin with a slash and are no places
-_PLACE = re.compile(r"""(?<![\w.:/~*…])(file://)?((?:~|/)[^\s'"`,;=\[\]{}()<>]*)""")
+_NAME = r"""[^\s'"`,;=\[\]{}()<>]*"""
+_PLACE = re.compile(
+    rf"file://(?P<file>/{_NAME})"
+    r"""|[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'"<>]*"""  # any other address stays
+    rf"|(?<![\w.:/~*…-])(?P<path>[~/]{_NAME})"
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # not tab, line ends, form feed, escape
 MOST_CONTROLS, MOST_LOST = 0.02, 0.3  # of the characters of a text
 
@@ -25,6 +30,7 @@ class Places:
 
     def path(self, path: str) -> str:
         """One place, such as a value of a recipe; URLs and relative paths stay."""
+        path = path.removeprefix("file://")
         if not path.startswith(("/", "~")):
             return path
         for folder in self._folders:
@@ -34,7 +40,11 @@ class Places:
 
     def in_text(self, text: str) -> str:
         """A text with every place in it shortened."""
-        return _PLACE.sub(lambda found: self.path(found[2]) if len(found[2]) > 1 else found[0], text)
+        return _PLACE.sub(self._shortened, text)
+
+    def _shortened(self, found: re.Match[str]) -> str:
+        place = found["file"] or found["path"] or ""
+        return self.path(place) if len(place) > 1 else found[0]
 
     def in_values(self, values: Any, key: str = "") -> Any:
         """Values of a recipe with every place in them shortened."""

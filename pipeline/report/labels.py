@@ -7,6 +7,8 @@ BITS = "bits per byte"
 BOUNDS: Mapping[str, str] = {"min": "at least", "max": "at most"}
 
 FIGURES: Mapping[str, str] = {
+    "bits_per_byte": BITS,
+    "unigram_bits_per_byte": f"{BITS} of the unigram baseline",
     "documents": "documents",
     "text_bytes": "bytes of text",
     "tokens": "tokens",
@@ -29,13 +31,15 @@ FIGURES: Mapping[str, str] = {
     "special_tokens": "Special tokens",
     "vocabulary_use": "Use of the vocabulary",
     "failures": "failures",
+    "share": "share of its entries in use",
+    "used": "entries in use",
+    "tokens_counted": "tokens counted",
+    "skipped_steps": "skipped steps",
     "parameters": "parameters",
     "steps": "steps",
     "trained_tokens": "tokens trained on",
     "train_loss": "training loss",
     "validation_loss": "validation loss",
-    "bits_per_byte": BITS,
-    "unigram_bits_per_byte": f"{BITS} of the unigram baseline",
     "mfu": "share of the processor's peak",
     "flops": "floating-point operations",
     "epochs": "epochs",

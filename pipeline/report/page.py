@@ -10,7 +10,7 @@ from pipeline.report.charts.chart import Histogram, Lines
 from pipeline.report.charts.svg import draw_svg
 from pipeline.report.figures import Figures, Signal
 from pipeline.report.hidden import Places
-from pipeline.report.labels import figure_label, signal_label
+from pipeline.report.labels import FIGURES, figure_label, signal_label
 from pipeline.report.summary import largest_reasons, remarks, tiles
 from pipeline.report.written import number, percent
 from pipeline.run.folder import Run
@@ -79,8 +79,11 @@ def report_page(run: Run, figures: Figures, charts: Mapping[str, Histogram | Lin
 
 
 def plain_figures(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The figures of a mapping that are one value each, in words."""
-    return [(figure_label(key), number(value)) for key, value in found.items() if isinstance(value, int | float | str)]
+    """The figures of a mapping that are one value each, in words and in the order of the words."""
+    order = {name: place for place, name in enumerate(FIGURES)}
+    plain = [(key, value) for key, value in found.items() if isinstance(value, int | float | str)]
+    ordered = sorted(plain, key=lambda item: order.get(item[0], len(order)))
+    return [(figure_label(key), number(value)) for key, value in ordered]
 
 
 def places_of(figures: Figures) -> Places:
@@ -142,7 +145,8 @@ def tokenizer_tables(report: dict[str, Any]) -> dict[str, Any]:
             else ([row for row in value if isinstance(row, dict)] if isinstance(value, list) else [])
         )
         if not rows and isinstance(value, dict):
-            rows = [{"": name, "value": item} for name, item in value.items() if isinstance(item, int | float | str)]
+            plain = {name: item for name, item in value.items() if isinstance(item, int | float | str)}
+            rows = [{"": FIGURES.get(name, name), "value": item} for name, item in plain.items()]
         if rows:
             columns = list(dict.fromkeys(column for row in rows for column in row))
             tables[visible(figure_label(key))] = {

@@ -14,6 +14,7 @@ PAIR: tuple[Tone, Tone] = ("kept", "lost")
 BINS = 48
 LOSS = ("loss, nats per token", "loss", None)  # label, key of the lines, least value shown
 SMOOTHED_SHARE = 0.06  # of the logged steps: what the smoothed training loss looks back on
+BEYOND = 1e30  # a value of a training that has diverged: no axis shows it beside the others
 MOST_POINTS = 600  # of a line: more than a screen shows, and a page of thousands of steps stays small
 
 
@@ -61,8 +62,12 @@ def funnel_chart(figures: Figures) -> Bars:
 
 
 def points(lines: Sequence[dict[str, Any]], key: str) -> list[Point]:
-    """(step, value) of the lines that carry a finite value."""
-    return [(line["step"], line[key]) for line in lines if finite(line.get(key)) and finite(line.get("step"))]
+    """(step, value) of the lines that carry a value which can be drawn."""
+    return [(line["step"], line[key]) for line in lines if _drawable(line.get(key)) and _drawable(line.get("step"))]
+
+
+def _drawable(value: Any) -> bool:
+    return finite(value) and abs(value) < BEYOND
 
 
 def _lengths(figures: Figures) -> Histogram:

@@ -14,10 +14,12 @@ import pytest
 from pipeline.base.pool import InProcess
 from pipeline.recipe.load import load_recipe
 from pipeline.recipe.rule_sets import RULE_SETS
+from pipeline.report.charts.svg import draw_svg
 from pipeline.report.compare import compare_page, names_of, recipe_changes
 from pipeline.report.figures import Figures, FunnelRow
 from pipeline.report.hidden import Places, is_legible
 from pipeline.report.labels import SIGNALS, signal_label
+from pipeline.report.plots import charts
 from pipeline.report.stage import write
 from pipeline.report.summary import remarks, tiles
 from pipeline.run.context import Context
@@ -148,6 +150,19 @@ def test_model_is_measured_against_the_unigram_baseline() -> None:
     assert not any("unigram" in remark.words for remark in remarks(figures_of(2.0, 2.5)))
 
 
+@pytest.mark.parametrize("value", [1e308, -1e308, float("inf"), float("nan"), 0.0, "x", None, True])
+def test_metrics_of_any_value_can_be_drawn(value: object) -> None:
+    figures = figures_of(2.0, 2.5)
+    figures.training = [{"step": step, "loss": value, "grad_norm": value} for step in (1, 2)] + [
+        {"step": 3, "loss": 2.0}
+    ]
+    figures.validation = [{"step": 1, "validation_loss": value, "bits_per_byte": value}] * 2
+    for chart in charts(figures).values():
+        assert "nan" not in str(draw_svg(chart, "")).lower().replace("name", "")
+    assert tiles(figures)
+    assert isinstance(remarks(figures), list)
+
+
 def test_loss_that_has_risen_again_is_something_to_look_at() -> None:
     told = [remark.words for remark in remarks(figures_of(2.0, 2.5, (5.0, 4.0, 4.5)))]
     assert told == ["The validation loss was lowest at step 1, and has risen since"]
@@ -195,6 +210,7 @@ def test_two_runs_of_one_name_are_told_apart_without_their_whole_paths(run: Run,
             shlex.join(["run", '--set=sources.0.paths=["/data/a b/*.gz"]']),
             "run '--set=sources.0.paths=[\"…/a b/*.gz\"]'",
         ),
+        ("read https://a.org/x-/y?q=/etc/z and /etc/z", "read https://a.org/x-/y?q=/etc/z and …/z"),
         ("run ~/x/a.toml ../b.toml and/or 3/4 / -", "run …/a.toml ../b.toml and/or 3/4 / -"),
     ],
 )
