@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Key = TypeVar("Key", str, bytes)
 
@@ -18,6 +18,16 @@ _ACTING = re.compile(
 def counted(count: int, noun: str, plural: str = "") -> str:
     """A count with its noun: ``1 record``, ``2,000 records``; ``plural`` where that is not the noun and an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def place(record: Mapping[str, Any]) -> str:
+    """Where a record stands in its source; ``tokenmill explain`` finds it by the first part.
+
+    Example:
+        >>> place({"source": "web", "path": "a/b.jsonl", "offset": 1234})
+        'a/b.jsonl at 1,234 (web)'
+    """
+    return f"{record['path']} at {record['offset']:,} ({record['source']})"
 
 
 def largest_first(counts: Mapping[Key, int]) -> list[tuple[Key, int]]:

@@ -183,7 +183,7 @@ def _examples(run: Run, shard: str, rows: list[int], failures: Failures, source:
     start = 0
     if not rows:
         return found
-    for batch in batches(run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", "text", "url"]):
+    for batch in batches(run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", "text", "url", "path", "offset"]):
         inside = [row for row in rows if start <= row < start + batch.num_rows]
         for row in inside:
             text = batch["text"][row - start].as_py()
@@ -192,6 +192,8 @@ def _examples(run: Run, shard: str, rows: list[int], failures: Failures, source:
                 {
                     "doc_id": batch["doc_id"][row - start].as_py().hex(),
                     "source": source,
+                    "path": batch["path"][row - start].as_py(),
+                    "offset": batch["offset"][row - start].as_py(),
                     "url": batch["url"][row - start].as_py(),
                     "reasons": reasons,
                     "text": text[:EXAMPLE_CHARACTERS],

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
@@ -14,6 +13,7 @@ from pipeline.base.words import counted
 from pipeline.inspection import reasons
 from pipeline.inspection.status import status_rows
 from pipeline.lookup import find, listing
+from pipeline.lookup.found import phrase_pattern
 from pipeline.run import layout
 from pipeline.run.folder import Run
 
@@ -70,7 +70,9 @@ def _found_in_run(path: str, rows: int, what: str) -> dict[str, Any]:
 
 def _rows_with(table: pa.Table, path: str, what: str) -> pa.ChunkedArray:
     """Which rows hold some words in a column of text or bytes; white space and case are not compared."""
-    pattern = find.phrase_pattern(what)
+    import pyarrow.compute as pc  # loads pandas
+
+    pattern = phrase_pattern(what)
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
     texts = [column for column in table.columns if any(is_kind(column.type) for is_kind in kinds)]
     masks = [pc.fill_null(pc.match_substring_regex(text, pattern, ignore_case=True), False) for text in texts]

@@ -4,10 +4,10 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import TokenmillError, UnansweredError, UserError
-from pipeline.base.words import counted, figure
+from pipeline.base.words import counted, figure, place
 from pipeline.filter.rules.cuts import CUT_SPANS
 from pipeline.lineage.training import Training
-from pipeline.lookup.locate import DocIndex, Located
+from pipeline.lookup.locate import PLACE, DocIndex, Located, places_of
 from pipeline.recipe.rule_sets import RULE_SETS
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
@@ -33,7 +33,8 @@ def explain(run: Run, located: Located, index: DocIndex | None = None) -> dict[s
         ``verdicts``, ``duplicates``, ``tokens``, ``training``.
     """
     shard = located.shard
-    edges = (index or DocIndex(run)).edges(shard)
+    index = index or DocIndex(run)
+    edges = index.edges(shard)
     record = read_row(run, layout.documents(shard), DOCUMENTS, located.row, edges=edges)
     text = record.pop("text", "")
     if record.pop("doc_id", None) != located.doc_id:
@@ -52,7 +53,7 @@ def explain(run: Run, located: Located, index: DocIndex | None = None) -> dict[s
         "signals": signals,
         "rules": _rules(run, signals, record.get("language"), verdicts),
         "verdicts": verdicts,
-        "duplicates": _duplicates(run, located, verdicts),
+        "duplicates": _duplicates(run, located, verdicts, index),
         **_training(run, located),
     }
 
@@ -105,7 +106,7 @@ def _rules(
     return found
 
 
-def _duplicates(run: Run, located: Located, verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+def _duplicates(run: Run, located: Located, verdicts: list[dict[str, Any]], index: DocIndex) -> dict[str, Any]:
     """The kept twin where the document was removed, and those that were removed in its favour."""
     kept = {verdict["stage"]: verdict["keep"] for verdict in verdicts}.get("dedup")
     kept_twin, removed = None, []
@@ -120,6 +121,8 @@ def _duplicates(run: Run, located: Located, verdicts: list[dict[str, Any]]) -> d
                 kept_twin = shown
             else:
                 removed.append(shown)
+    _add_places(run, index, [(kept_twin, "kept_id")] if kept_twin else [], "kept_")
+    _add_places(run, index, [(twin, "doc_id") for twin in removed[:SHOWN_TWINS]], "")
     signature = read_row(
         run, layout.signatures(located.shard), SIGNATURES, located.row, ["doc_id", "num_shingles", "text_hash"]
     )
@@ -130,6 +133,15 @@ def _duplicates(run: Run, located: Located, verdicts: list[dict[str, Any]]) -> d
         "shingles": signature.get("num_shingles"),
         "text_hash": signature["text_hash"].hex() if signature else None,
     }
+
+
+def _add_places(run: Run, index: DocIndex, twins: list[tuple[dict[str, Any], str]], prefix: str) -> None:
+    """Adds to each twin that stands in this run where it comes from: ``kept_path`` and the like."""
+    located = {twin[key]: index.find(twin[key]) for twin, key in twins if key == "doc_id" or not twin["kept_corpus"]}
+    places = places_of(run, located.values())
+    for twin, key in twins:
+        if twin[key] in located:
+            twin |= {f"{prefix}{name}": value for name, value in places[located[twin[key]].doc_id].items()}
 
 
 def _training(run: Run, located: Located) -> dict[str, Any]:
@@ -233,16 +245,23 @@ def _duplicate_lines(found: dict[str, Any]) -> list[str]:
     lines = ["", "duplicates"]
     twin = duplicates["kept_twin"]
     if twin:
+        name = _twin_in_words(twin, "kept_id", "kept_")
         lines.append(
-            f"  removed ({twin['rule']}); kept in its place: {twin['kept_id']}, similarity {twin['similarity']:.4f} "
+            f"  removed ({twin['rule']}); kept in its place: {name}, similarity {twin['similarity']:.4f} "
             f"({twin['intersection']:,} of {twin['union']:,} shingles), cluster {twin['cluster_id']}"
         )
     for other in duplicates["removed_in_its_favour"]:
-        lines.append(f"  kept; removed in its favour: {other['doc_id']} ({other['rule']}, {other['similarity']:.4f})")
+        name = _twin_in_words(other, "doc_id", "")
+        lines.append(f"  kept; removed in its favour: {name} ({other['rule']}, {other['similarity']:.4f})")
     more = duplicates["removed_twins"] - len(duplicates["removed_in_its_favour"])
     if more:
         lines.append(f"  and {more:,} more")
     return lines if len(lines) > 2 else ["", f"duplicates: {_says(found, 'dedup')}"]
+
+
+def _twin_in_words(twin: dict[str, Any], key: str, prefix: str) -> str:
+    known = {name: twin.get(f"{prefix}{name}") for name in PLACE}
+    return f"{twin[key]}, {place(known)}" if known["path"] is not None else str(twin[key])
 
 
 def _training_lines(found: dict[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """From what a person has in hand to a document's shard and row.
 
 - ``find``: records by doc_id, URL, id, path, file name or any phrase, also those that became no document.
+- ``found``: what was found; ``scans``: paths and phrases, which have no index.
 - ``paths``: paths as people write them, beside those of the records.
 - ``listing``: what was found, as a list for a person.
 - ``locate``: a document by its doc_id, its record id or its URL.

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.base.words import counted, head
-from pipeline.lookup.find import LIMIT, TABLES, Found, Rows, phrase_pattern
+from pipeline.base.words import counted, head, place
+from pipeline.lookup.found import LIMIT, TABLES, Found, Rows, phrase_pattern
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger
@@ -82,8 +82,9 @@ def _at(text: str, phrase: str) -> dict[str, Any]:
     if match is None:  # letters that only Unicode's larger tables fold
         return {"start": None, "end": None, "around": None}
     start = len(text[: match.start()].encode())
-    around = text[max(0, match.start() - AROUND) : match.end() + AROUND]
-    return {"start": start, "end": start + len(match[0].encode()), "around": head(" ".join(around.split()), 1000)}
+    first, last = max(0, match.start() - AROUND), match.end() + AROUND
+    around = f"{'…' * (first > 0)}{' '.join(text[first:last].split())}{'…' * (last < len(text))}"
+    return {"start": start, "end": start + len(match[0].encode()), "around": head(around, 1000)}
 
 
 def heading(found: Found) -> str:
@@ -105,8 +106,7 @@ def record_lines(records: Sequence[Mapping[str, Any]]) -> list[str]:
     told = []
     for record in records:
         name = record["doc_id"] or f"{record['table']} row {record['row']}"
-        place = f"{record['path']} at {record['offset']:,} ({record['source']})"
-        told.append(f"  {name}  {place}  {state_in_words(record)}")
+        told.append(f"  {name}  {place(record)}  {state_in_words(record)}")
         shown = record.get("around") or record["begins"]
         told += [f"      {shown}"] if shown else []
     return told

@@ -6,10 +6,11 @@ A doc_id is found by bisection in the mapped ``index/doc_id.arrow``, a URL or re
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ from pipeline.run.table_files import batches, open_table
 from pipeline.run.tables import BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS
 
 SHOWN = 5  # candidates named in a message
+PLACE = ("source", "path", "offset")
 SHORTEST_PREFIX = 4  # hex digits
 
 
@@ -207,6 +209,20 @@ def one_by_key(run: Run, kind: str, value: str) -> Located:
             [Located(bytes.fromhex(g.doc_id), g.shard, g.row) for g in gone], f"documents had the {kind} {value}"
         )
     raise UserError(f"no document has the {kind} {value}; it is compared as it stands, letter by letter")
+
+
+def places_of(run: Run, documents: Iterable[Located]) -> dict[bytes, dict[str, Any]]:
+    """``source``, ``path`` and ``offset`` of documents, by doc_id."""
+    by_shard: dict[str, list[Located]] = {}
+    for located in documents:
+        by_shard.setdefault(located.shard, []).append(located)
+    found: dict[bytes, dict[str, Any]] = {}
+    for shard, inside in by_shard.items():
+        rows = [located.row for located in inside]
+        table = read_rows(run.local(layout.documents(shard)), DOCUMENTS, rows, ["doc_id", *PLACE])
+        values = table.select(list(PLACE)).to_pylist()
+        found |= {located.doc_id: place for located, place in zip(inside, values, strict=True)}
+    return found
 
 
 def every(run: Run, columns: list[str], matches: Callable[[pa.RecordBatch], NDArray[np.bool_]]) -> Iterator[Located]:

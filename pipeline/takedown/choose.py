@@ -241,4 +241,12 @@ def near_duplicates(run: Run, documents: Sequence[Located]) -> list[dict[str, An
             "rule": row["rule"],
             "similarity": row["similarity"],
         }
-    return [found[key] for key in sorted(found)]
+    return _with_places(run, [found[key] for key in sorted(found)])
+
+
+def _with_places(run: Run, near: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with source, path and offset of those documents that stand in this run."""
+    index = DocIndex(run)
+    located = {row["doc_id"]: index.find(row["doc_id"]) for row in near if index.begins(row["doc_id"])}
+    places = locate.places_of(run, located.values())
+    return [row | (places[located[row["doc_id"]].doc_id] if row["doc_id"] in located else {}) for row in near]

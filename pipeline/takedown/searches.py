@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.errors import UserError
-from pipeline.lookup import find, listing
-from pipeline.lookup.find import Found
+from pipeline.lookup import find, listing, scans
+from pipeline.lookup.found import LIMIT, Found
 from pipeline.lookup.locate import Located
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger, Removed, key_hash
 
 SHOWN = 10  # documents of a search that is refused
-HOW = {"--path": find.by_path, "--phrase": find.by_phrase}
+HOW = {"--path": scans.by_path, "--phrase": scans.by_phrase}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Search:
         shown = listing.as_json(run, self.found, listing.listing(run, self.found))
         return {"option": self.option, **{key: value for key, value in shown.items() if key != "root"}}
 
-    def as_text(self, run: Run, limit: int = find.LIMIT) -> str:
+    def as_text(self, run: Run, limit: int = LIMIT) -> str:
         """The same for a person."""
         return listing.as_text(self.found, listing.listing(run, self.found, limit), "")
 

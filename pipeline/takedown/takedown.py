@@ -25,7 +25,7 @@ from pipeline.base.errors import FormatError, RunError, UnansweredError, UserErr
 from pipeline.base.progress import each
 from pipeline.dedup.index.state import is_index, run_index
 from pipeline.lineage.training import Training
-from pipeline.lookup.locate import Located
+from pipeline.lookup.locate import Located, places_of
 from pipeline.run import layout, ledger
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
@@ -149,8 +149,10 @@ def _take_down(run: Run, choice: Choice, restoring: Sequence[str], *, dry_run: b
 
 
 def _summary(run: Run, chosen: Chosen) -> dict[str, Any]:
+    places = places_of(run, chosen.documents)
     documents = [
-        {"doc_id": located.doc_id.hex(), "shard": located.shard, "row": located.row} for located in chosen.documents
+        {"doc_id": located.doc_id.hex(), "shard": located.shard, "row": located.row, **places[located.doc_id]}
+        for located in chosen.documents
     ]
     return {
         "root": run.root,

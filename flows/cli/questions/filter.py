@@ -19,7 +19,7 @@ from flows.display.options import (
 )
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
-from pipeline.base.words import counted
+from pipeline.base.words import counted, place
 
 
 def filter_run(
@@ -176,7 +176,7 @@ def decontaminate(
             f" tokens {hit['token_start']}-{hit['token_end']} of {hit['token_shard']}" if "token_shard" in hit else ""
         )
         lines.append(
-            f"{hit['doc_id']} {hit['set']} {hit['item']} overlap {hit['overlap']:.2f} "
+            f"{hit['doc_id']} {place(hit)} {hit['set']} {hit['item']} overlap {hit['overlap']:.2f} "
             f"bytes {hit['start']}-{hit['end']}{tokens}"
         )
     lines.append(f"{result['documents_touched']:,} of {counted(result['documents'], 'document')} touched")

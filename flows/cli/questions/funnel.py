@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.base.words import counted, largest_first
+from pipeline.base.words import counted, largest_first, place
 
 MOST_HELD = 3
 LEAST_HELD = 0.01  # of the documents: fewer that another rule still drops change no decision
@@ -26,7 +26,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"\n{counted(result[name]['documents'], 'document')} {title}"
         for example in result[name]["examples"]:
             text = " ".join(example["text"].split())[:100]
-            yield f"  {example['doc_id']} {example['source']} {', '.join(example['reasons'])}: {text}"
+            yield f"  {example['doc_id']} {place(example)} {', '.join(example['reasons'])}: {text}"
     yield "\n" + ("applied" if result["applied"] else "nothing was written; --apply writes it")
 
 

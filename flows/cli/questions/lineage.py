@@ -19,7 +19,7 @@ from flows.display.options import (
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.progress import resting
-from pipeline.base.words import counted
+from pipeline.base.words import counted, place
 from pipeline.run.folder import Run
 
 # pydocstyle takes a parameter "note" for the head of a section
@@ -299,7 +299,7 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
     verb = "would be taken down" if planned else "taken down"
     lines = _found_lines(found)
     lines += [f"{counted(len(found['documents']), 'document')} {verb} ({found['status']})"]
-    lines += [f"  {row['doc_id']}  {row['shard']} row {row['row']}" for row in found["documents"][:20]]
+    lines += [f"  {row['doc_id']}  {place(row)}" for row in found["documents"][:20]]
     if len(found["documents"]) > 20:
         lines.append(f"  and {len(found['documents']) - 20:,} more")
     if found["already_taken_down"]:
@@ -310,7 +310,8 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
     if near:
         lines.append(f"not taken down: {counted(len(near), 'equal or near document')}; takedown --ids takes them too:")
         lines += [
-            f"  {row['doc_id']}  {row['rule']} {row['similarity']:.4f}, {row['relation']} {row['near']}"
+            f"  {row['doc_id']}{f', {place(row)}' if 'path' in row else ''}  {row['rule']} {row['similarity']:.4f}, "
+            f"{row['relation']} {row['near']}"
             for row in near[:20]
         ]
         if len(near) > 20:

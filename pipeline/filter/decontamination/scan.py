@@ -25,9 +25,9 @@ def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> 
     """Every overlap of a run's documents with evaluation sets.
 
     Returns:
-        ``documents``, ``documents_touched``, ``items``, and ``hits``: doc_id, source, url, set, item, overlap, byte
-        range in the text, and where the document was tokenized its token shard, row and token range in it (an empty
-        one where the run has cut the range out before it made tokens).
+        ``documents``, ``documents_touched``, ``items``, and ``hits``: doc_id, source, path, offset, url, set, item,
+        overlap, byte range in the text, and where the document was tokenized its token shard, row and token range in
+        it (an empty one where the run has cut the range out before it made tokens).
 
     Raises:
         UserError: If there is no such run or set, an item lacks a named field, or ``ngram`` is not from 4 to 50.
@@ -47,7 +47,7 @@ def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> 
     documents, hits = 0, []
     for shard in each(Context(run, dry=True).document_shards(), "decontaminate", "shard"):
         local, first = run.local(layout.documents(shard)), 0
-        for batch in batches(local, DOCUMENTS, ["doc_id", "text", "source", "url"]):
+        for batch in batches(local, DOCUMENTS, ["doc_id", "text", "source", "path", "offset", "url"]):
             hits += [{**hit, "shard": shard, "row": first + hit["row"]} for hit in _batch_hits(batch, index)]
             first += batch.num_rows
         documents += first
@@ -67,6 +67,8 @@ def _batch_hits(batch: pa.RecordBatch, index: Index) -> Iterator[dict[str, Any]]
                 "doc_id": batch["doc_id"][hit.row].as_py().hex(),
                 "row": hit.row,
                 "source": batch["source"][hit.row].as_py(),
+                "path": batch["path"][hit.row].as_py(),
+                "offset": batch["offset"][hit.row].as_py(),
                 "url": batch["url"][hit.row].as_py(),
                 "set": names[hit.item].as_py(),
                 "item": ids[hit.item].as_py(),

@@ -80,6 +80,9 @@ def test_removed_twin_shows_what_was_kept_in_its_place(run: Run) -> None:
     assert found["verdicts"][0]["keep"] is False
     assert found["tokens"] is None
     kept = explain(run, DocIndex(run).find(twin["kept_id"]))
+    assert (twin["kept_path"], twin["kept_offset"]) == (kept["record"]["path"], kept["record"]["offset"])
+    assert f"kept in its place: {twin['kept_id']}, web.jsonl at {twin['kept_offset']:,} (web)" in as_text(found)
+    assert {other["path"] for other in kept["duplicates"]["removed_in_its_favour"]} == {"web.jsonl"}
     assert kept["duplicates"]["removed_twins"] == 2
     assert "removed in its favour" in as_text(kept)
 

@@ -5,6 +5,7 @@ import pytest
 
 from flows.cli.questions.lineage import takedown_text
 from pipeline.base.errors import UserError
+from pipeline.lookup import find, listing
 from pipeline.run import ledger
 from pipeline.run.folder import Run
 from pipeline.run.table_files import read_table
@@ -71,6 +72,23 @@ def test_path_and_offset_take_one_down(run: Run) -> None:
     document = read_document(run)
     done = take_down(run, Choice(paths=(f"{document['path']}:{document['offset']}",)))
     assert [row["doc_id"] for row in done["documents"]] == [document["doc_id"]]
+
+
+def test_documents_and_those_near_to_them_are_told_with_their_files(run: Run) -> None:
+    planned = take_down(run, Choice(ids=("near twin",)), dry_run=True)
+    (document,), (near,) = planned["documents"], planned["near_duplicates"]
+    for row in (document, near):
+        assert (row["source"], row["path"]) == ("web", "web.jsonl")
+        assert f"  {row['doc_id']}" in takedown_text(planned, [])
+        assert f"web.jsonl at {row['offset']:,} (web)" in takedown_text(planned, [])
+
+
+def test_what_was_taken_down_is_still_found_by_its_id_and_url(run: Run) -> None:
+    document = read_document(run)
+    take_down(run, Choice(ids=(document["doc_id"],)))
+    for asked in (document["id"], document["url"]):
+        found = find.find(run, asked)
+        assert [record["state"] for record in listing.listing(run, found)] == ["taken down"]
 
 
 def test_a_name_that_no_document_has_is_refused(run: Run) -> None:
