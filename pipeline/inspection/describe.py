@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
+from pipeline.dedup.index.state import described, is_index, load_state
 from pipeline.inspection import reasons
 from pipeline.inspection.status import status_rows
 from pipeline.lookup import find, listing
@@ -21,10 +22,11 @@ MAX_CELL = 160
 
 
 def describe(path: str, rows: int, what: str | None = None) -> dict[str, Any]:
-    """Schema, counts and first rows of a table, the stages of a run folder, or the clusters of a dedup output.
+    """Schema, counts and first rows of a table, stages of a run folder, clusters of a dedup output, or an index.
 
     Args:
-        path: A table's file, a folder of quarantine or excluded tables, a run folder, or a dedup output.
+        path: A table's file, a folder of quarantine or excluded tables, a run folder, a dedup output or a dedup
+            index.
         rows: Rows shown.
         what: Only the records of a run that this names, as ``explain`` finds them; of a table, the rows that hold it.
 
@@ -35,17 +37,31 @@ def describe(path: str, rows: int, what: str | None = None) -> dict[str, Any]:
         return _describe_run(path) if what is None else _found_in_run(path, rows, what)
     if what is None and storage.is_local(path) and (dedup_output := _dedup_output(path, rows)):
         return dedup_output
+    if what is None and is_index(path):
+        return _describe_index(path)
     table = _table(path)
     if what is not None:
         table = table.filter(_rows_with(table, path, what))
     return _describe_table(path, table, rows, what)
 
 
+def _describe_index(path: str) -> dict[str, Any]:
+    """What a dedup index holds."""
+    state = load_state(storage.local_path(path))
+    corpora = [{"name": c.name, "root": c.root, "documents": c.documents} for c in state.corpora]
+    definition = described(state.definition)
+    lines = [f"{path}: dedup index, {state.documents:,} documents"]
+    lines += [f"  {corpus['documents']:12,} {corpus['name']}" for corpus in corpora]
+    lines += [f"  {name}: {value}" for name, value in definition.items()]
+    found = {"documents": state.documents, "corpora": corpora, "definition": definition}
+    return {"path": path, "kind": "index", **found, "text": "\n".join(lines)}
+
+
 def _table(path: str) -> pa.Table:
     if storage.list_files(path):
         return _folder(path)
     if not storage.exists(path):
-        raise UserError(f"{path}: no such file, run folder or dedup output")
+        raise UserError(f"{path}: no such file, run folder, dedup output or index")
     return _load(storage.open_local(path))
 
 

@@ -1,14 +1,16 @@
 """``tokenmill dedup``: options in, lines out; pipeline/dedup does the work.  Neither Prefect nor torch is loaded."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from flows.display.options import (
     Bands,
+    DryRun,
     Flag,
     Json,
+    LocalPath,
     Memory,
     Ngram,
     Output,
@@ -18,10 +20,11 @@ from flows.display.options import (
     Rows,
     Seed,
     Threshold,
+    refuse_overwriting,
 )
-from pipeline.base.console import emit, out
+from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
-from pipeline.base.words import counted
+from pipeline.base.words import counted, nearest
 from pipeline.recipe.minhash import MINHASH, THRESHOLD
 
 # the flag alone: there is no --verify; the page shows the flag's own default
@@ -41,10 +44,10 @@ dedup_app.command(
 
 @dedup_app.command
 def run(
-    inputs: Annotated[list[str], Parameter(name="INPUT", negative=())],
+    inputs: Annotated[list[str], Parameter(name="INPUT", negative=(), allow_leading_hyphen=True)],
     /,
     *,
-    output: Output,
+    output: Annotated[Output, Parameter(allow_leading_hyphen=True)],
     text_field: str = "text",
     id_field: str = "id",
     threshold: Threshold = THRESHOLD,
@@ -62,25 +65,29 @@ def run(
     same_url: Flag = False,
     url_field: str = "url",
     against: Repeated | None = None,
+    removed: LocalPath | None = None,
     memory: Memory = "2GB",
     workers: Processes = 0,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> int:
     """Deduplicate your own files: text, JSON Lines, CSV, Parquet, Arrow, WARC, Office files, archives.
 
     Writes OUT/kept/ (the records kept, file by file), OUT/removed.arrow (why each other one went), OUT/clusters.arrow
-    and OUT/summary.json; all of it at the end, or nothing.
+    and OUT/summary.json; all of it at the end, or nothing. With - as INPUT and --output, JSON Lines are read from
+    standard input and written to standard output.
 
     Example: tokenmill dedup run crawl/ notes.jsonl.gz --output unique --keep longest
 
     Parameters
     ----------
     inputs
-        Files, globs and folders.
+        Files, globs and folders; - for JSON Lines on standard input.
     output
         Folder to write to; it must not exist or be empty. With --overwrite it may hold an earlier output of this
-        command, which stays until the new one is whole.
+        command, which stays until the new one is whole. A name such as kept.jsonl.gz is one file of all kept records;
+        - is standard output.
     text_field
         Field or column with the text; a dotted name looks into nested objects.
     id_field
@@ -105,11 +112,19 @@ def run(
         Field with the URL.
     against
         An index or run folder whose documents are not to come again. May be given several times.
+    removed
+        File for the removed records and what was kept in their place, beside one file or standard output: .jsonl,
+        .csv, .parquet or .arrow.
+    dry_run
+        Say what would be read, of which formats, and what it takes; write nothing.
     """
     from pipeline.base.pool import default_workers
+    from pipeline.dedup.command.one_file import STANDARD, is_one_file, run_anywhere
     from pipeline.dedup.command.request import Request, checked_options
-    from pipeline.dedup.command.run import run as run_command
+    from pipeline.dedup.files.table_file import TableFile
+    from pipeline.run.tables import REMOVED
 
+    _refuse_unknown_options(inputs, str(output))
     options = checked_options(
         threshold=threshold,
         ngram=ngram,
@@ -128,6 +143,14 @@ def run(
         raise UserError("--no-verify with --against: an index holds shingle sets to verify with, and no signatures")
     if workers < 0:
         raise UserError(f"--workers {workers}: must be 0 or more")
+    to_stdout = str(output) == STANDARD
+    if to_stdout and json and not dry_run:
+        raise UserError("--json with --output -: standard output has the kept records; name a file with --output")
+    if is_one_file(output) and not dry_run:
+        refuse_overwriting("--output", output, overwrite=overwrite)
+    if removed is not None and not dry_run:
+        refuse_overwriting("--removed", removed, overwrite=overwrite)
+    table = None if removed is None else TableFile("--removed", removed, REMOVED)
     request = Request(
         inputs=tuple(inputs),
         output=output,
@@ -140,22 +163,47 @@ def run(
         verify=verify,
         workers=workers or default_workers(),
         overwrite=overwrite,
+        dry_run=dry_run,
     )
-    summary = run_command(request)
+    summary = run_anywhere(request, table)
     if json:
         emit({"output": str(output), **summary})
         return 0
+    tell = say if to_stdout else _words
+    if dry_run:
+        formats = ", ".join(f"{count:,} {name}" for name, count in summary["formats"].items())
+        tell(f"would read {counted(summary['files'], 'file')} ({formats}) and write {output}; nothing is written")
+        return 0
+    tell(_counts(summary))
+    if not to_stdout and not is_one_file(output):
+        tell(f"{output}: kept/, removed.arrow, clusters.arrow, summary.json; to look: tokenmill inspect {output}")
+    return 0
+
+
+def _refuse_unknown_options(inputs: list[str], output: str) -> None:
+    """What begins with a hyphen is an option with a mistake in it, unless it is a hyphen alone."""
+    help_line = "see tokenmill dedup run --help"
+    if output.startswith("-") and output != "-":
+        raise UserError(f"--output needs a value\n{help_line}")
+    known = [f"--{name.replace('_', '-')}" for name in run.__annotations__]
+    for name in inputs:
+        if name.startswith("-") and name != "-":
+            given = name.partition("=")[0]
+            raise UserError(f"tokenmill dedup run has no option {given}{nearest(given, known)}\n{help_line}")
+
+
+def _words(text: str) -> None:
+    out(text, words=True)
+
+
+def _counts(summary: dict[str, Any]) -> str:
     removed = summary["records_removed_exact"] + summary["records_removed_near"]
-    out(
+    return (
         f"{counted(summary['records_in'], 'record')}: {summary['records_kept']:,} kept, {removed:,} removed "
         f"({summary['records_removed_exact']:,} exact, {summary['records_removed_near']:,} near), "
         f"{summary['records_quarantined']:,} quarantined; {counted(summary['clusters'], 'cluster')}, the largest of "
-        f"{summary['largest_cluster']:,}; {summary['seconds']:.1f} s",
-        words=True,
+        f"{summary['largest_cluster']:,}; {summary['seconds']:.1f} s"
     )
-    look = f"to look: tokenmill inspect {output}"
-    out(f"{output}: kept/, removed.arrow, clusters.arrow, summary.json; {look}", words=True)
-    return 0
 
 
 @dedup_app.command

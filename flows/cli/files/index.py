@@ -28,8 +28,8 @@ from pipeline.base.words import counted
 from pipeline.recipe.minhash import MINHASH, THRESHOLD, MinHash
 
 if TYPE_CHECKING:
+    from pipeline.dedup.files.table_file import TableFile
     from pipeline.dedup.index.inputs import Source
-    from pipeline.dedup.index.matches_file import MatchesFile
 
 IndexFolder = Annotated[LocalPath, Parameter(name="INDEX", help="The index.")]
 Inputs = Annotated[list[str], Parameter(name="INPUT", negative=())]
@@ -66,7 +66,7 @@ def build(
     index
         Folder of the new index.
     inputs
-        JSON Lines, Parquet and Arrow files, globs, folders; run folders, of which what they keep is entered.
+        Files of every format that dedup run reads, globs, folders; run folders, of which what they keep is entered.
     """
     from pipeline.dedup.index.inputs import sources
     from pipeline.dedup.index.writer import build_index
@@ -115,7 +115,8 @@ def add(
     all
         Enter duplicates too: documents that are in use already.
     removed
-        Arrow file to write: one row per duplicate, with the document kept in its place.
+        File to write: one row per duplicate, with the document kept in its place. In JSON Lines, CSV, TSV or
+        Parquet where its name says so, else in Arrow.
     workers
         Groups of candidates compared at a time.
     """
@@ -174,7 +175,7 @@ def query(
     threshold
         Least exact Jaccard similarity of a match.
     output
-        Arrow file to write the matches to, instead of printing them.
+        File to write the matches to, instead of printing them: .jsonl, .csv, .tsv, .parquet, or Arrow.
     """
     from pipeline.dedup.command.request import checked_options
     from pipeline.dedup.index.inputs import sources
@@ -265,13 +266,14 @@ def verify(index: IndexFolder, /, *, json: Json = False) -> int:
     return 0
 
 
-def _matches_file(option: str, path: Path | None, overwrite: bool) -> "MatchesFile | None":
+def _matches_file(option: str, path: Path | None, overwrite: bool) -> "TableFile | None":
     """The table of matches to be written; refused where something stands there."""
-    from pipeline.dedup.index.matches_file import MatchesFile
+    from pipeline.dedup.files.table_file import TableFile
+    from pipeline.run.tables import INDEX_MATCHES
 
     if path is None:
         return None
-    file = MatchesFile(option, path)  # refuses what is no such table, --overwrite or not
+    file = TableFile(option, path, INDEX_MATCHES)  # refuses what is no such table, --overwrite or not
     refuse_overwriting(option, path, overwrite=overwrite)
     return file
 

@@ -30,7 +30,7 @@ def inspect(
     ----------
     path
         An Arrow, Parquet or JSONL file, a run folder or its quarantine/ or excluded/ (counted by file and reason), or
-        the output folder of `tokenmill dedup run`.
+        the output folder of `tokenmill dedup run`, or a dedup index.
     what
         Show only the records of a run that this names: a doc_id, URL, id, path, file name or phrase, as in `tokenmill
         explain`. Of a table: the rows that hold these words.

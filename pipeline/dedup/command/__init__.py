@@ -2,6 +2,7 @@
 
 - ``request``          what is asked for, checked
 - ``run``              the whole job, in its order
+- ``one_file``         standard input and output, one file instead of a folder
 - ``workers``          the worker processes
 - ``input_size``       how much it is, before it is read
 - ``scan``             first pass, in workers: hash and sign every record

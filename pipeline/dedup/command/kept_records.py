@@ -10,20 +10,16 @@ How is told by ``way_of``:
 - ``documents``  archives, books, WARC compressed as one stream: records as JSON Lines, at the path and ``.jsonl``
 """
 
-import bz2
-import gzip
+import base64
 import json
-import lzma
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import orjson
-import zstandard
 from numpy.typing import NDArray
 
 from pipeline.base.errors import RunError
@@ -31,20 +27,14 @@ from pipeline.dedup.command.kept_columns import write_columns
 from pipeline.dedup.files.fields import FullFields, FullRecord, WantedFields
 from pipeline.dedup.files.input_files import COLUMNAR, File, Part
 from pipeline.dedup.files.items import TABLES_OF_TEXT, Items
+from pipeline.dedup.files.packed import compressor
 from pipeline.readers.encodings import as_utf8
 from pipeline.readers.records import Damaged, Fields, Record
 from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
 
-GZIP_LEVEL = 6
 BOM = b"\xef\xbb\xbf"
 SINGLE = frozenset({"text", "html", "docx", "odt", "eml", "ipynb", "pdf"})  # formats whose file is a record
 _COPY_BYTES = 1 << 30
-_OPENERS: dict[str | None, Callable[[Path, str], Any]] = {
-    None: open,
-    "zstd": zstandard.open,
-    "bz2": bz2.open,
-    "xz": lzma.open,
-}
 
 
 @dataclass(frozen=True)
@@ -142,22 +132,12 @@ def _open_range(file: File) -> RangeReader:
         raise RunError(f"{file.path}: cannot be read: {error.strerror or error}") from error
 
 
-def _compressor(target: Path, compression: str | None) -> AbstractContextManager[BinaryIO]:
-    """Opens a file for writing through the compression of the input."""
-    opened: Any
-    if compression == "gzip":
-        opened = gzip.GzipFile(target, "wb", compresslevel=GZIP_LEVEL, mtime=0)
-    else:
-        opened = _OPENERS[compression](target, "wb")
-    return cast(AbstractContextManager[BinaryIO], opened)
-
-
 def _write_spans(kept: Kept) -> None:
     """Writes spans of the decompressed file, and a line feed after one that ends within a line."""
     of_lines = kept.file.format in ("jsonl", "json")
     spans = iter([*_joined(kept.ranges), None])
     span = next(spans)
-    with _open_range(kept.file) as reader, _compressor(kept.target, kept.file.compression) as sink:
+    with _open_range(kept.file) as reader, compressor(kept.target, kept.file.compression) as sink:
         data: Iterator[bytes | Gap] = chunks(reader, Limits())
         data = as_utf8(data) if of_lines else data
         offset, last = 0, b"\n"
@@ -196,7 +176,7 @@ def _kept_records(kept: Kept, fields: Fields) -> Iterator[Record]:
 def _write_rows(kept: Kept) -> None:
     """The kept rows of a table, below what stands above its first row."""
     fields = FullFields(kept.wanted)
-    with _compressor(kept.target, kept.file.compression) as sink:
+    with compressor(kept.target, kept.file.compression) as sink:
         with _open_range(kept.file) as reader:
             first = next(chunks(reader, Limits()), b"")
         sink.write(BOM if isinstance(first, bytes) and first.startswith(BOM) else b"")
@@ -213,7 +193,7 @@ def _write_values(kept: Kept) -> None:
         first = next(as_utf8(chunks(reader, Limits())), b"")
     in_list = isinstance(first, bytes) and first.removeprefix(BOM).lstrip()[:1] == b"["
     between = b",\n" if in_list else b"\n"
-    with _compressor(kept.target, kept.file.compression) as sink:
+    with compressor(kept.target, kept.file.compression) as sink:
         before = b"[\n" if in_list else b""
         for record in _kept_records(kept, FullFields(kept.wanted)):
             sink.write(before + _raw(record))
@@ -230,24 +210,24 @@ def _raw(record: Record) -> bytes:
 def _write_documents(kept: Kept) -> None:
     """The kept records of a file that cannot be written again record by record, as JSON Lines."""
     with open(kept.target, "wb") as sink:
-        for line in documents(kept):
-            sink.write(line)
+        for record in _kept_records(kept, FullFields(kept.wanted)):
+            sink.write(json_line(record))
 
 
-def documents(kept: Kept) -> Iterator[bytes]:
-    """The kept records as JSON Lines: with their own fields, or of those without fields what their reader tells."""
-    for record in _kept_records(kept, FullFields(kept.wanted)):
-        yield _line(record.value if isinstance(record, FullRecord) else _told(record))
+def json_line(record: Record) -> bytes:
+    """A record as a line of JSON: with its own fields, or of one without fields what its reader tells."""
+    value = record.value if isinstance(record, FullRecord) else _told(record)
+    try:
+        return orjson.dumps(value, default=_plain) + b"\n"
+    except TypeError:  # whole numbers of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, default=_plain).encode("utf-8", "replace") + b"\n"
 
 
 def _told(record: Record) -> dict[str, Any]:
-    """What is known of a record that has no fields of its own."""
     named = {name: getattr(record, name) for name in ("id", "text", "url", "date", "licence", "path")}
     return {name: value for name, value in {**named, **(record.metadata or {})}.items() if value is not None}
 
 
-def _line(value: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(value, default=str) + b"\n"
-    except TypeError:  # whole numbers of more than 64 bits
-        return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
+def _plain(value: Any) -> str:
+    """What JSON has no form for: bytes in base64, anything else as it is printed."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -30,6 +30,7 @@ class Request:
         verify: Compare the shingle sets of candidates; else go by the estimated similarity.
         workers: Worker processes.
         overwrite: Replace an earlier output at ``output``.
+        dry_run: Only say what would be read, and what it takes.
     """
 
     inputs: tuple[str, ...]
@@ -43,6 +44,7 @@ class Request:
     verify: bool = True
     workers: int = 1
     overwrite: bool = False
+    dry_run: bool = False
 
     @property
     def policy_fields(self) -> tuple[str, ...]:

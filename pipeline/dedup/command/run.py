@@ -49,8 +49,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DAMAGE_OF_FILES = ("corrupt_file", "corrupt_rows", "unreadable", "decompression_bomb", "reader_failed")
 
 
-def run(request: Request) -> dict[str, Any]:
+def run(request: Request, leaving_out: Path | None = None) -> dict[str, Any]:
     """Does the whole job; returns what ``summary.json`` says.
+
+    Args:
+        request: What is asked for.
+        leaving_out: A file among the inputs that is to be replaced.
 
     Raises:
         UserError: If an input or an option cannot be used.
@@ -59,8 +63,10 @@ def run(request: Request) -> dict[str, Any]:
     started = time.perf_counter()
     for place in request.options.against:
         against_digest(place, request.options.minhash)
-    listing = list_files(request.inputs)
+    listing = list_files(request.inputs, leaving_out)
     check_texts(listing.files, request.wanted)
+    if request.dry_run:
+        return _plan(request, listing)
     with OutputFolder(request.output, overwrite=request.overwrite) as output:
         try:
             return _run(request, listing, output, started)
@@ -77,7 +83,7 @@ def run(request: Request) -> dict[str, Any]:
 def _run(request: Request, listing: Listing, output: OutputFolder, started: float) -> dict[str, Any]:
     options, files = request.options, listing.files
     jobs = _jobs(request, files, output.scratch)
-    _say_cost(request, files, output)
+    _say_cost(request, files, output.path.parent)
     processes = request.workers if len(jobs) > 1 else 1
     codecs = parquet_codecs(files)
     with start_workers(processes) as workers:
@@ -153,17 +159,37 @@ def _jobs(request: Request, files: Sequence[File], folder: Path) -> list[ScanJob
     ]
 
 
-def _say_cost(request: Request, files: Sequence[File], output: OutputFolder) -> None:
+def _plan(request: Request, listing: Listing) -> dict[str, Any]:
+    """What would be read, and what it takes."""
+    cost = _say_cost(request, listing.files, _standing(request.output))
+    return {
+        "dry_run": True,
+        "files": len(listing.files),
+        "formats": dict(largest_first(Counter(file.format for file in listing.files))),
+        "files_passed_over": len(listing.passed_over),
+        "bytes_in": sum(file.size for file in listing.files),
+        "records_about": cost.documents,
+        "memory_bytes": cost.memory_bytes,
+        "disk_bytes": cost.disk_bytes,
+    }
+
+
+def _standing(place: Path) -> Path:
+    """The deepest folder on the way to a place that is there already."""
+    return next(folder for folder in (place, *place.absolute().parents) if folder.is_dir())
+
+
+def _say_cost(request: Request, files: Sequence[File], folder: Path) -> planning.Cost:
     """Tells what it will take, before anything large is read."""
     documents, text_bytes = estimate(files)
     memory = parse_memory(request.options.memory)
     cost = planning.cost(documents, text_bytes, request.options.bands, memory, request.workers)
-    free = shutil.disk_usage(output.partial).free
+    free = shutil.disk_usage(folder).free
     size = sum(file.size for file in files)
     say(
         f"{counted(len(files), 'file')}, {size / 1e6:,.1f} MB, about {counted(documents, 'record')}; memory about "
         f"{cost.memory_bytes / 1e6:,.0f} MB, disk about {cost.disk_bytes / 1e6:,.0f} MB of scratch and at most "
-        f"{size / 1e6:,.0f} MB of kept records in {output.path.parent} ({free / 1e6:,.0f} MB free)"
+        f"{size / 1e6:,.0f} MB of kept records in {folder} ({free / 1e6:,.0f} MB free)"
     )
     if free < cost.disk_bytes + size:
         say("that may not fit the disk: where it does not, the command stops and leaves nothing behind")
@@ -173,6 +199,7 @@ def _say_cost(request: Request, files: Sequence[File], output: OutputFolder) -> 
             f"--memory {request.options.memory} bounds the join; what is held of every record takes "
             f"{least / 1e6:,.0f} MB more"
         )
+    return cost
 
 
 def _check(request: Request, corpus: FileCorpus, scanned: Sequence[Scanned]) -> int:
@@ -213,10 +240,8 @@ def _duplicate_ids(corpus: FileCorpus) -> int:
     again = order[1:][(hashes[order[1:]] == hashes[order[:-1]]) & (hashes[order[1:]] != 0)]
     if len(again):
         name = corpus.names(np.array([again.min()]))[0]
-        say(
-            f"an id that an earlier record has: {counted(len(again), 'record')}, such as {name!r}; "
-            "tell them apart by path and row"
-        )
+        told = f"{counted(len(again), 'record')} {'has' if len(again) == 1 else 'have'} the id of an earlier one"
+        say(f"{told}, such as {name!r}: path and row tell them apart")
     return len(again)
 
 

@@ -6,4 +6,6 @@
 - ``items``        a part as the items of its reader, with their rows; bodies become texts
 - ``columns``      Parquet and Arrow, column by column
 - ``records``      a part of a file as batches of texts, by either way
+- ``packed``       writing through a compression
+- ``table_file``   a table in the format that its file's name says
 """

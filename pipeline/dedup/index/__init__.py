@@ -9,5 +9,4 @@
 - ``add``           add what is new in a batch
 - ``runs``          run folders as earlier documents
 - ``inputs``        files and run folders as batches
-- ``matches_file``  a table of matches, published
 """

@@ -98,6 +98,10 @@ def test_lines_for_a_person(tmp_path: Path, old: Path, capfd: pytest.CaptureFixt
         f"{index}: 2 documents, every file as it was written",
         "             2 old.jsonl.gz",
     ]
+    with pytest.raises(SystemExit):
+        main(["inspect", str(index)])
+    shown = capfd.readouterr().out.splitlines()
+    assert shown[:2] == [f"{index}: dedup index, 2 documents", "             2 old.jsonl.gz"]
 
 
 @pytest.mark.parametrize(
