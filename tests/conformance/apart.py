@@ -60,7 +60,7 @@ class Apart:
 
     def _start(self) -> Connection:
         self._connection, other = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_serve, args=(other, self._function), daemon=True)
+        self._process = _SPAWN.Process(target=_serve, args=(other, self._function))  # no daemon: it may start others
         self._process.start()
         other.close()
         return self._connection
