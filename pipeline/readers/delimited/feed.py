@@ -120,8 +120,23 @@ class Feed:
 
 
 def _with_line_feeds(chunks: Iterator[bytes | Gap]) -> Iterator[bytes | Gap]:
-    """The same chunks; of a file whose lines end with a bare carriage return (old spreadsheets), with line feeds."""
+    """The same chunks; of a file whose lines end with a bare carriage return (old spreadsheets), with line feeds.
+
+    So may the header alone, where rows were appended to it by another program.
+    """
     first = next(chunks, b"")
     bare = isinstance(first, bytes) and b"\n" not in first and b"\r" in first
+    if isinstance(first, bytes) and not bare:
+        first = _header_with_line_feeds(first)
     for chunk in chain([first], chunks):
         yield chunk.replace(b"\r", b"\n") if bare and isinstance(chunk, bytes) else chunk
+
+
+def _header_with_line_feeds(data: bytes) -> bytes:
+    """The same bytes, with line feeds for the bare carriage returns of the first line that stand in no quotes."""
+    line = data.partition(b"\n")[0].removesuffix(b"\r")
+    if b"\r" not in line:
+        return data
+    pieces = line.split(b'"')  # those at even places are outside of quotes
+    pieces[::2] = [piece.replace(b"\r", b"\n") for piece in pieces[::2]]
+    return b'"'.join(pieces) + data[len(line) :]

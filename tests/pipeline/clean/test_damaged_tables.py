@@ -130,6 +130,14 @@ def test_csv_header_that_is_not_utf8_costs_no_row(tmp_path: Path, clean: Clean) 
     assert json.loads(cleaned.documents[0]["metadata"]) == {"gr\ufffd\ufffde": "1"}
 
 
+def test_csv_whose_header_alone_ends_with_a_carriage_return_loses_no_row(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.csv").write_bytes(b'id,text\rk0,"first row"\nk1,second row\nk2,third row\n')
+    (tmp_path / "b.csv").write_bytes(b'"i\rd",text\nk0,words\n')
+    cleaned = clean(tmp_path)
+    assert cleaned.texts == ["first row", "second row", "third row", "words"]
+    assert [row["id"] for row in cleaned.documents] == ["k0", "k1", "k2", None]
+
+
 def test_csv_whose_lines_end_with_carriage_returns_is_read(tmp_path: Path, clean: Clean) -> None:
     (tmp_path / "a.csv").write_bytes(b'id,text\r1,one\r2,"two\rlines"\r')
     assert clean(tmp_path / "a.csv").texts == ["one", "two\nlines"]
