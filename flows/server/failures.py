@@ -11,6 +11,7 @@ from pipeline.base.errors import TokenmillError
 
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 FAILED = "Finished in state Failed("
+FAILURES = ("Encountered exception", "Task run failed with", "Execution of flow run", "Execution exited", "Engine exec")
 
 
 class InOneSentence(logging.Filter):
@@ -25,7 +26,7 @@ class InOneSentence(logging.Filter):
         if str(record.msg).startswith(FAILED):
             record.msg, record.args = FAILED.rstrip("("), ()
         error = record.exc_info[1] if record.exc_info else None
-        if error is None:
+        if error is None or not str(record.msg).startswith(FAILURES):  # what goes wrong beside a run is told whole
             return True
         run = getattr(record, "task_run_id", None) or getattr(record, "flow_run_id", None)
         again = self._last is not None and self._last[0] == run and self._last[1] is error

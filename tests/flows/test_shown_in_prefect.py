@@ -96,6 +96,20 @@ def test_unexpected_failure_begins_with_its_sentence_and_shows_our_frames(logger
     assert "site-packages" not in trace
 
 
+def test_what_goes_wrong_beside_the_run_is_told_as_it_is(logger: logging.Logger) -> None:
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        logger.exception("An error was encountered while running a hook")
+    logger.info("Task run failed with exception: OSError() - Retry 1/2 will start 5 second(s) from now")
+    assert lines[0].startswith("An error was encountered while running a hook\nTraceback")
+    assert lines[1].endswith("5 second(s) from now")
+
+
 def test_failure_is_told_once_for_each_run(logger: logging.Logger) -> None:
     error = UserError("no such recipe")
     assert told_by(logger, error, error) == ["no such recipe"]
