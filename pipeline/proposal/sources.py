@@ -5,13 +5,13 @@ Which column holds the text is tried, with the reader that the run will use: the
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.words import counted
-from pipeline.readers.parts.first import first_records, value_at
+from pipeline.readers.parts.first import Column, first_records, value_at
 from pipeline.readers.parts.formats import BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, source_root
 from pipeline.readers.records import USUAL_NAMES
@@ -19,6 +19,8 @@ from pipeline.recipe.globs import Selection
 
 TABULAR = ("jsonl", "json", "parquet", "arrow", "csv", "tsv")
 MOST_LOOKED_AT = 200  # tables of a kind
+FEWEST_WORDS = 5
+FIRST_WITHOUT_SPACES = "\u2e80"  # radicals, kana, characters
 SHORTEST_TEXT = 40  # characters on average; shorter columns are titles and codes
 _HTML = re.compile(r"\s*<(!doctype|html|p|div|h\d|body)\b", re.IGNORECASE)
 # beside those that a reader looks for by itself
@@ -213,12 +215,28 @@ def text_fields(inputs: SourceInputs, file: InputFile) -> tuple[dict[str, str], 
         column.name in USUAL_NAMES["text"] and 2 * column.filled > len(first.values) for column in texts
     ):
         return {}, names
-    best = max(texts, key=lambda column: column.characters)
-    if best.characters < SHORTEST_TEXT:
+    worded = [column for column in texts if _words(column, first.values) >= FEWEST_WORDS]
+    best = max(worded, key=lambda column: column.characters, default=None)
+    if best is None or best.characters < SHORTEST_TEXT:
         return {}, names
     usual = {ours: name for ours, usual in _USUAL.items() for name in names if name.lower() in usual}
     pages = sum(_is_html(value_at(value, best.name)) for value in first.values)
     return {"html" if 4 * pages > len(first.values) else "text": best.name, **usual}, names
+
+
+def _words(column: Column, values: Sequence[Mapping[str, Any]]) -> float:
+    """Words of a column's values, on average; a character of a script without spaces counts as one.
+
+    A path, a link or a key may be long, and is no text.
+    """
+    found = [value_at(value, column.name) for value in values]
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in found]
+    counts = [
+        len(text.split()) + sum(character >= FIRST_WITHOUT_SPACES for character in text)
+        for text in texts
+        if isinstance(text, str)
+    ]
+    return sum(counts) / max(1, len(counts))
 
 
 def _is_html(value: Any) -> bool:

@@ -23,7 +23,7 @@ from pipeline.run.manifest import total_counts
 from pipeline.run.table_files import read_table
 from pipeline.run.tables import DOCUMENTS
 
-SAMPLE_BYTES = 48 << 20
+SAMPLE_BYTES = 24 << 20
 MOST_PARTITIONS = 16
 
 

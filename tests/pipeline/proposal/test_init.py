@@ -107,6 +107,22 @@ def test_tables_without_a_text_are_left_out_and_told(folder: Path, capsys: pytes
     assert {path for path in read if path.startswith("settings")} == {"settings3.json"}
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("source", "doc/api/single-executable-applications-of-the-third-kind.md"),
+        ("link", "https://pumps.example/manuals/third/edition/index.html?page=12"),
+        ("本文", "三号泵的阀门在取出过滤器之前用手关闭。三号泵的阀门在取出过滤器之前用手关闭。再打开三号泵的阀门。"),
+    ],
+)
+def test_long_path_or_link_is_no_text_and_a_script_without_spaces_is(folder: Path, column: str, value: str) -> None:
+    for path in folder.glob("*.jsonl"):
+        path.unlink()
+    (folder / "odd.jsonl").write_text(json.dumps({column: value, "n": 1}) + "\n")
+    found = {source.name: source.fields for source in sources.propose(sources.look([str(folder)]))}
+    assert found.get("jsonl") == ({"text": column} if column == "本文" else None)
+
+
 def test_tables_of_one_kind_with_other_columns_are_sources_of_their_own(folder: Path) -> None:
     (folder / "notes.jsonl").write_text(json.dumps({"note": manual(7)}) + "\n")
     assert init(str(folder), workers=1) == 0
