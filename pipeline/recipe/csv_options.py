@@ -1,9 +1,12 @@
 """[sources.csv]: the dialect of a source's CSV and TSV files, where it is not to be told from their first lines."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from pipeline.base.errors import UserError
+from pipeline.base.words import nearest
 from pipeline.recipe.section import Section
 
 AUTO: Literal["auto"] = "auto"
@@ -53,3 +56,39 @@ class Csv(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+def csv_of(flag: str, pairs: Sequence[str]) -> Csv:
+    r"""The options as a command line gives them: ``key=value``, where a tab may be written ``\t``.
+
+    Args:
+        flag: That they are given with, for what is wrong with them.
+        pairs: Each one key; a list is separated by commas.
+
+    Raises:
+        UserError: With every key that is unknown or cannot have its value.
+
+    Example:
+        >>> csv_of("--csv", ["delimiter=\\t", "columns=id,text", "header=false"]).columns
+        ['id', 'text']
+    """
+    given: dict[str, Any] = {}
+    problems: list[str] = []
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            problems.append(f"{flag} {pair}: expected KEY=VALUE, such as {flag} delimiter=;")
+        elif key not in Csv.model_fields:
+            known = list(Csv.model_fields)
+            problems.append(f"{flag} {key}: unknown key{nearest(key, known)}; there are {', '.join(known)}")
+        else:
+            given[key] = value.split(",") if key == "columns" else value.replace("\\t", "\t")
+    try:
+        csv = Csv(**given)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = f"{problem['loc'][0]}={problem['input']}: " if problem["loc"] else ""
+            problems.append(f"{flag} {name}{problem['msg'].removeprefix('Value error, ')}")
+    if problems:
+        raise UserError("\n".join(dict.fromkeys(problems)))
+    return csv

@@ -50,6 +50,7 @@ def run(
     output: Annotated[Output, Parameter(allow_leading_hyphen=True)],
     text_field: str = "text",
     id_field: str = "id",
+    csv: Repeated | None = None,
     threshold: Threshold = THRESHOLD,
     ngram: Ngram = MINHASH.ngram,
     bands: Bands = MINHASH.bands,
@@ -92,6 +93,9 @@ def run(
         Field or column with the text; a dotted name looks into nested objects.
     id_field
         Field or column with the record's id.
+    csv
+        Dialect of CSV files as KEY=VALUE, by the keys of a recipe's [sources.csv]: delimiter=;, quote=', header=false,
+        columns=id,text. May be given several times; the rest is told from each file.
     exact_only
         Remove equal texts only.
     verify
@@ -122,6 +126,7 @@ def run(
     from pipeline.dedup.command.one_file import STANDARD, is_one_file, run_anywhere
     from pipeline.dedup.command.request import Request, checked_options
     from pipeline.dedup.files.table_file import TableFile
+    from pipeline.recipe.csv_options import csv_of
     from pipeline.run.tables import REMOVED
 
     _refuse_unknown_options(inputs, str(output))
@@ -157,6 +162,7 @@ def run(
         options=options,
         text_field=text_field,
         id_field=id_field,
+        csv=csv_of("--csv", csv) if csv else None,
         url_field=url_field,
         licence_field=licence_field,
         exact_only=exact_only,

@@ -21,6 +21,7 @@ from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.files.input_files import Part, file_at
 from pipeline.dedup.files.own_outputs import REMOVED_FILE, SUMMARY
 from pipeline.dedup.files.records import RecordReader
+from pipeline.recipe.csv_options import Csv
 from pipeline.run.table_files import read_table
 from pipeline.run.tables import REMOVED
 
@@ -68,7 +69,9 @@ def _places(row: Mapping[str, Any]) -> tuple[tuple[str, int], tuple[str, int]]:
 
 def _texts(summary: Mapping[str, Any], places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
     """Texts by path and row, from the input files as far as they are still there."""
-    wanted = WantedFields(summary["options"]["text_field"], summary["options"]["id_field"])
+    options = summary["options"]
+    csv = Csv(**options["csv"]) if options.get("csv") else None
+    wanted = WantedFields(options["text_field"], options["id_field"], csv=csv)
     found: dict[tuple[str, int], str] = {}
     for path in sorted({path for path, _ in places}):
         rows = {row for name, row in places if name == path}

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pipeline.base.errors import UserError
 from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.rule.policy import FIRST, LONGEST
+from pipeline.recipe.csv_options import Csv
 from pipeline.recipe.options import Dedup
 
 _FLAGS = {"prefer_sources": "--prefer-source", "prefer_licences": "--prefer-licence"}
@@ -24,6 +25,7 @@ class Request:
         options: Definition of similarity, survivor policy, memory, earlier documents.
         text_field: Field or column with the text.
         id_field: Field or column with the record's id.
+        csv: Dialect of CSV and TSV files, where it is not to be told from them.
         url_field: Field with the URL, for ``options.same_url``.
         licence_field: Field with the licence, for ``options.prefer_licences``.
         exact_only: Remove equal texts only.
@@ -38,6 +40,7 @@ class Request:
     options: Dedup
     text_field: str = "text"
     id_field: str = "id"
+    csv: Csv | None = None
     url_field: str = "url"
     licence_field: str = "licence"
     exact_only: bool = False
@@ -56,7 +59,7 @@ class Request:
     def wanted(self) -> WantedFields:
         """The fields of a record that are read."""
         url = [self.url_field] if self.options.same_url else []
-        return WantedFields(self.text_field, self.id_field, tuple(dict.fromkeys([*url, *self.policy_fields])))
+        return WantedFields(self.text_field, self.id_field, tuple(dict.fromkeys([*url, *self.policy_fields])), self.csv)
 
 
 def checked_options(**given: Any) -> Dedup:

@@ -139,7 +139,8 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
 def _option_values(request: Request) -> dict[str, Any]:
     values = request.options.model_dump(exclude={"memory"})
     fields = {name: getattr(request, name) for name in ("text_field", "id_field", "exact_only", "verify")}
-    return values | fields
+    csv = {"csv": request.csv.model_dump(exclude_defaults=True)} if request.csv is not None else {}
+    return values | fields | csv
 
 
 def _jobs(request: Request, files: Sequence[File], folder: Path) -> list[ScanJob]:

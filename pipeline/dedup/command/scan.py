@@ -228,7 +228,7 @@ def _texts(job: ScanJob, part: Part, numbers: NDArray[np.int64], ranges: NDArray
         yield from _texts_by_range(job, part, ranges)
         return
     start = 0
-    for batch in RecordReader(part, WantedFields(job.wanted.text, job.wanted.id)).batches():
+    for batch in RecordReader(part, WantedFields(job.wanted.text, job.wanted.id, csv=job.wanted.csv)).batches():
         low, high = np.searchsorted(numbers, (start, start + len(batch.texts)))
         if high > low:
             yield batch.texts.take(pa.array(numbers[low:high] - start))

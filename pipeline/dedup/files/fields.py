@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.base.errors import UserError
 from pipeline.readers import nested
 from pipeline.readers.records import USUAL_NAMES, Damaged, Fields, Item, Record
+from pipeline.recipe.csv_options import Csv
 
 EXACT_IN_A_DOUBLE = 1 << 53  # whole numbers beyond it are rounded there
 _NUMBER = re.compile(r"\s*[+-]?(\d{1,76}|(\d{1,300}\.?\d{0,300}|\.\d{1,300})([eE][+-]?\d{1,4})?)\s*", re.ASCII)
@@ -26,17 +27,18 @@ class WantedFields(Fields):
             name looks into objects, and joins the texts of lists, as in a recipe.
         id: Field with the id.
         others: Fields to read as they are (``keep``, licence, URL); a dotted name looks into objects.
+        csv: Dialect of the CSV and TSV files that hold the records.
 
     Raises:
         UserError: If items of a list are to be records of their own.
     """
 
-    def __init__(self, text: str, id: str, others: tuple[str, ...] = ()) -> None:
+    def __init__(self, text: str, id: str, others: tuple[str, ...] = (), csv: Csv | None = None) -> None:
         if nested.EACH in text:
             plain = nested.plain_name(text)
             raise UserError(f"--text-field {text}: a record is kept or removed as a whole; {plain} joins its texts")
         super().__init__({"id": id} if text in USUAL_NAMES["text"][:1] else {"text": text, "id": id}, None)
-        self.text, self.id, self.others = text, id, others
+        self.text, self.id, self.others, self.csv = text, id, others, csv
         self._is_flat = not others and "." not in text + id
 
     def record(self, value: dict[str, Any], path: str, offset: int, raw: bytes = b"") -> Item:
@@ -90,7 +92,7 @@ class FullFields(WantedFields):
     """Makes a ``FullRecord`` of a structured value; ``head`` is what stands above the records of a table."""
 
     def __init__(self, wanted: WantedFields) -> None:
-        super().__init__(wanted.text, wanted.id)
+        super().__init__(wanted.text, wanted.id, csv=wanted.csv)
         self.head: list[bytes] = []
 
     def heading(self, data: bytes) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 from pipeline.clean.settings import Settings, SourceSettings
+from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.files.input_files import Part
 from pipeline.readers.parts.formats import ARCHIVES
 from pipeline.readers.parts.part_reader import PartReader, ReadOptions
@@ -29,7 +30,8 @@ class Items:
     def __init__(self, part: Part, fields: Fields, limits: Limits | None = None) -> None:
         self._part, self.rows = part, 0
         file = part.file
-        options = ReadOptions(fields, limits or Limits())
+        csv = fields.csv if isinstance(fields, WantedFields) else None
+        options = ReadOptions(fields, limits or Limits(), csv=csv)
         names = {file.path: os.fsencode(file.local.name).hex()}  # the path is below the shared folder, not below this
         self._reader = PartReader(str(file.local.parent), options, names, digesting=False)
         self._bodies = Bodies()

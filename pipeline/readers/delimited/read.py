@@ -57,6 +57,7 @@ class _Reader:
     def items(self) -> Iterator[Item]:
         """What stands above the table, and its rows."""
         for line in self._feed.drop_lines(self._options.skip_lines):
+            self._fields.heading(line.encode("utf-8", "surrogateescape"))
             yield self._excluded(line, "skipped_line", "above the table: csv.skip_lines passes over it")
         self._dialect = self._told()
         yield from self._above()

@@ -9,6 +9,7 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.dedup.command.describe_output import describe_output
 from pipeline.dedup.command.run import run
 from pipeline.readers.parts import partition
+from pipeline.recipe.csv_options import csv_of
 from tests.pipeline.dedup.helpers import edited_corpus, json_lines, removed, request, write_jsonl
 
 ONE, TWO = "the first text of them all", "a second one with other words"
@@ -298,3 +301,28 @@ def test_texts_in_lists_are_joined_as_in_a_recipe(tmp_path: Path) -> None:
     assert [summary[f"records_{kind}"] for kind in ("kept", "removed_exact", "quarantined")] == [1, 1, 2]
     with pytest.raises(UserError, match=r"a record is kept or removed as a whole; doc\.parts\.t joins"):
         run(request([tmp_path / "in"], tmp_path / "more", text_field="doc.parts[].t"))
+
+
+def test_dialect_of_csv_files_is_stated(tmp_path: Path) -> None:
+    rows = f"of the year\n1\t{ONE}\n2\t{ONE}\n3\t{TWO}\n"
+    asked = request([given(tmp_path, {"a.csv": rows})], tmp_path / "out", keep="longest")
+    stated = csv_of("--csv", ["delimiter=\\t", "columns=id,text", "header=false", "skip_lines=1"])
+    summary = run(replace(asked, csv=stated))
+    assert (summary["records_in"], summary["records_kept"]) == (3, 2)
+    assert kept(tmp_path) == {"a.csv": f"of the year\n1\t{ONE}\n3\t{TWO}\n".encode()}
+    assert [(row["id"], row["kept_id"]) for row in removed(tmp_path / "out")] == [("2", "1")]
+    shown = describe_output(str(tmp_path / "out"), 1)["text"]
+    assert ONE in shown, "inspect reads the texts by the same dialect"
+
+
+def test_what_is_wrong_with_a_stated_dialect_is_told_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        csv_of("--csv", ["delimiters=;", "header", "quote=ab", "skip_lines=-1"])
+    told = str(caught.value).splitlines()
+    assert len(told) == 3
+    assert told[0] == (
+        "--csv delimiters: unknown key; did you mean delimiter?; "
+        "there are delimiter, quote, escape, header, skip_lines, comment, columns"
+    )
+    assert told[1] == "--csv header: expected KEY=VALUE, such as --csv delimiter=;"
+    assert told[2].startswith("--csv skip_lines=-1: Input should be greater than or equal to 0")
