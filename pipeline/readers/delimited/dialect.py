@@ -4,7 +4,6 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from pipeline.recipe.csv_options import AUTO, Csv
@@ -122,7 +121,10 @@ def line_that_names(dialect: Dialect, lines: Sequence[str], wanted: Sequence[str
 
 def _is_consistent(dialect: Dialect, lines: Sequence[str]) -> bool:
     """Whether nearly all rows have the width of the first one, and that is more than one field."""
-    widths = [len(row) for row in islice(dialect.reader(lines, strict=False), len(lines)) if row]
+    try:
+        widths = [len(row) for row in dialect.reader(lines, strict=False) if row]
+    except csv.Error:  # whatever is wrong with one of them
+        widths = [len(dialect.row(line)) for line in lines]
     return bool(widths) and widths[0] > 1 and widths.count(widths[0]) >= CONSISTENT * len(widths)
 
 

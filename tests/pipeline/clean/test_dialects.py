@@ -240,3 +240,12 @@ def test_single_bytes_that_are_no_utf8_are_damage_with_what_to_state(tmp_path: P
     (damaged,) = [item for item in found if isinstance(item, Damaged)]
     assert "the byte 0xe9 is no part of UTF-8" in (damaged.detail or "")
     assert "encoding" in (damaged.detail or "")
+
+
+def test_line_that_csv_refuses_among_the_first_ones_costs_itself(tmp_path: Path) -> None:
+    found = items(tmp_path, "id|words\n1|one\n2|t\rwo\n3|a\r\rb\n4|four\n", {"text": "words"})
+    assert texts(found)[0] == "one"
+    assert texts(found)[-1] == "four"
+    found = items(tmp_path, "1|one\n2|t\rwo\n3|\ra\r\rb\n4|four\n", {"text": "col_1"})
+    assert (texts(found)[0], texts(found)[-1]) == ("one", "four")
+    assert len(found) == 4
