@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline.base.storage import is_local
 from pipeline.base.words import counted
 from pipeline.clean.stage import source_inputs
 from pipeline.preview.estimate import Estimate, estimate
@@ -137,5 +138,6 @@ def told_of_room(run: Run, plans: Sequence[StagePlan]) -> str:
     """What a real run says first where its disk has too little room for what it reads; empty where it has."""
     if not any(planned.stage == "clean" and planned.state != "done" for planned in plans):
         return ""
-    size = sum(file.size for source in run.recipe.sources for file in source_inputs(source).files)
+    local = [source for source in run.recipe.sources if all(map(is_local, source.paths))]  # a store is slow to list
+    size = sum(file.size for source in local for file in source_inputs(source).files)
     return too_little(run.root, RAW_TO_RUN * size, f"the sources hold {size / 1e9:,.2f} GB")

@@ -45,8 +45,7 @@ def tables_of(source: Source) -> tuple[SourceInputs, list[InputFile]]:
     readable = [file for file in inputs.files if file.error is None and file.excluded is None]
     if any(file.is_dataset for file in readable) or "." in source.format:
         return inputs, []
-    tables = [file for file in readable if format_of(file, source.format) in TABULAR]
-    return inputs, tables if len(tables) == len(readable) else []
+    return inputs, readable if all(format_of(file, source.format) in TABULAR for file in readable) else []
 
 
 def _without_text(recipe: Recipe, source: Source, inputs: SourceInputs, files: Sequence[InputFile]) -> Iterator[str]:
