@@ -11,6 +11,7 @@ from pipeline.recipe.csv_options import AUTO, Csv
 HEADER_ROWS = 20  # among which the one may be that names the text
 USUAL_MARKS = (",", "\t", ";", "|")
 RARE_MARKS = ("~", "^", ":", " ", "\x01", "\x1f", "#", "\xa7", "\xac")
+MIN_LINES = 3
 CONSISTENT = 0.9  # of the first rows have one width
 STAND_IN = "\U0010ffff"  # a noncharacter: csv splits at one character only
 _RUN = re.compile(r"[^\w\s\"'.\-]{2,4}")  # what may be a delimiter of several characters
@@ -69,7 +70,9 @@ def dialect_of(sample: Sequence[str], default: str, options: Csv, wanted: Sequen
     lines = [line for line in sample if line.strip()]
     stated = None if options.quote == AUTO else options.quote
     quote = '"' if stated is None else stated
-    mark = _delimiter(lines, default, quote, wanted) if options.delimiter == AUTO else options.delimiter
+    mark = options.delimiter
+    if mark == AUTO:
+        mark = _delimiter(lines, default, quote, wanted, len(options.columns))
     dialect = Dialect(mark, quote)
     text = "".join(sample)
     if stated is None:
@@ -84,25 +87,41 @@ def dialect_of(sample: Sequence[str], default: str, options: Csv, wanted: Sequen
     return dialect
 
 
-def _delimiter(lines: Sequence[str], default: str, quote: str, wanted: Sequence[str]) -> str:
+def _delimiter(lines: Sequence[str], default: str, quote: str, wanted: Sequence[str], columns: int) -> str:
     """The delimiter of the first lines: one by which they name the text, else one that splits them all alike."""
     if not lines:
         return default
-    usual = [Dialect(mark, quote) for mark in (default, *USUAL_MARKS) if mark != default or mark is default]
-    own = usual[0]
-    for dialect in usual:
-        if _names_one(dialect, lines, wanted):
-            return _widened(dialect, lines)
-    first = lines[0]
-    if len(own.row(first)) > 1:
-        return _widened(own, lines)
-    splits = [dialect for dialect in usual if len(dialect.row(first)) > 1]
-    if not splits:  # prose has these marks, too
-        rare = (Dialect(mark, quote) for mark in (*dict.fromkeys(_RUN.findall(first)), *RARE_MARKS) if mark in first)
-        splits = [dialect for dialect in rare if _names_one(dialect, lines, wanted) and _is_consistent(dialect, lines)]
-    alike = (dialect for dialect in splits if _is_consistent(dialect, lines))
-    found = next(alike, splits[0] if splits else own)
+    usual = [Dialect(mark, quote) for mark in dict.fromkeys((default, *USUAL_MARKS))]
+    found = next((dialect for dialect in usual if _names_one(dialect, lines, wanted)), None)
+    if found is None:
+        found = _that_splits(lines, usual, columns) or _rare(lines, quote, wanted) or usual[0]
     return _widened(found, lines)
+
+
+def _that_splits(lines: Sequence[str], usual: Sequence[Dialect], columns: int) -> Dialect | None:
+    """The delimiter of lines that do not name the text; None where none splits the first one.
+
+    Commas stand in texts and numbers, so that another mark wins over them; of a few lines it proves nothing.
+
+    Args:
+        lines: The first lines.
+        usual: The dialects to choose from, the format's own first.
+        columns: How many the recipe names; 0 where it names none.
+    """
+    splits = [dialect for dialect in usual if len(dialect.row(lines[0])) > 1]
+    alike = [dialect for dialect in splits if _is_consistent(dialect, lines)]
+    if columns:
+        alike = [dialect for dialect in alike if len(dialect.row(lines[0])) == columns] or alike
+    elif len(lines) >= MIN_LINES:
+        alike = sorted(alike, key=lambda dialect: dialect.delimiter == ",")
+    return next(iter((*alike, *splits)), None)
+
+
+def _rare(lines: Sequence[str], quote: str, wanted: Sequence[str]) -> Dialect | None:
+    """A delimiter that prose has, too: by it the lines must name the text, and be split alike."""
+    marks = (*dict.fromkeys(_RUN.findall(lines[0])), *RARE_MARKS)
+    rare = (Dialect(mark, quote) for mark in marks if mark in lines[0])
+    return next((found for found in rare if _names_one(found, lines, wanted) and _is_consistent(found, lines)), None)
 
 
 def _names_one(dialect: Dialect, lines: Sequence[str], wanted: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 import csv
 from collections import deque
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 
 from pipeline.readers.lines import lines
 from pipeline.readers.records import Damaged
@@ -49,7 +49,7 @@ class Feed:
         """The next lines, which stay."""
         while len(self._again) < count and not self._damages and (line := self._read()) is not None:
             self._again.append(line)
-        found = list(self._again)[:count]
+        found = list(islice(self._again, count))
         return [line for line in found if not self._is_comment(line)] if self._comment else found
 
     def drop_lines(self, count: int) -> list[str]:
