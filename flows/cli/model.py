@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -152,10 +152,11 @@ def export(
     output: Output,
     named: From = None,
     previous: Flag = False,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
-    """Write the last checkpoint of a run as a Hugging Face folder that transformers and vLLM load.
+    """Write the last checkpoint of a run as a Hugging Face folder that transformers and vLLM load, with a model card.
 
     Example: tokenmill export runs/demo --output exported/demo
 
@@ -167,6 +168,8 @@ def export(
         The folder to write.
     previous
         Use the checkpoint before the last one.
+    dtype
+        Of the weights; a run's own are float32, and bfloat16 halves the folder.
     """
     from model.export.folder import export_run
 
@@ -174,7 +177,7 @@ def export(
     if output.is_file():
         raise UserError(f"--output {output}: is a file; name a folder")
     refuse_overwriting("--output", output, overwrite=overwrite)
-    files = export_run(run, output, previous=previous, named=named)
+    files = export_run(run, output, previous=previous, named=named, dtype=dtype)
     return answer(json, {"output": str(output), "files": files}, f"{output}: {', '.join(files)}", made=True)
 
 

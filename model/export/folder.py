@@ -6,14 +6,17 @@ other.  GPT-2's matrices are stored transposed there (its Conv1D), and rows that
 
 import json
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from model.export.card import card
 from model.export.hf_config import read_config, to_hf
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_model
@@ -23,6 +26,7 @@ from pipeline.order.trained import tokenizer_of
 from pipeline.run.checkpoints import chosen
 from pipeline.run.folder import Run
 
+Dtype = Literal["float32", "bfloat16", "float16"]
 _GPT2 = {
     "attention_norm.weight": ["ln_1.weight"],
     "attention_norm.bias": ["ln_1.bias"],
@@ -138,8 +142,17 @@ def load_folder(folder: str | Path, context_length: int | None = None) -> Transf
     return from_hf_tensors(config, tensors, str(folder))
 
 
-def export_run(run: Run, output: Path, *, previous: bool = False, named: str | None = None) -> list[str]:
+def export_run(
+    run: Run, output: Path, *, previous: bool = False, named: str | None = None, dtype: Dtype = "float32"
+) -> list[str]:
     """Writes a run's last checkpoint, or the one that is named, as a Hugging Face folder; returns the file names.
+
+    Args:
+        run: The run.
+        output: The folder.
+        previous: Take the checkpoint before the last one.
+        named: The checkpoint to take, by step or folder.
+        dtype: Of the weights; the run's own are float32.
 
     Raises:
         UserError: If there is no checkpoint, or ``output`` is a file.
@@ -150,14 +163,17 @@ def export_run(run: Run, output: Path, *, previous: bool = False, named: str | N
     if output.exists() and not output.is_dir():
         raise UserError(f"{output}: is a file; name a folder")
     output.mkdir(parents=True, exist_ok=True)
-    return export_folder(model, tokenizer, output)
+    files = export_folder(model, tokenizer, output, dtype)
+    (output / "README.md").write_text(card(run, model.config, step), encoding="utf-8")
+    return sorted([*files, "README.md"])
 
 
-def export_folder(model: Transformer, tokenizer: Path, output: Path) -> list[str]:
+def export_folder(model: Transformer, tokenizer: Path, output: Path, dtype: Dtype = "float32") -> list[str]:
     """Writes a model and its tokenizer as a Hugging Face folder."""
     end = end_of_text(tokenizer)
-    values = to_hf(model.config, end[1])
-    save_file(to_hf_tensors(model), output / "model.safetensors", metadata={"format": "pt"})
+    values = {**to_hf(model.config, end[1]), "dtype": dtype}
+    tensors = {name: value.to(getattr(torch, dtype)) for name, value in to_hf_tensors(model).items()}
+    save_file(tensors, output / "model.safetensors", metadata={"format": "pt"})
     shutil.copyfile(tokenizer, output / "tokenizer.json")
     documents = {
         "config.json": values,
@@ -174,6 +190,8 @@ def export_folder(model: Transformer, tokenizer: Path, output: Path) -> list[str
     }
     for name, value in documents.items():
         (output / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    # safetensors makes a file for its owner alone; a server that runs as another user reads it like the rest
+    (output / "model.safetensors").chmod(stat.S_IMODE((output / "config.json").stat().st_mode))
     return sorted([*documents, "model.safetensors", "tokenizer.json"])
 
 

@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
+from model.checkpoints import checkpoint
 from model.evaluation.generate import Sampling
 from model.evaluation.scoring import evaluate_run, sample_run
 from model.export.folder import export_run
@@ -169,3 +171,18 @@ def test_checkpoint_that_is_not_there_is_refused_with_those_that_are(trained: Ru
     with pytest.raises(UserError, match=r"--from .*expected a step or a folder in .*whose steps are 6, 8"):
         evaluate_run(trained, named=named)
     assert Transformer.from_run(trained.root).config.layers == 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_exported_folder_can_be_passed_on(trained: Run, tmp_path: Path, dtype: str) -> None:
+    """Every file may be read by whom the others may, the card says what it is, and nothing names this machine."""
+    output = tmp_path / "out"
+    files = export_run(trained, output, dtype=dtype)
+    assert len({(output / name).stat().st_mode for name in files}) == 1
+    found = load_file(output / "model.safetensors")
+    assert {str(value.dtype) for value in found.values()} == {f"torch.{dtype}"}
+    assert json.loads((output / "config.json").read_text())["dtype"] == dtype
+    text = (output / "README.md").read_text()
+    assert f"checkpoint of step {checkpoint.complete_steps(trained.root)[-1]} of the recipe `small`" in text
+    assert "## Attribution" in text
+    assert str(tmp_path.parent.parent) not in text
