@@ -134,9 +134,17 @@ class Served:
         """An answer of the API."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        for tries_left in reversed(range(10)):
+            try:
+                with opener.open(request, timeout=30) as answer:
+                    text = answer.read()
+                return json.loads(text) if text else None
+            except urllib.error.HTTPError as error:  # SQLite is busy: Prefect's own client asks again too
+                if error.code != 503 or not tries_left:
+                    raise
+                time.sleep(1)
+        return None
 
     def run(self, deployment: str, parameters: dict[str, Any], scheduled: datetime | None = None) -> str:
         """Starts a run of a deployment, as the form or a schedule does; its id."""
