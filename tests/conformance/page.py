@@ -90,7 +90,7 @@ def _about(results: dict[str, Any]) -> Iterator[str]:
             yield _row(suite["suite"], source["url"], f"`{source['commit']}`", str(source["absent"]))
     yield ""
     about = f"with tokenmill {results['version']} (commit `{results['tokenmill']}`), {results['machine']}"
-    yield f"Measured on {results['date']} {about}."
+    yield f"Measured on {results['date']}\n{about}."
 
 
 def _row(*cells: str) -> str:

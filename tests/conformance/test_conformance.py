@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import judge, reasons, run
+from tests.conformance import judge, page, reasons, run
 from tests.conformance.apart import Apart, DiedError, HungError
 from tests.conformance.cases import Case, Finding, Row, Rows, Settings, exactly
 from tests.conformance.clones import Clone, Clones, MissingSuiteError, Repository
@@ -143,3 +143,18 @@ def test_messages_of_a_page_of_llhttp() -> None:
     (message,) = _messages(text)
     assert (message.title, message.body, message.refused) == ("A title", "body", False)
     assert message.data == b"HTTP/1.1 200 OK\r\nA: bc\r\n\r\nbody"
+
+
+def test_page_is_that_of_the_results(repository: Path) -> None:
+    results = json.loads(page.RESULTS.read_text(encoding="utf-8"))
+    assert (repository / "docs" / "conformance.md").read_text(encoding="utf-8") == page.page(results) + "\n"
+    assert [suite["suite"] for suite in results["suites"]] == [*run.ORDER]
+    assert list(run.known_suites()) == [*run.ORDER]
+    for suite in results["suites"]:
+        assert (suite["deaths"], suite["hangs"], suite["silent"], suite["unnamed"]) == (0, 0, 0, []), suite["suite"]
+
+
+def test_every_reason_explains_something() -> None:
+    results = json.loads(page.RESULTS.read_text(encoding="utf-8"))
+    reasons_shown = {group["reason"] for suite in results["suites"] for group in suite["named"]}
+    assert reasons_shown == {meant.reason for meant in reasons.MEANT}
