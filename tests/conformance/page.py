@@ -52,7 +52,7 @@ def _table(suites: list[dict[str, Any]]) -> Iterator[str]:
     yield "|---|" + "--:|" * (len(COLUMNS) - 1)
     for suite in suites:
         counts = [suite["counts"].get(kind, 0) for kind in ("documents", "excluded", "quarantined")]
-        counts += [suite["dedup"].get(f"records_{kind}", 0) for kind in ("in", "kept", "quarantined")]
+        counts += [suite.get("dedup", {}).get(f"records_{kind}", 0) for kind in ("in", "kept", "quarantined")]
         grave = [suite[name] for name in ("deaths", "hangs", "silent", "deviations")]
         yield _row(suite["suite"], *(f"{number:,}" for number in (suite["files"], *counts, *grave)))
     yield ""

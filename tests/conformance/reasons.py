@@ -35,10 +35,22 @@ DIGITS = "a number that is JSON, and beyond 64 bits or a double's range: whole o
 SHORT = "a handful of bytes, nearly all of them letters: nothing tells them from a short text"
 UNCLOSED = "an item that does not close its bracket, in a list that is not on lines: where it ends cannot be told"
 JSON = ("JSONTestSuite", "simdjson-data")
+POLLOCK = {
+    r"polluted_files/file_header_multirow": "a header of several rows: the first one names the columns",
+    r"polluted_files/file_header_only": "a header without rows: what names no document's fields is not shown",
+    r"polluted_files/file_multitable": "several tables in one file, of which Pollock wants one: all are read",
+    r"polluted_files/file_(field_delimiter|quotation_char|escape_char)": "a mark that no program writes is stated "
+    "(csv.delimiter, csv.quote, csv.escape), and not told from the lines",
+    r"polluted_files/(file_no_header|row_less_sep_row0|row_extra_quote0|row_more_sep_row0)": "the header itself is "
+    "missing or damaged: the columns have other names than Pollock's, and csv.columns states them",
+    r"survey_sample/": "files as offices publish them: notes above the table, headers of several rows or of blanks, "
+    "columns of one name; what is no row is told, and `csv` in the recipe states the rest",
+}
 MEANT = (
     *(Meant(suite, "LENIENT", r"NaN|infinity", NAN) for suite in JSON),
     *(Meant(suite, "LENIENT", r"followed_by_closing_object|fail53", STRAY) for suite in JSON),
     Meant("simdjson-data", "LENIENT", r"fail41_toolarge|fail60|fail73", DIGITS),
+    *(Meant("Pollock", "VALUE", places, reason) for places, reason in POLLOCK.items()),
     Meant("arrow-testing", "BINARY", r"^flight/", "keys and certificates in their text form (PEM), and a script"),
     Meant("parquet-testing", "BINARY", r"variant", SHORT),
     Meant(

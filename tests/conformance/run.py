@@ -143,19 +143,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     if not wanted:
         parser.error(f"--only: no suite begins so; there are {', '.join(ORDER)}")
-    made, missing = all_of(wanted, clones)
+    made, missing = all_of(wanted, clones, write=options.write)
     if options.json:
         options.json.write_text(json.dumps([asdict(one) for one in made], indent=1, ensure_ascii=False))
-    if options.write and made:
-        written(made)
-        say(f"wrote {PAGE.name} and {page.RESULTS.name}")
     for line in missing:
         say(f"not run: {line}")
     return int(not made or any(one.unnamed for one in made))
 
 
-def all_of(wanted: Sequence[suites.Suite], clones: Clones) -> tuple[list[Result], list[str]]:
-    """Runs suites; what is missing of the others, in words."""
+def all_of(wanted: Sequence[suites.Suite], clones: Clones, *, write: bool) -> tuple[list[Result], list[str]]:
+    """Runs suites, and writes the page after each; what is missing of the others, in words."""
     made, missing = [], []
     folder = Path(tempfile.mkdtemp(prefix="tokenmill-conformance-"))
     try:
@@ -167,6 +164,8 @@ def all_of(wanted: Sequence[suites.Suite], clones: Clones) -> tuple[list[Result]
                 missing.append(f"{suite.name}: {error}")
                 continue
             told(made[-1], time.monotonic() - started)
+            if write:
+                written(made[-1:])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return made, missing
