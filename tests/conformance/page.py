@@ -31,7 +31,7 @@ csv, pyarrow, lzma, warcio, fastwarc, or the suite's own answer). What the colum
 
 - **documents**, **excluded**, **quarantined**: rows of the three tables of the clean stage ([clean.md](clean.md));
 - **records**, **kept**, **damaged**: of `dedup run --exact-only`, which must find the records that the clean stage
-  finds in each file; files whose source needs keys that it has not are left out;
+  finds in each file; files whose source needs keys that it has not are left out (–: not run yet);
 - **deaths**: files that end a process; **hangs**: files that take longer than a minute;
 - **silent**: records that an independent reader finds and that are told nowhere;
 - **deviations**: what is neither, and not as the suite has it; each is named below with its reason. Every file is also
@@ -51,10 +51,12 @@ def _table(suites: list[dict[str, Any]]) -> Iterator[str]:
     yield f"| {' | '.join(COLUMNS)} |"
     yield "|---|" + "--:|" * (len(COLUMNS) - 1)
     for suite in suites:
-        counts = [suite["counts"].get(kind, 0) for kind in ("documents", "excluded", "quarantined")]
-        counts += [suite.get("dedup", {}).get(f"records_{kind}", 0) for kind in ("in", "kept", "quarantined")]
+        rows = [suite["counts"].get(kind, 0) for kind in ("documents", "excluded", "quarantined")]
+        second = [suite["dedup"].get(f"records_{kind}", 0) for kind in ("in", "kept", "quarantined")]
         grave = [suite[name] for name in ("deaths", "hangs", "silent", "deviations")]
-        yield _row(suite["suite"], *(f"{number:,}" for number in (suite["files"], *counts, *grave)))
+        shown = [f"{number:,}" for number in (suite["files"], *rows, *second, *grave)]
+        shown[4:7] = shown[4:7] if suite["dedup"] else ["–"] * 3
+        yield _row(suite["suite"], *shown)
     yield ""
     for suite in suites:
         for note in suite["notes"]:

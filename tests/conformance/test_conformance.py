@@ -148,7 +148,8 @@ def test_messages_of_a_page_of_llhttp() -> None:
 def test_page_is_that_of_the_results(repository: Path) -> None:
     results = json.loads(page.RESULTS.read_text(encoding="utf-8"))
     assert (repository / "docs" / "conformance.md").read_text(encoding="utf-8") == page.page(results) + "\n"
-    assert [suite["suite"] for suite in results["suites"]] == [*run.ORDER]
+    made = [suite["suite"] for suite in results["suites"]]
+    assert made == [name for name in run.ORDER if name in made]
     assert list(run.known_suites()) == [*run.ORDER]
     for suite in results["suites"]:
         assert (suite["deaths"], suite["hangs"], suite["silent"], suite["unnamed"]) == (0, 0, 0, []), suite["suite"]
@@ -157,4 +158,5 @@ def test_page_is_that_of_the_results(repository: Path) -> None:
 def test_every_reason_explains_something() -> None:
     results = json.loads(page.RESULTS.read_text(encoding="utf-8"))
     reasons_shown = {group["reason"] for suite in results["suites"] for group in suite["named"]}
-    assert reasons_shown == {meant.reason for meant in reasons.MEANT}
+    made = {suite["suite"] for suite in results["suites"]}
+    assert reasons_shown == {meant.reason for meant in reasons.MEANT if meant.suite in made}
