@@ -232,9 +232,7 @@ def test_two_runs_are_mixed_and_one_tokenizer_is_required(folder: Path, tmp_path
 def test_context_longer_than_the_validation_set_is_refused_with_both_numbers(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "tokens" / "validation"
     make_shard(folder, "00000", "web", [40, 50])
-    with pytest.raises(
-        UserError, match=r"context_length \+ 1 = 1,025 tokens; tokens by source: web 90.*validation_share"
-    ):
+    with pytest.raises(UserError, match=r"context_length \+ 1 = 1,025 tokens; tokens by source: web 90"):
         TokenDataset(folder, 1024, seed=1)
 
 
