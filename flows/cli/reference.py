@@ -22,8 +22,14 @@ commands' own help; a test keeps it so.
 shows some); `tokenmill completion SHELL` makes bash, zsh and fish complete the rest.
 
 Every command takes `--json`: standard output is then exactly one JSON object, and everything else goes to standard
-error. Without a terminal there are no colours, bars or prompts. Exit codes: 0 done; 1 failed; 2 usage or recipe error;
+error. Without a terminal there are no colours and no prompts. Exit codes: 0 done; 1 failed; 2 usage or recipe error;
 3 a gate exceeded (quarantine, conservation); 130 interrupted.
+
+What takes longer than a second says where it stands, in one line at the bottom of the terminal: how far it is, the
+rate, in training the loss, and the time left: of a training for all of it, validations, samples and checkpoints
+included; else of the step at hand. A narrow window shows fewer words of it. In a pipe, a file, the background, or a
+terminal that cannot erase a line (`TERM=dumb`) there is a whole line after ten seconds without a word (after a minute
+where it could only say that the work goes on), and the longer it takes the rarer. All of it goes to standard error.
 
 `tokenmill run` ends all of its processes within ten seconds of Ctrl-C, SIGTERM or SIGHUP (and the training step at
 hand, after which a checkpoint is saved), and also when it alone is killed; a second Ctrl-C ends it at once. The same

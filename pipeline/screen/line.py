@@ -22,6 +22,7 @@ from pipeline.screen.wording import fitted, sentence
 FIRST_SECONDS = 1.0  # what is done by then shows nothing
 EVERY_SECONDS = 0.5
 LINE_SECONDS, MOST_LINE_SECONDS = 10.0, 600.0  # between two whole lines
+BARE_LINE_SECONDS = 60.0  # to one that could only say that the work goes on
 LINE_SHARE = 0.1  # or a tenth of the time so far, if that lies between them
 STDERR = 2
 
@@ -131,10 +132,13 @@ class LastLine:
                 self._draw()
                 return
             now, moment = self._clock(), self._moment
-            if moment is None or self._first is None or now - self._told < line_seconds(now - self._first):
+            if moment is None or self._first is None:
                 return
-            self._told = now
-            say(sentence(self._with_counts(moment, now), now - self._began, now - self._seen))
+            moment = self._with_counts(moment, now)
+            bare = not (moment.at or moment.words)
+            if now - self._told >= max(line_seconds(now - self._first), BARE_LINE_SECONDS * bare):
+                self._told = now
+                say(sentence(moment, now - self._began, now - self._seen))
 
     # -- the line
 

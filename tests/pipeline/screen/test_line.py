@@ -125,6 +125,17 @@ def test_terminal_that_cannot_erase_and_a_pipe_get_whole_lines(
     assert "\x1b" not in "".join(lines)
 
 
+def test_whole_line_that_could_only_say_that_work_goes_on_waits_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    line = LastLine(os.open(os.devnull, os.O_WRONLY), clock)
+    line.show(Moment("export"))
+    for _ in range(119):
+        clock.now += 1
+        line.tick()
+    os.close(line._descriptor)
+    assert capsys.readouterr().err == "export, 1 min 00 s so far\n"
+
+
 def test_whole_lines_come_the_rarer_the_longer_it_takes() -> None:
     assert [line_seconds(worked) for worked in (0, 60, 600, 3600, 86400)] == [10, 10, 60, 360, 600]
 
