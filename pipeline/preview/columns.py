@@ -81,7 +81,7 @@ def first_items_of(inputs: SourceInputs, file: InputFile, source: Source, option
 def _cure(source: Source, inputs: SourceInputs, file: InputFile) -> str:
     """The line that makes the source readable, where one column looks like its text."""
     found, _ = text_fields(inputs, file)
-    text = {name: found[name] for name in ("text", "html") if name in found} or {"text": "COLUMN"}
+    text = {name: found[name] for name in ("text", "html", "messages") if name in found} or {"text": "COLUMN"}
     others = {name: theirs for name, theirs in source.fields.items() if name not in ("text", "html", "messages")}
     return f"Set in this source: fields = {toml_value({**text, **others})}"
 

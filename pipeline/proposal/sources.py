@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.words import counted
+from pipeline.proposal import lists
 from pipeline.readers.parts.first import Column, first_records, value_at
 from pipeline.readers.parts.formats import BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, source_root
@@ -211,32 +212,47 @@ def text_fields(inputs: SourceInputs, file: InputFile) -> tuple[dict[str, str], 
     first = first_records(inputs, file)
     names = [column.name for column in first.columns]
     texts = [column for column in first.columns if set(column.kinds) & {"string", "bytes"}]
-    if not texts or any(
-        column.name in USUAL_NAMES["text"] and 2 * column.filled > len(first.values) for column in texts
-    ):
+    if any(column.name in USUAL_NAMES["text"] and 2 * column.filled > len(first.values) for column in texts):
         return {}, names
+    usual = {ours: name for ours, usual in _USUAL.items() for name in names if name.lower() in usual}
+    if (chat := lists.chat_field(first.values)) is not None:
+        return {"messages": chat, **usual}, names
     worded = [column for column in texts if _words(column, first.values) >= FEWEST_WORDS]
     best = max(worded, key=lambda column: column.characters, default=None)
     if best is None or best.characters < SHORTEST_TEXT:
-        return {}, names
-    usual = {ours: name for ours, usual in _USUAL.items() for name in names if name.lower() in usual}
+        return _fields_in_lists(first.values), names
     pages = sum(_is_html(value_at(value, best.name)) for value in first.values)
     return {"html" if 4 * pages > len(first.values) else "text": best.name, **usual}, names
 
 
 def _words(column: Column, values: Sequence[Mapping[str, Any]]) -> float:
-    """Words of a column's values, on average; a character of a script without spaces counts as one.
+    """Words of a column's values, on average."""
+    found = [value_at(value, column.name) for value in values]
+    return _mean_words([value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in found])
+
+
+def _mean_words(texts: Sequence[Any]) -> float:
+    """Words of texts, on average; a character of a script without spaces counts as one.
 
     A path, a link or a key may be long, and is no text.
     """
-    found = [value_at(value, column.name) for value in values]
-    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in found]
     counts = [
         len(text.split()) + sum(character >= FIRST_WITHOUT_SPACES for character in text)
         for text in texts
         if isinstance(text, str)
     ]
     return sum(counts) / max(1, len(counts))
+
+
+def _fields_in_lists(values: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The fields of records whose text lies in lists of objects."""
+    name, texts = lists.longest_in_lists(values) or ("", [])
+    if not texts or sum(map(len, texts)) < SHORTEST_TEXT * len(texts) or _mean_words(texts) < FEWEST_WORDS:
+        return {}
+    if 4 * sum(map(_is_html, texts)) > len(texts):
+        return {"html": name, **lists.beside(name, values, _USUAL)}
+    text = lists.marked(name, values)
+    return {"text": text, **(lists.beside(name, values, _USUAL) if text != name else {})}
 
 
 def _is_html(value: Any) -> bool:
