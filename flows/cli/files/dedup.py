@@ -66,6 +66,7 @@ def run(
     same_url: Flag = False,
     url_field: str = "url",
     against: Repeated | None = None,
+    one_file: Flag = False,
     removed: LocalPath | None = None,
     memory: Memory = "2GB",
     workers: Processes = 0,
@@ -87,8 +88,7 @@ def run(
         Files, globs and folders; - for JSON Lines on standard input.
     output
         Folder to write to; it must not exist or be empty. With --overwrite it may hold an earlier output of this
-        command, which stays until the new one is whole. A name such as kept.jsonl.gz is one file of all kept records;
-        - is standard output.
+        command, which stays until the new one is whole. - is standard output; with --one-file it is a file.
     text_field
         Field or column with the text; a dotted name looks into nested objects.
     id_field
@@ -116,6 +116,8 @@ def run(
         Field with the URL.
     against
         An index or run folder whose documents are not to come again. May be given several times.
+    one_file
+        Write all kept records to the file that --output names, such as kept.jsonl.gz, and no folder.
     removed
         File for the removed records and what was kept in their place, beside one file or standard output: .jsonl,
         .csv, .parquet or .arrow.
@@ -123,7 +125,7 @@ def run(
         Say what would be read, of which formats, and what it takes; write nothing.
     """
     from pipeline.base.pool import default_workers
-    from pipeline.dedup.command.one_file import STANDARD, is_one_file, run_anywhere
+    from pipeline.dedup.command.one_file import STANDARD, run_anywhere
     from pipeline.dedup.command.request import Request, checked_options
     from pipeline.dedup.files.table_file import TableFile
     from pipeline.recipe.csv_options import csv_of
@@ -151,7 +153,9 @@ def run(
     to_stdout = str(output) == STANDARD
     if to_stdout and json and not dry_run:
         raise UserError("--json with --output -: standard output has the kept records; name a file with --output")
-    if is_one_file(output) and not dry_run:
+    if one_file and output.is_dir():
+        raise UserError(f"--one-file with --output {output}: a folder is there; name a file")
+    if one_file and not dry_run:
         refuse_overwriting("--output", output, overwrite=overwrite)
     if removed is not None and not dry_run:
         refuse_overwriting("--removed", removed, overwrite=overwrite)
@@ -169,6 +173,7 @@ def run(
         verify=verify,
         workers=workers or default_workers(),
         overwrite=overwrite,
+        one_file=one_file,
         dry_run=dry_run,
     )
     summary = run_anywhere(request, table)
@@ -181,7 +186,9 @@ def run(
         tell(f"would read {counted(summary['files'], 'file')} ({formats}) and write {output}; nothing is written")
         return 0
     tell(_counts(summary))
-    if not to_stdout and not is_one_file(output):
+    if not to_stdout and not one_file:
+        if output.suffix in (".jsonl", ".ndjson", ".csv", ".parquet"):
+            tell(f"{output} is a folder; one file of all kept records is written with --one-file")
         tell(f"{output}: kept/, removed.arrow, clusters.arrow, summary.json; to look: tokenmill inspect {output}")
     return 0
 

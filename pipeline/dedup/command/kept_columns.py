@@ -202,25 +202,32 @@ def _write_arrow(file: File, rows: NDArray[np.int64], target: Path, lost: list[D
             return  # no row was read of it
         with pa.OSFile(str(target), "wb") as sink, new(sink, schema, options=options) as writer:
             for batch in _up_to_damage(batches):
-                bad = _unreadable(batch) if mask.wanted(batch.num_rows) else []
+                found = _columns(batch)
+                bad = _unreadable(found) if mask.wanted(batch.num_rows) else []
                 if bad:
                     names = ", ".join(column_names(schema)[number] for number in bad)
                     lost.append(corrupt(file.path, row, row + batch.num_rows, f"lack {names}, which cannot be read"))
                     columns = [
                         pa.nulls(batch.num_rows, column.type) if number in bad else column
-                        for number, column in enumerate(batch.columns)
+                        for number, column in enumerate(found)
                     ]
                     batch = pa.RecordBatch.from_arrays(columns, schema=schema)
                 writer.write_batch(mask.of(batch))
                 row += batch.num_rows
 
 
-def _unreadable(batch: pa.RecordBatch) -> list[int]:
+def _columns(batch: pa.RecordBatch) -> list[pa.Array]:
+    """The columns, whatever their names are: pyarrow decodes the name of one that it is asked for."""
+    together = batch.to_struct_array()
+    return [together.field(number) for number in range(batch.num_columns)]
+
+
+def _unreadable(columns: Sequence[pa.Array]) -> list[int]:
     """Places of the columns that a check refuses."""
     found = []
-    for number in range(batch.num_columns):
+    for number, column in enumerate(columns):
         try:
-            check_batch(batch.select([number]))
+            check_batch(pa.RecordBatch.from_arrays([column], [""]))
         except ERRORS:
             found.append(number)
     return found

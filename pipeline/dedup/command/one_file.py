@@ -37,11 +37,6 @@ _INPUT_NAME = "stdin.jsonl"
 _COPY_BYTES = 1 << 20
 
 
-def is_one_file(output: Path) -> bool:
-    """Whether an output is a file by its name, where no folder stands there."""
-    return str(output) != STANDARD and not output.is_dir() and format_of_name(output.name) is not None
-
-
 def run_anywhere(request: Request, removed: TableFile | None = None) -> dict[str, Any]:
     """Runs the command, whatever its input and output are.
 
@@ -53,10 +48,10 @@ def run_anywhere(request: Request, removed: TableFile | None = None) -> dict[str
         UserError: If input and output do not go together.
         RunError: If something cannot be written.
     """
-    to_folder = not is_one_file(request.output) and str(request.output) != STANDARD
+    to_folder = not request.one_file and str(request.output) != STANDARD
     if not to_folder:
         _check_format(request)
-    beside = request.output.parent if is_one_file(request.output) else None
+    beside = request.output.parent if request.one_file else None
     if beside is not None:
         beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tokenmill-dedup-", dir=beside) as place:

@@ -32,6 +32,7 @@ class Request:
         verify: Compare the shingle sets of candidates; else go by the estimated similarity.
         workers: Worker processes.
         overwrite: Replace an earlier output at ``output``.
+        one_file: ``output`` is a file of all kept records.
         dry_run: Only say what would be read, and what it takes.
     """
 
@@ -47,6 +48,7 @@ class Request:
     verify: bool = True
     workers: int = 1
     overwrite: bool = False
+    one_file: bool = False
     dry_run: bool = False
 
     @property

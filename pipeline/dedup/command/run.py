@@ -36,6 +36,7 @@ from pipeline.dedup.command.scan import ScanJob, Scanned, scan
 from pipeline.dedup.command.workers import Workers, call_all, start_workers
 from pipeline.dedup.files.columns import check_texts
 from pipeline.dedup.files.input_files import File, Listing, list_files, parts_of
+from pipeline.dedup.files.items import in_words
 from pipeline.dedup.files.own_outputs import CLUSTERS_FILE, QUARANTINE_FILE, REMOVED_FILE, SUMMARY
 from pipeline.dedup.index.runs import against_digest, opened_against
 from pipeline.dedup.rule import cost as planning
@@ -106,7 +107,9 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
             )
             with working("dedup: comparing"):
                 found = deduplicate(facts, Rule(options.threshold, options.copies, request.verify), search, indexes)
-            lost = _write_tables_and_kept(corpus, _kept(request, corpus, found, output, codecs), found, output, workers)
+            kept = _kept(request, corpus, found, output, codecs)
+            lost = _write_tables_and_kept(corpus, kept, found, output, workers)
+    _check_columns(kept, lost)
     quarantined += len(lost)
     write_quarantine(jobs, lost, output.partial / QUARANTINE_FILE)
     counts = found.counts()
@@ -227,6 +230,16 @@ def _check(request: Request, corpus: FileCorpus, scanned: Sequence[Scanned]) -> 
     if request.id_field != "id" and len(corpus) and not corpus.numbers("id_hash").any():
         raise UserError(f"--id-field {request.id_field}: no record has it")
     return quarantined
+
+
+def _check_columns(kept: Sequence[Kept], lost: Sequence[Damaged]) -> None:
+    """Refuses to write an output of which every file lacks columns.
+
+    Raises:
+        RunError: With the first of them.
+    """
+    if lost and {item.path for item in lost} >= {item.file.path for item in kept if len(item.rows)}:
+        raise RunError(f"{in_words(lost[0])}; fix the file, or write its other columns to a new one")
 
 
 def _excluded(scanned: Sequence[Scanned]) -> Counter[str]:

@@ -381,12 +381,26 @@ def test_arrow_file_whose_offsets_lead_outside_is_refused_in_words(
 
 def test_parquet_with_an_encrypted_column_keeps_its_rows_without_it_and_tells(tmp_path: Path) -> None:
     encrypted(tmp_path / "a.parquet", 5)
-    summary = run(request([tmp_path / "a.parquet"], tmp_path / "out"))
-    assert (summary["records_kept"], summary["records_quarantined"]) == (5, 1)
+    with pytest.raises(RunError, match=r"a\.parquet: corrupt_rows: rows 0 to 4 lack secret, which cannot be read; fix"):
+        run(request([tmp_path / "a.parquet"], tmp_path / "out"))  # all that there is lacks it
+    assert left_behind(tmp_path) == ["a.parquet"]
+    write_jsonl(tmp_path / "b.jsonl", [{"text": "whole"}])
+    summary = run(request([tmp_path], tmp_path / "out"))
+    assert (summary["records_kept"], summary["records_quarantined"]) == (6, 1)
     kept = pq.read_table(tmp_path / "out/kept/a.parquet")
     assert kept["secret"].null_count == 5
     (row,) = pa.ipc.open_file((tmp_path / "out/quarantine.arrow").read_bytes()).read_all().to_pylist()
     assert (row["path"], row["detail"]) == ("a.parquet", "rows 0 to 4 lack secret, which cannot be read")
+
+
+def test_arrow_column_whose_name_is_not_utf8_is_passed_through(tmp_path: Path) -> None:
+    table = pa.table({"text": ["one", "two words", "one"], "name": [1, 2, 3]})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as file:
+        file.write_table(table)
+    (tmp_path / "a.arrow").write_bytes((tmp_path / "a.arrow").read_bytes().replace(b"name", b"na\xffe"))
+    run(request([tmp_path / "a.arrow"], tmp_path / "out"))
+    kept = pa.ipc.open_file((tmp_path / "out/kept/a.arrow").read_bytes()).get_batch(0)
+    assert kept.to_struct_array().field(1).to_pylist() == [1, 2]
 
 
 def test_codec_that_is_only_read_is_written_as_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_all_kept_records_in_one_file(capfd: pytest.CaptureFixture[str], tmp_pat
     (tmp_path / "c.txt").write_text("a fourth")
     pq.write_table(pa.table({"text": ["a fifth"], "raw": [b"\xff"]}), tmp_path / "d.parquet")
     output = tmp_path / "kept.jsonl.gz"
-    arguments = ["run", tmp_path, "--output", output, "--removed", tmp_path / "gone.csv", "--workers", 1]
+    arguments = ["run", tmp_path, "--output", output, "--one-file", "--removed", tmp_path / "gone.csv", "--workers", 1]
     code, _, error = call(capfd, *arguments)
     assert code == 0, error
     assert [json.loads(line) for line in gzip.decompress(output.read_bytes()).splitlines()] == [
@@ -87,7 +87,7 @@ def test_one_file_of_a_format_becomes_one_of_that_format(
     else:
         pq.write_table(pa.table({"text": ["x", "x", "y"], "n": [1, 2, 3]}), tmp_path / name)
     output = tmp_path / f"kept.{name[2:]}"
-    code, _, error = call(capfd, "run", tmp_path / name, "--output", output, "--workers", 1)
+    code, _, error = call(capfd, "run", tmp_path / name, "--output", output, "--one-file", "--workers", 1)
     assert code == 0, error
     if name == "a.csv":
         assert output.read_text() == "text;n\nx;1\ny;3\n"
@@ -98,7 +98,7 @@ def test_one_file_of_a_format_becomes_one_of_that_format(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.jsonl", "--output", "kept.parquet"], "one file is written as JSON Lines"),
+        (["a.jsonl", "--one-file", "--output", "kept.parquet"], "one file is written as JSON Lines"),
         (["-", "a.jsonl", "--output", "out"], "standard input is read alone"),
         (["a.jsonl", "--output", "-", "--json"], "--json with --output -"),
         (["a.jsonl", "--thresold", "0.8", "--output", "o"], "has no option --thresold; did you mean --threshold?"),
@@ -172,3 +172,10 @@ def test_removed_records_also_beside_a_folder(capfd: pytest.CaptureFixture[str],
     arguments = ["run", tmp_path / "a.jsonl", "--output", tmp_path / "out", "--removed", tmp_path / "r.arrow"]
     assert call(capfd, *arguments, "--workers", 1)[0] == 0
     assert read_table(tmp_path / "r.arrow", REMOVED).equals(read_table(tmp_path / "out/removed.arrow", REMOVED))
+
+
+def test_folder_whose_name_looks_like_a_file_is_told(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", RECORDS)
+    code, out, _ = call(capfd, "run", tmp_path / "a.jsonl", "--output", tmp_path / "b.jsonl", "--workers", 1)
+    assert (code, (tmp_path / "b.jsonl/kept/a.jsonl").read_bytes()) == (0, json_lines(RECORDS[:2]))
+    assert "b.jsonl is a folder; one file of all kept records is written with --one-file" in out
