@@ -210,7 +210,11 @@ REMOVED = Table(
         Column("intersection", pa.int32(), "shingles in both; with --no-verify, equal signature values"),
         Column("union", pa.int32(), "shingles in either; with --no-verify, signature values"),
         Column("rule", pa.string(), "exact | near | url"),
-        Column("cluster_id", pa.string(), "id of the first record of the connected component of verified pairs"),
+        Column(
+            "cluster_id",
+            pa.string(),
+            "id of the first record of the connected component of verified pairs; its path:row where two have one id",
+        ),
         Column("path", pa.string(), "path of the input file below the folder that all inputs share"),
         Column("row", pa.int64(), "line (JSON Lines) or row in that file, from 0"),
         Column(
@@ -241,7 +245,11 @@ KEPT_CLUSTERS = Table(
         Column("id", pa.string(), "a kept record that has duplicates; path:row where it has no id"),
         Column("path", pa.string(), "path of the input file below the folder that all inputs share"),
         Column("row", pa.int64(), "line (JSON Lines) or row in that file, from 0"),
-        Column("cluster_id", pa.string(), "id of the first record of its connected component"),
+        Column(
+            "cluster_id",
+            pa.string(),
+            "id of the first record of its connected component; its path:row where two have one id",
+        ),
         Column("cluster_size", pa.int64(), "number of records in the component, for upsampling by size"),
     ),
     "input order",

@@ -120,6 +120,18 @@ class FileCorpus:
         places = zip(ids, paths, rows.tolist(), strict=True)
         return [f"{path}:{row}" if name is None else name for name, path, row in places]
 
+    def cluster_names(self, clusters: Ints) -> "ClusterNames":
+        """The names of clusters by their first records: their ids, ``path:row`` where two clusters have one id.
+
+        Args:
+            clusters: First record of each record's cluster, shape (N,); a record alone is its own.
+        """
+        firsts = np.flatnonzero(np.bincount(clusters, minlength=len(self)) > 1)
+        hashes = self.numbers("id_hash")[firsts] if len(firsts) else np.empty(0, np.uint64)
+        values, counts = np.unique(hashes, return_counts=True)
+        shared = firsts[np.isin(hashes, values[(counts > 1) & (values != 0)])]
+        return ClusterNames(self, shared)
+
     def _take(self, name: str, records: Ints) -> pa.ChunkedArray | pa.Array:
         """Values of records, which may come in any order and repeat."""
         jobs = np.searchsorted(self.bases, records, side="right") - 1
@@ -189,3 +201,25 @@ def _signatures(job: ScanJob, scanned: Scanned) -> NDArray[np.uint32]:
     if not count:
         return np.zeros((0, width), np.uint32)
     return np.memmap(job.path("values"), np.uint32, "r", shape=(count, width))
+
+
+class ClusterNames:
+    """Names that no two clusters share.
+
+    Args:
+        corpus: The records.
+        shared: First records of the clusters whose ids several have, in order.
+    """
+
+    def __init__(self, corpus: FileCorpus, shared: Ints) -> None:
+        self._corpus, self._shared = corpus, shared
+
+    def of(self, firsts: Ints) -> list[str]:
+        """The names of the clusters of these first records."""
+        names = self._corpus.names(firsts)
+        again = np.flatnonzero(np.isin(firsts, self._shared)) if len(self._shared) else np.empty(0, np.int64)
+        if len(again):
+            paths, rows = self._corpus.places(firsts[again])
+            for place, path, row in zip(again.tolist(), paths, rows.tolist(), strict=True):
+                names[place] = f"{path}:{row}"
+        return names

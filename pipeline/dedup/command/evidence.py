@@ -21,6 +21,7 @@ TABLE_ROWS = 65_536
 
 def write_removed(corpus: FileCorpus, found: Outcome, path: Path) -> None:
     """Writes removed.arrow; an earlier document has no path and row here, but the name of its corpus."""
+    names = corpus.cluster_names(found.clusters)
     with TableWriter(path, REMOVED) as writer:
         for part in found.evidence([*range(0, len(found.removed), TABLE_ROWS), len(found.removed)]):
             paths, rows = corpus.places(part.removed)
@@ -35,7 +36,7 @@ def write_removed(corpus: FileCorpus, found: Outcome, path: Path) -> None:
                 part.intersections,
                 part.unions,
                 part.rules,
-                corpus.names(part.clusters),
+                names.of(part.clusters),
                 paths,
                 rows,
                 _null_where(part.is_earlier, kept_paths, pa.string()),
@@ -57,11 +58,12 @@ def write_clusters(corpus: FileCorpus, found: Outcome, path: Path) -> None:
     kept = sizes > 1
     kept[found.removed] = False
     records = np.flatnonzero(kept)
+    names = corpus.cluster_names(found.clusters)
     with TableWriter(path, KEPT_CLUSTERS) as writer:
         for start in range(0, len(records), TABLE_ROWS):
             part = records[start : start + TABLE_ROWS]
             paths, rows = corpus.places(part)
-            _write_columns(writer, [corpus.names(part), paths, rows, corpus.names(found.clusters[part]), sizes[part]])
+            _write_columns(writer, [corpus.names(part), paths, rows, names.of(found.clusters[part]), sizes[part]])
 
 
 def _write_columns(writer: TableWriter, columns: Sequence[Any]) -> None:
