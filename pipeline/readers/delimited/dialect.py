@@ -108,13 +108,16 @@ def _that_splits(lines: Sequence[str], usual: Sequence[Dialect], columns: int) -
         usual: The dialects to choose from, the format's own first.
         columns: How many the recipe names; 0 where it names none.
     """
-    splits = [dialect for dialect in usual if len(dialect.row(lines[0])) > 1]
+    first = lines[0]
+    splits = [dialect for dialect in usual if len(dialect.row(first)) > 1]
+
+    def unlikely(dialect: Dialect) -> tuple[bool, int, bool]:
+        row = dialect.row(first)
+        stray = sum(dialect.quote in cell for cell in row) if dialect.quote and dialect.quote * 2 not in first else 0
+        return bool(columns) and len(row) != columns, stray, len(lines) >= MIN_LINES and dialect.delimiter == ","
+
     alike = [dialect for dialect in splits if _is_consistent(dialect, lines)]
-    if columns:
-        alike = [dialect for dialect in alike if len(dialect.row(lines[0])) == columns] or alike
-    elif len(lines) >= MIN_LINES:
-        alike = sorted(alike, key=lambda dialect: dialect.delimiter == ",")
-    return next(iter((*alike, *splits)), None)
+    return next(iter((*sorted(alike, key=unlikely), *splits)), None)
 
 
 def _rare(lines: Sequence[str], quote: str, wanted: Sequence[str]) -> Dialect | None:
