@@ -59,8 +59,9 @@ def test_progress_counts_steps_and_passes_the_logged_lines_on(
 ) -> None:
     progress = finished[1]
     assert progress.steps == [("train step", 8, 0)]
-    assert progress.moments[0].at.endswith("of 8")
-    assert any(word.startswith("loss ") for word in progress.moments[0].words)
+    assert progress.moments[0].at == "getting ready"
+    assert progress.moments[1].at.endswith("of 8")
+    assert any(word.startswith("loss ") for word in progress.moments[1].words)
     assert len(progress.lines) == 8
     assert progress.lines[-1].startswith("step 8 of 8: loss ")
 
