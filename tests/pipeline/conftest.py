@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 import uuid
@@ -80,6 +81,9 @@ def faulty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         for name, value in settings(store, cache).items():
             patched.setenv(name, value)
         patched.setattr(s3fs.S3FileSystem, "retries", 1)
+        # other processes of the tests have an s3://bucket too, and the scratch folder of a store is told by its URL
+        patched.setattr(tempfile, "tempdir", str(cache))
+        patched.setenv("TMPDIR", str(cache))
         _forget_clients()
         s3fs.S3FileSystem().makedirs("bucket", exist_ok=True)  # moto keeps what an earlier module has left
         yield store
