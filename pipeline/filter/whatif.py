@@ -19,6 +19,7 @@ from pipeline.filter.rules.predicates import Failures, Mask
 from pipeline.filter.rules.verdicts import all_failures, cut_bytes, wanted_cuts
 from pipeline.filter.stage import signal_config
 from pipeline.recipe.load import Recipe, load_recipe
+from pipeline.recipe.rule_sets import RULES
 from pipeline.run import layout
 from pipeline.run.alive import alive
 from pipeline.run.context import Context
@@ -159,12 +160,27 @@ def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str,
     return {
         "root": root,
         "overrides": list(overrides),
+        "without_effect": _without_effect(overrides, recipe.filter.rules),
         "before": before.as_dict(ratio),
         "after": after.as_dict(ratio),
         "still_failing": freed.as_dict(),
         "tokens_a_byte": {"value": ratio, "from": "the run's tokens" if exact else "an assumption"},
         **{name: {"documents": counts[name], "examples": moved[name]} for name in moved},
     }
+
+
+def _without_effect(overrides: Sequence[str], rules: Sequence[str]) -> list[str]:
+    """Overrides of a rule set that does not judge, in words."""
+    found = []
+    for override in overrides:
+        parts = override.split("=", 1)[0].strip().split(".")
+        if len(parts) > 2 and parts[1] in RULES and parts[1] not in rules:
+            asked = ", ".join(f'"{name}"' for name in (*rules, parts[1]))
+            found.append(
+                f"{override}: changes nothing, for {parts[1]} is none of the rule sets of this run "
+                f"({', '.join(rules) or 'none'}); --set 'filter.rules=[{asked}]' adds it"
+            )
+    return found
 
 
 def _load(context: Context, shard: str) -> tuple[pa.Table, pa.Table, Mask, str]:

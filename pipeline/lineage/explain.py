@@ -51,7 +51,8 @@ def explain(run: Run, located: Located, index: DocIndex | None = None) -> dict[s
         "restored": _restored(run, located),
         "record": {**record, "characters": len(text), "begins": text[:200]},
         "signals": signals,
-        "rules": _rules(run, signals, record.get("language"), verdicts),
+        "rules": _document_rules(run, record, signals, verdicts)
+        + _rules(run, signals, record.get("language"), verdicts),
         "verdicts": verdicts,
         "duplicates": _duplicates(run, located, verdicts, index),
         **_training(run, located),
@@ -80,6 +81,26 @@ def _verdicts(run: Run, located: Located) -> list[dict[str, Any]]:
             row.pop("doc_id")
             found.append({"stage": stage, **row})
     return found
+
+
+def _document_rules(
+    run: Run, record: dict[str, Any], signals: dict[str, Any], verdicts: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The same of the rules that belong to no rule set and have a threshold: how sure the language is, and lengths."""
+    options = run.recipe.filter
+    failed = {reason for verdict in verdicts for reason in verdict["reasons"]}
+    least = options.min_language_scores.get(record.get("language") or "", options.min_language_score)
+    asked: list[tuple[str, str, Any, str, float]] = []
+    if least > 0 and "filter" in run.recipe.stages:
+        asked.append(("language.min_language_score", "language_score", record.get("language_score"), "min", least))
+    for unit, signal in (("characters", "character_count"), ("bytes", "byte_count")):
+        low, high = getattr(options.length, f"min_{unit}"), getattr(options.length, f"max_{unit}")
+        if low > 0:
+            asked.append((f"length.min_{unit}", signal, signals.get(signal), "min", low))
+        if high < 2**31 - 1:
+            asked.append((f"length.max_{unit}", signal, signals.get(signal), "max", high))
+    names = ("rule", "signal", "value", "bound", "threshold")
+    return [{**dict(zip(names, rule, strict=True)), "failed": rule[0] in failed} for rule in asked]
 
 
 def _rules(

@@ -22,11 +22,14 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         return
     yield from _compared(result["before"], result["after"], _width(result["before"], result["after"]))
     yield from _held(result)
+    yield from result["without_effect"]
     for name, title in (("come_in", "would come in"), ("go_out", "would go out")):
         yield f"\n{counted(result[name]['documents'], 'document')} {title}"
         for example in result[name]["examples"]:
             text = " ".join(example["text"].split())[:100]
             yield f"  {example['doc_id']} {place(example)} {', '.join(example['reasons'])}: {text}"
+        if more := result[name]["documents"] - len(result[name]["examples"]):
+            yield f"  and {more:,} more; --show {result[name]['documents']} lists all"
     yield "\n" + ("applied" if result["applied"] else "nothing was written; --apply writes it")
 
 

@@ -215,16 +215,17 @@ def _check(request: Request, corpus: FileCorpus, scanned: Sequence[Scanned]) -> 
     """
     quarantined = sum(item.quarantined for item in scanned)
     problem = next((item.problem for item in scanned if item.problem), "")
+    wrong_field = any(f": {reason}: " in problem for reason in ("missing_text", "wrong_type"))
     if quarantined and not len(corpus):
         if any(f": {reason}: " in problem for reason in DAMAGE_OF_FILES):
             raise RunError(f"no record can be read, the first damage: {problem}; fix it or leave it out")
-        wrong_field = any(f": {reason}: " in problem for reason in ("missing_text", "wrong_type"))
         hint = "another field with the text is named by --text-field" if wrong_field else "fix it or leave it out"
         raise UserError(
             f"no record has a text: {quarantined:,} of {quarantined:,} are damaged, the first: {problem}; {hint}"
         )
     if quarantined:
-        say(f"quarantined {counted(quarantined, 'record')}, the first: {problem}")
+        hint = "; another field with the text is named by --text-field" if wrong_field else ""
+        say(f"quarantined {counted(quarantined, 'record')}, the first: {problem}{hint}")
     for reason, count in largest_first(_excluded(scanned)):
         say(f"no record ({reason.replace('_', ' ')}): {counted(count, 'item')}")
     if request.id_field != "id" and len(corpus) and not corpus.numbers("id_hash").any():

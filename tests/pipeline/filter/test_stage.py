@@ -230,6 +230,22 @@ def test_what_if_is_aligned_and_silent_about_what_stays_the_same(
     assert "dropped for (" in compared, "how many are the same"
 
 
+def test_what_if_says_that_a_threshold_belongs_to_no_rule_set_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.cli.questions.filter import filter_run
+
+    context = make_run(tmp_path, {"00000": [{"text": f"{SHORT} {n}"} for n in range(4)]}, 'rules = ["c4"]')
+    run_filter(context)
+    filter_run(context.root, set=["filter.gopher_quality.min_words=5"])
+    told = capsys.readouterr().out
+    (advice,) = re.findall(r"gopher_quality is none of the rule sets of this run \(c4\); --set '(.*)' adds it", told)
+    filter_run(context.root, set=[advice], show=1)
+    told = capsys.readouterr().out
+    assert "none of the rule sets" not in told
+    assert "gopher_quality.min_words" in told
+
+
 def _toml(overrides: list[str]) -> str:
     return "\n".join(override.removeprefix("filter.") for override in overrides)
 

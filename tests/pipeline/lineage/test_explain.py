@@ -93,6 +93,10 @@ def test_signals_stand_next_to_their_thresholds(run: Run) -> None:
     assert rule["threshold"] == 0.2
     assert rule["value"] == found["signals"]["top_2gram_char_ratio"]
     assert found["record"]["licence_evidence"] in ("recipe", "record", None)
+    sure = found["rules"][0]
+    assert (sure["rule"], sure["threshold"]) == ("language.min_language_score", 0.65)
+    assert sure["value"] == found["record"]["language_score"]
+    assert "language.min_language_score" in as_text(found)
 
 
 def test_unknown_doc_id_names_the_nearest_one(run: Run) -> None:
