@@ -17,7 +17,7 @@ from pipeline.base import storage
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.errors import RunError, UserError
 from pipeline.export.columns import Chosen
-from pipeline.filter.rules.cuts import CUT_SPANS, cut_texts
+from pipeline.filter.rules.cuts import cut_texts
 from pipeline.recipe.stage_names import JUDGES, SELECTION
 from pipeline.run import layout, ledger
 from pipeline.run.alive import Mask, alive
@@ -26,6 +26,7 @@ from pipeline.run.rows import shard_names
 from pipeline.run.table_files import batches, open_table, read_table
 from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNALS, VERDICTS
 from pipeline.tokens import restored
+from pipeline.tokens.documents.kept_documents import cuts_of
 
 Select = Literal["kept", "dropped", "all"]
 SELECTIONS: tuple[Select, ...] = get_args(Select)
@@ -54,7 +55,7 @@ class Documents:
 
     def __init__(self, run: Run, chosen: Chosen, select: Select) -> None:
         self.run, self.chosen, self.select = run, chosen, select
-        self._judges = judging_stages(run, need_all=select != "all" or "kept" in chosen.names)
+        self._judges = stages_judged(run, chosen, select)
         self._taken_down = frozenset(bytes.fromhex(doc_id) for doc_id in ledger.load(run.root).documents)
         back = (doc_id for item in restored.load(run.root) for doc_id, _, _ in item.documents)
         self._restored = frozenset(map(bytes.fromhex, back)) - self._taken_down
@@ -65,9 +66,8 @@ class Documents:
         shard = _Shard(self, part.shard)
         path = self.run.local(layout.documents(part.shard))
         columns = list(dict.fromkeys(("doc_id", *self.chosen.documents)))
-        sizes = batch_rows(self.run, part.shard)
         reader = open_table(path, DOCUMENTS, columns)
-        first = sum(sizes[: part.first])
+        first = sum(shard.batch_rows[: part.first])
         for number in range(part.first, part.last):
             batch = reader.get_batch(number)
             rows = np.flatnonzero(shard.wanted[first : first + batch.num_rows])
@@ -120,10 +120,11 @@ class _Shard:
         self._paths = documents.verdict_paths(name)
         path = documents.run.local(layout.documents(name))
         ids = [doc_id_array(batch.column(0)) for batch in batches(path, DOCUMENTS, ["doc_id"])]
+        self.batch_rows = [len(batch) for batch in ids]
         self.doc_ids = np.concatenate([np.empty((0, 16), np.uint8), *ids])
         kept = alive((self._paths[s] for s in SELECTION if s in self._paths), len(self.doc_ids))
         self.wanted, self.kept = documents.mask(self.doc_ids, kept)
-        self._cuts = self._read_cuts()
+        self._cuts = cuts_of(self._paths["filter"]) if "filter" in self._paths else None
         chosen = documents.chosen
         signals = documents.run.local(layout.signals(name)) if chosen.signals else None
         self._signals = read_table(signals, SIGNALS, list(chosen.signals)) if signals else None
@@ -159,13 +160,6 @@ class _Shard:
             held = self._reasons if name == "reasons" else self._split
             return pa.nulls(len(rows), self._all.chosen.schema.field(name).type) if held is None else held.take(index)
         return batch.column(name)
-
-    def _read_cuts(self) -> pa.Array | None:
-        path = self._paths.get("filter")
-        if path is None or CUT_SPANS not in open_table(path, VERDICTS).schema.names:
-            return None
-        cuts = read_table(path, VERDICTS, [CUT_SPANS])[CUT_SPANS].combine_chunks()
-        return cuts if cuts.null_count < len(cuts) else None
 
     def _cut_bytes(self, index: pa.Array) -> pa.Array:
         spans = [None] * len(index) if self._cuts is None else self._cuts.take(index).to_pylist()
@@ -207,12 +201,13 @@ def whole_shards(run: Run) -> Iterator[Part]:
         yield Part(shard, 0, len(batch_rows(run, shard)))
 
 
-def judging_stages(run: Run, *, need_all: bool) -> list[str]:
+def stages_judged(run: Run, chosen: Chosen, select: Select) -> list[str]:
     """The stages of the recipe that have judged every document.
 
     Raises:
-        UserError: If ``clean``, or with ``need_all`` a stage that decides what is kept, has not finished.
+        UserError: If ``clean``, or a stage that decides what was asked for, has not finished.
     """
+    need_all = select != "all" or "kept" in chosen.names
     needed = ["clean", *(stage for stage in SELECTION if need_all and stage in run.recipe.stages)]
     missing = [stage for stage in needed if not storage.exists(run.url(layout.stage_manifest(stage)))]
     if missing:

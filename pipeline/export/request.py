@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.export.columns import Chosen
-from pipeline.export.documents import Documents, Part, Select, batch_rows
+from pipeline.export.documents import Part, Select, batch_rows, stages_judged
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import canonical_json, digest_bytes, load_manifests
@@ -57,7 +57,7 @@ class Request:
         Raises:
             UserError: If a stage whose verdicts are needed has not finished.
         """
-        Documents(self.run, self.chosen, self.select)
+        stages_judged(self.run, self.chosen, self.select)
         groups: list[tuple[list[Part], float, float]] = []
         for part, text, stored in self._batches():
             if not groups or groups[-1][1] + text > self.shard_bytes:

@@ -1,6 +1,7 @@
 """The kept documents of a run, batch by batch: their side of the split, and their text without what is cut out."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -48,10 +49,14 @@ def kept_batches(
 
 def read_cuts(outputs: Outputs, name: str) -> pa.Array | None:
     """The byte ranges to cut out of each document's text (list<int32>), or None where the shard has none."""
-    path = outputs.run_path(layout.verdicts("tokenize", name))
-    if CUT_SPANS not in open_table(path, VERDICTS).schema.names:
+    return cuts_of(outputs.run_path(layout.verdicts("tokenize", name)))
+
+
+def cuts_of(verdicts: Path) -> pa.Array | None:
+    """The same of any verdict shard."""
+    if CUT_SPANS not in open_table(verdicts, VERDICTS).schema.names:
         return None
-    cuts = read_table(path, VERDICTS, [CUT_SPANS])[CUT_SPANS].combine_chunks()
+    cuts = read_table(verdicts, VERDICTS, [CUT_SPANS])[CUT_SPANS].combine_chunks()
     return cuts if cuts.null_count < len(cuts) else None
 
 
