@@ -85,7 +85,8 @@ def faulty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patched.setattr(tempfile, "tempdir", str(cache))
         patched.setenv("TMPDIR", str(cache))
         _forget_clients()
-        s3fs.S3FileSystem().makedirs("bucket", exist_ok=True)  # moto keeps what an earlier module has left
+        s3fs.S3FileSystem().makedirs("bucket", exist_ok=True)
+        store.restore("bucket", {})  # moto keeps what an earlier module of this process has left
         yield store
         store.remove("bucket")
         _forget_clients()
