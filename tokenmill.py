@@ -19,13 +19,26 @@ if TYPE_CHECKING:
     from model.network.transformer import Transformer
     from pipeline.dedup import shingle_hash, shingles, signatures
     from pipeline.filter import RULES, judge, signals
+    from pipeline.page import ExtractedPage, extract
     from pipeline.recipe.load import Recipe
 
-__all__ = ["RULES", "Run", "__version__", "judge", "shingle_hash", "shingles", "signals", "signatures"]
+__all__ = [
+    "RULES",
+    "ExtractedPage",
+    "Run",
+    "__version__",
+    "extract",
+    "judge",
+    "shingle_hash",
+    "shingles",
+    "signals",
+    "signatures",
+]
 
 _HOMES = {
     **dict.fromkeys(("shingle_hash", "shingles", "signatures"), "pipeline.dedup"),
     **dict.fromkeys(("RULES", "judge", "signals"), "pipeline.filter"),
+    **dict.fromkeys(("ExtractedPage", "extract"), "pipeline.page"),
 }
 
 

@@ -63,6 +63,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
     },
     "Your own files, without a run": {
+        "extract": ("flows.cli.files.extract:extract", "The main text of one web page, and what it says about itself."),
         "dedup": (
             "flows.cli.files.dedup:dedup_app",
             "Deduplicate your own JSONL, Parquet or Arrow files; plan, compare.",
