@@ -2,8 +2,9 @@
 
 Importing this package decides where Numba keeps its compiled code, so import it before numba.  Numba trusts a cached
 kernel while the kernel's own file is unchanged, and so misses an edited helper in another module.  The cache therefore
-lives in a user-cache folder named by the hash of every kernel source, the Numba version, the Python version and the
-CPU: any change is another folder.  A read-only install works too, since nothing is written beside the sources.
+lives in a user-cache folder named by the hash of every kernel source, the Numba version, the Python version, the CPU
+and whether indices are checked (``NUMBA_BOUNDSCHECK=1``, for tests/fuzz): any change is another folder.  A read-only
+install works too, since nothing is written beside the sources.
 
 Two processes may compile the same kernel at once: each writes a whole file and renames it, and every kernel here is
 compiled for one signature, so both write the same thing.
@@ -47,6 +48,7 @@ def _fingerprint() -> str:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         hasher.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     hasher.update(f"{version('numba')} {platform.python_version()} {_cpu()}".encode())
+    hasher.update(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
     return hasher.hexdigest()
 
 

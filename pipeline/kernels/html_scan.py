@@ -261,7 +261,7 @@ def _forget(names, looks, active, key):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True)
 def _hash(data, start, end):  # type: ignore[no-untyped-def]
     value = np.uint64(14695981039346656037)
-    for i in range(start, min(end, len(data))):
+    for i in range(start, end):
         value = (value ^ np.uint64(data[i])) * np.uint64(1099511628211)
     return np.int64(value >> np.uint64(1))
 
@@ -315,8 +315,7 @@ def _skip_attributes(data, start):  # type: ignore[no-untyped-def]
                 i += 1
             value, value_end = i, min(i + len("license"), len(data))
             if i < len(data) and (data[i] == 0x22 or data[i] == 0x27):
-                i = _find(data, i + 1, data[i]) + 1
-                value_end = min(i, len(data))
+                i = value_end = min(_find(data, i + 1, data[i]) + 1, len(data))  # it may never be closed
                 in_space = True
             licensed |= is_rel and _holds(data, value, value_end, _LICEN)
             continue
@@ -351,7 +350,7 @@ def _skip_markup(data, i, following):  # type: ignore[no-untyped-def]
             if data[j - 1] == 0x2D and data[j - 2] == 0x2D:
                 return j + 1
             j += 1
-    return _find(data, i + 2, 0x3E) + 1
+    return min(_find(data, i + 2, 0x3E) + 1, len(data))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,6 +1,5 @@
-"""Files with small faults, by the million: no reader ends the process, hangs, or loses a byte.
+"""Inputs with small faults, by the million: nothing ends the process, hangs, loses a byte or leaves an array.
 
-``files`` makes them, each from its number; ``trial`` reads one; ``run`` tries many, in processes of its own.
-
-    python -m tests.fuzz.run --seconds 600 --first 0
+``files`` makes faulty files, each from its number, and ``trial`` reads one; ``scanners`` and ``kernels`` give odd bytes
+to the compiled kernels, with Numba's bounds check on; ``run`` tries many, in processes of its own.
 """

@@ -22,6 +22,6 @@ def test_file_belongs_to_its_number() -> None:
 
 @pytest.mark.parametrize("first", [0, datetime.date.today().toordinal() * 1_000_000])
 def test_faulty_files_are_read(first: int) -> None:
-    findings = search(first, 5)
-    assert findings.files > 0
+    findings = search("files", first, 5)
+    assert findings.tried > 0
     assert findings.lines() == []
