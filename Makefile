@@ -30,7 +30,7 @@ free_kb=$$(df -Pk . | awk 'NR == 2 { print $$4 }'); test "$$free_kb" -ge $(NEEDE
     { echo "the environment takes up to $(NEEDED_KB) kB on this disk, and $$free_kb kB are free in $(CURDIR)"; exit 1; } >&2
 endef
 
-.PHONY: setup setup-ci demo test test-all test-slow conformance lint bench clean
+.PHONY: setup setup-ci demo test test-all test-slow conformance lint bench docs clean
 
 setup: .venv/.installed
 
@@ -79,6 +79,11 @@ lint: .venv/.installed-dev
 # The public suites of JSON, CSV, Parquet, WARC, ...: clones below SUITES, made there where they are missing.
 conformance: .venv/.installed-dev
 	.venv/bin/python -m tests.conformance.run --suites $(SUITES) --write
+
+# The documentation as a site, in build/site; a dead link fails.
+docs: .venv/.installed-dev
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
+	@echo "site: build/site/index.html; with its search: python3 -m http.server --directory build/site"
 
 bench: .venv/.installed-dev
 	.venv/bin/tokenmill bench

@@ -1,7 +1,7 @@
-"""Writes the figures of README's table from the manifests of a finished demo run.
+"""Writes the figures of the table in demo.md from the manifests of a finished demo run.
 
 ``python docs/benchmarks/demo.py runs/demo`` renews the figures; with ``--seconds`` also the seconds, which are worth
-something only where nothing else ran.  ``python docs/benchmarks/demo.py`` alone prints the table for README.
+something only where nothing else ran.  ``python docs/benchmarks/demo.py`` alone prints the table.
 """
 
 import json
@@ -29,7 +29,7 @@ def figures_of(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def table(known: dict[str, Any]) -> str:
-    """The rows of README's table."""
+    """The rows of the table in demo.md."""
     figures, seconds = known["figures"], known["seconds"]
     clean, dedup, clusters = figures["clean"], figures["dedup"], figures["dedup.clusters"]
     kept, tokens, train = figures["filter"], figures["tokenize"], figures["train"]

@@ -17,6 +17,6 @@ To add a format, touch
 - ``parts/formats.py``: its suffixes, its first bytes, and whether it is read from front to back
 - ``parts/part_reader.py``: the call of its reader
 - ``pipeline/recipe/options.py``: ``FORMATS``, what a recipe may name
-- ``docs/clean.md``: its row in the table of formats, and its reasons for quarantine
+- ``docs/inputs.md``: its row in the table of formats; ``docs/clean.md``: its reasons for quarantine
 - ``tests/pipeline/clean/test_formats.py``: its records, and what damage to it costs
 """

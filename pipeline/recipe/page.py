@@ -21,7 +21,7 @@ Every key of a recipe, with what it may be and its default. Generated from the o
 
 A recipe is a TOML file. Every key has a default but `sources`. An unknown key is an error that names the
 nearest valid one; every error is reported at once. `--set section.key=value` overrides the file. Whole recipes to
-begin with, commented, are in `configs/`: [README](../README.md#recipes).
+begin with, commented, are in [configs/](../configs/README.md).
 """
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "`true`, `false`"}

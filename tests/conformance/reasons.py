@@ -29,7 +29,7 @@ class Meant:
         )
 
 
-NAN = "NaN and Infinity are no damage (docs/clean.md, Values): the record is kept, its metadata has null"
+NAN = "NaN and Infinity are no damage (docs/inputs.md, Values): the record is kept, its metadata has null"
 STRAY = "a bracket too many: the record in front of it is sound and kept, the bracket is a row of the quarantine"
 DIGITS = "a number that is JSON, and beyond 64 bits or a double's range: whole ones keep their digits, others are null"
 SHORT = "a handful of bytes, nearly all of them letters: nothing tells them from a short text"

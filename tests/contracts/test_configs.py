@@ -44,7 +44,7 @@ def test_recipe_is_named_after_its_file_and_begins_with_what_it_is_for(path: Pat
     first = path.read_text().splitlines()[0]
     assert first.startswith("# "), path
     assert load_recipe(path).name == path.stem
-    assert f"configs/{path.name}" in (REPOSITORY / "README.md").read_text()
+    assert f"({path.name})" in (REPOSITORY / "configs/README.md").read_text()
 
 
 def test_every_preset_has_a_recipe() -> None:

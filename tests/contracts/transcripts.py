@@ -13,18 +13,25 @@ def check_transcript(block: str, folder: Path, python_path: str, first_on_path: 
 
     A line ``...`` of what is shown stands for any number of lines; seconds are not compared.
     """
-    others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    path = f"{first_on_path}{os.pathsep}{os.environ['PATH']}" if first_on_path else os.environ["PATH"]
-    environment = {**others, "PATH": path, "PYTHONPATH": python_path}
-    environment |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
     commands = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
     for command, shown in commands:
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        done = subprocess.run(command, shell=True, cwd=folder, env=environment, text=True, timeout=600, **streams)
+        done = run_in(folder, command, python_path, first_on_path)
         printed = done.stdout.replace(str(folder), SHOWN_FOLDER)
         assert done.returncode == 0, f"{command}\n{printed}"
         assert matches(normalised(shown), normalised(printed)), f"$ {command}\n{printed}\nbut shown is\n{shown}"
     return len(commands)
+
+
+def run_in(folder: Path, command: str, python_path: str, first_on_path: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a line of the shell in ``folder``; both streams are in ``stdout``."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    path = f"{first_on_path}{os.pathsep}{os.environ['PATH']}" if first_on_path else os.environ["PATH"]
+    environment = {**others, "PATH": path, "PYTHONPATH": python_path}
+    environment |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.run(
+        command, shell=True, cwd=folder, env=environment, text=True, timeout=600, check=False, **streams
+    )
 
 
 def normalised(text: str) -> list[str]:

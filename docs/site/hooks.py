@@ -1,0 +1,79 @@
+"""What MkDocs does not do by itself: pages from outside docs/, equations without a script, code in tables.
+
+Pages are written to be read in the repository, so they link to each other by their paths there.  Here CONTRIBUTING,
+CHANGELOG, the licences of the sample and the recipes of configs/ become pages of the site, and links follow them.
+"""
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+REPOSITORY = Path(__file__).parents[2]
+# page of the site: file of the repository
+OUTSIDE = {
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+    "sample-licences.md": "data/sample/README.md",
+    "configs.md": "configs/README.md",
+}
+RECIPE = re.compile(r"configs/(\S+)\.toml")
+LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]+)(#[^)\s]*)?\)")
+TABLE_CODE = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
+EQUATION = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Adds the pages from outside docs/."""
+    for name, path in OUTSIDE.items():
+        text = (REPOSITORY / path).read_text(encoding="utf-8")
+        if path.startswith("configs/"):
+            text += recipes(REPOSITORY / "configs")
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def recipes(folder: Path) -> str:
+    """Every recipe of a folder, each under its name."""
+    return "".join(
+        f"\n## {recipe.stem}\n\n```toml\n{recipe.read_text(encoding='utf-8')}```\n"
+        for recipe in sorted(folder.glob("*.toml"))
+    )
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links lead to pages of the site; a bar within code within a table needs no backslash here."""
+    path = page.file.src_uri
+    place = OUTSIDE.get(path, f"docs/{path}")
+    followed = LINK.sub(lambda link: f"]({target_of(link[1], place, path)}{link[2] or ''})", markdown)
+    lines = (
+        TABLE_CODE.sub(lambda code: code[0].replace(r"\|", "|"), line) if line.startswith("|") else line
+        for line in followed.split("\n")
+    )
+    return "\n".join(lines)
+
+
+def target_of(link: str, place: str, page: str) -> str:
+    """Where a link of the file ``place`` of the repository leads from ``page`` of the site."""
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(place), link))
+    pages = {path: name for name, path in OUTSIDE.items()}
+    anchor = ""
+    if recipe := RECIPE.fullmatch(target):
+        found, anchor = "configs.md", f"#{recipe[1]}"
+    elif target in pages:
+        found = pages[target]
+    elif target.startswith("docs/"):
+        found = target.removeprefix("docs/")
+    else:
+        return link  # the strict build names it
+    return posixpath.relpath(found, posixpath.dirname(page) or ".") + anchor
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Equations become MathML, which browsers draw without a script."""
+    return EQUATION.sub(lambda equation: convert(equation[1].replace("&amp;", "&").replace("&lt;", "<")), html)

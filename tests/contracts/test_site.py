@@ -1,0 +1,72 @@
+"""`make docs`: the site builds strictly, has every page, and takes nothing from another host."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ASSET = re.compile(r"<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*(?:src|data)=[\"'](?P<from>[^\"']+)")
+LINKED = re.compile(r"<link\b(?![^>]*rel=[\"']?(?:canonical|next|prev))[^>]*href=[\"']?(?P<from>[^\"'\s>]+)")
+STYLED = re.compile(r"(?:url\(|@import\s+)[\"']?(?P<from>[^)\"']+)")
+
+
+@pytest.fixture(scope="module")
+def built(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = build(repository / "mkdocs.yml", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def build(configuration: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(configuration), "-d", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_every_page_of_the_docs_is_a_page_of_the_site(built: Path, repository: Path) -> None:
+    pages = [path.relative_to(repository / "docs").with_suffix(".html") for path in (repository / "docs").rglob("*.md")]
+    assert len(pages) > 30
+    extra = [Path(name) for name in ("contributing.html", "changelog.html", "configs.html", "sample-licences.html")]
+    assert [page for page in pages + extra if not (built / page).exists()] == []
+
+
+def test_nothing_is_loaded_from_another_host(built: Path) -> None:
+    found = []
+    for path in built.rglob("*"):
+        if path.suffix in (".html", ".css"):
+            text = path.read_text(encoding="utf-8")
+            found += [m["from"] for pattern in (ASSET, LINKED, STYLED) for m in pattern.finditer(text)]
+    assert len(found) > 500
+    assert sorted({place for place in found if re.match(r"(?:https?:)?//", place)}) == []
+
+
+def test_equations_and_code_in_tables_are_drawn(built: Path) -> None:
+    model = (built / "model.html").read_text(encoding="utf-8")
+    assert model.count("<math") > 20
+    assert "arithmatex" not in model
+    pages = "".join(path.read_text(encoding="utf-8") for path in built.rglob("*.html"))
+    assert re.findall(r"<td>[^\n]*<code>[^<]*\\\|[^<]*</code>", pages) == []
+
+
+def test_search_knows_the_pages(built: Path) -> None:
+    index = (built / "search/search_index.json").read_text(encoding="utf-8")
+    for words in ("max_quarantined", "SmolLM2", "tokenmill takedown", "what to mix"):
+        assert words.lower() in index.lower()
+
+
+@pytest.mark.parametrize("fault", ["[gone](gone.md)", "[gone](index.md#gone)"])
+def test_a_dead_link_fails_the_build(fault: str, repository: Path, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "index.md").write_text(f"# A page\n\n{fault}\n")
+    text = (repository / "mkdocs.yml").read_text().partition("\nnav:")[0]
+    text = text.replace("docs/site/hooks.py", str(repository / "docs/site/hooks.py"))
+    text = re.sub(r"^hooks:\n.*\n", "", text, flags=re.MULTILINE)
+    (tmp_path / "mkdocs.yml").write_text(text)
+    done = build(tmp_path / "mkdocs.yml", tmp_path / "site")
+    assert done.returncode != 0
+    assert "gone" in done.stdout + done.stderr
