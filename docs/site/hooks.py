@@ -1,7 +1,8 @@
 """What MkDocs does not do by itself: pages from outside docs/, equations without a script, code in tables.
 
-Pages are written to be read in the repository, so they link to each other by their paths there.  Here CONTRIBUTING,
-CHANGELOG, the licences of the sample and the recipes of configs/ become pages of the site, and links follow them.
+Pages are written to be read in the repository, so they link to each other, and name each other, by their files there.
+Here CONTRIBUTING, CHANGELOG, the licences of the sample and the recipes of configs/ become pages of the site, and links
+follow them; where a link shows the name of a file, it shows the page's title.
 """
 
 import posixpath
@@ -23,7 +24,8 @@ OUTSIDE = {
     "configs.md": "configs/README.md",
 }
 RECIPE = re.compile(r"configs/(\S+)\.toml")
-LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"\[([^]]*)\]\((?![a-z]+:)([^)#\s]+)(#[^)\s]*)?\)")
+FILE_NAME = re.compile(r"`?[\w./-]+\.md`?")
 TABLE_CODE = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
 EQUATION = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 
@@ -50,12 +52,25 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     """Links lead to pages of the site; a bar within code within a table needs no backslash here."""
     path = page.file.src_uri
     place = OUTSIDE.get(path, f"docs/{path}")
-    followed = LINK.sub(lambda link: f"]({target_of(link[1], place, path)}{link[2] or ''})", markdown)
+
+    def followed_link(link: re.Match[str]) -> str:
+        return f"[{shown(link[1], link[2], place)}]({target_of(link[2], place, path)}{link[3] or ''})"
+
+    followed = LINK.sub(followed_link, markdown)
     lines = (
         TABLE_CODE.sub(lambda code: code[0].replace(r"\|", "|"), line) if line.startswith("|") else line
         for line in followed.split("\n")
     )
     return "\n".join(lines)
+
+
+def shown(text: str, link: str, place: str) -> str:
+    """The text of a link; where that is a file's name, the beginning of the page's title instead."""
+    page = REPOSITORY / posixpath.normpath(posixpath.join(posixpath.dirname(place), link))
+    if not FILE_NAME.fullmatch(text) or not page.exists():
+        return text
+    title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return title.partition(":")[0]
 
 
 def target_of(link: str, place: str, page: str) -> str:

@@ -40,13 +40,13 @@ def test_nothing_is_loaded_from_another_host(built: Path) -> None:
         if path.suffix in (".html", ".css"):
             text = path.read_text(encoding="utf-8")
             found += [m["from"] for pattern in (ASSET, LINKED, STYLED) for m in pattern.finditer(text)]
-    assert len(found) > 500
+    assert len(found) > 200
     assert sorted({place for place in found if re.match(r"(?:https?:)?//", place)}) == []
 
 
 def test_equations_and_code_in_tables_are_drawn(built: Path) -> None:
     model = (built / "model.html").read_text(encoding="utf-8")
-    assert model.count("<math") > 20
+    assert model.count("<math") > 15
     assert "arithmatex" not in model
     pages = "".join(path.read_text(encoding="utf-8") for path in built.rglob("*.html"))
     assert re.findall(r"<td>[^\n]*<code>[^<]*\\\|[^<]*</code>", pages) == []
