@@ -56,6 +56,10 @@ GROUPS: dict[str, dict[str, Command]] = {
             "flows.cli.questions.lineage:count_licences",
             "Tokens by licence and source in what was trained on.",
         ),
+        "disclose": (
+            "flows.cli.questions.disclose:disclose",
+            "The EU's public summary of training content, filled from a run.",
+        ),
         "takedown": ("flows.cli.questions.lineage:takedown", "Take documents out of every table and shard of a run."),
         "decontaminate": (
             "flows.cli.questions.filter:decontaminate",

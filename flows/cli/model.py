@@ -3,23 +3,16 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import Any, Literal
 
 from flows.display.answer import answer
-from flows.display.options import Flag, Json, Output, Overrides, Overwrite, refuse_overwriting
+from flows.display.options import Checkpoint, Flag, Json, Output, Overrides, Overwrite, refuse_overwriting
 from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
 from pipeline.base.processes import environment
 from pipeline.base.progress import watcher
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
-
-From = Annotated[
-    str | None,
-    Parameter(name="--from", help="The checkpoint to use: a step, or its folder in the run; by default the last one."),
-]
 
 
 def train(
@@ -67,7 +60,7 @@ def evaluate(
     *,
     choices: str | None = None,
     pairs: str | None = None,
-    named: From = None,
+    checkpoint: Checkpoint = None,
     previous: Flag = False,
     json: Json = False,
 ) -> int:
@@ -88,7 +81,7 @@ def evaluate(
     """
     from model.evaluation.scoring import evaluate_run
 
-    result = evaluate_run(Run.open(root), choices=choices, pairs=pairs, previous=previous, named=named)
+    result = evaluate_run(Run.open(root), choices=choices, pairs=pairs, previous=previous, named=checkpoint)
     lines = []
     if "validation_loss" in result:
         lines.append(f"validation loss {result['validation_loss']}  bits per byte {result['bits_per_byte']}")
@@ -109,7 +102,7 @@ def sample(
     root: str,
     *,
     prompt: str = "",
-    named: From = None,
+    checkpoint: Checkpoint = None,
     seed: int = 1,
     tokens: int = 200,
     temperature: float = 0.8,
@@ -142,7 +135,7 @@ def sample(
     from model.evaluation.scoring import sample_run
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-    text = sample_run(Run.open(root), prompt, tokens, sampling, named=named)
+    text = sample_run(Run.open(root), prompt, tokens, sampling, named=checkpoint)
     return answer(json, {"prompt": prompt, "text": text, "seed": seed}, prompt + text, verbatim=True)
 
 
@@ -150,7 +143,7 @@ def export(
     root: str,
     *,
     output: Output,
-    named: From = None,
+    checkpoint: Checkpoint = None,
     previous: Flag = False,
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     overwrite: Overwrite = False,
@@ -177,7 +170,7 @@ def export(
     if output.is_file():
         raise UserError(f"--output {output}: is a file; name a folder")
     refuse_overwriting("--output", output, overwrite=overwrite)
-    files = export_run(run, output, previous=previous, named=named, dtype=dtype)
+    files = export_run(run, output, previous=previous, named=checkpoint, dtype=dtype)
     return answer(json, {"output": str(output), "files": files}, f"{output}: {', '.join(files)}", made=True)
 
 

@@ -1,6 +1,8 @@
 """Options that several commands share: how each is written, and what its help says, stands here once."""
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +25,12 @@ LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a
 Output = Annotated[LocalPath, Parameter(name=["--output", "-o"])]
 DryRun = Annotated[bool, Parameter(name=["--dry-run", "-n"], negative=())]  # as make and rsync have it
 Workers = Annotated[int, Parameter(name=["--workers", "-j"])]
+Checkpoint = Annotated[
+    str | None,
+    Parameter(
+        name="--checkpoint", help="The checkpoint to use: a step, or its folder in the run; by default the last one."
+    ),
+]
 Overwrite = Annotated[bool, Parameter(negative=(), help="Replace what the output holds.")]
 
 # of deduplication
@@ -50,6 +58,17 @@ def refuse_overwriting(option: str, *places: Path, overwrite: bool) -> None:
     for place in places:
         if not overwrite and (what := _held_at(place)):
             raise UserError(f"{option} {place}: holds {what}; name another, or replace it with --overwrite")
+
+
+@contextlib.contextmanager
+def written(option: str, place: Path) -> Iterator[None]:
+    """Around the writing of an output: what the disk says against it becomes a sentence with the option's name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and Path(os.fsdecode(error.filename)).parent != place.parent:
+            raise  # of something else
+        raise UserError(f"{option} {place}: cannot be written: {error.strerror or error}") from error
 
 
 def _held_at(place: Path) -> str:

@@ -313,6 +313,17 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to: it takes its place when the block ends well, and goes when it does not."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        publish(partial, str(path))
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def publish(finished: Path, url: str) -> None:
     """Makes the finished local file appear at ``url`` in one step, and removes it from where it was written."""
     if is_local(url):

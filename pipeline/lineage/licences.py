@@ -5,7 +5,8 @@ over a source's windows then gives every document's share, so the time grows wit
 """
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,12 +45,12 @@ def licences(run: Run, steps: int | None = None) -> dict[str, Any]:
     rows: dict[tuple[str, str, str], list[int]] = {}
     taken_down = 0
     removed = ledger.load(run.root).documents
-    for shard, source, doc_ids, tokens in _shards(training, done):
-        facts = _licences_of(run, shard, doc_ids)
+    for read in documents_read(training, done):
+        facts = _licences_of(run, read)
         if removed:
-            gone = [row for row, doc_id in enumerate(doc_ids) if bytes(doc_id).hex() in removed]
-            taken_down += int(tokens[gone].sum())
-        for key, documents, count in _grouped(facts, source, tokens):
+            gone = [row for row, doc_id in enumerate(read.doc_ids) if bytes(doc_id).hex() in removed]
+            taken_down += int(read.tokens[gone].sum())
+        for key, documents, count in _grouped(facts, read.source, read.tokens):
             row = rows.setdefault(key, [0, 0])
             row[0] += documents
             row[1] += count
@@ -83,8 +84,30 @@ def _largest_first(item: tuple[tuple[str, str, str], list[int]]) -> tuple[int, t
     return -item[1][1], item[0]
 
 
-def _shards(training: Training, steps: int) -> Iterator[tuple[str, str, NDArray[np.uint8], NDArray[np.int64]]]:
-    """Name, source, doc_ids and trained tokens of each document, of every training shard."""
+@dataclass(frozen=True)
+class Read:
+    """What a training read of the documents of one token shard, in its order.
+
+    ``tokens`` counts the targets of each document, once for each time that it was read; ``lengths`` its tokens.
+    """
+
+    shard: str  # of documents/
+    source: str
+    doc_ids: NDArray[np.uint8]
+    tokens: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    def columns(self, run: Run, names: Sequence[str]) -> pa.Table | None:
+        """Columns of the documents, in this order; None where the run has no such documents (imported tokens)."""
+        path = layout.documents(self.shard)
+        if not storage.exists(run.url(path)):
+            return None
+        table = read_table(run.local(path), DOCUMENTS, ["doc_id", *names]).combine_chunks()
+        return table.take(pc.index_in(doc_id_column(self.doc_ids), value_set=table["doc_id"].combine_chunks()))
+
+
+def documents_read(training: Training, steps: int) -> Iterator[Read]:
+    """What the first ``steps`` steps read of every training shard of the run; with 0 steps, every token once."""
     dataset = training.dataset
     used = dataset.mixture.counts(steps * training.sequences)
     own = dataset.data.folders[0]
@@ -102,9 +125,9 @@ def _shards(training: Training, steps: int) -> Iterator[tuple[str, str, NDArray[
         base += shard.tokens
         name = shard.path.stem
         if shard.path.parent == dataset.data.restored_folder:
-            yield parse_name(name)[1], shard.source, held.doc_ids, counts
+            yield Read(parse_name(name)[1], shard.source, held.doc_ids, counts, held.lengths)
         elif shard.path.parent == own:
-            yield name, shard.source, held.doc_ids, counts
+            yield Read(name, shard.source, held.doc_ids, counts, held.lengths)
 
 
 def _window_reads(training: Training, stream: int, used: int) -> NDArray[np.int64]:
@@ -131,14 +154,12 @@ def _targets_before(
     return targets
 
 
-def _licences_of(run: Run, shard: str, doc_ids: NDArray[np.uint8]) -> pa.Table:
+def _licences_of(run: Run, read: Read) -> pa.Table:
     """Licence and its evidence of each document of a token shard, in its order."""
-    path = layout.documents(shard)
-    if not storage.exists(run.url(path)):
-        unknown = pa.array([UNKNOWN] * len(doc_ids))
+    found = read.columns(run, ["licence", "licence_evidence"])
+    if found is None:
+        unknown = pa.array([UNKNOWN] * len(read.doc_ids))
         return pa.table({"licence": unknown, "evidence": unknown})
-    table = read_table(run.local(path), DOCUMENTS, ["doc_id", "licence", "licence_evidence"]).combine_chunks()
-    found = table.take(pc.index_in(doc_id_column(doc_ids), value_set=table["doc_id"].combine_chunks()))
     return pa.table(
         {
             "licence": found["licence"].fill_null(UNKNOWN),
@@ -185,7 +206,7 @@ def attribution(found: dict[str, Any], run: Run) -> str:
     lines = [
         "# Attribution",
         "",
-        f"Training data of `{_cell(run.recipe.name)}`: {counted(found['tokens'], 'token')} of "
+        f"Training data of `{cell(run.recipe.name)}`: {counted(found['tokens'], 'token')} of "
         f"{counted(found['documents'], 'document')}, {steps}.",
         "",
         "| licence | source | evidence | documents | tokens | share |",
@@ -193,7 +214,7 @@ def attribution(found: dict[str, Any], run: Run) -> str:
     ]
     for row in found["rows"]:
         lines.append(
-            f"| {_cell(row['licence'])} | {_cell(row['source'])} | {_cell(row['evidence'])} | {row['documents']:,} | "
+            f"| {cell(row['licence'])} | {cell(row['source'])} | {cell(row['evidence'])} | {row['documents']:,} | "
             f"{row['tokens']:,} | {row['share']:.2%} |"
         )
     lines += [
@@ -212,6 +233,6 @@ def attribution(found: dict[str, Any], run: Run) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text from outside, harmless in a Markdown table."""
-    return html.escape(" ".join(text.split())).replace("|", "\\|").replace("`", "&#96;")
+    return html.escape(" ".join(text.split())).replace("|", "\\|").replace("`", "&#96;").replace("[", "&#91;")

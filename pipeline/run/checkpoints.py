@@ -149,14 +149,14 @@ def chosen(root: str, named: str | None = None, *, previous: bool = False) -> in
     if named is None:
         return steps[-2] if previous else steps[-1]
     if previous:
-        raise UserError(f"--from {named} and --previous: each names a checkpoint; give one of them")
+        raise UserError(f"--checkpoint {named} and --previous: each names a checkpoint; give one of them")
     folder, _, name = named.rstrip("/").rpartition("/")
     number = name.removeprefix("step-")
     inside = not folder or storage.absolute(folder) == storage.absolute(storage.join(root, layout.CHECKPOINTS))
     if not inside or not number.isdecimal() or int(number) not in steps:
         there = ", ".join(map(str, steps))
         raise UserError(
-            f"--from {named}: no complete checkpoint of this run; expected a step or a folder in "
+            f"--checkpoint {named}: no complete checkpoint of this run; expected a step or a folder in "
             f"{storage.join(root, layout.CHECKPOINTS)}, whose steps are {there}"
         )
     return int(number)

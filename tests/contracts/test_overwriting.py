@@ -22,6 +22,7 @@ CASES: dict[tuple[str, ...], tuple[str, list[str]]] = {
     ("export",): ("there", ["run", "--output", "{there}"]),
     ("report",): ("there.html", ["run", "other", "--output", "{there}"]),
     ("licences",): ("there.md", ["run", "--output", "{there}"]),
+    ("disclose",): ("there.md", ["run", "--output", "{there}"]),
     ("documents", "export"): ("there", ["run", "--output", "{there}"]),
     ("tokens", "export"): ("there.bin", ["run", "--output", "{there}"]),
     ("tokens", "import"): (

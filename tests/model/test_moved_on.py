@@ -168,7 +168,7 @@ def test_checkpoint_can_be_named(trained: Run, tmp_path: Path, named: str) -> No
 
 @pytest.mark.parametrize("named", ["7", "last", "/elsewhere/checkpoints/step-0000006", ""])
 def test_checkpoint_that_is_not_there_is_refused_with_those_that_are(trained: Run, named: str) -> None:
-    with pytest.raises(UserError, match=r"--from .*expected a step or a folder in .*whose steps are 6, 8"):
+    with pytest.raises(UserError, match=r"--checkpoint .*expected a step or a folder in .*whose steps are 6, 8"):
         evaluate_run(trained, named=named)
     assert Transformer.from_run(trained.root).config.layers == 2
 

@@ -15,6 +15,7 @@ from flows.display.options import (
     Overwrite,
     Several,
     refuse_overwriting,
+    written,
 )
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
@@ -175,21 +176,22 @@ def count_licences(
     steps
         Count the first N steps only, such as those of a checkpoint; by default all that were trained.
     output
-        Write the attribution file, Markdown, to publish with the model.
+        Write the attribution file, Markdown, to publish with the model: what each licence asks for, and the works that
+        are to be named.
     """
-    from pipeline.lineage import licences
+    from pipeline.lineage import credits, licences
 
     run = Run.open(root)
     if output is not None:
         refuse_overwriting("--output", output, overwrite=overwrite)
     found = licences.licences(run, steps)
+    result: dict[str, Any] = dict(found)
     if output is not None:
-        try:
-            output.write_text(licences.attribution(found, run), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--output {output}: cannot be written: {error.strerror}") from error
-        say(f"attribution file: {output}")
-    return answer(json, {**found, **({"output": str(output)} if output else {})}, licences.as_text(found))
+        with written("--output", output):
+            works = credits.write_attribution(found, run, output)
+        say(f"attribution file: {output}, {counted(works, 'work')} named")
+        result |= {"output": str(output), "works": works}
+    return answer(json, result, licences.as_text(found))
 
 
 def takedown(

@@ -81,6 +81,7 @@ TRAINED = (
     Command(("export", ROOT, "--output", "OUT", "--overwrite"), "trained"),
     Command(("trace", ROOT, "--step", "2"), "trained"),
     Command(("licences", ROOT), "trained"),
+    Command(("disclose", ROOT, "--output", "OUT", "--overwrite"), "trained"),
     Command(("explain", ROOT, "FIRST"), "trained"),
     Command(("clean-up", ROOT), "trained"),
     Command(("takedown", ROOT, "--ids", "FIRST", "--yes"), "trained"),
