@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from flows.server.in_service import in_service
+from flows.server.lost_server import interruptible
 from flows.session.artifacts import Artifacts
 from flows.session.bounded import bounded
 from flows.session.command_child import run_command
@@ -41,7 +42,7 @@ Inputs = Annotated[list[Location], Field(min_length=1, max_length=10_000)]
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="tokenmill {name}")
 def command_task(name: str, arguments: list[str]) -> dict[str, Any]:
     """Runs a command; its arguments are strings, its result one object of plain figures."""
-    return run_command([*name.split(), *arguments])
+    return run_command([*name.split(), *arguments], interruptible())
 
 
 def as_options(**values: Any) -> list[str]:

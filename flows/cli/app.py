@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             from flows.cli.without_pandas import leave_out_pandas_and_awkward
 
             leave_out_pandas_and_awkward()
-    if os.environ.pop(ENDS_WITH_STDIN, None):  # a flow started us (flows/session/command_child.py)
+    if os.environ.pop(ENDS_WITH_STDIN, None):  # a flow or a program started us (flows/session/command_child.py)
         end_with_parent()
     as_json = "--json" in arguments
     if as_json:

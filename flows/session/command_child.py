@@ -1,16 +1,17 @@
-"""Runs one of our own commands as a child of a flow, and takes its JSON object.
+"""Runs one of our own commands as a child of a flow or of a Python program, and takes its JSON object.
 
-The child ends with the flow, however that ends: its standard input is a pipe that closes with us (flows/cli/app.py
-watches it), and an interrupted flow ends it and all below it within ten seconds.
+The child ends with its parent, however that ends: its standard input is a pipe that closes with us (flows/cli/app.py
+watches it), and an interrupt here ends it and all below it within ten seconds.  Prefect is not imported: the child has
+its own settings (flows/server/settings.py), and the environment of a Python program stays as it is.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from flows.server.lost_server import interruptible
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
 from pipeline.base.pool import GRACE_SECONDS
 from pipeline.base.processes import ENDS_WITH_STDIN, ChildWords, descendants, end, environment
@@ -18,8 +19,14 @@ from pipeline.base.processes import ENDS_WITH_STDIN, ChildWords, descendants, en
 _KINDS: dict[int, type[TokenmillError]] = {kind.exit_code: kind for kind in (RunError, UserError, GateError)}
 
 
-def run_command(arguments: Sequence[str]) -> dict[str, Any]:
-    """Runs ``tokenmill ARGUMENTS --json`` and returns its object.
+def run_command(
+    arguments: Sequence[str], waiting: contextlib.AbstractContextManager[Any] | None = None
+) -> dict[str, Any]:
+    """Runs ``tokenmill ARGUMENTS --json`` and returns its object; its other lines come out on our standard error.
+
+    Args:
+        arguments: Of the command line.
+        waiting: Entered while the command is waited for.
 
     Raises:
         TokenmillError: If it fails, of the kind of its exit code and in its words.
@@ -34,7 +41,7 @@ def run_command(arguments: Sequence[str]) -> dict[str, Any]:
     words = ChildWords(process.stderr)
     try:
         assert process.stdout is not None  # it is a pipe
-        with interruptible():
+        with waiting or contextlib.nullcontext():
             answer = process.stdout.read()
             code = process.wait()
     finally:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from flows.display.terminal import tell
+from flows.server.lost_server import interruptible
 from flows.session import night_log
 from flows.session.command_child import run_command
 from pipeline.base import storage
@@ -110,7 +111,7 @@ def exported(root: str) -> str:
     folder = storage.local_path(root) / "export" / made.digest()[:16]
     whole = folder / "exported.json"  # written last
     if not whole.exists():
-        files = run_command(["export", root, "--output", str(folder), "--overwrite"])["files"]
+        files = run_command(["export", root, "--output", str(folder), "--overwrite"], interruptible())["files"]
         made_from = {"checkpoint": sorted(output.path for output in made.outputs), "files": files}
         whole.write_text(json.dumps(made_from), encoding="utf-8")
     return str(folder)

@@ -39,6 +39,17 @@ class TokenDataset(WindowOrder):
         inputs, targets = dataset.batch(step=0, sequences=16)   # int64 (16, 256) each
     """
 
+    def __getitem__(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and targets of a window of the first epoch, int64 (T,): what ``torch.utils.data.DataLoader`` asks for.
+
+        Raises:
+            IndexError: If the epoch has no such window.
+        """
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"window {position:,}: the epoch has {len(self):,}")
+        inputs, targets = self.sequences(position % len(self), 1)
+        return inputs[0], targets[0]
+
     def batch(self, step: int, sequences: int, rank: int = 0, world_size: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of one rank in step ``step`` (counted from 0); int64 (sequences / world_size, T).
 

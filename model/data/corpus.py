@@ -63,6 +63,29 @@ def open_corpus(run: Run, context_length: int) -> Corpus:
     return Corpus(train, validation, tokenizer)
 
 
+def open_split(run: Run, split: str, context_length: int | None = None, seed: int | None = None) -> TokenDataset:
+    """One split alone, by default as the recipe has it; of ``train`` with its weights and the runs that it mixes in.
+
+    Args:
+        run: The run.
+        split: ``train`` or ``validation``.
+        context_length: Tokens in a window, other than the model's.
+        seed: Of the order, other than the recipe's.
+
+    Raises:
+        UserError: If the split is unknown, or there is not one window of it.
+    """
+    recipe = run.recipe
+    length = recipe.model.context_length if context_length is None else context_length
+    if split == "validation":
+        return TokenDataset(local_folder(run, layout.VALIDATION_TOKENS), length, seed or 0)
+    if split != "train":
+        raise UserError(f"split = {split!r}: expected train or validation")
+    if seed is not None:
+        recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": seed})})
+    return open_train(Run(run.root, recipe), length, TokenDataset)
+
+
 def _open_validation(run: Run, context_length: int, training_tokens: int) -> TokenDataset:
     try:
         return TokenDataset(local_folder(run, layout.VALIDATION_TOKENS), context_length, seed=0)

@@ -104,3 +104,16 @@ def doc_id_column(rows: NDArray[Any]) -> pa.FixedSizeBinaryArray:
     """The inverse: rows of 16 bytes each, uint8 (N, 16) or uint64 (N, 2), as a binary(16) column."""
     buffer = pa.py_buffer(np.ascontiguousarray(rows))
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(rows), [None, buffer])
+
+
+def hex_column(ids: pa.FixedSizeBinaryArray) -> pa.StringArray:
+    """A doc_id column as strings of 32 hex digits; null stays null."""
+    rows = len(ids)
+    digits = pa.py_buffer(doc_id_array(ids).tobytes().hex().encode())
+    offsets = pa.py_buffer(np.arange(0, 32 * rows + 1, 32, dtype=np.int32))
+    found = pa.StringArray.from_buffers(rows, offsets, digits)
+    if not ids.null_count:
+        return found
+    import pyarrow.compute as pc  # takes its time to load
+
+    return pc.if_else(ids.is_valid(), found, pa.scalar(None, pa.string()))

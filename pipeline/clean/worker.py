@@ -169,13 +169,7 @@ class Cleaner:
     def work(self, items: list[Item], writer: PartitionWriter) -> None:
         """Takes one slice of items through all steps and writes them in order."""
         stood_for = [_weight(item) for item in items]
-        if self._urls is not None:
-            items = [guarded_step(self._wanted, item) for item in items]
-        for step in (self._decode, self._extract):
-            items = [guarded_step(partial(_with_body, step), item) for item in items]
-        items = self._together(self._normalise, items)
-        rows: dict[int, dict[str, Any]] = {}
-        items = self._together(lambda records: self._columns(records, rows), items)
+        items, rows = self.cleaned(items)
         for item, weight in zip(items, stood_for, strict=True):
             if isinstance(item, Damaged):
                 writer.damaged(item)
@@ -186,6 +180,16 @@ class Cleaner:
             else:
                 kept = writer.document(item, rows[id(item)])
                 writer.tally.add(DOCUMENTS if kept else QUARANTINED, *weight)
+
+    def cleaned(self, items: list[Item]) -> tuple[list[Item], dict[int, dict[str, Any]]]:
+        """What one slice of items becomes, in order, and the computed columns of each document by its ``id()``."""
+        if self._urls is not None:
+            items = [guarded_step(self._wanted, item) for item in items]
+        for step in (self._decode, self._extract):
+            items = [guarded_step(partial(_with_body, step), item) for item in items]
+        items = self._together(self._normalise, items)
+        rows: dict[int, dict[str, Any]] = {}
+        return self._together(lambda records: self._columns(records, rows), items), rows
 
     def read_body(self, item: Item) -> Item:
         """An item as the first steps leave it: a body of bytes is decoded, and where it is HTML its text extracted."""

@@ -70,12 +70,16 @@ _CONTEXT = {
 }
 
 
-def kinds_of(batch: pa.RecordBatch) -> Iterable[tuple[str, str, str]]:
-    """Source, licence and language of each document, as far as the export has these columns."""
-    names = batch.schema.names
-    columns = [batch.column(name).to_pylist() if name in names else [None] * batch.num_rows for name in KINDS]
-    for row in zip(*columns, strict=True):
-        yield tuple(value or UNKNOWN for value in row)  # type: ignore[misc]
+def kinds_of(batch: pa.RecordBatch) -> Counter[tuple[str, str, str]]:
+    """Documents by source, licence and language, as far as the export has these columns."""
+    names = [name for name in KINDS if name in batch.schema.names]
+    if not names:
+        return Counter({(UNKNOWN,) * len(KINDS): batch.num_rows})  # type: ignore[dict-item]
+    groups = pa.table(batch.select(names)).group_by(names).aggregate([([], "count_all")])
+    found: Counter[tuple[str, str, str]] = Counter()
+    for row in groups.to_pylist():
+        found[tuple(row.get(name) or UNKNOWN for name in KINDS)] += row["count_all"]  # type: ignore[index]
+    return found
 
 
 def pages(request: Request, records: Sequence[dict[str, Any]]) -> dict[str, bytes]:

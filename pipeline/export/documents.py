@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.base import storage
-from pipeline.base.arrow import doc_id_array
+from pipeline.base.arrow import doc_id_array, hex_column
 from pipeline.base.errors import RunError, UserError
 from pipeline.export.columns import Chosen
 from pipeline.filter.rules.cuts import cut_texts
@@ -183,11 +183,6 @@ class _Shard:
         place = pc.index_in(doc_ids, value_set=evidence["doc_id"].combine_chunks())
         found = {name: evidence[name].combine_chunks().take(place) for name in ("kept_id", "similarity", "cluster_id")}
         return {name: hex_column(values) if name != "similarity" else values for name, values in found.items()}
-
-
-def hex_column(ids: pa.Array) -> pa.Array:
-    """doc_ids (binary(16)) as strings of hex digits; null stays null."""
-    return pa.array([None if raw is None else raw.hex() for raw in ids.to_pylist()], pa.string())
 
 
 def batch_rows(run: Run, shard: str) -> list[int]:

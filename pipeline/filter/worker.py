@@ -1,6 +1,8 @@
 """The step functions of the filter stage, which run in worker processes."""
 
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -27,6 +29,9 @@ from pipeline.run.alive import alive
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.table_files import batches, read_table
 from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS
+
+if TYPE_CHECKING:
+    from pipeline.filter.decontamination.index import Index
 
 REASONS = pa.list_(pa.string())
 
@@ -66,24 +71,39 @@ def measure_shard(job: Job, outputs: Outputs) -> None:
 
 
 def _extra_signals(job: Job, outputs: Outputs) -> list[Any]:
-    """Functions from a document batch to further columns, in the order of ``signals_schema``."""
-    extras: list[Any] = []
-    for name, classifier in job.config["classifiers"].items():
-        from pipeline.filter.classifier.scorer import Scorer
-
+    def model(name: str) -> Path:
         given = job.arguments["classifiers"].get(name)
-        path = storage.open_local(given) if given else outputs.run_path(layout.classifier(name))
-        scorer = Scorer(path, classifier["label"])
-        extras.append(lambda batch, scorer=scorer: [scorer.scores(batch["text"])])
-    if job.config["evaluation_sets"]:
+        return storage.open_local(given) if given else outputs.run_path(layout.classifier(name))
+
+    def index() -> "Index":
         from pipeline.filter.decontamination.index import Index
 
-        index = Index.load(outputs.run_path(layout.NGRAMS), outputs.run_path(layout.ITEMS))
-        extras.append(lambda batch: index.columns(batch["text"]))
-    if job.config["datatrove"]:
+        return Index.load(outputs.run_path(layout.NGRAMS), outputs.run_path(layout.ITEMS))
+
+    return extra_signals(job.config, model, index)
+
+
+def extra_signals(config: dict[str, Any], model: Callable[[str], Path], index: Callable[[], "Index"]) -> list[Any]:
+    """Functions from a document batch to further columns, in the order of ``signals_schema``.
+
+    Args:
+        config: From ``signal_config``.
+        model: The model file of a classifier, by its name.
+        index: The index of the evaluation sets; called where there are some.
+    """
+    extras: list[Any] = []
+    for name, classifier in config["classifiers"].items():
+        from pipeline.filter.classifier.scorer import Scorer
+
+        scorer = Scorer(model(name), classifier["label"])
+        extras.append(lambda batch, scorer=scorer: [scorer.scores(batch["text"])])
+    if config["evaluation_sets"]:
+        opened = index()
+        extras.append(lambda batch: opened.columns(batch["text"]))
+    if config["datatrove"]:
         from pipeline.filter.datatrove import DatatroveStep
 
-        steps = [DatatroveStep(path, **arguments) for path, arguments in job.config["datatrove"].items()]
+        steps = [DatatroveStep(path, **arguments) for path, arguments in config["datatrove"].items()]
         extras.append(lambda batch: [_datatrove_reasons(batch, steps)])
     return extras
 

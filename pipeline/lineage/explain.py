@@ -5,10 +5,10 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.errors import TokenmillError, UnansweredError, UserError
 from pipeline.base.words import counted, figure, place
+from pipeline.filter.rules.compared import compared
 from pipeline.filter.rules.cuts import CUT_SPANS
 from pipeline.lineage.training import Training
 from pipeline.lookup.locate import PLACE, DocIndex, Located, places_of
-from pipeline.recipe.rule_sets import RULE_SETS
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger
@@ -51,8 +51,7 @@ def explain(run: Run, located: Located, index: DocIndex | None = None) -> dict[s
         "restored": _restored(run, located),
         "record": {**record, "characters": len(text), "begins": text[:200]},
         "signals": signals,
-        "rules": _document_rules(run, record, signals, verdicts)
-        + _rules(run, signals, record.get("language"), verdicts),
+        "rules": _rules(run, record, signals, verdicts),
         "verdicts": verdicts,
         "duplicates": _duplicates(run, located, verdicts, index),
         **_training(run, located),
@@ -83,48 +82,12 @@ def _verdicts(run: Run, located: Located) -> list[dict[str, Any]]:
     return found
 
 
-def _document_rules(
+def _rules(
     run: Run, record: dict[str, Any], signals: dict[str, Any], verdicts: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The same of the rules that belong to no rule set and have a threshold: how sure the language is, and lengths."""
-    options = run.recipe.filter
-    failed = {reason for verdict in verdicts for reason in verdict["reasons"]}
-    least = options.min_language_scores.get(record.get("language") or "", options.min_language_score)
-    asked: list[tuple[str, str, Any, str, float]] = []
-    if least > 0 and "filter" in run.recipe.stages:
-        asked.append(("language.min_language_score", "language_score", record.get("language_score"), "min", least))
-    for unit, signal in (("characters", "character_count"), ("bytes", "byte_count")):
-        low, high = getattr(options.length, f"min_{unit}"), getattr(options.length, f"max_{unit}")
-        if low > 0:
-            asked.append((f"length.min_{unit}", signal, signals.get(signal), "min", low))
-        if high < 2**31 - 1:
-            asked.append((f"length.max_{unit}", signal, signals.get(signal), "max", high))
-    names = ("rule", "signal", "value", "bound", "threshold")
-    return [{**dict(zip(names, rule, strict=True)), "failed": rule[0] in failed} for rule in asked]
-
-
-def _rules(
-    run: Run, signals: dict[str, Any], language: str | None, verdicts: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Every rule of the recipe's rule sets: its signal, its threshold in the document's language, whether it failed."""
-    options = run.recipe.filter
-    failed = {reason for verdict in verdicts for reason in verdict["reasons"]}
-    found = []
-    for rule_set in options.rules:
-        base: dict[str, float] = getattr(options, rule_set, {})
-        overrides = base | options.per_language.get(language or "", {}).get(rule_set, {})
-        for rule in RULE_SETS.get(rule_set, ()):
-            found.append(
-                {
-                    "rule": f"{rule_set}.{rule.name}",
-                    "signal": rule.signal,
-                    "value": signals.get(rule.signal),
-                    "bound": rule.bound,
-                    "threshold": overrides.get(rule.name, rule.default),
-                    "failed": f"{rule_set}.{rule.name}" in failed,
-                }
-            )
-    return found
+    if "filter" not in run.recipe.stages:
+        return []
+    return compared(run.recipe.filter, record, signals, {reason for row in verdicts for reason in row["reasons"]})
 
 
 def _duplicates(run: Run, located: Located, verdicts: list[dict[str, Any]], index: DocIndex) -> dict[str, Any]:

@@ -18,7 +18,7 @@ and micro-batches only divide a global batch that is the same for all of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,8 @@ class WindowOrder:
         if context_length < 1:
             raise UserError(f"context_length = {context_length}: expected at least 1")
         folders = [folder] if isinstance(folder, str | Path) else folder
+        again: dict[str, Any] = {"weights": weights, "max_epochs": max_epochs, "known": known, "restored": restored}
+        self._again = partial(type(self), folders, context_length, seed, **again)
         self.context_length, self.seed = context_length, seed
         self.data = TokenStreams([Path(item) for item in folders], known, restored)
         self.windows = [max(0, (stream.tokens - 1) // context_length) for stream in self.streams]
@@ -81,6 +83,10 @@ class WindowOrder:
         self._bases = np.array([stream.base for stream in self.streams], np.int64)
         self.mixture = self._make_mixture(weights or {}, max_epochs or {})
         self._block = lru_cache(maxsize=4)(self._places_of_block)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, as for the workers of a loader, by what it was opened with: they open the shards themselves."""
+        return self._again, ()
 
     def __len__(self) -> int:
         """Windows of the first epoch; with all weights 1, every window once."""

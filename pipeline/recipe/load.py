@@ -7,7 +7,7 @@ Defaults (``options``) < ``model.depth`` and ``filter.preset`` < the file < ``--
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from pipeline.recipe.options import Recipe
 from pipeline.recipe.rule_sets import RULE_SETS
 from pipeline.recipe.section import FOLDER, section_of, toml_value
 
-__all__ = ["Recipe", "RecipeError", "load_recipe", "recipe_toml", "toml_value"]
+__all__ = ["Recipe", "RecipeError", "load_recipe", "recipe_from", "recipe_toml", "section_from", "toml_value"]
 
 
 class RecipeError(UserError):
@@ -74,6 +74,23 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if problems:
         raise RecipeError(path, problems)
     return recipe
+
+
+def recipe_from(values: Mapping[str, Any]) -> Recipe:
+    """A recipe from its sections as dicts, for Python; relative paths are those of the working directory.
+
+    Raises:
+        UserError: With every problem, in the words of a recipe's.
+    """
+    try:
+        return Recipe.model_validate(values, context={FOLDER: Path.cwd()})
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(error))) from error
+
+
+def section_from(name: str, keys: Mapping[str, Any]) -> Any:
+    """One section of a recipe from its keys, those that are not their defaults; see ``recipe_from``."""
+    return getattr(recipe_from({"sources": [{"name": "texts", "paths": ["texts"]}], name: dict(keys)}), name)
 
 
 def _folder_for_a_recipe(path: str) -> str:
