@@ -1,7 +1,8 @@
-"""Our stages as datatrove pipeline steps: ``to_datatrove("clean")`` and ``to_datatrove("filter")``.
+"""Our stages as datatrove pipeline steps: ``to_datatrove("clean")``, ``"filter"`` and ``"dedup"``.
 
-Each takes datatrove documents a slice at a time, does our work on the slice's texts at once, and counts what it drops
-in datatrove's own statistics, under the reasons of docs/clean.md and docs/filter.md.
+``clean`` and ``filter`` take datatrove documents a slice at a time and do our work on the slice's texts at once;
+``dedup`` takes all documents of its task.  Each counts what it drops in datatrove's own statistics, under the reasons
+of docs/clean.md, docs/dedup.md and docs/filter.md.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,8 +18,11 @@ from pipeline.clean.decode import NotText
 from pipeline.clean.extract import ExtractionError, Extractor
 from pipeline.clean.language import detect
 from pipeline.clean.normalise import normalise
+from pipeline.filter.rules.predicates import check_rules
 from pipeline.readers.records import Record
+from pipeline.recipe.load import section_from
 from pipeline.recipe.options import Clean
+from pipeline.texts.duplicates import deduplicate
 
 SLICE_DOCUMENTS = 256
 
@@ -27,13 +31,13 @@ def stage_step(stage: str, **options: Any) -> PipelineStep:
     """The step of one of our stages.
 
     Args:
-        stage: ``clean`` or ``filter``.
+        stage: ``clean``, ``dedup`` or ``filter``.
         options: Keys of that section of a recipe; ``clean`` also knows ``html=True``: the texts are HTML.
 
     Raises:
         UserError: If there is no such stage or option.
     """
-    steps = {"clean": CleanStep, "filter": FilterStep}
+    steps = {"clean": CleanStep, "dedup": DedupStep, "filter": FilterStep}
     if stage not in steps:
         raise UserError(f"to_datatrove({stage!r}): there are {', '.join(sorted(steps))}")
     return steps[stage](**options)
@@ -70,7 +74,7 @@ class CleanStep(_SliceStep):
 
     def __init__(self, *, html: bool = False, **options: Any) -> None:
         super().__init__()
-        self.options = Clean(**options)
+        self.options: Clean = section_from("clean", options)
         self._extractor = Extractor(self.options) if html else None
 
     def work(self, documents: list[Any]) -> list[Any]:
@@ -127,6 +131,7 @@ class FilterStep(_SliceStep):
         super().__init__()
         self.rules = rules or ["gopher_quality", "gopher_repetition", "c4", "fineweb"]
         self.annotate, self.options = annotate, options
+        check_rules(self.rules, options)
 
     def work(self, documents: list[Any]) -> list[Any]:
         """The documents that no rule fails; each failed reason is counted."""
@@ -142,3 +147,52 @@ class FilterStep(_SliceStep):
             if self.annotate or not reasons:
                 kept.append(document)
         return kept
+
+
+class DedupStep(PipelineStep):  # type: ignore[misc]
+    """Exact and near-duplicate removal among the documents of one task, which are held in memory.
+
+    Sets the metadata ``duplicate_of`` (the id of the document kept in its place) and ``similarity`` with ``annotate``.
+
+    Args:
+        annotate: Keep every document and write into its metadata what it is a duplicate of.
+        options: As ``tokenmill.deduplicate`` takes them, such as ``threshold=0.7``.
+    """
+
+    name, type = "dedup", "tokenmill"
+
+    def __init__(self, *, annotate: bool = False, **options: Any) -> None:
+        super().__init__()
+        self.annotate, self.options = annotate, options
+        try:
+            deduplicate([], **options)
+        except TypeError as error:
+            raise UserError(f"to_datatrove('dedup'): {error}") from error
+
+    def run(self, data: Iterable[Any], rank: int = 0, world_size: int = 1) -> Iterator[Any]:
+        """Yields the documents that are kept, in their order.
+
+        Raises:
+            UserError: If there are several tasks: duplicates in two of them would not meet.
+        """
+        if world_size > 1:
+            raise UserError(
+                f"dedup: {world_size} tasks, and duplicates in two of them would not meet; run this step with tasks=1, "
+                "or `tokenmill dedup run` on what the steps before it have written"
+            )
+        documents = list(data)
+        with self.track_time("batch"):
+            found = deduplicate([document.text for document in documents], **self.options)
+        self.stat_update("total", value=len(documents))
+        self.stat_update("forwarded", value=len(documents) if self.annotate else len(found.kept))
+        gone = {row["row"]: row for row in found.removed.to_pylist()}
+        for rule in ("exact", "near"):
+            self.stat_update(f"dropped_dedup.{rule}", value=sum(row["rule"] == rule for row in gone.values()))
+        for number, document in enumerate(documents):
+            row = gone.get(number)
+            if row is None:
+                yield document
+            elif self.annotate:
+                twin = documents[row["kept_row"]].id
+                document.metadata |= {"duplicate_of": twin, "similarity": row["similarity"]}
+                yield document

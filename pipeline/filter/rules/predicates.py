@@ -103,12 +103,12 @@ def judge_columns(
     Raises:
         UserError: As ``judge``.
     """
-    _check(rules, thresholds)
+    check_rules(rules, thresholds)
     failures = Failures([], [], signals.num_rows)
     codes = None
     if per_language and languages is not None:
         for overrides in per_language.values():
-            _check(rules, overrides)
+            check_rules(rules, overrides)
         codes = languages
     for rule_set in rules:
         if is_class_path(rule_set):
@@ -120,7 +120,8 @@ def judge_columns(
     return failures
 
 
-def _check(rules: Sequence[str], thresholds: Thresholds) -> None:
+def check_rules(rules: Sequence[str], thresholds: Thresholds) -> None:
+    """Raises a UserError with every rule set, rule or threshold that is wrong."""
     problems = check_rule_names(rules)
     for rule_set, values in thresholds.items():
         if rule_set in RULE_SETS:

@@ -1,6 +1,7 @@
 """datatrove's readers, filters and formatters work in our stages, and our stages in its pipelines."""
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.interop import from_datatrove, to_datatrove
+from pipeline.interop import from_datatrove, run_reader, to_datatrove
 from pipeline.run.table_files import Table
 from pipeline.run.tables import DOCUMENTS, QUARANTINE
 
@@ -157,3 +158,51 @@ def run_clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[di
         return rows
 
     return run
+
+
+def test_our_dedup_stage_is_a_datatrove_step() -> None:
+    from datatrove.data import Document
+
+    texts = [GOOD, "another text, which is like no other one at all", f"{GOOD} Again.", GOOD]
+    documents = [Document(text, str(number)) for number, text in enumerate(texts)]
+    step = to_datatrove("dedup")
+    assert [document.id for document in step.run(documents, 0, 1)] == ["0", "1"]
+    counted = {name: stat.total for name, stat in step.stats.stats.items()}
+    assert counted["total"] == 4
+    assert (counted["forwarded"], counted["dropped_dedup.exact"], counted["dropped_dedup.near"]) == (2, 1, 1)
+    told = list(to_datatrove("dedup", annotate=True).run(documents, 0, 1))
+    assert [document.metadata.get("duplicate_of") for document in told] == [None, None, "0", "0"]
+    with pytest.raises(UserError, match=r"duplicates in two of them would not meet; run this step with tasks=1"):
+        list(step.run(documents, 0, 2))
+
+
+def test_wrong_options_of_our_steps_are_told_when_they_are_made() -> None:
+    with pytest.raises(UserError, match=r"clean\.pii = 'gone'"):
+        to_datatrove("clean", pii="gone")
+    with pytest.raises(UserError, match="did you mean gopher_quality"):
+        to_datatrove("filter", rules=["goper_quality"])
+    with pytest.raises(UserError, match="min_wrds"):
+        to_datatrove("filter", gopher_quality={"min_wrds": 3})
+    with pytest.raises(UserError, match="unexpected keyword argument 'treshold'"):
+        to_datatrove("dedup", treshold=0.7)
+    with pytest.raises(UserError, match=r"dedup\.threshold = 7"):
+        to_datatrove("dedup", threshold=7)
+
+
+def test_tasks_share_the_documents_of_a_run(tmp_path: Path, sample: Path) -> None:
+    from pipeline.recipe.load import load_recipe
+    from pipeline.run.folder import Run
+    from tests.pipeline.lineage.conftest import run_stages, write_inputs
+
+    run_stages(Run(str(tmp_path / "run"), load_recipe(write_inputs(tmp_path, sample))))
+    whole = [document.id for document in run_reader(tmp_path / "run", "all").run()]
+    parts = [[d.id for d in run_reader(tmp_path / "run", "all").run(None, rank, 2)] for rank in range(2)]
+    assert len(whole) == 123
+    assert all(parts)
+    assert sorted(parts[0] + parts[1]) == sorted(whole)
+    reader = pickle.loads(pickle.dumps(run_reader(tmp_path / "run")))  # as an executor sends it to its processes
+    assert len(list(reader.run())) == 120
+    with pytest.raises(UserError, match="no column 'nope'"):
+        run_reader(tmp_path / "run", columns=["nope"])
+    with pytest.raises(UserError, match="rank 2 of 2"):
+        list(run_reader(tmp_path / "run").run(None, 2, 2))
