@@ -205,7 +205,7 @@ def plan(
     loaded = load_recipe(recipe, set or [])
     config = ModelConfig.from_recipe(loaded.model, loaded.tokenize.vocabulary_size)
     if loaded.model.init is not None:
-        from model.export.hf_config import read_config
+        from model.export.foreign_config import read_config
 
         config = read_config(Path(loaded.model.init))
         say(f"the shape is that of {loaded.model.init}")

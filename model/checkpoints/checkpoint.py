@@ -10,6 +10,7 @@ Sharded models are gathered into whole tensors, so a checkpoint does not know ho
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -30,6 +32,8 @@ from pipeline.run.manifest import canonical_json, digest_file
 MODEL_FILE, OPTIMIZER_FILE = "model.safetensors", "optimizer.safetensors"
 TOKENIZER_FILE, TRAINING_FILE = layout.CHECKPOINT_TOKENIZER, layout.CHECKPOINT_TRAINING
 STATE_FILE = layout.CHECKPOINT_STATE
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_OS_ERROR = re.compile(r"os error (\d+)")  # how safetensors passes on what the system said
 
 
 def digests(root: str, step: int) -> dict[str, str]:
@@ -140,10 +144,11 @@ def write_checkpoint(
         _publish(scratch, root, step, [*files, *beside, STATE_FILE])
     except OSError as error:
         raise _write_error(error, root, step, files) from error
-    except Exception as error:  # safetensors has an error type of its own for a full disk
-        if "os error 28" in str(error).lower() or "no space left" in str(error).lower():
-            raise _write_error(OSError(errno.ENOSPC, str(error)), root, step, files) from error
-        raise
+    except SafetensorError as error:
+        number = _OS_ERROR.search(str(error))
+        if number is None:
+            raise
+        raise _write_error(OSError(int(number[1]), os.strerror(int(number[1]))), root, step, files) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -168,7 +173,7 @@ def _publish(scratch: Path, root: str, step: int, names: Sequence[str]) -> None:
 
 def _write_error(error: OSError, root: str, step: int, files: Mapping[str, Mapping[str, Tensor]]) -> RunError:
     needed = sum(t.numel() * t.element_size() for tensors in files.values() for t in tensors.values())
-    what = "no space left on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
+    what = "no space left on the disk" if error.errno in _FULL else error.strerror or str(error)
     return RunError(
         f"{url_of(root, step)}: could not write the checkpoint ({needed:,} bytes): {what}; "
         f"the last complete one is {describe_last(root)}"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.network.attention import KeyValueCache
 from model.network.transformer import Transformer
-from pipeline.base.errors import UserError
+from pipeline.base.errors import RunError, UserError
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,17 @@ class Sampling:
 
 
 def next_token(logits_V: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """Chooses a token by its logits."""
+    """Chooses a token by its logits.
+
+    Raises:
+        RunError: If they are not finite.
+    """
+    if not bool(logits_V.isfinite().all()):
+        raise RunError("the model's weights give values that are not finite, so no text can be drawn from it")
     if sampling.temperature == 0.0:
         return int(logits_V.argmax())
-    scaled_V = logits_V.float() / sampling.temperature
+    # taken from the largest one, so that the smallest temperature overflows to minus infinity at most
+    scaled_V = ((logits_V - logits_V.max()).double() / sampling.temperature).float()
     if sampling.top_k:
         smallest = scaled_V.topk(min(sampling.top_k, len(scaled_V))).values[-1]
         scaled_V = scaled_V.masked_fill(scaled_V < smallest, float("-inf"))

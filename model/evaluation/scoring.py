@@ -8,12 +8,11 @@ Source of the pairs' form: Warstadt et al., "BLiMP", TACL 2020.
 
 import json
 import math
+import unicodedata
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-from tokenizers import Tokenizer
 
 from model.data.corpus import open_corpus
 from model.devices.hardware import chosen_precision
@@ -21,15 +20,15 @@ from model.devices.world import ALONE
 from model.evaluation.evaluate import validator_of
 from model.evaluation.generate import Sampling, generate
 from model.evaluation.prefix_tree import Text, log_likelihoods
-from model.export.folder import end_of_text
 from model.network.transformer import Transformer, load_model
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UnansweredError, UserError
 from pipeline.base.progress import counter
-from pipeline.order.trained import as_trained, check_tokens, tokenizer_of
+from pipeline.order.trained import as_trained, check_tokens, end_of_text_of, tokenizer_of
 from pipeline.run import layout
 from pipeline.run.checkpoints import chosen
 from pipeline.run.folder import Run
+from pipeline.run.tokenizer import Tokenizer
 
 
 def evaluate_run(
@@ -52,7 +51,7 @@ def evaluate_run(
         RunError: If its tokens are gone, with both digests.
     """
     step = chosen(run.root, named, previous=previous)
-    model, tokenizer = load_model(run.root, step), tokenizer_of(run, step)
+    model = load_model(run.root, step)
     model.precision = chosen_precision(run.recipe.train.precision, ALONE.device)
     result: dict[str, Any] = {"checkpoint": layout.checkpoint(step)}
     try:
@@ -65,7 +64,7 @@ def evaluate_run(
         say(str(error))
     else:
         result |= _validation(as_trained(run), model)
-    scorer = Scorer(model, tokenizer)
+    scorer = Scorer(model, Tokenizer.open(tokenizer_of(run, step)), start_of(run, step))
     if choices is not None:
         result["choices"] = score_choices(scorer, read_choices(Path(choices)))
     if pairs is not None:
@@ -91,56 +90,73 @@ def sample_run(run: Run, prompt: str, tokens: int, sampling: Sampling, *, named:
     if not is_unicode(prompt):
         raise UserError(f"the prompt {prompt!r} is not UTF-8: expected text in UTF-8")
     step = chosen(run.root, named)
-    model, path = load_model(run.root, step), tokenizer_of(run, step)
-    end = end_of_text(path)[1]
-    tokenizer = Tokenizer.from_file(str(path))
-    ids = tokenizer.encode(prompt, add_special_tokens=False).ids or [end]
-    found = generate(model, ids, max_new_tokens=tokens, sampling=sampling, end_of_text=end)
-    text = tokenizer.decode([*ids, *found], skip_special_tokens=True)
-    return text[len(tokenizer.decode(ids, skip_special_tokens=True)) :]
+    model, tokenizer = load_model(run.root, step), Tokenizer.open(tokenizer_of(run, step))
+    ids = tokenizer.ids(unicodedata.normalize("NFC", prompt)) or _start(run, step)
+    found = generate(model, ids, max_new_tokens=tokens, sampling=sampling, end_of_text=end_of_text_of(run, step))
+    text = tokenizer.text([*ids, *found], special=False)
+    return text[len(tokenizer.text(ids, special=False)) :]
+
+
+def _start(run: Run, step: int) -> list[int]:
+    """What an empty prompt begins from."""
+    if (start := start_of(run, step)) is None:
+        raise UserError(
+            "the prompt is empty, and with train.mask_documents the first words of a document were not learned from "
+            "what stands before them; give a prompt"
+        )
+    return [start]
+
+
+def start_of(run: Run, step: int) -> int | None:
+    """The token that a document follows, in the training of a checkpoint: the end of the one before it.
+
+    None where documents were masked: then nothing was ever predicted from that token.
+    """
+    return None if as_trained(run).recipe.train.mask_documents else end_of_text_of(run, step)
 
 
 class Scorer:
     """Log-likelihoods of texts under a model.
 
+    Texts are brought into Unicode's form NFC, as those that it was trained on.
+
     Args:
         model: In evaluation mode.
-        tokenizer: Its tokenizer.json.
+        tokenizer: Its tokenizer.
+        start: The token before a text; None: there is none, and what a text begins with is not scored.
     """
 
-    def __init__(self, model: Transformer, tokenizer: Path) -> None:
-        self.model = model.eval()
-        self.start = end_of_text(tokenizer)[1]
-        self.tokenizer = Tokenizer.from_file(str(tokenizer))
+    def __init__(self, model: Transformer, tokenizer: Tokenizer, start: int | None) -> None:
+        self.model, self.tokenizer = model.eval(), tokenizer
+        self._before = [] if start is None else [start]
 
     def log_likelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Ln P(continuation | context) of each (context, continuation); the text starts after an end-of-text token.
+        """Ln P(continuation | context) of each (context, continuation).
 
-        The boundary is kept: context and continuation are encoded apart.  What is longer than the model's context
-        loses its beginning.
+        Context and continuation are encoded together, as they would stand in a document; the tokens that end in the
+        continuation are scored.  What is longer than the model's context loses its beginning.
         """
         return log_likelihoods(self.model, [self._text(context, continuation) for context, continuation in pairs])
 
     def preferences(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Ln P(first) - ln P(second) of each pair of texts; what both begin with cancels out and is not scored."""
-        encoded = self.tokenizer.encode_batch([text for pair in pairs for text in pair], add_special_tokens=False)
-        tokens = [[self.start, *item.ids] for item in encoded]
+        encoded = self.tokenizer.ids_of([unicodedata.normalize("NFC", text) for pair in pairs for text in pair])
+        tokens = [[*self._before, *ids] for ids in encoded]
         texts = []
         for first, second in zip(tokens[::2], tokens[1::2], strict=True):
             same = (number for number, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
             shared = next(same, min(len(first), len(second)))
-            texts += [self._fitted(ids, len(ids) - shared) for ids in (first, second)]
+            texts += [self._fitted(text, len(text) - shared) for text in (first, second)]
         values = log_likelihoods(self.model, texts)
-        return [first - second for first, second in zip(values[::2], values[1::2], strict=True)]
+        return [good - bad for good, bad in zip(values[::2], values[1::2], strict=True)]
 
     def _text(self, context: str, continuation: str) -> Text:
-        before = (
-            [self.start, *self.tokenizer.encode(context, add_special_tokens=False).ids] if context else [self.start]
-        )
-        after = self.tokenizer.encode(continuation, add_special_tokens=False).ids
-        if not after:
+        context = unicodedata.normalize("NFC", context)
+        ids, offsets = self.tokenizer.offsets(context + unicodedata.normalize("NFC", continuation))
+        scored = sum(end > len(context) for _, end in offsets)
+        if not scored:
             raise UserError(f"a choice without text after the context {context[:60]!r}")
-        return self._fitted([*before, *after], len(after))
+        return self._fitted([*self._before, *ids], scored)
 
     def _fitted(self, tokens: list[int], scored: int) -> Text:
         """The end of a text that the model's context holds."""
@@ -186,13 +202,13 @@ def score_choices(scorer: Scorer, questions: Sequence[dict[str, Any]]) -> dict[s
     """Share of questions whose answer is the likeliest choice, with its 95 % interval."""
     pairs = [(str(q.get("context", "")), str(choice)) for q in questions for choice in q["choices"]]
     values = iter(scorer.log_likelihoods(pairs))
-    plain = by_bytes = 0
+    plain = by_bytes = 0.0
     for question in questions:
         scores = [next(values) for _ in question["choices"]]
         sizes = [max(1, len(str(choice).encode())) for choice in question["choices"]]
         relative = [score / size for score, size in zip(scores, sizes, strict=True)]
-        plain += scores.index(max(scores)) == int(question["answer"])
-        by_bytes += relative.index(max(relative)) == int(question["answer"])
+        plain += _right(scores, int(question["answer"]))
+        by_bytes += _right(relative, int(question["answer"]))
     chance = sum(1 / len(question["choices"]) for question in questions) / len(questions)
     return {
         "questions": len(questions),
@@ -202,7 +218,13 @@ def score_choices(scorer: Scorer, questions: Sequence[dict[str, Any]]) -> dict[s
     }
 
 
-def share(right: int, total: int) -> dict[str, float]:
+def _right(scores: Sequence[float], answer: int) -> float:
+    """1 where the answer alone is the likeliest, 1/n where n are: a model that knows nothing gets chance."""
+    best = max(scores)
+    return float(scores[answer] == best) / scores.count(best)
+
+
+def share(right: float, total: int) -> dict[str, float]:
     """A share with its Wilson interval at 95 %."""
     z = 1.959963984540054
     p = right / total

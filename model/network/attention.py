@@ -1,4 +1,4 @@
-"""Causal attention: who may attend to whom, positions, and the key-value cache; the kernels are behind ``ops``.
+"""Causal attention: who may attend to whom, documents, and the key-value cache; the kernels are behind ``ops``.
 
 Shape letters: B sequences, T query positions, S key positions, H query heads, K key-value heads, E head width.
 """
@@ -70,13 +70,3 @@ def attend(query_BHTE: Tensor, key_BKSE: Tensor, value_BKSE: Tensor, layout: Lay
     if layout.document_edges is not None:
         return ops.document_attention(query_BHTE, key_BKSE, value_BKSE, layout.document_edges, layout.longest_document)
     return ops.attention(query_BHTE, key_BKSE, value_BKSE, layout.mask)
-
-
-def rotary_table(context_length: int, head_width: int, base: float) -> Tensor:
-    """Cosines and sines of the rotary angles, (2, context_length, head_width / 2), float32.
-
-    Source: Su et al., "RoFormer", arXiv:2104.09864.  Pairs are (e, e + head_width / 2), as in Llama and Qwen.
-    """
-    frequencies = 1.0 / (base ** (torch.arange(0, head_width, 2, dtype=torch.int64).float() / head_width))
-    angles = torch.outer(torch.arange(context_length).float(), frequencies)
-    return torch.stack([angles.cos(), angles.sin()])

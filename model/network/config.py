@@ -4,7 +4,7 @@ No torch here: planning a run or reading a configuration must not load it.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pipeline.base.errors import UserError
@@ -13,6 +13,27 @@ from pipeline.recipe.training_options import Model
 VOCABULARY_MULTIPLE = 64  # matrix units like row counts of this multiple
 LOSS_CHUNK_TOKENS = 1024  # rows of logits that exist at once
 LOSS_CHUNK_TOKENS_CPU = 256  # on a CPU, where they should stay in its cache
+Scaling = dict[str, Any]  # as in transformers' rope_parameters, every key that its kind has; empty: none
+SCALINGS: dict[
+    str, dict[str, Any]
+] = {  # kind -> its keys, with the value of one that is not there; None: no such value
+    "linear": {"factor": None},
+    "dynamic": {"factor": None, "original_max_position_embeddings": None},
+    "llama3": {
+        "factor": None,
+        "low_freq_factor": None,
+        "high_freq_factor": None,
+        "original_max_position_embeddings": None,
+    },
+    "yarn": {
+        "factor": None,
+        "original_max_position_embeddings": None,
+        "beta_fast": 32.0,
+        "beta_slow": 1.0,
+        "truncate": True,
+    },
+}
+OPTIONAL_OF_SCALING = {"yarn": ("attention_factor", "mscale", "mscale_all_dim")}
 LONGEST_EXPLICIT = 1024  # positions up to which a CPU's attention in bfloat16 keeps all scores
 
 
@@ -37,6 +58,7 @@ class ModelConfig:
     qk_norm: bool = True
     attention_bias: bool = False
     rotary_base: float = 10_000.0
+    rotary_scaling: Scaling = field(default_factory=dict)
     norm_epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -56,6 +78,11 @@ class ModelConfig:
         if self.heads % self.key_value_heads:
             raise UserError(
                 f"model.key_value_heads = {self.key_value_heads} does not divide model.heads = {self.heads}"
+            )
+        if self.architecture == "gpt2" and self.heads * self.head_width != self.width:
+            raise UserError(
+                f"model.head_width = {self.head_width}: {self.heads} heads of gpt2 share model.width = {self.width}, "
+                f"so it is {self.width / self.heads:g}; other widths need qwen3"
             )
         if self.architecture == "gpt2" and self.key_value_heads != self.heads:
             raise UserError("model.key_value_heads: gpt2 has as many as heads; grouped queries need qwen3")
@@ -88,8 +115,8 @@ class ModelConfig:
         return self.key_value_heads * self.head_width
 
     def stacked_rows(self, parameter: str) -> list[int]:
-        """Rows of the matrices that a parameter holds one above the other; [] where it is one matrix or none."""
-        if parameter.endswith("query_key_value.weight"):
+        """Rows of the parts that a parameter holds one above the other; [] where it is one part."""
+        if parameter.endswith(("query_key_value.weight", "query_key_value.bias")):
             return [self.attention_width, self.key_value_width, self.key_value_width]
         return [self.feed_forward_width] * 2 if parameter.endswith("gate_up.weight") else []
 

@@ -32,9 +32,10 @@ from torch.utils.checkpoint import checkpoint
 
 from model.checkpoints.checkpoint import MODEL_FILE, read_tensors
 from model.network import ops
-from model.network.attention import KeyValueCache, Layout, attend, document_layout, rotary_table
+from model.network.attention import KeyValueCache, Layout, attend, document_layout
 from model.network.config import ModelConfig
 from model.network.loss import Loss, chunked_cross_entropy, each_token_loss
+from model.network.rotary import rotary_table
 from pipeline.base.errors import RunError, UserError
 from pipeline.run.checkpoints import chosen, read_state, url_of
 
@@ -193,8 +194,7 @@ class Transformer(nn.Module):
         if config.architecture == "gpt2":
             self.position_embedding = nn.Parameter(torch.empty(config.context_length, width))
         else:
-            table = rotary_table(config.context_length, config.head_width, config.rotary_base)
-            self.register_buffer("rotary", table, persistent=False)
+            self.register_buffer("rotary", rotary_table(config), persistent=False)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.final_norm = _norm(config)
         self.head = None if config.tied_embeddings else nn.Parameter(torch.empty(rows, width))

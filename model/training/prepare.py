@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from model.data.batches import TokenDataset
 from model.data.corpus import Corpus, open_corpus, token_counts
 from model.devices.world import World
@@ -18,12 +16,14 @@ from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.plan.enough import warnings
 from model.training.job import Training
-from model.training.refusals import check_batch
+from model.training.refusals import check_batch, passed_over, wanted_shape
 from model.training.report import Reporter
 from model.training.schedule import misfit
+from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.order.weights import budget_lines
 from pipeline.run.folder import Run
+from pipeline.run.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,11 @@ def prepare(run: Run, training: Training, world: World, reporter: Reporter) -> P
     tell_budget(corpus.train, sequences * run.recipe.train.steps, reporter, "to read")
     tokens = sum(stream.tokens for stream in corpus.train.streams)
     goes_on = run.recipe.model.init is not None
-    for told in (misfit(run.recipe.train), *warnings(model.config, run.recipe.train, tokens, goes_on=goes_on)):
+    for told in (
+        passed_over(run.recipe.model),
+        misfit(run.recipe.train),
+        *warnings(model.config, run.recipe.train, tokens, goes_on=goes_on),
+    ):
         if told:
             reporter.note(told)
     counts = world.leading(lambda: token_counts(corpus.train))
@@ -81,6 +85,7 @@ def _model_and_corpus(run: Run) -> tuple[Transformer, Corpus]:
         corpus = open_corpus(run, wanted.context_length)
         config = ModelConfig.from_recipe(wanted, corpus.vocabulary_size)
         return Transformer(config, seed=run.recipe.train.seed), corpus
+    wanted_shape(run)
     model = load_folder(wanted.init, context_length=wanted.context_length)
     corpus = open_corpus(run, model.config.context_length)
     _check_tokenizer(run, wanted.init, model.config, corpus)
@@ -91,8 +96,10 @@ def _check_tokenizer(run: Run, init: str, config: ModelConfig, corpus: Corpus) -
     """Refuses tokens of another tokenizer than that of the checkpoint in ``model.init``."""
     own = Path(init) / "tokenizer.json"
     same = corpus.vocabulary_size <= config.vocabulary_size
-    if same and own.is_file():
-        vocabularies = [Tokenizer.from_file(str(path)).get_vocab() for path in (own, corpus.tokenizer)]
+    if same and not own.is_file():
+        say(f"{own} is not there, so whether the tokens are of the tokenizer that it was trained with cannot be told")
+    elif same:
+        vocabularies = [Tokenizer.open(path).vocabulary() for path in (own, corpus.tokenizer)]
         same = vocabularies[0] == vocabularies[1]
     if not same:
         raise UserError(

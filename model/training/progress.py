@@ -20,6 +20,7 @@ from model.checkpoints.checkpoint import (
 )
 from model.checkpoints.steps import is_asked_for, kept_steps
 from model.devices.world import whole
+from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_weights
 from model.training.guards import Guard
 from model.training.optimizer import Optimizers
@@ -93,9 +94,10 @@ class Checkpoints:
 
     def _check(self, state: dict[str, Any], where: str) -> None:
         wanted, again = self._prepared.model.config.to_dict(), "or begin anew with --restart"
-        if state["model"] != wanted:
-            keys = [key for key, value in wanted.items() if state["model"].get(key) != value]
-            was = ", ".join(f"{key} was {state['model'].get(key)!r}, is {wanted[key]!r}" for key in keys)
+        found = ModelConfig.from_dict(state["model"]).to_dict()  # with what an earlier tokenmill did not write
+        if found != wanted:
+            keys = [key for key, value in wanted.items() if found[key] != value]
+            was = ", ".join(f"{key} was {found[key]!r}, is {wanted[key]!r}" for key in keys)
             raise UserError(f"{where}: a checkpoint of another architecture ({was}); restore the recipe, {again}")
         if not self._prepared.training.led_to(state):
             raise UserError(
@@ -127,6 +129,7 @@ class Checkpoints:
             "model": model.config.to_dict(),
             "trajectory": self._prepared.training.trajectory_at(progress.step),
             "tokenizer": self._prepared.corpus.train.data.format.tokenizer,
+            "end_of_text": self._prepared.corpus.end_of_text,
             "tokens": progress.step * self._train.global_batch_tokens,
             "updates": optimizers.updates,
             "guard": progress.guard.state(),

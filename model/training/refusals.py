@@ -4,14 +4,15 @@
 """
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 from model.devices.gpus import visible_gpus
-from model.export.hf_config import read_config
+from model.export.foreign_config import read_config
 from model.network.config import ModelConfig
 from pipeline.base import storage
 from pipeline.base.errors import UserError
-from pipeline.recipe.training_options import Train
+from pipeline.recipe.training_options import Model, Train
 from pipeline.run import layout
 from pipeline.run.folder import Run
 
@@ -43,7 +44,26 @@ def wanted_shape(run: Run) -> ModelConfig:
     if model.init is None:
         return ModelConfig.from_recipe(model, run.recipe.tokenize.vocabulary_size)
     check_init(model.init)
-    return read_config(Path(model.init), model.context_length)
+    config = read_config(Path(model.init), model.context_length)
+    if model.context_length != config.context_length:
+        raise UserError(
+            f"model.context_length = {model.context_length}: the learned positions of model.init = {model.init!r} fix "
+            f"{config.context_length}; leave the key out"
+        )
+    return config
+
+
+def passed_over(model: Model) -> str | None:
+    """The keys of [model] that say another shape than the folder of ``model.init``, which defines it."""
+    if model.init is None:
+        return None
+    config = read_config(Path(model.init), model.context_length)
+    written = sorted(model.model_fields_set & {field.name for field in fields(config)})
+    other = [key for key in written if getattr(model, key) not in (getattr(config, key), 0)]
+    if not other:
+        return None
+    keys = ", ".join(f"model.{key} = {getattr(model, key)!r} (there {getattr(config, key)!r})" for key in other)
+    return f"the folder of model.init defines the shape; passed over: {keys}"
 
 
 def check_init(folder: str) -> list[str]:
@@ -64,11 +84,12 @@ def _check_tokenizer_of_init(run: Run, config: ModelConfig) -> None:
     if init is None or "tokenize" not in run.recipe.stages or options.tokenizer is not None:
         return  # a tokenizer that is given is compared when the tokens are there
     own = Path(init) / "tokenizer.json"
-    if own.is_file():
-        raise UserError(
-            f"model.init = {init!r} goes on with its own tokenizer, but the recipe would train another one: set "
-            f"tokenize.tokenizer = {str(own)!r}"
-        )
+    cure = f"set tokenize.tokenizer = {str(own)!r}"
+    if not own.is_file():
+        cure = f"{own} is not there: bring it, or name the one it was trained with in tokenize.tokenizer"
+    raise UserError(
+        f"model.init = {init!r} goes on with its own tokenizer, but the recipe would train another one: {cure}"
+    )
 
 
 def _unknown_weights(run: Run) -> Iterator[str]:

@@ -77,7 +77,8 @@ def progress_line(line: dict[str, Any], steps: int, left: float | None = None) -
     if "validation_loss" in line:
         bits = line["bits_per_byte"]
         shown = "" if bits is None else f", {bits:.4f} bits per byte"
-        return f"{start}: validation loss {line['validation_loss']:.4f}{shown}"
+        loss = line["validation_loss"]
+        return f"{start}: validation loss {'not finite' if loss is None else f'{loss:.4f}'}{shown}"
     loss = "not finite" if line["loss"] is None else f"{line['loss']:.4f}"
     parts = [f"loss {loss}", f"{line['tokens_per_second']:,.0f} tokens/s"]
     if line["mfu"] is not None:

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Callable
 
-from tokenizers import Tokenizer
-
 from model.evaluation.generate import Sampling, generate
 from model.training.metrics import read_lines
 from model.training.prepare import Prepared
 from pipeline.base import storage
 from pipeline.run import layout
+from pipeline.run.tokenizer import Tokenizer
 
 PROMPTS = 3
 PROMPT_TOKENS = 16
@@ -33,7 +32,7 @@ def write_samples(prepared: Prepared, step: int, heard: Callable[[int, int], Non
     run, corpus, model = prepared.run, prepared.corpus, prepared.model
     if corpus.validation is None or not sample_tokens(prepared):
         return
-    tokenizer = Tokenizer.from_file(str(corpus.tokenizer))
+    tokenizer = Tokenizer.open(corpus.tokenizer)
     sampling = Sampling(temperature=0.8, top_k=50, seed=run.recipe.train.seed)
     lines = [line for line in read_lines(run.root, layout.SAMPLES) if line["step"] < step]
     model.eval()
@@ -43,7 +42,8 @@ def write_samples(prepared: Prepared, step: int, heard: Callable[[int, int], Non
         window = number * corpus.validation.num_windows // PROMPTS
         prompt = corpus.validation.in_order(window, 1)[0][0, :PROMPT_TOKENS].tolist()
         found = generate(model, prompt, max_new_tokens=TOKENS, sampling=sampling, end_of_text=corpus.end_of_text)
-        lines.append({"step": step, "prompt": tokenizer.decode(prompt), "text": tokenizer.decode(list(found))})
+        texts = (tokenizer.text(ids, special=False) for ids in (prompt, list(found)))
+        lines.append({"step": step, **dict(zip(("prompt", "text"), texts, strict=True))})
     model.train()
     data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     storage.publish_bytes(data.encode(), run.url(layout.SAMPLES), run.root)

@@ -17,10 +17,11 @@ SAVING_SECONDS = 30.0  # for the step at hand and a checkpoint, once the process
 
 
 class Stopped(Exception):  # noqa: N818  a signal, not an error
-    """A signal asked for the end during the steps; a checkpoint is saved."""
+    """A signal asked for the end during the steps; a checkpoint is saved, unless the weights give no finite values."""
 
-    def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"stopped by signal {number} at step {step}, a checkpoint is saved")
+    def __init__(self, number: int, step: int, *, saved: bool = True) -> None:
+        what = "a checkpoint is saved" if saved else "without a checkpoint, its values are not finite"
+        super().__init__(f"stopped by signal {number} at step {step}, {what}")
         self.number, self.step = number, step
 
 

@@ -158,14 +158,34 @@ class Trainer:
                 with self.clock.paused():
                     improved = self._due(train.validate_every_steps) and self._validate()
                     saves = self._due(train.checkpoint_every_steps)
-                    if saves and not (last or self._signal.number):  # the last are written when the training is done
-                        self.write_samples()
                     stops = self._signal.number if self.world.size == 1 else done.signal
-                    if saves or stops or done.timed or (improved and train.keep_best) or self._rate_falls():
+                    wanted = saves or stops or done.timed or (improved and train.keep_best) or self._rate_falls()
+                    if wanted and self._is_sound(last=last):
+                        if saves and not (last or stops):  # the last are written when the training is done
+                            self.write_samples()
                         self._save()
                 if stops and not last:
                     self.checkpoints.settle(progress, last=True)
-                    raise Stopped(stops, progress.step)
+                    raise Stopped(stops, progress.step, saved=progress.guard.sound)
+
+    def _is_sound(self, *, last: bool) -> bool:
+        """Whether the weights are worth a checkpoint: they give finite values.
+
+        Raises:
+            RunError: If they do not, and the training is at its end.
+        """
+        if self.progress.guard.sound:
+            return True
+        step, good = self.progress.step, describe_last(self.prepared.run.root)
+        if last and self.progress.validation.get("validation_loss") is not None:  # of these weights
+            return True
+        if last:
+            raise RunError(
+                f"the last step, {step}, gave values that are not finite, so the training has no model; last good "
+                f"checkpoint: {good}. Lower train.learning_rate, and begin anew with --restart"
+            )
+        self.reporter.note(f"step {step}: no checkpoint, its values are not finite; last good checkpoint: {good}")
+        return False
 
     def _due(self, every_steps: int) -> bool:
         """Whether it is time for what is done every ``every_steps`` steps (0: never) and after the last one."""

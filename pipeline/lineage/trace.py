@@ -13,6 +13,7 @@ from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.rows import behind, read_rows
 from pipeline.run.tables import DOCUMENTS
+from pipeline.run.tokenizer import Tokenizer
 
 UNKNOWN = "unknown"
 MAX_STEPS = 10_000  # of one trace: a longer range is better asked of `licences`
@@ -112,10 +113,7 @@ def _decoder(run: Run) -> Any:
     path = layout.TOKENIZER
     if not storage.exists(run.url(path)):
         raise UserError(f"{run.url(path)}: missing, so tokens cannot be shown as text")
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(run.local(path)))
-    return lambda ids: tokenizer.decode(ids, skip_special_tokens=False)
+    return Tokenizer.open(run.local(path)).text
 
 
 def spikes(run: Run, count: int = 1) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import RunError
+from pipeline.base.console import say
+from pipeline.base.errors import RunError, UserError
 from pipeline.base.words import counted
 from pipeline.order.corpus import token_set
 from pipeline.recipe.training_options import Train
@@ -16,8 +17,11 @@ from pipeline.run import layout
 from pipeline.run.checkpoints import advice, read_state, recorded, standing
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
+from pipeline.run.tokenizer import special_tokens
+from pipeline.tokens.shards.token_shard import open_shard
 
 _DECIDE = (".arrow", layout.TOKENIZER)  # beside the tokenizer lie reports, which decide no token
+_USUAL_ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>")
 _NAMED = 3  # files that a message names
 
 
@@ -29,7 +33,8 @@ def as_trained(run: Run) -> Run:
         return run
     recipe = run.recipe
     train = {key: value for key, value in config["train"].items() if key in Train.model_fields}
-    context_length = config["model"]["context_length"]
+    # a folder of model.init may fix another context than the recipe names
+    context_length = read_state(run.root, max(steps))["model"]["context_length"]
     given = config["sources"]
     sources = [
         source.model_copy(update=dict(zip(("weight", "max_epochs"), given[source.name], strict=True)))
@@ -66,6 +71,34 @@ def tokenizer_of(run: Run, step: int) -> Path:
             "0.1). Bring that tokenizer.json back, from a copy or by running the recipe that made it"
         )
     return storage.open_local(url)
+
+
+def end_of_text_of(run: Run, step: int) -> int:
+    """The token that ended every document a checkpoint was trained on.
+
+    The checkpoint says it; one of an earlier tokenmill does not, and then the token shards do, if they are still of its
+    tokenizer.  Without them it is one of three usual names, or else the first special token, and that is said.
+
+    Raises:
+        RunError: If the checkpoint is damaged.
+        UserError: If its tokenizer has no special token.
+    """
+    state = read_state(run.root, step)
+    if "end_of_text" in state:
+        return int(state["end_of_text"])
+    for name in storage.list_files(run.url(layout.TRAIN_TOKENS), ".arrow"):
+        found = open_shard(run.local(f"{layout.TRAIN_TOKENS}{name}")).format
+        if found.tokenizer == state["tokenizer"]:
+            return found.end_of_text
+        break
+    special = special_tokens(tokenizer_of(run, step))
+    if not special:
+        raise UserError(
+            f"{run.url(standing(run.root)[step])}: its tokenizer has no special token that could end a text"
+        )
+    token = next((token for token in _USUAL_ENDS if token in special), next(iter(special)))
+    say(f"{run.url(standing(run.root)[step])}: does not say which token ends a document; {token!r} is taken")
+    return special[token]
 
 
 def check_tokens(run: Run, step: int, question: str) -> None:

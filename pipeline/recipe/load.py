@@ -195,8 +195,14 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
 
 
 def recipe_toml(recipe: Recipe) -> str:
-    """The resolved recipe as TOML, every key written out (None is left out: TOML has no null)."""
-    return toml_text(recipe.model_dump(mode="json", exclude_none=True))
+    """The resolved recipe as TOML, every key written out (None is left out: TOML has no null).
+
+    Of the shape of a model that the folder of ``model.init`` defines, nothing but the context is said again.
+    """
+    values = recipe.model_dump(mode="json", exclude_none=True)
+    if recipe.model.init is not None:
+        values["model"] = {key: values["model"][key] for key in ("init", "context_length")}
+    return toml_text(values)
 
 
 def toml_text(values: dict[str, Any]) -> str:

@@ -1,11 +1,13 @@
 """The keys of a recipe's sections [model] and [train]."""
 
+import json
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from pipeline.recipe import depth
-from pipeline.recipe.section import OptionalRecipePath, RecipePath, Section, Share
+from pipeline.recipe.section import OptionalRecipePath, RecipePath, Section, Share, absolute
 
 
 class Model(Section):
@@ -29,17 +31,31 @@ class Model(Section):
     qk_norm: bool = Field(True, description="qwen3: normalise queries and keys; false: the Llama form")
     rotary_base: float = Field(10_000.0, gt=1.0, description="qwen3: base of the rotary frequencies")
     init: OptionalRecipePath = Field(
-        None, description="a Hugging Face folder to continue from, relative to the recipe; it then defines the shape"
+        None,
+        description="a Hugging Face folder to continue from, relative to the recipe; it then defines the shape, and "
+        "with learned positions the context",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _depth_sets_the_shape(cls, data: Any) -> Any:
+    def _depth_or_init_sets_the_shape(cls, data: Any, info: ValidationInfo) -> Any:
+        if isinstance(data, dict) and data.get("init") and "context_length" not in data:
+            data = {**data, **_context_of(data["init"], info)}
         if not isinstance(data, dict) or not isinstance(data.get("depth"), int) or data["depth"] < 1:
             return data
         if data.get("init") is not None:
             raise ValueError("depth and init: the folder of init defines the shape; leave depth out")
         return {**depth.shape(data["depth"]), **data}
+
+
+def _context_of(init: Any, info: ValidationInfo) -> dict[str, int]:
+    """The context that the folder of ``init`` fixes, with learned positions; what is wrong there is told later."""
+    try:
+        values = json.loads(Path(absolute(str(init), info), "config.json").read_bytes())
+        length = values["n_positions"] if values["model_type"] == "gpt2" else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {"context_length": length} if isinstance(length, int) and length > 0 else {}
 
 
 class Train(Section):

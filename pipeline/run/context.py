@@ -21,10 +21,10 @@ from pipeline.base.progress import Progress, Silent
 from pipeline.base.words import counted
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
-from pipeline.run.attempt import Attempt
 from pipeline.run.engine import Job, Step, fingerprint, load_function, run_job
 from pipeline.run.folder import Run
 from pipeline.run.ledger import digest as takedown_digest
+from pipeline.run.logs import Attempt
 from pipeline.run.manifest import (
     AGAIN,
     DamagedManifestError,

@@ -1,6 +1,7 @@
 """The logs of a run: what it remembers of how it went, as JSON files below ``RUN/logs/``, by stage.
 
-- ``stages.json``: the seconds that a stage took, all of its attempts together, and which stages are unfinished.
+- ``stages.json``: the seconds that a stage took, all of its attempts together, and which stages are unfinished.  It is
+  brought up to date while a stage works, so that a kill loses seconds of it, not the whole.
 - ``failed.json``: why a stage failed, until it succeeds.  A gate is held after every shard is made, so the manifests
   alone would call such a stage done.
 - ``environment.json``: by which command, when and on what machine a stage did its work; for the report.
@@ -14,7 +15,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_bytes
 
 MOST_COMMAND = 10_000  # characters of a command line that are kept
+RECORD_SECONDS = 10.0  # between two records of a stage that works
 
 
 def _read(run: Run, path: str) -> dict[str, Any]:
@@ -69,6 +71,63 @@ def unfinished_stages(run: Run) -> list[str]:
     """Stages whose last attempt was interrupted or killed, or is under way."""
     found = _read(run, layout.STAGE_SECONDS_LOG).get(UNFINISHED)
     return [stage for stage in found if isinstance(stage, str)] if isinstance(found, list) else []
+
+
+class Attempt:
+    """One attempt at a stage, from now on.
+
+    Args:
+        run: The run.
+        stage: The stage.
+        clock: Seconds.
+    """
+
+    def __init__(self, run: Run, stage: str, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._run, self._stage, self._clock = run, stage, clock
+        self._began = self._recorded = clock()
+        self._before = stage_seconds(run).get(stage, 0.0)
+        self._interrupted = stage in unfinished_stages(run)
+
+    @property
+    def seconds(self) -> float:
+        """What this attempt took so far."""
+        return self._clock() - self._began
+
+    @property
+    def interrupted_seconds(self) -> float:
+        """What the attempts took that did not come to the stage's end, since it last did."""
+        return self._before if self._interrupted else 0.0
+
+    def total(self, *, goes_on: bool) -> float:
+        """All attempts together.
+
+        Args:
+            goes_on: Some of what is there was made before this attempt, so what that took counts.
+        """
+        return self.seconds + (self._before if goes_on or self._interrupted else 0.0)
+
+    def worked(self, *, goes_on: bool) -> None:
+        """Something was made: records the time so far, now and then."""
+        if self._clock() - self._recorded >= RECORD_SECONDS:
+            self.broken_off(goes_on=goes_on)
+
+    def broken_off(self, *, goes_on: bool) -> None:
+        """Records the time of an attempt that does not come to its end, or has not yet."""
+        self._recorded = self._clock()
+        remember_seconds(self._run, self._stage, self.total(goes_on=goes_on), finished=False)
+
+    def interrupted(self, *, goes_on: bool) -> None:
+        """As ``broken_off``, where seconds count: an object store, which may keep one waiting, is not asked."""
+        if storage.is_local(self._run.root):
+            self.broken_off(goes_on=goes_on)
+
+    def finished(self, *, worked: bool, goes_on: bool) -> float:
+        """Records the time of the stage if there was work to do, now or before an interruption; returns it."""
+        if not (worked or self._interrupted):
+            return self._before
+        seconds = self.total(goes_on=goes_on)
+        remember_seconds(self._run, self._stage, seconds)
+        return seconds
 
 
 # -- failures

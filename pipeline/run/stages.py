@@ -12,10 +12,10 @@ from typing import Any
 from pipeline.base.errors import UnansweredError, UserError
 from pipeline.base.words import counted, nearest
 from pipeline.run import logs
-from pipeline.run.attempt import Attempt
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.engine import load_function
 from pipeline.run.folder import Run
+from pipeline.run.logs import Attempt
 from pipeline.run.outcome import outcome_lines
 
 

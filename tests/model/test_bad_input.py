@@ -13,7 +13,7 @@ from model.checkpoints import checkpoint
 from model.data.corpus import open_corpus, token_counts
 from model.evaluation.scoring import Scorer, read_choices, score_choices, share
 from model.export.folder import export_folder
-from model.export.hf_config import read_config
+from model.export.foreign_config import read_config
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_weights
 from model.plan.enough import warnings
@@ -27,6 +27,7 @@ from pipeline.recipe.load import load_recipe
 from pipeline.recipe.training_options import Train
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Manifest, manifest_url
+from pipeline.run.tokenizer import Tokenizer
 from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
 from tests.model.runs import VOCABULARY, make_run
 
@@ -103,7 +104,7 @@ def test_tokens_of_another_tokenizer_than_that_of_init_are_refused(run: Run, tmp
     folder.mkdir()
     size = VOCABULARY if change == "vocabulary" else VOCABULARY - 1
     model = Transformer(ModelConfig("gpt2", size, 32, layers=1, heads=2, width=32))
-    export_folder(model, Path(run.root) / "tokenizer/tokenizer.json", folder)
+    export_folder(model, Path(run.root) / "tokenizer/tokenizer.json", 0, folder)
     train_run(changed(run, f"model.init={folder}", "train.steps=0")) if change == "vocabulary" else None
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     vocabulary = tokenizer["model"]["vocab"]
@@ -327,7 +328,8 @@ def test_init_whose_config_is_damaged_is_named(tmp_path: Path, text: str) -> Non
 def test_refused_recipe_costs_a_finished_training_no_checkpoint(trained: Run, tmp_path: Path, restart: bool) -> None:
     (tmp_path / "hf").mkdir()
     before = checkpoint.complete_steps(trained.root)
-    export_folder(Transformer.from_run(trained.root), Path(trained.root) / "tokenizer/tokenizer.json", tmp_path / "hf")
+    model, tokenizer = Transformer.from_run(trained.root), Path(trained.root) / "tokenizer/tokenizer.json"
+    export_folder(model, tokenizer, 0, tmp_path / "hf")
     (tmp_path / "hf" / "model.safetensors").write_bytes(b"damaged")
     damaged = f"model.init={tmp_path / 'hf'}"
     for override, message in (("train.global_batch_tokens=17", "not a multiple"), (damaged, "safetensors are damaged")):
@@ -339,7 +341,8 @@ def test_refused_recipe_costs_a_finished_training_no_checkpoint(trained: Run, tm
 def test_multiple_choice_prefers_what_the_model_was_trained_on(tmp_path: Path) -> None:
     run = make_run(tmp_path, overrides=("train.steps=60", "train.learning_rate=0.01", "train.log_every_steps=20"))
     train_run(run)
-    scorer = Scorer(Transformer.from_run(run.root), Path(run.root) / "tokenizer/tokenizer.json")
+    tokenizer = Tokenizer.open(Path(run.root) / "tokenizer/tokenizer.json")
+    scorer = Scorer(Transformer.from_run(run.root), tokenizer, 0)
     questions = [{"context": "Ada wrote to", "choices": [" Grace.", " zzqqxjv"], "answer": 0}]
     found = score_choices(scorer, questions * 3)
     assert found["accuracy"]["share"] == 1.0

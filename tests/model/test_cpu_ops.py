@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  the customary name
 
 from model.network import cpu_ops, ops
-from model.network.attention import rotary_table
 from model.network.config import ModelConfig
 from model.network.ops import rotate
+from model.network.rotary import rotary_table
 from model.network.transformer import Transformer
 
 
@@ -36,7 +36,7 @@ def test_rms_norm() -> None:
 @pytest.mark.parametrize("normalised", [True, False])
 def test_norm_and_rotate(normalised: bool) -> None:
     x, gain = leaves((2, 6, 3, 8), (3, 8))
-    cosine, sine = (part.unsqueeze(-2) for part in rotary_table(6, 8, 10_000.0))
+    cosine, sine = (part.unsqueeze(-2) for part in rotary_table(ModelConfig("qwen3", 8, 6, heads=1, width=8)))
     expected = F.rms_norm(x, (8,), None, 1e-6) * gain if normalised else x
     found = cpu_ops.norm_and_rotate(x, gain if normalised else None, cosine, sine, 1e-6)
     compared(found, rotate(expected, cosine, sine), [x, gain] if normalised else [x], 1e-5)

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from model.training.guards import MINIMUM_STEPS, Guard
+from model.training.guards import LASTING_STEPS, MINIMUM_STEPS, Guard
 from model.training.schedule import rate_factor
 from pipeline.recipe.training_options import Train
 
@@ -48,10 +48,34 @@ def test_flat_window_is_no_trap() -> None:
 
 def test_state_round_trips() -> None:
     guard = filled()
-    guard.refuse(math.nan, 1.0)
+    guard.refuse(30.0, 1.0)
     again = Guard(6.0)
     again.load(guard.state())
     assert again == guard
+    assert again.refused == [(30.0, 1.0)]
+
+
+def test_lasting_rise_is_the_new_level_and_a_spike_is_not() -> None:
+    guard = filled()
+    told = [guard.refuse(9.0 + 0.1 * (step % 3), 1.0) is not None for step in range(40)]
+    assert told == [True] * LASTING_STEPS + [False] * (40 - LASTING_STEPS)
+    guard = filled()
+    for _ in range(20):
+        assert guard.refuse(9.0, 1.0) is not None
+        assert guard.refuse(3.1, 1.0) is None, "each spike alone"
+
+
+def test_weights_that_gave_nothing_finite_since_they_were_changed_are_not_sound() -> None:
+    guard = filled()
+    assert guard.sound
+    guard.refuse(math.nan, 1.0)
+    assert not guard.sound, "never tried"
+    guard.refuse(30.0, 1.0)
+    guard.refuse(math.nan, 1.0)
+    assert guard.sound, "a spike is finite: the weights are the same"
+    guard.refuse(3.0, 1.0)
+    guard.refuse(math.nan, 1.0)
+    assert not guard.sound, "changed since"
 
 
 def test_cosine_schedule_matches_its_formula() -> None:

@@ -12,11 +12,11 @@ from model.evaluation import prefix_tree
 from model.evaluation.generate import Sampling
 from model.evaluation.prefix_tree import Text, log_likelihoods
 from model.evaluation.scoring import Scorer, evaluate_run, read_minimal_pairs, sample_run, score_minimal_pairs
-from model.export.folder import end_of_text
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.training.start import train_run
 from pipeline.base.errors import FormatError, UserError
+from pipeline.run.tokenizer import Tokenizer, special_tokens
 from tests.model.runs import make_run
 
 CONFIGS = {
@@ -82,7 +82,8 @@ def test_minimal_pairs_are_scored_by_set_with_intervals(tmp_path: Path) -> None:
     assert found["by_set"]["order"]["share"] == 1.0
     assert found["by_set"]["same"]["share"] == 0.0  # neither is likelier
     assert found["accuracy"]["low"] < found["accuracy"]["share"] == 0.8 < found["accuracy"]["high"]
-    scorer = Scorer(Transformer.from_run(run.root), Path(run.root) / "tokenizer/tokenizer.json")
+    tokenizer = Tokenizer.open(Path(run.root) / "tokenizer/tokenizer.json")
+    scorer = Scorer(Transformer.from_run(run.root), tokenizer, 0)
     good, bad = scorer.log_likelihoods([("", text) for text in learned[0]])
     assert scorer.preferences(learned[:1]) == pytest.approx([good - bad], abs=1e-3)
     assert score_minimal_pairs(scorer, path, pairs_per_set=1)["pairs"] == 2
@@ -134,7 +135,7 @@ def test_text_that_no_tokenizer_takes_and_negative_lengths_are_refused(tmp_path:
         path = Path(run.root, "tokenizer", "tokenizer.json")
         path.unlink() if damage is None else path.write_text(damage)
         with pytest.raises(FormatError, match=r"tokenizer\.json: expected"):
-            end_of_text(path)
+            special_tokens(path)
         sample_run(run, "Ada", 5, Sampling())  # the checkpoint has a copy of its own
 
 

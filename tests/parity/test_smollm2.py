@@ -66,5 +66,5 @@ def test_export_loads_back_in_transformers(folder: Path, tmp_path: Path) -> None
     with torch.no_grad():  # not the weights it came with
         for parameter in model.parameters():
             parameter.mul_(1.01)
-    export_folder(model, folder / "tokenizer.json", tmp_path)
+    export_folder(model, folder / "tokenizer.json", 0, tmp_path)
     same_as_transformers(tmp_path, model)

@@ -1,5 +1,6 @@
 """Logits and gradients equal transformers' own classes; exports load there and give the same text."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 import torch
 
 from model.evaluation.generate import generate
-from model.export.folder import export_folder, from_hf_tensors, load_folder, to_hf_tensors
+from model.export.folder import export_folder, load_folder
 from model.export.hf_config import to_hf
+from model.export.tensors import from_hf_tensors, to_hf_tensors
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from tests.model.runs import make_run
@@ -29,6 +31,7 @@ CONFIGS = {
     "llama": ModelConfig(
         "qwen3", 301, 48, layers=2, heads=4, width=64, key_value_heads=1, qk_norm=False, rotary_base=5e5
     ),
+    "qwen2": ModelConfig("qwen3", 301, 48, key_value_heads=2, qk_norm=False, attention_bias=True, **ROTARY),
 }
 
 
@@ -100,7 +103,7 @@ def test_exported_folder_loads_in_transformers_with_equal_logits_and_greedy_text
     model = random_model(CONFIGS[name]).eval()
     output = tmp_path / "exported"
     output.mkdir()
-    export_folder(model, tokenizer, output)
+    export_folder(model, tokenizer, 0, output)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(output, attn_implementation="eager")
     encode = transformers.AutoTokenizer.from_pretrained(output)
     ids = encode("Ada wrote to Grace.")["input_ids"]
@@ -111,3 +114,77 @@ def test_exported_folder_loads_in_transformers_with_equal_logits_and_greedy_text
     greedy = theirs.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), **options)
     assert greedy[0, len(ids) :].tolist() == list(generate(model, ids, max_new_tokens=12))
     assert load_folder(output).config == model.config
+
+
+SCALED = {
+    "linear": {"rope_type": "linear", "factor": 3.0},
+    "dynamic": {"rope_type": "dynamic", "factor": 4.0},
+    "llama3": {
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16,
+    },
+    "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 12},
+    "yarn, every key": {
+        **{"rope_type": "yarn", "factor": 2.5, "original_max_position_embeddings": 24, "beta_fast": 16, "beta_slow": 2},
+        **{"mscale": 0.9, "mscale_all_dim": 0.7},
+    },
+    "yarn, attention factor": {
+        **{"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 12},
+        **{"attention_factor": 1.3, "truncate": False},
+    },
+}
+FOREIGN = {
+    "llama": transformers.LlamaConfig,
+    "mistral": transformers.MistralConfig,
+    "qwen2": transformers.Qwen2Config,
+    "qwen3": transformers.Qwen3Config,
+}
+
+
+def foreign(kind: str, folder: Path, **values: Any) -> Any:
+    """A tiny model of transformers' own, its weights away from their initial values, saved as a folder."""
+    made = {"vocab_size": 211, "hidden_size": 32, "intermediate_size": 80, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 48}
+    config = FOREIGN[kind](**{**made, **heads, **values})
+    config._attn_implementation = "eager"
+    torch.manual_seed(4)
+    theirs = transformers.AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    theirs.save_pretrained(folder)
+    return theirs
+
+
+def same_logits(theirs: Any, folder: Path, length: int = 48) -> None:
+    inputs = torch.randint(0, 211, (2, length), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        expected, found = theirs(inputs).logits, load_folder(folder).eval()(inputs)
+    assert float((found - expected).norm() / expected.norm()) <= 1e-5
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_folder_of_another_program_has_its_logits(kind: str, tied: bool, tmp_path: Path) -> None:
+    more = {"sliding_window": 64} if kind == "mistral" else {"head_dim": 12} if kind == "qwen3" else {}
+    same_logits(foreign(kind, tmp_path, tie_word_embeddings=tied, **more), tmp_path)
+
+
+@pytest.mark.parametrize("old_key", [False, True])
+@pytest.mark.parametrize("name", SCALED)
+def test_scaled_rotary_positions_have_its_logits(name: str, old_key: bool, tmp_path: Path) -> None:
+    theirs = foreign("llama", tmp_path, rope_parameters={**SCALED[name], "rope_theta": 5_000.0})
+    if old_key:
+        path = tmp_path / "config.json"
+        values = json.loads(path.read_text())
+        values["rope_theta"] = values["rope_parameters"].pop("rope_theta")
+        values["rope_scaling"] = values.pop("rope_parameters")
+        values["rope_scaling"]["type"] = values["rope_scaling"].pop("rope_type")
+        path.write_text(json.dumps(values))
+    same_logits(theirs, tmp_path)
+    model = load_folder(tmp_path)
+    again = transformers.AutoConfig.for_model(**to_hf(model.config, 0))
+    assert again.rope_parameters["rope_type"] == SCALED[name]["rope_type"]

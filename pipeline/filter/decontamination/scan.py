@@ -19,6 +19,7 @@ from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.table_files import batches
 from pipeline.run.tables import DOCUMENTS, TOKENS, VERDICTS
+from pipeline.run.tokenizer import Tokenizer
 
 
 def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> dict[str, Any]:
@@ -84,9 +85,7 @@ def _add_token_ranges(run: Run, hits: list[dict[str, Any]]) -> None:
     url = run.url(layout.TOKENIZER)
     if not hits or not storage.exists(url):
         return
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(storage.open_local(url)))
+    tokenizer = Tokenizer.open(storage.open_local(url))
     for shard in sorted({hit["shard"] for hit in hits}):
         rows, cuts = _token_rows(run, shard), _cuts(run, shard)
         for hit in hits:
@@ -96,11 +95,11 @@ def _add_token_ranges(run: Run, hits: list[dict[str, Any]]) -> None:
             hit["token_start"], hit["token_end"] = _token_range(tokenizer, hit, cuts.get(hit["row"], []))
 
 
-def _token_range(tokenizer: Any, hit: dict[str, Any], cut: list[int]) -> tuple[int, int]:
+def _token_range(tokenizer: Tokenizer, hit: dict[str, Any], cut: list[int]) -> tuple[int, int]:
     """Tokens of the document that stand for the hit's bytes."""
     text = cut_text(hit["text"], cut)
     start, end = (_characters(text, moved(hit[edge], cut)) for edge in ("start", "end"))
-    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+    _, offsets = tokenizer.offsets(text)
     inside = [k for k, (first, last) in enumerate(offsets) if first < end and last > start] if start < end else []
     return (inside[0], inside[-1] + 1) if inside else (0, 0)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
+from pipeline.run.tokenizer import special_ids
 
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -113,11 +114,6 @@ def vocabulary_size(definition: dict[str, Any]) -> int:
     ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else list(range(len(vocabulary)))
     added = [int(token["id"]) for token in definition.get("added_tokens") or ()]
     return 1 + max(int(token_id) for token_id in ids + added)
-
-
-def special_ids(definition: dict[str, Any]) -> dict[str, int]:
-    """The special tokens of a parsed ``tokenizer.json`` and their ids."""
-    return {token["content"]: token["id"] for token in definition.get("added_tokens") or () if token.get("special")}
 
 
 def end_of_text_id(definition: dict[str, Any], end_of_text: str) -> int:

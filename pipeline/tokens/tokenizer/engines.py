@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import RunError
 from pipeline.base.words import counted
+from pipeline.run.tokenizer import Tokenizer
 
 CACHE_TEXT_BYTES = 256 << 20  # of text, after which an encoder is not kept for a further shard
 LONG_TEXT_BYTES = 4 << 20  # ``tokenizers`` needs about a hundred times a text's size: longer ones are cut for it
@@ -80,12 +81,7 @@ class TokenizersEncoder:
     """
 
     def __init__(self, definition: str, *, cut_long_texts: bool) -> None:
-        import tokenizers
-
-        self._tokenizer = tokenizers.Tokenizer.from_str(definition)
-        self._tokenizer.encode_special_tokens = True
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._tokenizer = Tokenizer(definition)
         self._cut_long_texts = cut_long_texts
 
     def __call__(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
@@ -102,7 +98,7 @@ class TokenizersEncoder:
 
     def _encode(self, text: str) -> NDArray[np.uint32]:
         pieces = cut(text, LONG_TEXT_BYTES) if self._cut_long_texts else [text]
-        encoded = [self._tokenizer.encode(piece, add_special_tokens=False).ids for piece in pieces]
+        encoded = [self._tokenizer.ids(piece) for piece in pieces]
         return np.concatenate([np.asarray(ids, np.uint32) for ids in encoded])
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.run.tokenizer import Tokenizer, special_ids
 from pipeline.tokens.tokenizer.byte_lengths import token_bytes
-from pipeline.tokens.tokenizer.definition import special_ids, vocabulary_size
+from pipeline.tokens.tokenizer.definition import vocabulary_size
 from pipeline.tokens.tokenizer.engines import Choice, make_encoder
 from pipeline.tokens.tokenizer.survey import Sample
 
@@ -95,13 +96,11 @@ def _round_trip(
     definition: str, samples: Sequence[Sample], ids: NDArray[np.uint32], offsets: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Decodes every sample again; a failure names the first differing character."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_str(definition)
+    tokenizer = Tokenizer(definition)
     failures = 0
     example = None
     for number, sample in enumerate(samples):
-        decoded = tokenizer.decode(ids[offsets[number] : offsets[number + 1]].tolist(), skip_special_tokens=False)
+        decoded = tokenizer.text(ids[offsets[number] : offsets[number + 1]].tolist())
         if decoded != sample.text:
             failures += 1
             if example is None:

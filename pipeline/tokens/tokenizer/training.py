@@ -20,6 +20,7 @@ from pipeline.base.errors import UserError
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json
+from pipeline.run.tokenizer import Tokenizer, special_ids
 from pipeline.tokens.documents.assign import TRAIN
 from pipeline.tokens.documents.kept_documents import kept_batches
 from pipeline.tokens.documents.split import below_share, keyed_hash
@@ -27,7 +28,6 @@ from pipeline.tokens.tokenizer.definition import (
     end_of_text_id,
     from_tiktoken,
     pre_tokenizer,
-    special_ids,
     vocabulary_size,
 )
 from pipeline.tokens.tokenizer.engines import Choice, choose, make_encoder
@@ -216,13 +216,11 @@ def load_given(path: Path, config: dict[str, Any]) -> str:
     """
     if path.suffix == ".tiktoken":
         return from_tiktoken(path, config["pretokenizer"], config["end_of_text"], config["special_tokens"])
-    from tokenizers import Tokenizer
-
-    definition = path.read_text(encoding="utf-8")
     try:
-        Tokenizer.from_str(definition)
+        definition = path.read_text(encoding="utf-8")
+        Tokenizer(definition)
         parsed = json.loads(definition)
-    except Exception as error:
+    except ValueError as error:
         raise UserError(f"tokenize.tokenizer = {path}: not a tokenizer.json: {error}") from error
     end_of_text_id(parsed, config["end_of_text"])
     return definition

@@ -9,9 +9,9 @@ import pytest
 from pipeline.base.errors import GateError
 from pipeline.base.progress import Silent
 from pipeline.run import logs
-from pipeline.run.attempt import RECORD_SECONDS, Attempt
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
+from pipeline.run.logs import RECORD_SECONDS, Attempt
 from pipeline.run.stages import run_stage
 from tests.pipeline.run.dummy_run import RECIPE
 
