@@ -11,6 +11,7 @@ from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
 from pipeline.base.processes import environment
 from pipeline.base.progress import watcher
+from pipeline.base.sizes import parse_memory
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
 
@@ -146,6 +147,7 @@ def export(
     checkpoint: Checkpoint = None,
     previous: Flag = False,
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    file_size: str = "5GB",
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
@@ -163,6 +165,8 @@ def export(
         Use the checkpoint before the last one.
     dtype
         Of the weights; a run's own are float32, and bfloat16 halves the folder.
+    file_size
+        Of weights in one file at most, such as 5GB; a larger model is written in several, with an index.
     """
     from model.export.folder import export_run
 
@@ -170,7 +174,8 @@ def export(
     if output.is_file():
         raise UserError(f"--output {output}: is a file; name a folder")
     refuse_overwriting("--output", output, overwrite=overwrite)
-    files = export_run(run, output, previous=previous, named=checkpoint, dtype=dtype)
+    file_bytes = parse_memory(file_size, "--file-size")
+    files = export_run(run, output, previous=previous, named=checkpoint, dtype=dtype, file_bytes=file_bytes)
     return answer(json, {"output": str(output), "files": files}, f"{output}: {', '.join(files)}", made=True)
 
 

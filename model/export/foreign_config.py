@@ -181,7 +181,6 @@ def _rotary(values: Mapping[str, Any], path: Path, kind: str, context_length: in
             f"model.context_length to {window} or less"
         )
     heads = int(values["num_attention_heads"])
-    rope = values["rope_parameters"] or {}
     return ModelConfig(
         architecture="qwen3",
         vocabulary_size=int(values["vocab_size"]),
@@ -195,20 +194,24 @@ def _rotary(values: Mapping[str, Any], path: Path, kind: str, context_length: in
         tied_embeddings=bool(values["tie_word_embeddings"]),
         qk_norm=kind == "qwen3",
         attention_bias=kind == "qwen2",
-        rotary_base=float(rope.get("rope_theta") or values["rope_theta"]),
+        rotary_base=float(_rope(values, path).get("rope_theta") or values["rope_theta"]),
         rotary_scaling=scaling,
         norm_epsilon=float(values["rms_norm_eps"]),
     )
 
 
+def _rope(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What a folder says of its rotary positions: under the key of before, if it is there, or that of today."""
+    key = "rope_scaling" if values["rope_scaling"] else "rope_parameters"
+    found = values[key] or {}
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: {key} = {found!r}: expected an object with a rope_type")
+    return found
+
+
 def _scaling(values: Mapping[str, Any], path: Path) -> Scaling:
-    """How the rotary frequencies are scaled, under the key of today (``rope_parameters``) or of before."""
-    found: dict[str, Any] = {}
-    for key in ("rope_scaling", "rope_parameters"):
-        if (part := values[key]) is not None:
-            if not isinstance(part, dict):
-                raise UserError(f"{path}: {key} = {part!r}: expected an object with a rope_type")
-            found |= part
+    """How the rotary frequencies are scaled."""
+    found = _rope(values, path)
     kind = str(found.get("rope_type", found.get("type", "default")))
     if kind != "default" and kind not in SCALINGS:
         raise UserError(f"{path}: rotary scaling {kind!r} is not supported; expected {', '.join(SCALINGS)}")
