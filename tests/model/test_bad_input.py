@@ -2,11 +2,13 @@
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.checkpoints import checkpoint
@@ -232,6 +234,21 @@ def test_full_disk_may_go_on_to_the_next_checkpoint(run: Run, monkeypatch: pytes
     assert train_run(changed(run, "train.disk_full=continue"))["steps"] == 8
     assert disk.calls >= 5
     assert checkpoint.complete_steps(run.root) == [3, 8]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "no space left on the disk"), (errno.EDQUOT, "no space left"), (errno.EFBIG, "File")],
+)
+def test_what_the_library_of_the_weights_says_of_the_disk_is_one_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise SafetensorError(f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})")
+
+    monkeypatch.setattr(checkpoint, "save_file", fail)
+    with pytest.raises(RunError, match=f"could not write the checkpoint .*: {said}.*; the last complete one is none"):
+        train_run(run)
 
 
 def test_damaged_checkpoint_is_named_and_the_one_before_used_only_when_asked(trained: Run) -> None:

@@ -9,13 +9,20 @@ import pytest
 import torch
 
 from model.evaluation import prefix_tree
-from model.evaluation.generate import Sampling
+from model.evaluation.generate import Sampling, next_token
 from model.evaluation.prefix_tree import Text, log_likelihoods
-from model.evaluation.scoring import Scorer, evaluate_run, read_minimal_pairs, sample_run, score_minimal_pairs
+from model.evaluation.scoring import (
+    Scorer,
+    evaluate_run,
+    read_minimal_pairs,
+    sample_run,
+    score_choices,
+    score_minimal_pairs,
+)
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.training.start import train_run
-from pipeline.base.errors import FormatError, UserError
+from pipeline.base.errors import FormatError, RunError, UserError
 from pipeline.run.tokenizer import Tokenizer, special_tokens
 from tests.model.runs import make_run
 
@@ -144,3 +151,68 @@ def test_archive_without_pairs_is_refused(tmp_path: Path) -> None:
         read_minimal_pairs(write_zip(tmp_path / "empty.zip", {}))
     with pytest.raises(UserError, match="no such file"):
         read_minimal_pairs(tmp_path / "none.zip")
+
+
+def scorer_of(start: int | None, tokenizer: Any) -> Scorer:
+    model = Transformer(ModelConfig("gpt2", 400, 64, layers=1, heads=2, width=32))
+    return Scorer(model, Tokenizer(tokenizer.to_str()), start)
+
+
+def prepending_tokenizer() -> Any:
+    """Like Llama 2's: what begins a text has a mark that nothing in the middle has."""
+    from tokenizers import Tokenizer as Theirs
+    from tokenizers import decoders, models, normalizers, trainers
+
+    tokenizer = Theirs(models.BPE(unk_token="<unk>", byte_fallback=True))
+    mark = "\N{LOWER ONE EIGHTH BLOCK}"
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(mark), normalizers.Replace(" ", mark)])
+    tokenizer.decoder = decoders.Sequence([decoders.Replace(mark, " "), decoders.Fuse()])
+    special = ["<unk>", "<s>", "</s>"]
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(["the mill by the bridge", "a bridge by the mill"] * 9, trainer)
+    return tokenizer
+
+
+@pytest.mark.parametrize("start", [None, 2])
+def test_choice_is_encoded_as_it_stands_after_its_context(start: int | None) -> None:
+    tokenizer = prepending_tokenizer()
+    scorer = scorer_of(start, tokenizer)
+    whole = tokenizer.encode("the mill bridge", add_special_tokens=False).ids
+    found = scorer._text("the mill", " bridge")
+    assert found.tokens == [*([] if start is None else [start]), *whole]
+    context = tokenizer.encode("the mill", add_special_tokens=False).ids
+    assert found.tokens[len(found.tokens) - found.scored :] == whole[len(context) :]
+
+
+def test_without_a_token_before_a_text_its_first_token_is_not_scored() -> None:
+    scorer = scorer_of(None, prepending_tokenizer())
+    tokens = scorer.tokenizer.ids("the mill")
+    assert scorer._text("", "the mill") == Text(tokens, len(tokens) - 1)
+    assert scorer_of(2, prepending_tokenizer())._text("", "the mill") == Text([2, *tokens], len(tokens))
+
+
+def test_equally_likely_choices_share_the_point() -> None:
+    scorer = scorer_of(2, prepending_tokenizer())
+    scorer.log_likelihoods = lambda pairs: [-1.0 for _ in pairs]  # type: ignore[method-assign]
+    questions = [{"context": "the", "choices": [" mill", " bridge"], "answer": answer} for answer in (0, 0, 1)]
+    assert score_choices(scorer, questions)["accuracy"]["share"] == 0.5
+
+
+def test_model_of_masked_documents_needs_a_prompt(tmp_path: Path) -> None:
+    run = make_run(tmp_path, overrides=("train.steps=1", "train.mask_documents=true"))
+    train_run(run)
+    with pytest.raises(UserError, match="the prompt is empty"):
+        sample_run(run, "", 3, Sampling())
+    assert sample_run(run, "Ada", 3, Sampling(temperature=0.0))
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-38, 1e-45, 5e-324])
+def test_smallest_temperature_is_greedy(temperature: float) -> None:
+    logits = torch.tensor([1.0, 3.0, 2.0, -50.0])
+    generator = torch.Generator().manual_seed(1)
+    assert next_token(logits, Sampling(temperature=temperature), generator) == 1
+
+
+def test_weights_that_give_nothing_finite_draw_no_text() -> None:
+    with pytest.raises(RunError, match="not finite"):
+        next_token(torch.tensor([1.0, float("nan")]), Sampling(), torch.Generator())

@@ -2,7 +2,8 @@
 
 ``gigatoken`` reads the Arrow buffers and is about seventy times as fast; ``tokenizers`` defines what is right.  Both
 encode text that looks like a special token as ordinary text: gigatoken is built from a definition without added tokens,
-and ``tokenizers`` is told to.  ``choose`` compares their ids once per run.
+and ``tokenizers`` is told to.  Added tokens that are not special are looked for in text: a document that holds one is
+encoded by ``tokenizers``.  ``choose`` compares their ids once per run.
 """
 
 import re
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.base.errors import RunError
@@ -45,14 +47,39 @@ class GigatokenEncoder:
         import gigatoken
 
         self.text_bytes = 0
+        self._definition, self._plain = definition, _plain_tokens(definition)
         self._tokenizer = gigatoken.Tokenizer.from_json(_without_added_tokens(definition))
 
     def __call__(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """See ``Encoder``."""
-        import awkward
-
         if not len(texts):
             return np.empty(0, np.uint32), np.zeros(1, np.int64)
+        ids, offsets = self._fast(texts)
+        rows = self._with_plain_tokens(texts)
+        return self._with_rows_of_tokenizers(texts, rows, ids, offsets) if len(rows) else (ids, offsets)
+
+    def _with_plain_tokens(self, texts: pa.LargeStringArray) -> NDArray[np.int64]:
+        """Rows of the texts that hold an added token which is not special."""
+        found = np.zeros(len(texts), bool)
+        for token in self._plain:
+            found |= pc.match_substring(texts, token).to_numpy(zero_copy_only=False)
+        return np.flatnonzero(found)
+
+    def _with_rows_of_tokenizers(
+        self, texts: pa.LargeStringArray, rows: NDArray[np.int64], ids: NDArray[np.uint32], offsets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """The ids with those of some rows as ``tokenizers`` gives them."""
+        encode = TokenizersEncoder(self._definition, cut_long_texts=False)
+        theirs, ends = encode(texts.take(pa.array(rows)))
+        parts = np.split(ids, offsets[1:-1])
+        for number, row in enumerate(rows.tolist()):
+            parts[row] = theirs[ends[number] : ends[number + 1]]
+        lengths = [len(part) for part in parts]
+        return np.concatenate(parts), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+    def _fast(self, texts: pa.LargeStringArray) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        import awkward
+
         self.text_bytes += texts.nbytes
         # awkward takes a large_string column over without a copy; gigatoken copies a bare pyarrow array
         encoded = self._tokenizer.encode_batch(awkward.from_arrow(texts), parallel=False)
@@ -70,6 +97,12 @@ def _without_added_tokens(definition: str) -> bytes:
     parsed = orjson.loads(definition)
     parsed["added_tokens"] = []
     return orjson.dumps(parsed)
+
+
+def _plain_tokens(definition: str) -> list[str]:
+    """The added tokens that text gives: those that are not special."""
+    added = orjson.loads(definition).get("added_tokens") or ()
+    return [token["content"] for token in added if not token.get("special")]
 
 
 class TokenizersEncoder:

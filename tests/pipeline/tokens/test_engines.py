@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import RunError
 from pipeline.tokens.tokenizer import engines
+from pipeline.tokens.tokenizer.definition import vocabulary_size
 from pipeline.tokens.tokenizer.engines import (
     GigatokenEncoder,
     TokenizersEncoder,
@@ -131,3 +132,16 @@ def test_text_that_gives_a_special_token_is_an_error_that_names_it() -> None:
     check_no_special(np.array([], np.uint32), {"<|endoftext|>": 0})
     with pytest.raises(RunError, match=r"encoded as the special token '<\|pad\|>'"):
         check_no_special(np.array([3, 1], np.uint32), {"<|endoftext|>": 0, "<|pad|>": 1})
+
+
+def test_document_with_an_added_token_that_is_not_special_is_encoded_by_tokenizers(definitions: dict[str, str]) -> None:
+    parsed = json.loads(definitions["gpt2"])
+    added = {"single_word": False, "lstrip": False, "rstrip": True, "normalized": False, "special": False}
+    number = vocabulary_size(parsed)
+    parsed["added_tokens"].append({"id": number, "content": "<tool>", **added})
+    texts = arrow(["plain", "a <tool>  b <|pad|>", "", "<tool>", "plain again"])
+    ours, ends = GigatokenEncoder(json.dumps(parsed))(texts)
+    theirs, other_ends = TokenizersEncoder(json.dumps(parsed), cut_long_texts=True)(texts)
+    np.testing.assert_array_equal(ends, other_ends)
+    np.testing.assert_array_equal(ours, theirs)
+    assert (ours == number).sum() == 2
