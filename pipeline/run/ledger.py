@@ -112,7 +112,8 @@ def parse(data: bytes, where: str) -> Ledger:
     cluster_counts: dict[str, dict[str, int]] = {}
     near_validation: set[str] = set()
     survivors: dict[str, str] = {}
-    for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), start=1):
+    lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else []
+    for number, line in enumerate(lines, start=1):
         try:
             values = json.loads(line)
             if "doc_id" in values:
