@@ -183,8 +183,8 @@ def test_wrong_options_of_our_steps_are_told_when_they_are_made() -> None:
         to_datatrove("filter", rules=["goper_quality"])
     with pytest.raises(UserError, match="min_wrds"):
         to_datatrove("filter", gopher_quality={"min_wrds": 3})
-    with pytest.raises(UserError, match="unexpected keyword argument 'treshold'"):
-        to_datatrove("dedup", treshold=0.7)
+    with pytest.raises(UserError, match="unexpected keyword argument 'thres'"):
+        to_datatrove("dedup", thres=0.7)
     with pytest.raises(UserError, match=r"dedup\.threshold = 7"):
         to_datatrove("dedup", threshold=7)
 
