@@ -32,6 +32,7 @@ class Page:
 
     html: str
     facts: Facts
+    decoded_as: str
 
 
 class Extractor:
@@ -59,11 +60,11 @@ class Extractor:
         if len(body) > self.options.max_html_bytes:
             limit = self.options.max_html_bytes
             raise ExtractionError("html_too_large", f"{len(body):,} bytes, more than max_html_bytes = {limit:,}")
-        html, encoding = decode(body, record.charset, html=True)
-        if encoding.startswith(("utf-16", "utf-32")):
-            body, encoding = html.encode("utf-8", "replace"), "utf-8"
+        html, encoding, _ = decode(body, record.charset, html=True)
+        if encoding != "utf-8":  # the facts are then read as the text is
+            body = html.encode("utf-8", "replace")
         seen = self._within_limits(body)
-        return Page(html, facts(body, encoding, record, seen.notes))
+        return Page(html, facts(body, "utf-8", record, seen.notes), encoding)
 
     def text(self, html: str) -> str:
         """The text of a page; empty where it has none.

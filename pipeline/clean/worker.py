@@ -36,6 +36,7 @@ from pipeline.clean.urls import UrlRules
 from pipeline.readers.parts.part_reader import PartReader
 from pipeline.readers.parts.partition import Part
 from pipeline.readers.raw.ledger import DOCUMENTS, EXCLUDED, QUARANTINED
+from pipeline.readers.raw.whatwg import BROKEN
 from pipeline.readers.records import Damaged, Excluded, Item, Record
 from pipeline.run.engine import Job, Outputs
 
@@ -105,6 +106,7 @@ def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", reader
         quarantined=quarantined,
         text_bytes=writer.text_bytes,
         mojibake_repaired=cleaner.repaired,
+        decoded_as=dict(cleaner.decoded_as),
         pii=dict(cleaner.pii),
         excluded_reasons=dict(writer.excluded),
         quarantined_reasons=dict(writer.quarantined),
@@ -157,6 +159,7 @@ class Cleaner:
         self.source = settings.source
         self.repaired = 0
         self.pii: Counter[str] = Counter()
+        self.decoded_as: Counter[str] = Counter()
         self.stated_languages = 0
         self.unknown_languages: Counter[str] = Counter()
         self._extractor: Extractor | None = None
@@ -226,6 +229,9 @@ class Cleaner:
                 self.pii[kind] += 1
             record.text = replaced.get(number, record.text)
             row |= record.columns or {}
+            row["replaced_share"] = replaced_share(record.text)
+            if (encoding := row.get("decoded_as")) is not None:
+                self.decoded_as[encoding] += 1
             if record.language and row.get("declared_language") is None:
                 row["declared_language"] = record.language
             rows[id(record)] = row
@@ -258,8 +264,8 @@ class Cleaner:
             if excluded is not None:
                 return excluded
         else:
-            record.text, _ = decode(record.body or b"", record.charset)
-            record.body = None
+            record.text, encoding, _ = decode(record.body or b"", record.charset)
+            record.body, record.columns = None, {"decoded_as": encoding, **(record.columns or {})}
         if record.licence is None and self.source.licence is not None:
             record.licence, record.licence_evidence = self.source.licence, "recipe"
         return record
@@ -279,7 +285,7 @@ class Cleaner:
         if facts.date:
             record.metadata = {**(record.metadata or {}), **({"crawl_date": record.date} if record.date else {})}
             record.date = facts.date
-        record.text, record.columns = page.html, _page_columns(facts)
+        record.text, record.columns = page.html, {"decoded_as": page.decoded_as, **_page_columns(facts)}
         return None
 
     def _extract(self, record: Record) -> Item:
@@ -287,6 +293,11 @@ class Cleaner:
         assert self._extractor is not None, "a page was looked at without an extractor"
         record.text, record.body = self._extractor.text(record.text), None
         return record
+
+
+def replaced_share(text: str) -> float:
+    """Share of a text's characters that are U+FFFD: what stands for broken bytes, here or where the text came from."""
+    return 0.0 if text.isascii() else text.count(BROKEN) / len(text)
 
 
 def _weight(item: Item) -> tuple[int | None, int | None, int]:

@@ -11,7 +11,31 @@ from numpy.typing import NDArray
 NOT_NFC = 1  # a character that composition may change or move
 INVISIBLE = 2  # control, zero-width or bidirectional characters, noncharacters
 LINE_ENDS = 4  # other line ends than \n
-MOJIBAKE = 8  # a character that shows a UTF-8 lead byte, then one that shows a continuation byte
+MOJIBAKE = 8  # a character that shows a UTF-8 lead byte, then those that show its continuation bytes
+
+# one-byte encodings that ftfy undoes, beside windows-1252 and windows-1251, whose signs are looked for by hand
+_MISREADINGS = ("cp1250", "iso8859_2", "cp1253", "cp1254", "cp1257", "mac_roman", "cp437")
+_HIGHEST = 0x2600  # nearly all of their characters are below
+
+
+def _signs() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """For each character, the misreadings (bits) in which it shows a lead byte of two, of more, a continuation byte."""
+    two, more, rest = (np.zeros(_HIGHEST, np.uint8) for _ in range(3))
+    for bit, codec in enumerate(_MISREADINGS):
+        for byte in range(0x80, 0xF5):
+            text = bytes([byte]).decode(codec, "ignore") or chr(byte)  # what is not defined passes as it is
+            if ord(text) >= _HIGHEST:
+                continue  # the ligatures of MacRoman
+            if 0xC2 <= byte <= 0xDF:
+                two[ord(text)] |= 1 << bit
+            elif byte >= 0xE0:
+                more[ord(text)] |= 1 << bit
+            elif byte < 0xC0:
+                rest[ord(text)] |= 1 << bit
+    return two, more, rest
+
+
+_TWO, _MORE, _REST = _signs()
 
 
 def flag_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -59,8 +83,48 @@ def _flag_text(data, start, end):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
+def _code(data, i, end):  # type: ignore[no-untyped-def]
+    """The character of two or three bytes at ``i``; 0 where there is none, or one that no misreading has."""
+    if i + 1 >= end:
+        return 0
+    lead = data[i]
+    if 0xC2 <= lead <= 0xDF:
+        return ((lead & 0x1F) << 6) | (data[i + 1] & 0x3F)
+    if lead == 0xE2 and i + 2 < end:
+        code = 0x2000 | ((data[i + 1] & 0x3F) << 6) | (data[i + 2] & 0x3F)
+        return code if code < _HIGHEST else 0
+    return 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_misread(data, i, end):  # type: ignore[no-untyped-def]
+    """True where the characters from ``i`` show the bytes of one UTF-8 character in one of the misreadings."""
+    lead = data[i]
+    first = _code(data, i, end)
+    if _TWO[first] == 0 and _MORE[first] == 0:
+        return False
+    at = i + (2 if lead < 0xE0 else 3)
+    second = _code(data, at, end)
+    if _TWO[first] & _REST[second]:
+        return True
+    if _MORE[first] & _REST[second] == 0:
+        return False
+    return (_MORE[first] & _REST[second] & _REST[_code(data, at + (2 if data[at] < 0xE0 else 3), end)]) != 0
+
+
+@numba.njit(cache=True, nogil=True)
 def _flag_character(data, i, end):  # type: ignore[no-untyped-def]
     """Flags of the non-ASCII character at ``i``."""
+    lead = data[i]
+    found = _flag_by_hand(data, i, end)
+    # the letters that stand for lead bytes, and what box drawings, roots and low quotes stand for
+    if (lead == 0xC2 or 0xC4 <= lead <= 0xCF or lead == 0xE2) and _is_misread(data, i, end):
+        found |= MOJIBAKE
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _flag_by_hand(data, i, end):  # type: ignore[no-untyped-def]
     lead = data[i]
     if i + 1 >= end:
         return 0
@@ -72,13 +136,17 @@ def _flag_character(data, i, end):  # type: ignore[no-untyped-def]
             return INVISIBLE | MOJIBAKE
         return INVISIBLE if second == 0xAD else 0
     if lead == 0xC3:  # U+00C2 to U+00F4 show the lead bytes of UTF-8
-        return MOJIBAKE if 0x82 <= second <= 0xB4 and _shows_continuation(data, i + 2, end) else 0
+        if (second == 0x82 or second == 0x83) and i + 2 < end and data[i + 2] == 0x20:
+            return MOJIBAKE  # a no-break space that became a space
+        if 0x82 <= second <= 0xB4 and (_shows_continuation(data, i + 2, end) or _is_misread(data, i, end)):
+            return MOJIBAKE
+        return 0
     if (
         lead == 0xD0
     ):  # UTF-8 read as windows-1251: Ve, Ghe, De, Ie, Er, Es show two-byte leads, ve to short i longer ones
         if 0x92 <= second <= 0x95 or second == 0xA0 or second == 0xA1:
             return MOJIBAKE if _shows_continuation(data, i + 2, end) else 0
-        if 0xB2 <= second <= 0xB9 and _shows_continuation(data, i + 2, end):
+        if (0xB2 <= second <= 0xB9 or second == 0xBF) and _shows_continuation(data, i + 2, end):
             following = i + 4 if data[i + 2] < 0xE0 else i + 5
             return MOJIBAKE if _shows_continuation(data, following, end) else 0
         return 0

@@ -2,58 +2,76 @@
 
 import codecs
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 
-from pipeline.readers.raw.charsets import detected_encoding
+from pipeline.readers.raw.charsets import (
+    DETECTED_BYTES,
+    DOUBLE_BYTE,
+    MIN_WRONG,
+    detected_encoding,
+    has_switches,
+    read_as,
+)
+from pipeline.readers.raw.whatwg import decoder_of, encoding_of
 from pipeline.readers.streams import Gap
 
-DETECTED_BYTES = 1 << 18  # of a file that the encoding is told from
-TWO_BYTES = frozenset({"gb18030", "gbk", "big5", "shift_jis", "euc_jp", "euc_kr", "cp949"})  # some are UTF-8 by chance
-MIN_WRONG = 4  # bytes that are no UTF-8: fewer are damage
 
-
-def as_utf8(data: Iterator[bytes | Gap], declared: str | None = None, *, detect: bool = False) -> Iterator[bytes | Gap]:
+@dataclass
+class AsUtf8:
     """The same text in UTF-8, where a byte-order mark, zero bytes or the recipe say that it is in another encoding.
 
     Args:
         data: The text.
         declared: Its encoding, as the recipe says.
         detect: Tell it from the first bytes, where nobody declares it.
+
+    Attributes:
+        encoding: What it was found to be in, once the first bytes are read; None where it passes as it is.
     """
-    first = next(data, b"")
-    encoding = utf16_of(first) if isinstance(first, bytes) else None
-    encoding = encoding or declared
-    if encoding is None and detect and isinstance(first, bytes):
-        encoding = _detected(first[:DETECTED_BYTES])
-    if encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
-        yield from chain([first], data)
-        return
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    for chunk in chain([first], data):
-        yield chunk if isinstance(chunk, Gap) else decoder.decode(chunk).encode("utf-8", "replace")
-    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+
+    data: Iterator[bytes | Gap]
+    declared: str | None = None
+    detect: bool = False
+    encoding: str | None = None
+
+    def __iter__(self) -> Iterator[bytes | Gap]:
+        first = next(self.data, b"")
+        encoding = utf16_of(first) if isinstance(first, bytes) else None
+        encoding = encoding or encoding_of(self.declared)
+        if encoding is None and self.detect and isinstance(first, bytes):
+            encoding = _detected(first[:DETECTED_BYTES])
+        if encoding is None or encoding == "utf-8":
+            yield from chain([first], self.data)
+            return
+        self.encoding = encoding
+        decoder = decoder_of(encoding)
+        for chunk in chain([first], self.data):
+            yield chunk if isinstance(chunk, Gap) else decoder.decode(chunk).encode("utf-8", "replace")
+        yield decoder.decode(b"", True).encode("utf-8", "replace")
+
+
+def as_utf8(data: Iterator[bytes | Gap], declared: str | None = None, *, detect: bool = False) -> Iterator[bytes | Gap]:
+    """The text of ``AsUtf8``, where nobody asks what it was in."""
+    return iter(AsUtf8(data, declared, detect))
 
 
 def _detected(head: bytes) -> str | None:
     """The encoding of text that is clearly not UTF-8; None where it is, or where single bytes of it are not."""
     if head.isascii():
-        return None
+        return detected_encoding(head) if has_switches(head) else None
     text = head.decode("utf-8", "replace")
     wrong = text.count("\ufffd")
     right = len(text) - len(text.encode("ascii", "ignore")) - wrong
     if wrong < MIN_WRONG:
         return None
     name = detected_encoding(head)
-    return name if 4 * right <= wrong or (name in TWO_BYTES and _is_in(head, name)) else None
+    return name if 4 * right <= wrong or (name in DOUBLE_BYTE and _is_in(head, name)) else None
 
 
 def _is_in(head: bytes, encoding: str) -> bool:
-    """Whether bytes that may end within a character are text in an encoding."""
-    try:
-        codecs.getincrementaldecoder(encoding)().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return True
+    """Whether bytes that may end within a character are text in an encoding; some such text is UTF-8 by chance."""
+    return read_as(head, encoding).replaced <= 1
 
 
 def utf16_of(head: bytes) -> str | None:
@@ -74,8 +92,8 @@ def utf16_of(head: bytes) -> str | None:
     if _is_utf8_with_stray_zeros(sample):
         return None
     if odd > 4 * even:
-        return "utf-16-le"
-    return "utf-16-be" if even > 4 * odd else None
+        return "utf-16le"
+    return "utf-16be" if even > 4 * odd else None
 
 
 def _utf32_of(sample: bytes) -> str | None:

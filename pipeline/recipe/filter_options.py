@@ -115,6 +115,9 @@ class Filter(Section):
     min_language_scores: dict[LanguageCode, Share] = Field(
         default_factory=dict, description="language -> the probability that counts for it instead"
     )
+    max_replaced_share: Share = Field(
+        1.0, description="share of characters that are U+FFFD (broken bytes) above which a document is dropped; 1: off"
+    )
     rules: list[str] = Field(
         default_factory=lambda: ["gopher_quality", "gopher_repetition", "c4", "fineweb"],
         description="rule sets applied, and class paths of datatrove filters",

@@ -17,7 +17,7 @@ SHARD_TEXT_BYTES = 256 << 20  # a shard closes at 256 MiB of text
 DOCUMENTS = Table(
     "documents",
     layout.DOCUMENTS,
-    (1, 0),
+    (1, 1),
     (
         Column(
             "doc_id", DOC_ID, "BLAKE2b-128 of the source's name, the path below its root, and the byte offset or row"
@@ -67,6 +67,13 @@ DOCUMENTS = Table(
         Column("pii_iban", pa.int32(), "IBANs found whose checksum is right"),
         Column("pii_card", pa.int32(), "payment card numbers found whose checksum is right"),
         Column("pii_secret", pa.int32(), "API keys and private keys found"),
+        Column(
+            "decoded_as",
+            pa.string(),
+            "encoding that its bytes were read in, by its WHATWG name; null where the input is Unicode",
+            nullable=True,
+        ),
+        Column("replaced_share", pa.float32(), "share of its characters that are U+FFFD: broken bytes", nullable=True),
     ),
     "input order",
 )

@@ -18,6 +18,7 @@ from pipeline.recipe.filter_options import Filter, LicenceRules
 
 DOCUMENT_COLUMNS = (
     *("language", "language_score", "licence", "opt_out", "url"),
+    "replaced_share",
     *("pii_email", "pii_ip", "pii_phone", "pii_iban", "pii_card", "pii_secret"),
 )
 
@@ -42,6 +43,8 @@ def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, b
         add("language.languages", ~as_mask(wanted))
     add("language.min_language_score", _unsure(documents, options))
     _length(signals, options, add)
+    if options.max_replaced_share < 1:
+        add("text.max_replaced_share", _broken(documents, options.max_replaced_share))
     _licence(documents["licence"], options.licence, add)
     for signal in options.opt_out:
         add(f"opt_out.{signal}", _has_item(documents["opt_out"], signal))
@@ -62,6 +65,14 @@ def _unsure(documents: pa.Table, options: Filter) -> Mask:
     unsure: Mask = pc.fill_null(documents["language_score"], 0.0).to_numpy() < least
     stated = as_mask(pc.and_(pc.is_valid(documents["language"]), pc.is_null(documents["language_score"])))
     return unsure & ~stated
+
+
+def _broken(documents: pa.Table, most: float) -> Mask:
+    """Documents of which more is U+FFFD; none of a table that was written before that was counted."""
+    if "replaced_share" not in documents.column_names:
+        return np.zeros(documents.num_rows, bool)
+    broken: Mask = pc.fill_null(documents["replaced_share"], 0.0).to_numpy() > np.float32(most)
+    return broken
 
 
 def _length(signals: pa.Table, options: Filter, add: Any) -> None:

@@ -10,7 +10,7 @@ from pipeline.base import storage
 from pipeline.base.errors import NO_RECORD_S_FAULT, in_words, out_of_memory
 from pipeline.readers.columnar import read_arrow, read_parquet
 from pipeline.readers.delimited.read import read_delimited
-from pipeline.readers.encodings import as_utf8
+from pipeline.readers.encodings import AsUtf8
 from pipeline.readers.jsonl import read_json, read_jsonl
 from pipeline.readers.papers import read_paper
 from pipeline.readers.parts.archives import MemberReader, read_tar, read_zip
@@ -207,10 +207,20 @@ def read_stream(
         yield _of_another_kind(path, first, kind, binary, len(first) + rest)
         return
     data = chain([first], data)
-    separated = kind == "text" and options.separator
-    if kind in ("jsonl", "json", "csv", "tsv") or separated:
-        data = as_utf8(data, options.encoding, detect=kind in ("csv", "tsv"))
-    data = counted(data, ledger)
+    if kind not in ("jsonl", "json", "csv", "tsv") and not (kind == "text" and options.separator):
+        yield from _records(counted(data, ledger), path, kind, options, start, ledger)
+        return
+    text = AsUtf8(data, options.encoding, detect=kind in ("csv", "tsv"))
+    for item in _records(counted(iter(text), ledger), path, kind, options, start, ledger):
+        if text.encoding is not None and isinstance(item, Record):
+            item.columns = {**(item.columns or {}), "decoded_as": text.encoding}
+        yield item
+
+
+def _records(
+    data: Iterator[bytes | Gap], path: str, kind: str, options: ReadOptions, start: int, ledger: Ledger
+) -> Iterator[Item]:
+    """What the format's reader gives."""
     if kind in PAPERS:
         yield from read_paper(data, path, kind, options.limits)
     elif kind == "jsonl":
@@ -220,8 +230,8 @@ def read_stream(
     elif kind in ("csv", "tsv"):
         mark = "," if kind == "csv" else "\t"
         yield from read_delimited(data, path, mark, options.fields, options.limits, options.csv)
-    elif separated:
-        yield from read_separated(data, path, separated, options.limits)
+    elif kind == "text" and options.separator:
+        yield from read_separated(data, path, options.separator, options.limits)
     elif kind in ("text", "html"):
         yield from read_whole(data, path, kind, options.limits, options.encoding)
     else:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from email.message import EmailMessage, MIMEPart
 from email.utils import parsedate_to_datetime
 
+from pipeline.readers.raw.charsets import declared_text, read_as, undeclared_text
+
 
 @dataclass(frozen=True)
 class Message:
@@ -35,12 +37,8 @@ def message_of(data: bytes) -> Message:
 def _content(part: MIMEPart) -> str:
     raw = part.get_payload(decode=True)
     data = raw if isinstance(raw, bytes) else str(part.get_payload()).encode("utf-8", "surrogateescape")
-    for name in (part.get_content_charset(), "utf-8"):
-        try:
-            return data.decode(name or "utf-8")
-        except (LookupError, ValueError):  # no such encoding, even no such name, or not in it
-            continue
-    return data.decode("cp1252", "replace")
+    found = declared_text(data, part.get_content_charset()) or undeclared_text(data)
+    return found.text if found is not None else read_as(data, "windows-1252").text
 
 
 def _header(message: EmailMessage, name: str) -> str | None:

@@ -61,3 +61,19 @@ def test_binary_file_named_text_is_not_text(tmp_path: Path, clean: Clean) -> Non
     cleaned = clean(tmp_path)
     assert cleaned.texts == ["plain words"]
     assert cleaned.reasons == ["not_text"]
+
+
+def test_a_document_says_what_it_was_decoded_as_and_how_much_of_it_is_broken(tmp_path: Path, clean: Clean) -> None:
+    words = "오늘 회의에서는 새로운 도서관의 설계를 논의하였습니다. 자세한 내용은 안내문을 보십시오. " * 3
+    page = f'<html><head><meta charset="euc-kr"></head><body><main><p>{words}</p></main></body></html>'
+    (tmp_path / "a.html").write_bytes(page.encode("cp949").replace(b"<p>", b"<p>\xff "))
+    (tmp_path / "b.txt").write_bytes(words.encode("cp949"))
+    (tmp_path / "c.csv").write_bytes(f"text,id\n{words},1\n".encode("cp949"))
+    (tmp_path / "d.jsonl").write_text(json.dumps({"text": words}) + "\n", "utf-8")
+    cleaned = clean(tmp_path)
+    rows = cleaned.documents
+    assert [row["decoded_as"] for row in rows] == ["euc-kr", "euc-kr", "euc-kr", None]
+    shares = [row["replaced_share"] for row in rows]
+    assert shares[0] == pytest.approx(1 / len(rows[0]["text"]))
+    assert shares[1:] == [0, 0, 0]
+    assert all(row["text"].endswith(words.strip()) for row in rows)

@@ -4,6 +4,7 @@ import sys
 import unicodedata
 
 import pytest
+from ftfy import fix_encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -195,3 +196,10 @@ def test_line_rules_drop_what_they_name_and_nothing_else() -> None:
     assert clean_lines(text, ["short", "policy", "javascript"]) == "A sentence that ends well.\n\nNo end here at all"
     assert clean_lines(text, ["terminal", "policy", "javascript"]) == "A sentence that ends well."
     assert clean_lines("Fact [12] here[edit].", ["citations"]) == "Fact  here."
+
+
+@pytest.mark.parametrize("codec", ["cp1252", "cp1250", "mac_roman", "cp437", "cp1253", "iso8859_2", "cp1257"])
+@pytest.mark.parametrize("text", ["La montaña está más allá del río, señor.", "L’été déjà passé — où êtes-vous ?"])
+def test_mojibake_that_ftfy_mends_is_mended(codec: str, text: str) -> None:
+    misread = text.encode().decode(codec, "replace")
+    assert normalise([misread])[0] == [normalise([fix_encoding(misread)], fix_mojibake=False)[0][0]]
