@@ -30,11 +30,11 @@ CLASSIFIER_STEP = Step(
 INDEX_STEP = Step("filter.index", 2, "pipeline.filter.worker:index_evaluation_sets", libraries=("pyarrow",))
 SIGNALS_STEP = Step(
     "filter.signals",
-    2,
+    3,
     "pipeline.filter.worker:measure_shard",
     libraries=("pyarrow", "numba", "stopwordsiso", FASTTEXT, "datatrove"),
 )
-VERDICTS_STEP = Step("filter", 1, "pipeline.filter.worker:judge_shard", libraries=("pyarrow",))
+VERDICTS_STEP = Step("filter", 2, "pipeline.filter.worker:judge_shard", libraries=("pyarrow",))
 
 
 def run(context: Context) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The keys of a recipe's section [filter], and of the sections in it."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from pipeline.base.words import nearest
+from pipeline.recipe.language_rules import merged
 from pipeline.recipe.presets import filled
 from pipeline.recipe.rule_sets import RULE_SETS, RULES, check_rule_names, check_thresholds
 from pipeline.recipe.section import (
@@ -130,6 +132,10 @@ class Filter(Section):
     per_language: dict[str, dict[str, dict[str, float]]] = Field(
         default_factory=dict, description="language -> rule set -> thresholds of its documents"
     )
+    language_rules: bool = Field(
+        True,
+        description="where the keys above say nothing, thresholds of the language, after FineWeb-2's; never stricter",
+    )
     length: LengthRules = Field(default_factory=LengthRules)
     licence: LicenceRules = Field(default_factory=LicenceRules)
     opt_out: list[Literal["noai", "noimageai", "tdm-reservation"]] = Field(
@@ -155,6 +161,10 @@ class Filter(Section):
     def thresholds(self) -> dict[str, dict[str, float]]:
         """Thresholds that differ from the published ones, by rule set."""
         return {name: getattr(self, name) for name in RULE_SETS}
+
+    def by_language(self) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+        """Thresholds by language and rule set: the recipe's, and those of the table."""
+        return merged(self.thresholds(), self.per_language) if self.language_rules else self.per_language
 
     @model_validator(mode="after")
     def _rules_and_thresholds_exist(self) -> "Filter":

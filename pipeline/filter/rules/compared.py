@@ -16,7 +16,7 @@ def compared(
 
     Args:
         options: The recipe's section.
-        record: The document's ``language`` and ``language_score``.
+        record: The document's ``language``, ``language_score`` and ``replaced_share``.
         signals: Its signals; what is missing among them is null.
         failed: The reasons by which it failed.
 
@@ -30,10 +30,13 @@ def compared(
 def _of_columns(
     options: Filter, record: Mapping[str, Any], signals: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, Any, str, float]]:
-    """How sure the language is, and lengths."""
+    """How sure the language is, broken characters, and lengths."""
     least = options.min_language_scores.get(record.get("language") or "", options.min_language_score)
     if least > 0:
         yield "language.min_language_score", "language_score", record.get("language_score"), "min", least
+    if options.max_replaced_share < 1:
+        share = record.get("replaced_share")
+        yield "text.max_replaced_share", "replaced_share", share, "max", options.max_replaced_share
     for unit, signal in (("characters", "character_count"), ("bytes", "byte_count")):
         low, high = getattr(options.length, f"min_{unit}"), getattr(options.length, f"max_{unit}")
         if low > 0:
@@ -45,9 +48,9 @@ def _of_columns(
 def _of_rule_sets(
     options: Filter, record: Mapping[str, Any], signals: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, Any, str, float]]:
-    own = options.per_language.get(record.get("language") or "", {})
+    own = options.by_language().get(record.get("language") or "", {})
     for rule_set in options.rules:
-        limits = getattr(options, rule_set, {}) | own.get(rule_set, {})
+        limits = {**getattr(options, rule_set, {}), **own.get(rule_set, {})}
         for rule in RULE_SETS.get(rule_set, ()):
             threshold = limits.get(rule.name, rule.default)
             yield f"{rule_set}.{rule.name}", rule.signal, signals.get(rule.signal), rule.bound, threshold

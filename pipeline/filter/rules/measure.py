@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import text_buffers
-from pipeline.filter.rules.stop_words import stop_words
+from pipeline.filter.rules.stop_words import UNSPACED_LANGUAGES, stop_words
 from pipeline.kernels import kernel_cache_folder
 from pipeline.kernels.signals import COLUMNS, STOP_SLOTS, measure_texts
 from pipeline.kernels.spans import MIX
@@ -17,7 +17,6 @@ from pipeline.kernels.token_tables import load_tables
 from pipeline.kernels.tokens import ChunkCache, hash_bytes, new_cache
 from pipeline.run.tables import SIGNALS
 
-UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "km", "my", "wuu", "yue"})
 _MASK = 0xFFFFFFFFFFFFFFFF
 
 

@@ -38,7 +38,7 @@ def all_failures(
 ) -> Failures:
     """Every rule of the recipe that each document fails: document rules first, then rule sets in recipe order."""
     failures = document_failures(documents, signals, options, blocked)
-    judged = judge_columns(signals, options.rules, options.thresholds(), options.per_language, documents["language"])
+    judged = judge_columns(signals, options.rules, options.thresholds(), options.by_language(), documents["language"])
     failures = failures.joined(judged)
     if DATATROVE_REASONS in signals.column_names:
         failures = failures.joined(_listed(signals[DATATROVE_REASONS]))
