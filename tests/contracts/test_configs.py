@@ -23,7 +23,7 @@ def open_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = Path(make_run(folder).root) / "tokenizer/tokenizer.json"
     (folder / "open-model").mkdir()
     model = Transformer(ModelConfig("qwen3", VOCABULARY, 512, layers=1, heads=2, width=32))
-    export_folder(model, tokenizer, folder / "open-model")
+    export_folder(model, tokenizer, 0, folder / "open-model")
     return folder / "open-model"
 
 
