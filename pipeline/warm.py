@@ -1,7 +1,8 @@
-"""Compiles every kernel before the first real run, by running a tiny job: ``python -m pipeline.warm``.
+"""Compiles every kernel before the first real run, by running a tiny job: ``tokenmill doctor --warm``.
 
 Numba compiles a kernel when it is first called and keeps it in the user's cache (pipeline/kernels/__init__.py), so
-without this the first run on a machine, or after an update, spends about a minute compiling.
+without this the first run on a machine, or after an update, spends a minute or two compiling, and says so
+(pipeline/screen/cold.py).
 """
 
 import json
@@ -42,7 +43,7 @@ def warm(folder: Path) -> None:
             run_stage(stage, STAGES[stage], Context(run, pool))
 
 
-def main() -> None:
+def compile_all() -> None:
     """Compiles, and says how long it took."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tokenmill-warm-") as folder:
@@ -51,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    compile_all()

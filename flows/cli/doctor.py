@@ -10,13 +10,14 @@ from typing import Any, Literal
 from urllib.request import getproxies
 
 from flows.display.answer import answer
-from flows.display.options import Json
+from flows.display.options import Flag, Json
 from model.devices.gpus import visible_gpus
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.clean.language import FASTTEXT
 from pipeline.run.engines import EngineOptions, why_not
+from pipeline.screen.cold import MODULES, are_compiled
 
 OWNERS_OF_FASTTEXT = {
     "fasttext",
@@ -34,11 +35,20 @@ MEMORY_PER_WORKER = 10**9  # generous: clean peaked at 0.4 GB (docs/benchmarks/c
 FREE_DISK = 5 << 30
 
 
-def doctor(*, json: Json = False) -> int:
+def doctor(*, warm: Flag = False, json: Json = False) -> int:
     """Check this environment (packages, processor, disk, the pairs that must fit) and say what to do.
 
-    Example: tokenmill doctor
+    Example: tokenmill doctor --warm
+
+    Parameters
+    ----------
+    warm
+        Compile the kernels for this machine first, which otherwise the first run does: a minute or two.
     """
+    if warm:
+        from pipeline.warm import compile_all
+
+        compile_all()
     rows = checks()
     lines = []
     for row in rows:
@@ -61,7 +71,7 @@ def checks() -> list[dict[str, Any]]:
         _memory(),
         _gpu(),
     ]
-    return [*rows, _disk(), _cache(), _proxy(), _streams()]
+    return [*rows, _disk(), _cache(), _kernels(), _proxy(), _streams()]
 
 
 def _row(name: str, ok: bool, found: str, advice: str = "") -> dict[str, Any]:
@@ -176,6 +186,12 @@ def _cache() -> dict[str, Any]:
     found = folder if folder == wanted else f"{folder}, since {wanted} cannot be written"
     advice = "set TOKENMILL_CACHE to a folder that can be written: what lies in a temporary one goes some day"
     return _row("kernel cache", folder == wanted, found, advice)
+
+
+def _kernels() -> dict[str, Any]:
+    """Whether the first run has to compile; it is no fault."""
+    found = "compiled" if are_compiled(*MODULES) else "not compiled yet: the first run, or doctor --warm, does"
+    return _row("kernels", True, found)
 
 
 def _streams() -> dict[str, Any]:

@@ -28,6 +28,7 @@ from pipeline.run.engines.options import EngineOptions
 from pipeline.run.folder import Run
 from pipeline.run.logs import forget_failures, stage_seconds
 from pipeline.run.stages import StagePlan, chosen_stages
+from pipeline.screen.cold import say_if_cold
 
 MOST_OVERRIDES, MOST_OVERRIDE_BYTES = 1000, 100_000  # as parameters of a flow run
 MOST_RECORDS = 256 << 20  # bytes of Prefect's records that a run keeps
@@ -99,6 +100,8 @@ def run(
 
     if told := told_of_room(job, plans):
         say(told)
+    if options.kind == "local":
+        say_if_cold(*(planned.stage for planned in plans if planned.state != "done"))
     return _finish(job, _run_flow(job, recipe, set or [], chosen, workers, options, rebuild, restart), json)
 
 

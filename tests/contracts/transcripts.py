@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from pipeline.screen.cold import WORDS as COLD  # said where the kernels are not compiled yet
+
 SHOWN_FOLDER = "/home/me/first"  # stands for the folder that the commands are run in
 
 
@@ -36,7 +38,7 @@ def run_in(folder: Path, command: str, python_path: str, first_on_path: str = ""
 
 def normalised(text: str) -> list[str]:
     """Lines without what differs from run to run: seconds, and the width of the column that they stand in."""
-    text = re.sub(r"(?<= )\d+\.\d(?= )", "SECONDS", text)
+    text = re.sub(r"(?<= )\d+\.\d(?= )", "SECONDS", text).replace(f"{COLD}\n", "")
     return [re.sub(r" +", " ", line).strip() for line in text.splitlines() if line.strip()]
 
 

@@ -26,6 +26,7 @@ from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted, nearest
 from pipeline.recipe.minhash import MINHASH, THRESHOLD
+from pipeline.screen.cold import say_if_cold
 
 # the flag alone: there is no --verify; the page shows the flag's own default
 NO_VERIFY = Parameter(name="", negative="--no-verify", show_default=lambda verify: not verify)
@@ -176,6 +177,8 @@ def run(
         one_file=one_file,
         dry_run=dry_run,
     )
+    if not dry_run:
+        say_if_cold("dedup")
     summary = run_anywhere(request, table)
     if json:
         emit({"output": str(output), **summary})

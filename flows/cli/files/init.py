@@ -70,11 +70,13 @@ def _propose(name: str, paths: list[str], preset: str | None, workers: int, targ
     from model.devices.gpus import visible_gpus
     from pipeline.base.pool import default_workers
     from pipeline.proposal import sizes, sources, trial, write
+    from pipeline.screen.cold import say_if_cold
 
     found = sources.look(paths, target, name)
     if not found.formats:
         raise UserError(f"{', '.join(paths)}: no file that is read; {'; '.join(write.files_in_words(found))}")
     say(f"looking at {counted(found.files, 'file')}, and at a sample of what they hold ...")
+    say_if_cold("clean", "filter")
     proposed = sources.propose(found)
     tried = trial.attempt(write.source_tables(paths, proposed), workers or default_workers())
     chosen, why = (preset, "asked for with --preset") if preset else write.choose_preset(found, tried)
