@@ -4,13 +4,23 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.pipeline.report.browser import CHROMIUM, Browser
+
 ASSET = re.compile(r"<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*(?:src|data)=[\"'](?P<from>[^\"']+)")
 LINKED = re.compile(r"<link\b(?![^>]*rel=[\"']?(?:canonical|next|prev))[^>]*href=[\"']?(?P<from>[^\"'\s>]+)")
 STYLED = re.compile(r"(?:url\(|@import\s+)[\"']?(?P<from>[^)\"']+)")
+
+FOUND = """new Promise(done => { const look = () => {
+  const links = [...document.querySelectorAll('.md-search-result__link')].map(link => link.pathname);
+  links.length ? done(links) : setTimeout(look, 50) }; look() })"""
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +80,35 @@ def test_a_dead_link_fails_the_build(fault: str, repository: Path, tmp_path: Pat
     done = build(tmp_path / "mkdocs.yml", tmp_path / "site")
     assert done.returncode != 0
     assert "gone" in done.stdout + done.stderr
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def address(built: Path) -> Iterator[str]:
+    """Where the site is served."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(built))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@pytest.mark.xdist_group("chromium")
+def test_in_a_browser_the_search_finds_and_nothing_else_is_asked(address: str) -> None:
+    with Browser() as browser:
+        browser.open(f"{address}/index.html?q=forgetting")
+        assert "/how-to/forgetting.html" in browser.value(FOUND)
+        assert browser.value("document.body.dataset.mdColorScheme") == "default"
+        asked = [url for url in browser.requests if not url.startswith(("data:", "blob:"))]
+        browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+        browser.open(f"{address}/model.html", width=390)
+        assert browser.value("document.body.dataset.mdColorScheme") == "slate"
+        assert browser.value("document.documentElement.scrollWidth") <= 390
+        asked += [url for url in browser.requests if not url.startswith(("data:", "blob:"))]
+        assert browser.problems == []
+    assert len(asked) > 8
+    assert [url for url in asked if not url.startswith(address)] == []

@@ -118,8 +118,8 @@ class Browser(Closable):
         elif event == "Log.entryAdded" and values["entry"]["level"] in ("error", "warning"):
             self.problems.append(values["entry"]["text"])
 
-    def open(self, page: Path, *, width: int = 1280, height: int = 900, script: bool = True) -> None:
-        """Loads a file; ``script``: whether the page may run any."""
+    def open(self, page: Path | str, *, width: int = 1280, height: int = 900, script: bool = True) -> None:
+        """Loads a file or a URL; ``script``: whether the page may run any."""
         self.problems, self.requests, self.blocked, self._loaded = [], [], [], False
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -129,7 +129,7 @@ class Browser(Closable):
             mobile=width < 600,
         )
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while not self._loaded:
             self._next()
 
