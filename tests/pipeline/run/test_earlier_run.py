@@ -12,19 +12,24 @@ from pathlib import Path
 import pytest
 
 from flows.session.stages import plan
-from pipeline.clean import stage
+from pipeline.clean import stage as clean
+from pipeline.filter import stage as filter_stage
 from pipeline.recipe.load import load_recipe
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import canonical_json
 
 EARLIER = Path(__file__).with_name("earlier_run")
+KEYS_OF_LATER = ("language_rules", "max_replaced_share")
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The run as it stood, below another folder, with the logic version that clean had then."""
-    monkeypatch.setattr(stage, "STEP", replace(stage.STEP, logic_version=1))
+    """The run as it stood, below another folder, with the logic versions and keys that the steps had then."""
+    monkeypatch.setattr(clean, "STEP", replace(clean.STEP, logic_version=1))
+    monkeypatch.setattr(filter_stage, "SIGNALS_STEP", replace(filter_stage.SIGNALS_STEP, logic_version=2))
+    monkeypatch.setattr(filter_stage, "VERDICTS_STEP", replace(filter_stage.VERDICTS_STEP, logic_version=1))
+    monkeypatch.setattr(filter_stage, "NOT_IN_THE_BYTES", (*filter_stage.NOT_IN_THE_BYTES, *KEYS_OF_LATER))
     shutil.copytree(EARLIER / "texts", tmp_path / "texts")
     shutil.copy(EARLIER / "recipe.toml", tmp_path)
     root = tmp_path / "run"
