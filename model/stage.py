@@ -149,14 +149,22 @@ class _Processes:
         if process.poll() is not None:
             return
         patience, note = GRACE_SECONDS + self._step_seconds, self._context.progress.note
-        process.send_signal(signal.SIGTERM)  # torchrun passes it on
-        start = next_start(self._context.root)
-        note(f"saving a checkpoint, at most {patience:.0f} s; Ctrl-C again ends at once, and then {start}")
-        try:
-            self._listen(lines, time.monotonic() + patience)
-        except queue.Empty:
-            start = next_start(self._context.root)
-            note(f"the checkpoint was not saved within {patience:.0f} s and is given up: {start}")
+        deadline, asked = time.monotonic() + patience, False
+        while True:
+            try:
+                if not asked:
+                    process.send_signal(signal.SIGTERM)  # torchrun passes it on
+                    asked, start = True, next_start(self._context.root)
+                    note(f"saving a checkpoint, at most {patience:.0f} s; Ctrl-C again ends at once, and then {start}")
+                self._listen(lines, deadline)
+            except queue.Empty:
+                start = next_start(self._context.root)
+                note(f"the checkpoint was not saved within {patience:.0f} s and is given up: {start}")
+            except Exception:
+                raise
+            except BaseException:  # noqa: BLE001  asked once more: closing terminals and service managers do so
+                continue
+            return
 
     def _close(self, process: "subprocess.Popen[str]") -> None:
         """Ends what is left by force."""

@@ -11,7 +11,7 @@ import sys
 from typing import Any, NoReturn
 
 from model.training.report import Reporter
-from model.training.signals import SAVING_SECONDS, Interrupted, Stopped, answered, interrupt, under_torchrun
+from model.training.signals import SAVING_SECONDS, Interrupted, Stopped, answered, interrupt, name_of, under_torchrun
 from pipeline.base.console import claim_stdout, emit, guard_streams, out, say
 from pipeline.base.errors import TokenmillError
 from pipeline.base.processes import end_with_parent, end_with_process
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         with answered(interrupt), _shown(options, leads):
             result = _train(options, reporter, leads)
     except (Stopped, Interrupted) as stopped:
-        result = _stopped(stopped, options.root, reporter)
+        result = _stopped(stopped, options, reporter)
         code = 130 if stopped.number == signal.SIGINT and not under_torchrun() else 0  # torchrun takes it for a failure
     except TokenmillError as error:
         reporter.event("failed", message=str(error), exit_code=error.exit_code)
@@ -89,12 +89,13 @@ def _end_with_starter(events: bool) -> None:
         end_with_process(os.getppid(), grace_seconds=SAVING_SECONDS)
 
 
-def _stopped(stopped: Stopped | Interrupted, root: str, reporter: Reporter) -> dict[str, Any]:
+def _stopped(stopped: Stopped | Interrupted, options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:
     """Says how the training goes on; the result to print."""
     from model.checkpoints.steps import complete_steps, next_start
 
-    steps = complete_steps(root)
-    reporter.note(f"{stopped}; {next_start(root)}: run the same command again to go on")
+    steps = complete_steps(options.root)
+    by = "" if options.events else f" by {name_of(stopped.number)}"  # our starter's signal is not the person's
+    reporter.note(f"stopped{by}{stopped}; {next_start(options.root)}: run the same command again to go on")
     reporter.event("stopped")
     return {"status": "stopped", "steps": steps[-1] if steps else 0}
 

@@ -3,10 +3,13 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from flows.display.answer import answer
-from flows.display.options import Checkpoint, Flag, Json, Output, Overrides, Overwrite, refuse_overwriting
+from flows.display.options import Checkpoint, Flag, GivenFile, Json, Output, Overrides, Overwrite, refuse_overwriting
+from flows.display.standard import STANDARD, as_files, standard_text
 from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError
 from pipeline.base.processes import environment
@@ -59,7 +62,7 @@ def train(
 def evaluate(
     root: str,
     *,
-    choices: str | None = None,
+    choices: GivenFile | None = None,
     pairs: str | None = None,
     checkpoint: Checkpoint = None,
     previous: Flag = False,
@@ -74,7 +77,7 @@ def evaluate(
     root
         The run folder.
     choices
-        A JSONL file of multiple-choice questions to score as well (docs/model.md has its form).
+        A JSONL file of multiple-choice questions to score as well (docs/model.md has its form); - reads standard input.
     pairs
         Minimal pairs to score as well, such as BLiMP: a zip of JSONL files, or one of them.
     previous
@@ -82,7 +85,9 @@ def evaluate(
     """
     from model.evaluation.scoring import evaluate_run
 
-    result = evaluate_run(Run.open(root), choices=choices, pairs=pairs, previous=previous, named=checkpoint)
+    with as_files(*([choices] if choices else []), ending="jsonl") as files:
+        asked = files[0] if files else None
+        result = evaluate_run(Run.open(root), choices=asked, pairs=pairs, previous=previous, named=checkpoint)
     lines = []
     if "validation_loss" in result:
         lines.append(f"validation loss {result['validation_loss']}  bits per byte {result['bits_per_byte']}")
@@ -102,7 +107,7 @@ def evaluate(
 def sample(
     root: str,
     *,
-    prompt: str = "",
+    prompt: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     checkpoint: Checkpoint = None,
     seed: int = 1,
     tokens: int = 200,
@@ -120,7 +125,7 @@ def sample(
     root
         The run folder.
     prompt
-        The beginning of the text; empty: the beginning of a document.
+        The beginning of the text; empty: the beginning of a document; -: what standard input holds.
     seed
         Of the draws: the same seed gives the same text.
     tokens
@@ -135,6 +140,8 @@ def sample(
     from model.evaluation.generate import Sampling
     from model.evaluation.scoring import sample_run
 
+    if prompt == STANDARD:
+        prompt = standard_text("--prompt").removesuffix("\n")
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     text = sample_run(Run.open(root), prompt, tokens, sampling, named=checkpoint)
     return answer(json, {"prompt": prompt, "text": text, "seed": seed}, prompt + text, verbatim=True)

@@ -16,7 +16,7 @@ from flows.display.options import DryRun, Flag, Json, Overrides, Repeated, Worke
 from flows.display.terminal import summary_table
 from flows.server.address import configured
 from flows.server.settings import flow_runs_folder, prepare
-from flows.session.refusals import refuse_what_cannot_work
+from flows.session.refusals import what_cannot_work
 from flows.session.stages import plan, replacements
 from pipeline.base import storage
 from pipeline.base.console import emit, say, width_of
@@ -84,11 +84,14 @@ def run(
     if restart and "train" not in chosen:
         raise UserError(f"--restart begins the training anew, but train is none of the stages: {', '.join(chosen)}")
     plans = replacements(job, plan(job, chosen, rebuild=rebuild, restart=restart))
-    refuse_what_cannot_work(job, plans, options)
-    for planned in plans:
-        say(planned.line())
-        if planned.replaces:
-            say(f"{'':9} {planned.replaces}")
+    refused = what_cannot_work(job, plans, options)
+    if dry_run or not refused:
+        for planned in plans:
+            say(planned.line())
+            if planned.replaces:
+                say(f"{'':9} {planned.replaces}")
+    if refused:
+        raise UserError(refused)
     if dry_run:
         return _planned(job, plans, workers, json)
     if all(planned.state == "done" for planned in plans):

@@ -22,6 +22,7 @@ Repeated = Annotated[list[str], Parameter(negative=())]
 Several = Annotated[list[str], Parameter(negative=(), consume_multiple=True)]
 Overrides = Annotated[list[str], Parameter(name="--set", negative=())]
 LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a folder "s3:" of s3://bucket
+GivenFile = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-": standard input (flows/display/standard.py)
 Output = Annotated[LocalPath, Parameter(name=["--output", "-o"])]
 DryRun = Annotated[bool, Parameter(name=["--dry-run", "-n"], negative=())]  # as make and rsync have it
 Workers = Annotated[int, Parameter(name=["--workers", "-j"])]

@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.storage import is_local
 from pipeline.base.words import counted
 from pipeline.clean.stage import source_inputs
-from pipeline.preview.estimate import Estimate, estimate
 from pipeline.preview.room import free_bytes, too_little
 from pipeline.preview.sources import Looked, look_at_sources
+from pipeline.proposal.estimate import Estimate, estimate
 from pipeline.proposal.sizes import CPU_FLOPS
 from pipeline.run.folder import Run
 from pipeline.run.stages import StagePlan
@@ -35,15 +35,24 @@ class Preview:
     run: Run
     sources: list[Looked]
     estimate: Estimate
+    tokens: int
     training: Training | None
     workers: int
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
-        found = self.estimate
-        figures = {name: round(value) if isinstance(value, float) else value for name, value in asdict(found).items()}
-        estimated = {"none": found.why_none} if found.why_none else {**figures, "share": found.share}
-        more = {"tokens": found.tokens, "minutes": round(self.minutes, 1), "disk_free_bytes": free_bytes(self.run.root)}
+        found, sample = self.estimate, self.estimate.sample
+        names = ("documents", "unique", "text_bytes", "seconds", "disk_bytes", "not_sampled")
+        figures = {
+            "sampled_bytes": sample.bytes,
+            "share": found.share,
+            **{name: round(getattr(found, name)) for name in names},
+            "kept": round(found.kept.documents),
+            "kept_bytes": round(found.kept.bytes),
+            "judged": found.judged,
+        }
+        estimated = {"none": found.why_none} if found.why_none else figures
+        more = {"tokens": self.tokens, "minutes": round(self.minutes, 1), "disk_free_bytes": free_bytes(self.run.root)}
         return {"sources": {s.name: s.as_dict() for s in self.sources}, "estimate": {**estimated, **more}}
 
     @property
@@ -63,12 +72,17 @@ class Preview:
         yield from self._disk()
 
     def _documents(self) -> Iterator[str]:
-        found = self.estimate
-        kept = f"; the rules keep {found.kept / max(1.0, found.documents):.0%} of them" if found.judged else ""
+        found, sample = self.estimate, self.estimate.sample
+        size = f"{sample.bytes / 1e6:,.1f} MB"
+        looked = f"all {size} looked at" if found.whole else f"by a sample of {size} ({min(found.share, 0.999):.1%})"
+        twins = found.documents - found.unique
+        same = f"; {twins / found.documents:.0%} are the same as others" if round(twins) else ""
+        kept = f"; the rules keep {found.kept.documents / max(1.0, found.unique):.0%}" if found.judged else ""
+        others = " of the others" if same and kept else " of them" if kept else ""
         yield (
-            f"estimate, by a sample of {found.sampled_bytes / 1e6:,.1f} MB ({found.share:.0%}): about "
-            f"{counted(round(found.documents), 'document')} with {found.text_bytes / 1e6:,.1f} MB of text{kept}; "
-            f"some {found.tokens:,} tokens before duplicates go"
+            f"estimate, {looked}: about {counted(round(found.documents), 'document')} with "
+            f"{found.text_bytes / 1e6:,.1f} MB of text{same}{kept}{others}; some {self.tokens:,} tokens"
+            + ("" if found.whole else ", before duplicates go that the sample does not show")
         )
         if found.not_sampled:
             yield f"  without {counted(found.not_sampled, 'file')} that must be read whole and are large"
@@ -114,11 +128,12 @@ def preview(run: Run, plans: Sequence[StagePlan], workers: int) -> Preview | Non
     if "clean" not in working:
         return None
     found = estimate(run.recipe)
-    training = _training(run, found) if "train" in working else None
-    return Preview(run, look_at_sources(run.recipe), found, training, workers or len(os.sched_getaffinity(0)))
+    tokens = found.tokens(run.recipe.tokenize)
+    training = _training(run, found, tokens) if "train" in working else None
+    return Preview(run, look_at_sources(run.recipe), found, tokens, training, workers or len(os.sched_getaffinity(0)))
 
 
-def _training(run: Run, found: Estimate) -> Training:
+def _training(run: Run, found: Estimate, tokens: int) -> Training:
     from model.devices.gpus import visible_gpus
     from model.plan.enough import warnings
     from model.plan.flops import flops_per_token
@@ -130,7 +145,7 @@ def _training(run: Run, found: Estimate) -> Training:
     flops = flops_per_token(config) * train.steps * train.global_batch_tokens
     seconds = None if gpu else flops / (CPU_FLOPS * len(os.sched_getaffinity(0)))
     goes_on = run.recipe.model.init is not None
-    told = () if found.why_none else tuple(warnings(config, train, max(1, found.tokens), goes_on=goes_on))
+    told = () if found.why_none else tuple(warnings(config, train, max(1, tokens), goes_on=goes_on))
     return Training(seconds, (train.keep_last + 1) * int(plan(config, train)["checkpoint_bytes"]), told)
 
 

@@ -15,12 +15,18 @@ def refuse_what_cannot_work(run: Run, plans: Sequence[StagePlan], engine: Engine
     Raises:
         UserError: With everything that was found.
     """
+    if problems := what_cannot_work(run, plans, engine):
+        raise UserError(problems)
+
+
+def what_cannot_work(run: Run, plans: Sequence[StagePlan], engine: EngineOptions) -> str:
+    """All that the stages with work would refuse, a line each; empty where they can work."""
     working = [planned.stage for planned in plans if planned.state != "done"]
     if not working:
-        return
-    problems = [*why_not(engine), *(words for stage in working for words in _of_stage(stage, run))]
-    if problems:
-        raise UserError("\n".join(dict.fromkeys(problems)))
+        return ""
+    refused = [words for planned in plans if planned.state == "refused" for words in planned.reasons.values()]
+    problems = [*why_not(engine), *refused, *(words for stage in working for words in _of_stage(stage, run))]
+    return "\n".join(dict.fromkeys(problems))
 
 
 def _of_stage(stage: str, run: Run) -> Iterator[str]:

@@ -123,10 +123,18 @@ def _refusal(run: Run, training: Training, path: str, changed: Mapping[str, tupl
     )
     if not changed:
         return f"{where} was made from {_other_tokens(run, training, last)}. {ways}"
-    pairs = [f"{key} = {was!r}, and the recipe now asks for {now!r}" for key, (was, now) in changed.items()]
+    pairs = [f"{_setting(key, was)}, and the recipe now asks for {_asked(now)}" for key, (was, now) in changed.items()]
     more = f"; and {counted(len(pairs) - NAMED, 'other key')}" if len(pairs) > NAMED else ""
     why = f" {_why_not(training, changed, last)}" if set(changed) <= {"train.steps", "train.warmup_steps"} else ""
     return f"{where} was made with {'; with '.join(pairs[:NAMED])}{more}.{why} {ways}"
+
+
+def _setting(key: str, was: Any) -> str:
+    return f"{key} left out" if was is None else f"{key} = {was!r}"
+
+
+def _asked(now: Any) -> str:
+    return "none" if now is None else repr(now)
 
 
 def _other_tokens(run: Run, training: Training, last: int) -> str:

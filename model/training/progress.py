@@ -30,6 +30,7 @@ from model.training.schedule import last_stable_step
 from pipeline.base.errors import RunError, UserError
 from pipeline.run import layout
 from pipeline.run.checkpoints import read_state, succession, url_of
+from pipeline.run.context import changed
 from pipeline.run.manifest import canonical_json
 
 
@@ -97,7 +98,7 @@ class Checkpoints:
         found = ModelConfig.from_dict(state["model"]).to_dict()  # with what an earlier tokenmill did not write
         if found != wanted:
             keys = [key for key, value in wanted.items() if found[key] != value]
-            was = ", ".join(f"{key} was {found[key]!r}, is {wanted[key]!r}" for key in keys)
+            was = ", ".join(f"{key} {changed(found[key], wanted[key])}" for key in keys)
             raise UserError(f"{where}: a checkpoint of another architecture ({was}); restore the recipe, {again}")
         if not self._prepared.training.led_to(state):
             raise UserError(

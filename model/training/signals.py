@@ -21,7 +21,7 @@ class Stopped(Exception):  # noqa: N818  a signal, not an error
 
     def __init__(self, number: int, step: int, *, saved: bool = True) -> None:
         what = "a checkpoint is saved" if saved else "without a checkpoint, its values are not finite"
-        super().__init__(f"stopped by signal {number} at step {step}, {what}")
+        super().__init__(f" at step {step}, {what}")
         self.number, self.step = number, step
 
 
@@ -29,8 +29,13 @@ class Interrupted(BaseException):
     """A signal asked for the end where nothing is to be saved."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by signal {number}")
+        super().__init__()
         self.number = number
+
+
+def name_of(number: int) -> str:
+    """What people call a signal."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
 def under_torchrun() -> bool:

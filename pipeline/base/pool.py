@@ -166,9 +166,10 @@ class Pool(Closable):
         context = multiprocessing.get_context("fork" if forks else "forkserver")
         self._out_of_memory = ended_for_memory()
         self._tally = self._tally or Tally()
-        self._executor = ProcessPoolExecutor(
-            self.workers, context, initializer=_start_worker, initargs=(self._tally.path,)
-        )
+        with in_environment():  # the first semaphore starts Python's tracker of them
+            self._executor = ProcessPoolExecutor(
+                self.workers, context, initializer=_start_worker, initargs=(self._tally.path,)
+            )
         # Ctrl-C waits until the workers, started by the first call, have become deaf to it
         held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] if forks else [])
         try:

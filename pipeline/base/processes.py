@@ -189,15 +189,22 @@ def environment() -> dict[str, str]:
     return found
 
 
+NO_LEAKS = "ignore:resource_tracker:UserWarning"  # a filter of warnings by how they begin
+
+
 @contextlib.contextmanager
 def in_environment() -> Iterator[None]:
-    """Sets the environment for children that are started by others on our behalf, such as a fork server."""
+    """Sets the environment for children that are started by others on our behalf, such as a fork server.
+
+    One of them is Python's own tracker of semaphores: that a run was killed it would tell as leaks, after the run.
+    """
     before = dict(os.environ)
     os.environ.update(environment())
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before.get("PYTHONWARNINGS"), NO_LEAKS)))
     try:
         yield
     finally:
-        for name in ("PYTHONSAFEPATH", "PYTHONPATH"):
+        for name in ("PYTHONSAFEPATH", "PYTHONPATH", "PYTHONWARNINGS"):
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 Key = TypeVar("Key", str, bytes)
 
+FEWEST_LETTERS = 4  # of a name's beginning
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ACTING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab and line feed
@@ -41,9 +43,25 @@ def largest_first(counts: Mapping[Key, int]) -> list[tuple[Key, int]]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The words "; did you mean X?" for the known name nearest to ``name``, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    """The words "; did you mean X?" for the known name nearest to ``name``, or nothing.
+
+    Example:
+        >>> nearest("max_top4", ["max_words", "max_top_4gram_char_ratio"])
+        '; did you mean max_top_4gram_char_ratio?'
+    """
+    names = list(known)
+    near = [*_begun(name, names), *difflib.get_close_matches(name, names, n=1, cutoff=0.5)]
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _begun(name: str, known: Iterable[str]) -> list[str]:
+    """Known names of which ``name`` is the beginning, such as ``max_top4`` of ``max_top_4gram_char_ratio``."""
+    begun = _plain(name)
+    return [one for one in known if len(begun) >= FEWEST_LETTERS and _plain(one).startswith(begun)]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_. ]", "", name).lower()
 
 
 def printable(text: str) -> str:

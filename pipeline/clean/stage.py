@@ -5,7 +5,7 @@ bytes; where these differ, by the digests that the shard's manifest recorded whi
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,7 +50,8 @@ def run(context: Context) -> dict[str, Any]:
         _write_seen(context, inputs)
     counts = total_counts(manifests.values())
     _check_gate(context.root, manifests, recipe.clean.max_quarantined)
-    return _summary(counts, recipe)
+    empty = [file.path for source in inputs for file in source.files if _is_empty(file)]
+    return _summary(counts, recipe, [f"{empty_in_words(empty)}; that is no record"] if empty else [])
 
 
 def step_for(recipe: Recipe) -> Step:
@@ -184,13 +185,30 @@ def _damage(counts: Mapping[str, int], unit: str, name: str) -> tuple[float, str
     return damaged / max(1, whole), f"{damaged:,} of {whole:,} {unit}"
 
 
-def _summary(counts: dict[str, int], recipe: Recipe) -> dict[str, Any]:
+def _is_empty(file: InputFile) -> bool:
+    """Whether a file was looked at and has no byte."""
+    return file.size == 0 and bool(file.version) and not file.is_dataset
+
+
+def empty_in_words(paths: Sequence[str]) -> str:
+    """Files without a byte, by the first of them.
+
+    Example:
+        >>> empty_in_words(["a.txt"]), empty_in_words(["a.txt", "b.txt"])
+        ('1 file is empty, a.txt', '2 files are empty, such as a.txt')
+    """
+    if len(paths) == 1:
+        return f"1 file is empty, {paths[0]}"
+    return f"{len(paths):,} files are empty, such as {paths[0]}"
+
+
+def _summary(counts: dict[str, int], recipe: Recipe, more: list[str]) -> dict[str, Any]:
     names = ("records_in", "documents", "excluded", "quarantined")
     summary: dict[str, Any] = {name: counts.get(name, 0) for name in names}
     for kind in ("excluded", "quarantined"):
         prefix = f"{kind}_reasons."
         summary[f"{kind}_reasons"] = {k.removeprefix(prefix): n for k, n in counts.items() if k.startswith(prefix)}
-    notes = [*_unknown_languages(counts), *_unknown_metadata(counts, recipe)]
+    notes = [*more, *_unknown_languages(counts), *_unknown_metadata(counts, recipe)]
     return summary | ({"notes": notes} if notes else {})
 
 

@@ -18,6 +18,7 @@ from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, read_blocklis
 from pipeline.filter.rules.predicates import Failures, Mask
 from pipeline.filter.rules.verdicts import all_failures, cut_bytes, wanted_cuts
 from pipeline.filter.stage import signal_config
+from pipeline.recipe.filter_options import Filter
 from pipeline.recipe.load import Recipe, load_recipe
 from pipeline.recipe.rule_sets import RULES
 from pipeline.run import layout
@@ -167,6 +168,15 @@ def what_if(root: str, overrides: Sequence[str], examples: int = 3) -> dict[str,
         "tokens_a_byte": {"value": ratio, "from": "the run's tokens" if exact else "an assumption"},
         **{name: {"documents": counts[name], "examples": moved[name]} for name in moved},
     }
+
+
+def funnel_of(context: Context, shard: str, options: Filter) -> Funnel:
+    """What these rules would keep of one shard, by its signals; of what earlier stages have left."""
+    signals, documents, judged, source = _load(context, shard)
+    failures = all_failures(signals, documents, options, read_blocklist(options.url.blocklist))
+    funnel = Funnel()
+    funnel.add(failures, judged, wanted_cuts(signals, options), signals["byte_count"].to_numpy(), source)
+    return funnel
 
 
 def _without_effect(overrides: Sequence[str], rules: Sequence[str]) -> list[str]:

@@ -188,7 +188,7 @@ def as_text(found: dict[str, Any]) -> str:
         lines.append(f"  restored        came back (restoration {found['restored']}) after its twin was taken down")
     record = found["record"]
     names = ("source", "path", "offset", "id", "url", "title", "date", "language", "language_score", "characters")
-    lines += [f"  {name:15} {record[name]}" for name in names if record.get(name) is not None]
+    lines += [f"  {name:15} {_short(record[name])}" for name in names if record.get(name) is not None]
     evidence = f" (evidence: {record['licence_evidence']})" if record.get("licence_evidence") else ""
     lines.append(f"  licence         {record['licence'] or 'unknown'}{evidence}")
     if record["begins"]:
@@ -203,7 +203,7 @@ def _verdict_lines(found: dict[str, Any]) -> list[str]:
     lines = ["", "verdicts" if found["verdicts"] else "verdicts: none"]
     lines += [f"  {stage:15} {told}" for stage in silent if (told := _says(found, stage)) != "none"]
     for verdict in found["verdicts"]:
-        word = {True: "kept", False: "dropped", None: "not judged: dropped before"}[verdict["keep"]]
+        word = {True: "kept", False: "dropped", None: "not asked: an earlier stage had dropped it"}[verdict["keep"]]
         lines.append(f"  {verdict['stage']:15} {word} {', '.join(verdict['reasons'])}".rstrip())
         spans = (verdict.get(CUT_SPANS) or []) if verdict["stage"] == "filter" else []
         lines += [f"    bytes {start:,} to {end:,} cut out" for start, end in zip(spans[::2], spans[1::2], strict=True)]

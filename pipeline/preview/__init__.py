@@ -2,7 +2,6 @@
 
 ``refusals``  what the curation stages would refuse hours later: files that are missing, names that nothing has
 ``sources``   files, bytes, formats, columns, and what nobody will read
-``estimate``  documents, tokens, minutes and disk, by a small sample
 ``room``      whether the disk has room for it
 ``columns``   columns that are named and no record has, told from the first records
 """

@@ -22,6 +22,7 @@ FEWEST_TOKENS = 300_000  # below, nothing that is worth a look can be trained fr
 VOCABULARIES = ((10_000_000, 4096), (50_000_000, 8192), (300_000_000, 16384))
 LARGE_VOCABULARY = 32768
 VALIDATION_TOKENS = 200_000
+LEAST_HELD_OUT, MOST_HELD_OUT = 0.01, 0.1  # of the tokens
 CONTEXTS = ((10_000_000, 256), (200_000_000, 512))
 LONG_CONTEXT = 1024
 
@@ -49,7 +50,7 @@ def sizes(tokens: int, cores: int, gpu: bool, *, one_document: bool = False) -> 
         gpu: Whether a GPU is there.
         one_document: Whether all of it is one document, so that none can be held out.
     """
-    vocabulary = next((size for most, size in VOCABULARIES if tokens < most), LARGE_VOCABULARY)
+    vocabulary = vocabulary_for(tokens)
     context = next((length for most, length in CONTEXTS if tokens < most), LONG_CONTEXT)
     deepest = [d for d in range(1, GPU_DEPTH + 1) if FEWEST_TOKENS_A_WEIGHT * _blocks(d) <= PASSES * tokens]
     chosen = max(deepest, default=1)
@@ -62,9 +63,14 @@ def sizes(tokens: int, cores: int, gpu: bool, *, one_document: bool = False) -> 
         trained = min(trained, int(CPU_SECONDS * CPU_FLOPS * cores / (6 * weights)))
         seconds = 6.0 * weights * trained / (CPU_FLOPS * cores)
     batch = context * min(depth.batch_sequences(6.0 * weights * trained, context), _most_sequences(trained, context))
-    share = 0.0 if one_document else min(0.2, max(0.01, VALIDATION_TOKENS / max(1, tokens)))
+    share = 0.0 if one_document else min(MOST_HELD_OUT, max(LEAST_HELD_OUT, VALIDATION_TOKENS / max(1, tokens)))
     steps = max(20, math.ceil(trained / batch))
     return Sizes(vocabulary, round(share, 3), chosen, context, steps, batch, weights, seconds)
+
+
+def vocabulary_for(tokens: int) -> int:
+    """How many entries suit so many tokens."""
+    return next((size for most, size in VOCABULARIES if tokens < most), LARGE_VOCABULARY)
 
 
 def _most_sequences(trained: int, context: int) -> int:

@@ -213,8 +213,9 @@ def text_fields(inputs: SourceInputs, file: InputFile) -> tuple[dict[str, str], 
     names = [column.name for column in first.columns]
     texts = [column for column in first.columns if set(column.kinds) & {"string", "bytes"}]
     if any(column.name in USUAL_NAMES["text"] and 2 * column.filled > len(first.values) for column in texts):
-        return {}, names
+        return _within(names), names
     usual = {ours: name for ours, usual in _USUAL.items() for name in names if name.lower() in usual}
+    usual = {**_within(names), **usual}
     if (chat := lists.chat_field(first.values)) is not None:
         return {"messages": chat, **usual}, names
     worded = [column for column in texts if _words(column, first.values) >= FEWEST_WORDS]
@@ -223,6 +224,17 @@ def text_fields(inputs: SourceInputs, file: InputFile) -> tuple[dict[str, str], 
         return _fields_in_lists(first.values), names
     pages = sum(_is_html(value_at(value, best.name)) for value in first.values)
     return {"html" if 4 * pages > len(first.values) else "text": best.name, **usual}, names
+
+
+def _within(names: Sequence[str]) -> dict[str, str]:
+    """Fields that stand within an object alone, such as ``meta.source_url``: no reader looks for them there."""
+    beside = {name.lower() for name in names}
+    found: dict[str, str] = {}
+    for ours in ("url", "date", "licence"):
+        within = [name for name in names if "." in name and name.rpartition(".")[2].lower() in _USUAL[ours]]
+        if within and not beside & set(_USUAL[ours]):
+            found[ours] = within[0]
+    return found
 
 
 def _words(column: Column, values: Sequence[Mapping[str, Any]]) -> float:

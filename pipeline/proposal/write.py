@@ -11,9 +11,9 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.words import counted, largest_first
-from pipeline.proposal.sizes import FEWEST_TOKENS, Sizes
+from pipeline.proposal.estimate import Estimate, Sample
+from pipeline.proposal.sizes import FEWEST_TOKENS, LEAST_HELD_OUT, MOST_HELD_OUT, VALIDATION_TOKENS, Sizes
 from pipeline.proposal.sources import Found, Proposed
-from pipeline.proposal.trial import Tried
 from pipeline.recipe.load import toml_value
 
 WEB_FORMATS = ("warc",)
@@ -24,6 +24,7 @@ LANGUAGE_IS_SURE = 0.9  # of what the rules without a language keep, the rules w
 SURE = 0.8  # of the sample's documents that the web rules keep: then the text is of the kind they were made for
 CODE_SHARE = 0.3  # of the files
 MOST_SHOWN = 8
+PII_TOLD = 'clean.pii = "replace" puts placeholders for mail addresses, telephone and card numbers; "off" leaves them'
 WIDTH = 100  # of a comment
 ABOUT = {
     "web": "pages of a crawl: the published rules of Gopher, C4 and FineWeb",
@@ -40,18 +41,14 @@ class Proposal:
     name: str
     found: Found
     sources: Sequence[Proposed]
-    tried: Tried
+    tried: Estimate
     preset: str
     why: str
     sizes: Sizes
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that the preset keeps of all files, by the sample."""
-        return self.tried.all_tokens(self.preset)
+    tokens: int  # that the preset keeps of all files, by the sample
 
 
-def choose_preset(found: Found, tried: Tried) -> tuple[str, str]:
+def choose_preset(found: Found, tried: Estimate) -> tuple[str, str]:
     """The preset that suits the files, and why."""
     total = sum(found.formats.values())
     if any(found.formats[kind] for kind in WEB_FORMATS):
@@ -59,17 +56,21 @@ def choose_preset(found: Found, tried: Tried) -> tuple[str, str]:
     endings = Counter(file.path.rsplit(".", 1)[-1].lower() for file in found.inputs.files)
     if sum(endings[ending] for ending in CODE_ENDINGS) > CODE_SHARE * max(1, total):
         return "code-and-docs", "many of the files are source code"
-    share = tried.kept.get("web", 0) / max(1, tried.documents)
+    share = kept_share(tried, "web")
     if set(found.formats) <= CLEAN_FORMATS and share >= SURE:
         return "clean", f"all are data sets, and even the web rules keep {share:.0%} of the sample"
-    own, without_language = (tried.kept.get(name, 0) for name in ("own", "code-and-docs"))
-    if without_language < FEWEST_KEPT * tried.documents:
-        kept = f"{without_language / max(1, tried.documents):.0%}"
-        return "clean", f"even the rules for one's own text would keep {kept} of the sample"
+    own, without_language = kept_share(tried, "own"), kept_share(tried, "code-and-docs")
+    if without_language < FEWEST_KEPT:
+        return "clean", f"even the rules for one's own text would keep {without_language:.0%} of the sample"
     if own < LANGUAGE_IS_SURE * without_language:
-        lost = (without_language - own) / max(1, tried.documents)
+        lost = without_language - own
         return "code-and-docs", f"the language of {lost:.0%} of the sample is not sure, as with markup or short notes"
     return "own", f"no crawl; the web rules would keep {share:.0%} of the sample"
+
+
+def kept_share(tried: Estimate, rules: str) -> float:
+    """The share of the documents that are no duplicates which a preset keeps."""
+    return tried.by[rules].documents / tried.unique if rules in tried.by and tried.unique else 0.0
 
 
 def source_tables(paths: Sequence[str], sources: Sequence[Proposed]) -> list[dict[str, Any]]:
@@ -121,23 +122,23 @@ def _comment(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _curation_lines(proposal: Proposal) -> Iterator[str]:
-    tried = proposal.tried
-    main = [name for name, count in tried.languages.most_common(4) if count >= 0.02 * max(1, tried.documents)]
-    yield from ("", "[clean]", 'pii = "replace"  # e-mail and IP addresses, telephone, card and account numbers')
+    tried, sample = proposal.tried, proposal.tried.sample
+    main = [name for name, count in sample.languages.most_common(4) if count >= 0.02 * max(1, sample.documents)]
+    yield from ("", "[clean]", 'pii = "replace"  # e-mail and IP addresses, telephone, card, account numbers; or off')
     yield from ("", "[filter]", f"preset = {toml_value(proposal.preset)}  # {proposal.why}")
     yield from _comment([f"{name}: {ABOUT[name]}{_kept(tried, name)}" for name in ABOUT])
     yield "min_kept = 0.3  # stop rather than train on what is left, where fewer documents pass"
-    yield from _comment([f"languages of the sample: {_shares(tried.languages) or 'unknown'}; to keep some alone:"])
+    yield from _comment([f"languages of the sample: {_shares(sample.languages) or 'unknown'}; to keep some alone:"])
     yield f"# languages = {toml_value(main)}"
 
 
-def _kept(tried: Tried, preset: str) -> str:
-    return f"; keeps {tried.kept[preset] / tried.documents:.0%} of the sample" if tried.documents else ""
+def _kept(tried: Estimate, preset: str) -> str:
+    return f"; keeps {kept_share(tried, preset):.0%} of the sample" if tried.unique else ""
 
 
 def _model_lines(sizes: Sizes, tokens: int) -> Iterator[str]:
     yield from ("", "[tokenize]", f"vocabulary_size = {sizes.vocabulary_size}")
-    told = "held out, whole documents" if sizes.validation_share else "one document: none can be held out"
+    told = _held_out(sizes.validation_share)
     yield f"validation_share = {sizes.validation_share:g}  # {told}"
     yield from ("", "[model]", f"depth = {sizes.depth}  # layers = heads = {sizes.depth}, width = {64 * sizes.depth}")
     yield f"context_length = {sizes.context_length}"
@@ -145,6 +146,14 @@ def _model_lines(sizes: Sizes, tokens: int) -> Iterator[str]:
     yield from ("", "[train]", f"steps = {sizes.steps}  # {trained:,} tokens, {trained / max(1, tokens):.1f} passes")
     yield f"global_batch_tokens = {sizes.global_batch_tokens}"
     yield f"validate_every_steps = {max(1, sizes.steps // 4)}"
+
+
+def _held_out(share: float) -> str:
+    if not share:
+        return "one document: none can be held out"
+    limit = f", but no more than {MOST_HELD_OUT:.0%}" if share >= MOST_HELD_OUT else ""
+    limit = f", or {LEAST_HELD_OUT:.0%} where that is more" if share <= LEAST_HELD_OUT else limit
+    return f"whole documents held out, about {VALIDATION_TOKENS:,} tokens to measure the model with{limit}"
 
 
 def files_in_words(found: Found) -> list[str]:
@@ -164,20 +173,32 @@ def told(proposal: Proposal, recipe: str) -> str:
     lines = files_in_words(proposal.found)
     told = [source for source in proposal.sources if source.why]
     lines += [f"source {source.name}: {source.why}{_fields(source.fields)}" for source in told]
-    lines.append(
-        f"sample of {tried.share:.0%}: {counted(tried.documents, 'document')} of {counted(tried.records, 'record')}; "
-        f"languages {_shares(tried.languages) or 'unknown'}"
-    )
-    lines += [f"  {kind}: {_listed(counts)}" for kind, counts in _not_read(tried) if counts]
-    if tried.documents:
-        kept = ", ".join(f"{name} {tried.kept[name] / tried.documents:.0%}" for name in ABOUT)
+    lines.append(f"{looked_at(tried)}; languages {_shares(tried.sample.languages) or 'unknown'}")
+    lines += [f"  {kind}: {_listed(counts)}" for kind, counts in _not_read(tried.sample) if counts]
+    if tried.unique:
+        kept = ", ".join(f"{name} {kept_share(tried, name):.0%}" for name in ABOUT)
         lines.append(f"kept by preset: {kept}; chosen: {proposal.preset} ({proposal.why})")
+    lines.append(f"private data: {PII_TOLD}")
     lines.append(_size_in_words(proposal))
-    run = f"tokenmill run {shlex.quote(recipe)}"
-    return "\n".join([*lines, f"written: {recipe}", f"next: {run} --dry-run, then without --dry-run"])
+    if recipe != "-":
+        run = f"tokenmill run {shlex.quote(recipe)}"
+        lines += [f"written: {recipe}", f"next: {run} --dry-run, then without --dry-run"]
+    return "\n".join(lines)
 
 
-def _not_read(tried: Tried) -> Iterator[tuple[str, Mapping[str, int]]]:
+def looked_at(tried: Estimate) -> str:
+    """How much was looked at, and how many documents there are by that."""
+    sample = tried.sample
+    twins = sample.documents - sample.unique
+    same = f", {twins:,} of them the same as others" if twins else ""
+    found = f"{counted(sample.documents, 'document')} of {counted(sample.records, 'record')}{same}"
+    if tried.whole:
+        return f"all of it looked at: {found}"
+    share, documents = f"{min(tried.share, 0.999):.1%}", counted(round(tried.documents), "document")
+    return f"sample of {share} of the bytes: {found}; about {documents} in all"
+
+
+def _not_read(tried: Sample) -> Iterator[tuple[str, Mapping[str, int]]]:
     yield "excluded", tried.excluded
     yield "damaged", tried.quarantined
 

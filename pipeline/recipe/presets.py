@@ -13,9 +13,11 @@ REPETITION_ONLY = {
     "max_duplicate_paragraph_ratio": 0.6,
     "max_duplicate_line_char_ratio": 0.5,
     "max_duplicate_paragraph_char_ratio": 0.5,
-    "max_top_2gram_char_ratio": 0.4,
-    "max_top_3gram_char_ratio": 0.4,
-    "max_top_4gram_char_ratio": 0.4,
+    # overlapping n-grams of one sign count their letters several times: a rule of `====` and a table of dashes reach 1
+    # with a third of a text, and a text of nothing but one sign 1.5, 2.5 and 3.5, in runs twice as much
+    "max_top_2gram_char_ratio": 1.4,
+    "max_top_3gram_char_ratio": 2.4,
+    "max_top_4gram_char_ratio": 3.4,
     "max_duplicate_5gram_char_ratio": 0.6,
     "max_duplicate_6gram_char_ratio": 0.6,
     "max_duplicate_7gram_char_ratio": 0.6,

@@ -162,6 +162,7 @@ class Figures:
     machine: dict[str, str] = field(default_factory=dict)
     commands: list[dict[str, str]] = field(default_factory=list)
     conservation: list[str] = field(default_factory=list)
+    empty_files: list[str] = field(default_factory=list)
 
     def count(self, name: str) -> int:
         """The count of a row of the funnel; 0 where it has no such row."""

@@ -5,6 +5,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from pipeline.base.words import head, visible
+from pipeline.clean.stage import seen_inputs
 from pipeline.report.figures import Example, Figures, Reason
 from pipeline.report.hidden import Places, is_legible
 from pipeline.run import manifest as manifests
@@ -35,6 +36,8 @@ def collect_records(run: Run, figures: Figures) -> dict[str, int]:
     read = manifests.total_counts(found.values()).get("records_in", sum(rows.values()))
     if read != sum(rows.values()):
         figures.conservation.append(f"records read: {read:,}; accounted for: {sum(rows.values()):,}")
+    seen = seen_inputs(run.root)  # a file without a byte is no record, and stands in no table
+    figures.empty_files = [path for files in seen.values() for path, (size, made) in files.items() if made and not size]
     return {"records_in": read, **rows}
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.words import counted, visible
+from pipeline.clean.stage import empty_in_words
 from pipeline.report.figures import Figures, Reason
 from pipeline.report.labels import BITS
 from pipeline.report.training import finite
@@ -170,4 +171,7 @@ def _of_rules(figures: Figures) -> list[Remark]:
 def _of_damage(figures: Figures) -> list[Remark]:
     damaged = figures.count("quarantined")
     words = f"{counted(damaged, 'record')} could not be read"
-    return [Remark("reasons-quarantined", words)] if damaged else []
+    found = [Remark("reasons-quarantined", words)] if damaged else []
+    if figures.empty_files:
+        found.append(Remark("funnel", visible(empty_in_words(figures.empty_files))))
+    return found

@@ -273,9 +273,20 @@ def difference(found: Manifest, step: Step, job: Job) -> str:
     old, new = dict(leaves(found.config)), dict(leaves(json.loads(json.dumps(job.config))))
     keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if keys:
-        return "; ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in keys[:3])
+        return "; ".join(f"{key} {changed(old.get(key), new.get(key))}" for key in keys[:3])
     paths = [p for p in sorted(found.inputs.keys() | job.inputs.keys()) if found.inputs.get(p) != job.inputs.get(p)]
     return f"its input changed: {', '.join(paths[:3])}"
+
+
+def changed(was: Any, now: Any) -> str:
+    """What became of a setting.
+
+    Example:
+        >>> changed(3, 4), changed(None, "en"), changed(0.5, None)
+        ('was 3, is 4', "was not set, is 'en'", 'was 0.5, is not set now')
+    """
+    before = "was not set" if was is None else f"was {was!r}"
+    return f"{before}, {'is not set now' if now is None else f'is {now!r}'}"
 
 
 def leaves(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

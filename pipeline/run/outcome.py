@@ -25,6 +25,9 @@ def outcome_lines(stage: str, summary: Mapping[str, Any]) -> Iterator[str]:
     if stage == "train":
         yield from _worse_than_counting(summary)
         return
+    if stage == "tokenize":
+        yield from _not_encoded(summary)
+        return
     found = next((pair for pair in IN_AND_OUT if pair[0] in summary and pair[1] in summary), None)
     if found is None:
         return
@@ -38,6 +41,18 @@ def outcome_lines(stage: str, summary: Mapping[str, Any]) -> Iterator[str]:
             "and records with their reasons"
             + (", `filter.preset` has rules for other kinds of text" * (stage == "filter"))
         )
+
+
+def _not_encoded(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Says why fewer documents become tokens than the stage before has kept."""
+    left = {
+        "too near to a document that is held out for validation": summary.get("near_validation", 0),
+        "on the list of tokenize.held_out": summary.get("held_out", 0),
+    }
+    made, out = summary.get("documents", 0), sum(left.values())
+    if out:
+        why = ", ".join(f"{count:,} {words}" for words, count in left.items() if count)
+        yield f"tokenize: {made:,} of {made + out:,} documents became tokens; left out: {why}"
 
 
 def _worse_than_counting(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -21,10 +21,10 @@ from pipeline.run.outcome import outcome_lines
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What a stage will do: its state ("done", "run" or "after"), the step, and the cause for each shard.
+    """What a stage will do: its state ("done", "run", "after" or "refused"), the step, and the cause for each shard.
 
-    ``replaces`` says which finished work goes, or may go; empty where none does.  ``what`` is there to do, where it is
-    not counted in shards.
+    Of a stage that refuses what it is asked for, the one cause says why.  ``replaces`` says which finished work goes,
+    or may go; empty where none does.  ``what`` is there to do, where it is not counted in shards.
     """
 
     stage: str
@@ -42,6 +42,8 @@ class StagePlan:
             return f"{self.stage:9} done, skipped"
         if self.state == "after":
             return f"{self.stage:9} to be checked after {self.step}"
+        if self.state == "refused":
+            return f"{self.stage:9} would be refused"
         shards = f"{self.step} {len(self.reasons):,} of {counted(self.shards_total, 'shard')}"
         causes = list(dict.fromkeys(self.reasons.values()))
         more = f" and {counted(len(causes) - 1, 'other cause')}" if len(causes) > 1 else ""
@@ -70,8 +72,7 @@ def plan(
 ) -> list[StagePlan]:
     """Finds out, without writing or computing anything, what each stage would do; ``functions`` is stage -> name.
 
-    Raises:
-        UserError: If a stage refuses what it is asked for.
+    A stage that refuses what it is asked for is planned as "refused", with its words as the cause.
     """
     plans: list[StagePlan] = []
     blocked = ""
@@ -86,6 +87,9 @@ def plan(
             plans.append(
                 StagePlan(stage, "run", work.step, work.total, work.reasons, replaces=work.replaces, what=work.what)
             )
+            blocked = stage
+        except UserError as error:
+            plans.append(StagePlan(stage, "refused", reasons={stage: str(error)}))
             blocked = stage
     return plans
 

@@ -79,6 +79,7 @@ class Chosen:
     documents: list[Located] = field(default_factory=list)
     gone: list[Removed] = field(default_factory=list)
     searches: list[Search] = field(default_factory=list)
+    refused: str = ""  # why these cannot be taken down
 
 
 def choose(run: Run, choice: Choice, removed: Ledger) -> Chosen:
@@ -106,7 +107,7 @@ def choose(run: Run, choice: Choice, removed: Ledger) -> Chosen:
         _add(places, chosen, removed, found_here.documents)
     chosen.documents = sorted(places.values(), key=lambda located: (located.shard, located.row))
     if len(chosen.documents) and len(chosen.documents) + len(removed.documents) >= _count(run):
-        raise UserError(
+        chosen.refused = (
             f"this names every document of the run ({len(chosen.documents):,} that are left); nothing would remain to "
             f"keep consistent. Delete the run folder {run.root} and its exports instead"
         )

@@ -97,9 +97,9 @@ def take_down(
         dry_run: Write nothing.
 
     Returns:
-        ``status`` ("planned", "ambiguous", "done", or "nothing to do"), ``documents``, ``found`` (of each path and
-        phrase), ``raw_inputs`` (files that still hold the text), ``already_taken_down``, ``near_duplicates``,
-        ``checkpoints``, ``files``.  A dry run finds the same.
+        ``status`` ("planned", "ambiguous", "refused", "done", or "nothing to do"), ``refused`` (why, where the choice
+        names every document), ``documents``, ``found`` (of each path and phrase), ``raw_inputs`` (files that still hold
+        the text), ``already_taken_down``, ``near_duplicates``, ``checkpoints``, ``files``.  A dry run finds the same.
 
     Raises:
         UserError: If the choice names something unknown, or every document, or a path or phrase fits several documents
@@ -124,13 +124,16 @@ def _take_down(run: Run, choice: Choice, restoring: Sequence[str], *, dry_run: b
         several = [] if choice.all_matches else ambiguous(chosen.searches)
         if not dry_run:
             require_one_each(run, several)
+            if chosen.refused:
+                raise UserError(chosen.refused)
         found = _summary(run, chosen)
         if dry_run:
             back = {"restored": restore(run, restoring, dry_run=True)} if restoring else {}
             return {
-                "status": "ambiguous" if several else "planned",
+                "status": "refused" if chosen.refused else "ambiguous" if several else "planned",
+                **({"refused": chosen.refused} if chosen.refused else {}),
                 **found,
-                "files": _would_change(run, choice, chosen, removed),
+                "files": [] if chosen.refused else _would_change(run, choice, chosen, removed),
                 **back,
             }
         if not chosen.documents:

@@ -115,3 +115,6 @@ def test_zsh_and_fish_are_offered_every_command_and_paths_for_recipes() -> None:
         assert f"'{name}:" in zsh
         assert f"-a '{name}'" in fish
     assert "'1:The recipe, a TOML file.:_files'" in zsh
+    assert '_cyclopts_tokenmill "$@"' in zsh, (
+        "a file of $fpath is the body of a function: it has to call what it defines"
+    )

@@ -89,7 +89,7 @@ def test_training_under_nohup_goes_on_when_the_terminal_closes(tmp_path: Path) -
         process.send_signal(signal.SIGTERM)
         said = rest(process)
         assert process.wait() == 0
-    assert f"stopped by signal 15 at step {saved_step(run)}" in said
+    assert f"stopped by SIGTERM at step {saved_step(run)}" in said
 
 
 def test_signal_before_the_first_step_ends_with_a_sentence(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_signal_before_the_first_step_ends_with_a_sentence(tmp_path: Path) -> No
         process.send_signal(signal.SIGTERM)
         said = rest(process)
         assert process.wait() == 0
-    assert "stopped by signal 15" in said
+    assert "stopped by SIGTERM" in said
     assert "the next start begins at step " in said
 
 
@@ -122,7 +122,7 @@ def test_sigterm_to_one_rank_of_two_stops_both_at_the_same_step(tmp_path: Path, 
         os.kill(rank(process, 1), signal.SIGTERM)
         said = rest(process)
         assert process.wait() == 0, said
-    assert f"stopped by signal 15 at step {saved_step(run)}" in said
+    assert f"stopped by SIGTERM at step {saved_step(run)}" in said
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)], ids=lambda value: str(value))

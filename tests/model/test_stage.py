@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,6 +19,8 @@ from pipeline.recipe.load import load_recipe
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
 from tests.model.runs import make_run
+
+DEMO = Path(__file__).parents[2] / "configs" / "demo.toml"
 
 
 class Remembering(Silent):
@@ -137,6 +140,25 @@ def test_trainer_that_takes_too_long_to_save_is_ended_when_the_run_is_cancelled(
     with pytest.raises(KeyboardInterrupt):
         run_stage(Context(make_run(tmp_path), progress=Cancelled()))
     assert started[0].returncode == -signal.SIGKILL
+
+
+def test_trainer_that_saves_is_not_ended_by_a_signal_that_comes_once_more(tmp_path: Path) -> None:
+    class Lines:
+        """The signal comes three times while the trainer saves."""
+
+        said: ClassVar = [KeyboardInterrupt, KeyboardInterrupt, '{"event": "note", "text": "saved"}', None]
+
+        def get(self, timeout: float | None) -> str | None:
+            said = self.said.pop(0)
+            if said is KeyboardInterrupt:
+                raise KeyboardInterrupt
+            return said
+
+    process, progress = Mock(poll=Mock(return_value=None)), Mock()
+    run = Run(str(tmp_path), load_recipe(DEMO))
+    stage._Processes(Context(run, progress=progress))._ask_to_end(process, Lines())  # type: ignore[arg-type]
+    process.send_signal.assert_called_once_with(signal.SIGTERM)
+    assert progress.note.call_args_list[-1].args == ("saved",)
 
 
 def test_a_cancelled_run_leaves_its_trainer_half_of_the_ten_seconds() -> None:

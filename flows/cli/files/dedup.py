@@ -9,6 +9,7 @@ from flows.display.options import (
     Bands,
     DryRun,
     Flag,
+    GivenFile,
     Json,
     LocalPath,
     Memory,
@@ -22,6 +23,7 @@ from flows.display.options import (
     Threshold,
     refuse_overwriting,
 )
+from flows.display.standard import as_files
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted, nearest
@@ -261,7 +263,8 @@ def plan(
     out(f"{'similarity':>10} {'caught':>8}")
     for point in made["curve"]:
         out(f"{point['similarity']:10.2f} {point['chance']:8.2%} {'#' * round(50 * point['chance'])}")
-    out(f"at the threshold {threshold:g}: {made['chance_at_threshold']:.2%}; even at {made['even_chance_at']:.3f}")
+    out(f"pairs at the threshold {threshold:g}: {made['chance_at_threshold']:.2%} are caught")
+    out(f"pairs of similarity {made['even_chance_at']:.3f}: half of them are")
     if made["suggested"]:
         out("to catch 99 % at the threshold: --bands {bands} --rows {rows}".format(**made["suggested"]))
     out(f"\n{'documents':>14} {'text':>9} {'memory':>9} {'scratch disk':>13}")
@@ -273,8 +276,8 @@ def plan(
 
 @dedup_app.command
 def compare(
-    a: Path,
-    b: Path,
+    a: GivenFile,
+    b: GivenFile,
     *,
     ngram: Ngram = MINHASH.ngram,
     bands: Bands = MINHASH.bands,
@@ -290,7 +293,7 @@ def compare(
     Parameters
     ----------
     a
-        A text file, UTF-8.
+        A text file, UTF-8; - reads standard input.
     b
         Another.
     """
@@ -299,7 +302,8 @@ def compare(
     from pipeline.dedup.command.request import checked_options
 
     options = checked_options(ngram=ngram, bands=bands, rows=rows, seed=seed, threshold=threshold)
-    found = {"a": str(a), "b": str(b), **make_comparison(read_text(a), read_text(b), options)}
+    with as_files(a, b) as (one, other):
+        found = {"a": a, "b": b, **make_comparison(read_text(Path(one)), read_text(Path(other)), options)}
     if json:
         emit(found)
         return 0

@@ -1,6 +1,6 @@
 """``tokenmill dedup index``: options in, lines out; pipeline/dedup/index does the work."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,7 @@ from flows.display.options import (
     Workers,
     refuse_overwriting,
 )
+from flows.display.standard import lines_of
 from pipeline.base.console import emit, out, say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
@@ -213,7 +214,7 @@ def remove(
     /,
     *,
     ids: Several | None = None,
-    ids_file: LocalPath | None = None,
+    ids_file: Annotated[LocalPath, Parameter(allow_leading_hyphen=True)] | None = None,
     corpus: str | None = None,
     json: Json = False,
 ) -> int:
@@ -226,13 +227,13 @@ def remove(
     ids
         Their ids; of run folders, doc_ids in hex.
     ids_file
-        Text file with an id on each line.
+        Text file with an id on each line; - reads standard input.
     corpus
         Only documents of the corpus of this name.
     """
     from pipeline.dedup.index.writer import remove_documents
 
-    chosen = [*(ids or []), *(_lines(ids_file) if ids_file else [])]
+    chosen = [*(ids or []), *(lines_of("--ids-file", ids_file) if ids_file else [])]
     if not chosen:
         raise UserError("name the documents with --ids or --ids-file")
     removed = remove_documents(index, chosen, corpus)
@@ -260,7 +261,7 @@ def verify(index: IndexFolder, /, *, json: Json = False) -> int:
         corpora = _corpora(state.corpora)
         emit({"index": str(index), "documents": state.documents, "corpora": corpora, "definition": definition})
         return 0
-    out(f"{index}: {counted(state.documents, 'document')}, every file as it was written")
+    out(f"{index}: {counted(state.documents, 'document')}, no file is damaged")
     for corpus in state.corpora:
         out(f"  {corpus.documents:12,} {corpus.name}")
     return 0
@@ -289,10 +290,3 @@ def _lost(found: "list[Source]") -> dict[str, Any]:
 
 def _corpora(corpora: Sequence[Any]) -> list[dict[str, Any]]:
     return [{"name": corpus.name, "root": corpus.root, "documents": corpus.documents} for corpus in corpora]
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        yield from filter(None, map(str.strip, path.read_text("utf-8").splitlines()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--ids-file {path}: cannot be read: {error}") from error

@@ -10,15 +10,17 @@ from cyclopts import Parameter
 
 from flows.display.answer import answer
 from flows.display.options import Json, Output, Overwrite, Workers, refuse_overwriting
+from flows.display.standard import STANDARD
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
+from pipeline.base.progress import working
 from pipeline.base.words import counted
 
 
 def init(
     *paths: Annotated[str, Parameter(name="FOLDER")],
-    output: Output | None = None,
+    output: Annotated[Output, Parameter(allow_leading_hyphen=True)] | None = None,
     preset: Literal["web", "own", "code-and-docs", "clean"] | None = None,
     workers: Workers = 0,
     overwrite: Overwrite = False,
@@ -33,7 +35,7 @@ def init(
     paths
         Folders, files or globs.
     output
-        The recipe; by default NAME.toml in this folder, by the name of the first path.
+        The recipe; by default NAME.toml in this folder, by the name of the first path. - writes it to standard output.
     preset
         Rules for a kind of text; without it, chosen by what the files are.
     workers
@@ -43,18 +45,24 @@ def init(
         raise UserError("init needs a folder or files, such as: tokenmill init manuals")
     given = [storage.absolute(path) for path in paths]
     name = _name(given[0])
-    target = (output or Path(f"{name}.toml")).absolute()
+    to_standard = str(output) == STANDARD
+    target = (Path(f"{name}.toml") if output is None or to_standard else output).absolute()
     if str(target) in given:
         raise UserError(f"--output {target}: is itself one of the files to look at; name another")
-    refuse_overwriting("--output", target, overwrite=overwrite)
+    if not to_standard:
+        refuse_overwriting("--output", target, overwrite=overwrite)
     proposal = _propose(name, given, preset, workers, str(target))
     from pipeline.proposal import write
     from pipeline.recipe.load import load_recipe
 
     shown = write.relative_paths(given, str(target.parent))
     command = shlex.join(["tokenmill", "init", *paths, *(["--preset", preset] if preset else [])])
+    text = write.recipe_text(proposal, shown, command)
+    if to_standard:
+        say(write.told(proposal, STANDARD))
+        return answer(json, {**_result(proposal, STANDARD), "text": text}, text.rstrip("\n"), verbatim=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(write.recipe_text(proposal, shown, command), encoding="utf-8")
+    target.write_text(text, encoding="utf-8")
     load_recipe(target)
     recipe = os.path.relpath(target)
     return answer(json, _result(proposal, str(target)), write.told(proposal, recipe), made=True)
@@ -69,21 +77,28 @@ def _name(path: str) -> str:
 def _propose(name: str, paths: list[str], preset: str | None, workers: int, target: str) -> Any:
     from model.devices.gpus import visible_gpus
     from pipeline.base.pool import default_workers
-    from pipeline.proposal import sizes, sources, trial, write
+    from pipeline.proposal import sizes, sources, write
+    from pipeline.proposal.estimate import of_presets
+    from pipeline.proposal.token_bytes import USUAL
+    from pipeline.recipe.options import Tokenize
     from pipeline.screen.cold import say_if_cold
 
-    found = sources.look(paths, target, name)
+    with working("init: listing the files"):
+        found = sources.look(paths, target, name)
     if not found.formats:
         raise UserError(f"{', '.join(paths)}: no file that is read; {'; '.join(write.files_in_words(found))}")
     say(f"looking at {counted(found.files, 'file')}, and at a sample of what they hold ...")
-    say_if_cold("clean", "filter")
-    proposed = sources.propose(found)
-    tried = trial.attempt(write.source_tables(paths, proposed), workers or default_workers())
+    say_if_cold("clean", "dedup", "filter")
+    with working("init: looking for the texts in tables"):
+        proposed = sources.propose(found)
+    tried = of_presets(write.source_tables(paths, proposed), workers or default_workers())
     chosen, why = (preset, "asked for with --preset") if preset else write.choose_preset(found, tried)
-    one = tried.share >= 1 and tried.kept.get(chosen, 0) <= 1
+    vocabulary = sizes.vocabulary_for(round(tried.kept_bytes(chosen) / USUAL))
+    tokens = tried.tokens(Tokenize(vocabulary_size=vocabulary), chosen)
+    one = tried.whole and tried.sample.kept.get(chosen, 0) <= 1
     cores, gpu = len(os.sched_getaffinity(0)), bool(visible_gpus())
-    suited = sizes.sizes(tried.all_tokens(chosen), cores, gpu, one_document=one)
-    return write.Proposal(name, found, proposed, tried, chosen, why, suited)
+    suited = sizes.sizes(tokens, cores, gpu, one_document=one)
+    return write.Proposal(name, found, proposed, tried, chosen, why, suited, tokens)
 
 
 def _result(proposal: Any, recipe: str) -> dict[str, Any]:
@@ -98,10 +113,12 @@ def _result(proposal: Any, recipe: str) -> dict[str, Any]:
         "preset": proposal.preset,
         "sample": {
             "share": tried.share,
-            "records": tried.records,
-            "documents": tried.documents,
-            "kept": tried.kept,
-            "languages": dict(tried.languages),
+            "records": tried.sample.records,
+            "documents": tried.sample.documents,
+            "unique": tried.sample.unique,
+            "kept": tried.sample.kept,
+            "languages": dict(tried.sample.languages),
         },
+        "documents": round(tried.documents),
         "tokens": proposal.tokens,
     }

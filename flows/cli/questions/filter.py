@@ -17,6 +17,7 @@ from flows.display.options import (
     Workers,
     refuse_overwriting,
 )
+from flows.display.standard import as_files
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted, place
@@ -157,7 +158,7 @@ def decontaminate(
     root
         The run folder, its clean stage done.
     set
-        NAME=PATH of an evaluation set; may be given several times.
+        NAME=PATH of an evaluation set; may be given several times. NAME=- reads JSON Lines from standard input.
     field
         Fields of its items that hold text.
     ngram
@@ -169,7 +170,9 @@ def decontaminate(
     wrong = [given for given, (name, separator, path) in zip(set, pairs, strict=True) if not (name and path)]
     if wrong:
         raise UserError(f"--set {wrong[0]!r}: expected NAME=PATH, such as --set squad=squad.jsonl")
-    result = scan(root, {name: path for name, _, path in pairs}, field or [], ngram)
+    names = [name for name, _, _ in pairs]
+    with as_files(*(path for _, _, path in pairs), ending="jsonl") as paths:
+        result = scan(root, dict(zip(names, paths, strict=True)), field or [], ngram)
     lines = []
     for hit in result["hits"]:
         tokens = (

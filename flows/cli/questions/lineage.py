@@ -10,6 +10,7 @@ from flows.display.answer import answer
 from flows.display.options import (
     DryRun,
     Flag,
+    GivenFile,
     Json,
     Output,
     Overwrite,
@@ -17,6 +18,7 @@ from flows.display.options import (
     refuse_overwriting,
     written,
 )
+from flows.display.standard import as_files, lines_of
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.progress import resting
@@ -35,7 +37,7 @@ def explain_document(
     phrase: str | None = None,
     url: str | None = None,
     id: str | None = None,
-    file: Path | None = None,
+    file: GivenFile | None = None,
     limit: int = 20,
     json: Json = False,
 ) -> int:
@@ -63,7 +65,7 @@ def explain_document(
     id
         Find it by the record's own id.
     file
-        Find it by its text: a file with the same text, or one near to it.
+        Find it by its text: a file with the same text, or one near to it; - reads standard input.
     limit
         Records to list where several fit.
     """
@@ -78,7 +80,8 @@ def explain_document(
     run = Run.open(root)
     similarity, found = None, None
     if file:
-        located, similarity = near_text.by_text(run, file)
+        with as_files(file) as (path_of_text,):
+            located, similarity = near_text.by_text(run, Path(path_of_text))
     else:
         found = find.by_one_of(run, doc_id, path=path, phrase=phrase, url=url, id=id)
         if found.count != 1 or not found.documents:
@@ -225,7 +228,7 @@ def takedown(
     root
         The run folder.
     ids
-        doc_ids or at least their first 8 digits, or records' own ids; @FILE: one per line.
+        doc_ids or at least their first 8 digits, or records' own ids; @FILE, or @- for standard input: one per line.
     url
         URLs.
     domain
@@ -263,6 +266,8 @@ def takedown(
         say(takedown_text(planned, []))
         if planned["status"] == "ambiguous":
             raise UserError("nothing was changed; name one document with --ids, or take all with --all-matches")
+        if planned["status"] == "refused":
+            raise UserError(planned["refused"])
         if not confirmed(f"change {root} now? What is taken down cannot be brought back from it"):
             raise UserError("not confirmed: nothing was changed; --yes asks nothing")
     found = take_down(run, choice, restoring=restoring, indexes=indexes, dry_run=dry_run)
@@ -283,11 +288,7 @@ def _values(given: list[str] | None) -> tuple[str, ...]:
     values: list[str] = []
     for value in given or []:
         if value.startswith("@"):
-            try:
-                lines = Path(value[1:]).read_text(encoding="utf-8").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                raise UserError(f"{value}: cannot be read: {error}") from error
-            values += [line.strip() for line in lines if line.strip()]
+            values += lines_of("@", Path(value[1:]))
         elif value.strip():
             values.append(value.strip())
         else:
@@ -297,7 +298,7 @@ def _values(given: list[str] | None) -> tuple[str, ...]:
 
 def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
     """What a takedown did, or would do, for a person."""
-    planned = found["status"] in ("planned", "ambiguous")
+    planned = found["status"] in ("planned", "ambiguous", "refused")
     verb = "would be taken down" if planned else "taken down"
     lines = _found_lines(found)
     lines += [f"{counted(len(found['documents']), 'document')} {verb} ({found['status']})"]
@@ -306,6 +307,8 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
         lines.append(f"  and {len(found['documents']) - 20:,} more")
     if found["already_taken_down"]:
         lines.append(f"taken down before: {len(found['already_taken_down']):,}")
+    if "refused" in found:
+        lines.append(f"the takedown would be refused: {found['refused']}")
     lines.append(f"{counted(len(found['files']), 'file')} {'would change' if planned else 'changed'}")
     lines += _raw_input_lines(found["raw_inputs"])
     near = found["near_duplicates"]

@@ -27,6 +27,8 @@ CACHE_TEXT_BYTES = 256 << 20  # of text, after which an encoder is not kept for 
 LONG_TEXT_BYTES = 4 << 20  # ``tokenizers`` needs about a hundred times a text's size: longer ones are cut for it
 # a line feed that ends a line of text and is followed by a letter: every named pretokenizer cuts there anyway
 _SAFE_CUT = re.compile(r"(?<=\S\n)(?=[A-Za-z])")
+CANNOT_LOAD = "gigatoken cannot load this tokenizer"
+REFUSED = "gigatoken does not take its kind"
 _FEW_IDS = 64  # special ids below it are looked for among the few ids of text that are as small
 
 
@@ -155,6 +157,11 @@ class Choice:
     version: str
     reason: str
 
+    @property
+    def in_words(self) -> str:
+        """The reason without what a library says of itself, which stands in the tokenizer's report."""
+        return REFUSED if self.reason.startswith(f"{CANNOT_LOAD}: ") else self.reason
+
 
 def choose(definition: str, samples: Sequence[str], asked: str, *, cut_long_texts: bool) -> Choice:
     """Decides which engine encodes a run: gigatoken, where it gives the ids of ``tokenizers`` on every sample.
@@ -171,9 +178,7 @@ def choose(definition: str, samples: Sequence[str], asked: str, *, cut_long_text
     try:
         ids, offsets = GigatokenEncoder(definition)(texts)
     except Exception as error:  # noqa: BLE001  whatever it refuses, the run goes on with ``tokenizers`` and says so
-        return Choice(
-            "tokenizers", version("tokenizers"), f"gigatoken cannot load this tokenizer: {_first_line(error)}"
-        )
+        return Choice("tokenizers", version("tokenizers"), f"{CANNOT_LOAD}: {_first_line(error)}")
     expected, expected_offsets = TokenizersEncoder(definition, cut_long_texts=cut_long_texts)(texts)
     if np.array_equal(offsets, expected_offsets) and np.array_equal(ids, expected):
         reason = (

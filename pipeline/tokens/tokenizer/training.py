@@ -66,8 +66,8 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
     choice = choose(definition, [sample.text for sample in samples], config["engine"], cut_long_texts=named)
     if choice.engine != "gigatoken":
         say(
-            f"tokenize: the library {choice.engine} encodes, with the same tokens as gigatoken but more slowly "
-            f"({choice.reason})"
+            f"tokenize: the library {choice.engine} encodes, which only takes longer than gigatoken: the tokens are "
+            f"those of this tokenizer ({choice.in_words})"
         )
     _write(outputs, definition, parsed, choice, config, named=named)
     report = make_report(definition, choice, samples, recent, named=named)

@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from pipeline.base.processes import alive
+from pipeline.base.processes import alive, environment
 
 CHILD = """
 import subprocess, sys
@@ -57,3 +58,21 @@ def test_process_ends_with_another_that_it_has_no_pipe_to() -> None:
     process.communicate(timeout=30)
     assert process.returncode == 1
     assert_gone(below)
+
+
+KILLED = """
+import os, threading, time
+from pipeline.base.pool import Pool
+if __name__ == "__main__":
+    with Pool(2, fork=False) as pool:
+        list(pool.run(time.sleep, [((0.01,), 1), ((0.01,), 2)]))
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_run_says_nothing_of_leaks_afterwards(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment(), timeout=60)
+    assert ended.returncode == -9
+    assert ended.stderr == ""

@@ -17,6 +17,9 @@ from pipeline.clean.language import detect, sample
 from pipeline.inspection.describe import describe
 from pipeline.recipe.language_codes import language_label
 from pipeline.recipe.options import Recipe
+from pipeline.report.figures import Figures
+from pipeline.report.records import collect_records
+from pipeline.report.summary import remarks
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
 
@@ -44,6 +47,18 @@ def run(root: Path, made: Recipe, pool: Any = None, dry: bool = False) -> tuple[
 def files(root: Path) -> dict[str, bytes]:
     found = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     return {name: data for name, data in found.items() if not name.startswith(("logs/", ".scratch"))}
+
+
+def test_empty_files_are_named_and_broken_links_are_none(tmp_path: Path, pool: Any) -> None:
+    write(tmp_path / "in", "a.jsonl", ["one", "two"])
+    (tmp_path / "in" / "nothing.txt").touch()
+    (tmp_path / "in" / "link").symlink_to("nowhere")
+    summary, context = run(tmp_path / "run", recipe(tmp_path / "in"), pool)
+    assert summary["notes"] == ["1 file is empty, nothing.txt; that is no record"]
+    figures = Figures()
+    collect_records(context.run, figures)
+    assert figures.empty_files == ["nothing.txt"]
+    assert "1 file is empty, nothing.txt" in [remark.words for remark in remarks(figures)]
 
 
 def test_second_run_does_nothing_and_a_changed_input_is_noticed(tmp_path: Path, pool: Any) -> None:

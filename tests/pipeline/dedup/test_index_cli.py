@@ -95,7 +95,7 @@ def test_lines_for_a_person(tmp_path: Path, old: Path, capfd: pytest.CaptureFixt
         "old.jsonl.gz:1\texact 1.0000\told.jsonl.gz\told.jsonl.gz:1",
         "duplicates of an earlier document: 2 of 2",
         f"{index}: 2 documents, 0 added, 2 unchanged, 0 removed",
-        f"{index}: 2 documents, every file as it was written",
+        f"{index}: 2 documents, no file is damaged",
         "             2 old.jsonl.gz",
     ]
     with pytest.raises(SystemExit):

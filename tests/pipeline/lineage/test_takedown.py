@@ -356,6 +356,16 @@ def test_what_cannot_be_taken_down_is_refused_and_nothing_is_done(run: Run, choi
     assert tree(run) == before
 
 
+def test_dry_run_of_a_takedown_of_every_document_lists_them_and_says_why_it_would_be_refused(run: Run) -> None:
+    before = tree(run)
+    found = take_down(run, Choice(domains=("example.org", "example.net", "example.com")), dry_run=True)
+    assert found["status"] == "refused"
+    assert found["files"] == []
+    assert "every document of the run" in found["refused"]
+    assert len(found["documents"]) > 1
+    assert tree(run) == before
+
+
 def test_beginning_of_a_doc_id_names_the_document(run: Run) -> None:
     doc_id = read_document(run)["doc_id"]
     found = take_down(run, Choice(ids=(doc_id[:8],)), dry_run=True)

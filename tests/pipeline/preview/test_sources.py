@@ -2,19 +2,23 @@
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from flows.session.preview import preview
+from flows.session.stages import STAGES
 from pipeline.base.pool import InProcess
 from pipeline.clean.stage import run as clean
-from pipeline.preview.estimate import MOST_WHOLE, estimate
 from pipeline.preview.room import free_bytes, too_little
 from pipeline.preview.sources import look_at_sources
+from pipeline.proposal.estimate import estimate
+from pipeline.proposal.sample import MOST_WHOLE
 from pipeline.recipe.load import load_recipe
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
+from pipeline.run.engine import load_function
 from pipeline.run.folder import Run
 from pipeline.run.stages import StagePlan
 
@@ -56,7 +60,11 @@ def test_sources_are_described_by_kind_with_columns_and_what_is_not_read(folder:
     assert looked.as_dict()["formats"] == {"jsonl": 1, "text": 60}
 
 
-def test_estimate_is_near_what_the_clean_stage_makes(folder: Path, tmp_path: Path) -> None:
+def test_estimate_is_near_what_the_clean_stage_makes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.proposal.sample.SAMPLE_BYTES", 300_000)
+    monkeypatch.setattr("pipeline.proposal.sample.PIECE_BYTES", 100_000)
     wanted = recipe(folder, "stages=['clean']", "clean.max_quarantined=1")
     found = estimate(wanted)
     run = Run(str(tmp_path / "run"), wanted)
@@ -67,6 +75,26 @@ def test_estimate_is_near_what_the_clean_stage_makes(folder: Path, tmp_path: Pat
     assert 0 < found.share < 1
     assert found.seconds > 0
     assert not list((tmp_path / "run").glob(".scratch/*"))
+
+
+def test_estimate_of_what_is_small_is_what_the_stages_make(folder: Path, tmp_path: Path) -> None:
+    (folder / "mail.jsonl.gz").unlink()
+    lines = [json.dumps({"text": text(100 + n % 40, 30)}) for n in range(50)]
+    (folder / "mail.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    with zipfile.ZipFile(folder / "old.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(20):
+            archive.writestr(f"{number}.txt", text(500 + number, 30))
+    wanted = recipe(folder, "tokenize.vocabulary_size=512", "filter.preset=clean")
+    found = estimate(wanted)
+    assert found.whole
+    run = Run(str(tmp_path / "run"), wanted)
+    run.write_recipe()
+    context = Context(run, InProcess())
+    made = {stage: load_function(STAGES[stage])(context) for stage in ("clean", "dedup", "filter", "tokenize")}
+    assert round(found.documents) == made["clean"]["documents"] == 130
+    assert round(found.unique) == made["dedup"]["kept"] == 120
+    assert round(found.kept.documents) == made["filter"]["kept"]
+    assert abs(found.tokens(wanted.tokenize) / made["tokenize"]["tokens"] - 1) < 0.03
 
 
 def test_dry_run_tells_kept_share_tokens_minutes_and_disk(folder: Path, tmp_path: Path) -> None:
@@ -82,7 +110,8 @@ def test_dry_run_tells_kept_share_tokens_minutes_and_disk(folder: Path, tmp_path
     assert preview(run, [StagePlan("clean", "done"), StagePlan("train", "run")], workers=2) is None
 
 
-def test_file_too_large_to_be_read_whole_gives_no_estimate(tmp_path: Path) -> None:
+def test_file_too_large_to_be_read_whole_gives_no_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.proposal.sample.SAMPLE_BYTES", MOST_WHOLE)
     (tmp_path / "in").mkdir()
     (tmp_path / "in/book.txt").write_text(text(1, MOST_WHOLE // 60))
     found = estimate(recipe(tmp_path / "in"))

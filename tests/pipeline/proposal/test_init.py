@@ -12,7 +12,7 @@ from flows.cli.files.init import init
 from pipeline.base.errors import UserError
 from pipeline.clean.stage import plan_jobs
 from pipeline.proposal import sizes, sources
-from pipeline.proposal.trial import Tried
+from pipeline.proposal.estimate import Estimate, Kept, of_presets
 from pipeline.proposal.write import choose_preset
 from pipeline.recipe import depth
 from pipeline.recipe.load import load_recipe
@@ -164,7 +164,8 @@ def test_preset_is_one_that_does_not_take_the_texts_for_something_else(
     folder: Path, own: int, without: int, preset: str
 ) -> None:
     kept = {"web": 0, "own": own, "code-and-docs": without, "clean": 100}
-    assert choose_preset(sources.look([str(folder)]), Tried(documents=100, kept=kept))[0] == preset
+    tried = Estimate(unique=100, by={name: Kept(documents) for name, documents in kept.items()})
+    assert choose_preset(sources.look([str(folder)]), tried)[0] == preset
 
 
 def test_one_document_is_not_held_out(folder: Path) -> None:
@@ -179,10 +180,10 @@ def test_preset_that_is_asked_for_is_the_one_in_the_recipe(folder: Path, tmp_pat
 
 
 def test_manuals_get_the_rules_for_own_text(folder: Path) -> None:
-    from pipeline.proposal import trial, write
+    from pipeline.proposal import write
 
     found = sources.look([str(folder)])
-    tried = trial.attempt(write.source_tables([str(folder)], sources.propose(found)), 1)
+    tried = of_presets(write.source_tables([str(folder)], sources.propose(found)), 1)
     assert choose_preset(found, tried)[0] == "own"
 
 

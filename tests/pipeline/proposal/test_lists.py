@@ -26,6 +26,8 @@ def fields(folder: Path, name: str, text: str) -> dict[str, str]:
         ([{"talk": json.dumps(CHAT)}] * 3, {"messages": "talk"}),
         ([{"parts": [{"text": TEXT}, {"text": TEXT}]}] * 3, {"text": "parts.text"}),
         ([{"text": TEXT, "messages": CHAT}] * 3, {}),
+        ([{"text": TEXT, "meta": {"source_url": "https://a.example/1", "n": 1}}] * 3, {"url": "meta.source_url"}),
+        ([{"text": TEXT, "url": "https://a.example/1", "meta": {"source_url": "x"}}] * 3, {}),
         ([{"tags": [{"name": "short"}]}] * 3, {}),
         ([{"numbers": [1, 2]}] * 3, {}),
     ],

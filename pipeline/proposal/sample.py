@@ -1,0 +1,96 @@
+"""Which part of some files stands for all of them: of each source and kind of file apart, up to a few megabytes.
+
+Where all of a kind is little, all of it is read; else whole files at even distances where a file is a document, and the
+first megabyte of large ones.  Of compressed files and archives the bytes on the disk are counted, on both sides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipeline.base import storage
+from pipeline.clean.settings import list_paths
+from pipeline.clean.stage import job_of, source_inputs
+from pipeline.readers.parts.formats import BINARY, PAPERS, format_of
+from pipeline.readers.parts.inputs import InputFile, SourceInputs
+from pipeline.readers.parts.partition import Part, Partition, split
+from pipeline.recipe.options import Recipe, Source
+from pipeline.recipe.rule_sets import is_class_path
+from pipeline.run.engine import Job
+
+SAMPLE_BYTES = 8 << 20  # of all groups together
+PIECE_BYTES = 1 << 20  # of a large file
+MOST_FILES = 400  # of a group that is not read whole
+MOST_WHOLE = 4 << 20  # of a file that is read whole or not at all
+CUT = frozenset({"jsonl", "csv", "tsv", "warc"})  # read from their beginning: a piece is as good as the whole
+
+
+@dataclass
+class Group:
+    """Files of one kind of one source, and the part of them that is read."""
+
+    source: Source
+    inputs: SourceInputs
+    kind: str
+    files: list[InputFile] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def factor(self) -> float:
+        """How many times more the whole is than the sample."""
+        if self.kind in PAPERS or (self.kind in ("text", "html") and not self.source.separator):
+            return len(self.files) / max(1, len(self.parts))
+        return self.size / max(1, sum(part.size for part in self.parts))
+
+
+def groups_of(recipe: Recipe) -> list[Group]:
+    """The files of the sources on this machine, by source and kind, each group with its share of the sample."""
+    found: dict[tuple[str, str], Group] = {}
+    for source in recipe.sources:
+        if is_class_path(source.format) or not all(storage.is_local(path) for path in source.paths):
+            continue
+        inputs = source_inputs(source)
+        for file in inputs.files:
+            if file.error is None and file.excluded is None and (kind := format_of(file, source.format)) != BINARY:
+                found.setdefault((source.name, kind), Group(source, inputs, kind)).files.append(file)
+    left = SAMPLE_BYTES  # what small groups do not need is for the large ones
+    smallest_first = sorted(found.values(), key=lambda group: group.size)
+    for number, group in enumerate(smallest_first):
+        group.parts = _sample(group, left // (len(smallest_first) - number))
+        left -= sum(part.size for part in group.parts)
+    return list(found.values())
+
+
+def _sample(group: Group, budget: int) -> list[Part]:
+    """All of a group that is no more than ``budget`` bytes, else parts of files at even distances up to that."""
+    if group.size <= budget:
+        return [Part(file.path, group.kind, 0, file.size, size=file.size) for file in group.files]
+    number = min(MOST_FILES, len(group.files))
+    parts: list[Part] = []
+    for place in range(number):
+        part = _piece(group.files[place * len(group.files) // number], group)
+        if part is not None and (not parts or sum(known.size for known in parts) + part.size <= budget):
+            parts.append(part)
+    return parts
+
+
+def _piece(file: InputFile, group: Group) -> Part | None:
+    if file.size <= PIECE_BYTES:
+        return Part(file.path, group.kind, 0, file.size, size=file.size)
+    if group.kind in CUT or group.source.separator:
+        return Part(file.path, group.kind, 0, PIECE_BYTES, size=PIECE_BYTES)
+    first = next(split(file, group.source.format, PIECE_BYTES))
+    return first if first.size <= MOST_WHOLE else None
+
+
+def jobs_of(recipe: Recipe, groups: Sequence[Group], first: int = 0) -> list[Job]:
+    """A job of the clean stage for each group, in their order; ``first`` is the number of the first shard."""
+    lists = list_paths(recipe.clean)
+    return [
+        job_of(recipe, of.source, of.inputs, Partition(f"{number:05d}", of.source.name, tuple(of.parts)), lists)
+        for number, of in enumerate(groups, first)
+    ]
