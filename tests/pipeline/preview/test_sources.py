@@ -63,8 +63,8 @@ def test_sources_are_described_by_kind_with_columns_and_what_is_not_read(folder:
 def test_estimate_is_near_what_the_clean_stage_makes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.proposal.sample.SAMPLE_BYTES", 300_000)
-    monkeypatch.setattr("pipeline.proposal.sample.PIECE_BYTES", 100_000)
+    monkeypatch.setattr("pipeline.proposal.sample.SAMPLE_BYTES", 60_000)
+    monkeypatch.setattr("pipeline.proposal.sample.PIECE_BYTES", 30_000)
     wanted = recipe(folder, "stages=['clean']", "clean.max_quarantined=1")
     found = estimate(wanted)
     run = Run(str(tmp_path / "run"), wanted)
