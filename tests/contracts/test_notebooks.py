@@ -66,7 +66,9 @@ def test_notebook_runs_from_beginning_to_end(
     monkeypatch.delenv("TOKENMILL_RUN", raising=False)
     opened = nbformat.reads(json.dumps(notebook(repository, name)), 4)
     (tmp_path / "work").mkdir()
-    client = NotebookClient(opened, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path / "work"}})
+    client = NotebookClient(
+        opened, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path / "work"}}
+    )
     client.execute()
     assert all(cell["execution_count"] for cell in opened.cells if cell["cell_type"] == "code")
     if name == "own-files":
