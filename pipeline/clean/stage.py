@@ -25,9 +25,12 @@ from pipeline.run.manifest import Manifest, total_counts
 
 STEP = Step(
     name="clean",
-    logic_version=4,
+    logic_version=5,
     function="pipeline.clean.worker:clean_partition",
-    libraries=("pyarrow", "resiliparse", "chardet", "ftfy", FASTTEXT, "orjson", "tldextract", "unicodedata2"),
+    libraries=(
+        *("pyarrow", "resiliparse", "chardet", "ftfy", FASTTEXT, "orjson", "tldextract", "phonenumbers"),
+        "unicodedata2",
+    ),
     is_stale="pipeline.clean.stage:input_changed",
     careful=True,
 )

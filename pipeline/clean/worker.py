@@ -218,7 +218,7 @@ class Cleaner:
         """Puts the computed columns of each document into ``rows``; replaces personal data in its text."""
         texts = [record.text for record in records]
         languages, scores = self._languages(records, texts)
-        found = {} if self.options.pii == "off" else pii.find(texts)
+        found = {} if self.options.pii == "off" else pii.find(texts, self.options.national_ids)
         replaced = {}
         if self.options.pii == "replace":
             replaced = {number: pii.replace(text, spans) for number, (text, spans) in found.items()}

@@ -106,7 +106,7 @@ class CleanStep(_SliceStep):
     def _annotate(self, documents: list[Any]) -> None:
         texts = [document.text for document in documents]
         languages, scores = detect(texts, self.options.language_characters)
-        found = {} if self.options.pii == "off" else pii.find(texts)
+        found = {} if self.options.pii == "off" else pii.find(texts, self.options.national_ids)
         for number, document in enumerate(documents):
             document.metadata |= {"language": languages[number], "language_score": scores[number]}
             text, spans = found.get(number, (b"", []))

@@ -142,7 +142,7 @@ class Filter(Section):
         default_factory=list, description="opt-out signals that drop a document"
     )
     url: UrlRules = Field(default_factory=UrlRules)
-    max_pii: dict[Literal["email", "ip", "phone", "iban", "card", "secret"], int] = Field(
+    max_pii: dict[Literal["email", "ip", "phone", "iban", "card", "secret", "national_id"], int] = Field(
         default_factory=dict, description="most personal data of a kind in a document"
     )
     classifiers: dict[ColumnName, Classifier] = Field(

@@ -114,6 +114,9 @@ class Clean(Section):
         json_schema_extra=allowed("resiliparse", "trafilatura", "a datatrove extractor's class path"),
     )
     pii: Literal["replace", "count", "off"] = Field("replace", description="what to do with personal data found")
+    national_ids: list[Literal["br", "ch", "cn", "de", "fr", "in", "nl", "pl", "se", "za"]] = Field(
+        default_factory=list, description="countries whose identity numbers are personal data, too; empty: none"
+    )
     max_quarantined: Share = Field(0.05, description="share of damaged records beyond which the stage fails, exit 3")
     opt_outs: list[Literal["noai", "noimageai", "tdm-reservation"]] = Field(
         ["noai", "tdm-reservation"], description="rights marks that exclude a page; empty: none"

@@ -74,6 +74,7 @@ DOCUMENTS = Table(
             nullable=True,
         ),
         Column("replaced_share", pa.float32(), "share of its characters that are U+FFFD: broken bytes", nullable=True),
+        Column("pii_national_id", pa.int32(), "identity numbers found of the countries that the recipe names"),
     ),
     "input order",
 )

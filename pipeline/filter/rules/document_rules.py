@@ -19,7 +19,7 @@ from pipeline.recipe.filter_options import Filter, LicenceRules
 DOCUMENT_COLUMNS = (
     *("language", "language_score", "licence", "opt_out", "url"),
     "replaced_share",
-    *("pii_email", "pii_ip", "pii_phone", "pii_iban", "pii_card", "pii_secret"),
+    *("pii_email", "pii_ip", "pii_phone", "pii_iban", "pii_card", "pii_secret", "pii_national_id"),
 )
 
 
