@@ -4,10 +4,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base import storage
 from pipeline.base.errors import UserError
+from pipeline.clean.site_files import files_of_sites
 from pipeline.recipe.csv_options import Csv
 from pipeline.recipe.options import Clean, Source
-from pipeline.run.manifest import digest_file
+from pipeline.run.manifest import canonical_json, digest_bytes, digest_file
 
 if TYPE_CHECKING:  # a plan needs no readers
     from pipeline.readers.parts.part_reader import ReadOptions
@@ -95,4 +97,13 @@ def list_paths(clean: Clean) -> dict[str, str]:
 def _with_lists_by_digest(values: dict[str, Any]) -> dict[str, Any]:
     for name in ("url_block", "url_allow"):
         values[name] = [list_entry(entry) for entry in values[name]]
+    if values["robots"]:
+        values["robots"] = _folder_digest(values["robots"])
     return values
+
+
+def _folder_digest(folder: str) -> str:
+    """One digest for the robots.txt files of a folder and their hosts."""
+    files = sorted(files_of_sites(folder).items())
+    named = [[*site, digest_file(storage.open_local(storage.join(folder, path)))] for path, site in files]
+    return digest_bytes(canonical_json(named).encode())

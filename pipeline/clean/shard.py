@@ -136,6 +136,8 @@ class PartitionWriter:
             "source": self._source,
             "url": record.url,
             "date": record.date,
+            "date_from": record.date_from or ("record" if record.date else None),
+            "crawl_date": record.crawl_date,
             "licence": record.licence,
             "licence_evidence": record.licence_evidence,
             "path": record.path,

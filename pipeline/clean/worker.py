@@ -1,7 +1,7 @@
 """Makes one document shard: reads a partition, and takes its records through the steps a slice at a time.
 
 1. read        a part's reader gives records, damaged and excluded ones, in input order
-2. URL         block and allow lists
+2. URL         block and allow lists; what the page's site says of all of its pages
 3. body        bytes -> text: decoding, and where it is HTML the limits, the facts, and extraction
 4. normalise   line ends, invisible characters, mojibake, NFC; lines that the recipe drops
 5. language    lid.176 on a sample
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from pipeline.base.errors import GateError
 from pipeline.base.pool import Pool, WorkerKilledError
@@ -32,6 +33,7 @@ from pipeline.clean.net import guarded_step, one_by_one
 from pipeline.clean.normalise import normalise
 from pipeline.clean.settings import Settings
 from pipeline.clean.shard import PartitionWriter
+from pipeline.clean.site_files import read_sites
 from pipeline.clean.urls import UrlRules
 from pipeline.readers.parts.part_reader import PartReader
 from pipeline.readers.parts.partition import Part
@@ -45,6 +47,8 @@ from pipeline.run.engine import Job, Outputs
 SLICE_BYTES = 8 << 20
 SLICE_ITEMS = 4096
 MOST_OF_A_CODE = 40  # characters of a language code that is not known, and as many codes are counted by name
+SITE_FILES = {"robots": "robots_txt", "tdmrep": "tdmrep"}  # what a reader calls them, and why they are no document
+WEAK_EVIDENCE = ("link", "rdf", "words")  # of a page's licence: the recipe's own word goes before
 NO_PII = {f"pii_{kind}": 0 for kind in pii.KINDS}
 
 
@@ -58,7 +62,7 @@ def clean_partition(job: Job, outputs: Outputs) -> None:
     deadly = deadly_parts(job, parts) if job.arguments.get("careful") else frozenset()
     reader = PartReader(job.arguments["root"], settings.read_options(), job.arguments.get("names", {}), deadly=deadly)
     writer = PartitionWriter(outputs, job.shard, settings.source.name)
-    cleaner = Cleaner(settings, job.arguments.get("lists", {}))
+    cleaner = Cleaner(settings, job.arguments.get("lists", {}), job.arguments.get("robots"))
     records_in = 0
     for part in parts:
         for items in slices(reader.read(part)):
@@ -152,9 +156,15 @@ def slices(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 class Cleaner:
-    """The steps, with what they keep between slices."""
+    """The steps, with what they keep between slices.
 
-    def __init__(self, settings: Settings, lists: dict[str, str] | None = None) -> None:
+    Args:
+        settings: The recipe's part.
+        lists: Where the URL lists lie.
+        robots: Folder of robots.txt files.
+    """
+
+    def __init__(self, settings: Settings, lists: dict[str, str] | None = None, robots: str | None = None) -> None:
         self.options = settings.clean
         self.source = settings.source
         self.repaired = 0
@@ -165,6 +175,7 @@ class Cleaner:
         self._extractor: Extractor | None = None
         options = settings.clean
         listed = options.url_block or options.url_allow or options.url_only_allowed
+        self._sites = read_sites(robots, options.robots_agents)
         self._urls: UrlRules | None = None
         if listed:
             self._urls = UrlRules(options.url_block, options.url_allow, options.url_only_allowed, lists or {})
@@ -188,6 +199,7 @@ class Cleaner:
         """What one slice of items becomes, in order, and the computed columns of each document by its ``id()``."""
         if self._urls is not None:
             items = [guarded_step(self._wanted, item) for item in items]
+        items = [guarded_step(self._of_its_site, item) for item in items]
         for step in (self._decode, self._extract):
             items = [guarded_step(partial(_with_body, step), item) for item in items]
         items = self._together(self._normalise, items)
@@ -257,6 +269,17 @@ class Cleaner:
         refused = self._urls.refuses(record.url)
         return record if refused is None else Excluded(record.path, record.offset, "url_list", refused, record.url)
 
+    def _of_its_site(self, record: Record) -> Item:
+        """Excludes a page that its site reserves; a robots.txt is no page, and counts for the pages after it."""
+        if record.body_type in SITE_FILES:
+            text = (record.body or b"").decode("utf-8", "replace")
+            self._sites.add(urlsplit(record.url or "").netloc.rpartition("@")[2], record.body_type, text)
+            return Excluded(record.path, record.offset, SITE_FILES[record.body_type], None, record.url)
+        reserved = self._sites.reserves(record.url)
+        if reserved is None or reserved[0] not in self.options.opt_outs:
+            return record
+        return Excluded(record.path, record.offset, "opt_out", f"{reserved[0]}: {reserved[1]}", record.url)
+
     def _decode(self, record: Record) -> Item:
         """The record with its text, or with the HTML of its page; an excluded item where the page opts out."""
         if record.body_type == "html":
@@ -280,11 +303,11 @@ class Cleaner:
         if refused:
             return Excluded(record.path, record.offset, "opt_out", ",".join(refused), record.url)
         # a bare link is weaker than the recipe's own word
-        if facts.licence and not (facts.licence_evidence == "link" and self.source.licence):
+        if facts.licence and not (facts.licence_evidence in WEAK_EVIDENCE and self.source.licence):
             record.licence, record.licence_evidence = facts.licence, facts.licence_evidence
         if facts.date:
-            record.metadata = {**(record.metadata or {}), **({"crawl_date": record.date} if record.date else {})}
-            record.date = facts.date
+            record.crawl_date = record.crawl_date or record.date
+            record.date, record.date_from = facts.date, facts.date_from
         record.text, record.columns = page.html, {"decoded_as": page.decoded_as, **_page_columns(facts)}
         return None
 

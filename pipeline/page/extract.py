@@ -72,4 +72,4 @@ def extract_record(record: Record, options: Clean) -> ExtractedPage:
         raise UserError(f"{record.url or record.path}: {error.reason}: {error}") from error
     (text,), _ = normalise([text], fix_mojibake=options.fix_mojibake)
     facts = page.facts
-    return ExtractedPage(text, facts.title, facts.date, None, None, None)
+    return ExtractedPage(text, facts.title, facts.date, facts.date_from, None, None)

@@ -44,7 +44,7 @@ class Record:
     offset: int
     text: str = ""
     body: bytes | None = None
-    body_type: str = "text"  # text | html
+    body_type: str = "text"  # text | html; robots | tdmrep: what a site says of all of its pages
     id: str | None = None
     url: str | None = None
     date: str | None = None
@@ -61,6 +61,8 @@ class Record:
     parts: "list[Item] | None" = None  # where the recipe makes several documents of it: these stand in its place
     row: int | None = None
     span: tuple[int, int] | None = None
+    crawl_date: str | None = None  # when it was fetched, where that is known
+    date_from: str | None = None  # the place in a page where ``date`` stands
 
 
 @dataclass(slots=True)

@@ -28,6 +28,8 @@ from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, member_ch
 
 PREFIX = b"WARC/"
 NEXT_RECORD = re.compile(rb"[\n\0](?=WARC/[01]\.\d\d?\r*\n)")
+# what a site says of all of its pages
+SITE_FILE = re.compile(r"https?://[^/?#]+(/robots\.txt|/\.well-known/tdmrep(?:\.json)?)$", re.IGNORECASE)
 MAX_HEADER_BYTES = 1 << 16
 # damage after which it is not known where the record ends
 FRAMING = frozenset({"missing_warc_header", "warc_header_invalid", "length_mismatch"})
@@ -273,6 +275,10 @@ def _convert(
 
 def _page(headers: dict[str, str], response: Response, kind: str, path: str, offset: int, url: str | None) -> Item:
     media_type = response.media_type
+    place = SITE_FILE.match(url) if url and kind == "response" else None
+    if place is not None and response.status == 200 and not looks_like_html(response.body):
+        body_type = "robots" if place.group(1).endswith("robots.txt") else "tdmrep"
+        return Record(path, offset, body=response.body, body_type=body_type, charset=response.charset, url=url)
     if media_type in HTML_TYPES or (not media_type and looks_like_html(response.body)):
         body_type = "html"
     elif media_type in TEXT_TYPES:
@@ -290,6 +296,6 @@ def _page(headers: dict[str, str], response: Response, kind: str, path: str, off
         charset="utf-8" if kind == "conversion" else response.charset,
         id=headers.get("warc-record-id", "").strip("<>") or None,
         url=url,
-        date=headers.get("warc-date"),
+        crawl_date=headers.get("warc-date"),
         headers={name: response.headers[name] for name in RIGHTS_HEADERS if name in response.headers} or None,
     )

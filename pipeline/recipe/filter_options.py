@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from pipeline.base.words import nearest
 from pipeline.recipe.language_rules import merged
+from pipeline.recipe.opt_outs import OptOut
 from pipeline.recipe.presets import filled
 from pipeline.recipe.rule_sets import RULE_SETS, RULES, check_rule_names, check_thresholds
 from pipeline.recipe.section import (
@@ -138,9 +139,7 @@ class Filter(Section):
     )
     length: LengthRules = Field(default_factory=LengthRules)
     licence: LicenceRules = Field(default_factory=LicenceRules)
-    opt_out: list[Literal["noai", "noimageai", "tdm-reservation"]] = Field(
-        default_factory=list, description="opt-out signals that drop a document"
-    )
+    opt_out: list[OptOut] = Field(default_factory=list, description="opt-out signals that drop a document")
     url: UrlRules = Field(default_factory=UrlRules)
     max_pii: dict[Literal["email", "ip", "phone", "iban", "card", "secret", "national_id"], int] = Field(
         default_factory=dict, description="most personal data of a kind in a document"

@@ -14,6 +14,7 @@ from pipeline.recipe.csv_options import Csv
 from pipeline.recipe.filter_options import Filter
 from pipeline.recipe.globs import wrong
 from pipeline.recipe.minhash import LIMITS, MINHASH, THRESHOLD, MinHash
+from pipeline.recipe.opt_outs import AI_AGENTS, DEFAULT_OPT_OUTS, OptOut
 from pipeline.recipe.section import (
     MemorySize,
     OptionalRecipePath,
@@ -118,8 +119,14 @@ class Clean(Section):
         default_factory=list, description="countries whose identity numbers are personal data, too; empty: none"
     )
     max_quarantined: Share = Field(0.05, description="share of damaged records beyond which the stage fails, exit 3")
-    opt_outs: list[Literal["noai", "noimageai", "tdm-reservation"]] = Field(
-        ["noai", "tdm-reservation"], description="rights marks that exclude a page; empty: none"
+    opt_outs: list[OptOut] = Field(
+        list(DEFAULT_OPT_OUTS), description="rights marks that exclude a page (docs/rights.md); empty: none"
+    )
+    robots: OptionalRecipePath = Field(
+        None, description="folder of robots.txt files, HOST/robots.txt or HOST.txt, that pages are judged by, too"
+    )
+    robots_agents: list[str] = Field(
+        list(AI_AGENTS), description="robots for which robots.txt must allow a page, where opt_outs has `robots`"
     )
     url_block: list[UrlEntry] = Field(
         default_factory=list, description="domains, URL patterns with *, @FILE, ut1, ut1-words: records not wanted"

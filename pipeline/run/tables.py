@@ -26,7 +26,12 @@ DOCUMENTS = Table(
         Column("text", pa.large_string(), "the cleaned text, NFC"),
         Column("source", pa.string(), "name of the source in the recipe; one value in each shard"),
         Column("url", pa.string(), "where the text came from", nullable=True),
-        Column("date", pa.string(), "the record's own date, ISO 8601 where it could be read", nullable=True),
+        Column(
+            "date",
+            pa.string(),
+            "the day of publication that the page or record states, ISO 8601 where it could be read",
+            nullable=True,
+        ),
         Column("licence", pa.string(), "SPDX id or the record's own words; null = unknown", nullable=True),
         Column(
             "language",
@@ -51,16 +56,19 @@ DOCUMENTS = Table(
             "language tag that the page, its server or the record declares",
             nullable=True,
         ),
-        Column("licence_evidence", pa.string(), "record | json-ld | rel | meta | link | recipe", nullable=True),
+        Column(
+            "licence_evidence",
+            pa.string(),
+            "record | json-ld | rel | meta | header | link | rdf | words | recipe",
+            nullable=True,
+        ),
         Column(
             "robots",
             pa.string(),
             "robots directives of the page and its server, sorted, comma-separated",
             nullable=True,
         ),
-        Column(
-            "opt_out", pa.string(), "those found of noai, noimageai and tdm-reservation, comma-separated", nullable=True
-        ),
+        Column("opt_out", pa.string(), "rights marks found, comma-separated (docs/rights.md)", nullable=True),
         Column("pii_email", pa.int32(), "e-mail addresses found"),
         Column("pii_ip", pa.int32(), "public IP addresses found"),
         Column("pii_phone", pa.int32(), "telephone numbers found"),
@@ -74,6 +82,13 @@ DOCUMENTS = Table(
             nullable=True,
         ),
         Column("replaced_share", pa.float32(), "share of its characters that are U+FFFD: broken bytes", nullable=True),
+        Column(
+            "date_from",
+            pa.string(),
+            "record | json-ld | meta | microdata | time | url | text: where it is",
+            nullable=True,
+        ),
+        Column("crawl_date", pa.string(), "when the page was fetched, as its WARC record says", nullable=True),
         Column("pii_national_id", pa.int32(), "identity numbers found of the countries that the recipe names"),
     ),
     "input order",

@@ -24,7 +24,7 @@ def plain(run: bytes) -> str:
     r"""A number in ASCII: digits of any script, spaces and dashes of any kind, full-width signs.
 
     Example:
-        >>> plain("＋８１－３\\u00a05550".encode())
+        >>> plain("＋８１－３\u00a05550".encode())
         '+81-3 5550'
     """
     text = run.decode()

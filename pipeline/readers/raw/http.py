@@ -12,7 +12,9 @@ HEADER_END = re.compile(rb"\n\r*\n")  # some writers end lines with several \r
 STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?\s+(\d{3})")
 CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
 # kept with the record: what they say about rights, robots and language
-RIGHTS_HEADERS = ("x-robots-tag", "tdm-reservation", "tdm-policy", "link", "content-language")
+RIGHTS_HEADERS = (
+    *("x-robots-tag", "tdm-reservation", "tdm-policy", "link", "content-language", "content-usage", "content-signal"),
+)
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"})
 TEXT_TYPES = frozenset({"text/plain"})
 _HTML_START = re.compile(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.clean.facts.robots import Robots
 from pipeline.clean.html_facts import facts, spdx
 from pipeline.clean.urls import UrlRules, host_of
 from pipeline.kernels import html_scan
@@ -56,7 +57,29 @@ def test_head_of_broken_tags_is_read_in_linear_time(broken: str) -> None:
         ('<a rel="license" href="https://creativecommons.org/licenses/by-sa/3.0/de/">x</a>', "CC-BY-SA-3.0-DE", "rel"),
         ("<link rel=license href=//creativecommons.org/publicdomain/zero/1.0/>", "CC0-1.0", "rel"),
         ('<a rel="nofollow license" href="/terms">x</a>', "https://site.example/terms", "rel"),
-        ('<a href="http://creativecommons.org/licenses/by/4.0/legalcode">x</a>', "CC-BY-4.0", "link"),
+        ('<p>Licence: <a href="http://creativecommons.org/licenses/by/4.0/legalcode">x</a></p>', "CC-BY-4.0", "link"),
+        ('<p>We moved to <a href="http://creativecommons.org/licenses/by/4.0/">x</a></p>', None, None),
+        ('<p>Photo: Ola, licence <a href="http://creativecommons.org/licenses/by/4.0/">x</a></p>', None, None),
+        (
+            '<figure>licence <a rel=license href="http://creativecommons.org/licenses/by/4.0/">x</a></figure>',
+            None,
+            None,
+        ),
+        ('<script>"licence http://creativecommons.org/licenses/by/4.0/"</script>', None, None),
+        (
+            '<div class="comments">licence <a href="http://creativecommons.org/licenses/by/4.0/">x</a></div>',
+            None,
+            None,
+        ),
+        ('<a itemprop="license" href="http://creativecommons.org/licenses/by/4.0/">x</a>', "CC-BY-4.0", "rel"),
+        ('<a rel="cc:license" href="http://creativecommons.org/licenses/by/4.0/">x</a>', "CC-BY-4.0", "rel"),
+        (
+            '<script type="application/ld+json">{"@type": "ImageObject", "license": "https://x.test/l"}</script>',
+            None,
+            None,
+        ),
+        ("<footer>Text: Creative Commons Attribution-ShareAlike 3.0 licence</footer>", "CC-BY-SA-3.0", "words"),
+        ('<head><meta name="DC.rights" content="CC BY 4.0"></head>', "CC-BY-4.0", "meta"),
         (
             '<script type="application/ld+json">{"@graph": [{"license": "https://creativecommons.org/licenses/by-nc/4.0/"}]}</script>',
             "CC-BY-NC-4.0",
@@ -106,11 +129,120 @@ def test_spdx_leaves_other_statements_alone() -> None:
         ("<p>x", {"x_robots_tag": "googlebot: noai"}, "noai", "noai"),
         ("<p>x", {"tdm_reservation": "1"}, "tdm-reservation", "tdm-reservation"),
         ("<p>noai is a word in this text", {}, None, None),
+        ('<head><meta name="robots" content="noai noimageai">', {}, "noai,noimageai", "noai,noimageai"),
+        ('<head><meta name="robots" content="noml">', {}, "noml", "noml"),
+        ('<head><meta name="GPTBot" content="noindex">', {}, "noindex", "ai-agent"),
+        ('<head><meta name="CCBot" content="nofollow">', {}, "nofollow", "ai-agent"),
+        ('<head><meta http-equiv="X-Robots-Tag" content="noai">', {}, "noai", "noai"),
+        ('<body><p>x<meta name="robots" content="noai">', {}, "noai", "noai"),
+        ("<p>x", {"content_usage": "search=y, train-ai=n"}, None, "content-usage"),
+        ("<p>x", {"content_usage": "train-ai=y"}, None, None),
+        ("<p>x", {"content_usage": "train-ai=maybe"}, None, None),
+        ("<p>x", {"content_signal": "search=yes,ai-train=no"}, None, "content-signal"),
+        ("<p>x", {"tdm_reservation": "0, 1"}, "tdm-reservation", "tdm-reservation"),
+        ("<p>x", {"x_robots_tag": "unavailable_after: 25 Jun 2027 15:00:00 PST, noai"}, "noai", "noai"),
     ],
 )
 def test_robots_and_opt_out_marks(html: str, headers: dict[str, str], robots: str | None, opt_out: str | None) -> None:
     page = found(html, **headers)
     assert (page.robots, page.opt_out) == (robots, opt_out)
+
+
+@pytest.mark.parametrize(
+    ("html", "date", "place"),
+    [
+        (
+            '<body><time itemprop="datePublished" datetime="2021-03-04T08:00">4 March</time>',
+            "2021-03-04T08:00",
+            "microdata",
+        ),
+        ('<head></head><body><meta itemprop="datePublished" content="2021-03-04">', "2021-03-04", "microdata"),
+        ('<body><time datetime="2021-03-04">4 March 2021</time>', "2021-03-04", "time"),
+        ('<body><abbr class="published" title="2021-03-04T08:00:00Z">4 March</abbr>', "2021-03-04T08:00:00Z", "time"),
+        ('<head><meta name="parsely-pub-date" content="Thu, 04 Mar 2021 08:00:00 GMT">', "2021-03-04", "meta"),
+        ('<head><meta name="date" content="04.03.2021">', "2021-03-04", "meta"),
+        (
+            '<script type="application/ld+json">{"datePublished":"2021-03-04T08:00:00Z","a":"line\nbreak"}</script>',
+            "2021-03-04T08:00:00Z",
+            "json-ld",
+        ),
+        ('<body><span class="post-date">4. März 2021</span>', "2021-03-04", "text"),
+        ("<body><!-- <time datetime=2021-03-04> --><p>In 2021-03 it rained", None, None),
+    ],
+)
+def test_day_of_publication_and_its_place(html: str, date: str | None, place: str | None) -> None:
+    page = found(html)
+    assert (page.date, page.date_from) == (date, place)
+
+
+def test_day_in_the_url() -> None:
+    page = found("<p>x", url="https://herald.test/2021/03/04/survey.html")
+    assert (page.date, page.date_from) == ("2021-03-04", "url")
+
+
+@pytest.mark.parametrize(
+    ("head", "title"),
+    [
+        ('<title>A survey of the bay | The Herald</title><meta property="og:site_name" content="The Herald">', None),
+        (
+            '<title>A survey of the bay - The Herald</title><meta property="og:title" content="A survey of the bay">',
+            None,
+        ),
+        ('<meta property="og:title" content="A survey of the bay">', None),
+        ("<title>Tea - a guide</title>", "Tea - a guide"),
+    ],
+)
+def test_title_is_without_the_name_of_the_site(head: str, title: str | None) -> None:
+    assert found(f"<head>{head}").title == (title or "A survey of the bay")
+
+
+ROBOTS = b"User-agent: *\nAllow: /\n\nUser-agent: GPTBot\nDisallow: /private/\nDisallow: /*.pdf$\n"
+
+
+def test_robots_txt_of_a_crawl_is_no_document_and_excludes_the_pages_after_it(tmp_path: Path, clean: Clean) -> None:
+    data = warc(200, "text/plain", ROBOTS, url="https://a.example/robots.txt")
+    data += warc(200, "text/html", page(), url="https://a.example/private/x")
+    data += warc(200, "text/html", page(), url="https://a.example/public")
+    data += warc(200, "text/html", page(), url="https://b.example/private/x")
+    (tmp_path / "a.warc").write_bytes(data)
+    cleaned = clean(tmp_path / "a.warc")
+    rule = "robots: GPTBot: Disallow: /private/"
+    assert [(row["reason"], row["detail"]) for row in cleaned.excluded] == [("robots_txt", None), ("opt_out", rule)]
+    assert len(cleaned.documents) == 2
+    assert clean(tmp_path / "a.warc", opt_outs=[]).numbers() == (3, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "reserved"),
+    [
+        ("User-Agent: *\nAllow: /\nContent-Usage: train-ai=n\n", "/x", "content-usage: train-ai=n"),
+        ("User-Agent: *\nContent-Usage: /ai/ train-ai=y\nContent-Usage: train-ai=n\n", "/ai/x", None),
+        ("User-Agent: *\nContent-Signal: search=yes,ai-train=no\n", "/x", "content-signal: search=yes,ai-train=no"),
+        ("User-agent: CCBot\nDisallow: /\n", "/x", "CCBot: Disallow: /"),
+        ("User-agent: CCBot\nDisallow: /a\nAllow: /a/b\n", "/a/b/c", None),
+        ("User-agent: Otherbot\nDisallow: /\n", "/x", None),
+    ],
+)
+def test_robots_txt_names_the_rule_that_reserves(text: str, path: str, reserved: str | None) -> None:
+    assert Robots(text).reserves(f"https://a.example{path}", ["CCBot"]) == reserved
+
+
+def test_folder_of_robots_txt_and_a_sites_tdmrep(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "robots/a.example").mkdir(parents=True)
+    (tmp_path / "robots/a.example/robots.txt").write_bytes(ROBOTS)
+    rules = b'[{"location": "/free/*", "tdm-reservation": 0}, {"location": "/", "tdm-reservation": 1}]'
+    data = warc(200, "application/json", rules, url="https://b.example/.well-known/tdmrep.json")
+    for url in ("https://a.example/private/x", "https://b.example/x", "https://b.example/free/x"):
+        data += warc(200, "text/html", page(), url=url)
+    (tmp_path / "a.warc").write_bytes(data)
+    cleaned = clean(tmp_path / "a.warc", robots=str(tmp_path / "robots"))
+    assert [row["detail"] for row in cleaned.excluded] == [
+        None,
+        "robots: GPTBot: Disallow: /private/",
+        "tdm-reservation: tdm-reservation: /",
+    ]
+    with pytest.raises(UserError, match="no such folder"):
+        clean(tmp_path / "a.warc", robots=str(tmp_path / "none"))
 
 
 def page(head: str = "", text: str = "A paragraph of plain running text.") -> bytes:
@@ -172,16 +304,17 @@ def test_transfer_and_content_encodings_are_undone(tmp_path: Path, clean: Clean,
     assert clean(tmp_path / "a.warc").texts == ["A paragraph of plain running text."]
 
 
-def test_page_date_wins_over_the_crawl_date_which_is_kept(tmp_path: Path, clean: Clean) -> None:
+def test_the_crawl_date_has_a_column_of_its_own(tmp_path: Path, clean: Clean) -> None:
     head = '<meta name="date" content="2020-01-02">'
     (tmp_path / "a.warc").write_bytes(warc(200, "text/html", page(head)) + warc(200, "text/html", page()))
     first, second = clean(tmp_path / "a.warc").documents
-    assert (first["date"], first["metadata"]) == ("2020-01-02", '{"crawl_date": "2024-02-03T00:00:00Z"}')
-    assert (second["date"], second["metadata"]) == ("2024-02-03T00:00:00Z", None)
+    crawled = "2024-02-03T00:00:00Z"
+    assert (first["date"], first["date_from"], first["crawl_date"]) == ("2020-01-02", "meta", crawled)
+    assert (second["date"], second["date_from"], second["crawl_date"]) == (None, None, crawled)
 
 
 def test_bare_licence_link_does_not_outweigh_the_recipe(tmp_path: Path, clean: Clean) -> None:
-    link = '<a href="http://creativecommons.org/licenses/by/4.0/">x</a>'
+    link = '(licence: <a href="http://creativecommons.org/licenses/by/4.0/">x</a>)'
     (tmp_path / "a.html").write_bytes(page(text=f"A paragraph of plain text {link}."))
     (tmp_path / "b.html").write_bytes(page(text=f"A paragraph of plain text {link.replace('<a', '<a rel=license')}."))
     found = [(d["licence"], d["licence_evidence"]) for d in clean(tmp_path, source={"licence": "MIT"}).documents]
