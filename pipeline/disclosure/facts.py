@@ -23,9 +23,8 @@ from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests
 
 WEB_ARCHIVES = ("warc", "wet")
-PII = ("email", "ip", "phone", "iban", "card", "secret")
+PII = ("email", "ip", "phone", "iban", "card", "secret", "national_id")
 NO_LANGUAGE = "not told"
-_CRAWL_DATE = r'"crawl_date": ?"(?P<month>\d{4}-\d{2})'
 _MONTH = r"^(?P<month>\d{4}-\d{2})"
 
 
@@ -156,7 +155,7 @@ def _count(facts: Facts, read: Read, formats: dict[str, str]) -> None:
     seen = pa.array(read.tokens > 0)
     archives = set(formats.values()) & set(WEB_ARCHIVES)
     names = ["licence", "url", "language", "opt_out", "path", *(f"pii_{kind}" for kind in PII)]
-    table = read.columns(facts.run, [*names, "date", *(["metadata"] if archives else [])])
+    table = read.columns(facts.run, [*names, *(["crawl_date"] if archives else [])])
     if table is None:
         found.size.add(int((read.tokens > 0).sum()), int(read.tokens.sum()), int(read.lengths[read.tokens > 0].sum()))
         return
@@ -172,8 +171,10 @@ def _count(facts: Facts, read: Read, formats: dict[str, str]) -> None:
     for marks, size in _by(table, "opt_out"):
         facts.opt_out.update(dict.fromkeys((marks or "").split(",") if marks else [], size[0]))
     for kind in PII:
+        if f"pii_{kind}" not in table.schema.names:
+            continue  # of a run that was made before such were looked for
         facts.pii[kind] += pc.sum(table[f"pii_{kind}"]).as_py() or 0
-    if archives:
+    if archives and "crawl_date" in table.schema.names:
         found.months |= _months(table, [path for path, kind in formats.items() if kind in WEB_ARCHIVES])
 
 
@@ -195,8 +196,7 @@ def _count_hosts(found: SourceFacts, table: pa.Table) -> None:
 
 
 def _months(table: pa.Table, paths: list[str]) -> set[str]:
-    """The months in which the pages of web archives were fetched: what the page's own date has replaced, else it."""
+    """The months in which the pages of web archives were fetched."""
     pages = table.filter(pc.is_in(table["path"], pa.array(paths, pa.string())))
-    replaced = pc.struct_field(pc.extract_regex(pages["metadata"], _CRAWL_DATE), "month")
-    fetched = pc.struct_field(pc.extract_regex(pages["date"], _MONTH), "month")
-    return {month for month in pc.coalesce(replaced, fetched).unique().to_pylist() if month}
+    fetched = pc.struct_field(pc.extract_regex(pages["crawl_date"], _MONTH), "month")
+    return {month for month in fetched.unique().to_pylist() if month}

@@ -8,12 +8,20 @@ from pipeline.disclosure.page import Block, Field, Said, Section
 MARKS = {
     "noai": "noai (robots meta tag or X-Robots-Tag header)",
     "noimageai": "noimageai (robots meta tag or X-Robots-Tag header)",
-    "tdm-reservation": "tdm-reservation: 1 (meta tag or header, W3C TDM Reservation Protocol)",
+    "noml": "noml (robots meta tag or X-Robots-Tag header)",
+    "tdm-reservation": "tdm-reservation: 1 (meta tag, header or tdmrep.json, W3C TDM Reservation Protocol)",
+    "content-usage": "Content-Usage: train-ai=n (header, IETF AI Preferences)",
+    "content-signal": "Content-Signal: ai-train=no (header)",
+    "ai-agent": "a robots meta tag or X-Robots-Tag header that names a robot of AI",
+    "robots": "robots.txt, where the input or the recipe has it, for robots of AI",
 }
 PII_WORDS = dict(
     zip(
         PII,
-        ("e-mail address", "IP address", "telephone number", "IBAN", "payment card number", "key or password"),
+        (
+            *("e-mail address", "IP address", "telephone number", "IBAN", "payment card number", "key or password"),
+            "national identity number",
+        ),
         strict=True,
     )
 )

@@ -27,9 +27,9 @@ _DAY = re.compile(r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)")
 _COMPACT = re.compile(r"(?<!\d)((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)")
 _YEAR_FIRST = re.compile(r"(?<![\d.])((?:19|20)\d\d)\s?[-/.年년]\s?(\d{1,2})\s?[-/.月월]\s?(\d{1,2})(?!\d)")
 _DAY_FIRST = re.compile(r"(?<![\d.])(\d{1,2})\s?([./-])\s?(\d{1,2})\s?[./-]\s?((?:19|20)\d\d)(?!\d)")
-_MONTH_NAMES = """january january januar janvier enero janeiro gennaio januari styczeń stycznia января ocak leden ledna tammikuu
-ianuarie január jan janv ene gen sty янв | february februar février fevrier febrero fevereiro febbraio februari luty
-lutego февраля şubat únor února feb fév févr fev lut фев | march märz maerz mars marzo março maart marzec marca
+_MONTH_NAMES = """january january januar janvier enero janeiro gennaio januari styczeń stycznia января ocak leden ledna
+tammikuu ianuarie január jan janv ene gen sty янв | february februar février fevrier febrero fevereiro febbraio februari
+luty lutego февраля şubat únor února feb fév févr fev lut фев | march märz maerz mars marzo março maart marzec marca
 марта mart březen března mar mär mrt марта мар | april avril abril aprile kwiecień kwietnia апреля nisan duben dubna
 apr avr abr kwi апр | may mai mayo maio maggio mei maj maja мая mayıs květen května mag май | june juni juin junio
 junho giugno czerwiec czerwca июня haziran červen června jun giu cze июн | july juli juillet julio julho luglio
@@ -199,7 +199,8 @@ def _microdata(body: bytes, encoding: str) -> Iterator[tuple[str, str]]:
 
 def _times(body: bytes, encoding: str) -> list[tuple[str, str]]:
     """Those that ``<time>`` and hentry's ``<abbr>`` state: first what is called published, then the first."""
-    called, others = [], []
+    called: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
     for opening in (b"<time", b"<abbr"):
         at = body.find(opening)
         for _ in range(LOOKED_AT):

@@ -178,8 +178,8 @@ def _speaks_of_the_text(body: bytes, encoding: str, start: int, end: int) -> boo
         return False
     ahead, behind = body[max(0, tag[0] - _BEFORE) : tag[0]], body[tag[1] : tag[1] + _AFTER]
     ahead = ahead[max((match.end() for match in _BLOCK.finditer(ahead)), default=0) :]
-    end = _BLOCK.search(behind)
-    around = _words(ahead, encoding) + " " + _words(behind[: end.start() if end else None], encoding)
+    block = _BLOCK.search(behind)
+    around = _words(ahead, encoding) + " " + _words(behind[: block.start() if block else None], encoding)
     if _RESERVED.search(around) or _ABOUT_ELSE.search(around):
         return False
     badge = name == b"img" and is_within(body, start, b"<footer", b"</footer")

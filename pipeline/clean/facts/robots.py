@@ -38,7 +38,9 @@ class Robots:
     @cached_property
     def _preferences(self) -> list[tuple[str, str, str]]:
         """Agent, path and value of each line that says what its group's pages may be used for."""
-        agents, found, in_rules = [], [], False
+        agents: list[str] = []
+        found: list[tuple[str, str, str]] = []
+        in_rules = False
         for line in self._text.splitlines():
             match = _LINE.match(line.partition("#")[0])
             if match is None:
@@ -81,7 +83,8 @@ class Robots:
 
     def _rule(self, url: str, agent: str) -> str:
         """The rule that keeps a robot out, as the file has it."""
-        group, named = [], False
+        group: list[str] = []
+        named = False
         best: tuple[int, str] = (-1, "Disallow")
         for line in self._text.splitlines():
             match = _LINE.match(line.partition("#")[0])

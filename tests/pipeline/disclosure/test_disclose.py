@@ -11,15 +11,18 @@ import pytest
 
 from flows.cli.commands import build_app
 from pipeline.base.errors import UserError
+from pipeline.clean import pii
 from pipeline.disclosure.answers import KINDS, Answers, read_answers
 from pipeline.disclosure.crawlers import warcinfo
 from pipeline.disclosure.domains import must_be_named
 from pipeline.disclosure.facts import Facts, collect
 from pipeline.disclosure.page import Choice, Field, Open, Said, Summary, Table
+from pipeline.disclosure.processing import MARKS, PII_WORDS
 from pipeline.disclosure.summary import summary_of, write
 from pipeline.lineage.credits import write_attribution
 from pipeline.lineage.licences import licences
 from pipeline.lineage.terms import terms_of
+from pipeline.recipe.opt_outs import OPT_OUTS
 from pipeline.run.folder import Run
 from pipeline.takedown.choose import Choice as Chosen
 from pipeline.takedown.takedown import take_down
@@ -311,3 +314,8 @@ def test_a_file_that_begins_with_no_warcinfo_says_nothing() -> None:
     assert warcinfo(b"\x1f\x8b\x08\x00damaged") == []
     assert warcinfo(b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: x\r\n\r\noperator: A\r\n") == []
     assert warcinfo(b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 13\r\n\r\noperator: A\r\n") == []
+
+
+def test_every_mark_and_kind_of_personal_data_that_clean_knows_has_words() -> None:
+    assert set(MARKS) == set(OPT_OUTS)
+    assert set(PII_WORDS) == set(pii.KINDS)
