@@ -3,8 +3,9 @@
 Peaks are dense bfloat16 FLOP/s from the makers' data sheets (no sparsity), in multiply-adds counted as two.
 """
 
+import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -77,3 +78,15 @@ def chosen_precision(wanted: str, device: "torch.device") -> "torch.dtype":
 def compiles(wanted: str, device: "torch.device") -> bool:
     """Whether torch.compile is used: as the recipe says, or where it pays, which is on a GPU."""
     return wanted == "on" or (wanted == "auto" and device.type == "cuda")
+
+
+def uncompiled(wanted: str, device: "torch.device") -> contextlib.AbstractContextManager[Any]:
+    """Within it compiled blocks run as they are written: for shapes that would be compiled for a use or two.
+
+    Sampled text has another length at every token, and the last batch of a validation set is smaller than the others.
+    """
+    if not compiles(wanted, device):  # the compiler is not even loaded then
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.compiler.set_stance("force_eager")

@@ -6,6 +6,7 @@ nats of the tokens that stand for text by ln 2 and by the bytes those tokens sta
 Shape letters: W windows, T positions, G groups (a source in a language).
 """
 
+import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from model.data.batches import TokenDataset
 from model.data.corpus import Corpus, languages_of
+from model.devices.hardware import uncompiled
 from model.devices.world import World
 from model.network.loss import NOT_SCORED
 from model.network.transformer import Transformer
@@ -167,7 +169,9 @@ class Validator:
             if heard is not None:
                 heard(number, total)
             masks = None if documents is None else (documents[0].to(device), documents[1].to(device))
-            losses = model.token_losses(inputs.to(device), targets.to(device), documents=masks)
+            whole = len(inputs) == self.train.micro_batch_sequences
+            with contextlib.nullcontext() if whole else uncompiled(self.train.compile, device):
+                losses = model.token_losses(inputs.to(device), targets.to(device), documents=masks)
             if len(rows):
                 self._add(sums_G4, rows, targets.numpy(), losses.cpu().numpy().astype(np.float64))
         return self._validation(self.world.total(torch.from_numpy(sums_G4).to(device)).cpu().numpy())

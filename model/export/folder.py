@@ -14,7 +14,7 @@ from torch import Tensor
 from model.export.card import card
 from model.export.foreign_config import read_config
 from model.export.side_files import side_files
-from model.export.tensors import from_hf_tensors, to_hf_tensors
+from model.export.tensors import from_hf_tensors, prefix_of, to_hf_tensors
 from model.network.transformer import Transformer, load_model
 from pipeline.base import storage
 from pipeline.base.console import say
@@ -30,7 +30,7 @@ FILE_BYTES = 5_000_000_000  # of weights, after which another file begins; trans
 
 
 def load_folder(folder: str | Path, context_length: int | None = None) -> Transformer:
-    """The model in a Hugging Face folder of the GPT-2, Llama, Mistral, Qwen2 or Qwen3 class.
+    """The model in a Hugging Face folder of one of the classes that ``foreign_config`` knows.
 
     Args:
         folder: With config.json and *.safetensors.
@@ -50,7 +50,7 @@ def load_folder(folder: str | Path, context_length: int | None = None) -> Transf
         _check_index(folder, tensors)
     except SafetensorError as error:
         raise UserError(f"{folder}: its *.safetensors are damaged ({error}); copy the folder anew") from error
-    prefix = "transformer." if config.architecture == "gpt2" else "model."
+    prefix = prefix_of(config)
     if not any(name.startswith(prefix) for name in tensors):  # saved without the head's wrapper
         tensors = {f"{prefix}{name}": value for name, value in tensors.items()}
     return from_hf_tensors(config, tensors, str(folder))

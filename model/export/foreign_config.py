@@ -73,6 +73,21 @@ _KINDS = {
         _ROTARY_KEYS,
         {**_ROTARY_MUST, **_WINDOWED_MUST, "attention_bias": (False,)},
     ),
+    "olmo2": _Kind(
+        {**_ROTARY_DEFAULTS, "rms_norm_eps": 1e-5}, _ROTARY_KEYS, {**_ROTARY_MUST, "attention_bias": (False,)}
+    ),
+    "gpt_neox": _Kind(
+        {
+            "layer_norm_eps": 1e-5,
+            "tie_word_embeddings": False,
+            "rotary_pct": 0.25,
+            "rotary_emb_base": 10_000.0,
+            "use_parallel_residual": True,
+            **dict.fromkeys(("rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor")),
+        },
+        _ROTARY_KEYS,
+        {"hidden_act": ("gelu",), "attention_bias": (True,)},
+    ),
     "gpt2": _Kind(
         {"n_inner": None, "tie_word_embeddings": True, "layer_norm_epsilon": 1e-5},
         ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"),
@@ -108,7 +123,9 @@ def read_config(folder: Path, context_length: int | None = None) -> ModelConfig:
     _refuse_others(path, values, kind)
     given = {**kind.defaults, **{key: value for key, value in values.items() if value is not None}}
     try:
-        return _gpt2(given) if name == "gpt2" else _rotary(given, path, name, context_length)
+        if name == "gpt2":
+            return _gpt2(given)
+        return (_neox if name == "gpt_neox" else _rotary)(given, path, name, context_length)
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: a value that is none of a {name} model: {error}; copy the folder anew") from error
 
@@ -169,12 +186,39 @@ def _gpt2(values: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def _rotary(values: Mapping[str, Any], path: Path, kind: str, context_length: int | None) -> ModelConfig:
-    scaling = _scaling(values, path)
+def _length(values: Mapping[str, Any], path: Path, context_length: int | None) -> int:
     own = int(values["max_position_embeddings"])
     if context_length is not None and context_length > own:
         raise UserError(f"model.context_length = {context_length}: {path} was trained with {own}")
-    length, window = context_length or own, values["sliding_window"]
+    return context_length or own
+
+
+def _neox(values: Mapping[str, Any], path: Path, kind: str, context_length: int | None) -> ModelConfig:
+    rope, heads, width = _rope(values, path), int(values["num_attention_heads"]), int(values["hidden_size"])
+    stated = (rope.get("partial_rotary_factor"), values["partial_rotary_factor"], values["rotary_pct"])
+    share = next(float(value) for value in stated if value is not None)
+    plain = {key: value for key, value in rope.items() if key != "partial_rotary_factor"}
+    return ModelConfig(
+        architecture="neox",
+        vocabulary_size=int(values["vocab_size"]),
+        context_length=_length(values, path, context_length),
+        layers=int(values["num_hidden_layers"]),
+        heads=heads,
+        width=width,
+        feed_forward_width=int(values["intermediate_size"]),
+        tied_embeddings=bool(values["tie_word_embeddings"]),
+        qk_norm=False,
+        rotary_base=float(rope.get("rope_theta") or values["rope_theta"] or values["rotary_emb_base"]),
+        rotary_scaling=_scaling({**values, "rope_scaling": None, "rope_parameters": plain}, path),
+        rotary_width=int(width // heads * share),
+        parallel=bool(values["use_parallel_residual"]),
+        norm_epsilon=float(values["layer_norm_eps"]),
+    )
+
+
+def _rotary(values: Mapping[str, Any], path: Path, kind: str, context_length: int | None) -> ModelConfig:
+    scaling = _scaling(values, path)
+    length, window = _length(values, path, context_length), values["sliding_window"]
     if kind == "mistral" and window is not None and length > int(window):
         raise UserError(
             f"{path}: sliding_window = {window}: attention that ends after {window} tokens is not supported; set "
@@ -182,7 +226,7 @@ def _rotary(values: Mapping[str, Any], path: Path, kind: str, context_length: in
         )
     heads = int(values["num_attention_heads"])
     return ModelConfig(
-        architecture="qwen3",
+        architecture="olmo2" if kind == "olmo2" else "qwen3",
         vocabulary_size=int(values["vocab_size"]),
         context_length=length,
         layers=int(values["num_hidden_layers"]),

@@ -13,6 +13,8 @@ ARCHITECTURES = {
     "qwen3": "Qwen3ForCausalLM",
     "llama": "LlamaForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
+    "olmo2": "Olmo2ForCausalLM",
+    "gpt_neox": "GPTNeoXForCausalLM",
 }
 
 
@@ -20,13 +22,14 @@ _OFF = {
     "llama": {"attention_bias": False, "mlp_bias": False},
     "qwen2": {"use_sliding_window": False},
     "qwen3": {"attention_bias": False, "use_sliding_window": False},
+    "olmo2": {"attention_bias": False},
 }
 
 
 def kind_of(config: ModelConfig) -> str:
     """The ``model_type`` of a model."""
-    if config.architecture == "gpt2":
-        return "gpt2"
+    if config.architecture != "qwen3":
+        return {"neox": "gpt_neox"}.get(config.architecture, config.architecture)
     return "qwen2" if config.attention_bias else ("qwen3" if config.qk_norm else "llama")
 
 
@@ -55,18 +58,41 @@ def to_hf(config: ModelConfig, end_of_text: int) -> dict[str, Any]:
             "embd_pdrop": 0.0,
             "attn_pdrop": 0.0,
         }
-    return common | {
+    rope = {"rope_type": "default", **config.rotary_scaling, "rope_theta": config.rotary_base}
+    sizes = {
         "max_position_embeddings": config.context_length,
         "hidden_size": config.width,
         "num_hidden_layers": config.layers,
         "num_attention_heads": config.heads,
-        "num_key_value_heads": config.key_value_heads,
-        "head_dim": config.head_width,
         "intermediate_size": config.feed_forward_width,
-        "hidden_act": "silu",
-        "rms_norm_eps": config.norm_epsilon,
-        "rope_theta": config.rotary_base,
-        "rope_parameters": {"rope_type": "default", **config.rotary_scaling, "rope_theta": config.rotary_base},
         "attention_dropout": 0.0,
-        **_OFF[kind],
     }
+    if kind == "gpt_neox":
+        share = config.rotary_width / config.head_width
+        return (
+            common
+            | sizes
+            | {
+                "hidden_act": "gelu",
+                "hidden_dropout": 0.0,
+                "layer_norm_eps": config.norm_epsilon,
+                "use_parallel_residual": config.parallel,
+                "rotary_pct": share,
+                "rotary_emb_base": config.rotary_base,
+                "rope_parameters": {**rope, "partial_rotary_factor": share},
+            }
+        )
+    head = {} if kind == "olmo2" else {"head_dim": config.head_width}
+    return (
+        common
+        | sizes
+        | head
+        | {
+            "num_key_value_heads": config.key_value_heads,
+            "hidden_act": "silu",
+            "rms_norm_eps": config.norm_epsilon,
+            "rope_theta": config.rotary_base,
+            "rope_parameters": rope,
+            **_OFF[kind],
+        }
+    )

@@ -1,11 +1,13 @@
 """A model's weights under transformers' names, and back.
 
-The names on the right of ``_GPT2`` and ``_ROTARY`` are transformers'; several of them make one of ours, one above the
-other.  GPT-2's matrices are stored transposed there (its Conv1D), and rows that only pad the vocabulary stay here.
+The names on the right of ``_GPT2``, ``_ROTARY``, ``_OLMO2``, ``_NEOX`` are transformers'; several of them make one of
+ours, one above the other.  GPT-2's matrices are stored transposed there (its Conv1D), and rows that only pad the
+vocabulary stay here.
 """
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +18,7 @@ from pipeline.base.errors import UserError
 
 _NUMBERS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 # tensors that hold no weight: masks and frequencies that earlier releases of transformers saved
-_BUFFERS = re.compile(r"\.attn\.(masked_)?bias$|\.rotary_emb\.inv_freq$")
+_BUFFERS = re.compile(r"\.attn\.(masked_)?bias$|\.attention\.(masked_)?bias$|\.rotary_emb\.inv_freq$")
 _GPT2 = {
     "attention_norm.weight": ["ln_1.weight"],
     "attention_norm.bias": ["ln_1.bias"],
@@ -44,30 +46,78 @@ _ROTARY = {
 }
 
 
+_OLMO2 = {
+    **{ours: theirs for ours, theirs in _ROTARY.items() if ours != "attention_norm.weight"},
+    "attention_norm.weight": ["post_attention_layernorm.weight"],
+    "feed_forward_norm.weight": ["post_feedforward_layernorm.weight"],
+}
+_NEOX = {
+    f"{ours}.{kind}": [f"{theirs}.{kind}"]
+    for kind in ("weight", "bias")
+    for ours, theirs in (
+        ("attention_norm", "input_layernorm"),
+        ("attention.query_key_value", "attention.query_key_value"),
+        ("attention.output", "attention.dense"),
+        ("feed_forward_norm", "post_attention_layernorm"),
+        ("feed_forward.up", "mlp.dense_h_to_4h"),
+        ("feed_forward.down", "mlp.dense_4h_to_h"),
+    )
+}
+
+
+class _Layout(NamedTuple):
+    """Where transformers' class keeps its parts: tensors of a block, and the names around the blocks."""
+
+    block: dict[str, list[str]]
+    embedding: str
+    layers: str
+    final_norm: str
+    head: str = "lm_head.weight"
+
+
+_LAYOUTS = {
+    "gpt2": _Layout(_GPT2, "transformer.wte.weight", "transformer.h", "transformer.ln_f"),
+    "qwen3": _Layout(_ROTARY, "model.embed_tokens.weight", "model.layers", "model.norm"),
+    "olmo2": _Layout(_OLMO2, "model.embed_tokens.weight", "model.layers", "model.norm"),
+    "neox": _Layout(
+        _NEOX, "gpt_neox.embed_in.weight", "gpt_neox.layers", "gpt_neox.final_layer_norm", "embed_out.weight"
+    ),
+}
+
+
+def prefix_of(config: ModelConfig) -> str:
+    """What the names of all tensors but the head begin with, where the folder has the head's wrapper."""
+    return _LAYOUTS[config.architecture].embedding.split(".")[0] + "."
+
+
 def hf_names(config: ModelConfig) -> dict[str, list[str]]:
     """Each parameter's name -> transformers' names of the tensors that make it, top to bottom."""
-    gpt2 = config.architecture == "gpt2"
-    names = {"token_embedding": ["transformer.wte.weight" if gpt2 else "model.embed_tokens.weight"]}
-    if gpt2:
+    layout, absent = _LAYOUTS[config.architecture], _absent(config)
+    names = {"token_embedding": [layout.embedding]}
+    if config.architecture == "gpt2":
         names["position_embedding"] = ["transformer.wpe.weight"]
     for layer in range(config.layers):
-        prefix = f"transformer.h.{layer}" if gpt2 else f"model.layers.{layer}"
-        absent = () if gpt2 else _absent(config)
-        for ours, theirs in (_GPT2 if gpt2 else _ROTARY).items():
+        for ours, theirs in layout.block.items():
             if not ours.endswith(absent):
-                names[f"blocks.{layer}.{ours}"] = [f"{prefix}.{name}" for name in theirs]
-    names["final_norm.weight"] = ["transformer.ln_f.weight" if gpt2 else "model.norm.weight"]
-    if gpt2:
-        names["final_norm.bias"] = ["transformer.ln_f.bias"]
+                names[f"blocks.{layer}.{ours}"] = [f"{layout.layers}.{layer}.{name}" for name in theirs]
+    for kind in ("weight", "bias") if config.layer_norm else ("weight",):
+        names[f"final_norm.{kind}"] = [f"{layout.final_norm}.{kind}"]
     if not config.tied_embeddings:
-        names["head"] = ["lm_head.weight"]
+        names["head"] = [layout.head]
     return names
 
 
 def _absent(config: ModelConfig) -> tuple[str, ...]:
-    """Ends of the names that this model of the rotary kinds does not have, and one that no name has."""
-    norms = () if config.qk_norm else ("query_norm.weight", "key_norm.weight")
-    return (*norms, *(() if config.attention_bias else ("query_key_value.bias",)), "\0")
+    """Ends of the names that this model does not have, and one that no name has."""
+    normed = config.architecture == "olmo2" or config.qk_norm
+    norms = () if normed else ("query_norm.weight", "key_norm.weight")
+    biases = () if config.layer_norm or config.attention_bias else ("query_key_value.bias",)
+    return (*norms, *biases, "\0")
+
+
+def _interleaved(config: ModelConfig, name: str) -> bool:
+    """Whether a tensor holds queries, keys and values head by head, where ours has all queries first."""
+    return config.architecture == "neox" and "query_key_value" in name
 
 
 def to_hf_tensors(model: Transformer) -> dict[str, Tensor]:
@@ -80,6 +130,8 @@ def to_hf_tensors(model: Transformer) -> dict[str, Tensor]:
             value = value[: config.vocabulary_size]
         if _is_conv1d(config, name):
             value = value.T
+        if _interleaved(config, name):
+            value = value.unflatten(0, (3, config.heads, config.head_width)).transpose(0, 1).flatten(0, 2)
         parts = value.split(config.stacked_rows(name)) if len(theirs) > 1 else (value,)
         found |= zip(theirs, (part.contiguous().clone() for part in parts), strict=True)
     return found
@@ -107,6 +159,8 @@ def from_hf_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], where: s
             if not bool(value.isfinite().all()):
                 raise UserError(f"{where}: {' + '.join(theirs)} holds values that are not finite; copy the folder anew")
             value = value.T if _is_conv1d(config, name) else value
+            if _interleaved(config, name) and len(value) == 3 * config.attention_width:
+                value = value.unflatten(0, (config.heads, 3, config.head_width)).transpose(0, 1).flatten(0, 2)
             target = state[name][: config.vocabulary_size] if name in ("token_embedding", "head") else state[name]
             if target.shape != value.shape:
                 expected, found = tuple(target.shape), tuple(value.shape)
@@ -127,7 +181,7 @@ def _check(config: ModelConfig, wanted: set[str], tensors: Mapping[str, Tensor],
                 "that was quantised"
             )
     over = sorted(name for name in tensors.keys() - wanted if not _BUFFERS.search(name))
-    head, embedding = "lm_head.weight", hf_names(config)["token_embedding"][0]
+    head, embedding = _LAYOUTS[config.architecture].head, hf_names(config)["token_embedding"][0]
     if head in over and torch.equal(tensors[head], tensors[embedding]):  # a copy that some programs save
         over.remove(head)
     if over:

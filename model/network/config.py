@@ -42,7 +42,9 @@ class ModelConfig:
     """Shape of a transformer; docs/model.md has the equations.
 
     Zeros stand for "derived": ``key_value_heads`` = heads, ``head_width`` = width / heads, ``feed_forward_width`` =
-    4 * width for gpt2 and 8/3 * width, rounded up to a multiple of 64, for qwen3.
+    4 * width for gpt2 and 8/3 * width, rounded up to a multiple of 64, for qwen3, ``rotary_width`` (of a head, the part
+    that is turned) = head_width.  ``neox`` and ``olmo2`` are read from somebody's folder, never asked for by a recipe;
+    ``parallel``: attention and feed-forward read the same residual stream (neox).
     """
 
     architecture: str = "gpt2"
@@ -59,10 +61,12 @@ class ModelConfig:
     attention_bias: bool = False
     rotary_base: float = 10_000.0
     rotary_scaling: Scaling = field(default_factory=dict)
+    rotary_width: int = 0
+    parallel: bool = False
     norm_epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        if self.architecture not in ("gpt2", "qwen3"):
+        if self.architecture not in ("gpt2", "qwen3", "neox", "olmo2"):
             raise UserError(f"model.architecture = {self.architecture!r}: expected gpt2 or qwen3")
         for name in ("vocabulary_size", "context_length", "layers", "heads", "width"):
             if getattr(self, name) < 1:
@@ -86,8 +90,8 @@ class ModelConfig:
             )
         if self.architecture == "gpt2" and self.key_value_heads != self.heads:
             raise UserError("model.key_value_heads: gpt2 has as many as heads; grouped queries need qwen3")
-        if self.architecture == "qwen3" and self.head_width % 2:
-            raise UserError(f"model.head_width = {self.head_width}: rotary positions need an even number")
+        if self.architecture != "gpt2" and self.rotary_width % 2:
+            raise UserError(f"model.head_width = {self.rotary_width}: rotary positions need an even number")
 
     def _derive(self) -> None:
         feed_forward = 4 * self.width if self.architecture == "gpt2" else rounded_up(-(-8 * self.width // 3), 64)
@@ -95,9 +99,15 @@ class ModelConfig:
             "key_value_heads": self.key_value_heads or self.heads,
             "head_width": self.head_width or self.width // self.heads,
             "feed_forward_width": self.feed_forward_width or feed_forward,
+            "rotary_width": self.rotary_width or self.head_width or self.width // self.heads,
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)  # frozen: the one moment at which a field is completed
+
+    @property
+    def layer_norm(self) -> bool:
+        """Whether norms are LayerNorm and the other layers have biases and GELU: the style of GPT-2."""
+        return self.architecture in ("gpt2", "neox")
 
     @property
     def padded_vocabulary(self) -> int:

@@ -15,11 +15,11 @@ from model.network.config import ModelConfig, Scaling
 
 
 def rotary_table(config: ModelConfig) -> Tensor:
-    """Cosines and sines of the angles, (2, context_length, head_width / 2), float32.
+    """Cosines and sines of the angles, (2, context_length, rotary_width / 2), float32.
 
-    Pairs are (e, e + head_width / 2), as in Llama and Qwen.
+    Pairs are (e, e + rotary_width / 2), as in Llama and Qwen.
     """
-    exponents = torch.arange(0, config.head_width, 2, dtype=torch.int64).float() / config.head_width
+    exponents = torch.arange(0, config.rotary_width, 2, dtype=torch.int64).float() / config.rotary_width
     frequencies = 1.0 / (config.rotary_base**exponents)
     scaling, stretch = config.rotary_scaling, 1.0
     kind = scaling.get("rope_type", "default")
@@ -47,7 +47,7 @@ def _llama3(frequencies: Tensor, scaling: Scaling) -> Tensor:
 
 def _yarn(frequencies: Tensor, config: ModelConfig) -> Tensor:
     """Dimensions that turn often within the original context stay, those that turn seldom are stretched."""
-    scaling, width = config.rotary_scaling, config.head_width
+    scaling, width = config.rotary_scaling, config.rotary_width
     original = float(scaling["original_max_position_embeddings"])
 
     def dimension(turns: float) -> float:

@@ -2,7 +2,8 @@
 
 Notable features:
 
-- two architectures from one set of parts: gpt2, and qwen3 (which without ``qk_norm`` is Llama)
+- two architectures from one set of parts: gpt2, and qwen3 (which without ``qk_norm`` is Llama); two more that can be
+  gone on from: neox (GPT-NeoX, Pythia) and olmo2
 - weights, residual stream and norms in float32; matrix products in ``precision``
 - one matrix for W_Q, W_K and W_V, one for W_gate and W_up; query heads may share key-value heads in groups
 - rotary positions, normalised queries and keys, SwiGLU; attention confined to documents where asked
@@ -84,21 +85,26 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.config, self.layer = config, layer
-        bias = config.architecture == "gpt2" or config.attention_bias
-        out_bias = config.architecture == "gpt2"
+        bias, out_bias = config.layer_norm or config.attention_bias, config.layer_norm
         total = config.attention_width + 2 * config.key_value_width
         self.query_key_value = Linear(config.width, total, bias=bias)
         self.output = Linear(config.attention_width, config.width, bias=out_bias)
         if config.architecture == "qwen3" and config.qk_norm:
             self.query_norm = RMSNorm(config.head_width, config.norm_epsilon)
             self.key_norm = RMSNorm(config.head_width, config.norm_epsilon)
+        elif config.architecture == "olmo2":
+            self.query_norm = RMSNorm(config.attention_width, config.norm_epsilon)
+            self.key_norm = RMSNorm(config.key_value_width, config.norm_epsilon)
 
     def forward(self, x_BTD: Tensor, layout: Layout, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
         config = self.config
         batch, length, _ = x_BTD.shape
         heads, shared = config.heads, config.key_value_heads
-        stacked = self.query_key_value(x_BTD).view(batch, length, heads + 2 * shared, config.head_width)
+        projected = self.query_key_value(x_BTD)
+        if config.architecture == "olmo2":
+            projected = self._normalised(projected)
+        stacked = projected.view(batch, length, heads + 2 * shared, config.head_width)
         turned, value = stacked.split([heads + shared, shared], dim=2)
         if rotary is not None:
             turned = self._positioned(turned, rotary)
@@ -112,24 +118,35 @@ class Attention(nn.Module):
     def _positioned(self, x_BTNE: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
         """Queries and keys (N heads together), normalised if the model does that, and turned to their positions."""
         config = self.config
+        if config.rotary_width < config.head_width:
+            turned, plain = x_BTNE.split([config.rotary_width, config.head_width - config.rotary_width], dim=-1)
+            return torch.cat([ops.norm_and_rotate(turned, None, *rotary, config.norm_epsilon), plain], dim=-1)
         gain_NE = None
-        if config.qk_norm:
+        if config.architecture == "qwen3" and config.qk_norm:
             sizes = ((self.query_norm, config.heads), (self.key_norm, config.key_value_heads))
             gain_NE = torch.cat([norm.weight.expand(heads, -1) for norm, heads in sizes])
         return ops.norm_and_rotate(x_BTNE, gain_NE, *rotary, config.norm_epsilon)
 
+    def _normalised(self, stacked: Tensor) -> Tensor:
+        """Queries, and keys, each normalised over all heads together (olmo2)."""
+        config = self.config
+        query, key, value = stacked.split([config.attention_width, config.key_value_width, config.key_value_width], -1)
+        query, key = (norm(part).to(value.dtype) for norm, part in ((self.query_norm, query), (self.key_norm, key)))
+        return torch.cat([query, key, value], dim=-1)
+
 
 class GeluFeedForward(nn.Module):
-    """W_down GELU(W_up x): the feed-forward of gpt2, with GPT-2's tanh form of GELU."""
+    """W_down GELU(W_up x): the feed-forward of gpt2, with GPT-2's tanh form of GELU; neox has the exact one."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.approximate = "tanh" if config.architecture == "gpt2" else "none"
         self.up = Linear(config.width, config.feed_forward_width)
         self.down = Linear(config.feed_forward_width, config.width)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        return cast(Tensor, self.down(F.gelu(self.up(x_BTD), approximate="tanh")))
+        return cast(Tensor, self.down(F.gelu(self.up(x_BTD), approximate=self.approximate)))
 
 
 class GatedFeedForward(nn.Module):
@@ -146,25 +163,35 @@ class GatedFeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer: attention and feed-forward, each behind a norm and added to the residual stream."""
+    """One layer: attention and feed-forward, each behind a norm and added to the residual stream.
+
+    With olmo2 the norms stand after them; with ``parallel`` both read the same stream.
+    """
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
+        self.after, self.parallel = config.architecture == "olmo2", config.parallel
         self.attention_norm = _norm(config)
         self.attention = Attention(config, layer)
         self.feed_forward_norm = _norm(config)
-        self.feed_forward = GeluFeedForward(config) if config.architecture == "gpt2" else GatedFeedForward(config)
+        self.feed_forward = GeluFeedForward(config) if config.layer_norm else GatedFeedForward(config)
 
     def forward(
         self, h_BTD: Tensor, layout: Layout, rotary: tuple[Tensor, Tensor] | None, precision: torch.dtype
     ) -> Tensor:
         """(B, T, D) float32 -> (B, T, D) float32; matrix products run in ``precision``."""
+        if self.after:
+            h_BTD = h_BTD + cast(Tensor, self.attention_norm(self.attention(h_BTD.to(precision), layout, rotary)))
+            return h_BTD + cast(Tensor, self.feed_forward_norm(self.feed_forward(h_BTD.to(precision))))
+        if self.parallel:
+            attended = self.attention(self.attention_norm(h_BTD).to(precision), layout, rotary)
+            return h_BTD + attended + cast(Tensor, self.feed_forward(self.feed_forward_norm(h_BTD).to(precision)))
         h_BTD = h_BTD + self.attention(self.attention_norm(h_BTD).to(precision), layout, rotary)
         return h_BTD + cast(Tensor, self.feed_forward(self.feed_forward_norm(h_BTD).to(precision)))
 
 
 def _norm(config: ModelConfig) -> nn.Module:
-    if config.architecture == "gpt2":
+    if config.layer_norm:
         return LayerNorm(config.width, eps=config.norm_epsilon)
     return RMSNorm(config.width, config.norm_epsilon)
 

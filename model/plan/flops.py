@@ -22,22 +22,24 @@ def parameter_counts(config: ModelConfig, *, padded: bool = False) -> dict[str, 
     """
     rows = config.padded_vocabulary if padded else config.vocabulary_size
     width, layers = config.width, config.layers
-    gpt2 = config.architecture == "gpt2"
+    plain, positions = config.layer_norm, config.architecture == "gpt2"
     stacked = config.attention_width + 2 * config.key_value_width
     attention = width * stacked + config.attention_width * width
-    feed_forward = (2 if gpt2 else 3) * width * config.feed_forward_width
-    norm = width * (2 if gpt2 else 1)
+    feed_forward = (2 if plain else 3) * width * config.feed_forward_width
+    norm = width * (2 if plain else 1)
     norms = (2 * layers + 1) * norm
     biases = 0
-    if gpt2:
+    if plain:
         biases = layers * (stacked + width + config.feed_forward_width + width)
     elif config.attention_bias:
         biases = layers * stacked
-    if not gpt2 and config.qk_norm:
+    if config.architecture == "olmo2":
+        norms += layers * (config.attention_width + config.key_value_width)
+    elif not plain and config.qk_norm:
         norms += layers * 2 * config.head_width
     return {
         "token_embedding": rows * width,
-        "position_embedding": config.context_length * width if gpt2 else 0,
+        "position_embedding": config.context_length * width if positions else 0,
         "attention": layers * attention,
         "feed_forward": layers * feed_forward,
         "norms": norms,

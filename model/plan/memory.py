@@ -94,7 +94,7 @@ def _block_bytes(config: ModelConfig, value: int, *, cpu: bool) -> int:
         attention = value * (heads + 2 * kv) + value * config.heads * config.context_length + value * heads
     else:  # torch's kernel: the same, its output and a statistic instead of the scores
         attention = value * (heads + 2 * kv) + value * heads + 4 * config.heads
-    if config.architecture == "gpt2":
+    if config.layer_norm:
         return norms + attention + 2 * value * config.feed_forward_width
     if not explicit:
         attention += value * (heads + kv)  # turned queries and keys beside the stacked projections

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 
+from model.devices.hardware import uncompiled
 from model.evaluation.generate import Sampling, generate
 from model.training.metrics import read_lines
 from model.training.prepare import Prepared
@@ -41,8 +42,9 @@ def write_samples(prepared: Prepared, step: int, heard: Callable[[int, int], Non
         heard(number, prompts)
         window = number * corpus.validation.num_windows // PROMPTS
         prompt = corpus.validation.in_order(window, 1)[0][0, :PROMPT_TOKENS].tolist()
-        found = generate(model, prompt, max_new_tokens=TOKENS, sampling=sampling, end_of_text=corpus.end_of_text)
-        texts = (tokenizer.text(ids, special=False) for ids in (prompt, list(found)))
+        with uncompiled(run.recipe.train.compile, prepared.world.device):
+            found = [*generate(model, prompt, max_new_tokens=TOKENS, sampling=sampling, end_of_text=corpus.end_of_text)]
+        texts = (tokenizer.text(ids, special=False) for ids in (prompt, found))
         lines.append({"step": step, **dict(zip(("prompt", "text"), texts, strict=True))})
     model.train()
     data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

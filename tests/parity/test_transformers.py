@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from model.evaluation.generate import generate
 from model.export.folder import export_folder, load_folder
@@ -13,6 +14,7 @@ from model.export.hf_config import to_hf
 from model.export.tensors import from_hf_tensors, to_hf_tensors
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
+from model.plan.flops import parameter_counts
 from tests.model.runs import make_run
 
 transformers = pytest.importorskip("transformers")
@@ -141,13 +143,23 @@ FOREIGN = {
     "mistral": transformers.MistralConfig,
     "qwen2": transformers.Qwen2Config,
     "qwen3": transformers.Qwen3Config,
+    "olmo2": transformers.Olmo2Config,
+    "gpt_neox": transformers.GPTNeoXConfig,
+    "gpt_neox, in turn": transformers.GPTNeoXConfig,
+}
+MORE = {
+    "mistral": {"sliding_window": 64},
+    "qwen3": {"head_dim": 12},
+    "gpt_neox": {"rope_parameters": {"rope_type": "default", "rope_theta": 900.0, "partial_rotary_factor": 0.5}},
+    "gpt_neox, in turn": {"use_parallel_residual": False},
 }
 
 
 def foreign(kind: str, folder: Path, **values: Any) -> Any:
     """A tiny model of transformers' own, its weights away from their initial values, saved as a folder."""
     made = {"vocab_size": 211, "hidden_size": 32, "intermediate_size": 80, "num_hidden_layers": 2}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 48}
+    heads = {"num_attention_heads": 4, "max_position_embeddings": 48}
+    heads |= {} if kind.startswith("gpt_neox") else {"num_key_value_heads": 2}
     config = FOREIGN[kind](**{**made, **heads, **values})
     config._attn_implementation = "eager"
     torch.manual_seed(4)
@@ -169,8 +181,15 @@ def same_logits(theirs: Any, folder: Path, length: int = 48) -> None:
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_folder_of_another_program_has_its_logits(kind: str, tied: bool, tmp_path: Path) -> None:
-    more = {"sliding_window": 64} if kind == "mistral" else {"head_dim": 12} if kind == "qwen3" else {}
-    same_logits(foreign(kind, tmp_path, tie_word_embeddings=tied, **more), tmp_path)
+    theirs = foreign(kind, tmp_path, tie_word_embeddings=tied, **MORE.get(kind, {}))
+    same_logits(theirs, tmp_path)
+    model = load_folder(tmp_path)
+    assert sum(parameter_counts(model.config).values()) == sum(p.numel() for p in theirs.parameters())
+    (tmp_path / "again").mkdir()
+    save_file(to_hf_tensors(model), tmp_path / "again/model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "again/config.json").write_text(json.dumps(to_hf(model.config, 0)))
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "again", attn_implementation="eager")
+    same_logits(again, tmp_path)
 
 
 @pytest.mark.parametrize("old_key", [False, True])
