@@ -89,4 +89,5 @@ def uncompiled(wanted: str, device: "torch.device") -> contextlib.AbstractContex
         return contextlib.nullcontext()
     import torch
 
-    return torch.compiler.set_stance("force_eager")
+    stance: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance

@@ -120,6 +120,11 @@ def _interleaved(config: ModelConfig, name: str) -> bool:
     return config.architecture == "neox" and "query_key_value" in name
 
 
+def _swapped(value: Tensor, outer: int, inner: int, size: int) -> Tensor:
+    """Rows in ``outer`` groups of ``inner`` parts of ``size`` rows -> in ``inner`` groups of ``outer`` parts."""
+    return value.reshape(outer, inner, size, *value.shape[1:]).transpose(0, 1).reshape(value.shape)
+
+
 def to_hf_tensors(model: Transformer) -> dict[str, Tensor]:
     """The weights under transformers' names and in its layout."""
     config, ours = model.config, model.state_dict()
@@ -131,7 +136,7 @@ def to_hf_tensors(model: Transformer) -> dict[str, Tensor]:
         if _is_conv1d(config, name):
             value = value.T
         if _interleaved(config, name):
-            value = value.unflatten(0, (3, config.heads, config.head_width)).transpose(0, 1).flatten(0, 2)
+            value = _swapped(value, 3, config.heads, config.head_width)
         parts = value.split(config.stacked_rows(name)) if len(theirs) > 1 else (value,)
         found |= zip(theirs, (part.contiguous().clone() for part in parts), strict=True)
     return found
@@ -160,7 +165,7 @@ def from_hf_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], where: s
                 raise UserError(f"{where}: {' + '.join(theirs)} holds values that are not finite; copy the folder anew")
             value = value.T if _is_conv1d(config, name) else value
             if _interleaved(config, name) and len(value) == 3 * config.attention_width:
-                value = value.unflatten(0, (config.heads, 3, config.head_width)).transpose(0, 1).flatten(0, 2)
+                value = _swapped(value, config.heads, 3, config.head_width)
             target = state[name][: config.vocabulary_size] if name in ("token_embedding", "head") else state[name]
             if target.shape != value.shape:
                 expected, found = tuple(target.shape), tuple(value.shape)

@@ -119,8 +119,8 @@ class Attention(nn.Module):
         """Queries and keys (N heads together), normalised if the model does that, and turned to their positions."""
         config = self.config
         if config.rotary_width < config.head_width:
-            turned, plain = x_BTNE.split([config.rotary_width, config.head_width - config.rotary_width], dim=-1)
-            return torch.cat([ops.norm_and_rotate(turned, None, *rotary, config.norm_epsilon), plain], dim=-1)
+            turned = ops.norm_and_rotate(x_BTNE[..., : config.rotary_width], None, *rotary, config.norm_epsilon)
+            return torch.cat([turned, x_BTNE[..., config.rotary_width :]], dim=-1)
         gain_NE = None
         if config.architecture == "qwen3" and config.qk_norm:
             sizes = ((self.query_norm, config.heads), (self.key_norm, config.key_value_heads))
@@ -130,9 +130,10 @@ class Attention(nn.Module):
     def _normalised(self, stacked: Tensor) -> Tensor:
         """Queries, and keys, each normalised over all heads together (olmo2)."""
         config = self.config
-        query, key, value = stacked.split([config.attention_width, config.key_value_width, config.key_value_width], -1)
-        query, key = (norm(part).to(value.dtype) for norm, part in ((self.query_norm, query), (self.key_norm, key)))
-        return torch.cat([query, key, value], dim=-1)
+        keys = config.attention_width
+        values = keys + config.key_value_width
+        query, key = self.query_norm(stacked[..., :keys]), self.key_norm(stacked[..., keys:values])
+        return torch.cat([query.to(stacked.dtype), key.to(stacked.dtype), stacked[..., values:]], dim=-1)
 
 
 class GeluFeedForward(nn.Module):
@@ -184,7 +185,7 @@ class Block(nn.Module):
             h_BTD = h_BTD + cast(Tensor, self.attention_norm(self.attention(h_BTD.to(precision), layout, rotary)))
             return h_BTD + cast(Tensor, self.feed_forward_norm(self.feed_forward(h_BTD.to(precision))))
         if self.parallel:
-            attended = self.attention(self.attention_norm(h_BTD).to(precision), layout, rotary)
+            attended: Tensor = self.attention(self.attention_norm(h_BTD).to(precision), layout, rotary)
             return h_BTD + attended + cast(Tensor, self.feed_forward(self.feed_forward_norm(h_BTD).to(precision)))
         h_BTD = h_BTD + self.attention(self.attention_norm(h_BTD).to(precision), layout, rotary)
         return h_BTD + cast(Tensor, self.feed_forward(self.feed_forward_norm(h_BTD).to(precision)))
