@@ -58,7 +58,7 @@ def score(job: Job, outputs: Outputs) -> None:
     everything = run.recipe.train.model_copy(update={"max_validation_tokens": 0})
     validation = Validator(dataset, lengths, {}, everything, ALONE).score(model)
     train = run.recipe.train
-    sequences = train.steps * train.global_batch_tokens // run.recipe.model.context_length
+    sequences = train.steps * train.global_batch_tokens // run.recipe.model.trained_context_length
     result: dict[str, Any] = {
         **_figures(validation.total),
         "by_source": {source: _figures(found) for source, found in validation.sources.items()},

@@ -164,7 +164,7 @@ def told_if_quiet(root: str, day: str, summaries: Mapping[str, Mapping[str, Any]
 
 def told_if_few(day: str, recipe: Recipe, summaries: Mapping[str, Mapping[str, Any]]) -> bool:
     """Says that a night has too few tokens for a training of its own, if so: not one window on a side of the split."""
-    window = recipe.model.context_length + 1
+    window = recipe.model.trained_context_length + 1
     made = summaries.get("tokenize", {})
     sides = {"training": made.get("train_tokens", window)}
     if recipe.tokenize.validation_share:

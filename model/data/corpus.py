@@ -76,7 +76,7 @@ def open_split(run: Run, split: str, context_length: int | None = None, seed: in
         UserError: If the split is unknown, or there is not one window of it.
     """
     recipe = run.recipe
-    length = recipe.model.context_length if context_length is None else context_length
+    length = recipe.model.trained_context_length if context_length is None else context_length
     if split == "validation":
         return TokenDataset(local_folder(run, layout.VALIDATION_TOKENS), length, seed or 0)
     if split != "train":

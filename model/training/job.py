@@ -122,7 +122,7 @@ def training_of(run: Run) -> Training:
     tokens, others = token_set(run)
     train = {key: value for key, value in recipe.train.model_dump(mode="json").items() if key not in _NOT_DEFINING}
     sources = {source.name: [source.weight, source.max_epochs] for source in recipe.sources}
-    sequences = recipe.train.steps * max(1, recipe.train.global_batch_tokens // recipe.model.context_length)
+    sequences = recipe.train.steps * max(1, recipe.train.global_batch_tokens // recipe.model.trained_context_length)
     config = {
         "model": recipe.model.model_dump(mode="json", exclude={"init"}),
         "train": train,

@@ -44,13 +44,7 @@ def wanted_shape(run: Run) -> ModelConfig:
     if model.init is None:
         return ModelConfig.from_recipe(model, run.recipe.tokenize.vocabulary_size)
     check_init(model.init)
-    config = read_config(Path(model.init), model.context_length)
-    if model.context_length != config.context_length:
-        raise UserError(
-            f"model.context_length = {model.context_length}: the learned positions of model.init = {model.init!r} fix "
-            f"{config.context_length}; leave the key out"
-        )
-    return config
+    return read_config(Path(model.init), model.context_length)
 
 
 def passed_over(model: Model) -> str | None:

@@ -136,7 +136,7 @@ class Runner:
             self._progress.note(f"data of {variant.name}")
             validation.sign_held_out(self._context(run), held_out)
             context = self._curate(run)
-            padding = max(other.recipe.model.context_length for other in self.plan.variants)
+            padding = max(other.recipe.model.trained_context_length for other in self.plan.variants)
             validation.encode_held_out(context, held_out, padding)
 
     def _data_recipe(self, variant: Variant, root: str) -> Recipe:

@@ -60,7 +60,7 @@ class Training:
     def __init__(self, run: Run) -> None:
         self.run = as_trained(run)
         recipe = self.run.recipe
-        self.context_length = recipe.model.context_length
+        self.context_length = recipe.model.trained_context_length
         self.sequences = max(1, recipe.train.global_batch_tokens // self.context_length)
 
     @cached_property

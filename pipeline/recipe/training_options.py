@@ -36,11 +36,17 @@ class Model(Section):
         "with learned positions the context",
     )
 
+    @property
+    def trained_context_length(self) -> int:
+        """Tokens that the model attends over: what the folder of ``init`` fixes counts more than the key."""
+        return (self.init and _context_of(self.init)) or self.context_length
+
     @model_validator(mode="before")
     @classmethod
     def _depth_or_init_sets_the_shape(cls, data: Any, info: ValidationInfo) -> Any:
-        if isinstance(data, dict) and data.get("init") and "context_length" not in data:
-            data = {**data, **_context_of(data["init"], info)}
+        init = data.get("init") if isinstance(data, dict) else None
+        if isinstance(init, str) and init and (length := _context_of(absolute(init, info))) is not None:
+            data = {**data, "context_length": data.get("context_length", length)}
         if not isinstance(data, dict) or not isinstance(data.get("depth"), int) or data["depth"] < 1:
             return data
         if data.get("init") is not None:
@@ -48,14 +54,14 @@ class Model(Section):
         return {**depth.shape(data["depth"]), **data}
 
 
-def _context_of(init: Any, info: ValidationInfo) -> dict[str, int]:
+def _context_of(init: str) -> int | None:
     """The context that the folder of ``init`` fixes, with learned positions; what is wrong there is told later."""
     try:
-        values = json.loads(Path(absolute(str(init), info), "config.json").read_bytes())
+        values = json.loads(Path(init, "config.json").read_bytes())
         length = values["n_positions"] if values["model_type"] == "gpt2" else None
     except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return {"context_length": length} if isinstance(length, int) and length > 0 else {}
+        return None
+    return length if isinstance(length, int) and length > 0 else None
 
 
 class Train(Section):

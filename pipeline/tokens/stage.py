@@ -122,7 +122,7 @@ def _check_what_is_left(context: Context, split: Manifest, surveys: Mapping[str,
     Raises:
         RunError: If no training text is left.
     """
-    size, window = total_counts(surveys.values()).get("train_bytes", 0), context.recipe.model.context_length + 1
+    size, window = total_counts(surveys.values()).get("train_bytes", 0), context.recipe.model.trained_context_length + 1
     if not size:
         told = account(context.run) or "every document was dropped or held out"
         raise RunError(f"no training document is left: {told}; `tokenmill report RUN` shows examples of each reason")

@@ -147,8 +147,18 @@ def test_learned_positions_fix_the_context_of_training_and_lineage(run: Run) -> 
     again = load_recipe(Path(run.root) / "recipe.toml")
     assert recipe_toml(again) == recipe_toml(going_on.recipe)
     assert "layers" not in recipe_toml(going_on.recipe), "the folder says it"
-    with pytest.raises(UserError, match=r"context_length = 16: the learned positions .* fix 24; leave the key out"):
-        train_run(continued(run, Path(run.root).parent / "gpt2", "model.context_length=16"), restart=True)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_context_of_learned_positions_counts_more_than_the_key(
+    run: Run, trained: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = continued(run, folder_of("gpt2", run), "model.context_length=16")
+    asked.write_recipe()
+    if trained:
+        train_run(asked)
+        assert "passed over: model.context_length = 16 (there 24)" in capsys.readouterr().err
+    assert Training(Run.open(run.root)).context_length == 24
 
 
 def test_keys_that_the_folder_overrules_are_told(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from pipeline.recipe.load import RecipeError, load_recipe
+from pipeline.recipe.opt_outs import OptOut
 from pipeline.recipe.page import recipes_page
 
 SHORTEST = '[[sources]]\nname = "web"\npaths = ["x.jsonl"]\n'
@@ -41,7 +43,7 @@ def test_every_key_says_what_it_may_be(page: str) -> None:
     [
         ("clean.pii", "`replace`, `count`, `off`"),
         ("clean.clean_lines", "a list of `terminal`, `short`, `javascript`, `policy`, `citations`"),
-        ("filter.opt_out", "a list of `noai`, `noimageai`, `tdm-reservation`"),
+        ("filter.opt_out", "a list of " + ", ".join(f"`{mark}`" for mark in get_args(OptOut))),
         ("train.disk_full", "`stop`, `continue`"),
         ("train.precision", "`auto`, `float32`, `bfloat16`"),
         ("tokenize.validation_share", "a number, at least 0, below 1"),

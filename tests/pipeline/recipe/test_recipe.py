@@ -181,9 +181,9 @@ def test_every_key_that_names_a_file_is_a_recipe_path() -> None:
     named = re.compile(r"(^|_|\b)(paths?|files?|folders?|dirs?|roots?|runs?|init|tokenizer|blocklist)$")
     assert {key for key in keys if named.search(key)} <= of_the_type
     assert of_the_type == {
-        *("sources.paths", "clean.url_block", "clean.url_allow", "dedup.against", "filter.url.blocklist"),
+        *("sources.paths", "clean.url_block", "clean.url_allow", "clean.robots", "dedup.against"),
         *("filter.classifiers.path", "filter.decontamination.sets.path", "tokenize.tokenizer", "tokenize.held_out"),
-        *("model.init", "train.runs"),
+        *("filter.url.blocklist", "model.init", "train.runs"),
     }
 
 
