@@ -18,6 +18,7 @@ from model.checkpoints.steps import next_start
 from model.devices.gpus import wait_for_gpus
 from model.training.continuation import continuation, replaces_text
 from model.training.job import SHARD, STEP, summary, training_of, unfinished
+from model.training.refusals import passed_over
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
@@ -42,6 +43,10 @@ def run(context: Context) -> dict[str, Any]:
     if way.reason is None:
         context.shards_skipped += 1
     else:
+        if told := passed_over(
+            context.recipe.model
+        ):  # what is trained is the run folder's recipe, without them
+            context.progress.note(told)
         _Processes(context).run()
         context.shards_run += 1
     return summary(context.run)

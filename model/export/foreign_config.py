@@ -126,6 +126,8 @@ def read_config(folder: Path, context_length: int | None = None) -> ModelConfig:
         if name == "gpt2":
             return _gpt2(given)
         return (_neox if name == "gpt_neox" else _rotary)(given, path, name, context_length)
+    except UserError:
+        raise
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: a value that is none of a {name} model: {error}; copy the folder anew") from error
 

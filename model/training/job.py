@@ -15,7 +15,7 @@ from model.training.schedule import last_stable_step, warmup_steps
 from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.order.corpus import token_inputs, token_set
-from pipeline.recipe.training_options import Train
+from pipeline.recipe.training_options import Model, Train
 from pipeline.run import ledger
 from pipeline.run import manifest as manifests
 from pipeline.run.context import difference, leaves
@@ -124,7 +124,7 @@ def training_of(run: Run) -> Training:
     sources = {source.name: [source.weight, source.max_epochs] for source in recipe.sources}
     sequences = recipe.train.steps * max(1, recipe.train.global_batch_tokens // recipe.model.trained_context_length)
     config = {
-        "model": recipe.model.model_dump(mode="json", exclude={"init"}),
+        "model": _shape(recipe.model).model_dump(mode="json", exclude={"init"}),
         "train": train,
         "sources": sources,
         "validates": recipe.tokenize.validation_share > 0.0,
@@ -135,6 +135,11 @@ def training_of(run: Run) -> Training:
     # what came back joins in an epoch that had not begun, so it is no part of what led to a checkpoint
     inputs = token_inputs(run) | restored.inputs(run, sequences)
     return Training(EngineJob(SHARD, config, inputs), recipe.train, tokens, ledger.digest(run.root))
+
+
+def _shape(model: Model) -> Model:
+    """The section without what the folder of ``init`` overrules: its digest stands for the shape."""
+    return model if model.init is None else Model(init=model.init, context_length=model.context_length)
 
 
 def _init_digests(folder: str | None) -> dict[str, str]:

@@ -11,14 +11,29 @@ from safetensors.torch import load_file, save_file
 from model.export.folder import INDEX, export_folder, export_run, load_folder
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
+from model.stage import run as run_stage
+from model.training.job import training_of, unfinished
 from model.training.prepare import prepare
 from model.training.start import train_run
 from pipeline.base.errors import UserError
+from pipeline.base.progress import Silent
 from pipeline.lineage.training import Training
 from pipeline.order.trained import end_of_text_of
 from pipeline.recipe.load import load_recipe, recipe_toml
+from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from tests.model.runs import VOCABULARY, make_run
+
+
+class Told(Silent):
+    """Progress that remembers its notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
 
 SHAPES = {
     "gpt2": ModelConfig("gpt2", VOCABULARY, 24, layers=1, heads=2, width=32),
@@ -161,9 +176,19 @@ def test_context_of_learned_positions_counts_more_than_the_key(
     assert Training(Run.open(run.root)).context_length == 24
 
 
+def test_flow_trains_with_keys_that_the_folder_overrules_to_its_end_and_tells_them(run: Run) -> None:
+    """The process that trains reads the recipe in the run folder, the flow that of the user: both mean one training."""
+    asked = continued(run, folder_of("llama", run), "model.layers=9", "model.context_length=32")
+    asked.write_recipe()
+    told = Told()
+    assert run_stage(Context(asked, progress=told))["steps"] == 8
+    assert any("passed over: model.layers = 9 (there 1)" in note for note in told.notes)
+    assert unfinished(asked, training_of(asked)) is None
+    assert unfinished(Run.open(run.root), training_of(Run.open(run.root))) is None
+
+
 def test_keys_that_the_folder_overrules_are_told(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     from model.devices.world import ALONE
-    from model.training.job import training_of
     from model.training.report import Reporter
 
     asked = continued(run, folder_of("llama", run), "model.layers=9", "model.context_length=32")
