@@ -43,9 +43,7 @@ def run(context: Context) -> dict[str, Any]:
     if way.reason is None:
         context.shards_skipped += 1
     else:
-        if told := passed_over(
-            context.recipe.model
-        ):  # what is trained is the run folder's recipe, without them
+        if told := passed_over(context.recipe.model):  # what is trained is the run folder's recipe, without them
             context.progress.note(told)
         _Processes(context).run()
         context.shards_run += 1
