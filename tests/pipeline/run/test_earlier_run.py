@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from flows.session.stages import plan
+from pipeline.clean import settings
 from pipeline.clean import stage as clean
 from pipeline.filter import stage as filter_stage
+from pipeline.recipe.filter_options import Filter
 from pipeline.recipe.load import load_recipe
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import canonical_json
 
 EARLIER = Path(__file__).with_name("earlier_run")
-KEYS_OF_LATER = ("language_rules", "max_replaced_share")
 
 
 @pytest.fixture
@@ -29,11 +30,21 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(clean, "STEP", replace(clean.STEP, logic_version=1))
     monkeypatch.setattr(filter_stage, "SIGNALS_STEP", replace(filter_stage.SIGNALS_STEP, logic_version=2))
     monkeypatch.setattr(filter_stage, "VERDICTS_STEP", replace(filter_stage.VERDICTS_STEP, logic_version=1))
-    monkeypatch.setattr(filter_stage, "NOT_IN_THE_BYTES", (*filter_stage.NOT_IN_THE_BYTES, *KEYS_OF_LATER))
     shutil.copytree(EARLIER / "texts", tmp_path / "texts")
     shutil.copy(EARLIER / "recipe.toml", tmp_path)
     root = tmp_path / "run"
-    for name, values in json.loads((EARLIER / "manifests.json").read_text()).items():
+    manifests = json.loads((EARLIER / "manifests.json").read_text())
+    clean_then, filter_then = (manifests[f"{step}/00000.json"]["config"] for step in ("clean", "filter"))
+    by_digest = settings._with_lists_by_digest
+    as_then = {"opt_outs": clean_then["clean"]["opt_outs"]}  # more marks are known today
+    monkeypatch.setattr(
+        settings,
+        "_with_lists_by_digest",
+        lambda values: {k: v for k, v in (by_digest(values) | as_then).items() if k in clean_then["clean"]},
+    )
+    of_later = Filter.model_fields.keys() - filter_then.keys()
+    monkeypatch.setattr(filter_stage, "NOT_IN_THE_BYTES", (*filter_stage.NOT_IN_THE_BYTES, *of_later))
+    for name, values in manifests.items():
         manifest = root / layout.MANIFESTS / name
         manifest.parent.mkdir(parents=True, exist_ok=True)
         manifest.write_text(canonical_json(values))
