@@ -37,6 +37,7 @@ THREAD_VARIABLES = (
     "RAYON_NUM_THREADS",
     "ARROW_IO_THREADS",
 )
+LOST_STATUS = 255  # what multiprocessing says of a process whose fork server has gone before it told
 Item = TypeVar("Item")
 
 
@@ -196,7 +197,7 @@ class Pool(Closable):
         assert self._executor is not None  # it is broken
         codes = [process.exitcode for process in (self._executor._processes or {}).values()]
         # the executor ends the others with SIGTERM
-        code = next((code for code in codes if code not in (None, 0, -signal.SIGTERM)), None)
+        code = next((code for code in codes if code not in (None, 0, -signal.SIGTERM, LOST_STATUS)), None)
         if code is None:
             return "how it ended is not known"
         if code > 0:

@@ -97,7 +97,7 @@ def _pii(generator: random.Random) -> Complaints:
         alone = pii_scan.anchors(*as_column([text]))[:, 1:]
         if found[found[:, 0] == number, 1:].tolist() != alone.tolist():
             yield f"alone {alone.tolist()}, beside others {found.tolist()}: {texts!r}"
-        if any(not 0 <= first < last <= len(text) for _, first, last in alone.tolist()):
+        if any(not 0 <= first < last <= len(text) or card > len(text) for _, first, last, card in alone.tolist()):
             yield f"anchors {alone.tolist()} of {len(text)} bytes: {text!r}"
 
 

@@ -83,9 +83,10 @@ def test_killed_worker_is_replaced_and_the_shard_retried(tmp_path: Path) -> None
 def test_shard_that_always_kills_its_worker_is_named_with_what_was_seen_of_it(
     arguments: dict[str, Any], seen: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(RunError, match=rf"dummy 00002 killed its worker process 3 times \({seen}") as caught:
+    lost = r"how it ended is not known\)"  # where the status did not come through
+    with pytest.raises(RunError, match=rf"dummy 00002 killed its worker process 3 times \(({seen}|{lost})") as caught:
         run_dummy(tmp_path, **arguments)
-    assert ("memory" in str(caught.value)) == ("signal 9" in seen)
+    assert ("memory" in str(caught.value)) == ("signal 9, Killed" in str(caught.value))
     assert not (tmp_path / "dummy/00002.arrow").exists()
 
 
