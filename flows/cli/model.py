@@ -18,6 +18,11 @@ from pipeline.base.sizes import parse_memory
 from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
 
+Dtype = Annotated[
+    Literal["float32", "bfloat16", "float16"],
+    Parameter(help="Of the weights; a checkpoint's own are float32. What they are rounded to here, an export has."),
+]
+
 
 def train(
     recipe: str,
@@ -66,6 +71,7 @@ def evaluate(
     pairs: str | None = None,
     checkpoint: Checkpoint = None,
     previous: Flag = False,
+    dtype: Dtype = "float32",
     json: Json = False,
 ) -> int:
     """Score the last checkpoint of a run: validation loss and bits per byte, in all and by source and language.
@@ -87,7 +93,9 @@ def evaluate(
 
     with as_files(*([choices] if choices else []), ending="jsonl") as files:
         asked = files[0] if files else None
-        result = evaluate_run(Run.open(root), choices=asked, pairs=pairs, previous=previous, named=checkpoint)
+        result = evaluate_run(
+            Run.open(root), choices=asked, pairs=pairs, previous=previous, named=checkpoint, dtype=dtype
+        )
     lines = []
     if "validation_loss" in result:
         lines.append(f"validation loss {result['validation_loss']}  bits per byte {result['bits_per_byte']}")
@@ -114,6 +122,7 @@ def sample(
     temperature: float = 0.8,
     top_k: int = 50,
     top_p: float = 1.0,
+    dtype: Dtype = "float32",
     json: Json = False,
 ) -> int:
     """Print text that the last checkpoint of a run writes after a prompt.
@@ -143,7 +152,7 @@ def sample(
     if prompt == STANDARD:
         prompt = standard_text("--prompt").removesuffix("\n")
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-    text = sample_run(Run.open(root), prompt, tokens, sampling, named=checkpoint)
+    text = sample_run(Run.open(root), prompt, tokens, sampling, named=checkpoint, dtype=dtype)
     return answer(json, {"prompt": prompt, "text": text, "seed": seed}, prompt + text, verbatim=True)
 
 
@@ -153,7 +162,7 @@ def export(
     output: Output,
     checkpoint: Checkpoint = None,
     previous: Flag = False,
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    dtype: Dtype = "float32",
     file_size: str = "5GB",
     overwrite: Overwrite = False,
     json: Json = False,
@@ -170,8 +179,6 @@ def export(
         The folder to write.
     previous
         Use the checkpoint before the last one.
-    dtype
-        Of the weights; a run's own are float32, and bfloat16 halves the folder.
     file_size
         Of weights in one file at most, such as 5GB; a larger model is written in several, with an index.
     """

@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -130,7 +131,6 @@ def write_checkpoint(
         scratch.mkdir()
         for name, tensors in files.items():
             save_file(dict(tensors), scratch / name, metadata={"format": "pt"})  # one key: their order is random
-            (scratch / name).chmod(0o644)  # safetensors makes it readable to its owner alone
             storage.fsync_path(scratch / name)
         for name, data in beside.items():
             (scratch / name).write_bytes(data)
@@ -140,6 +140,8 @@ def write_checkpoint(
             "digests": {name: digest_file(scratch / name) for name in [*files, *beside]},
         }
         (scratch / STATE_FILE).write_text(canonical_json(whole), encoding="utf-8")
+        for name in files:  # safetensors makes a file for its owner alone
+            (scratch / name).chmod(stat.S_IMODE((scratch / STATE_FILE).stat().st_mode))
         storage.fsync_path(scratch / STATE_FILE)
         _publish(scratch, root, step, [*files, *beside, STATE_FILE])
     except OSError as error:

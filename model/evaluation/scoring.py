@@ -20,7 +20,7 @@ from model.devices.world import ALONE
 from model.evaluation.evaluate import validator_of
 from model.evaluation.generate import Sampling, generate
 from model.evaluation.prefix_tree import Text, log_likelihoods
-from model.network.transformer import Transformer, load_model
+from model.network.transformer import Transformer, load_model, rounded
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UnansweredError, UserError
 from pipeline.base.progress import counter
@@ -32,7 +32,13 @@ from pipeline.run.tokenizer import Tokenizer
 
 
 def evaluate_run(
-    run: Run, *, choices: str | None = None, pairs: str | None = None, previous: bool = False, named: str | None = None
+    run: Run,
+    *,
+    choices: str | None = None,
+    pairs: str | None = None,
+    previous: bool = False,
+    named: str | None = None,
+    dtype: str = "float32",
 ) -> dict[str, Any]:
     """Validation figures of a run's checkpoint, and its scores on multiple choice or minimal pairs if asked.
 
@@ -45,13 +51,14 @@ def evaluate_run(
         pairs: Minimal pairs.
         previous: Use the checkpoint before the last one.
         named: Use this checkpoint.
+        dtype: Round its weights to this first, as an export does.
 
     Raises:
         UserError: If there is no checkpoint or nothing to score.
         RunError: If its tokens are gone, with both digests.
     """
     step = chosen(run.root, named, previous=previous)
-    model = load_model(run.root, step)
+    model = rounded(load_model(run.root, step), dtype)
     model.precision = chosen_precision(run.recipe.train.precision, ALONE.device)
     result: dict[str, Any] = {"checkpoint": layout.checkpoint(step)}
     try:
@@ -80,7 +87,9 @@ def _validation(run: Run, model: Transformer) -> dict[str, Any]:
     return {**found.total.summary(), "by_source": found.by_source(), "by_language": found.by_language()}
 
 
-def sample_run(run: Run, prompt: str, tokens: int, sampling: Sampling, *, named: str | None = None) -> str:
+def sample_run(
+    run: Run, prompt: str, tokens: int, sampling: Sampling, *, named: str | None = None, dtype: str = "float32"
+) -> str:
     """Text that a run's last checkpoint, or the one that is named, writes after a prompt.
 
     Raises:
@@ -90,7 +99,8 @@ def sample_run(run: Run, prompt: str, tokens: int, sampling: Sampling, *, named:
     if not is_unicode(prompt):
         raise UserError(f"the prompt {prompt!r} is not UTF-8: expected text in UTF-8")
     step = chosen(run.root, named)
-    model, tokenizer = load_model(run.root, step), Tokenizer.open(tokenizer_of(run, step))
+    model = rounded(load_model(run.root, step), dtype)
+    tokenizer = Tokenizer.open(tokenizer_of(run, step))
     ids = tokenizer.ids(unicodedata.normalize("NFC", prompt)) or _start(run, step)
     found = generate(model, ids, max_new_tokens=tokens, sampling=sampling, end_of_text=end_of_text_of(run, step))
     text = tokenizer.text([*ids, *found], special=False)

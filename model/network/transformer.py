@@ -371,6 +371,15 @@ def load_model(root: str, step: int | None = None, *, previous: bool = False) ->
     return model.eval()
 
 
+def rounded(model: Transformer, dtype: str) -> Transformer:
+    """The model with the weights that an export in ``dtype`` has; it computes with them in float32."""
+    if dtype != "float32":
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(parameter.to(getattr(torch, dtype)))
+    return model
+
+
 def load_weights(model: Transformer, tensors: Mapping[str, Tensor], where: str) -> None:
     """Copies weights into a model.
 

@@ -31,6 +31,7 @@ SHARD = "all"
 # [train] keys that say how to hurry, watch and keep, not which weights come out
 _NOT_DEFINING = {
     "log_every_steps",
+    "loggers",
     "validate_every_steps",
     "checkpoint_every_steps",
     "checkpoint_every_minutes",

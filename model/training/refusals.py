@@ -12,6 +12,7 @@ from model.export.foreign_config import read_config
 from model.network.config import ModelConfig
 from pipeline.base import storage
 from pipeline.base.errors import UserError
+from pipeline.recipe.logger_names import refused
 from pipeline.recipe.training_options import Model, Train
 from pipeline.run import layout
 from pipeline.run.folder import Run
@@ -30,8 +31,19 @@ def of_training(run: Run) -> Iterator[str]:
         if not storage.exists(storage.join(root, layout.RECIPE)):
             yield f"train.runs: {root} is no run folder: it has no {layout.RECIPE}"
     yield from _unknown_weights(run)
+    yield from refused(train.loggers, run.root)
     if train.device == "cuda" and not visible_gpus():
         yield 'train.device = "cuda": no NVIDIA device is visible to this process; "auto" takes one where there is one'
+
+
+def check_loggers(run: Run) -> None:
+    """Refuses ``train.loggers`` that cannot be.
+
+    Raises:
+        UserError: Naming what to install.
+    """
+    if problems := list(refused(run.recipe.train.loggers, run.root)):
+        raise UserError("; ".join(problems))
 
 
 def wanted_shape(run: Run) -> ModelConfig:

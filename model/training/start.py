@@ -24,6 +24,7 @@ from model.devices.world import World, joined
 from model.training.continuation import Continuation, continuation, replaces_text
 from model.training.job import SHARD, STEP, Training, summary, training_of, write_manifest
 from model.training.prepare import prepare, tell_budget
+from model.training.refusals import check_loggers
 from model.training.report import Reporter
 from model.training.trainer import Trainer
 from pipeline.base import storage
@@ -57,6 +58,7 @@ def train_run(
             world.leading(run.write_recipe)
             reporter.note("training is finished: present and matching")
             return summary(run)
+        world.leading(lambda: check_loggers(run))
         start = way.start(previous=previous)
         # a fixed number of threads: sums in another order would be other bits
         torch.set_num_threads(train.threads or len(os.sched_getaffinity(0)))

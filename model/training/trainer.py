@@ -88,7 +88,9 @@ class Trainer:
         self.progress = Progress(Guard(self.train.spike_sigmas), dict(prepared.unigram))
         if state is not None:
             self.checkpoints.restore(state, self.progress, self.optimizers)
-        self.metrics = Metrics(prepared.run.root, after_step=self.progress.step) if self.world.leads else None
+        self.metrics = None
+        if self.world.leads:
+            self.metrics = Metrics(prepared.run, after_step=self.progress.step, tell=reporter.note)
         seconds_before = self.metrics.seconds_before if self.metrics else 0.0
         self.clock = StepClock(self.model.config, self.world, self.train.global_batch_tokens, seconds_before)
         self.outlook = self._outlook()

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from pipeline.recipe import depth
-from pipeline.recipe.section import OptionalRecipePath, RecipePath, Section, Share, absolute
+from pipeline.recipe.logger_names import PACKAGES, LoggerName
+from pipeline.recipe.section import OptionalRecipePath, RecipePath, Section, Share, absolute, allowed
 
 
 class Model(Section):
@@ -99,6 +100,11 @@ class Train(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
     threads: int = Field(0, ge=0, description="compute threads on the CPU; 0: one for each processor")
     log_every_steps: int = Field(10, ge=1, description="steps between two lines of metrics")
+    loggers: list[LoggerName] = Field(
+        default_factory=list,
+        description="tools that get the metrics too, each by a package of its own; empty: none (docs/model.md)",
+        json_schema_extra=allowed(*PACKAGES),
+    )
     validate_every_steps: int = Field(0, ge=0, description="steps between two validations; 0: only after the last")
     max_validation_tokens: int = Field(1_000_000, ge=0, description="tokens of a validation; 0: all")
     checkpoint_every_steps: int = Field(500, ge=0, description="steps between two checkpoints; 0: only the last")

@@ -64,6 +64,9 @@ NEXT_CHECKPOINTS = f"{CHECKPOINTS}next/"  # the first one of a training that rep
 SUCCESSION = f"{CHECKPOINTS}succession.json"  # which training replaces which checkpoints
 METRICS = "metrics/"
 TRAIN_METRICS = f"{METRICS}train.jsonl"
+LOGGERS = f"{METRICS}loggers.json"  # the name of the training in the tools of train.loggers
+TENSORBOARD = f"{METRICS}tensorboard/"
+MLFLOW = f"{METRICS}mlflow.db"
 SAMPLES = f"{METRICS}samples.jsonl"
 
 # report and ablation

@@ -1,18 +1,21 @@
 """A run folder that has moved on: a checkpoint is used with its own tokenizer and tokens, or not at all."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from model.checkpoints import checkpoint
 from model.evaluation.generate import Sampling
 from model.evaluation.scoring import evaluate_run, sample_run
-from model.export.folder import export_run
-from model.network.transformer import Transformer
+from model.export.folder import export_run, load_folder
+from model.network.transformer import Transformer, load_model
+from model.network.transformer import rounded as rounded_model
 from model.training.start import train_run
 from pipeline.base.errors import RunError, UserError
 from pipeline.lineage import trace
@@ -185,4 +188,29 @@ def test_exported_folder_can_be_passed_on(trained: Run, tmp_path: Path, dtype: s
     text = (output / "README.md").read_text()
     assert f"checkpoint of step {checkpoint.complete_steps(trained.root)[-1]} of the recipe `small`" in text
     assert "## Attribution" in text
+    assert "## Limits" in text
+    assert "## Recipe" in text
+    assert "global_batch_tokens = 256" in text
     assert str(tmp_path.parent.parent) not in text
+
+
+def test_evaluation_with_rounded_weights_is_that_of_the_export(trained: Run, tmp_path: Path) -> None:
+    exact, rounded = evaluate_run(trained), evaluate_run(trained, dtype="bfloat16")
+    assert rounded["validation_loss"] != exact["validation_loss"]
+    assert rounded["validation_loss"] == pytest.approx(exact["validation_loss"], rel=1e-2)
+    export_run(trained, tmp_path / "half", dtype="bfloat16")
+    ours = rounded_model(load_model(trained.root), "bfloat16").state_dict()
+    theirs = load_folder(tmp_path / "half").state_dict()
+    used = trained.recipe.tokenize.vocabulary_size  # rows beyond it only pad
+    assert all(torch.equal(theirs[name][:used], ours[name][:used]) for name in theirs)
+    sample_run(trained, "Ada", 3, GREEDY, dtype="float16")
+
+
+def test_checkpoint_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        checkpoint.write_checkpoint(str(tmp_path), 1, {"model.safetensors": {"a": torch.zeros(2)}}, {}, {"b": b""})
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "checkpoints/step-0000001").iterdir()}
+    assert modes == {0o640}

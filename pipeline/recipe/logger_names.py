@@ -1,0 +1,27 @@
+"""The tools that a training may report to, the packages they need, and what is in the way of one."""
+
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from pipeline.base import storage
+
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
+PACKAGES: dict[str, str] = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow-skinny"}  # to install
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+
+
+def refused(loggers: Sequence[str], root: str) -> Iterator[str]:
+    """Why a training of the run at ``root`` cannot report to some of them, a sentence each."""
+    missing = [name for name in loggers if importlib.util.find_spec(name) is None]
+    if missing:
+        packages = " ".join(PACKAGES[name] for name in missing)
+        yield f"train.loggers names {', '.join(missing)}, which is not installed: pip install {packages}"
+    if storage.is_local(root):
+        return
+    if here := [name for name in loggers if name != "mlflow" or not os.environ.get(TRACKING_URI)]:
+        yield (
+            f"train.loggers names {', '.join(here)}, which write to a folder on this machine, and {root} is none: "
+            f"leave them out, or name a server of MLflow's in {TRACKING_URI}; metrics/train.jsonl has every figure"
+        )
