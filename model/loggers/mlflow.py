@@ -9,8 +9,8 @@ import time
 from typing import Any
 
 from model.loggers.bridges import Line, Start, numbers
+from model.loggers.refused import TRACKING_URI
 from pipeline.base import storage
-from pipeline.recipe.logger_names import TRACKING_URI
 from pipeline.run import layout
 
 TAG = "tokenmill.name"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from model.devices.gpus import visible_gpus
 from model.export.foreign_config import read_config
+from model.loggers.refused import refused
 from model.network.config import ModelConfig
 from pipeline.base import storage
 from pipeline.base.errors import UserError
-from pipeline.recipe.logger_names import refused
 from pipeline.recipe.training_options import Model, Train
 from pipeline.run import layout
 from pipeline.run.folder import Run

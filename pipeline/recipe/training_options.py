@@ -7,8 +7,11 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from pipeline.recipe import depth
-from pipeline.recipe.logger_names import PACKAGES, LoggerName
 from pipeline.recipe.section import OptionalRecipePath, RecipePath, Section, Share, absolute, allowed
+
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
+# the packages to install for them
+LOGGER_PACKAGES: dict[str, str] = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow-skinny"}
 
 
 class Model(Section):
@@ -103,7 +106,7 @@ class Train(Section):
     loggers: list[LoggerName] = Field(
         default_factory=list,
         description="tools that get the metrics too, each by a package of its own; empty: none (docs/model.md)",
-        json_schema_extra=allowed(*PACKAGES),
+        json_schema_extra=allowed(*LOGGER_PACKAGES),
     )
     validate_every_steps: int = Field(0, ge=0, description="steps between two validations; 0: only after the last")
     max_validation_tokens: int = Field(1_000_000, ge=0, description="tokens of a validation; 0: all")

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from model.loggers.bridges import numbers
+from model.loggers.refused import refused
 from model.training.metrics import Metrics, read_lines
 from model.training.refusals import check_loggers, of_training
 from pipeline.base.errors import UserError
-from pipeline.recipe.logger_names import PACKAGES, refused
+from pipeline.recipe.training_options import LOGGER_PACKAGES
 from pipeline.run.folder import Run
 from tests.model.runs import RECIPE, make_run, train
 from tests.trees import tree
@@ -260,7 +261,9 @@ def test_a_tool_that_fails_is_told_of_once_and_the_training_goes_on(
 def test_a_missing_package_is_refused_before_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_with(tmp_path, "wandb", "mlflow")
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name in PACKAGES else find(name, *a))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name in LOGGER_PACKAGES else find(name, *a)
+    )
     before = tree(Path(run.root))
     message = "train.loggers names wandb, mlflow, which is not installed: pip install wandb mlflow-skinny"
     assert message in list(of_training(run))

@@ -1,14 +1,12 @@
-"""The tools that a training may report to, the packages they need, and what is in the way of one."""
+"""What is in the way of a tool that a training is to report to; it is asked before anything starts."""
 
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from pipeline.base import storage
+from pipeline.recipe.training_options import LOGGER_PACKAGES
 
-LoggerName = Literal["tensorboard", "wandb", "mlflow"]
-PACKAGES: dict[str, str] = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow-skinny"}  # to install
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 
@@ -16,7 +14,7 @@ def refused(loggers: Sequence[str], root: str) -> Iterator[str]:
     """Why a training of the run at ``root`` cannot report to some of them, a sentence each."""
     missing = [name for name in loggers if importlib.util.find_spec(name) is None]
     if missing:
-        packages = " ".join(PACKAGES[name] for name in missing)
+        packages = " ".join(LOGGER_PACKAGES[name] for name in missing)
         yield f"train.loggers names {', '.join(missing)}, which is not installed: pip install {packages}"
     if storage.is_local(root):
         return
