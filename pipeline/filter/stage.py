@@ -30,7 +30,7 @@ CLASSIFIER_STEP = Step(
 INDEX_STEP = Step("filter.index", 2, "pipeline.filter.worker:index_evaluation_sets", libraries=("pyarrow",))
 SIGNALS_STEP = Step(
     "filter.signals",
-    3,
+    4,
     "pipeline.filter.worker:measure_shard",
     libraries=("pyarrow", "numba", "stopwordsiso", FASTTEXT, "datatrove"),
 )

@@ -277,7 +277,9 @@ def all_line_ends(data, start, end, kinds, longest, places, tokens, count, table
         head, tail = _strip(data, first, last, classes)
         if head < tail:
             bullets += data[head] == 0x2D or is_at(data, head, tail, 0xE2, 0x80, 0xA2)
-            ellipses += is_at(data, tail - 3, tail, 0x2E, 0x2E, 0x2E) or is_at(data, tail - 3, tail, 0xE2, 0x80, 0xA6)
+            if tail - 3 >= head:  # before a line that is shorter the text before this one may stand
+                dots = is_at(data, tail - 3, tail, 0x2E, 0x2E, 0x2E)
+                ellipses += dots or is_at(data, tail - 3, tail, 0xE2, 0x80, 0xA6)
         if not _has_words(data, head, tail, classes) or (
             longest > MAX_WORD_CHARACTERS and _longest_word(data, head, tail, classes) > MAX_WORD_CHARACTERS
         ):

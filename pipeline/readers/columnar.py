@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.readers.columns.checks import check_batch
+from pipeline.readers.columns.checks import sound_columns
 from pipeline.readers.columns.values import column_names, distinct, rows_of
 from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item, Record, too_large
 from pipeline.readers.streams import Budget, Limits
@@ -154,6 +154,7 @@ class _Rows:
     def __init__(self, path: str, fields: Fields, limits: Limits, part_bytes: int, schema: pa.Schema) -> None:
         self._path, self._fields, self._limits = path, fields, limits
         self._wrong = wrong_column(schema, fields)
+        self._text = _present(column_names(schema), fields)
         self._names = distinct(column_names(schema))
         self._renamed = self._names != column_names(schema) or any("\ufffd" in name for name in self._names)
         self._budget = Budget(limits)
@@ -173,7 +174,7 @@ class _Rows:
             return
         names = column_names(opened.schema_arrow)
         good = [name for name in names if names.count(name) == 1 and readable(opened, group, name)]
-        if len(good) < len(names) and (self._fields.whole or _wrong_names(good, self._fields) is None):
+        if len(good) < len(names) and self._enough(good):
             lost = ", ".join(name for name in names if name not in good)
             yield corrupt(self._path, row + done, row + rows, f"lack {lost}, which cannot be read: {failure}")
             done, failure = yield from self._until_damage(group_batches(opened, group, good, done), row, rows, done)
@@ -209,17 +210,25 @@ class _Rows:
             return
         if self._renamed and batch.num_columns == len(self._names):
             batch = batch.rename_columns(self._names)  # pyarrow gives no column whose name it cannot decode
-        try:
-            check_batch(batch)
-        except pa.ArrowInvalid as error:
-            yield corrupt(self._path, first, first + batch.num_rows, f"cannot be read: {error}")
-            return
+        sound, problem = sound_columns(batch)
+        if problem:
+            names, end = column_names(batch.schema), first + batch.num_rows
+            if not self._enough([names[at] for at in sound]):
+                yield corrupt(self._path, first, end, f"cannot be read: {problem}")
+                return
+            lost = ", ".join(name for at, name in enumerate(names) if at not in set(sound))
+            yield corrupt(self._path, first, end, f"lack {lost}, which cannot be read: {problem}")
+            batch = batch.select(sound)
         size = row_bytes(batch)
         step = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, size)))
         for start in range(0, batch.num_rows, step):
             if self.stopped:
                 return
             yield from self._of_slice(batch.slice(start, step), first + start, size)
+
+    def _enough(self, names: Sequence[str]) -> bool:
+        """Whether the text is among columns of these names, or any column will do."""
+        return self._fields.whole or self._text in names
 
     def _of_slice(self, batch: pa.RecordBatch, row: int, size: int) -> Iterator[Item]:
         for number, value in enumerate(rows_of(batch), row):

@@ -23,7 +23,7 @@ from pathlib import Path
 HANG_SECONDS = 60.0  # that the child works on one input
 STUCK_SECONDS = 1800.0  # that it stays at one input and does not work
 MEMORY_BYTES = 8 << 30
-FREE = 16  # inputs before a child's time begins: with them it imports and compiles
+FREE = 16  # inputs that a child tries before any that counts: with them it imports and compiles, for minutes
 TICKS = os.sysconf("SC_CLK_TCK")
 
 Complaints = Callable[[Path, int], Iterator[str]]
@@ -77,12 +77,13 @@ WHAT: dict[str, Complaints] = {"files": _of_files, "scanners": _of_scanners, "ke
 def child(what: str, first: int, seconds: float, count: int | None, place: Path) -> None:
     """Tries one input after the other; its place is written down before each, and findings are printed."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    complaints, number, end = WHAT[what], first, 0.0
+    complaints, number = WHAT[what], first
+    for free in range(FREE):
+        list(complaints(place.parent, free))
+    end = time.monotonic() + seconds
     noted = os.open(place, os.O_WRONLY)
     while count is None or number < first + count:
-        if number == first + FREE:
-            end = time.monotonic() + seconds
-        elif number > first + FREE and time.monotonic() > end:
+        if number > first and time.monotonic() > end:
             break
         _note(noted, number)
         for complaint in complaints(place.parent, number):
@@ -133,6 +134,8 @@ def _watched(first: int, seconds: float, count: int | None, folder: Path, findin
         number, _, what = line.partition("\t")
         if what and what != "end":
             findings.add(what, int(number))
+    if died is not None and place.read_text() == str(first):
+        died = f"before the first input: {died}"
     if died is None and process.returncode:
         died = f"exit {process.returncode}: {(folder / 'error').read_text(errors='replace')[-300:].strip()}"
     return int(place.read_text() or first), died
@@ -140,14 +143,15 @@ def _watched(first: int, seconds: float, count: int | None, folder: Path, findin
 
 def _wait(process: subprocess.Popen[bytes], place: Path) -> str | None:
     """Waits for the child; ends it where it stays at one input."""
-    seen, worked, since = "", 0.0, time.monotonic()
+    before = seen = place.read_text()
+    worked, since = 0.0, time.monotonic()
     while process.poll() is None:
         time.sleep(0.2)
         now = place.read_text()
         if now != seen:
             seen, worked, since = now, _work_seconds(process.pid), time.monotonic()
             continue
-        works = _work_seconds(process.pid) - worked > HANG_SECONDS
+        works = now != before and _work_seconds(process.pid) - worked > HANG_SECONDS
         if works or time.monotonic() - since > STUCK_SECONDS:
             process.kill()
             process.wait()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.kernels import html_scan
+from tests.fuzz import run
 from tests.fuzz.run import WHAT, Findings, search
 from tests.fuzz.scanners import HTML, kernel_complaints
 
@@ -33,6 +34,12 @@ def test_finding_is_told_with_the_command_that_shows_it() -> None:
     ]
     assert "scanners" in WHAT
     assert b"<!--" in HTML
+
+
+def test_child_that_gets_ready_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "HANG_SECONDS", 1.0)  # importing the readers alone is more work than that
+    findings = search("files", 3, 60, count=2)
+    assert (findings.tried, findings.lines()) == (2, [])
 
 
 def test_inputs_can_be_counted_instead_of_timed() -> None:

@@ -17,7 +17,7 @@ from pipeline.dedup.files.columns import chosen_rows
 from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.files.input_files import File
 from pipeline.readers.columnar import ERRORS, corrupt, group_batches, open_ipc, readable
-from pipeline.readers.columns.checks import check_batch
+from pipeline.readers.columns.checks import check_column
 from pipeline.readers.columns.footers import Footers
 from pipeline.readers.columns.values import column_names
 from pipeline.readers.records import Damaged
@@ -202,32 +202,34 @@ def _write_arrow(file: File, rows: NDArray[np.int64], target: Path, lost: list[D
             return  # no row was read of it
         with pa.OSFile(str(target), "wb") as sink, new(sink, schema, options=options) as writer:
             for batch in _up_to_damage(batches):
-                found = _columns(batch)
-                bad = _unreadable(found) if mask.wanted(batch.num_rows) else []
+                bad = _unreadable(batch) if mask.wanted(batch.num_rows) else []
                 if bad:
                     names = ", ".join(column_names(schema)[number] for number in bad)
                     lost.append(corrupt(file.path, row, row + batch.num_rows, f"lack {names}, which cannot be read"))
-                    columns = [
-                        pa.nulls(batch.num_rows, column.type) if number in bad else column
-                        for number, column in enumerate(found)
-                    ]
-                    batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+                for number in bad:
+                    column = schema.field(number)
+                    batch = batch.set_column(number, column, pa.nulls(batch.num_rows, column.type))
                 writer.write_batch(mask.of(batch))
                 row += batch.num_rows
 
 
-def _columns(batch: pa.RecordBatch) -> list[pa.Array]:
-    """The columns, whatever their names are: pyarrow decodes the name of one that it is asked for."""
-    together = batch.to_struct_array()
-    return [together.field(number) for number in range(batch.num_columns)]
-
-
-def _unreadable(columns: Sequence[pa.Array]) -> list[int]:
-    """Places of the columns that a check refuses."""
+def _unreadable(batch: pa.RecordBatch) -> list[int]:
+    """Places of the columns that a check refuses; columns of which Python has no values are written as they are."""
     found = []
-    for number, column in enumerate(columns):
+    for number in range(batch.num_columns):
         try:
-            check_batch(pa.RecordBatch.from_arrays([column], [""]))
+            check_column(batch, number)
+        except pa.ArrowNotImplementedError:
+            if not _is_whole(batch.select([number])):
+                found.append(number)
         except ERRORS:
             found.append(number)
     return found
+
+
+def _is_whole(columns: pa.RecordBatch) -> bool:
+    try:
+        columns.validate(full=True)
+    except ERRORS:
+        return False
+    return True

@@ -18,7 +18,7 @@ from pipeline.base.errors import UserError
 from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.files.input_files import COLUMNAR, File, Part
 from pipeline.readers.columnar import BATCH_BYTES, ERRORS, ROW_BYTES, corrupt, group_batches, open_ipc, wrong_column
-from pipeline.readers.columns.checks import check_batch
+from pipeline.readers.columns.checks import sound_columns
 from pipeline.readers.columns.values import NOT_UTF8, column_names, values_of
 from pipeline.readers.records import Damaged, too_large
 from pipeline.readers.streams import Budget, Limits
@@ -91,7 +91,7 @@ class ColumnReader:
 
     def _roots(self) -> set[str]:
         wanted = (*self._wanted.names["text"], self._wanted.id, *self._wanted.others)
-        return {root for name in wanted for root in (name, name.partition(".")[0])}
+        return {root for name in wanted for root in _with_root(name)}
 
     def _chosen(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         roots = self._roots()
@@ -106,9 +106,7 @@ class ColumnReader:
             return
         while not self._stopped:
             try:
-                batch = next(batches, None)
-                if batch is not None:
-                    check_batch(batch)
+                batch = self._sound(next(batches, None))
             except ERRORS as error:
                 self._lose_rows(stop, f"cannot be read: {error}")
                 return
@@ -120,6 +118,20 @@ class ColumnReader:
             for start in range(0, batch.num_rows, step):
                 if not self._stopped:
                     yield from self._of_batch(batch.slice(start, step))
+
+    def _sound(self, batch: pa.RecordBatch | None) -> pa.RecordBatch | None:
+        """The batch without the columns that cannot be read; what is lost of these is told where they are written.
+
+        Raises:
+            ArrowInvalid: If the text is among them.
+        """
+        sound, problem = ([], "") if batch is None else sound_columns(batch)
+        if batch is None or not problem:
+            return batch
+        bad = {name for at, name in enumerate(column_names(batch.schema)) if at not in sound}
+        if bad & {root for name in self._wanted.names["text"] for root in _with_root(name)}:
+            raise pa.ArrowInvalid(problem)
+        return batch.select(sound)
 
     def _of_batch(self, batch: pa.RecordBatch) -> Iterator[Columns]:
         if self._wrong is not None:
@@ -186,6 +198,11 @@ class ColumnReader:
         self.damaged.append(item)
 
 
+def _with_root(name: str) -> tuple[str, str]:
+    """A field's name, and that of the column in which a dotted one stands."""
+    return name, name.partition(".")[0]
+
+
 def check_texts(files: Sequence[File], wanted: WantedFields) -> None:
     """Refuses files of which their schemas tell that none has a text.
 
@@ -237,7 +254,7 @@ def wrong_text(schema: pa.Schema, wanted: WantedFields) -> tuple[str, str] | Non
 
 def text_types(schema: pa.Schema, wanted: WantedFields) -> dict[str, pa.DataType]:
     """The types of the columns and struct fields that may hold the text."""
-    roots = {root for name in wanted.names["text"] for root in (name, name.partition(".")[0])}
+    roots = {root for name in wanted.names["text"] for root in _with_root(name)}
     known = column_names(schema)
     looked_at = pa.schema([schema.field(at) for at, name in enumerate(known) if name in roots])
     empty = pa.RecordBatch.from_pylist([], looked_at)  # of these columns only: pyarrow makes none of some types

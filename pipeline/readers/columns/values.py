@@ -65,6 +65,8 @@ def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
 def values_of(column: pa.Array) -> list[Any]:
     """The values of a column; ``NOT_UTF8`` for one that holds a string that is none."""
     try:
+        if pa.types.is_time(column.type):
+            column.validate(full=True)  # of a time that is none pyarrow makes another one
         return list(column.to_pylist())
     except MemoryError:
         raise
@@ -77,6 +79,8 @@ def _guarded_value(column: pa.Array, number: int) -> Any:
         return _value(column[number])
     except UnicodeDecodeError:
         return NOT_UTF8
+    except KeyError:  # in a union, say: pyarrow makes no values of some types
+        return f"({column.type})"
 
 
 def _value(scalar: pa.Scalar) -> Any:
@@ -92,6 +96,8 @@ def _value(scalar: pa.Scalar) -> Any:
     if isinstance(scalar, pa.DictionaryScalar | pa.ExtensionScalar | pa.RunEndEncodedScalar):
         inner = scalar.value
         return _value(inner) if isinstance(inner, pa.Scalar) else inner
+    if pa.types.is_time(kind):
+        return _printed(scalar)
     try:
         return scalar.as_py()
     except (UnicodeDecodeError, MemoryError):

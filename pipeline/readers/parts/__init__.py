@@ -5,8 +5,8 @@
 3. ``partition``   files -> partitions of balanced size, each the input of one document shard
 4. ``part_reader`` a part of a partition -> the reader of its format -> ``Record | Damaged | Excluded``
 
-``archives`` gives the members of ZIP and tar files to the readers of their formats; ``lost_directory`` finds those of a
-ZIP whose end is lost.  ``first`` reads the first
-records of a file with every field, for who asks what columns it has.  ``saved_datasets`` tells the files that the
-library datasets keeps beside its data.
+``archives`` and ``tar_archives`` give the members of ZIP and tar files to the readers of their formats;
+``lost_directory`` finds those of a ZIP whose end is lost.  ``first`` reads the first records of a file with every
+field, for who asks what columns it has.  ``saved_datasets`` tells the files that the library datasets keeps beside its
+data.
 """

@@ -1,4 +1,4 @@
-"""ZIP and tar archives: every regular file in them is an input of its own, named ``archive.zip/inner/name``.
+"""ZIP archives, and what tar archives share with them: every regular file is an input of its own, ``a.zip/inner/name``.
 
 Formats that are read from front to back stream out of the archive.  WARC, Parquet, Arrow and compressed members, which
 need to seek, go through a temporary file.  A member whose path leaves the archive is damaged; links and devices are
@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 from pipeline.readers.parts.formats import (
     ARCHIVES,
@@ -30,15 +30,13 @@ from pipeline.readers.parts.formats import (
 from pipeline.readers.parts.lost_directory import WalkedArchive, walked
 from pipeline.readers.raw.compression import decompression_errors
 from pipeline.readers.records import INT64_MAX, Damaged, Excluded, Item, unsupported
-from pipeline.readers.streams import CHUNK_BYTES, RATIO_GRACE_BYTES, Budget, Gap, Limits, RangeReader, chunks
+from pipeline.readers.streams import CHUNK_BYTES, RATIO_GRACE_BYTES, Budget, Gap, Limits
 
 # (chunks, path, format) and (file, path, format) -> items
 ReadStream = Callable[[Iterator[bytes | Gap], str, str], Iterator[Item]]
 ReadFile = Callable[[Path, str, str], Iterator[Item]]
 MAX_REFUSED = 16  # members of an archive that are bombs, each of which costs work
-MAX_HEADER_BYTES = 1 << 20  # of a tar header's long name or extended attributes, which tarfile holds in memory
 DESCRIPTOR_BYTES = 24  # that may follow a ZIP member's data
-AFTER_THE_END = 8  # reads beyond the end of the data that tarfile makes of a sound archive, with a margin
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,8 @@ def leaves_archive(name: str) -> bool:
     return plain.startswith("/") or plain[1:3] == ":/" or ".." in PurePosixPath(plain).parts
 
 
-def _hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """True for a member that is, or lies in, what begins with a dot, or that macOS adds."""
     return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
 
 
@@ -179,7 +178,7 @@ def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
     except Exception as error:  # noqa: BLE001  whatever a damaged directory makes of zipfile is the archive's damage
         found = walked(local)
         if found is None:
-            yield Damaged(path, 0, size, "corrupt_file", f"zip: {_words(error)}")
+            yield Damaged(path, 0, size, "corrupt_file", f"zip: {words_of(error)}")
             return
         with found:
             yield from _zip_members(found, local, path, members)
@@ -192,7 +191,7 @@ def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
 def _lost_end(archive: WalkedArchive, size: int, path: str, error: Exception) -> Damaged:
     """The item for the lost directory of an archive, and for the member that is cut with it."""
     what = "a member that is cut" if archive.cut else "no directory"
-    detail = f"zip: {_words(error)}; {len(archive.filelist):,} members were read by their own headers, then {what}"
+    detail = f"zip: {words_of(error)}; {len(archive.filelist):,} members were read by their own headers, then {what}"
     left = size - archive.known
     return Damaged(path, archive.known, left, "truncated" if archive.cut else "corrupt_file", detail, lost=left)
 
@@ -213,7 +212,7 @@ def _zip_members(archive: zipfile.ZipFile, local: Path, path: str, members: Memb
         yield from _zip_member(archive, info, where, path, members)
     yield from _between(local, infos, archive.start_dir, path)
     if overlapping:
-        names = ", ".join(_printable(info.filename) for info in overlapping[:3])
+        names = ", ".join(printable(info.filename) for info in overlapping[:3])
         detail = f"zip: {len(overlapping):,} members of its directory lie on others, such as {names}"
         yield Damaged(path, overlapping[0].header_offset, None, "corrupt_file", detail)
 
@@ -224,21 +223,21 @@ def _zip_member(
     name = info.filename
     if not name or leaves_archive(name):
         detail = name or "a member without a name"
-        inner, packed = f"{path}/{_printable(name)}", info.compress_size
+        inner, packed = f"{path}/{printable(name)}", info.compress_size
         yield Damaged(inner, where, packed, "unsafe_path", detail, lost=packed)
         return
-    if name.endswith("/") or stat.S_ISLNK(info.external_attr >> 16) or _hidden(name):
+    if name.endswith("/") or stat.S_ISLNK(info.external_attr >> 16) or is_hidden(name):
         return
     if not info.flag_bits & 1 and info.compress_type not in ZIP_METHODS:
-        yield Excluded(f"{path}/{_printable(name)}", where, unsupported(f"zip method {info.compress_type}"))
+        yield Excluded(f"{path}/{printable(name)}", where, unsupported(f"zip method {info.compress_type}"))
         return
     try:
         with archive.open(info) as opened:
-            yield from members.read(Member(_printable(name), max(0, info.compress_size), where), opened)
+            yield from members.read(Member(printable(name), max(0, info.compress_size), where), opened)
     except ERRORS as error:
         reason = "encrypted" if info.flag_bits & 1 else "corrupt_compression"
-        inner = f"{path}/{_printable(name)}"
-        yield Damaged(inner, where, info.compress_size, reason, _words(error), lost=info.compress_size)
+        inner = f"{path}/{printable(name)}"
+        yield Damaged(inner, where, info.compress_size, reason, words_of(error), lost=info.compress_size)
 
 
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -297,123 +296,12 @@ def _apart(infos: list[zipfile.ZipInfo], end: int) -> tuple[list[zipfile.ZipInfo
     return [info for number, info in enumerate(infos) if number in free], overlapping
 
 
-def _words(error: Exception) -> str:
+def words_of(error: Exception) -> str:
+    """An exception's type and message."""
     return f"{type(error).__name__}: {error}"
 
 
-def read_tar(reader: RangeReader, path: str, limits: Limits, members: MemberReader) -> Iterator[Item]:
-    """Items of a tar archive's members, in the archive's order; compressed or not.
-
-    A damaged header is one damaged region, up to the next header whose checksum is right.
-    """
-    source = _File(chunks(reader, limits))
-    damaged: list[int] = []
-    members.total.consumed = reader.end - reader.start
-    try:
-        # ignore_zeros: tarfile would take a damaged header for the end of the archive, and say nothing
-        with tarfile.open(fileobj=source, mode="r|", tarinfo=_headers(damaged), ignore_zeros=True) as archive:  # type: ignore[call-overload]
-            for info in archive:
-                yield from _bad_headers(path, damaged)
-                if (reason := members.exhausted()) is not None:
-                    yield Damaged(path, info.offset, None, "decompression_bomb", reason)
-                    return
-                yield from _tar_member(archive, info, path, members)
-    except ERRORS as error:
-        if source.gap is None and not damaged:
-            yield Damaged(path, source.position, None, "corrupt_file", f"tar: {error}")
-    yield from _bad_headers(path, damaged)
-    if source.gap is not None:
-        yield source.gap.damaged(path)
-
-
-def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo, path: str, members: MemberReader) -> Iterator[Item]:
-    name = info.name
-    if not name or leaves_archive(name):
-        detail = name or "a member without a name"
-        yield Damaged(f"{path}/{_printable(name)}", info.offset, info.size, "unsafe_path", _printable(detail))
-    elif info.isfile() and not _hidden(name):
-        opened = archive.extractfile(info)
-        # the holes of a sparse file are no bytes of the archive
-        sparse: Any = info.sparse
-        packed = info.size if sparse is None else sum(size for _, size in sparse)
-        if opened is not None:
-            yield from members.read(Member(_printable(name), packed, info.offset), opened)
-
-
-def _headers(damaged: list[int]) -> type[tarfile.TarInfo]:
-    """The class of a tar archive's headers, which notes where a run of damaged ones begins and ends."""
-
-    class Header(tarfile.TarInfo):
-        @classmethod
-        def fromtarfile(cls, archive: tarfile.TarFile) -> "Header":
-            at = archive.offset
-            try:
-                return super().fromtarfile(archive)
-            except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError):  # type: ignore[attr-defined]
-                damaged[1:] = [at]
-                raise
-
-        @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "Header":
-            header = super().frombuf(buf, encoding, errors)
-            limit = MAX_HEADER_BYTES if header.type in _HELD_IN_MEMORY else INT64_MAX
-            if not 0 <= header.size <= limit:
-                raise tarfile.InvalidHeaderError(f"a member of {header.size} bytes")  # type: ignore[attr-defined]
-            return header
-
-    return Header
-
-
-_HELD_IN_MEMORY = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-)
-
-
-def _bad_headers(path: str, damaged: list[int]) -> Iterator[Damaged]:
-    if damaged:
-        length = damaged[-1] + tarfile.BLOCKSIZE - damaged[0]
-        yield Damaged(path, damaged[0], length, "corrupt_file", "tar: no header where one should stand")
-        damaged.clear()
-
-
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """A name that a table can hold: bytes and lone surrogates that are no text become escapes."""
     raw = "".join(c if not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" else f"\\u{ord(c):04x}" for c in name)
     return raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-class _File:
-    """Chunks as the file object that ``tarfile`` reads a stream from; ``gap`` is set where they end in damage."""
-
-    def __init__(self, data: Iterator[bytes | Gap]) -> None:
-        self._data: Any = data
-        self._buffer = b""
-        self.position = 0
-        self.gap: Gap | None = None
-        self._after_the_end = 0
-
-    def read(self, size: int) -> bytes:
-        """The next bytes; fewer at the end.
-
-        Raises:
-            tarfile.ReadError: If it is asked again and again beyond the end, to pass over a member that is not there.
-        """
-        while len(self._buffer) < size:
-            chunk = next(self._data, None)
-            if isinstance(chunk, Gap):
-                self.gap, chunk = chunk, None
-                self._data = iter(())
-            if chunk is None:
-                break
-            self._buffer += chunk
-        data, self._buffer = self._buffer[:size], self._buffer[size:]
-        self.position += len(data)
-        if not data:
-            self._after_the_end += 1
-            if self._after_the_end > AFTER_THE_END:
-                raise tarfile.ReadError("the archive ends within a member")
-        return data

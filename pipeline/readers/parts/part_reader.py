@@ -13,11 +13,12 @@ from pipeline.readers.delimited.read import read_delimited
 from pipeline.readers.encodings import AsUtf8
 from pipeline.readers.jsonl import read_json, read_jsonl
 from pipeline.readers.papers import read_paper
-from pipeline.readers.parts.archives import MemberReader, read_tar, read_zip
+from pipeline.readers.parts.archives import MemberReader, read_zip
 from pipeline.readers.parts.formats import BINARY, HEAD_BYTES, PAPERS, SNIFF_BYTES, binary_kind, format_of_bytes
 from pipeline.readers.parts.inputs import BROKEN_LINK, OUTSIDE_LINK
 from pipeline.readers.parts.partition import Part
 from pipeline.readers.parts.saved_datasets import CACHED_COPY, LIBRARY_FILE
+from pipeline.readers.parts.tar_archives import read_tar
 from pipeline.readers.raw.kinds import kind_of
 from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import Damaged, Excluded, Fields, Item, Record, unsupported

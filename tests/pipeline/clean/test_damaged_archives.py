@@ -249,6 +249,42 @@ def test_holes_of_a_sparse_tar_are_a_bomb(tmp_path: Path, clean: Clean) -> None:
     assert (cleaned.texts, cleaned.reasons) == (["good"], ["decompression_bomb"])
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        b"18446744073709551616 path=x\n",
+        b"9" * 5000 + b" path=x\n",
+        b"11 size=-5\n",
+        b"0 path=x\n",
+        b"14 path=\xff\xfe\xfd\n23 hdrcharset=\xff\xfe\n",
+        b"22 GNU.sparse.map=a,b\n",
+        b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n",
+        b"100 size=" + b"9" * 90 + b"\n",
+    ],
+)
+def test_numbers_of_tar_attributes_cost_their_member_at_most(tmp_path: Path, clean: Clean, attributes: bytes) -> None:
+    header = bytearray(tar_header(b"PaxHeader", len(attributes), attributes))
+    header[156:157] = b"x"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    good = [tar_header(b"%s.txt" % name, 5, b"%s one" % name) for name in (b"a", b"b", b"c")]
+    (tmp_path / "a.tar").write_bytes(good[0] + bytes(header) + good[1] + good[2] + bytes(1024))
+    cleaned = clean(tmp_path / "a.tar")
+    assert {"a one", "c one"} <= set(cleaned.texts)
+    assert cleaned.reasons == ["corrupt_file"] or (cleaned.reasons == [] and "b one" in cleaned.texts)
+
+
+def test_tar_headers_of_headers_have_an_end(tmp_path: Path, clean: Clean) -> None:
+    header = bytearray(tar_header(b"PaxHeader", 9, b"9 path=x\n"))
+    header[156:157] = b"x"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    (tmp_path / "a.tar").write_bytes(bytes(header) * 2000 + tar_header(b"a.txt", 4, b"good") + bytes(1024))
+    cleaned = clean(tmp_path / "a.tar")
+    assert cleaned.texts == ["good"]
+    assert cleaned.reasons == ["corrupt_file"]
+
+
 def test_long_name_of_a_tar_is_not_held(tmp_path: Path, clean: Clean) -> None:
     header = bytearray(tar_header(b"././@LongLink", 1 << 40))
     header[156:157], header[148:156] = b"L", b" " * 8

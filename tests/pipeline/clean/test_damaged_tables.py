@@ -37,7 +37,9 @@ def test_parquet_rows_with_null_or_bad_bytes_cost_themselves(tmp_path: Path, cle
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.list_(pa.string()), pa.struct({"a": pa.string()})])
-def test_arrow_offsets_that_lead_outside_cost_their_batch(tmp_path: Path, clean: Clean, kind: pa.DataType) -> None:
+def test_arrow_offsets_that_lead_outside_cost_their_column_in_their_batch(
+    tmp_path: Path, clean: Clean, kind: pa.DataType
+) -> None:
     values = {pa.list_(pa.string()): [["q" * 40]] * 3, pa.struct({"a": pa.string()}): [{"a": "q" * 40}] * 3}
     table = pa.table({"text": ["one", "two", "three"], "x": pa.array(values.get(kind, ["q" * 40] * 3), kind)})
     with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as file:
@@ -49,8 +51,13 @@ def test_arrow_offsets_that_lead_outside_cost_their_batch(tmp_path: Path, clean:
     wrong = offsets[:-width] + (1 << 30).to_bytes(width, "little")
     (tmp_path / "a.arrow").write_bytes(before + offsets + first + wrong + second + offsets + after)
     cleaned = clean(tmp_path / "a.arrow")
-    assert cleaned.texts == ["one", "two", "three"] * 2
-    assert [(row["reason"], row["offset"]) for row in cleaned.quarantined] == [("corrupt_rows", 3)]
+    assert cleaned.texts == ["one", "two", "three"] * 3
+    assert [json.loads(row["metadata"] or "{}").get("x") is None for row in cleaned.documents] == [
+        *([False] * 3 + [True] * 3 + [False] * 3)
+    ]
+    (row,) = cleaned.quarantined
+    assert (row["reason"], row["offset"]) == ("corrupt_rows", 3)
+    assert row["detail"].startswith("rows 3 to 5 lack x, which cannot be read: ")
 
 
 def arrow_stream(batches: int, column: str = "text") -> bytes:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.readers import columnar, streams
+from tests.months_arrow import write_months
 from tests.pipeline.clean.inputs import Clean
 
 TEXTS = ["one", "two", "three"]
@@ -28,10 +29,15 @@ def write(path: Path, **columns: pa.Array) -> Path:
         (pa.array([0, 253402300799999, 1], pa.timestamp("ms", "Asia/Tokyo")), "9999-12-31 23:59:59.999Z"),
         (pa.array([0, 60, 1], pa.timestamp("s", "Mars/Olympus")), "1970-01-01 00:01:00"),
         (pa.array([0, 1 << 62, 1], pa.duration("s")), str(1 << 62)),
+        (pa.array([0, 1 << 60, 1]).view(pa.date64()), str(1 << 60)),
+        (pa.array([0, 1 << 60, 1]).view(pa.time64("ns")), str(1 << 60)),
     ],
 )
 def test_time_that_python_cannot_hold_is_text(tmp_path: Path, clean: Clean, column: pa.Array, printed: str) -> None:
-    cleaned = clean(write(tmp_path / "a.parquet", at=column))
+    table = pa.table({"text": TEXTS, "at": column})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as file:  # Parquet has days without a time only
+        file.write_table(table)
+    cleaned = clean(tmp_path)
     assert cleaned.texts == TEXTS
     assert json.loads(cleaned.documents[1]["metadata"])["at"].startswith(printed)
 
@@ -41,6 +47,15 @@ def test_dates_within_lists_and_structs(tmp_path: Path, clean: Clean) -> None:
     inner = pa.StructArray.from_arrays([pa.array([2942896] * 3, pa.date32()), pa.array([1] * 3)], ["day", "n"])
     cleaned = clean(write(tmp_path / "a.parquet", a=odd, b=inner))
     assert json.loads(cleaned.documents[0]["metadata"]) == {"a": ["10027-05-18"], "b": {"day": "10027-05-18", "n": 1}}
+
+
+def test_column_of_a_type_without_values_costs_itself_alone(tmp_path: Path, clean: Clean) -> None:
+    write_months(tmp_path / "a.arrow", TEXTS)
+    cleaned = clean(tmp_path)
+    assert cleaned.texts == TEXTS
+    assert [(row["reason"], row["detail"]) for row in cleaned.quarantined] == [
+        ("corrupt_rows", "rows 0 to 2 lack x, which cannot be read: pyarrow makes no values of month_interval")
+    ]
 
 
 def test_time_that_python_can_hold_is_printed_as_before(tmp_path: Path, clean: Clean) -> None:

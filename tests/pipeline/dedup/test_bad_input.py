@@ -18,6 +18,7 @@ from pipeline.dedup.command import output_folder, scan
 from pipeline.dedup.command import run as command
 from pipeline.dedup.command.run import run
 from tests.encrypted_parquet import encrypted
+from tests.months_arrow import write_months
 from tests.pipeline.dedup.helpers import edited_corpus, removed, request, write_jsonl, write_parquet
 
 
@@ -401,6 +402,16 @@ def test_arrow_column_whose_name_is_not_utf8_is_passed_through(tmp_path: Path) -
     run(request([tmp_path / "a.arrow"], tmp_path / "out"))
     kept = pa.ipc.open_file((tmp_path / "out/kept/a.arrow").read_bytes()).get_batch(0)
     assert kept.to_struct_array().field(1).to_pylist() == [1, 2]
+
+
+def test_column_of_a_type_without_values_is_passed_through(tmp_path: Path) -> None:
+    write_months(tmp_path / "a.arrow", ["one", "two words", "one"])
+    assert run(request([tmp_path / "a.arrow"], tmp_path / "out"))["records_kept"] == 2
+    before, after = (
+        pa.ipc.open_file(path.read_bytes()) for path in (tmp_path / "a.arrow", tmp_path / "out/kept/a.arrow")
+    )
+    assert after.schema.equals(before.schema)
+    assert after.get_batch(0).equals(before.get_batch(0).slice(0, 2))
 
 
 def test_codec_that_is_only_read_is_written_as_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

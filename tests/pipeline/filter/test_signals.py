@@ -30,6 +30,12 @@ def test_counts_of_a_small_text() -> None:
     assert found["longest_word"] == len("three...")
 
 
+@pytest.mark.parametrize("texts", [("One..", "."), ("One.", ".."), ("One..", ".\nTwo")])
+def test_ellipsis_of_a_short_first_line_is_not_made_of_the_text_before_it(texts: tuple[str, str]) -> None:
+    found = signals(list(texts))["ellipsis_line_ratio"].to_pylist()
+    assert found == [row(text)["ellipsis_line_ratio"] for text in texts] == [0.0, 0.0]
+
+
 def test_repeated_lines_and_paragraphs_are_counted() -> None:
     found = row("same\n\nsame\n\nother")
     assert found["duplicate_line_ratio"] == found["duplicate_paragraph_ratio"] == pytest.approx(1 / 3)
