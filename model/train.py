@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 from model.training.report import Reporter
 from model.training.signals import SAVING_SECONDS, Interrupted, Stopped, answered, interrupt, name_of, under_torchrun
 from pipeline.base.console import claim_stdout, emit, guard_streams, out, say
-from pipeline.base.errors import TokenmillError
+from pipeline.base.errors import RunError, TokenmillError
+from pipeline.base.os_errors import in_a_sentence
 from pipeline.base.processes import end_with_parent, end_with_process
 from pipeline.base.progress import working
 from pipeline.order.corpus import token_inputs
@@ -52,7 +53,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except (Stopped, Interrupted) as stopped:
         result = _stopped(stopped, options, reporter)
         code = 130 if stopped.number == signal.SIGINT and not under_torchrun() else 0  # torchrun takes it for a failure
-    except TokenmillError as error:
+    except (TokenmillError, OSError) as raised:
+        error = raised if isinstance(raised, TokenmillError) else RunError(in_a_sentence(raised, options.root))
         reporter.event("failed", message=str(error), exit_code=error.exit_code)
         if not (error.told or (options.events and leads)):
             say(f"error: {error}" if leads else f"error in process {os.environ['RANK']}: {error}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.base.console import say
 from pipeline.base.pool import Pool
 from pipeline.recipe.options import Recipe, Source
-from pipeline.run.context import Context
+from pipeline.run.context import Context, Workers
 from pipeline.run.folder import Run
 from pipeline.run.stages import run_stage
 
@@ -26,8 +26,13 @@ STAGES = {
 }
 
 
-def warm(folder: Path) -> None:
-    """Runs clean, dedup and filter over a handful of texts and one page below ``folder``."""
+def warm(folder: Path, workers: Workers | None = None) -> None:
+    """Runs clean, dedup and filter over a handful of texts and one page below ``folder``.
+
+    Args:
+        folder: A folder to work in.
+        workers: Who does it; by default a pool of processes.
+    """
     texts = [SENTENCE * 8 + f"Number {number // 2} of them.\n- a line\n- {number % 2}\n" for number in range(16)]
     texts += [
         f"{word} {number} turns the wheel. " * 40 for number, word in enumerate(("Wasser", "l'eau", "вода", "水"))
@@ -38,7 +43,7 @@ def warm(folder: Path) -> None:
     sources = [Source(name=n, paths=[str(folder / f)]) for n, f in (("texts", "texts.jsonl"), ("page", "page.html"))]
     recipe = Recipe(name="warm", stages=list(STAGES), sources=sources)
     run = Run(str(folder / "run"), recipe)
-    with run.lock(), Pool() as pool:
+    with run.lock(), workers or Pool() as pool:
         for stage in STAGES:
             run_stage(stage, STAGES[stage], Context(run, pool))
 

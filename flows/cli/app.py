@@ -20,6 +20,7 @@ from pipeline.base.console import (
     say_at_once,
 )
 from pipeline.base.errors import TokenmillError, UserError
+from pipeline.base.os_errors import in_a_sentence
 from pipeline.base.processes import ENDS_WITH_STDIN, end_here, end_with_parent, interrupts_kept
 from pipeline.base.progress import working
 from pipeline.screen.line import last_line
@@ -73,7 +74,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         flush_result()
     except OSError as error:
-        code = _failed(f"{type(error).__name__}: {error}", 1, as_json=False)
+        code = _failed(in_a_sentence(error, "standard output"), 1, as_json=False)
     sys.stderr.flush()
     sys.exit(code)
 
@@ -84,22 +85,31 @@ def _run(arguments: list[str], as_json: bool) -> int:
     try:
         with last_line(), working(_words(arguments)):
             result = build_app(arguments)(arguments)
-    except TokenmillError as error:
-        return _failed(str(error), error.exit_code, as_json)
     except CycloptsError as error:
         from flows.cli.mistakes import explained
 
         return _failed(explained(error, arguments), UserError.exit_code, as_json)
-    except OSError as error:  # a disk or a network, not a mistake of ours: a sentence, no traceback
-        return _failed(f"{type(error).__name__}: {error}", 1, as_json)
     except KeyboardInterrupt:
         return _failed("interrupted; run the same command again to go on", 130, as_json)
     except Exception as error:  # noqa: BLE001  a mistake of ours: shown, with an exit code and an object of its own
+        if told := failure_of(error):
+            return _failed(*told, as_json)
         from flows.display.tracebacks import cut, shortened
 
         say(shortened(error))
         return _failed(f"unexpected {type(error).__name__}: {cut(str(error))}; {REPORT}", 1, as_json)
     return result if isinstance(result, int) else 0
+
+
+def failure_of(error: Exception) -> tuple[str, int] | None:
+    """The sentence and the exit code of an error that is no mistake of ours; None where it is one."""
+    if isinstance(error, TokenmillError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError):  # a disk or a network
+        return in_a_sentence(error), 1
+    if isinstance(error, MemoryError):
+        return f"memory ran out ({error or 'no more is given'}); give it more, or fewer --workers, then run it again", 1
+    return None
 
 
 def _words(arguments: list[str]) -> str:

@@ -29,7 +29,7 @@ from model.training.report import Reporter
 from model.training.trainer import Trainer
 from pipeline.base import storage
 from pipeline.base.console import say
-from pipeline.run import checkpoints, layout
+from pipeline.run import checkpoints, layout, step_digests
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
 
@@ -92,6 +92,7 @@ def _begin(run: Run, way: Continuation, reporter: Reporter) -> None:
     if way.succession.replaces:
         reporter.note(replaces_text(run.root, way))
     else:
+        step_digests.forget(run.root, STEP.name)
         storage.delete(manifests.manifest_url(run.root, STEP.name, SHARD))
 
 

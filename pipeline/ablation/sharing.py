@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.base import storage
+from pipeline.run import step_digests
 from pipeline.run.manifest import Manifest, load_manifests, manifest_url, missing_output, shards_of, sound_manifest
 
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
@@ -31,6 +32,7 @@ def mirror(source: str, target: str, steps: Iterable[str]) -> None:
         for shard in shards_of(target, step):
             manifest = sound_manifest(target, step, shard)
             if manifest is None or found.get(shard) != manifest or missing_output(target, manifest):
+                step_digests.forget(target, step)
                 storage.delete(manifest_url(target, step, shard))
                 for output in manifest.outputs if manifest else ():
                     storage.delete(storage.join(target, output.path))
@@ -38,6 +40,7 @@ def mirror(source: str, target: str, steps: Iterable[str]) -> None:
 
 
 def _take(source: str, target: str, manifest: Manifest) -> None:
+    step_digests.forget(target, manifest.step)
     for output in manifest.outputs:
         _link(Path(source) / output.path, Path(target) / output.path)
     storage.publish_bytes(manifest.to_bytes(), manifest_url(target, manifest.step, manifest.shard), target)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pipeline.base import stores
 from pipeline.base.digests import digest
+from pipeline.base.os_errors import while_writing
 
 SCRATCH = ".scratch"  # inside a local root: the same file system, so that a rename publishes
 TEMPORARY_NAMES = 10  # that a user's folder in the temporary one may have
@@ -347,5 +348,5 @@ def publish_bytes(data: bytes, url: str, root: str | None = None) -> None:
         partial.write_bytes(data)
     except OSError as error:  # of a write, it names no file
         partial.unlink(missing_ok=True)
-        raise OSError(error.errno, f"{error.strerror}; {len(data):,} bytes are needed", url) from error
+        raise while_writing(error, url, len(data)) from error
     publish(partial, url)

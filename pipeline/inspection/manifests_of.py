@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from pipeline.base import storage
 from pipeline.base.errors import FormatError
-from pipeline.run import layout
-from pipeline.run.manifest import Manifest, load_manifest, steps_of
+from pipeline.recipe.stage_names import in_order
+from pipeline.run import layout, step_digests
+from pipeline.run.manifest import Manifest, digest_bytes, load_manifest, named_shards, steps_of
 
 
 @dataclass
@@ -17,11 +18,13 @@ class StepManifests:
         shards: Those that can be read, by shard.
         problems: Path below the run folder -> what is wrong with it, of those that cannot.
         expected: Shard -> digest, as the stage manifest names them; None where the step is not finished.
+        lost: Whether the stage manifest is gone, though the step is recorded as finished.
     """
 
     shards: dict[str, Manifest] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     expected: dict[str, str] | None = None
+    lost: bool = False
 
     @property
     def gone(self) -> list[str]:
@@ -42,27 +45,32 @@ class StepManifests:
 
 
 def read_steps(root: str) -> dict[str, StepManifests]:
-    """The manifests of every step, in the order of the data path."""
-    return {step: _read_step(root, step) for step in steps_of(root)}
+    """The manifests of every step, in the order of the data path; of steps too that are recorded and have none left."""
+    known = step_digests.recorded(root) or {}
+    return {step: _read_step(root, step, known.get(step)) for step in in_order({*steps_of(root), *known})}
 
 
-def _read_step(root: str, step: str) -> StepManifests:
-    found = StepManifests()
+def _read_step(root: str, step: str, recorded: str | None) -> StepManifests:
+    found, named = StepManifests(), named_shards(root, step)
     for name in storage.list_files(storage.join(root, layout.step_manifests(step)), ".json"):
         shard = name.removesuffix(".json")
         try:
-            made = load_manifest(root, step, shard)
+            made = load_manifest(root, step, shard, named)
         except FormatError as error:
             found.problems[layout.shard_manifest(step, shard)] = _below(root, str(error))
             continue
         if made is not None:
             found.shards[shard] = made
     path = layout.stage_manifest(step)
+    data = storage.read_if_there(storage.join(root, path))
+    if data is None:
+        found.lost = recorded is not None  # else the step is not finished
+        return found
     try:
-        shards = json.loads(storage.read_bytes(storage.join(root, path)))["shards"]
+        shards = json.loads(data)["shards"]
         found.expected = {str(shard): str(digest) for shard, digest in shards.items()}
-    except FileNotFoundError:
-        pass  # the step is not finished
+        if recorded not in (None, digest_bytes(data)):
+            raise ValueError(f"it is not the one that {layout.STEP_DIGESTS} records")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         found.problems[path] = f"{path}: damaged ({error})"
     return found

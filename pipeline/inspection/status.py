@@ -61,13 +61,7 @@ STATES = {  # the worst first: a stage has the first state that one of its steps
 }
 
 # where the files of a stage stand; of tokenize without index/, which holds an index of one's own making too
-FOLDERS = {
-    "clean": (layout.DOCUMENTS, layout.QUARANTINE, layout.EXCLUDED),
-    "dedup": (layout.SIGNATURES, layout.CLUSTERS, layout.verdicts_folder("dedup")),
-    "filter": (layout.SIGNALS, layout.CLASSIFIERS, layout.DECONTAMINATION, layout.verdicts_folder("filter")),
-    "tokenize": (layout.TOKENIZER_FOLDER, layout.TOKENS, layout.verdicts_folder("tokenize")),
-    "train": (layout.CHECKPOINTS,),
-}
+FOLDERS = {stage: layout.STAGE_FOLDERS[stage] for stage in (*CURATION, "train")}
 
 
 def status_rows(run: Run) -> dict[str, dict[str, Any]]:
@@ -150,8 +144,9 @@ class _Seen:
             return self._unfinished([told])
         if damaged:
             return "damaged", [*damaged, *missing]
-        if missing or (found.gone and not self.locked):
+        if missing or ((found.gone or found.lost) and not self.locked):
             gone = [layout.shard_manifest(step, shard) + manifests.MISSING for shard in found.gone]
+            gone += [layout.stage_manifest(step) + manifests.MISSING] * found.lost
             return "missing", [f"{problem}; {AGAIN}" for problem in [*missing, *gone]]
         if found.expected is None or found.gone or found.differs:
             return self._unfinished()

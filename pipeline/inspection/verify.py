@@ -1,35 +1,24 @@
 """Reads every byte of a run against its checksum, and removes what is damaged where that is asked for.
 
-Files that manifests name; the manifests themselves; checkpoints that no manifest names, against their ``state.json``;
-the report, against what it was made as; and the logs, which have no checksum and must be JSON.
+Files that manifests name; the manifests themselves; and what stands beside both (side_files.py).  Files that nothing of
+the run accounts for are named, and left alone.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.base import storage
+from pipeline.base.errors import FormatError
 from pipeline.base.progress import each
+from pipeline.inspection.damaged import KEPT, MISSING, Damaged
 from pipeline.inspection.manifests_of import StepManifests, read_steps
+from pipeline.inspection.side_files import LINES, side_files, unknown, without_damaged_lines
 from pipeline.inspection.status import STATES, stage_states, status_rows
-from pipeline.report.stage import made_files
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Output, digest_file
 from pipeline.takedown.takedown import Plan
-
-MISSING = "missing"
-
-
-@dataclass(frozen=True)
-class Damaged:
-    """One file that is not as it should be: ``path`` below the run folder, and what made it."""
-
-    path: str
-    problem: str
-    step: str
-    shard: str = ""
 
 
 @dataclass
@@ -40,12 +29,14 @@ class Verified:
         files: Files that were read.
         damaged: Those that are damaged or missing.
         states: State of each stage, a key of ``STATES``.
+        unknown: Files that nothing of the run accounts for.
         busy: Whether another process is at work: what it is just writing may show as missing.
     """
 
     files: int = 0
     damaged: list[Damaged] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
     busy: bool = False
 
     @property
@@ -87,11 +78,12 @@ def _verify(run: Run, *, delete: bool) -> Verified:
             found.damaged.append(Damaged(output.path, problem, step, shard))
     rows = status_rows(run)
     found.damaged += _unrecorded(rows)
-    for damaged in (*_checkpoints(run, checked), *_report(run), *_logs(run)):
+    for damaged in side_files(run, checked):
         found.files += 1
         if damaged.problem:
             found.damaged.append(damaged)
     found.states = _states(rows, found.damaged)
+    found.unknown = unknown(run, checked, found.states)
     if delete:
         for damaged in found.damaged:
             _delete(run, damaged.path)
@@ -117,6 +109,8 @@ def _states(rows: dict[str, dict[str, Any]], damaged: list[Damaged]) -> dict[str
 def _manifest_problems(step: str, made: StepManifests) -> Iterator[Damaged]:
     for path, problem in made.problems.items():
         yield Damaged(path, problem.removeprefix(f"{path}: "), step, layout.shard_of(path) if "/" in path[10:] else "")
+    if made.lost:
+        yield Damaged(layout.stage_manifest(step), MISSING, step)
     for shard in made.gone:
         yield Damaged(layout.shard_manifest(step, shard), MISSING, step, shard)
 
@@ -136,6 +130,8 @@ def _planned_by_takedown(run: Run) -> Mapping[str, str]:
         after = Plan.from_bytes(storage.read_bytes(url), url).after
     except FileNotFoundError:
         return {}
+    except FormatError:  # named among the side files
+        return {}
     return {path: output.digest for path, output in after.items()}
 
 
@@ -151,57 +147,17 @@ def _problem(run: Run, output: Output, planned: Mapping[str, str]) -> str:
     return "" if digest_file(path) == output.digest else "checksum differs"
 
 
-def _checkpoints(run: Run, checked: set[str]) -> Iterator[Damaged]:
-    """Files of complete checkpoints that no manifest names, against their own ``state.json``; a problem or none."""
-    for name in storage.list_files(run.url(layout.CHECKPOINTS), f"/{layout.CHECKPOINT_STATE}"):
-        path = f"{layout.CHECKPOINTS}{name}"
-        folder = path.rpartition("/")[0]
-        if path in checked:
-            continue
-        try:
-            digests = dict(json.loads(storage.read_bytes(run.url(path))).get("digests", {}))
-        except (ValueError, AttributeError, TypeError) as error:
-            yield Damaged(path, f"damaged ({error})", "train", folder)
-            continue
-        if strange := [name for name in digests if not layout.is_output(name) or "/" in name]:
-            yield Damaged(path, f"damaged (it names {strange[0]!r}, which is no file of a checkpoint)", "train", folder)
-            continue
-        yield Damaged(path, "", "train")
-        for file, digest in digests.items():
-            url = run.url(folder, file)
-            missing = not storage.exists(url)
-            differs = not missing and digest_file(storage.open_local(url)) != digest
-            yield Damaged(f"{folder}/{file}", MISSING if missing else "checksum differs" if differs else "", "train")
-
-
-def _report(run: Run) -> Iterator[Damaged]:
-    """The report's files against what they were made as; a problem or none."""
-    made = made_files(run)
-    if made is None and storage.exists(run.url(layout.REPORT_MADE_FROM)):
-        yield Damaged(layout.REPORT_MADE_FROM, "damaged", "report")
-    for path, digest in (made or {}).items():
-        url = run.url(path)
-        missing = not storage.exists(url)
-        differs = not missing and digest_file(storage.open_local(url)) != digest
-        yield Damaged(path, MISSING if missing else "checksum differs" if differs else "", "report")
-
-
-def _logs(run: Run) -> Iterator[Damaged]:
-    """Logs that are not JSON; a problem or none."""
-    for name in storage.list_files(run.url(layout.LOGS), ".json"):
-        if "/" in name:
-            continue
-        path = f"{layout.LOGS}{name}"
-        try:
-            problem = "" if isinstance(json.loads(storage.read_bytes(run.url(path))), dict) else "not a JSON object"
-        except ValueError as error:
-            problem = f"damaged ({error})"
-        yield Damaged(path, problem, "logs")
-
-
 def _delete(run: Run, path: str) -> None:
-    """Removes a damaged file; of a checkpoint everything, its state first: then it is absent, not half."""
-    if not path.startswith(layout.CHECKPOINTS):
+    """Removes a damaged file; of a checkpoint everything, its state first: then it is absent, not half.
+
+    Of metrics and samples the damaged lines go.  What nothing can make again stays.
+    """
+    if path in KEPT or path == layout.DEDUP_INDEX:
+        return
+    if path in LINES:
+        storage.publish_bytes(without_damaged_lines(storage.read_bytes(run.url(path))), run.url(path), run.root)
+        return
+    if path == layout.SUCCESSION or not path.startswith(layout.CHECKPOINTS):
         storage.delete(run.url(path))
         return
     folder = path.rpartition("/")[0]

@@ -238,14 +238,22 @@ def read_json_lines(url: str) -> list[dict[str, Any]]:
 
     One that is half-written is left out, a damaged one too, and named.
     """
-    lines = (storage.read_if_there(url) or b"").splitlines(keepends=True)
-    found = []
-    for number, line in enumerate(lines, start=1):
+    found, problems = json_lines(storage.read_if_there(url) or b"")
+    for number, problem in problems:
+        say(f"{url}: line {number} is damaged ({problem}); it is left out")
+    return found
+
+
+def json_lines(data: bytes) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
+    """The lines of such a log, and the number and problem of each that is damaged."""
+    found: list[dict[str, Any]] = []
+    problems: list[tuple[int, str]] = []
+    for number, line in enumerate(data.splitlines(keepends=True), start=1):
         try:
             found += [_with_step(json.loads(line))] if line.endswith(b"\n") else []
-        except ValueError as error:
-            say(f"{url}: line {number} is damaged ({error}); it is left out")
-    return found
+        except (ValueError, RecursionError) as error:
+            problems.append((number, str(error)))
+    return found, problems
 
 
 def _with_step(line: Any) -> dict[str, Any]:

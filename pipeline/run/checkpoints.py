@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import FormatError, RunError, UserError
-from pipeline.run import layout
+from pipeline.run import layout, step_digests
 from pipeline.run.manifest import canonical_json, manifest_url
 
 FORMAT = 1  # of state.json
@@ -169,6 +169,7 @@ def promote(root: str) -> None:
     if not successor:
         return
     if under_way.replaces:
+        step_digests.forget(root, TRAIN[0])
         storage.delete(manifest_url(root, *TRAIN))
         for step in under_way.replaces:
             remove(root, layout.checkpoint(step))

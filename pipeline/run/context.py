@@ -19,7 +19,7 @@ from pipeline.base.errors import RunError
 from pipeline.base.pool import WorkerKilledError
 from pipeline.base.progress import Progress, Silent
 from pipeline.base.words import counted
-from pipeline.run import layout
+from pipeline.run import layout, step_digests
 from pipeline.run import manifest as manifests
 from pipeline.run.engine import Job, Step, fingerprint, load_function, run_job
 from pipeline.run.folder import Run
@@ -33,6 +33,7 @@ from pipeline.run.manifest import (
     load_manifests,
     manifest_url,
     missing_output,
+    named_shards,
     shards_of,
     sound_manifest,
 )
@@ -144,12 +145,15 @@ class Context:
             RunError: If a shard cannot be made.
         """
         jobs = list(jobs)
-        done, reasons = self._compare(step, jobs)
+        named = named_shards(self.root, step.name)
+        done, reasons = self._compare(step, jobs, named)
         orphans = sorted({*shards_of(self.root, step.name)} - {job.shard for job in jobs})
         reasons |= dict.fromkeys(orphans, "no longer part of the run")
         if reasons and self.dry:
             raise NeedsWork(step.name, len(jobs), reasons)
-        self._tell_damaged(step, [*reasons])
+        self._tell_damaged(step, [*reasons], named)
+        if reasons:
+            step_digests.forget(self.root, step.name)  # the manifests of its shards change from here on
         self.shards_skipped += len(done)
         self.progress.step_started(step.name, len(jobs), len(done))
         for shard in orphans:
@@ -170,6 +174,9 @@ class Context:
             NeedsWork: In a dry context.
         """
         self.run_step(step, [])
+        if self.dry:
+            raise NeedsWork(step.name, 0, {"all": "no longer part of the run"})
+        step_digests.forget(self.root, step.name)
         storage.delete(storage.join(self.root, layout.stage_manifest(step.name)))
 
     def _work(self, step: Step, jobs: list[Job]) -> Iterable[tuple[Job, tuple[Manifest, float]]]:
@@ -195,13 +202,15 @@ class Context:
                 careful = replace(killed.item, arguments={**killed.item.arguments, "careful": True})
                 waiting[careful.shard] = careful
 
-    def _compare(self, step: Step, jobs: list[Job]) -> tuple[dict[str, Manifest], dict[str, str]]:
+    def _compare(
+        self, step: Step, jobs: list[Job], named: Mapping[str, str]
+    ) -> tuple[dict[str, Manifest], dict[str, str]]:
         """Splits jobs into done ones and, with the cause, those to run."""
         done: dict[str, Manifest] = {}
         reasons: dict[str, str] = {}
         for job in jobs:
             try:
-                found = load_manifest(self.root, step.name, job.shard)
+                found = load_manifest(self.root, step.name, job.shard, named)
             except DamagedManifestError:
                 reasons[job.shard] = "its manifest is damaged"
                 continue
@@ -212,12 +221,12 @@ class Context:
                 reasons[job.shard] = reason or "not made yet"
         return done, reasons
 
-    def _tell_damaged(self, step: Step, shards: Iterable[str]) -> None:
+    def _tell_damaged(self, step: Step, shards: Iterable[str], named: Mapping[str, str]) -> None:
         """Says which manifests of shards with work are damaged: they are made again with their outputs."""
         problems = []
         for shard in shards:
             try:
-                load_manifest(self.root, step.name, shard)
+                load_manifest(self.root, step.name, shard, named)
             except DamagedManifestError as error:
                 problems.append(str(error).removeprefix(f"{self.root.rstrip('/')}/").removesuffix(f"; {AGAIN}"))
         if problems:

@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from pipeline.base import storage
 from pipeline.base.errors import PassingError, RunError
+from pipeline.base.os_errors import FULL, in_a_sentence
 from pipeline.run import manifest as manifests
 from pipeline.run.manifest import Manifest, Output, digest_file, manifest_url, sound_manifest
 from pipeline.run.table_files import Table, TableWriter
@@ -131,9 +132,9 @@ class Outputs:
         return published
 
     def discard(self) -> int:
-        """Removes what was written, after a failure; returns how many bytes that were."""
+        """Removes what was written, after a failure; returns how many bytes it was given to write."""
         found = [path for path in self._files.values() if path.exists()]
-        size = sum(path.stat().st_size for path in found)
+        size = max(sum(path.stat().st_size for path in found), sum(table.given for table in self._writers.values()))
         for path in found:
             path.unlink(missing_ok=True)
         return size
@@ -186,14 +187,18 @@ def run_job(root: str, step: Step, job: Job, takedown: str = "", before_publish:
         ) from error
     except OSError as error:
         written = outputs.discard()
-        if error.errno == errno.ENOSPC:
-            raise RunError(
-                f"no space left on the disk of {root} while writing {step.name} {job.shard}: {error}; "
-                f"it needs more than the {written:,} bytes that were written of it"
-            ) from error
+        if error.errno in FULL:
+            raise RunError(f"{step.name} {job.shard}: {in_a_sentence(error, root, written)}") from error
         if isinstance(error, ConnectionError | TimeoutError) or error.errno in PASSING_NUMBERS:
-            raise PassingError(f"{step.name} {job.shard}: reading or writing failed: {error}") from error
-        raise RunError(f"{step.name} {job.shard}: {type(error).__name__}: {error}") from error
+            said = in_a_sentence(error, root)
+            raise PassingError(f"{step.name} {job.shard}: reading or writing failed: {said}") from error
+        raise RunError(f"{step.name} {job.shard}: {in_a_sentence(error, root)}") from error
+    except RecursionError as error:
+        outputs.discard()
+        raise RunError(
+            f"{step.name} {job.shard}: something in its input or in the recipe is nested too deeply for Python "
+            f"({error}); {', '.join([*job.inputs][:3]) or 'its source'} is what it reads"
+        ) from error
     except BaseException:
         outputs.discard()
         raise

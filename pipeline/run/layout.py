@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 # the run itself
 RECIPE = "recipe.toml"
 MANIFESTS = "manifests/"
+STEP_DIGESTS = f"{MANIFESTS}steps.digests"  # of the manifest of each finished step
 TAKEDOWN_PLAN = f"{MANIFESTS}takedown.pending"  # what an unfinished takedown has left to do
 TAKEDOWN = "takedown.jsonl"
 PREFECT = ".prefect/"  # Prefect's home: records of flow runs, from which nothing is read
@@ -93,6 +94,21 @@ TRAIN_LOCK = f"{LOGS}train.lock"  # held by the training process of the run
 _CHECKPOINT_STATE = re.compile(rf"step-(\d{{7,}})/{re.escape(CHECKPOINT_STATE)}")
 
 
+_SHARD = re.compile(r"\d{5,}(-\d+)?")
+
+# where the outputs of a stage's steps stand; steps of other names are those of tests and of programs of one's own
+STAGE_FOLDERS: dict[str, tuple[str, ...]] = {
+    "clean": (DOCUMENTS, QUARANTINE, EXCLUDED),
+    "dedup": (SIGNATURES, CLUSTERS, f"{VERDICTS}dedup/"),
+    "filter": (SIGNALS, CLASSIFIERS, DECONTAMINATION, f"{VERDICTS}filter/"),
+    "tokenize": (TOKENIZER_FOLDER, TOKENS, f"{VERDICTS}tokenize/"),
+    "index": (INDEX,),
+    "train": (CHECKPOINTS,),
+    "ablation": (ABLATION,),
+}
+# tables whose files are named by the shard that makes them
+_BY_SHARD = (DOCUMENTS, QUARANTINE, EXCLUDED, SIGNATURES, SIGNALS, VERDICTS, TRAIN_TOKENS, VALIDATION_TOKENS)
+
 # what no manifest may name as an output: what the run knows of itself, and what belongs to programs at work on it
 _NO_OUTPUTS = (RECIPE, TAKEDOWN, RESTORED, MANIFESTS, LOGS)
 
@@ -105,6 +121,25 @@ def is_output(path: str) -> bool:
     parts = path.split("/")
     inside = not any(part in ("", ".", "..") for part in parts) and "\\" not in path and "\0" not in path
     return inside and not parts[0].startswith(".") and ":" not in parts[0] and not path.startswith(_NO_OUTPUTS)
+
+
+def is_output_of(step: str, shard: str, path: str) -> bool:
+    """Whether a shard of a step may have an output at ``path``: in a folder of its stage, and no other shard's table.
+
+    Example:
+        >>> is_output_of("clean", "00001", "documents/00001-1.arrow")
+        True
+        >>> is_output_of("clean", "00001", "signals/00001.arrow")
+        False
+        >>> is_output_of("clean", "00001", "documents/00002.arrow")
+        False
+    """
+    stage = step.split(".")[0]
+    if not is_output(path) or not path.startswith(STAGE_FOLDERS.get(stage, "")):
+        return False
+    if not _SHARD.fullmatch(shard) or not path.startswith(_BY_SHARD):
+        return True
+    return path.endswith(".arrow") and (shard_of(path) == shard or shard_of(path).startswith(f"{shard}-"))
 
 
 def shard_of(path: str) -> str:

@@ -5,6 +5,9 @@ A shard's manifest is written last, after its outputs stand under their final na
 digest; ``counts``).  ``fingerprint`` is one hash of what defined them: present and equal means done.  Manifests hold no
 time, host or absolute path: the same recipe and inputs give the same bytes.
 
+A manifest is opened by ``load_manifest`` alone.  It must be of the step and shard that its name says, name outputs that
+such a shard can have, and be the one that the finished step has recorded (``pipeline/run/step_digests.py``).
+
 ``libraries`` stands beside the fingerprint, not in it: outputs made with another version are reported, and made again
 only when asked.
 """
@@ -17,13 +20,14 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from platform import python_version
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.digests import digest, hasher
 from pipeline.base.errors import FormatError
 from pipeline.recipe.stage_names import in_order
-from pipeline.run import layout
+from pipeline.run import layout, step_digests
 
 FORMAT = 1
 MISSING = " is missing"  # how missing_output ends for a file that is not there
@@ -122,9 +126,16 @@ class Manifest:
             made = cls(**values)
             if not all(isinstance(part, dict) for part in (made.config, made.inputs, made.counts, made.read)):
                 raise ValueError("one of its parts is no JSON object")
+            made._check_outputs()
             return made
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedManifestError(f"{where}: damaged manifest ({error}); {AGAIN}") from error
+
+    def _check_outputs(self) -> None:
+        """Asks whether this shard may have these outputs: what it names is read, and removed when it is made again."""
+        for output in self.outputs:
+            if not layout.is_output_of(self.step, self.shard, output.path):
+                raise ValueError(f"it names {output.path!r}, which is no output of {self.step} {self.shard}")
 
     def digests(self, prefix: str = "") -> dict[str, str]:
         """Digest of each output whose path starts with ``prefix``."""
@@ -140,23 +151,69 @@ def manifest_url(root: str, step: str, shard: str) -> str:
     return storage.join(root, layout.shard_manifest(step, shard))
 
 
-def load_manifest(root: str, step: str, shard: str) -> Manifest | None:
+def load_manifest(root: str, step: str, shard: str, named: Mapping[str, str] | None = None) -> Manifest | None:
     """The manifest of one shard, or None.
 
+    Args:
+        root: The run folder.
+        step: The step.
+        shard: The shard.
+        named: What ``named_shards`` says of the step, where several of its manifests are opened.
+
     Raises:
-        DamagedManifestError: If it is damaged, or that of another shard.
+        DamagedManifestError: If it is damaged, that of another shard, or not the one that the step was finished with.
         FormatError: If it is of another format.
     """
-    url = manifest_url(root, step, shard)
-    try:
-        found = Manifest.from_bytes(storage.read_bytes(url), url)
-    except FileNotFoundError:
+    read = _read_manifest(root, step, shard)
+    if read is None:
         return None
+    found, written = read
+    named = named_shards(root, step) if named is None else named
+    if named is not ANY and named.get(shard) != written:
+        raise DamagedManifestError(
+            f"{manifest_url(root, step, shard)}: damaged manifest (not the one that {step} was finished with, as "
+            f"{layout.STEP_DIGESTS} has it: changed, or from another copy of the run); {AGAIN}"
+        )
+    return found
+
+
+def _read_manifest(root: str, step: str, shard: str) -> tuple[Manifest, str] | None:
+    """A manifest, and the digest of its file."""
+    url = manifest_url(root, step, shard)
+    data = storage.read_if_there(url)
+    if data is None:
+        return None
+    found = Manifest.from_bytes(data, url)
     if (found.step, found.shard) != (step, shard):  # what it lists is another shard's, not to be removed for this one
         raise DamagedManifestError(
             f"{url}: damaged manifest (it is of {found.step} {found.shard}: moved or copied by hand); {AGAIN}"
         )
-    return found
+    return found, digest_bytes(data)
+
+
+ANY: Mapping[str, str] = MappingProxyType({})  # of a step that is not finished: any manifest may be there
+
+
+def named_shards(root: str, step: str) -> Mapping[str, str]:
+    """Shard -> digest of its manifest, as the step was finished with; ``ANY`` where it is not, or does not say.
+
+    A step's own manifest that is not the recorded one is of no use.  The manifests of its shards are then asked whether
+    together they give the recorded one; where they do not, none of them counts.
+    """
+    expected = (step_digests.recorded(root) or {}).get(step)
+    if expected is None:
+        return ANY
+    data = storage.read_if_there(storage.join(root, layout.stage_manifest(step)))
+    if data is not None and digest_bytes(data) == expected:
+        return {str(shard): str(found) for shard, found in json.loads(data)["shards"].items()}
+    made: dict[str, Manifest] = {}
+    for shard in shards_of(root, step):
+        try:
+            made |= {shard: read[0]} if (read := _read_manifest(root, step, shard)) else {}
+        except DamagedManifestError:
+            return {}
+    same = digest_bytes(stage_manifest_bytes(step, made)) == expected
+    return {shard: found.digest() for shard, found in made.items()} if same else {}
 
 
 def sound_manifest(root: str, step: str, shard: str) -> Manifest | None:
@@ -179,7 +236,9 @@ def shards_of(root: str, step: str) -> list[str]:
 
 def load_manifests(root: str, step: str) -> dict[str, Manifest]:
     """Every shard manifest of a step, by shard name in order."""
-    return {shard: found for shard in shards_of(root, step) if (found := load_manifest(root, step, shard)) is not None}
+    named = named_shards(root, step)
+    loaded = {shard: load_manifest(root, step, shard, named) for shard in shards_of(root, step)}
+    return {shard: found for shard, found in loaded.items() if found is not None}
 
 
 def missing_output(root: str, manifest: Manifest) -> str | None:
@@ -225,18 +284,25 @@ def stage_manifest_bytes(step: str, manifests: Mapping[str, Manifest]) -> bytes:
 
 
 def stage_manifest_stands(root: str, step: str, made: Mapping[str, Manifest]) -> bool:
-    """Whether ``manifests/<step>.json`` says what the manifests of the step's shards say."""
-    try:
-        found = storage.read_bytes(storage.join(root, layout.stage_manifest(step)))
-    except FileNotFoundError:
+    """Whether ``manifests/<step>.json`` says what the manifests of the step's shards say, and is recorded.
+
+    A run that records no digests was made before there were any, and is as finished as it was.
+    """
+    data = stage_manifest_bytes(step, made)
+    if storage.read_if_there(storage.join(root, layout.stage_manifest(step))) != data:
         return False
-    return found == stage_manifest_bytes(step, made)
+    known = step_digests.recorded(root)
+    return known is None or known.get(step) == digest_bytes(data)
 
 
 def write_stage_manifest(root: str, step: str, made: Mapping[str, Manifest]) -> None:
-    """Publishes ``manifests/<step>.json``."""
+    """Publishes ``manifests/<step>.json``, then records its digest: the step is finished."""
+    data = stage_manifest_bytes(step, made)
     url = storage.join(root, layout.stage_manifest(step))
-    storage.publish_bytes(stage_manifest_bytes(step, made), url, root)
+    if storage.read_if_there(url) != data:
+        step_digests.forget(root, step)
+        storage.publish_bytes(data, url, root)
+    step_digests.record(root, step, digest_bytes(data))
 
 
 def steps_of(root: str) -> list[str]:

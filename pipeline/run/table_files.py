@@ -69,7 +69,7 @@ class TableWriter(Closable):
         schema = schema or table.schema
         extra = {key.encode(): value.encode() for key, value in sorted((metadata or {}).items())}
         self.schema = schema.with_metadata({**table.schema.metadata, **extra})
-        self.rows = 0
+        self.rows = self.given = 0  # rows, and bytes before compression, that it was given
         path.parent.mkdir(parents=True, exist_ok=True)
         codec = pa.Codec(table.compression) if table.compression else None
         options = pa.ipc.IpcWriteOptions(compression=codec, use_threads=False)
@@ -79,6 +79,7 @@ class TableWriter(Closable):
     def write(self, batch: pa.RecordBatch | pa.Table) -> None:
         """Appends rows; the columns must be those of the schema, in its order."""
         batch = batch.cast(self.schema) if batch.schema != self.schema else batch
+        self.given += batch.nbytes
         if isinstance(batch, pa.Table):
             self._writer.write_table(batch)
         else:

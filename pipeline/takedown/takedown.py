@@ -26,7 +26,7 @@ from pipeline.base.progress import each
 from pipeline.dedup.index.state import is_index, run_index
 from pipeline.lineage.training import Training
 from pipeline.lookup.locate import Located, places_of
-from pipeline.run import layout, ledger
+from pipeline.run import layout, ledger, step_digests
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger, Removed, TokenRows
@@ -369,6 +369,7 @@ def _publish(run: Run, blanker: Blanker, path: str, plan: Plan) -> None:
 def _rewrite_manifests(run: Run, plan: Plan) -> None:
     """Every manifest with the new digests, under the new takedown.jsonl; then the stage manifests."""
     renamed = {plan.before[path]: output.digest for path, output in plan.after.items()}
+    step_digests.forget(run.root, *steps_of(run.root))
     for step in steps_of(run.root):
         current = {}
         for shard, made in manifests.load_manifests(run.root, step).items():
@@ -377,9 +378,8 @@ def _rewrite_manifests(run: Run, plan: Plan) -> None:
                 storage.publish_bytes(
                     current[shard].to_bytes(), manifests.manifest_url(run.root, step, shard), run.root
                 )
-        url = run.url(layout.stage_manifest(step))
-        if storage.exists(url):
-            storage.publish_bytes(manifests.stage_manifest_bytes(step, current), url, run.root)
+        if storage.exists(run.url(layout.stage_manifest(step))):
+            manifests.write_stage_manifest(run.root, step, current)
 
 
 def _rewritten(made: Manifest, plan: Plan, renamed: dict[str, str]) -> Manifest:

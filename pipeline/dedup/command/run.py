@@ -7,7 +7,6 @@
 5. everything appears at once (output_folder.py)
 """
 
-import errno
 import json
 import shutil
 import time
@@ -22,6 +21,7 @@ import numpy as np
 
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError
+from pipeline.base.os_errors import FULL
 from pipeline.base.progress import working
 from pipeline.base.sizes import parse_memory
 from pipeline.base.words import counted, largest_first
@@ -46,7 +46,6 @@ from pipeline.dedup.rule.selection import Rule, Search
 from pipeline.dedup.rule.shingle_sets import SetsOnDemand
 from pipeline.readers.records import Damaged
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DAMAGE_OF_FILES = ("corrupt_file", "corrupt_rows", "unreadable", "decompression_bomb", "reader_failed")
 
 

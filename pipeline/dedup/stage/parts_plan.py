@@ -15,6 +15,7 @@ The work itself is in parts_join.py, which loads the kernels; this module only p
 from dataclasses import replace
 from typing import Any
 
+from pipeline.base import storage
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
@@ -64,7 +65,9 @@ def plan_pieces(context: Context, whole: Job, signed: dict[str, Manifest]) -> Jo
 def forget_pieces(context: Context) -> None:
     """Removes what an earlier partitioned join has left, where this one is not."""
     for step in STEPS:
-        if context.manifests(step.name):
+        # after a kill in the middle of this the shards may have gone before it
+        stands = storage.exists(storage.join(context.root, layout.stage_manifest(step.name)))
+        if stands or context.manifests(step.name):
             context.forget_step(step)
 
 

@@ -1,0 +1,64 @@
+"""The scenarios of a campaign, made once, and the kinds of trials over them."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.base.console import say
+from pipeline.base.pool import InProcess
+from tests.campaign.scenarios import Scenario, prepare
+from tests.campaign.shim import Shim
+from tests.campaign.trials import FAULTS, Trial, fault, kill
+from tests.conftest import REPOSITORY
+
+SAMPLE = REPOSITORY / "data" / "sample"
+
+
+class Campaign:
+    """Everything that trials need.
+
+    Args:
+        folder: Where it works.
+        only: Scenarios, separated by commas; empty for all.
+    """
+
+    def __init__(self, folder: Path, only: str = "") -> None:
+        self._place, self._shim = folder / "trial", Shim()
+        began = time.monotonic()
+        _load()
+        made = list(prepare(folder / "bases", self._place, SAMPLE, self._shim))
+        self.scenarios = [scenario for scenario in made if not only or scenario.name in only.split(",")]
+        counted = ", ".join(f"{scenario.name} {scenario.operations:,}" for scenario in self.scenarios)
+        say(f"file operations: {counted}; ready after {time.monotonic() - began:.0f} s")
+
+    def kinds(self) -> dict[str, Callable[[random.Random], object]]:
+        """Name of a kind of trial -> what does one."""
+        return {"kills": self._kill, "faults": self._fault}
+
+    def _chosen(self, chance: random.Random) -> Scenario:
+        return chance.choice(self.scenarios)
+
+    def _kill(self, chance: random.Random) -> Trial:
+        return kill(self._chosen(chance), self._place, self._shim, chance)
+
+    def _fault(self, chance: random.Random) -> Trial:
+        return fault(self._chosen(chance), self._place, self._shim, chance, list(FAULTS))
+
+
+def _load() -> None:
+    """Loads every module, and every kernel, before the first fork; no thread may start meanwhile."""
+    import tempfile
+
+    import tokenizers  # noqa: F401
+    import torch
+
+    from flows.session.stages import STAGES
+    from pipeline import warm
+    from pipeline.run.engine import load_function
+
+    torch.set_num_threads(1)
+    for function in STAGES.values():
+        load_function(function)
+    with tempfile.TemporaryDirectory(prefix="campaign-warm-") as folder:
+        warm.warm(Path(folder), InProcess())

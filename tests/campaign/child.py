@@ -1,0 +1,126 @@
+"""Work in a forked process that has every module loaded; what it said, and how it ended.
+
+The process is a session of its own, so that it goes with all that it has started.  It ends as the command line would:
+the same errors are sentences, and any other is "unexpected".
+"""
+
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.cli.app import failure_of
+from tests.campaign.shim import Shim
+
+HANG_SECONDS = 300.0
+UNEXPECTED = 99
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How work ended.
+
+    Attributes:
+        code: Its exit code; negative: the signal that ended it.
+        said: What it wrote to standard output and standard error.
+    """
+
+    code: int
+    said: str
+
+    @property
+    def killed(self) -> bool:
+        """Whether a signal ended it."""
+        return self.code < 0
+
+    @property
+    def error(self) -> str:
+        """The sentence that it ended with."""
+        lines = [line for line in self.said.splitlines() if line.startswith("error: ")]
+        return lines[-1] if lines else ""
+
+    def complaints(self, root: Path) -> list[str]:
+        """What is wrong with how it failed: no sentence, a traceback, no file."""
+        if self.code == 0 or self.killed:
+            return []
+        if "Traceback (most recent call last)" in self.said or "unexpected" in self.error or not self.error:
+            return [f"no sentence (exit code {self.code}): {self.said[-1500:]}"]
+        names_a_file = str(root) in self.error or re.search(r"\w+/[\w.-]+|\b\w+\.(toml|jsonl?)\b", self.error)
+        return [] if names_a_file else [f"no file in: {self.error}"]
+
+
+def run(work: Callable[[], object], shim: Shim | None = None, seconds: float = HANG_SECONDS) -> Ended:
+    """Does work in a forked process.
+
+    Args:
+        work: A whole number that it gives is the exit code.
+        shim: Told the process, where its tree may have to be killed.
+        seconds: After so long it hangs, which is told as the signal SIGALRM.
+    """
+    with tempfile.TemporaryFile() as said:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            _be_child(work, shim, said.fileno())
+        code = _wait(pid, seconds)
+        said.seek(0)
+        return Ended(code, said.read().decode("utf-8", "replace"))
+
+
+def _be_child(work: Callable[[], object], shim: Shim | None, output: int) -> None:
+    code: object = UNEXPECTED
+    try:
+        os.setsid()
+        if shim is not None:
+            shim.own_group()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.stdout, sys.stderr = (os.fdopen(n, "w", 1, "utf-8", "replace", closefd=False) for n in (1, 2))
+        code = _done(work)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code if isinstance(code, int) else 0)
+
+
+def _done(work: Callable[[], object]) -> object:
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001  what nobody expected is a finding
+        found = failure_of(error)
+        if found is None:
+            traceback.print_exc()
+            return UNEXPECTED
+        message, code = found
+        sys.stderr.write(f"error: {message}\n")
+        return code
+
+
+def _wait(pid: int, seconds: float) -> int:
+    deadline = time.monotonic() + seconds
+    while True:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            break
+        if time.monotonic() > deadline:
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return -signal.SIGALRM
+        time.sleep(0.002)  # there is no way to wait with a deadline
+    _end_rest(pid)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _end_rest(group: int) -> None:
+    """What is left of the tree of a process that has ended: its workers see that by themselves, a moment later."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
