@@ -4,6 +4,8 @@ The process is a session of its own, so that it goes with all that it has starte
 the same errors are sentences, and any other is "unexpected".
 """
 
+import contextlib
+import ctypes
 import os
 import re
 import signal
@@ -19,6 +21,8 @@ from flows.cli.app import failure_of
 from tests.campaign.shim import Shim
 
 HANG_SECONDS = 300.0
+SUBREAPER = 36  # of prctl: children of children that have ended become ours
+ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
 UNEXPECTED = 99
 
 
@@ -119,8 +123,9 @@ def _wait(pid: int, seconds: float) -> int:
 
 
 def _end_rest(group: int) -> None:
-    """What is left of the tree of a process that has ended: its workers see that by themselves, a moment later."""
-    try:
+    """Ends what is left of the tree of a process that has ended; forked workers hold its locks as long as they live."""
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-group, 0)  # they are ours once their parent has gone
