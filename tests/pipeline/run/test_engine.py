@@ -31,7 +31,7 @@ def test_second_run_skips_every_shard(tmp_path: Path) -> None:
 def test_one_worker_and_three_workers_write_identical_trees(tmp_path: Path) -> None:
     run_dummy(tmp_path / "one", workers=1)
     run_dummy(tmp_path / "three", workers=3)
-    assert len(tree(tmp_path / "one")) == 18
+    assert len(tree(tmp_path / "one")) == 19
     assert tree(tmp_path / "one") == tree(tmp_path / "three")
 
 
