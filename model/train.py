@@ -13,8 +13,7 @@ from typing import Any, NoReturn
 from model.training.report import Reporter
 from model.training.signals import SAVING_SECONDS, Interrupted, Stopped, answered, interrupt, name_of, under_torchrun
 from pipeline.base.console import claim_stdout, emit, guard_streams, out, say
-from pipeline.base.errors import RunError, TokenmillError
-from pipeline.base.os_errors import in_a_sentence
+from pipeline.base.errors import RunError, TokenmillError, in_a_sentence
 from pipeline.base.processes import end_with_parent, end_with_process
 from pipeline.base.progress import working
 from pipeline.order.corpus import token_inputs

@@ -19,8 +19,7 @@ from pipeline.base.console import (
     say,
     say_at_once,
 )
-from pipeline.base.errors import TokenmillError, UserError
-from pipeline.base.os_errors import in_a_sentence
+from pipeline.base.errors import TokenmillError, UserError, in_a_sentence
 from pipeline.base.processes import ENDS_WITH_STDIN, end_here, end_with_parent, interrupts_kept
 from pipeline.base.progress import working
 from pipeline.screen.line import last_line

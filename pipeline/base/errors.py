@@ -1,4 +1,9 @@
-"""Errors that a user meets, and the exit code of each (docs/cli.md lists the codes)."""
+"""Errors that a user meets, and the exit code of each (docs/cli.md lists the codes); and those of the system in words.
+
+The system's own words ("No space left on device") name neither file nor remedy: ``in_a_sentence`` does.
+"""
+
+import errno
 
 
 class TokenmillError(Exception):
@@ -67,3 +72,60 @@ def out_of_memory(path: str) -> RunError:
         f"{path}: memory ran out while it was read; give it more memory or fewer workers, or lower "
         "clean.max_record_bytes, then run again"
     )
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_AGAIN = "then run the same command again to go on"
+_WHAT = {
+    errno.ENOSPC: (
+        "no space left on the disk",
+        f"make room (`tokenmill status RUN --disk` says where), {_AGAIN}",
+    ),
+    errno.EDQUOT: ("the disk quota of this user is used up", f"make room or have it raised, {_AGAIN}"),
+    errno.EFBIG: ("a file may not be larger here", f"raise the limit (`ulimit -f`), {_AGAIN}"),
+    errno.EACCES: ("no permission", "give this user access, or name another folder"),
+    errno.EPERM: ("not permitted", "give this user access, or name another folder"),
+    errno.EROFS: ("the file system is read-only", "name a folder that can be written"),
+    errno.EIO: ("the disk reports an error", f"look into the system's log (`dmesg`), {_AGAIN}"),
+    errno.ESTALE: ("the network file system has lost the file", _AGAIN.removeprefix("then ")),
+    errno.EMFILE: ("too many files are open", f"raise the limit (`ulimit -n`), {_AGAIN}"),
+    errno.ENFILE: ("too many files are open on this machine", _AGAIN.removeprefix("then ")),
+    errno.ENOENT: ("not found", "give a path that is there"),
+    errno.ENOTDIR: ("a part of the path is no folder", "give a path that is there"),
+    errno.EISDIR: ("a folder, where a file was expected", "name a file"),
+    errno.ENAMETOOLONG: ("the name is too long for the file system", "choose a shorter one"),
+    errno.ELOOP: ("symbolic links that lead in a circle", "remove one of them"),
+}
+
+
+def in_a_sentence(error: OSError, where: str = "", needed_bytes: int = 0) -> str:
+    """What went wrong with which file, and what to do.
+
+    Args:
+        error: What the system said.
+        where: The file or folder that was worked on, where the error names none.
+        needed_bytes: At least so many had to be written, where it is known.
+
+    Example:
+        >>> in_a_sentence(OSError(errno.EROFS, "Read-only file system", "/a/b"))
+        '/a/b: the file system is read-only; name a folder that can be written'
+        >>> in_a_sentence(OSError(errno.EDQUOT, "x"), "/run", 10).split(": ")[1].split(";")[0]
+        'the disk quota of this user is used up, at least 10 bytes are needed'
+    """
+    named = error.filename2 or error.filename
+    place = named.decode(errors="replace") if isinstance(named, bytes) else str(named or where)
+    if error.errno not in _WHAT:
+        return f"{place}: {error.strerror or error}" if place else f"{type(error).__name__}: {error}"
+    what, cure = _WHAT[error.errno]
+    if error.errno in FULL and not needed_bytes:
+        needed_bytes = getattr(error, "needed_bytes", 0)
+    needed = f", at least {needed_bytes:,} bytes are needed" if error.errno in FULL and needed_bytes else ""
+    return f"{place}: {what}{needed}; {cure}" if place else f"{what}{needed}; {cure}"
+
+
+def while_writing(error: OSError, path: str, needed_bytes: int) -> OSError:
+    """The error of a write, which names neither file nor bytes, with both."""
+    made = OSError(error.errno, error.strerror or str(error), path)
+    made.needed_bytes = needed_bytes  # type: ignore[attr-defined]
+    return made

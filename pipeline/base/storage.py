@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pipeline.base import stores
 from pipeline.base.digests import digest
-from pipeline.base.os_errors import while_writing
+from pipeline.base.errors import while_writing
 
 SCRATCH = ".scratch"  # inside a local root: the same file system, so that a rename publishes
 TEMPORARY_NAMES = 10  # that a user's folder in the temporary one may have

@@ -23,8 +23,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.base import storage
-from pipeline.base.errors import PassingError, RunError
-from pipeline.base.os_errors import FULL, in_a_sentence
+from pipeline.base.errors import FULL, PassingError, RunError, in_a_sentence
 from pipeline.run import manifest as manifests
 from pipeline.run.manifest import Manifest, Output, digest_file, manifest_url, sound_manifest
 from pipeline.run.table_files import Table, TableWriter

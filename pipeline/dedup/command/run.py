@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.console import say
-from pipeline.base.errors import RunError, UserError
-from pipeline.base.os_errors import FULL
+from pipeline.base.errors import FULL, RunError, UserError
 from pipeline.base.progress import working
 from pipeline.base.sizes import parse_memory
 from pipeline.base.words import counted, largest_first
