@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.errors import GateError, UserError
 from pipeline.clean.language import FASTTEXT
+from pipeline.filter.decontamination.reach import REACH, out_of_reach
 from pipeline.recipe.filter_options import NOT_IN_THE_BYTES, Classifier, Filter
 from pipeline.recipe.rule_sets import is_class_path
 from pipeline.run import layout
@@ -27,7 +28,7 @@ CLASSIFIER_STEP = Step(
     "pipeline.filter.classifier.train:train_classifier",
     libraries=(FASTTEXT, "pyarrow"),
 )
-INDEX_STEP = Step("filter.index", 2, "pipeline.filter.worker:index_evaluation_sets", libraries=("pyarrow",))
+INDEX_STEP = Step("filter.index", 3, "pipeline.filter.worker:index_evaluation_sets", libraries=("pyarrow",))
 SIGNALS_STEP = Step(
     "filter.signals",
     4,
@@ -43,20 +44,35 @@ def run(context: Context) -> dict[str, Any]:
     Raises:
         GateError: If fewer documents are kept than ``min_kept`` asks for.
     """
-    signals = context.run_step(SIGNALS_STEP, _signal_jobs(context))
+    index = _indexed(context)
+    signals = context.run_step(SIGNALS_STEP, _signal_jobs(context, index))
     verdicts = context.run_step(VERDICTS_STEP, _verdict_jobs(context, signals))
-    figures = summary(total_counts(verdicts.values()))
+    figures = summary(total_counts(verdicts.values())) | _reach(index, context.recipe.filter)
     check_gate(figures, context.recipe.filter.min_kept)
     return figures
 
 
-def _signal_jobs(context: Context) -> list[Job]:
+def _indexed(context: Context) -> Manifest | None:
+    """The index of the evaluation sets; None where the recipe names none."""
+    options = context.recipe.filter
+    return context.run_step(INDEX_STEP, [_index_job(options)])["all"] if options.decontamination.sets else None
+
+
+def _reach(index: Manifest | None, options: Filter) -> dict[str, Any]:
+    """For the summary: items of each evaluation set, how many are too short to be looked for, and that in words."""
+    if index is None:
+        return {}
+    names = [evaluation.name for evaluation in options.decontamination.sets]
+    reach = {name: tuple(index.counts[f"{kind}.{name}"] for kind in REACH) for name in names}
+    notes = list(out_of_reach(reach, options.decontamination.ngram))
+    sets = {name: dict(zip(REACH, counts, strict=True)) for name, counts in reach.items()}
+    return {"evaluation_sets": sets, **({"notes": notes} if notes else {})}
+
+
+def _signal_jobs(context: Context, index: Manifest | None) -> list[Job]:
     options = context.recipe.filter
     config = signal_config(options)
-    shared: dict[str, str] = {}
-    if options.decontamination.sets:
-        index = context.run_step(INDEX_STEP, [_index_job(options)])
-        shared = index["all"].digests(layout.DECONTAMINATION)
+    shared = index.digests(layout.DECONTAMINATION) if index else {}
     for name, made in _trained(context).items():
         shared[layout.classifier(name)] = made.digests(layout.CLASSIFIERS)[layout.classifier(name)]
     arguments = {"classifiers": {name: c.path for name, c in options.classifiers.items() if c.path}}

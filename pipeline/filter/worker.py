@@ -9,6 +9,7 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.base.progress import count_done
+from pipeline.filter.decontamination.reach import REACH
 from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, read_blocklist
 from pipeline.filter.rules.verdicts import (
     DATATROVE_REASONS,
@@ -78,7 +79,7 @@ def _extra_signals(job: Job, outputs: Outputs) -> list[Any]:
     def index() -> "Index":
         from pipeline.filter.decontamination.index import Index
 
-        return Index.load(outputs.run_path(layout.NGRAMS), outputs.run_path(layout.ITEMS))
+        return Index.load(*(outputs.run_path(path) for path in layout.INDEX_OF_ITEMS))
 
     return extra_signals(job.config, model, index)
 
@@ -115,11 +116,12 @@ def _datatrove_reasons(batch: pa.RecordBatch, steps: list[Any]) -> pa.Array:
 
 def index_evaluation_sets(job: Job, outputs: Outputs) -> None:
     """Hashes of the n-grams of every evaluation set."""
-    from pipeline.filter.decontamination.index import build_index
+    from pipeline.filter.decontamination.build import build_index
 
     index = build_index(job.config["sets"], job.arguments["paths"], job.config["ngram"])
-    index.save(outputs.file(layout.NGRAMS), outputs.file(layout.ITEMS))
-    outputs.count(items=index.num_items, ngrams=index.num_ngrams)
+    index.save(*(outputs.file(path) for path in layout.INDEX_OF_ITEMS))
+    reach = {f"{kind}.{name}": n for name, own in index.reach().items() for kind, n in zip(REACH, own, strict=True)}
+    outputs.count(items=index.num_items, ngrams=index.num_ngrams, **reach)
 
 
 def judge_shard(job: Job, outputs: Outputs) -> None:

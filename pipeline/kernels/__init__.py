@@ -12,7 +12,7 @@ compiled for one signature, so both write the same thing.
 Where reading begins:    ``text_scan`` (which texts need cleaning), ``html_scan`` (limits and facts of a page),
                          ``json_scan`` (where values end), ``pii_scan`` (where personal data may begin)
 Words and duplicates:    ``words`` (with ``unicode_tables``, ``hash_constants``), ``minhash``, ``verify``, ``overlap``,
-                         ``line_hash``
+                         ``near``, ``line_hash``
 Signals of the filter:   ``signals``, above ``lines`` and ``repetition``
 Tokens of the filter:    ``tokens``, above ``token_rules``, ``token_urls`` and ``token_tables``
 Under all of them:       ``spans`` (code points and hashes of bytes), ``jit`` (how to compile)

@@ -7,6 +7,22 @@ from pipeline.kernels.spans import BASE, MIX
 from pipeline.kernels.words import scan_words
 
 
+@numba.njit(nogil=True, inline="always")
+def flag_shift(size):  # type: ignore[no-untyped-def]
+    """By how much a hash is shifted to be the number of its flag, in a table of ``size`` bytes."""
+    shift = np.uint64(61)
+    while size > 1:
+        shift -= np.uint64(1)
+        size //= 2
+    return shift
+
+
+@numba.njit(nogil=True, inline="always")
+def flagged(bits, number):  # type: ignore[no-untyped-def]
+    """Whether a flag is set."""
+    return (bits[number >> np.uint64(3)] >> np.uint8(number & np.uint64(7))) & np.uint8(1)
+
+
 @numba.njit(cache=True, nogil=True)
 def ngram_hashes(words, n):  # type: ignore[no-untyped-def]
     """Hash of each run of ``n`` words (64-bit word hashes), shape (max(0, words - n + 1),)."""
@@ -34,7 +50,7 @@ def find_ngrams(words, word_offsets, n, bits, known, rows, positions, slots):  #
         words: Word hashes of all documents.
         word_offsets: Where each document's words start, shape (N + 1,).
         n: Words in an n-gram.
-        bits: Flags by the highest bits of a hash; a power of two of them.
+        bits: Flags by the highest bits of a hash, eight in a byte; a power of two of them.
         known: Sorted hashes.
         rows: Out: the document of each hit.
         positions: Out: the first word of each hit in its document.
@@ -43,16 +59,12 @@ def find_ngrams(words, word_offsets, n, bits, known, rows, positions, slots):  #
     Returns:
         The number of hits; beyond the room in ``rows``, hits are only counted.
     """
-    shift = np.uint64(64)
-    size = len(bits)
-    while size > 1:
-        shift -= np.uint64(1)
-        size //= 2
+    shift = flag_shift(len(bits))
     found = 0
     for row in range(len(word_offsets) - 1):
         hashes = ngram_hashes(words[word_offsets[row] : word_offsets[row + 1]], n)
         for i in range(len(hashes)):
-            if not bits[hashes[i] >> shift]:
+            if not flagged(bits, hashes[i] >> shift):
                 continue
             slot = np.searchsorted(known, hashes[i])
             if slot < len(known) and known[slot] == hashes[i]:
@@ -60,6 +72,25 @@ def find_ngrams(words, word_offsets, n, bits, known, rows, positions, slots):  #
                     rows[found], positions[found], slots[found] = row, i, slot
                 found += 1
     return found
+
+
+@numba.njit(cache=True, nogil=True)
+def cut_lines(data, offsets, flags):  # type: ignore[no-untyped-def]
+    """Flags the texts in which a line ends with a hyphen (``-`` or U+2010) after a letter, and the next goes on.
+
+    Args:
+        data: UTF-8 bytes.
+        offsets: Where each text starts and the last one ends, shape (N + 1,).
+        flags: Out, bool, shape (N,).
+    """
+    for row in range(len(offsets) - 1):
+        flags[row] = False
+        for i in range(offsets[row] + 2, offsets[row + 1] - 1):
+            if data[i] != 0x0A or data[i + 1] < 0x20:
+                continue
+            if (data[i - 1] == 0x2D and (data[i - 2] | 0x20) > 0x60) or (data[i - 1] == 0x90 and data[i - 2] == 0x80):
+                flags[row] = True
+                break
 
 
 @numba.njit(cache=True, nogil=True)

@@ -43,6 +43,8 @@ CLASSIFIERS = "classifiers/"
 DECONTAMINATION = "decontamination/"
 NGRAMS = f"{DECONTAMINATION}ngrams.arrow"
 ITEMS = f"{DECONTAMINATION}items.arrow"
+SHORT_TEXTS = f"{DECONTAMINATION}short.arrow"
+INDEX_OF_ITEMS = (NGRAMS, ITEMS, SHORT_TEXTS)
 
 # tokenize
 TOKENIZER_FOLDER = "tokenizer/"

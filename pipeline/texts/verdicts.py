@@ -13,7 +13,9 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.clean import pii
-from pipeline.filter.decontamination.index import Index, build_index
+from pipeline.clean.worker import replaced_share
+from pipeline.filter.decontamination.build import build_index
+from pipeline.filter.decontamination.index import Index
 from pipeline.filter.rules.compared import compared
 from pipeline.filter.rules.cuts import cut_text
 from pipeline.filter.rules.document_rules import read_blocklist
@@ -111,7 +113,7 @@ def _verdicts(
             found.append(Verdict(False, [f"clean.{document.excluded}"], [], {}, document, ""))
             continue
         measured = {name: signals[name][row].as_py() for name in signals.column_names if name != "doc_id"}
-        record = {"language": document.language, "language_score": document.language_score}
+        record = {name: documents[name][row].as_py() for name in ("language", "language_score", "replaced_share")}
         rules = compared(options, record, measured, reasons)
         text = "" if reasons else cut_text(document.text, cuts.get(row, []))
         found.append(Verdict(not reasons, reasons, rules, measured, document, text))
@@ -125,6 +127,7 @@ def _documents(cleaned: list[CleanText], urls: Sequence[Any], licences: Sequence
         "text": [document.text for document in cleaned],
         "language": [document.language for document in cleaned],
         "language_score": [document.language_score for document in cleaned],
+        "replaced_share": [replaced_share(document.text) for document in cleaned],
         "url": urls,
         "licence": licences,
         "source": ["texts"] * len(cleaned),
@@ -160,8 +163,8 @@ def _model(options: Filter, name: str, run: Run | None) -> Path:
 
 
 def _index(options: Filter, run: Run | None) -> Index:
-    if run is not None and all(storage.exists(run.url(path)) for path in (layout.NGRAMS, layout.ITEMS)):
-        return Index.load(run.local(layout.NGRAMS), run.local(layout.ITEMS))
+    if run is not None and all(storage.exists(run.url(path)) for path in layout.INDEX_OF_ITEMS):
+        return Index.load(*(run.local(path) for path in layout.INDEX_OF_ITEMS))
     decontamination = options.decontamination
     sets = [evaluation.model_dump(include={"name", "fields", "id_field"}) for evaluation in decontamination.sets]
     paths = {evaluation.name: evaluation.path for evaluation in decontamination.sets}

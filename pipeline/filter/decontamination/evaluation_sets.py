@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
-from pipeline.filter.decontamination.set_files import TASK_SUFFIXES, data_files, strings, task, values
+from pipeline.filter.decontamination.set_files import TASK_SUFFIXES, USUAL_FIELDS, data_files, strings, task, values
 
 __all__ = ["data_files", "read_items"]
-USUAL_FIELDS = (
-    *("question", "text", "prompt", "query", "problem", "sentence", "passage", "context", "premise", "input", "inputs"),
-    *("canonical_solution", "ctx", "goal", "story"),
-)
 SHOWN_FIELDS = 20
 
 

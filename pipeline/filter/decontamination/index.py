@@ -1,11 +1,13 @@
 """Text that overlaps with evaluation sets: an index of their n-grams, and what documents share with it.
 
-Words are those of deduplication (lower-cased, without marks), so neither punctuation nor line breaks hide an item.  An
-item shorter than the n-gram is indexed as one shorter n-gram of all of its words, down to ``MIN_WORDS``.
+Words are those of deduplication (lower-cased, without marks): neither punctuation nor line breaks hide an item.  Words
+cut at the ends of lines are put together (``text_words.py``).  A text of 8 to 64 words is looked for as a
+whole, also with a few words changed (``short_texts.py``); one that is shorter than the n-gram only in this way, or,
+where no change is allowed, as one shorter n-gram of all of its words.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,22 +17,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.base.arrow import text_buffers
-from pipeline.base.errors import UserError
-from pipeline.base.words import counted
-from pipeline.filter.decontamination.evaluation_sets import data_files, read_items
+from pipeline.filter.decontamination.short_texts import ShortTexts, bit_table
+from pipeline.filter.decontamination.text_words import Offsets, Words, byte_spans, rejoined, text_words
 from pipeline.filter.rules.cuts import merged
 from pipeline.filter.rules.measure import large_strings
-from pipeline.kernels.overlap import find_ngrams, ngram_hashes, word_ends
-from pipeline.kernels.words import hash_words, word_tables
-
-MIN_WORDS = 8
-BIT_TABLE = 1 << 22
+from pipeline.kernels.overlap import find_ngrams
 
 
 @dataclass(frozen=True)
 class Hit:
-    """What one document shares with one item: the share of the item's n-grams, and the words in the document."""
+    """What one document shares with one item, and the words in the document.
+
+    ``overlap`` is the share of the item's n-grams; where a short text of it stands there with words changed, the share
+    of its words, if that is more.
+    """
 
     row: int
     item: int
@@ -38,15 +38,45 @@ class Hit:
     words: list[tuple[int, int]]
 
 
+class _Shared:
+    """What is found of items in documents: n-grams, shares of short texts, and where they stand."""
+
+    def __init__(self) -> None:
+        self.grams: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
+        self.near: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
+        self.spans: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
+
+    def add_grams(self, row: int, item: int, gram: tuple[int, int], span: tuple[int, int]) -> None:
+        self.grams[row, item].add(gram)
+        self.spans[row, item].add(span)
+
+    def add_text(self, row: int, item: int, text: int, share: float, span: tuple[int, int]) -> None:
+        """A short text: the best of its places counts."""
+        known = self.near[row, item]
+        known[text] = max(share, known.get(text, 0.0))
+        self.spans[row, item].add(span)
+
+    def hits(self, totals: NDArray[Any]) -> list[Hit]:
+        """What each document shares with each item, in order of both."""
+        found = []
+        for key in sorted(self.spans):
+            share = len(self.grams.get(key, ())) / max(1, int(totals[key[1]]))
+            overlap = min(1.0, max(share, sum(self.near.get(key, {}).values())))
+            found.append(Hit(*key, overlap, merged(self.spans[key])))
+        return found
+
+
 @dataclass(frozen=True)
 class Index:
     """The n-grams of evaluation sets.
 
-    ``grams`` has columns length, hash, item (sorted); ``items`` set, id, ngrams.
+    ``grams`` has columns length, hash, item (sorted); ``items`` set, id, ngrams; ``short`` is what
+    ``short_texts.short_table`` makes.
     """
 
     grams: pa.Table
     items: pa.Table
+    short: pa.Table
 
     @property
     def num_items(self) -> int:
@@ -56,24 +86,34 @@ class Index:
     @property
     def num_ngrams(self) -> int:
         """Distinct n-grams of each item, summed."""
-        return int(self.grams.num_rows)
+        return int(self.items["ngrams"].to_numpy().sum())
 
-    def save(self, grams: Path, items: Path) -> None:
-        """Writes both tables."""
-        for path, table in ((grams, self.grams), (items, self.items)):
+    def reach(self) -> dict[str, tuple[int, int]]:
+        """For each set its items, and how many of them are too short to be looked for."""
+        names, ngrams = self.items["set"].to_pylist(), self.items["ngrams"].to_pylist()
+        short = Counter(name for name, count in zip(names, ngrams, strict=True) if not count)
+        return {name: (count, short[name]) for name, count in Counter(names).items()}
+
+    def save(self, *paths: Path) -> None:
+        """Writes the tables: n-grams, items, short texts."""
+        for path, table in zip(paths, (self.grams, self.items, self.short), strict=True):
             with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
 
     @classmethod
-    def load(cls, grams: Path, items: Path) -> "Index":
+    def load(cls, *paths: Path) -> "Index":
         """Reads what ``save`` wrote."""
-        return cls(*(pa.ipc.open_file(pa.memory_map(str(path), "r")).read_all() for path in (grams, items)))
+        return cls(*(pa.ipc.open_file(pa.memory_map(str(path), "r")).read_all() for path in paths))
 
     @cached_property
     def sets(self) -> list[str]:
         """Names of the evaluation sets, in recipe order."""
         names = (self.items.schema.metadata or {}).get(b"sets", b"").decode()
         return names.split(",") if names else []
+
+    @cached_property
+    def _short(self) -> ShortTexts:
+        return ShortTexts(self.short)
 
     @cached_property
     def _lengths(self) -> list[tuple[int, Any, Any, Any, Any]]:
@@ -84,28 +124,35 @@ class Index:
             hashes = self.grams["hash"].to_numpy()[lengths == length]
             items = self.grams["item"].to_numpy()[lengths == length]
             distinct, starts = np.unique(hashes, return_index=True)
-            bits = np.zeros(BIT_TABLE, bool)
-            bits[distinct >> np.uint64(64 - BIT_TABLE.bit_length() + 1)] = True
-            tables.append((int(length), bits, distinct, np.append(starts, len(hashes)), items))
+            tables.append((int(length), bit_table(distinct), distinct, np.append(starts, len(hashes)), items))
         return tables
 
     def hits(self, texts: pa.Array | Sequence[str]) -> list[Hit]:
         """What each text shares with each item, in order of row and item."""
         array = large_strings(texts)
-        words, offsets = text_words(array)
-        matched: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
-        spans: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
+        shared = _Shared()
+        self._add(shared, *text_words(array), lambda row, first, last: (row, (first, last)))
+        whole = rejoined(array)
+        if whole is not None:
+            self._add(
+                shared,
+                whole.words,
+                whole.offsets,
+                lambda row, first, last: (whole.rows[row], whole.as_it_stands(row, first, last)),
+            )
+        return shared.hits(self.items["ngrams"].to_numpy())
+
+    def _add(self, shared: _Shared, words: Words, offsets: Offsets, place: Callable[..., Any]) -> None:
+        """What is found in some words; ``place`` tells the document and its words of a find."""
         for length, bits, known, starts, items in self._lengths:
             rows, positions, slots = _find(words, offsets, length, bits, known)
             for row, position, slot in zip(rows.tolist(), positions.tolist(), slots.tolist(), strict=True):
+                document, span = place(row, position, position + length)
                 for item in items[starts[slot] : starts[slot + 1]].tolist():
-                    matched[row, item].add((length, slot))
-                    spans[row, item].add((position, position + length))
-        totals = self.items["ngrams"].to_numpy()
-        return [
-            Hit(row, item, min(1.0, len(found) / int(totals[item])), merged(spans[row, item]))
-            for (row, item), found in sorted(matched.items())
-        ]
+                    shared.add_grams(document, item, (length, slot), span)
+        for hit in self._short.hits(words, offsets):
+            document, span = place(hit.row, hit.first, hit.last)
+            shared.add_text(document, hit.item, hit.text, hit.share, span)
 
     def columns(self, texts: pa.Array) -> list[pa.Array]:
         """For each set the largest overlap and its item; then the byte spans of all hits, and the share of each."""
@@ -143,88 +190,3 @@ def _find(words: Any, offsets: Any, length: int, bits: Any, known: Any) -> list[
         if found <= room:
             return [column[:found] for column in out]
         room = found
-
-
-def text_words(array: pa.Array) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Word hashes of all texts, and where each text's begin."""
-    offsets, data = text_buffers(array)
-    words = np.empty(int(offsets[-1]) // 2 + len(offsets) + 2, np.uint64)
-    starts = np.zeros(len(offsets), np.int64)
-    count = hash_words(data, offsets, word_tables(), words, starts)
-    return words[:count], starts
-
-
-def byte_spans(text: str, words: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Byte ranges of word ranges in a text, without white space at their ends."""
-    raw = text.encode()
-    data = np.frombuffer(raw, np.uint8).copy()
-    ends = word_ends(data, word_tables(), max(end for _, end in words))
-    spans = []
-    for first, last in words:
-        start, end = (int(ends[first - 1]) if first else 0), int(ends[last - 1])
-        part = raw[start:end]
-        start, end = start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
-        spans.append((start, end))
-    return spans
-
-
-def build_index(sets: Sequence[dict[str, Any]], paths: dict[str, str], ngram: int) -> Index:
-    """Indexes evaluation sets.
-
-    Args:
-        sets: ``name``, ``fields`` and ``id_field`` of each.
-        paths: Where each is.
-        ngram: Words in an n-gram.
-
-    Raises:
-        UserError: If a set cannot be read, an item lacks a named field, or nothing of a set can be looked for.
-    """
-    owners: list[str] = []
-    ids: list[str] = []
-    totals: list[int] = []
-    grams: list[tuple[int, int, int]] = []
-    for evaluation in sets:
-        name, before = evaluation["name"], len(grams)
-        files = data_files(paths[name])
-        for item, texts in read_items(name, files, evaluation["fields"], evaluation["id_field"]):
-            found = _item_ngrams(texts, ngram)
-            grams += [(length, value, len(ids)) for length, value in found]
-            owners.append(name)
-            ids.append(item)
-            totals.append(max(1, len(found)))
-        if len(grams) == before:
-            raise UserError(_nothing_in(name, ids[owners.index(name) :] if name in owners else [], ngram))
-    grams.sort()
-    columns = list(zip(*grams, strict=True)) or [(), (), ()]
-    table = pa.table(
-        [pa.array(columns[0], pa.int16()), pa.array(columns[1], pa.uint64()), pa.array(columns[2], pa.int32())],
-        names=["length", "hash", "item"],
-    )
-    schema = pa.schema(
-        [pa.field("set", pa.string()), pa.field("id", pa.string()), pa.field("ngrams", pa.int32())],
-        metadata={"sets": ",".join(evaluation["name"] for evaluation in sets)},
-    )
-    return Index(table, pa.table([owners, ids, pa.array(totals, pa.int32())], schema=schema))
-
-
-def _nothing_in(name: str, ids: Sequence[str], ngram: int) -> str:
-    """That nothing of a set can be looked for, in words."""
-    if not ids:
-        return f"evaluation set {name}: its files hold no item"
-    words = min(MIN_WORDS, ngram)
-    return (
-        f"evaluation set {name}: none of {counted(len(ids), 'item')} ({ids[0]}) can be looked for: fewer than {words} "
-        "words in each field; name its fields with text, or leave the set out"
-    )
-
-
-def _item_ngrams(texts: Sequence[str], ngram: int) -> list[tuple[int, int]]:
-    """Distinct (length, hash) of an item; n-grams do not cross its fields."""
-    words, starts = text_words(large_strings(list(texts)))
-    found: set[tuple[int, int]] = set()
-    for k in range(len(texts)):
-        own = words[starts[k] : starts[k + 1]]
-        length = min(ngram, len(own))
-        if length >= min(MIN_WORDS, ngram):
-            found |= {(length, int(value)) for value in ngram_hashes(own, length)}
-    return sorted(found)

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.base.progress import each
-from pipeline.base.words import counted
+from pipeline.filter.decontamination.build import build_index
 from pipeline.filter.decontamination.evaluation_sets import data_files
-from pipeline.filter.decontamination.index import MIN_WORDS, Index, build_index, byte_spans
+from pipeline.filter.decontamination.index import Index
+from pipeline.filter.decontamination.reach import out_of_reach
+from pipeline.filter.decontamination.text_words import byte_spans
 from pipeline.filter.rules.cuts import CUT_SPANS, cut_text, moved
 from pipeline.run import layout
 from pipeline.run.context import Context
@@ -41,10 +42,8 @@ def scan(root: str, sets: dict[str, str], fields: Sequence[str], ngram: int) -> 
             raise UserError(f"evaluation set {name}: {path}: no such file")
     described = [{"name": name, "fields": list(fields), "id_field": None} for name in sets]
     index = build_index(described, sets, ngram)
-    short = index.num_items - pc.count_distinct(index.grams["item"]).as_py()
-    if short:
-        words = min(MIN_WORDS, ngram)
-        say(f"{short:,} of {counted(index.num_items, 'item')} not looked for: fewer than {words} words in each field")
+    for note in out_of_reach(index.reach(), ngram):
+        say(note)
     documents, hits = 0, []
     for shard in each(Context(run, dry=True).document_shards(), "decontaminate", "shard"):
         local, first = run.local(layout.documents(shard)), 0

@@ -13,6 +13,7 @@ import orjson
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.clean.decode import NotText, decode
+from pipeline.readers.delimited.header import BY_PLACE
 from pipeline.readers.encodings import as_utf8
 from pipeline.readers.parts.first import WholeRecords
 from pipeline.readers.parts.formats import format_of_name
@@ -21,11 +22,18 @@ from pipeline.readers.parts.part_reader import PartReader, ReadOptions
 from pipeline.readers.parts.partition import split
 from pipeline.readers.records import Damaged, Fields, Record
 from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
+from pipeline.recipe.csv_options import Csv
 
+USUAL_FIELDS = (
+    *("question", "text", "prompt", "query", "problem", "sentence", "passage", "context", "premise", "input", "inputs"),
+    *("canonical_solution", "ctx", "goal", "story"),
+)
 FORMATS = ("jsonl", "json", "parquet", "arrow", "csv", "tsv", "text")
 TASK_SUFFIXES = (".yaml", ".yml")
 NO_DATA = (".md", ".rst", ".markdown")  # texts about a set
 BOM = b"\xef\xbb\xbf"
+ANSWER = re.compile("[A-J]")
+QUESTION = USUAL_FIELDS[0]
 WHOLE_FILE = 1 << 62  # a part that is as large as its file
 
 
@@ -92,8 +100,27 @@ def _bytes(name: str, path: Path) -> bytes:
 
 
 def _rows(name: str, path: Path, kind: str) -> Iterator[Mapping[str, Any]]:
-    """Rows of a table, each with all of its fields."""
-    reader = PartReader(str(path.parent), ReadOptions(WholeRecords(Fields({}, None))))
+    """Rows of a table, each with all of its fields.
+
+    MMLU is published as CSV without a header: question, choices, the letter of the answer.  Its question gets a name.
+    """
+    if kind not in ("csv", "tsv") or not _is_quiz(next(_read(name, path, kind, None), {})):
+        yield from _read(name, path, kind, None)
+        return
+    for row in _read(name, path, kind, Csv(header=False)):
+        yield {**row, QUESTION: next(iter(row.values()))}
+
+
+def _is_quiz(first: Mapping[str, Any]) -> bool:
+    """Whether a table's first row, or what was taken for its header, ends with the letter of an answer."""
+    if not first or not {name.lower() for name in first}.isdisjoint(USUAL_FIELDS):
+        return False
+    name, value = list(first.items())[-1]
+    return bool(ANSWER.fullmatch(str(value if BY_PLACE.fullmatch(name) else name).strip()))
+
+
+def _read(name: str, path: Path, kind: str, csv: Csv | None) -> Iterator[Mapping[str, Any]]:
+    reader = PartReader(str(path.parent), ReadOptions(WholeRecords(Fields({}, None)), csv=csv))
     for part in split(InputFile(path.name, str(path), path.stat().st_size), kind, WHOLE_FILE):
         for item in reader.read(part):
             if isinstance(item, Damaged):

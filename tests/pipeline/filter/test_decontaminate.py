@@ -11,8 +11,8 @@ import zstandard
 from tokenizers import Tokenizer
 
 from pipeline.base.errors import UserError
+from pipeline.filter.decontamination.build import build_index
 from pipeline.filter.decontamination.evaluation_sets import data_files, read_items
-from pipeline.filter.decontamination.index import build_index
 from pipeline.filter.decontamination.scan import scan
 from pipeline.filter.rules.cuts import cut_text, moved
 from pipeline.filter.whatif import what_if
@@ -93,7 +93,8 @@ def test_overlap_columns_and_reason_of_a_run_and_a_later_scan(
     capsys.readouterr()
     (tmp_path / "short.jsonl").write_text('{"question": "one two three"}\n' + json.dumps({"question": item}) + "\n")
     scan(context.root, {"later": str(tmp_path / "short.jsonl")}, [], 13)
-    assert "1 of 2 items not looked for: fewer than 8 words in each field" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "evaluation set later: 1 of 2 items not looked for: fewer than 8 words in each field" in said
     with pytest.raises(UserError, match="--ngram 0: expected 4 to 50"):
         scan(context.root, {"later": str(tmp_path / "set.jsonl")}, [], 0)
 

@@ -118,6 +118,14 @@ def test_rules_say_value_and_threshold() -> None:
     assert one.text == ""
 
 
+def test_broken_characters_are_judged() -> None:
+    texts = ["The mill \ufffd\ufffd stands still in winter.", "The mill stands still in winter."]
+    broken, whole = verdict(texts, rules=[], min_language_score=0, max_replaced_share=0.02)
+    assert (broken.reasons, whole.reasons) == (["text.max_replaced_share"], [])
+    (rule,) = [rule for rule in broken.rules if rule["rule"] == "text.max_replaced_share"]
+    assert rule["value"] == pytest.approx(2 / len(texts[0]))
+
+
 def test_recipe_file_and_several_texts_are_taken(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text(
         '[[sources]]\nname = "s"\npaths = ["x"]\n[clean]\npii = "off"\n[filter]\nrules = []\nmin_language_score = 0.0\n'
