@@ -1,9 +1,11 @@
 """Evaluation sets to an index of their items."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.base.errors import UserError
@@ -13,7 +15,7 @@ from pipeline.filter.decontamination.evaluation_sets import data_files, read_ite
 from pipeline.filter.decontamination.index import Index
 from pipeline.filter.decontamination.reach import MIN_WORDS
 from pipeline.filter.decontamination.short_texts import ShortText, edits_allowed, short_table
-from pipeline.filter.decontamination.text_words import put_together, text_words
+from pipeline.filter.decontamination.text_words import Words, put_together, text_words
 from pipeline.filter.rules.measure import large_strings
 from pipeline.kernels.overlap import ngram_hashes
 
@@ -46,46 +48,55 @@ class _Made:
     def __init__(self, ngram: int) -> None:
         self._ngram = ngram
         self._owners: list[str] = []
-        self._grams: list[tuple[int, int, int]] = []
+        self._grams: list[tuple[int, int, Words]] = []  # length, item, hashes
         self._short: list[ShortText] = []
         self.ids: list[str] = []
         self.totals: list[int] = []
 
     def add(self, name: str, item: str, texts: Sequence[str]) -> None:
         """An item, its texts as the clean stage would write them: n-grams do not cross them."""
-        number, grams = len(self.ids), set[tuple[int, int]]()
+        number = len(self.ids)
         cleaned = put_together(normalise(list(texts))[0])
         words, starts = text_words(large_strings(cleaned))
+        grams: dict[int, list[Words]] = defaultdict(list)
         short: dict[bytes, ShortText] = {}
         for k, text in enumerate(cleaned):
             own = words[starts[k] : starts[k + 1]]
             length = min(self._ngram, len(own))
             if length < min(MIN_WORDS, self._ngram):
                 continue
-            found = {(length, int(value)) for value in ngram_hashes(own, length)}
-            grams |= found
+            found = np.unique(ngram_hashes(own, length))
+            grams[length].append(found)
             if edits := edits_allowed(own, text):
                 short[own.tobytes()] = ShortText(number, len(found), own.copy(), edits)
             if not edits or len(own) >= self._ngram:
-                self._grams += [(length, value, number) for length, value in found]
-        self._short += [replace(text, share=text.share / len(grams)) for text in short.values()]
+                self._grams.append((length, number, found))
+        total = sum(len(np.unique(np.concatenate(found))) for found in grams.values())
+        self._short += [replace(text, share=text.share / total) for text in short.values()]
         self._owners.append(name)
         self.ids.append(item)
-        self.totals.append(len(grams))
+        self.totals.append(total)
 
     def index(self, names: Sequence[str]) -> Index:
         """The index of all that was added."""
-        columns = list(zip(*sorted(set(self._grams)), strict=True)) or [(), (), ()]
-        grams = pa.table(
-            [pa.array(columns[0], pa.int16()), pa.array(columns[1], pa.uint64()), pa.array(columns[2], pa.int32())],
-            names=["length", "hash", "item"],
-        )
         schema = pa.schema(
             [pa.field("set", pa.string()), pa.field("id", pa.string()), pa.field("ngrams", pa.int32())],
             metadata={"sets": ",".join(names)},
         )
         items = pa.table([self._owners, self.ids, pa.array(self.totals, pa.int32())], schema=schema)
-        return Index(grams, items, short_table(self._short))
+        return Index(self._table(), items, short_table(self._short))
+
+    def _table(self) -> pa.Table:
+        """The n-grams by length, hash and item, each once."""
+        sizes = [len(found) for _, _, found in self._grams]
+        lengths = np.repeat(np.array([length for length, _, _ in self._grams], np.int16), sizes)
+        items = np.repeat(np.array([item for _, item, _ in self._grams], np.int32), sizes)
+        hashes = np.concatenate([*(found for _, _, found in self._grams), np.zeros(0, np.uint64)])
+        order = np.lexsort((items, hashes, lengths))
+        columns = [column[order] for column in (lengths, hashes, items)]
+        new = np.ones(len(order), bool)
+        new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+        return pa.table([pa.array(column[new]) for column in columns], names=["length", "hash", "item"])
 
 
 def _nothing_in(name: str, ids: Sequence[str], ngram: int) -> str:
