@@ -49,20 +49,25 @@ class Layout:
     cache: KeyValueCache | None = None
 
 
-def document_layout(documents_BT: Tensor, positions_BT: Tensor) -> Layout:
+def document_layout(documents_BT: Tensor, positions_BT: Tensor, device: torch.device) -> Layout:
     """Attention confined to documents, each of which starts at position 0 (``TokenDataset.masked_batch`` gives both).
 
     Args:
-        documents_BT: Number of each token's document within its row.
+        documents_BT: Number of each token's document within its row.  Both tensors may stay on the CPU: what depends
+            on their values is then counted there, and no device is waited for.
         positions_BT: Position of each token within its document's part of the row.
+        device: Where the model is.
     """
-    if ops.has_document_attention(documents_BT):
+    positions = positions_BT.to(device, non_blocking=True)
+    if ops.has_document_attention(device):
         starts = (positions_BT == 0).flatten().nonzero().flatten()
         edges = torch.cat([starts, starts.new_tensor([positions_BT.numel()])]).to(torch.int32)
-        return Layout(positions_BT, document_edges=edges, longest_document=int((edges[1:] - edges[:-1]).max()))
+        longest = int((edges[1:] - edges[:-1]).max())
+        return Layout(positions, document_edges=edges.to(device, non_blocking=True), longest_document=longest)
     length = documents_BT.shape[1]
+    documents_BT = documents_BT.to(device)
     same_BTS = documents_BT[:, :, None] == documents_BT[:, None, :]
-    return Layout(positions_BT, mask=same_BTS & torch.ones(length, length, dtype=torch.bool).tril())
+    return Layout(positions, mask=same_BTS & torch.ones(length, length, dtype=torch.bool, device=device).tril())
 
 
 def attend(query_BHTE: Tensor, key_BKSE: Tensor, value_BKSE: Tensor, layout: Layout) -> Tensor:

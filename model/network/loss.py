@@ -92,7 +92,7 @@ def _loss_and_gradient(logits_NV: Tensor, targets_N: Tensor, z_loss: float) -> t
         squares = z_loss * (partition_N.square() * slope_N).sum()
         slope_N = slope_N * (1.0 + 2.0 * z_loss * partition_N)
     gradient_NV = log_probabilities_NV.exp_()
-    if z_loss or not bool(valid_N.all()):
+    if z_loss or not ops.is_known_all(valid_N):
         gradient_NV *= slope_N[:, None]
     gradient_NV[rows, columns] -= valid_N.float()
     return losses_N.sum(), squares, gradient_NV.to(logits_NV.dtype)

@@ -95,9 +95,9 @@ def keeps_scores(query_BHTE: Tensor, key_BKSE: Tensor) -> bool:
     return short and query_BHTE.dtype == torch.bfloat16 and _on_cpu(query_BHTE) and torch.is_grad_enabled()
 
 
-def has_document_attention(tensor: Tensor) -> bool:
-    """Whether the tensor's device has the kernel of ``document_attention``; a mask does the same elsewhere."""
-    return tensor.is_cuda
+def has_document_attention(device: torch.device) -> bool:
+    """Whether the device has the kernel of ``document_attention``; a mask does the same elsewhere."""
+    return device.type == "cuda"
 
 
 def document_attention(query_BHTE: Tensor, key_BKTE: Tensor, value_BKTE: Tensor, edges: Tensor, longest: int) -> Tensor:
@@ -122,6 +122,11 @@ def document_attention(query_BHTE: Tensor, key_BKTE: Tensor, value_BKTE: Tensor,
     grouped = heads != key_BKTE.shape[1]
     out = varlen_attn(query, key, value, edges, edges, longest, longest, window_size=(-1, 0), enable_gqa=grouped)
     return cast(Tensor, out).view(batch, length, heads, width).transpose(1, 2)
+
+
+def is_known_all(flags: Tensor) -> bool:
+    """Whether all flags are set, where asking is cheaper than acting as if they were not; never makes a GPU wait."""
+    return _on_cpu(flags) and bool(flags.all())
 
 
 def loss_chunk_tokens(hidden: Tensor) -> int:

@@ -313,7 +313,9 @@ class Transformer(nn.Module):
         Raises:
             UserError: If the sequence is longer than the context.
         """
-        h_BTD = self.hidden(inputs_BT, Layout(cache=cache) if documents is None else document_layout(*documents))
+        h_BTD = self.hidden(
+            inputs_BT, Layout(cache=cache) if documents is None else document_layout(*documents, inputs_BT.device)
+        )
         return F.linear(h_BTD, self.head_weight[: self.config.vocabulary_size].to(h_BTD.dtype)).float()
 
     def loss(
@@ -344,7 +346,7 @@ class Transformer(nn.Module):
         self, inputs_BT: Tensor, targets_BT: Tensor, documents: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor, Tensor, int]:
         """What a loss is computed from: hidden states, head, targets, entries of the vocabulary."""
-        h_BTD = self.hidden(inputs_BT, None if documents is None else document_layout(*documents))
+        h_BTD = self.hidden(inputs_BT, None if documents is None else document_layout(*documents, inputs_BT.device))
         return h_BTD.flatten(0, 1), self.head_weight, targets_BT.flatten(), self.config.vocabulary_size
 
     @classmethod

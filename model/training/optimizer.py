@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from model.devices.world import whole
 from model.network.transformer import Transformer
+from model.training.sharing import first_row, local, shared_out
 from pipeline.base.errors import RunError
 from pipeline.recipe.training_options import Train
 
@@ -84,10 +85,16 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             updates = [self._momentum_update(p, group["momentum"]) for p in parameters]
-            directions = self._directions(parameters, updates)
-            for parameter, direction in zip(parameters, directions, strict=True):
-                parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
-                parameter.add_(_like(direction, parameter), alpha=-group["lr"])
+            stacks = [self._rows.get(parameter, [parameter.shape[0]]) for parameter in parameters]
+
+            def work(numbers: Sequence[int], matrices: list[Tensor], stacks: Any = stacks) -> list[Tensor]:
+                return _directions(matrices, [stacks[number] for number in numbers])
+
+            directions = shared_out(updates, work, self._precision)
+            for parameter, direction, stack in zip(parameters, directions, stacks, strict=True):
+                weight = local(parameter.detach())
+                weight.mul_(1.0 - group["lr"] * group["weight_decay"])
+                weight.add_(direction.to(weight.dtype) * _scales(parameter, stack), alpha=-group["lr"])
 
     def _momentum_update(self, parameter: nn.Parameter, momentum: float) -> Tensor:
         gradient = cast(Tensor, parameter.grad)
@@ -95,29 +102,40 @@ class Muon(torch.optim.Optimizer):
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
         state["momentum_buffer"].lerp_(gradient, 1.0 - momentum)
-        update = gradient.lerp(state["momentum_buffer"], momentum)
-        return whole(update)
+        return gradient.lerp(state["momentum_buffer"], momentum)
 
-    def _directions(self, parameters: list[nn.Parameter], updates: list[Tensor]) -> list[Tensor]:
-        """The orthogonalised updates, each scaled for its matrix's shape."""
-        groups: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
-        for number, (parameter, update) in enumerate(zip(parameters, updates, strict=True)):
-            first = 0
-            for rows in self._rows.get(parameter, [update.shape[0]]):
-                shape = (min(rows, update.shape[1]), max(rows, update.shape[1]))
-                groups[shape].append((number, first, rows))
-                first += rows
-        directions = [torch.empty_like(update) for update in updates]
-        for members in groups.values():
-            parts = [updates[n][first : first + rows] for n, first, rows in members]
-            wide = torch.stack([part.mT if part.shape[0] > part.shape[1] else part for part in parts])
-            for (n, first, rows), part, found in zip(
-                members, parts, orthogonalised(wide, self._precision), strict=True
-            ):
-                direction = found.mT if part.shape[0] > part.shape[1] else found
-                scale = max(1.0, rows / part.shape[1]) ** 0.5
-                directions[n][first : first + rows] = direction.to(part.dtype) * scale
-        return directions
+
+def _directions(updates: list[Tensor], stacks: Sequence[Sequence[int]]) -> list[Tensor]:
+    """The orthogonalised updates, each of one or several matrices one above the other; not yet scaled."""
+    groups: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
+    for number, (update, stack) in enumerate(zip(updates, stacks, strict=True)):
+        first = 0
+        for rows in stack:
+            shape = (min(rows, update.shape[1]), max(rows, update.shape[1]))
+            groups[shape].append((number, first, rows))
+            first += rows
+    directions = [torch.empty_like(update) for update in updates]
+    for members in groups.values():
+        parts = [updates[n][first : first + rows] for n, first, rows in members]
+        wide = torch.stack([part.mT if part.shape[0] > part.shape[1] else part for part in parts])
+        found = orthogonalised(wide, wide.dtype)
+        for (n, first, rows), part, direction in zip(members, parts, found, strict=True):
+            directions[n][first : first + rows] = direction.mT if part.shape[0] > part.shape[1] else direction
+    return directions
+
+
+def _scales(parameter: Tensor, stack: Sequence[int]) -> Tensor | float:
+    """sqrt(max(1, rows / columns)) of the matrix that each of this process's rows belongs to, (R, 1)."""
+    columns = parameter.shape[1]
+    factors = [float(max(1.0, rows / columns) ** 0.5) for rows in stack]
+    if len(set(factors)) == 1:
+        return factors[0]
+    of_rows = torch.cat([torch.full((rows, 1), factor) for rows, factor in zip(stack, factors, strict=True)])
+    if isinstance(parameter, DTensor):
+        mesh = parameter.device_mesh
+        first, end = (first_row(mesh.get_local_rank() + one, mesh.size(), len(of_rows)) for one in (0, 1))
+        return of_rows[first:end].to(parameter.device, non_blocking=True)
+    return of_rows.to(parameter.device, non_blocking=True)
 
 
 def _like(full: Tensor, parameter: Tensor) -> Tensor:

@@ -31,12 +31,14 @@ def shared(model: Transformer, world: World, train: Train) -> nn.Module:
     """The ``Objective`` as the training step calls it: alone, behind DDP, or of a model that FSDP2 shards in place."""
     if train.parallel == "fsdp":
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
         mesh = init_device_mesh(world.device.type, (world.size,))
+        # weights are gathered as the products take them, gradients summed in float32, the residual stream left alone
+        policy = MixedPrecisionPolicy(model.precision, torch.float32, cast_forward_inputs=False)
         for block in model.blocks:
-            fully_shard(block, mesh=mesh)
-        fully_shard(model, mesh=mesh)
+            fully_shard(block, mesh=mesh, mp_policy=policy)
+        fully_shard(model, mesh=mesh, mp_policy=policy)
         for method in ("loss", "token_losses"):
             register_fsdp_forward_method(model, method)
         return Objective(model)

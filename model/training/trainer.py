@@ -23,14 +23,14 @@ from model.checkpoints.checkpoint import describe_last
 from model.checkpoints.steps import next_start
 from model.data.batches import BatchReader
 from model.devices.hardware import chosen_precision, compiles
-from model.network.loss import NOT_SCORED
 from model.plan.flops import count_parameters
 from model.plan.memory import memory_advice
 from model.plan.outlook import CHECKPOINT, Outlook
 from model.training.guards import Guard
 from model.training.metrics import Metrics
 from model.training.optimizer import Optimizers
-from model.training.parallel import gradient_norm, shared, synchronised
+from model.training.parallel import shared
+from model.training.passes import pass_over
 from model.training.prepare import Prepared
 from model.training.progress import Checkpoints, Progress
 from model.training.report import Reporter
@@ -210,31 +210,20 @@ class Trainer:
     def _read(self, step: int) -> tuple[Tensor, ...]:
         """This process's part of a step's global batch."""
         dataset = self.prepared.corpus.train
-        batch = dataset.masked_batch if self.train.mask_documents else dataset.batch
-        return batch(step, self.prepared.sequences, self.world.rank, self.world.size)
+        read = dataset.masked_batch if self.train.mask_documents else dataset.batch
+        batch = read(step, self.prepared.sequences, self.world.rank, self.world.size)
+        if self.world.device.type == "cpu":
+            return batch
+        return tuple(tensor.pin_memory() for tensor in batch)  # so that the copy to the device keeps nobody waiting
 
     def _one_step(self, batch: tuple[Tensor, ...]) -> Done:
         """Forward, backward and (unless the guard refuses) the update."""
-        device, world = self.world.device, self.world
-        micro = self.train.micro_batch_sequences
-        chunks = zip(*(torch.split(tensor, micro) for tensor in batch), strict=True)
-        parts = [tuple(tensor.to(device, non_blocking=True) for tensor in chunk) for chunk in chunks]
-        valid = self._valid_targets(batch)
-        likelihood = torch.zeros((), dtype=torch.float64, device=device)
-        for number, (inputs, targets, *documents) in enumerate(parts):
-            with synchronised(self.objective, last=number == len(parts) - 1):
-                loss = self.objective(inputs, targets, tuple(documents) or None, self.train.z_loss)
-                # the processes' gradients are averaged: times their number makes it the sum
-                (loss.total * (world.size / valid)).backward()
-            likelihood += loss.likelihood
-        asked = likelihood.new_tensor([self._signal.number, self._is_time_to_save()])
-        nats, signals, timed = world.total(torch.cat([likelihood[None], asked])).tolist()
-        norm = gradient_norm(self.model)
-        if self.train.clip:
-            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), self.train.clip_norm, norm)
+        figures = pass_over(self.objective, self.model, batch, self.world, self.train)
+        read = figures.read(self.world, (self._signal.number, self._is_time_to_save()))
+        signals, timed = read.asked
         factor = rate_factor(self.progress.step, self.train)
         stops = (self._signal.number or signal.SIGTERM) if signals else 0
-        done = Done(nats / valid, float(norm), factor, stops, timed > 0.0)
+        done = Done(read.loss, read.norm, factor, stops, timed > 0.0)
         refusal = self.progress.guard.refuse(done.loss, done.norm)
         if refusal is None:
             self.optimizers.step(factor)
@@ -242,11 +231,6 @@ class Trainer:
             self._skip(refusal)
         self.optimizers.zero_grad()
         return done
-
-    def _valid_targets(self, batch: tuple[Tensor, ...]) -> float:
-        """Targets of the global batch that count: not those across masked documents or of blanked ones."""
-        count = (batch[1] != NOT_SCORED).sum().double().to(self.world.device)
-        return max(1.0, float(self.world.total(count)))
 
     def _skip(self, reason: str) -> None:
         step, skipped, most = self.progress.step, self.progress.guard.skipped, self.train.max_skipped_steps
