@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from model.data.batches import TokenDataset
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
-from model.training.optimizer import Optimizers
+from model.updates.optimizers import Optimizers
 from pipeline.base.digests import digest
 from pipeline.base.errors import RunError
 from pipeline.base.processes import environment

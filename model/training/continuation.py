@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.training.job import SHARD, STEP, Training, keys_of, unfinished
-from model.training.schedule import last_stable_step, warmup_steps
+from model.updates.schedule import last_stable_step, warmup_steps
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
 from pipeline.run import checkpoints, layout

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from model.training import metrics
 from model.training.refusals import check_init
-from model.training.schedule import last_stable_step, warmup_steps
+from model.updates.schedule import last_stable_step, warmup_steps
 from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.order.corpus import token_inputs, token_set

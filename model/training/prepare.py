@@ -18,7 +18,7 @@ from model.plan.enough import warnings
 from model.training.job import Training
 from model.training.refusals import check_batch, passed_over, wanted_shape
 from model.training.report import Reporter
-from model.training.schedule import misfit
+from model.updates.schedule import misfit
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.order.weights import budget_lines

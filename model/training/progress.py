@@ -23,10 +23,10 @@ from model.devices.world import whole
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_weights
 from model.training.guards import Guard
-from model.training.optimizer import Optimizers
 from model.training.prepare import Prepared
 from model.training.report import Reporter
-from model.training.schedule import last_stable_step
+from model.updates.optimizers import Optimizers
+from model.updates.schedule import last_stable_step
 from pipeline.base.errors import RunError, UserError
 from pipeline.run import layout
 from pipeline.run.checkpoints import read_state, succession, url_of

@@ -28,16 +28,16 @@ from model.plan.memory import memory_advice
 from model.plan.outlook import CHECKPOINT, Outlook
 from model.training.guards import Guard
 from model.training.metrics import Metrics
-from model.training.optimizer import Optimizers
 from model.training.parallel import shared
 from model.training.passes import pass_over
 from model.training.prepare import Prepared
 from model.training.progress import Checkpoints, Progress
 from model.training.report import Reporter
 from model.training.samples import sample_tokens, write_samples
-from model.training.schedule import last_stable_step, rate_factor
 from model.training.signals import Remembered, Stopped, answered
 from model.training.step_clock import StepClock
+from model.updates.optimizers import Optimizers
+from model.updates.schedule import last_stable_step, rate_factor
 from pipeline.base.errors import RunError
 
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|cannot allocate memory", re.IGNORECASE)

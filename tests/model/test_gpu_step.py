@@ -13,9 +13,10 @@ from model.network import ops
 from model.network.attention import document_layout
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
-from model.training.optimizer import Muon, split_parameters
 from model.training.parallel import Objective
 from model.training.passes import Figures, pass_over
+from model.updates.muon import Muon
+from model.updates.optimizers import split_parameters
 from pipeline.recipe.training_options import Train
 
 DEVICE = torch.device("meta")

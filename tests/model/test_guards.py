@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from model.training.guards import LASTING_STEPS, MINIMUM_STEPS, Guard
-from model.training.schedule import rate_factor
+from model.updates.schedule import rate_factor
 from pipeline.recipe.training_options import Train
 
 

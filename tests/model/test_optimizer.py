@@ -3,7 +3,8 @@ import torch
 
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
-from model.training.optimizer import Muon, Optimizers, orthogonalised, split_parameters
+from model.updates.muon import Muon, orthogonalised
+from model.updates.optimizers import Optimizers, split_parameters
 from pipeline.recipe.training_options import Train
 
 SHAPES = [(8, 8), (8, 8), (24, 8), (8, 24), (16, 8)]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from model.training.report import Reporter
-from model.training.schedule import last_stable_step, misfit, rate_factor
 from model.training.start import train_run
+from model.updates.schedule import last_stable_step, misfit, rate_factor
 from pipeline.recipe.training_options import Train
 from tests.model.runs import make_run
 

@@ -1,26 +1,19 @@
-"""Optimizers: fused AdamW, and Muon for the hidden matrices with AdamW for the rest.
-
-``Optimizers`` is what training and checkpoints see: one step, one rate, and the state as named full tensors.
+"""Muon: momentum whose every update is orthogonalised; the work is shared out over the processes (``sharing``).
 
 Shape letters: M matrices of one shape, R rows, C columns.
 Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024).
-Parity: tests/model/test_optimizer.py checks Muon against torch.optim.Muon.
+Parity: tests/model/test_optimizer.py checks it against torch.optim.Muon.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 
-from model.devices.world import whole
-from model.network.transformer import Transformer
-from model.training.sharing import first_row, local, shared_out
-from pipeline.base.errors import RunError
-from pipeline.recipe.training_options import Train
+from model.updates.sharing import first_row, local, shared_out
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
@@ -136,115 +129,3 @@ def _scales(parameter: Tensor, stack: Sequence[int]) -> Tensor | float:
         first, end = (first_row(mesh.get_local_rank() + one, mesh.size(), len(of_rows)) for one in (0, 1))
         return of_rows[first:end].to(parameter.device, non_blocking=True)
     return of_rows.to(parameter.device, non_blocking=True)
-
-
-def _like(full: Tensor, parameter: Tensor) -> Tensor:
-    """A full tensor laid out as the parameter is: whole, or this process's shard."""
-    if isinstance(parameter, DTensor):
-        return distribute_tensor(full, parameter.device_mesh, parameter.placements)
-    return full
-
-
-@dataclass(frozen=True)
-class Split:
-    """Names of parameters by how they are optimised."""
-
-    muon: list[str]
-    decayed: list[str]
-    plain: list[str]
-
-
-def split_parameters(model: nn.Module, optimizer: str) -> Split:
-    """Hidden matrices to Muon if asked; other matrices decay; gains, biases and positions do not."""
-    split = Split([], [], [])
-    for name, parameter in model.named_parameters():
-        if parameter.ndim < 2 or name == "position_embedding":
-            split.plain.append(name)
-        elif optimizer == "muon" and name.startswith("blocks."):
-            split.muon.append(name)
-        else:
-            split.decayed.append(name)
-    return split
-
-
-class Optimizers:
-    """All optimizers of a model behind one step, one rate factor, and one named state.
-
-    Args:
-        model: The (possibly sharded) transformer, not a wrapper of it.
-        train: The recipe's ``[train]``.
-    """
-
-    STATES = ("exp_avg", "exp_avg_sq", "momentum_buffer")
-
-    def __init__(self, model: Transformer, train: Train) -> None:
-        self._named = dict(model.named_parameters())
-        split = split_parameters(model, train.optimizer)
-        groups = [
-            {"params": [self._named[n] for n in split.decayed], "weight_decay": train.weight_decay},
-            {"params": [self._named[n] for n in split.plain], "weight_decay": 0.0},
-        ]
-        adamw = torch.optim.AdamW(
-            [group for group in groups if group["params"]],
-            lr=train.learning_rate,
-            betas=(train.beta1, train.beta2),
-            fused=True,
-        )
-        self._peaks: list[tuple[torch.optim.Optimizer, float]] = [(adamw, train.learning_rate)]
-        if split.muon:
-            matrices = [self._named[name] for name in split.muon]
-            rows = {self._named[name]: sizes for name in split.muon if (sizes := model.config.stacked_rows(name))}
-            # in float32 where the model is: bfloat16 would amplify the order of sums, which other processes change
-            rate, decay = train.muon_learning_rate, train.weight_decay
-            muon = Muon(matrices, rate, decay, train.momentum, rows, model.precision)
-            self._peaks.append((muon, train.muon_learning_rate))
-        self.updates = 0
-
-    def step(self, factor: float) -> None:
-        """One update at ``factor`` times the peak rates."""
-        for optimizer, peak in self._peaks:
-            for group in optimizer.param_groups:
-                group["lr"] = peak * factor
-            optimizer.step()
-        self.updates += 1
-
-    def zero_grad(self) -> None:
-        """Drops the gradients."""
-        for optimizer, _ in self._peaks:
-            optimizer.zero_grad(set_to_none=True)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The state as ``<parameter>.<kind>``, whole tensors; collective where the model is sharded."""
-        found: dict[str, Tensor] = {}
-        for name, parameter in self._named.items():
-            for optimizer, _ in self._peaks:
-                for kind, value in optimizer.state.get(parameter, {}).items():
-                    if kind in self.STATES:
-                        found[f"{name}.{kind}"] = whole(value)
-        return found
-
-    def load(self, tensors: Mapping[str, Tensor], updates: int) -> None:
-        """The inverse of ``tensors``, after ``updates`` updates.
-
-        Raises:
-            RunError: If a state is missing or of another shape.
-        """
-        self.updates = updates
-        for optimizer, _ in self._peaks:
-            kinds = ("momentum_buffer",) if isinstance(optimizer, Muon) else ("exp_avg", "exp_avg_sq")
-            for name, parameter in self._named.items():
-                if updates and any(parameter is p for group in optimizer.param_groups for p in group["params"]):
-                    state = {kind: _state(tensors, f"{name}.{kind}", parameter) for kind in kinds}
-                    if not isinstance(optimizer, Muon):
-                        state["step"] = torch.tensor(float(updates), device=parameter.device)
-                    optimizer.state[parameter] = state
-
-
-def _state(tensors: Mapping[str, Tensor], key: str, parameter: Tensor) -> Tensor:
-    value = tensors.get(key)
-    if value is None or value.shape != parameter.shape:
-        found = "nothing" if value is None else f"shape {tuple(value.shape)}"
-        raise RunError(
-            f"optimizer state {key}: expected shape {tuple(parameter.shape)}, found {found} in the checkpoint"
-        )
-    return _like(value.to(parameter.device), parameter).clone()

@@ -1,0 +1,1 @@
+"""From gradients to weights: optimizers, the work that processes share, the rate of each step."""
