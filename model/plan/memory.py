@@ -80,9 +80,15 @@ def memory(config: ModelConfig, train: Train, *, processes: int = 1, cpu: bool =
         backward=tokens * _backward_bytes(config, value, cpu=cpu),
         casts=0 if value == 4 else value * hidden // (config.layers if train.activation_checkpointing else 1),
         loss=_loss_bytes(config, tokens, value, cpu=cpu),
-        update=(4 + 4) * muon + (4 + 3 * value) * muon,
+        update=_update_bytes(muon, value, share, processes),
         checkpoint=4 * total + 8 * (total - muon) + 4 * muon if cpu and train.checkpoint_every_steps else 0,
     )
+
+
+def _update_bytes(muon: int, value: int, share: int, processes: int) -> int:
+    """What Muon works with: updates and their casts here; a stack, an iteration and results of the matrices owned."""
+    here = (4 + value % 4) * muon // share + (value * muon // share if processes > 1 else 0)
+    return here + (1 + 3 + 1) * value * muon // processes
 
 
 def _block_bytes(config: ModelConfig, value: int, *, cpu: bool) -> int:

@@ -1,0 +1,163 @@
+"""Signals to the processes of a training, one after another: ``python -m tests.model.rank_campaign --signals 100``.
+
+Two processes (ddp, then fsdp) train under torchrun; one of them, torchrun itself or all get SIGTERM, SIGINT, SIGHUP or
+SIGKILL at a random moment, also while they start.  Then the same command goes on, until the next signal.  Held to:
+
+- everything ends within a minute, nobody is left, and something is said;
+- after a signal that can be answered, once steps are made, a checkpoint of the last step stands there;
+- the folder can be gone on from, and in the end the weights are those of a training that nobody disturbed.
+"""
+
+import argparse
+import collections
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from model.checkpoints.steps import complete_steps
+from model.training.metrics import read_lines
+from pipeline.base.processes import alive, descendants
+from pipeline.run.folder import Run
+from pipeline.run.manifest import digest_file
+from tests.model.runs import make_run
+
+STEPS, CHAIN = 1200, 10  # steps of a training, and signals that it gets before it may end
+SETTINGS = (f"train.steps={STEPS}", "train.checkpoint_every_steps=400", "train.log_every_steps=5")
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
+TARGETS = ("rank 0", "rank 1", "torchrun", "all")
+WITHIN_SECONDS = 60
+
+
+def command(run: Run) -> list[str]:
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    program = ["-m", "model.train", "--recipe", f"{run.root}/recipe.toml", "--root", run.root]
+    return [sys.executable, *torchrun, *program]
+
+
+def ranks(parent: int) -> list[int]:
+    """The training processes of a torchrun, by rank."""
+    found = {}
+    for process in descendants(parent):
+        try:
+            line = Path(f"/proc/{process}/cmdline").read_bytes()
+            values = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended since
+        number = [value.removeprefix(b"RANK=") for value in values if value.startswith(b"RANK=")]
+        if b"model.train" in line and number:
+            found[int(number[0])] = process
+    return [found[rank] for rank in sorted(found)]
+
+
+def start(run: Run, log: Path) -> "subprocess.Popen[bytes]":
+    def usual() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "30"}
+    with log.open("wb") as out:
+        return subprocess.Popen(command(run), stdout=out, stderr=out, preexec_fn=usual, env=environment)
+
+
+def last_step(run: Run) -> int:
+    steps = [line["step"] for line in read_lines(run.root)] if (Path(run.root) / "metrics/train.jsonl").exists() else []
+    return max(steps, default=0)
+
+
+def disturb(run: Run, log: Path, choice: random.Random) -> tuple[str, list[str]]:
+    """One start and one signal; what it was, and what was wrong."""
+    number, target = choice.choice(SIGNALS), choice.choice(TARGETS)
+    early = choice.random() < 0.15
+    before, process = last_step(run), start(run, log)
+    try:
+        while process.poll() is None:  # until the first line of metrics, or both ranks exist
+            if len(ranks(process.pid)) == 2 and (early or last_step(run) > before):
+                break
+            time.sleep(0.02)
+        time.sleep(choice.random() * (1.0 if early else 2.0))
+        members = descendants(process.pid)
+        trainers = ranks(process.pid)
+        chosen = {"rank 0": trainers[:1], "rank 1": trainers[1:], "torchrun": [process.pid]}
+        for one in chosen.get(target, [process.pid, *trainers]):
+            os.kill(one, number)
+        sent = time.monotonic()
+        process.wait(WITHIN_SECONDS)
+        left = alive(members)
+        while left and time.monotonic() - sent < WITHIN_SECONDS:
+            time.sleep(0.1)
+            left = alive(left)
+    except ProcessLookupError:
+        return "ended before the signal", []
+    except subprocess.TimeoutExpired:
+        return f"{number.name} {target}", [f"not ended within {WITHIN_SECONDS} s"]
+    finally:
+        for one in alive([process.pid, *descendants(process.pid)]):
+            os.kill(one, signal.SIGKILL)
+        process.wait()
+    said, faults = log.read_text(errors="replace"), []
+    if left:
+        faults.append(f"left behind: {left}")
+    answered = number != signal.SIGKILL or target == "torchrun"
+    made = last_step(run)
+    if answered and made > before and made not in complete_steps(run.root):
+        faults.append(f"step {made} was made, checkpoints are {complete_steps(run.root)}")
+    if not said.strip():
+        faults.append("nothing was said")
+    return f"{number.name} {target}{' early' if early else ''}", faults
+
+
+def chain(parallel: str, signals: int, folder: Path, choice: random.Random) -> list[tuple[str, list[str]]]:
+    """A training that gets so many signals and is then left to end; the last entry compares its weights."""
+    results = []
+    folder.mkdir()
+    run = make_run(folder, overrides=(*SETTINGS, f"train.parallel={parallel}"))
+    for _ in range(signals):
+        if last_step(run) >= STEPS:
+            break
+        name, faults = disturb(run, folder / "log", choice)
+        results.append((f"{parallel} {name}", faults))
+        if faults:
+            sys.stdout.write(f"{parallel} {name}: {faults}\n{(folder / 'log').read_text(errors='replace')[-3000:]}\n")
+    process = start(run, folder / "log")
+    code = process.wait()
+    whole = Path(run.root) / f"checkpoints/step-{STEPS:07d}/model.safetensors"
+    fault = [] if code == 0 and whole.exists() else [f"exit {code}: {(folder / 'log').read_text()[-2000:]}"]
+    results.append((f"{parallel} end {digest_file(str(whole)) if whole.exists() else ''}", fault))
+    return results
+
+
+def main() -> None:
+    """Runs the campaign and prints what was sent how often, and every fault."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--signals", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    choice, sent, faults, ends = random.Random(options.seed), collections.Counter[str](), [], {}
+    number = 0
+    while sum(sent.values()) < options.signals:
+        parallel = ("ddp", "fsdp")[number % 2]
+        number += 1
+        with tempfile.TemporaryDirectory() as folder:
+            if parallel not in ends:
+                (end,) = chain(parallel, 0, Path(folder, "undisturbed"), choice)
+                ends[parallel] = end[0]
+            *results, (end, fault) = chain(parallel, CHAIN, Path(folder, "disturbed"), choice)
+        sent.update(name for name, _ in results)
+        faults += [(name, wrong) for name, wrong in [*results, (end, fault)] if wrong]
+        if end != ends[parallel]:
+            faults.append((end, [f"other weights than undisturbed: {ends[parallel]}"]))
+        sys.stdout.write(f"{sum(sent.values())} signals, {len(faults)} faults\n")
+        sys.stdout.flush()
+    for name, count in sorted(sent.items()):
+        sys.stdout.write(f"{count:4d}  {name}\n")
+    for name, wrong in faults:
+        sys.stdout.write(f"FAULT {name}: {wrong}\n")
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()
