@@ -21,7 +21,7 @@ from pipeline.tokens.shards.exchange import (
     megatron_files,
 )
 from pipeline.tokens.shards.token_shard import TokenFormat
-from pipeline.tokens.tokenizer.definition import end_of_text_id, vocabulary_size
+from pipeline.tokens.tokenizer.definition import special_id, vocabulary_size
 
 tokens_app = App(
     name="tokens",
@@ -133,7 +133,7 @@ def _format_of(tokenizer: Path, end_of_text: str) -> TokenFormat:
         entries = vocabulary_size(definition)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{tokenizer}: expected the tokenizer.json of a trained tokenizer, found {error!r}") from error
-    return TokenFormat(digest_file(tokenizer), entries, end_of_text_id(definition, end_of_text))
+    return TokenFormat(digest_file(tokenizer), entries, special_id(definition, end_of_text, "--end-of-text"))
 
 
 def _answer(result: dict[str, object], as_json: bool) -> int:

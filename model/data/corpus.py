@@ -42,6 +42,12 @@ class Corpus:
         """The token that ends every document."""
         return self.train.data.format.end_of_text
 
+    @property
+    def delimiters(self) -> dict[str, int]:
+        """The tokens around every document: ``end_of_text``, and ``begin_of_text`` where there is one."""
+        begin = self.train.data.format.begin_of_text
+        return {"end_of_text": self.end_of_text} | ({} if begin is None else {"begin_of_text": begin})
+
 
 def open_corpus(run: Run, context_length: int) -> Corpus:
     """Opens the tokens of a run, and of the other runs its recipe mixes in.

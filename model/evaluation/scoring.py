@@ -24,7 +24,7 @@ from model.network.transformer import Transformer, load_model, rounded
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UnansweredError, UserError
 from pipeline.base.progress import counter
-from pipeline.order.trained import as_trained, check_tokens, end_of_text_of, tokenizer_of
+from pipeline.order.trained import as_trained, begin_of_text_of, check_tokens, end_of_text_of, tokenizer_of
 from pipeline.run import layout
 from pipeline.run.checkpoints import chosen
 from pipeline.run.folder import Run
@@ -101,7 +101,8 @@ def sample_run(
     step = chosen(run.root, named)
     model = rounded(load_model(run.root, step), dtype)
     tokenizer = Tokenizer.open(tokenizer_of(run, step))
-    ids = tokenizer.ids(unicodedata.normalize("NFC", prompt)) or _start(run, step)
+    begin, ids = begin_of_text_of(run, step), tokenizer.ids(unicodedata.normalize("NFC", prompt))
+    ids = [begin, *ids] if begin is not None else ids or _start(run, step)
     found = generate(model, ids, max_new_tokens=tokens, sampling=sampling, end_of_text=end_of_text_of(run, step))
     text = tokenizer.text([*ids, *found], special=False)
     return text[len(tokenizer.text(ids, special=False)) :]
@@ -118,10 +119,13 @@ def _start(run: Run, step: int) -> list[int]:
 
 
 def start_of(run: Run, step: int) -> int | None:
-    """The token that a document follows, in the training of a checkpoint: the end of the one before it.
+    """The token that a document's text follows, in the training of a checkpoint.
 
-    None where documents were masked: then nothing was ever predicted from that token.
+    That is the one which begins each document, if there is one, else the end of the document before it; None where
+    documents were masked: then nothing was ever predicted from that token.
     """
+    if (begin := begin_of_text_of(run, step)) is not None:
+        return begin
     return None if as_trained(run).recipe.train.mask_documents else end_of_text_of(run, step)
 
 

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from model.export.card import card
 from model.export.foreign_config import read_config
-from model.export.side_files import side_files
+from model.export.side_files import Delimiters, side_files
 from model.export.tensors import from_hf_tensors, prefix_of, to_hf_tensors
 from model.network.transformer import Transformer, load_model
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
-from pipeline.order.trained import end_of_text_of, tokenizer_of
+from pipeline.order.trained import begin_of_text_of, end_of_text_of, tokenizer_of
 from pipeline.run.checkpoints import chosen, recorded
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
@@ -93,11 +93,12 @@ def export_run(
         RunError: If its tokenizer is gone.
     """
     step = chosen(run.root, named, previous=previous)
-    model, tokenizer, end = load_model(run.root, step), tokenizer_of(run, step), end_of_text_of(run, step)
+    model, tokenizer = load_model(run.root, step), tokenizer_of(run, step)
+    around = Delimiters(end_of_text_of(run, step), begin_of_text_of(run, step))
     if output.exists() and not output.is_dir():
         raise UserError(f"{output}: is a file; name a folder")
     output.mkdir(parents=True, exist_ok=True)
-    files = export_folder(model, tokenizer, end, output, dtype, base=_base(run, step), file_bytes=file_bytes)
+    files = export_folder(model, tokenizer, around, output, dtype, base=_base(run, step), file_bytes=file_bytes)
     (output / "README.md").write_text(card(run, model.config, step), encoding="utf-8")
     return sorted([*files, "README.md"])
 
@@ -121,7 +122,7 @@ def _base(run: Run, step: int) -> Path | None:
 def export_folder(
     model: Transformer,
     tokenizer: Path,
-    end_of_text: int,
+    around: Delimiters,
     output: Path,
     dtype: Dtype = "float32",
     *,
@@ -133,13 +134,13 @@ def export_folder(
     Args:
         model: The model.
         tokenizer: Its ``tokenizer.json``.
-        end_of_text: The token that ends a text.
+        around: The tokens around every document in training.
         output: The folder.
         dtype: Of the weights.
         base: The folder that its training went on from, whose other files are taken over.
         file_bytes: Of weights in one file.
     """
-    beside = side_files(model.config, tokenizer, end_of_text, output, base=base, dtype=dtype)
+    beside = side_files(model.config, tokenizer, around, output, base=base, dtype=dtype)
     tensors = {name: value.to(getattr(torch, dtype)) for name, value in to_hf_tensors(model).items()}
     weights = _save(tensors, output, file_bytes)
     mode = stat.S_IMODE((output / "config.json").stat().st_mode)

@@ -7,8 +7,9 @@ over: beginning and padding tokens, chat template, the list of tokens that stop 
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from model.export.hf_config import to_hf
 from model.network.config import ModelConfig
@@ -22,25 +23,38 @@ TAKEN_OVER = (
 _SHAPE = "config.json"
 
 
+@dataclass(frozen=True)
+class Delimiters:
+    """The tokens around every document in training; ``begin`` is None where documents began with their text."""
+
+    end: int
+    begin: int | None = None
+
+    @property
+    def first(self) -> int:
+        """The token that a text follows: its own, or the end of the document before it."""
+        return self.end if self.begin is None else self.begin
+
+
 def side_files(
-    config: ModelConfig, tokenizer: Path, end_of_text: int, output: Path, *, base: Path | None, dtype: str
+    config: ModelConfig, tokenizer: Path, around: Delimiters, output: Path, *, base: Path | None, dtype: str
 ) -> list[str]:
     """Writes every file but the weights and the card; returns their names.
 
     Args:
         config: The shape of the model.
         tokenizer: Its ``tokenizer.json``.
-        end_of_text: The token that ended every document in training.
+        around: The tokens around every document in training.
         output: The folder.
         base: The Hugging Face folder that the training went on from.
         dtype: Number format of the weights.
     """
-    definition = json.loads(tokenizer.read_bytes())
-    _write_tokenizer(definition, tokenizer, output / "tokenizer.json")
-    token = _content(definition, end_of_text, tokenizer)
-    values = {**to_hf(config, end_of_text), "dtype": dtype}
+    definition, end_of_text = json.loads(tokenizer.read_bytes()), around.end
+    _write_tokenizer(definition, tokenizer, output / "tokenizer.json", around.begin)
+    values = {**to_hf(config, end_of_text), "bos_token_id": around.first, "dtype": dtype}
+    own = _own(config, definition, tokenizer, around)
     if base is None:
-        documents = {_SHAPE: values, **_own(config, definition, token, end_of_text)}
+        documents = {_SHAPE: values, **own}
     else:
         documents = {_SHAPE: _changed(base, values, end_of_text)} | _generation(base, end_of_text)
         for name in TAKEN_OVER:
@@ -49,40 +63,53 @@ def side_files(
             elif (base / name).is_file() and name not in documents:
                 shutil.copyfile(base / name, output / name)
         if not (output / "tokenizer_config.json").is_file():
-            documents |= {
-                "tokenizer_config.json": _own(config, definition, token, end_of_text)["tokenizer_config.json"]
-            }
+            documents["tokenizer_config.json"] = own["tokenizer_config.json"]
     for name, value in documents.items():
         (output / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     taken = [name for name in TAKEN_OVER if base is not None and (base / name).exists()]
     return sorted({"tokenizer.json", *documents, *taken})
 
 
-def _write_tokenizer(definition: Mapping[str, Any], path: Path, output: Path) -> None:
-    """The tokenizer, without the padding and truncation of whoever saved it last."""
-    if definition.get("padding") is None and definition.get("truncation") is None:
+def _write_tokenizer(definition: Mapping[str, Any], path: Path, output: Path, begin: int | None) -> None:
+    """The tokenizer, without the padding and truncation of whoever saved it last; it begins texts as training did."""
+    begins = begin is not None and definition.get("post_processor") is None
+    if not begins and definition.get("padding") is None and definition.get("truncation") is None:
         shutil.copyfile(path, output)
         return
     clean = {**definition, "padding": None, "truncation": None}
+    if begins:
+        clean["post_processor"] = _beginning(_content(definition, cast(int, begin), path), cast(int, begin))
     output.write_text(json.dumps(clean, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _beginning(token: str, token_id: int) -> dict[str, Any]:
+    """The ``post_processor`` of a tokenizer.json that puts a token before each text."""
+    special = {"SpecialToken": {"id": token, "type_id": 0}}
+    return {
+        "type": "TemplateProcessing",
+        "single": [special, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [special, {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {token: {"id": token, "ids": [token_id], "tokens": [token]}},
+    }
 
 
 def _content(definition: Mapping[str, Any], token_id: int, path: Path) -> str:
     for token in definition.get("added_tokens") or ():
         if token["id"] == token_id:
             return str(token["content"])
-    raise UserError(f"{path}: has no special token of id {token_id}, which ended the documents in training")
+    raise UserError(f"{path}: has no special token of id {token_id}, which stood around the documents in training")
 
 
-def _own(config: ModelConfig, definition: Mapping[str, Any], token: str, end_of_text: int) -> dict[str, Any]:
-    """The files of a model that was trained from the beginning: its documents begin after the end of another."""
-    names = {"bos_token": token, "eos_token": token}
+def _own(config: ModelConfig, definition: Mapping[str, Any], tokenizer: Path, around: Delimiters) -> dict[str, Any]:
+    """The files of a model that was trained from the beginning."""
+    begin, end = (_content(definition, token, tokenizer) for token in (around.first, around.end))
+    names = {"bos_token": begin, "eos_token": end}
     if unknown := definition["model"].get("unk_token"):
         names["unk_token"] = unknown
     return {
         "generation_config.json": {
-            "bos_token_id": end_of_text,
-            "eos_token_id": end_of_text,
+            "bos_token_id": around.first,
+            "eos_token_id": around.end,
             "do_sample": True,
             "top_k": 50,
         },

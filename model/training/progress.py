@@ -130,7 +130,7 @@ class Checkpoints:
             "model": model.config.to_dict(),
             "trajectory": self._prepared.training.trajectory_at(progress.step),
             "tokenizer": self._prepared.corpus.train.data.format.tokenizer,
-            "end_of_text": self._prepared.corpus.end_of_text,
+            **self._prepared.corpus.delimiters,
             "tokens": progress.step * self._train.global_batch_tokens,
             "updates": optimizers.updates,
             "guard": progress.guard.state(),

@@ -15,7 +15,7 @@ from pipeline.run.tables import DOCUMENTS, tokens_table
 from pipeline.tokens.documents.assign import VALIDATION
 from pipeline.tokens.documents.kept_documents import kept_batches
 from pipeline.tokens.documents.split import below_share, keyed_hash
-from pipeline.tokens.encode import RunTokenizer, end_documents
+from pipeline.tokens.encode import RunTokenizer, delimited
 from pipeline.tokens.shards.token_shard import WITHDRAWN_KEY, write_documents
 
 PADDING_ID = np.zeros((1, 16), np.uint8)
@@ -55,7 +55,7 @@ def encode(job: Job, outputs: Outputs) -> None:
     parts: list[tuple[NDArray[Any], DocIds]] = []
     source = ""
     for batch in batches(outputs.run_path(layout.shard_table(layout.HELD_OUT_DOCUMENTS, job.shard)), DOCUMENTS):
-        tokens, ends = end_documents(*encoder(batch.column("text")), token_format)
+        tokens, ends = delimited(*encoder(batch.column("text")), token_format)
         ids = doc_id_array(batch.column("doc_id"))
         parts += [(tokens[ends[row] : ends[row + 1]], ids[row : row + 1]) for row in range(len(ids))]
         source = batch.column("source")[0].as_py()

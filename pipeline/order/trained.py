@@ -101,6 +101,12 @@ def end_of_text_of(run: Run, step: int) -> int:
     return special[token]
 
 
+def begin_of_text_of(run: Run, step: int) -> int | None:
+    """The token that began every document a checkpoint was trained on; None where there was none."""
+    found = read_state(run.root, step).get("begin_of_text")
+    return None if found is None else int(found)
+
+
 def check_tokens(run: Run, step: int, question: str) -> None:
     """Refuses what can only be answered from the tokens that a checkpoint was trained on, where they are gone.
 

@@ -233,6 +233,9 @@ class Tokenize(Section):
         "gpt2", description="how text is split before byte pairs are merged; also that of a .tiktoken file"
     )
     end_of_text: str = Field("<|endoftext|>", min_length=1, description="the special token after each document")
+    begin_of_text: str = Field(
+        "", description="a special token before each document, such as Llama's <|begin_of_text|>; empty: none"
+    )
     special_tokens: list[str] = Field(default_factory=list, description="further special tokens, reserved for later")
     training_sample: MemorySize = Field("100MB", description="text that the tokenizer is trained on, at most")
     tokenizer_weights: dict[str, float] = Field(
@@ -254,7 +257,7 @@ class Tokenize(Section):
 
     @model_validator(mode="after")
     def _vocabulary_holds_bytes_and_special_tokens(self) -> "Tokenize":
-        special = [self.end_of_text, *self.special_tokens]
+        special = [self.end_of_text, *filter(None, [self.begin_of_text]), *self.special_tokens]
         if len(set(special)) != len(special) or "" in special:
             raise ValueError(f"special tokens must differ and not be empty; found {special}")
         if self.vocabulary_size < 256 + len(special):

@@ -1,8 +1,8 @@
 """The step ``tokenize``: one document shard -> one training and one validation token shard.
 
 Documents are in keyed-hash order of their doc_id, so that neighbours in a window are not pages of one site, and each
-ends with the end-of-text token.  A shard's tokens (two or four bytes each) are held in memory until they are ordered;
-its text is read batch by batch.
+ends with the end-of-text token and may begin with another.  A shard's tokens (two or four bytes each) are held in
+memory until they are ordered; its text is read batch by batch.
 """
 
 from dataclasses import dataclass, field
@@ -54,7 +54,8 @@ class RunTokenizer:
         """Of the run that the outputs belong to."""
         path = outputs.run_path(layout.TOKENIZER)
         encoding = orjson.loads(outputs.run_path(layout.ENCODING).read_bytes())
-        token_format = TokenFormat(digest_file(path), encoding["vocabulary_size"], encoding["end_of_text_id"])
+        sizes = encoding["vocabulary_size"], encoding["end_of_text_id"], encoding.get("begin_of_text_id")
+        token_format = TokenFormat(digest_file(path), *sizes)
         return cls(path.read_text(encoding="utf-8"), encoding, token_format)
 
     def encoder(self) -> Encoder:
@@ -63,10 +64,10 @@ class RunTokenizer:
         return make_encoder(encoding["engine"], self.definition, cut_long_texts=encoding["cut_long_texts"])
 
     def encode(self, encoder: Encoder, texts: pa.LargeStringArray) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Tokens of documents, each with its end-of-text token, and offsets; no text may give a special token."""
+        """Tokens of documents, each with the tokens around it, and offsets; no text may give a special token."""
         ids, offsets = encoder(texts)
         check_no_special(ids, self.encoding["special_tokens"])
-        return end_documents(ids, offsets, self.format)
+        return delimited(ids, offsets, self.format)
 
 
 def encode_shard(job: Job, outputs: Outputs) -> None:
@@ -106,18 +107,26 @@ def _encode(job: Job, outputs: Outputs, tokenizer: RunTokenizer) -> _Encoded:
     return encoded
 
 
-def end_documents(
+def delimited(
     ids: NDArray[np.uint32], offsets: NDArray[np.int64], token_format: TokenFormat
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The documents with the end-of-text token after each, in the shards' integer type: flat tokens, and offsets."""
-    documents = len(offsets) - 1
-    ends = offsets[1:] + np.arange(documents)
-    text = np.ones(len(ids) + documents, bool)
-    text[ends] = False
-    values = np.empty(len(text), token_format.dtype)
+    """The documents with the token that ends each, and the one that begins it if there is such a token.
+
+    Returns:
+        Flat tokens in the shards' integer type, and offsets.
+    """
+    begin, documents = token_format.begin_of_text, np.arange(len(offsets))
+    added = 1 if begin is None else 2
+    places = offsets + added * documents
+    text = np.ones(len(ids) + added * (len(offsets) - 1), bool)
+    text[places[1:] - 1] = False
+    if begin is not None:
+        text[places[:-1]] = False
+    values = np.full(len(text), token_format.end_of_text, token_format.dtype)
     values[text] = ids
-    values[ends] = token_format.end_of_text
-    return values, offsets + np.arange(documents + 1)
+    if begin is not None:
+        values[places[:-1]] = begin
+    return values, places
 
 
 def _write_ordered(writer: TableWriter, encoded: _Encoded, side: int, seed: int) -> list[tuple[int, int]]:

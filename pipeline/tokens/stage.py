@@ -146,6 +146,8 @@ def _tokenizer_job(
     options, sources = context.recipe.tokenize, context.recipe.sources
     check_sources(context.recipe)
     keys = {"vocabulary_size", "pretokenizer", "end_of_text", "special_tokens", "engine", "seed"}
+    if options.begin_of_text:  # not otherwise: the jobs of recipes without it are what they were
+        keys.add("begin_of_text")
     config = options.model_dump(include=keys) | {
         "weights": {source.name: options.tokenizer_weights.get(source.name, source.weight) for source in sources},
         "sample_bytes": parse_memory(options.training_sample, "tokenize.training_sample"),

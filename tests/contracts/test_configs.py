@@ -6,6 +6,7 @@ import pytest
 
 from flows.cli.run import run
 from model.export.folder import export_folder
+from model.export.side_files import Delimiters
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from pipeline.recipe.load import load_recipe
@@ -23,7 +24,7 @@ def open_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = Path(make_run(folder).root) / "tokenizer/tokenizer.json"
     (folder / "open-model").mkdir()
     model = Transformer(ModelConfig("qwen3", VOCABULARY, 512, layers=1, heads=2, width=32))
-    export_folder(model, tokenizer, 0, folder / "open-model")
+    export_folder(model, tokenizer, Delimiters(0), folder / "open-model")
     return folder / "open-model"
 
 

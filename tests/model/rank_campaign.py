@@ -103,7 +103,7 @@ def disturb(run: Run, log: Path, choice: random.Random) -> tuple[str, list[str]]
         faults.append(f"left behind: {left}")
     answered = number != signal.SIGKILL or target == "torchrun"
     made = last_step(run)
-    if answered and made > before and made not in complete_steps(run.root):
+    if answered and made > before and max(complete_steps(run.root), default=0) < made:
         faults.append(f"step {made} was made, checkpoints are {complete_steps(run.root)}")
     if not said.strip():
         faults.append("nothing was said")

@@ -51,8 +51,8 @@ def texts(kind: str, count: int) -> list[str]:
     ]
 
 
-def make_run(folder: Path, recipe: str = RECIPE, overrides: tuple[str, ...] = ()) -> Run:
-    """A run folder with recipe, tokenizer and token shards of two sources."""
+def make_run(folder: Path, recipe: str = RECIPE, overrides: tuple[str, ...] = (), *, begin: int | None = None) -> Run:
+    """A run folder with recipe, tokenizer and token shards of two sources; ``begin``: id 1, or None for none."""
     root = folder / "run"
     (root / "tokenizer").mkdir(parents=True)
     tokenizer = Tokenizer(models.BPE())
@@ -60,19 +60,20 @@ def make_run(folder: Path, recipe: str = RECIPE, overrides: tuple[str, ...] = ()
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
-        special_tokens=["<|endoftext|>"],
+        special_tokens=["<|endoftext|>", *(["<|begin|>"] if begin else [])],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts("prose", 50) + texts("facts", 50), trainer)
     path = root / "tokenizer" / "tokenizer.json"
     tokenizer.save(str(path))
-    token_format = TokenFormat(digest_file(path), VOCABULARY, 0)
+    token_format = TokenFormat(digest_file(path), VOCABULARY, 0, begin)
+    first = [] if begin is None else [begin]
     for split, count in (("train", 120), ("validation", 12)):
         (root / "tokens" / split).mkdir(parents=True)
         for number, source in enumerate(("prose", "facts")):
             documents = [
-                (hashlib.blake2b(f"{split}{source}{n}".encode(), digest_size=16).digest(), [*ids, 0])
+                (hashlib.blake2b(f"{split}{source}{n}".encode(), digest_size=16).digest(), [*first, *ids, 0])
                 for n, ids in enumerate(item.ids for item in tokenizer.encode_batch(texts(source, count)))
             ]
             write_token_shard(root / "tokens" / split / f"{number:05d}.arrow", token_format, source, documents)

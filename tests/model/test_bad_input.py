@@ -16,6 +16,7 @@ from model.data.corpus import open_corpus, token_counts
 from model.evaluation.scoring import Scorer, read_choices, score_choices, share
 from model.export.folder import export_folder
 from model.export.foreign_config import read_config
+from model.export.side_files import Delimiters
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_weights
 from model.plan.enough import warnings
@@ -106,7 +107,7 @@ def test_tokens_of_another_tokenizer_than_that_of_init_are_refused(run: Run, tmp
     folder.mkdir()
     size = VOCABULARY if change == "vocabulary" else VOCABULARY - 1
     model = Transformer(ModelConfig("gpt2", size, 32, layers=1, heads=2, width=32))
-    export_folder(model, Path(run.root) / "tokenizer/tokenizer.json", 0, folder)
+    export_folder(model, Path(run.root) / "tokenizer/tokenizer.json", Delimiters(0), folder)
     train_run(changed(run, f"model.init={folder}", "train.steps=0")) if change == "vocabulary" else None
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     vocabulary = tokenizer["model"]["vocab"]
@@ -346,7 +347,7 @@ def test_refused_recipe_costs_a_finished_training_no_checkpoint(trained: Run, tm
     (tmp_path / "hf").mkdir()
     before = checkpoint.complete_steps(trained.root)
     model, tokenizer = Transformer.from_run(trained.root), Path(trained.root) / "tokenizer/tokenizer.json"
-    export_folder(model, tokenizer, 0, tmp_path / "hf")
+    export_folder(model, tokenizer, Delimiters(0), tmp_path / "hf")
     (tmp_path / "hf" / "model.safetensors").write_bytes(b"damaged")
     damaged = f"model.init={tmp_path / 'hf'}"
     for override, message in (("train.global_batch_tokens=17", "not a multiple"), (damaged, "safetensors are damaged")):

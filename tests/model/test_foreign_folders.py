@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model.export.folder import INDEX, export_folder, export_run, load_folder
+from model.export.side_files import Delimiters
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.stage import run as run_stage
@@ -50,7 +51,7 @@ def run(tmp_path: Path) -> Run:
 def folder_of(kind: str, run: Run, **values: Any) -> Path:
     folder = Path(run.root).parent / kind
     folder.mkdir()
-    export_folder(Transformer(SHAPES[kind]), Path(run.root) / "tokenizer/tokenizer.json", 0, folder)
+    export_folder(Transformer(SHAPES[kind]), Path(run.root) / "tokenizer/tokenizer.json", Delimiters(0), folder)
     change(folder / "config.json", **values)
     return folder
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer as Tokenizers
 
-from model.evaluation import prefix_tree
-from model.evaluation.generate import Sampling, next_token
+from model.evaluation import prefix_tree, scoring
+from model.evaluation.generate import Sampling, generate, next_token
 from model.evaluation.prefix_tree import Text, log_likelihoods
 from model.evaluation.scoring import (
     Scorer,
@@ -18,7 +19,9 @@ from model.evaluation.scoring import (
     sample_run,
     score_choices,
     score_minimal_pairs,
+    start_of,
 )
+from model.export.folder import export_run
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.training.start import train_run
@@ -216,3 +219,28 @@ def test_smallest_temperature_is_greedy(temperature: float) -> None:
 def test_weights_that_give_nothing_finite_draw_no_text() -> None:
     with pytest.raises(RunError, match="not finite"):
         next_token(torch.tensor([1.0, float("nan")]), Sampling(), torch.Generator())
+
+
+@pytest.mark.parametrize("mask", ["true", "false"])
+def test_texts_begin_as_documents_did_in_training(mask: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path, overrides=("train.steps=2", f"train.mask_documents={mask}"), begin=1)
+    train_run(run)
+    assert start_of(run, 2) == 1
+    given: list[list[int]] = []
+
+    def remembered(model: Any, prompt: list[int], **options: Any) -> Any:
+        given.append(prompt)
+        return generate(model, prompt, **options)
+
+    monkeypatch.setattr(scoring, "generate", remembered)
+    sample_run(run, "Ada", 3, Sampling(temperature=0.0))
+    sample_run(run, "", 3, Sampling(temperature=0.0))
+    assert [ids[0] for ids in given] == [1, 1]
+    assert (len(given[0]) > 1, len(given[1])) == (True, 1)
+    export_run(run, tmp_path / "hf")
+    tokenizer = Tokenizers.from_file(str(tmp_path / "hf/tokenizer.json"))
+    assert tokenizer.encode("Ada").ids == given[0]
+    assert tokenizer.encode("Ada", add_special_tokens=False).ids == given[0][1:]
+    assert json.loads((tmp_path / "hf/config.json").read_text())["bos_token_id"] == 1
+    names = json.loads((tmp_path / "hf/tokenizer_config.json").read_text())
+    assert (names["bos_token"], names["eos_token"]) == ("<|begin|>", "<|endoftext|>")

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from model.evaluation.generate import generate
 from model.export.folder import export_folder, load_folder
+from model.export.side_files import Delimiters
 
 transformers = pytest.importorskip("transformers")
 
@@ -66,5 +67,5 @@ def test_export_loads_back_in_transformers(folder: Path, tmp_path: Path) -> None
     with torch.no_grad():  # not the weights it came with
         for parameter in model.parameters():
             parameter.mul_(1.01)
-    export_folder(model, folder / "tokenizer.json", 0, tmp_path)
+    export_folder(model, folder / "tokenizer.json", Delimiters(0), tmp_path)
     same_as_transformers(tmp_path, model)

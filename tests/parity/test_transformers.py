@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from model.evaluation.generate import generate
 from model.export.folder import export_folder, load_folder
 from model.export.hf_config import to_hf
+from model.export.side_files import Delimiters
 from model.export.tensors import from_hf_tensors, to_hf_tensors
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
@@ -105,7 +106,7 @@ def test_exported_folder_loads_in_transformers_with_equal_logits_and_greedy_text
     model = random_model(CONFIGS[name]).eval()
     output = tmp_path / "exported"
     output.mkdir()
-    export_folder(model, tokenizer, 0, output)
+    export_folder(model, tokenizer, Delimiters(0), output)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(output, attn_implementation="eager")
     encode = transformers.AutoTokenizer.from_pretrained(output)
     ids = encode("Ada wrote to Grace.")["input_ids"]

@@ -29,6 +29,7 @@ def describe(source: str, token_format: TokenFormat, batches: Sequence[tuple[int
         "tokenizer": token_format.tokenizer,
         "vocabulary_size": token_format.vocabulary_size,
         "end_of_text": token_format.end_of_text,
+        **({} if token_format.begin_of_text is None else {"begin_of_text": token_format.begin_of_text}),
         "documents": [documents for documents, _ in batches],
         "tokens": [tokens for _, tokens in batches],
     }
@@ -57,7 +58,9 @@ def known_shards(run: Run, folder: Path, split: str = "train") -> dict[str, Toke
 
 
 def _shard(path: Path, facts: dict[str, Any]) -> TokenShard:
-    token_format = TokenFormat(facts["tokenizer"], facts["vocabulary_size"], facts["end_of_text"])
+    token_format = TokenFormat(
+        facts["tokenizer"], facts["vocabulary_size"], facts["end_of_text"], facts.get("begin_of_text")
+    )
     return TokenShard(path, facts["source"], token_format, tuple(facts["tokens"]), tuple(facts["documents"]))
 
 

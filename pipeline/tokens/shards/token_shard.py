@@ -1,7 +1,8 @@
 """Token shards: how one is written, and how it is mapped without a copy.
 
 A shard is a ``tokens`` table of one source.  Its schema metadata names the source, the tokenizer's digest, the size of
-its vocabulary and the end-of-text token; shards of two tokenizers, or of two vocabularies, are never read together.
+its vocabulary and the tokens that end, and may begin, a document; shards of two tokenizers, or of two vocabularies, are
+never read together.
 
 Because the values are not compressed, a record batch of a mapped file *is* three numpy arrays: the flat tokens, the
 offsets of the documents in them, and the doc_ids.
@@ -28,6 +29,7 @@ SOURCE_KEY = "tokenmill.source"
 TOKENIZER_KEY = "tokenmill.tokenizer"
 VOCABULARY_KEY = "tokenmill.vocabulary_size"
 END_OF_TEXT_KEY = "tokenmill.end_of_text"
+BEGIN_OF_TEXT_KEY = "tokenmill.begin_of_text"  # only where documents begin with such a token
 WITHDRAWN_KEY = "tokenmill.withdrawn"  # rows whose document was taken down: end-of-text in its place, never scored
 WAS_KEY = "tokenmill.before_takedown"  # digest of that shard's file before anything of it was taken down
 TOKEN_BUFFERS = 6  # of a record batch: validity and values of doc_id; validity, offsets, validity, values of tokens
@@ -42,15 +44,17 @@ class TokenFormat:
     tokenizer: str  # digest of tokenizer.json
     vocabulary_size: int
     end_of_text: int
+    begin_of_text: int | None = None  # None: documents begin with their text
 
     def metadata(self, source: str) -> dict[str, str]:
         """The schema metadata of a shard of ``source``."""
-        return {
+        found = {
             SOURCE_KEY: source,
             TOKENIZER_KEY: self.tokenizer,
             VOCABULARY_KEY: str(self.vocabulary_size),
             END_OF_TEXT_KEY: str(self.end_of_text),
         }
+        return found if self.begin_of_text is None else {**found, BEGIN_OF_TEXT_KEY: str(self.begin_of_text)}
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -223,8 +227,12 @@ def open_shard(path: Path) -> TokenShard:
     schema = open_table(path, TOKENS).schema
     metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     try:
+        begin = metadata.get(BEGIN_OF_TEXT_KEY)
         token_format = TokenFormat(
-            metadata[TOKENIZER_KEY], int(metadata[VOCABULARY_KEY]), int(metadata[END_OF_TEXT_KEY])
+            metadata[TOKENIZER_KEY],
+            int(metadata[VOCABULARY_KEY]),
+            int(metadata[END_OF_TEXT_KEY]),
+            None if begin is None else int(begin),
         )
         source = metadata[SOURCE_KEY]
     except KeyError as error:
@@ -300,6 +308,6 @@ def check_tokenizer(token_format: TokenFormat, digest: str, where: str) -> None:
 
 
 def _named(token_format: TokenFormat) -> str:
-    return (
-        f"{token_format.tokenizer} ({token_format.vocabulary_size:,} entries, end of text {token_format.end_of_text})"
-    )
+    begin = "" if token_format.begin_of_text is None else f", begin of text {token_format.begin_of_text}"
+    size, end = token_format.vocabulary_size, token_format.end_of_text
+    return f"{token_format.tokenizer} ({size:,} entries, end of text {end}{begin})"

@@ -9,6 +9,7 @@ import base64
 import binascii
 import itertools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,19 +117,23 @@ def vocabulary_size(definition: dict[str, Any]) -> int:
     return 1 + max(int(token_id) for token_id in ids + added)
 
 
-def end_of_text_id(definition: dict[str, Any], end_of_text: str) -> int:
-    """The id of the end-of-text token.
+def special_id(definition: dict[str, Any], token: str, key: str) -> int:
+    """The id of a special token that the recipe names under ``key``.
 
     Raises:
         UserError: If the tokenizer has no such special token; those it has are named.
     """
     special = special_ids(definition)
-    if end_of_text not in special:
+    if token not in special:
         raise UserError(
-            f"tokenize.end_of_text = {end_of_text!r} is no special token of this tokenizer; it has "
-            f"{', '.join(map(repr, special)) or 'none'}"
+            f"{key} = {token!r} is no special token of this tokenizer; it has {', '.join(map(repr, special)) or 'none'}"
         )
-    return special[end_of_text]
+    return special[token]
+
+
+def further_special(config: Mapping[str, Any]) -> list[str]:
+    """The special tokens beside the one that ends a document: the one that begins it, if any, and reserved ones."""
+    return [*filter(None, [config.get("begin_of_text")]), *config["special_tokens"]]
 
 
 def from_tiktoken(path: Path, pretokenizer: str, end_of_text: str, further: list[str]) -> str:

@@ -25,9 +25,10 @@ from pipeline.tokens.documents.assign import TRAIN
 from pipeline.tokens.documents.kept_documents import kept_batches
 from pipeline.tokens.documents.split import below_share, keyed_hash
 from pipeline.tokens.tokenizer.definition import (
-    end_of_text_id,
     from_tiktoken,
+    further_special,
     pre_tokenizer,
+    special_id,
     vocabulary_size,
 )
 from pipeline.tokens.tokenizer.engines import Choice, choose, make_encoder
@@ -139,10 +140,12 @@ def _write(
         "reason": choice.reason,
         "cut_long_texts": named,
         "end_of_text": config["end_of_text"],
-        "end_of_text_id": end_of_text_id(parsed, config["end_of_text"]),
+        "end_of_text_id": special_id(parsed, config["end_of_text"], "tokenize.end_of_text"),
         "special_tokens": special_ids(parsed),
         "vocabulary_size": vocabulary_size(parsed),
     }
+    if config.get("begin_of_text"):
+        encoding["begin_of_text_id"] = special_id(parsed, config["begin_of_text"], "tokenize.begin_of_text")
     outputs.file(layout.ENCODING).write_text(canonical_json(encoding), encoding="utf-8")
 
 
@@ -163,7 +166,7 @@ def train(texts: Iterable[list[str]], config: dict[str, Any]) -> str:
 
     Args:
         texts: Batches of documents.
-        config: ``vocabulary_size``, ``pretokenizer``, ``end_of_text``, ``special_tokens``.
+        config: ``vocabulary_size``, ``pretokenizer``, ``end_of_text``, ``begin_of_text``, ``special_tokens``.
 
     Returns:
         The content of its ``tokenizer.json``.
@@ -200,7 +203,7 @@ def _train(texts: Iterable[list[str]], config: dict[str, Any]) -> str:
     trainer = trainers.BpeTrainer(
         vocab_size=config["vocabulary_size"],
         min_frequency=2,
-        special_tokens=[config["end_of_text"], *config["special_tokens"]],
+        special_tokens=[config["end_of_text"], *further_special(config)],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -212,15 +215,17 @@ def load_given(path: Path, config: dict[str, Any]) -> str:
     """The ``tokenizer.json`` of a given file, which may be a ``.tiktoken`` file.
 
     Raises:
-        UserError: If it is neither, or lacks the end-of-text token.
+        UserError: If it is neither, or lacks the token that ends a document or that which begins one.
     """
     if path.suffix == ".tiktoken":
-        return from_tiktoken(path, config["pretokenizer"], config["end_of_text"], config["special_tokens"])
+        return from_tiktoken(path, config["pretokenizer"], config["end_of_text"], further_special(config))
     try:
         definition = path.read_text(encoding="utf-8")
         Tokenizer(definition)
         parsed = json.loads(definition)
     except ValueError as error:
         raise UserError(f"tokenize.tokenizer = {path}: not a tokenizer.json: {error}") from error
-    end_of_text_id(parsed, config["end_of_text"])
+    for key in ("end_of_text", "begin_of_text"):
+        if config.get(key):
+            special_id(parsed, config[key], f"tokenize.{key}")
     return definition

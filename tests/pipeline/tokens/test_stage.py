@@ -19,6 +19,7 @@ from pipeline.run.table_files import open_table
 from pipeline.run.tables import TOKENS
 from pipeline.tokens import encode
 from pipeline.tokens.documents.split import keyed_hash
+from pipeline.tokens.shards.shard_facts import known_shards
 from pipeline.tokens.shards.token_shard import map_batches, open_folder
 from pipeline.tokens.tokenizer import engines
 from tests.pipeline.tokens.runs import do, doc_id, make_run, sentence, sides_of, texts_of, tokens_of
@@ -228,3 +229,41 @@ def test_document_of_100_megabytes_is_one_row(tmp_path: Path) -> None:
     summary = do(run)
     assert summary["documents"] == 2
     assert len(tokens_of(run, "train")[doc_id("web", 0)]) > 10_000_000
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["trained", "given"])
+def test_documents_begin_with_the_token_that_is_asked_for(
+    given: bool, finished: tuple[Run, dict[str, Any]], tmp_path: Path
+) -> None:
+    wanted: dict[str, Any] = {"begin_of_text": "<|begin|>", "validation_share": 0.1}
+    if given:
+        definition = json.loads(tokenizer_of(finished[0]).to_str())
+        added = {**definition["added_tokens"][0], "id": len(definition["model"]["vocab"]), "content": "<|begin|>"}
+        definition["added_tokens"].append(added)
+        (tmp_path / "given.json").write_text(json.dumps(definition))
+        wanted["tokenizer"] = str(tmp_path / "given.json")
+    run = make_run(tmp_path / "run", SOURCES, tokenize=wanted)
+    summary = do(run)
+    tokenizer, texts = tokenizer_of(run), texts_of(SOURCES)
+    begin = tokenizer.token_to_id("<|begin|>")
+    found = tokens_of(run, "train") | tokens_of(run, "validation")
+    assert found.keys() == texts.keys()
+    for name, tokens in found.items():
+        assert (tokens[0], tokens[-1]) == (begin, 0)
+        assert not {0, begin} & set(tokens[1:-1]), "text never gives a special token"
+        assert tokenizer.decode(tokens[1:-1], skip_special_tokens=False) == texts[name]
+    assert summary["tokens"] == sum(map(len, found.values()))
+    shards = open_folder(Path(run.root) / "tokens/train")
+    assert {shard.format.begin_of_text for shard in shards} == {begin}
+    assert open_folder(Path(run.root) / "tokens/train", known_shards(run, Path(run.root) / "tokens/train")) == shards
+
+
+def test_token_that_begins_documents_must_be_known_to_a_given_tokenizer(
+    finished: tuple[Run, dict[str, Any]], tmp_path: Path
+) -> None:
+    given = finished[0].local("tokenizer/tokenizer.json")
+    run = make_run(tmp_path, SOURCES, tokenize={"begin_of_text": "<s>", "tokenizer": str(given)})
+    with pytest.raises(
+        UserError, match="begin_of_text = '<s>' is no special token of this tokenizer"
+    ):
+        do(run)
