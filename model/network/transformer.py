@@ -59,7 +59,7 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """``input`` (..., D), normalised over D."""
-        return F.layer_norm(input.float(), self.normalized_shape, self.weight, self.bias, self.eps)
+        return F.layer_norm(input.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
 
 
 class RMSNorm(nn.Module):
@@ -72,7 +72,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """``input`` (..., D), normalised over D."""
-        return ops.rms_norm(input.float(), self.weight, self.epsilon)
+        return ops.rms_norm(input.float(), self.weight.float(), self.epsilon)
 
 
 class Attention(nn.Module):
@@ -124,7 +124,7 @@ class Attention(nn.Module):
         gain_NE = None
         if config.architecture == "qwen3" and config.qk_norm:
             sizes = ((self.query_norm, config.heads), (self.key_norm, config.key_value_heads))
-            gain_NE = torch.cat([norm.weight.expand(heads, -1) for norm, heads in sizes])
+            gain_NE = torch.cat([norm.weight.float().expand(heads, -1) for norm, heads in sizes])
         return ops.norm_and_rotate(x_BTNE, gain_NE, *rotary, config.norm_epsilon)
 
     def _normalised(self, stacked: Tensor) -> Tensor:

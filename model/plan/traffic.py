@@ -1,7 +1,8 @@
 """What one training step sends between the processes, computed.  No torch.
 
 Of a collective over P processes each receives, with the usual rings: (P - 1) / P of the whole for a gather or a
-reduce-scatter, twice that for an all-reduce.  The measured counterpart is tests/model/test_traffic.py.
+reduce-scatter, twice that for an all-reduce; gloo's reduce-scatter receives as much as an all-reduce.  The measured
+counterpart is tests/model/test_traffic.py.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ class Traffic:
 
     Attributes:
         gradients: Summed over the processes, in float32.
-        weights: Gathered for forward and backward passes (fsdp), in the precision of the products.
+        weights: Gathered for forward and backward passes (fsdp), those of blocks in the precision of the products.
         updates: Muon's matrices to their owners and back (fsdp), or what the owners made of them (ddp).
     """
 
@@ -48,7 +49,7 @@ def step_traffic(config: ModelConfig, train: Train, processes: int) -> Traffic:
         return Traffic(round(2 * others * 4 * total), 0, round(others * value * muon))
     sequences = train.global_batch_tokens // config.context_length // processes
     passes = -(-sequences // train.micro_batch_sequences)
-    outside = sum(counts[name] for name in ("token_embedding", "position_embedding", "head"))
-    # a block's weights are gathered for the forward and again for the backward pass; the others stay until it is over
-    gathered = passes * value * (2 * (total - outside) + outside)
+    outside = sum(counts[name] for name in ("token_embedding", "position_embedding", "head")) + config.width
+    # a block's weights are gathered for the forward and again for the backward pass; the others, in float32, once
+    gathered = passes * (2 * value * (total - outside) + 4 * outside)
     return Traffic(round(others * 4 * total), round(others * gathered), round(2 * others / processes * value * muon))

@@ -34,11 +34,12 @@ def shared(model: Transformer, world: World, train: Train) -> nn.Module:
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
         mesh = init_device_mesh(world.device.type, (world.size,))
-        # weights are gathered as the products take them, gradients summed in float32, the residual stream left alone
+        # a block's weights are gathered as its products take them; gradients are summed in float32, and the residual
+        # stream, the embedding and the head stay in it
         policy = MixedPrecisionPolicy(model.precision, torch.float32, cast_forward_inputs=False)
         for block in model.blocks:
             fully_shard(block, mesh=mesh, mp_policy=policy)
-        fully_shard(model, mesh=mesh, mp_policy=policy)
+        fully_shard(model, mesh=mesh)
         for method in ("loss", "token_losses"):
             register_fsdp_forward_method(model, method)
         return Objective(model)

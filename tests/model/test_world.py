@@ -64,3 +64,15 @@ def test_stopped_with_two_processes_and_continued_with_one(alone: Run, tmp_path:
     last.rmdir()
     launch(run, 1)
     assert losses(run) == pytest.approx(losses(alone), rel=1e-5)
+
+
+def test_sharded_weights_are_gathered_in_bfloat16_where_products_are(tmp_path: Path) -> None:
+    precise = ("train.precision=bfloat16", "train.optimizer=muon", "model.architecture=qwen3")
+    for name in ("alone", "sharded"):
+        (tmp_path / name).mkdir()
+    alone = make_run(tmp_path / "alone", overrides=(*ONE, *precise))
+    launch(alone, 1)
+    sharded = make_run(tmp_path / "sharded", overrides=(*ONE, *precise, "train.parallel=fsdp"))
+    launch(sharded, 2)
+    assert losses(sharded) == pytest.approx(losses(alone), rel=5e-3)
+    assert losses(sharded) != losses(alone)

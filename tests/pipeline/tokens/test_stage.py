@@ -263,7 +263,5 @@ def test_token_that_begins_documents_must_be_known_to_a_given_tokenizer(
 ) -> None:
     given = finished[0].local("tokenizer/tokenizer.json")
     run = make_run(tmp_path, SOURCES, tokenize={"begin_of_text": "<s>", "tokenizer": str(given)})
-    with pytest.raises(
-        UserError, match="begin_of_text = '<s>' is no special token of this tokenizer"
-    ):
+    with pytest.raises(UserError, match="begin_of_text = '<s>' is no special token of this tokenizer"):
         do(run)
