@@ -347,7 +347,7 @@ def tokens_table(vocabulary_size: int) -> Table:
         (1, 0),
         (
             Column("doc_id", DOC_ID, "the document"),
-            Column("tokens", pa.large_list(token_type), "its token ids; the last is the end-of-text token, the first may begin every document"),
+            Column("tokens", pa.large_list(token_type), "its token ids; the last is the end-of-text token"),
         ),
         "by a keyed hash of doc_id",
         compression=None,
