@@ -91,7 +91,7 @@ _WHAT = {
     errno.ESTALE: ("the network file system has lost the file", _AGAIN.removeprefix("then ")),
     errno.EMFILE: ("too many files are open", f"raise the limit (`ulimit -n`), {_AGAIN}"),
     errno.ENFILE: ("too many files are open on this machine", _AGAIN.removeprefix("then ")),
-    errno.ENOENT: ("not found", "give a path that is there"),
+    errno.ENOENT: ("not found", "of a file of a run, `tokenmill verify RUN` says what makes it again"),
     errno.ENOTDIR: ("a part of the path is no folder", "give a path that is there"),
     errno.EISDIR: ("a folder, where a file was expected", "name a file"),
     errno.ENAMETOOLONG: ("the name is too long for the file system", "choose a shorter one"),

@@ -7,6 +7,7 @@ a digest of its own, a dedup index its checksums.  Logs and metrics have none: t
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pipeline.base import storage
@@ -76,9 +77,13 @@ def _against(run: Run, digests: Iterable[tuple[str, str]], step: str) -> Iterato
 
 def _checkpoints(run: Run, checked: set[str]) -> Iterator[Damaged]:
     """Files of complete checkpoints that no manifest names, against their own ``state.json``."""
+    finished = any(path.startswith(layout.CHECKPOINTS) for path in checked)
+    more = "; an earlier checkpoint of a finished training, which nothing makes again" if finished else ""
     for folder, digests, problem in _states(run, checked):
-        yield Damaged(f"{folder}/{layout.CHECKPOINT_STATE}", problem, "train")
-        yield from _against(run, ((f"{folder}/{name}", digest) for name, digest in digests.items()), "train")
+        of_state = Damaged(f"{folder}/{layout.CHECKPOINT_STATE}", problem, "train")
+        files = _against(run, ((f"{folder}/{name}", digest) for name, digest in digests.items()), "train")
+        for found in (of_state, *files):
+            yield replace(found, problem=f"{found.problem}{more}") if found.problem else found
 
 
 def _states(run: Run, checked: set[str]) -> Iterator[tuple[str, dict[str, str], str]]:

@@ -26,7 +26,7 @@ from pipeline.base import storage
 from pipeline.base.errors import FULL, PassingError, RunError, in_a_sentence
 from pipeline.run import manifest as manifests
 from pipeline.run.manifest import Manifest, Output, digest_file, manifest_url, sound_manifest
-from pipeline.run.table_files import Table, TableWriter
+from pipeline.run.table_files import Table, TableWriter, mark_sound
 
 # errors of disks, networks and object stores that another try may not meet again
 PASSING_NUMBERS = (errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ENETUNREACH)
@@ -100,6 +100,7 @@ class Outputs:
                 f"{path}: damaged, its checksum is not the one in its manifest; "
                 "`tokenmill verify RUN --delete` removes what is damaged, then run again"
             )
+        mark_sound(local)
         return local
 
     def count(self, **counts: Any) -> None:

@@ -4,6 +4,7 @@ All tables are Arrow IPC files.  The schema metadata names the table and its for
 is.  A reader accepts its own major version only.  The tables themselves are in pipeline/run/tables.py.
 """
 
+import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,35 +93,98 @@ class TableWriter(Closable):
         self._sink.close()
 
 
-def open_table(path: Path, table: Table, columns: Collection[str] | None = None) -> pa.RecordBatchFileReader:
+REBUILD = "`tokenmill verify RUN` names what is damaged and the command that makes it again"
+# files of this process whose checksums were compared since they were last written: (path, size, modified)
+_sound: set[tuple[str, int, int]] = set()
+
+
+def mark_sound(path: Path) -> None:
+    """The checksum of this file was compared: what is read of it need not be looked at once more."""
+    status = path.stat()
+    _sound.add((str(path), status.st_size, status.st_mtime_ns))
+
+
+def _is_sound(path: Path) -> bool:
+    status = path.stat()
+    return (str(path), status.st_size, status.st_mtime_ns) in _sound
+
+
+@contextlib.contextmanager
+def _as_damage(path: Path, what: str) -> Iterator[None]:
+    """Whatever Arrow says of a file's bytes as the error that names the file and what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, 0):  # the disk's, not the bytes'
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise FormatError(f"{path}: expected {what}, found damage: {error}; {REBUILD}") from error
+
+
+class TableReader:
+    """An open table file: its schema, and its record batches one by one.
+
+    Where no checksum was compared, the offsets and the UTF-8 of each batch are looked at before it is given away: code
+    that reads buffers in place goes where they point.
+    """
+
+    def __init__(self, path: Path, table: Table, columns: Collection[str] | None = None) -> None:
+        self._path, self._what = path, f"a {table.name} table (Arrow IPC file)"
+        self._is_sound = _is_sound(path)
+        with self._damage():
+            whole = pa.ipc.open_file(pa.memory_map(str(path), "r"))
+            _check_table(path, table, whole.schema.metadata or {})
+            self._reader = whole if columns is None else self._only(whole.schema.names, columns)
+        self.schema: pa.Schema = self._reader.schema
+        self.num_record_batches: int = self._reader.num_record_batches
+
+    def _only(self, names: Sequence[str], columns: Collection[str]) -> pa.RecordBatchFileReader:
+        wanted = [number for number, name in enumerate(names) if name in columns]
+        options = pa.ipc.IpcReadOptions(included_fields=wanted)
+        return pa.ipc.open_file(pa.memory_map(str(self._path), "r"), options=options)
+
+    def _damage(self) -> contextlib.AbstractContextManager[None]:
+        return _as_damage(self._path, self._what)
+
+    def get_batch(self, number: int) -> pa.RecordBatch:
+        """One record batch."""
+        with self._damage():
+            batch = self._reader.get_batch(number)
+            if not self._is_sound:
+                batch.validate(full=True)
+            return batch
+
+    def read_all(self) -> pa.Table:
+        """All of them."""
+        with self._damage():
+            found = self._reader.read_all()
+            if not self._is_sound:
+                found.validate(full=True)
+            return found
+
+
+def open_table(path: Path, table: Table, columns: Collection[str] | None = None) -> TableReader:
     """Opens a table file, memory mapped; with ``columns``, only these are decompressed (in the file's order).
 
     Raises:
-        FormatError: If the file is damaged, holds another table, or another major version of it.
+        FormatError: If the file is damaged, holds another table, or another major version of it; of a record batch
+            when that one is asked for.
     """
-    try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path), "r"))
-    except pa.ArrowInvalid as error:
-        raise FormatError(
-            f"{path}: expected a {table.name} table (Arrow IPC file), found damage: {error}; "
-            "`tokenmill verify RUN` names what to rebuild"
-        ) from error
-    metadata = reader.schema.metadata or {}
+    return TableReader(path, table, columns)
+
+
+def _check_table(path: Path, table: Table, metadata: Mapping[bytes, bytes]) -> None:
     name, version = metadata.get(TABLE_KEY, b"").decode(), metadata.get(FORMAT_KEY, b"0.0").decode()
     if name != table.name:
         raise FormatError(
-            f"{path}: expected a {table.name} table, found {name or 'no table name in the schema metadata'}"
+            f"{path}: expected a {table.name} table, found {name or 'no table name in the schema metadata'}; {REBUILD}"
         )
     if int(version.split(".")[0]) != table.version[0]:
         raise FormatError(
             f"{path}: format {version} of table {name}; this tokenmill reads {table.version[0]}.x: "
             f"use the tokenmill that wrote it, or rebuild the stage"
         )
-    if columns is None:
-        return reader
-    wanted = [number for number, field in enumerate(reader.schema.names) if field in columns]
-    options = pa.ipc.IpcReadOptions(included_fields=wanted)
-    return pa.ipc.open_file(pa.memory_map(str(path), "r"), options=options)
 
 
 def batches(path: Path, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.base.console import say
 from pipeline.base.pool import InProcess
+from tests.campaign.damage import damage
 from tests.campaign.scenarios import Scenario, prepare
 from tests.campaign.shim import Shim
 from tests.campaign.trials import FAULTS, Trial, fault, kill
@@ -27,14 +28,14 @@ class Campaign:
         self._place, self._shim = folder / "trial", Shim()
         began = time.monotonic()
         _load()
-        made = list(prepare(folder / "bases", self._place, SAMPLE, self._shim))
-        self.scenarios = [scenario for scenario in made if not only or scenario.name in only.split(",")]
+        self.made = list(prepare(folder / "bases", self._place, SAMPLE, self._shim))
+        self.scenarios = [scenario for scenario in self.made if not only or scenario.name in only.split(",")]
         counted = ", ".join(f"{scenario.name} {scenario.operations:,}" for scenario in self.scenarios)
         say(f"file operations: {counted}; ready after {time.monotonic() - began:.0f} s")
 
     def kinds(self) -> dict[str, Callable[[random.Random], object]]:
         """Name of a kind of trial -> what does one."""
-        return {"kills": self._kill, "faults": self._fault}
+        return {"kills": self._kill, "faults": self._fault, "damage": self._damage}
 
     def _chosen(self, chance: random.Random) -> Scenario:
         return chance.choice(self.scenarios)
@@ -44,6 +45,11 @@ class Campaign:
 
     def _fault(self, chance: random.Random) -> Trial:
         return fault(self._chosen(chance), self._place, self._shim, chance, list(FAULTS))
+
+    def _damage(self, chance: random.Random) -> Trial:
+        """Of the run as it was finished, or after a takedown."""
+        finished = next(made for made in self.made if made.name == chance.choice(("takedown", "dedup run")))
+        return damage(finished, self._place, chance)
 
 
 def _load() -> None:
