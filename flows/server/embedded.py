@@ -17,6 +17,7 @@ Works around Prefect 3.8.8:
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -201,6 +202,8 @@ def _await_health(url: str, child: "subprocess.Popen[bytes]") -> str:
         with directly.open(f"{url}/health", timeout=START_SECONDS):
             return ""
     except OSError as error:
+        if getattr(getattr(error, "reason", error), "errno", 0) in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
+            return f"this machine has no loopback interface ({HOST}: {error}); `ip link set lo up` makes it one"
         with contextlib.suppress(subprocess.TimeoutExpired):  # it closes its socket a moment before it ends
             child.wait(STOP_SECONDS)
         home = Path(os.environ["PREFECT_HOME"])

@@ -108,6 +108,7 @@ STAGE_FOLDERS: dict[str, tuple[str, ...]] = {
     "train": (CHECKPOINTS,),
     "ablation": (ABLATION,),
 }
+_OF_STAGES = tuple(folder for folders in STAGE_FOLDERS.values() for folder in folders)
 # tables whose files are named by the shard that makes them
 _BY_SHARD = (DOCUMENTS, QUARANTINE, EXCLUDED, SIGNATURES, SIGNALS, VERDICTS, TRAIN_TOKENS, VALIDATION_TOKENS)
 
@@ -126,7 +127,7 @@ def is_output(path: str) -> bool:
 
 
 def is_output_of(step: str, shard: str, path: str) -> bool:
-    """Whether a shard of a step may have an output at ``path``: in a folder of its stage, and no other shard's table.
+    """Whether a shard of a step may have an output at ``path``: in no folder of another stage, and no other's table.
 
     Example:
         >>> is_output_of("clean", "00001", "documents/00001-1.arrow")
@@ -137,7 +138,8 @@ def is_output_of(step: str, shard: str, path: str) -> bool:
         False
     """
     stage = step.split(".")[0]
-    if not is_output(path) or not path.startswith(STAGE_FOLDERS.get(stage, "")):
+    of_others = path.startswith(_OF_STAGES) and not path.startswith(STAGE_FOLDERS.get(stage, ()))
+    if of_others or not is_output(path):
         return False
     if not _SHARD.fullmatch(shard) or not path.startswith(_BY_SHARD):
         return True

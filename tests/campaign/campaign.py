@@ -48,7 +48,8 @@ class Campaign:
 
     def _damage(self, chance: random.Random) -> Trial:
         """Of the run as it was finished, or after a takedown."""
-        finished = next(made for made in self.made if made.name == chance.choice(("takedown", "dedup run")))
+        name = chance.choice(("takedown", "dedup run"))
+        finished = next(made for made in self.made if made.name == name)
         return damage(finished, self._place, chance)
 
 

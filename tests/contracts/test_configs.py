@@ -42,7 +42,7 @@ def test_recipe_would_run_as_it_is(
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_recipe_is_named_after_its_file_and_begins_with_what_it_is_for(path: Path) -> None:
-    first = path.read_text().splitlines()[0]
+    first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# "), path
     assert load_recipe(path).name == path.stem
     assert f"({path.name})" in (REPOSITORY / "configs/README.md").read_text()

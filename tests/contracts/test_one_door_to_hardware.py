@@ -10,7 +10,7 @@ def device_tests(path: Path) -> list[str]:
     """Places that ask for a tensor's kind of device: ``x.device.type``, ``x.is_cuda``, ``x.is_cpu``, ``torch.cuda``."""
     return [
         f"{path.name}:{node.lineno}: {ast.unparse(node)}"
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute)
         and (
             node.attr in ("is_cuda", "is_cpu", "get_device")

@@ -183,7 +183,7 @@ def test_recipe_that_somebody_wrote_is_not_replaced_by_that_of_a_run_in_its_fold
 ) -> None:
     written = tmp_path / "mine" / "recipe.toml"
     written.parent.mkdir()
-    written.write_text("# my own words\n" + recipe.read_text())
+    written.write_text("# my own words\n" + recipe.read_text(encoding="utf-8"))
     before = written.read_text()
     result = tokenmill("run", str(written), "--root", str(written.parent))
     assert result.returncode == 2

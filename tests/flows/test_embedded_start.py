@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 
 from flows.server.embedded import _database_in_words, _disk_in_words
 from pipeline.base import storage
-from tests.flows.processes import tokenmill
+from tests.conftest import REPOSITORY
+from tests.flows.processes import ENVIRONMENT, tokenmill
 
 
 def test_deleting_the_database_is_advised_only_where_that_helps(tmp_path: Path) -> None:
@@ -56,6 +58,24 @@ def test_run_whose_server_does_not_start_is_done_without_it(recipe: Path, tmp_pa
     assert f"delete {root}/.prefect, which loses the history of this run's earlier starts only" in done.stderr
     assert "The run goes on without it" in done.stderr
     assert (root / "report/index.html").exists()
+
+
+@pytest.mark.flow
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.parametrize("loopback", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_run_needs_no_network_but_loopback_and_says_so_where_that_lacks(
+    loopback: bool, recipe: Path, tmp_path: Path
+) -> None:
+    """In a network namespace of its own; without any interface Prefect shows nothing, and the run is done."""
+    apart = ["unshare", "--net", "--map-root-user"]
+    if shutil.which("unshare") is None or subprocess.run([*apart, "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("this process may not make a network namespace")
+    run = [sys.executable, "-m", "tests.flows.stand_in", "run", str(recipe), "--root", str(tmp_path / "run")]
+    words = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh", *run] if loopback else run
+    done = subprocess.run([*apart, *words], cwd=REPOSITORY, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    assert ("this machine has no loopback interface" in done.stderr) is not loopback
+    assert (tmp_path / "run/report/index.html").exists()
 
 
 @pytest.mark.slow

@@ -14,7 +14,9 @@ from pipeline.base.errors import UserError
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three lines on standard input."""
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("one\n\nzwölf words here\n".encode())))
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO("one\n\nzwölf words here\n".encode()), encoding="utf-8")
+    )
 
 
 @pytest.mark.usefixtures("given")

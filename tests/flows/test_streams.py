@@ -38,7 +38,7 @@ def shell(arguments: str, how: str) -> "subprocess.CompletedProcess[str]":
 def empty_run(recipe: Path, root: Path) -> Path:
     """A run folder in which nothing is made."""
     (root / "manifests").mkdir(parents=True)
-    (root / "recipe.toml").write_text(recipe.read_text())
+    (root / "recipe.toml").write_text(recipe.read_text(encoding="utf-8"))
     return root
 
 

@@ -143,11 +143,11 @@ def _watched(first: int, seconds: float, count: int | None, folder: Path, findin
 
 def _wait(process: subprocess.Popen[bytes], place: Path) -> str | None:
     """Waits for the child; ends it where it stays at one input."""
-    before = seen = place.read_text()
+    before = seen = place.read_text(encoding="utf-8")
     worked, since = 0.0, time.monotonic()
     while process.poll() is None:
         time.sleep(0.2)
-        now = place.read_text()
+        now = place.read_text(encoding="utf-8")
         if now != seen:
             seen, worked, since = now, _work_seconds(process.pid), time.monotonic()
             continue
@@ -162,7 +162,7 @@ def _wait(process: subprocess.Popen[bytes], place: Path) -> str | None:
 def _work_seconds(pid: int) -> float:
     """CPU seconds of a process so far; 0 once it has ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / TICKS

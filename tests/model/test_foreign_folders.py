@@ -57,8 +57,8 @@ def folder_of(kind: str, run: Run, **values: Any) -> Path:
 
 
 def change(path: Path, **values: Any) -> None:
-    found = json.loads(path.read_text()) if path.is_file() else {}
-    path.write_text(json.dumps({**found, **values}))
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path.write_text(json.dumps({**found, **values}), encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,10 @@ def trained(tmp_path: Path) -> Run:
 def retokenize(run: Run) -> None:
     """As another recipe would: two entries of the vocabulary change places, and all shards are made again."""
     path = Path(run.root, "tokenizer/tokenizer.json")
-    tokenizer = json.loads(path.read_text())
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
     vocabulary = tokenizer["model"]["vocab"]
     vocabulary["A"], vocabulary["w"] = vocabulary["w"], vocabulary["A"]
-    path.write_text(json.dumps(tokenizer))
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
     new = Tokenizer.from_file(str(path))
     token_format = TokenFormat(digest_file(path), new.get_vocab_size(), 0)
     for split in ("train", "validation"):
@@ -145,7 +145,7 @@ def test_training_goes_on_from_checkpoints_of_the_version_before(trained: Run) -
 
 
 def test_damaged_copy_of_the_tokenizer_is_named(trained: Run) -> None:
-    Path(trained.root, "checkpoints/step-0000008/tokenizer.json").write_text("{}")
+    Path(trained.root, "checkpoints/step-0000008/tokenizer.json").write_text("{}", encoding="utf-8")
     with pytest.raises(RunError, match=r"step-0000008/tokenizer.json: missing or damaged; .*--previous"):
         tokenizer_of(trained, 8)
 

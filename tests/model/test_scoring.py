@@ -143,7 +143,7 @@ def test_text_that_no_tokenizer_takes_and_negative_lengths_are_refused(tmp_path:
         sample_run(run, "Ada", -1, Sampling())
     for damage in ("{", "{}", None):
         path = Path(run.root, "tokenizer", "tokenizer.json")
-        path.unlink() if damage is None else path.write_text(damage)
+        path.unlink() if damage is None else path.write_text(damage, encoding="utf-8")
         with pytest.raises(FormatError, match=r"tokenizer\.json: expected"):
             special_tokens(path)
         sample_run(run, "Ada", 5, Sampling())  # the checkpoint has a copy of its own

@@ -102,7 +102,7 @@ def test_training_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         metrics = Path(run.root) / "metrics/train.jsonl"
         while parent.poll() is None and not (metrics.exists() and metrics.stat().st_size):
             time.sleep(0.01)
-        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text(encoding="utf-8").split()
         assert len(children) == 1, "the training must be running"
         os.kill(parent.pid, signal.SIGKILL)
     child = Path(f"/proc/{children[0]}/cmdline")

@@ -26,7 +26,7 @@ def test_recipe_is_written_only_after_everything_was_checked(tmp_path: Path) -> 
     run = make_run(tmp_path)
     recipe = f"{run.root}/recipe.toml"
     other = tmp_path / "other.toml"
-    other.write_text(Path(recipe).read_text())
+    other.write_text(Path(recipe).read_text(encoding="utf-8"))
     before = tree(run.root)
     assert code_of("--recipe", str(other), "--root", run.root, "--set", "model.heads=3") == 2
     assert tree(run.root) == before

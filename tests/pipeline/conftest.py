@@ -123,9 +123,9 @@ def slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     state.mkdir()
     for name in ("sbatch", "srun", "squeue", "scancel", "scontrol"):
         script = commands / name
-        script.write_text(f"#!{sys.executable}\n" + Path(slurm_stand_in.__file__).read_text())
+        script.write_text(f"#!{sys.executable}\n" + Path(slurm_stand_in.__file__).read_text(encoding="utf-8"))
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    (commands / "slurm_stand_in.py").write_text(Path(slurm_stand_in.__file__).read_text())
+    (commands / "slurm_stand_in.py").write_text(Path(slurm_stand_in.__file__).read_text(encoding="utf-8"))
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("STAND_IN_SLURM", str(state))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(commands), *filter(None, [os.environ.get("PYTHONPATH")])]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, RunError, UserError
+from pipeline.base.errors import FormatError, RunError, UserError, in_a_sentence
 from pipeline.base.locks import file_lock
 from pipeline.base.storage import fsync_path
 from pipeline.dedup.index.blocks import FileEntry
@@ -213,8 +213,10 @@ def writing(root: Path) -> Iterator[None]:
     Raises:
         RunError: If another process holds it, naming that process; or the disk is full or cannot be written.
     """
+    record, before = str(root / RECORD), b""
     try:
         with file_lock(root / ".lock"):
+            before = storage.read_if_there(record) or b""
             clear_leftovers(root)
             try:
                 yield
@@ -223,9 +225,9 @@ def writing(root: Path) -> Iterator[None]:
     except BlockingIOError as error:
         raise RunError(f"{root}: another process is writing to this index: {error}; wait for it or end it") from error
     except OSError as error:
-        raise RunError(
-            f"{root}: cannot write to the index: {error.strerror or error}; it is as it was before"
-        ) from error
+        same = (storage.read_if_there(record) or b"") == before
+        state = "it is as it was before" if same else "it is as was asked for; `tokenmill dedup index verify` reads it"
+        raise RunError(f"{root}: cannot write to the index: {in_a_sentence(error, str(root))}; {state}") from error
 
 
 def clear_leftovers(root: Path) -> None:

@@ -143,7 +143,7 @@ def test_variant_without_dedup_does_not_train_on_twins_of_what_is_scored(recipe:
     text = (recipe.parent / "prose.jsonl").read_text()
     (doubled / "prose.jsonl").write_text(text + text)
     path = doubled / "recipe.toml"
-    head = recipe.read_text().split('[[sources]]\nname = "spam"')[0]
+    head = recipe.read_text(encoding="utf-8").split('[[sources]]\nname = "spam"')[0]
     path.write_text(head + "[tokenize]\nvalidation_share = 0.3\n")
     stages = 'stages=[["clean","dedup","tokenize","train"],["clean","tokenize","train"]]'
     made = Made(path, tmp_path / "ablation", [stages])

@@ -24,7 +24,10 @@ from tests.pipeline.clean.inputs import Clean
 
 
 def write_lines(path: Path, count: int) -> None:
-    path.write_text("".join(json.dumps({"id": f"r{n}", "text": f"Record number {n}."}) + "\n" for n in range(count)))
+    path.write_text(
+        "".join(json.dumps({"id": f"r{n}", "text": f"Record number {n}."}) + "\n" for n in range(count)),
+        encoding="utf-8",
+    )
 
 
 @pytest.mark.slow  # four processes import datatrove

@@ -99,7 +99,7 @@ def test_same_inputs_in_another_folder_give_the_same_bytes(tmp_path: Path, pool:
 def test_gate_names_the_top_reasons_and_its_share_makes_nothing_again(tmp_path: Path, pool: Any) -> None:
     folder = tmp_path / "in"
     write(folder, "a.jsonl", ["one", "two"])
-    with open(folder / "a.jsonl", "a") as file:
+    with open(folder / "a.jsonl", "a", encoding="utf-8") as file:
         file.write("half\n[1]\n[2]\n")
     with pytest.raises(GateError, match=r"3 of 5 records .*json_not_object 2, json_invalid 1") as caught:
         run(tmp_path / "run", recipe(folder, max_quarantined=0.5), pool)

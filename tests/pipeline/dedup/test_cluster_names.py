@@ -11,7 +11,9 @@ from flows.cli.app import main
 
 def write(path: Path, topic: str) -> None:
     texts = [" ".join(f"{topic}{n}word{word}" for word in range(20)) for n in range(2)]
-    path.write_text("".join(json.dumps({"id": str(n), "text": text}) + "\n" for n, text in enumerate(texts)))
+    path.write_text(
+        "".join(json.dumps({"id": str(n), "text": text}) + "\n" for n, text in enumerate(texts)), encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -56,7 +56,7 @@ def write_records(path: Path, seed: int) -> None:
         }
         for text, score in zip(texts, generator.integers(0, 4, len(texts)).tolist(), strict=True)
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 @settings(max_examples=5, deadline=None)

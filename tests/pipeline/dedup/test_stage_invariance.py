@@ -57,7 +57,7 @@ def test_shard_size_memory_and_file_order_change_nothing(
     paths = [str(folder / f"{number}.jsonl") for number in range(FILES)]
     for path, part in zip(paths, np.array_split(np.arange(len(texts)), FILES), strict=True):
         rows = [{"text": texts[number], "score": int(generator.integers(0, 3))} for number in part]
-        Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     against = []
     if earlier:
         known = random_corpus(np.random.default_rng(seed), 8, 6, 60)[:10]

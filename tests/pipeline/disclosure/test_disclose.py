@@ -94,10 +94,10 @@ def test_pages_that_opted_out_are_counted(facts: Facts) -> None:
 
 
 def test_inputs_that_have_gone_leave_the_crawler_to_a_person(run: Run, disclosed: Path, tmp_path: Path) -> None:
-    text = Path(run.url("recipe.toml")).read_text()
+    text = Path(run.url("recipe.toml")).read_text(encoding="utf-8")
     moved = text.replace(str(disclosed.parent), str(tmp_path / "gone"))
     assert moved != text
-    Path(run.url("recipe.toml")).write_text(moved)
+    Path(run.url("recipe.toml")).write_text(moved, encoding="utf-8")
     found = collect(Run.open(run.root), STEPS)
     assert [crawler.unread for crawler in found.crawlers] == [1]
     assert "do not say" in words(field(summary(found, Answers(kinds=SOURCES)), "2.3.names"))

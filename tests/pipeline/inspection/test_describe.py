@@ -68,6 +68,6 @@ def test_rows_that_hold_some_words_are_shown_alone(root: str) -> None:
 
 def test_any_other_folder_is_refused_with_a_file_of_it(root: str) -> None:
     Path(f"{root}/manifests").mkdir()
-    Path(f"{root}/manifests/clean.json").write_text("{}")
+    Path(f"{root}/manifests/clean.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UserError, match="no run folder; name one of its files"):
         describe(f"{root}/manifests", 5)

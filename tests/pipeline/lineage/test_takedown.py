@@ -279,7 +279,9 @@ def test_twins_stay_away_under_another_recipe_too(run: Run) -> None:
     kept = explain(run, one_by_key(run, "id", "exact twin"))["duplicates"]["kept_twin"]["kept_id"]
     take_down(run, Choice(ids=(kept,)))
     recipe = Path(run.url("recipe.toml"))
-    recipe.write_text(recipe.read_text().replace("threshold = 0.8", "threshold = 0.7"))
+    recipe.write_text(
+        recipe.read_text(encoding="utf-8").replace("threshold = 0.8", "threshold = 0.7"), encoding="utf-8"
+    )
     changed = Run.open(run.root)
     assert changed.recipe.dedup.threshold == 0.7
     run_stages(changed)
@@ -460,4 +462,4 @@ def test_command_takes_ids_from_a_file_and_prints_one_json_object(
     assert len(found["documents"]) == 2
     assert found["history"][0]["note"] == "case 7"
     assert by_key(run, "id", "record 3") == []
-    assert "record 3" not in Path(run.url("takedown.jsonl")).read_text()
+    assert "record 3" not in Path(run.url("takedown.jsonl")).read_text(encoding="utf-8")

@@ -133,7 +133,7 @@ def run_stages(overrides: Sequence[str] = ()) -> None:
 
 
 def _recipe(overrides: Sequence[str]) -> Any:
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".toml") as file:
         file.write(RECIPE)
         file.flush()
         return load_recipe(file.name, list(overrides))

@@ -39,7 +39,7 @@ def misbehave(job: Job) -> None:
         lose_object_store(job.arguments["lose_endpoint"])
     marker = job.arguments.get("kill_once")
     if marker and job.shard == "00001" and not Path(marker).exists():
-        Path(marker).write_text("killed")
+        Path(marker).write_text("killed", encoding="utf-8")
         os.kill(os.getpid(), signal.SIGKILL)
     if job.shard == job.arguments.get("always_killed"):
         os.kill(os.getpid(), job.arguments.get("signal", signal.SIGKILL))

@@ -27,9 +27,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def another_figure(path: Path) -> None:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert '"documents": 50' in text
-    path.write_text(text.replace('"documents": 50', '"documents": 51'))
+    path.write_text(text.replace('"documents": 50', '"documents": 51'), encoding="utf-8")
 
 
 def work(root: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ STATE = Path(os.environ.get("STAND_IN_SLURM", "."))
 
 
 def sbatch(arguments: list[str]) -> None:
-    text = Path(arguments[-1]).read_text()
+    text = Path(arguments[-1]).read_text(encoding="utf-8")
     options = dict(re.findall(r"^#SBATCH --([\w-]+)(?:=(.*))?$", text, re.MULTILINE))
     number = len(list(STATE.glob("*.sh")))
     script = STATE / f"{number}.sh"
@@ -43,7 +43,7 @@ def members(script: str, last: int, log: str, exported: dict[str, str]) -> None:
     marker = os.environ.get("STAND_IN_PREEMPT")
     for member in range(last + 1):
         if member == 1 and marker and not Path(marker).exists():
-            Path(marker).write_text("pre-empted")
+            Path(marker).write_text("pre-empted", encoding="utf-8")
             continue
         environment = {
             **os.environ,
@@ -61,7 +61,7 @@ def jobs(name: str) -> list[int]:
     for path in STATE.glob("*.pid"):
         pid, job_name = path.read_text().split()
         status = Path(f"/proc/{pid}/stat")
-        if job_name == name and status.exists() and status.read_text().split()[2] != "Z":
+        if job_name == name and status.exists() and status.read_text(encoding="utf-8").split()[2] != "Z":
             found.append(int(pid))
     return found
 
