@@ -98,7 +98,7 @@ def disturb(run: Run, log: Path, choice: random.Random) -> tuple[str, list[str]]
         for one in alive([process.pid, *descendants(process.pid)]):
             os.kill(one, signal.SIGKILL)
         process.wait()
-    said, faults = log.read_text(errors="replace"), []
+    said, faults = log.read_text(encoding="utf-8", errors="replace"), []
     if left:
         faults.append(f"left behind: {left}")
     answered = number != signal.SIGKILL or target == "torchrun"
