@@ -6,6 +6,7 @@ What a file holds is told by ``works``; here it becomes records, and what is wro
 from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import ParseError
 
+from pipeline.base.errors import NO_RECORD_S_FAULT, in_words
 from pipeline.readers.lines import lines
 from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large, unsupported
 from pipeline.readers.streams import Gap, Limits
@@ -16,6 +17,7 @@ from pipeline.readers.works.notebook import notebook_text
 from pipeline.readers.works.package import Package, PaperError
 
 FROM = b"From "
+NO_FAULT_OF_A_FILE = (*NO_RECORD_S_FAULT, MemoryError)
 _TEXTS: dict[str, Callable[[bytes, int], str]] = {
     "docx": lambda data, limit: office.docx_text(Package(data, limit)),
     "odt": lambda data, limit: office.odt_text(Package(data, limit)),
@@ -42,26 +44,54 @@ def _whole(data: bytes, path: str, kind: str, limits: Limits) -> Iterator[Item]:
         detail = "install tokenmill[documents] to read its text"
         yield Excluded(path, 0, unsupported("application/pdf"), detail, length=len(data))
         return
-    try:
-        records = list(_converted(data, path, kind, limits))
-    except (PaperError, ParseError) as error:
-        yield Damaged(path, 0, len(data), "corrupt_file", f"{kind}: {error}", data)
-        return
-    if not records:
+    items = list(_converted(data, path, kind, limits))
+    if not items:
         yield Excluded(path, 0, "empty", f"no text in the {kind} file", length=len(data))
-    for record in records:
-        record.length = len(data) // len(records)
-        yield record
+    for item in items:
+        item.length = len(data) // len(items)
+        yield item
 
 
-def _converted(data: bytes, path: str, kind: str, limits: Limits) -> Iterator[Record]:
-    if kind == "eml":
-        yield _letter(data, path, 0)
-    elif kind == "epub":
-        for number, (name, page) in enumerate(books.pages(Package(data, limits.record_bytes))):
-            yield Record(f"{path}/{name}", number, body=page, body_type="html")
+def _converted(data: bytes, path: str, kind: str, limits: Limits) -> Iterator[Record | Damaged]:
+    if kind == "epub":
+        yield from _chapters(data, path, limits)
+    elif kind == "eml":
+        yield _guarded(lambda: _letter(data, path, 0), path, 0, kind, data)
     else:
-        yield Record(path, 0, _TEXTS[kind](data, limits.record_bytes))
+        yield _guarded(lambda: Record(path, 0, _TEXTS[kind](data, limits.record_bytes)), path, 0, kind, data)
+
+
+def _chapters(data: bytes, path: str, limits: Limits) -> Iterator[Record | Damaged]:
+    """A record of each chapter; one that cannot be read costs itself."""
+    try:
+        book = Package(data, limits.record_bytes)
+        names = books.page_names(book)
+    except NO_FAULT_OF_A_FILE:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a list of pages makes of its reader is the book's damage
+        yield _refused(path, 0, "epub", error, data)
+        return
+    for number, name in enumerate(names):
+        chapter = f"{path}/{name}"
+        try:
+            yield Record(chapter, number, body=book.read(name), body_type="html")
+        except PaperError as error:
+            yield _refused(chapter, number, "epub", error, b"")
+
+
+def _guarded(convert: Callable[[], Record], path: str, offset: int, kind: str, data: bytes) -> Record | Damaged:
+    """A record, or the damage that stands for what its conversion raised."""
+    try:
+        return convert()
+    except NO_FAULT_OF_A_FILE:
+        raise
+    except Exception as error:  # noqa: BLE001  parsers of letters and XML raise whatever they meet
+        return _refused(path, offset, kind, error, data)
+
+
+def _refused(path: str, offset: int, kind: str, error: Exception, data: bytes) -> Damaged:
+    said = str(error) if isinstance(error, PaperError | ParseError) else in_words(error)
+    return Damaged(path, offset, len(data), "corrupt_file", f"{kind}: {said}", data)
 
 
 def _letter(data: bytes, path: str, offset: int) -> Record:
@@ -107,6 +137,6 @@ def _message(held: list[bytes], path: str, start: int, size: int, limits: Limits
     elif data.strip():
         if data.startswith(FROM):
             data = data.partition(b"\n")[2].replace(b"\n>From ", b"\nFrom ")
-        record = _letter(data, path, start)
-        record.length = size
-        yield record
+        item = _guarded(lambda: _letter(data, path, start), path, start, "mbox", data)
+        item.length = size
+        yield item

@@ -11,12 +11,14 @@ _CONTAINER = "META-INF/container.xml"
 _PAGES = frozenset({"application/xhtml+xml", "text/html"})
 
 
-def pages(package: Package) -> Iterator[tuple[str, bytes]]:
-    """Name and HTML of each chapter, in reading order.
+def page_names(package: Package) -> list[str]:
+    """Names of the parts that are chapters, in reading order.
 
     Raises:
-        PaperError: If the book has no list of its pages, or one of them cannot be read.
+        PaperError: If the book has no list of its pages, or they are encrypted.
+        ParseError: If the list is no XML.
     """
+    names = []
     if "META-INF/encryption.xml" in package.names and b"fonts" not in package.read("META-INF/encryption.xml").lower():
         raise PaperError("its pages are encrypted")
     opf = _first(ElementTree.fromstring(package.read(_CONTAINER)), "rootfile").get("full-path", "")
@@ -27,8 +29,8 @@ def pages(package: Package) -> Iterator[tuple[str, bytes]]:
         item = items.get(reference.get("idref"))
         if item is None or item.get("media-type") not in _PAGES or "nav" in (item.get("properties") or "").split():
             continue
-        name = posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
-        yield name, package.read(name)
+        names.append(posixpath.normpath(posixpath.join(folder, unquote(item.get("href", "")))))
+    return names
 
 
 def _all(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:

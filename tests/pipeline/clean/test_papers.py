@@ -13,6 +13,7 @@ from tests.pipeline.clean.inputs import Clean, damage
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 MC = "http://schemas.openxmlformats.org/markup-compatibility/2006"
+FILES_OF_XML = ["a.docx", "b.odt", "c.epub"]
 SENTENCE = "The lamp on the pier burned all night, and nobody came to put it out."
 
 
@@ -154,6 +155,29 @@ def test_damaged_package_is_one_damaged_file(tmp_path: Path, clean: Clean, name:
     ):
         (tmp_path / name).write_bytes(data)
         assert clean(tmp_path).reasons == ["corrupt_file"]
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "utf-16", "utf-8"])
+def test_xml_in_an_encoding_that_nobody_knows_is_damage(tmp_path: Path, clean: Clean, encoding: str) -> None:
+    document = f'<?xml version="1.0" encoding="{encoding}"?><a/>'
+    (tmp_path / "a.docx").write_bytes(package({"word/document.xml": document}))
+    (tmp_path / "b.odt").write_bytes(package({"mimetype": "x", "content.xml": document}))
+    (tmp_path / "c.epub").write_bytes(epub("<p>page</p>", **{"META-INF/container.xml": document}))
+    cleaned = clean(tmp_path)
+    assert [row["path"] for row in cleaned.quarantined] == (["c.epub"] if encoding == "utf-8" else FILES_OF_XML)
+    assert set(cleaned.reasons) == {"corrupt_file"}
+
+
+def test_chapter_that_cannot_be_read_costs_itself(tmp_path: Path, clean: Clean) -> None:
+    pages = [f"<html><body><p>{SENTENCE} Chapter {number} of it.</p></body></html>" for number in range(3)]
+    data = epub(*pages)
+    place = data.index(b"in/p 1.xhtml") + len("in/p 1.xhtml")
+    (tmp_path / "a.epub").write_bytes(damage(data, place, 8))
+    cleaned = clean(tmp_path)
+    assert [document["path"] for document in cleaned.documents] == ["a.epub/in/p 2.xhtml", "a.epub/in/p 0.xhtml"]
+    assert [(row["path"], row["offset"], row["reason"]) for row in cleaned.quarantined] == [
+        ("a.epub/in/p 1.xhtml", 1, "corrupt_file")
+    ]
 
 
 def test_package_that_becomes_too_large_is_damaged(tmp_path: Path, clean: Clean) -> None:
