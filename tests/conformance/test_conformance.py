@@ -15,7 +15,7 @@ from tests.conformance.cases import Case, Finding, Row, Rows, Settings, exactly
 from tests.conformance.clones import Clone, Clones, MissingSuiteError, Repository
 from tests.conformance.law import complaints
 from tests.conformance.product import Outcome
-from tests.conformance.suites.delimited import simple_score
+from tests.conformance.suites.delimited import simple_score, table_of
 from tests.conformance.suites.http import _messages
 
 SPECTRUM = [{"id": "1", "words": "two, and a line\nbreak"}, {"id": "2", "words": 'a "quoted" one'}]
@@ -126,6 +126,13 @@ def test_findings_are_counted_and_the_meant_ones_named(monkeypatch: pytest.Monke
     assert (made.files, made.deaths, made.hangs, made.silent, made.deviations) == (4, 1, 1, 1, 1)
     assert made.named == [{"kind": "VALUE", "reason": "it is right so", "count": 1, "example": "g/b"}]
     assert sorted(finding["case"] for finding in made.unnamed) == ["g/a", "g/c", "g/d"]
+
+
+def test_columns_of_a_table_stand_as_in_the_file_whatever_their_names_are() -> None:
+    # the header has lost a delimiter: its names are one fewer than the fields, and one is of two columns
+    rows = Rows([{"text": "t", "metadata": '{"ab": "1", "c": "2", " (2)": "3"}', "id": "i"}])
+    table = table_of(rows, "d", ["a", "b", "id", "c", '"d'])
+    assert table == [["ab", "c", "id", " (2)", "d"], ["1", "2", "i", "3", "t"]]
 
 
 def test_simple_score() -> None:

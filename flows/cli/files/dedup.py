@@ -80,15 +80,15 @@ def run(
     """Deduplicate your own files: text, JSON Lines, CSV, Parquet, Arrow, WARC, Office files, archives.
 
     Writes OUT/kept/ (the records kept, file by file), OUT/removed.arrow (why each other one went), OUT/clusters.arrow
-    and OUT/summary.json; all of it at the end, or nothing. With - as INPUT and --output, JSON Lines are read from
-    standard input and written to standard output.
+    and OUT/summary.json; all of it at the end, or nothing. With - as INPUT standard input is read, in the format
+    that its first bytes tell; with - as --output, JSON Lines are written to standard output.
 
     Example: tokenmill dedup run crawl/ notes.jsonl.gz --output unique --keep longest
 
     Parameters
     ----------
     inputs
-        Files, globs and folders; - for JSON Lines on standard input.
+        Files, globs and folders; - for standard input.
     output
         Folder to write to; it must not exist or be empty. With --overwrite it may hold an earlier output of this
         command, which stays until the new one is whole. - is standard output; with --one-file it is a file.

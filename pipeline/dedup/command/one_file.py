@@ -26,14 +26,19 @@ from pipeline.dedup.files.items import Items
 from pipeline.dedup.files.own_outputs import KEPT, REMOVED_FILE
 from pipeline.dedup.files.packed import compression_of_name, compressor
 from pipeline.dedup.files.table_file import TableFile
-from pipeline.readers.parts.formats import format_of_name
+from pipeline.readers.delimited.dialect import dialect_of, line_that_names
+from pipeline.readers.parts.formats import BINARY, HEAD_BYTES, format_of_bytes, format_of_name
+from pipeline.readers.raw.compression import Inflater, compression_of, decompression_errors
 from pipeline.readers.records import Record
 from pipeline.readers.streams import Limits, RangeReader, chunks
+from pipeline.recipe.csv_options import Csv
 from pipeline.run.table_files import batches
 from pipeline.run.tables import REMOVED
 
 STANDARD = "-"  # input or output
-_INPUT_NAME = "stdin.jsonl"
+_INPUT_NAME = "stdin"
+_FORMATS = ("warc", "parquet", "arrow", "zip", "tar", "docx", "odt", "epub", "pdf", "html")  # told by their first bytes
+_SAMPLE_LINES = 20
 _COPY_BYTES = 1 << 20
 
 
@@ -92,7 +97,36 @@ def _spooled(request: Request, folder: Path) -> Path:
     path = folder / _INPUT_NAME
     with open(path, "wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file, _COPY_BYTES)
-    return path
+    with open(path, "rb") as file:
+        kind = _format_of(file.read(HEAD_BYTES), request)
+    named = path.with_suffix(f".{kind}")
+    os.rename(path, named)
+    return named
+
+
+def _format_of(head: bytes, request: Request) -> str:
+    """The format of what begins so, as the suffix of a name: CSV where its first lines name the text, or it is stated.
+
+    JSON Lines and JSON are read alike, but for a list.
+    """
+    kind = format_of_bytes(head)
+    if kind in _FORMATS:
+        return kind
+    compression = compression_of(head)
+    try:
+        plain = Inflater(compression).decompress(head, HEAD_BYTES) if compression else head
+    except decompression_errors():
+        return "jsonl"  # its reader says what is wrong with it
+    start = plain.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"["):
+        return "json"
+    if start.startswith(b"{") or kind == BINARY:
+        return "jsonl"
+    lines = plain.decode("utf-8-sig", "surrogateescape").splitlines(keepends=True)[:_SAMPLE_LINES]
+    wanted = list(request.wanted.names["text"])
+    dialect = dialect_of(lines, ",", request.csv or Csv(), wanted)
+    is_table = request.csv is not None or line_that_names(dialect, lines, wanted) is not None
+    return "csv" if is_table else "jsonl"
 
 
 def _deliver(request: Request, kept: Path, scratch: Path) -> None:

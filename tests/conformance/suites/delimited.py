@@ -69,21 +69,42 @@ def _scored(wanted: Table, column: str) -> Check:
 
 
 def table_of(rows: Rows, column: str, order: Sequence[str]) -> Table:
-    """Header and rows of the documents."""
+    """Header and rows of the documents, the columns as they stand in the file.
+
+    Metadata keep the order of the file; the text, and what has a column of its own, stand where the clean header has
+    them, also where the file's has a stray quote.
+
+    Args:
+        rows: The documents.
+        column: Of the text.
+        order: The clean header.
+    """
+    places = {_bare(name): place for place, name in reversed(list(enumerate(order)))}
     table: Table = []
     for row in rows.documents:
-        names = [name.strip() for name in order]
-        values = {**_values(row, names), column: row["text"]}
+        apart = {**_own_columns(row, [name.strip() for name in order]), column: row["text"]}
+        values = {**json.loads(row["metadata"] or "{}"), **apart}
         if not table:
-            table.append([*(name for name in names if name in values), *(name for name in values if name not in names)])
+            names = [name for name in values if name not in apart]
+            for name in sorted(apart, key=lambda name: places.get(_bare(name), len(values))):
+                names.insert(places.get(_bare(name), len(names)), name)
+            table.append(names)
         table.append([str(values.get(name) or "") for name in table[0]])
     return table
 
 
+def _bare(name: str) -> str:
+    return name.replace('"', "").strip()
+
+
+def _own_columns(row: Row, names: Sequence[str]) -> dict[str, str]:
+    """The fields of a document's record that have columns of their own, but its text."""
+    return {name: row[name.lower()] for name in names if row.get(name.lower()) and name.lower() in OWN_COLUMNS}
+
+
 def _values(row: Row, names: Sequence[str]) -> dict[str, str]:
-    """The fields of a document's record but its text; some have columns of their own."""
-    own = {name: row[name.lower()] for name in names if row.get(name.lower()) and name.lower() in OWN_COLUMNS}
-    return {**own, **json.loads(row["metadata"] or "{}")}
+    """The fields of a document's record but its text."""
+    return {**_own_columns(row, names), **json.loads(row["metadata"] or "{}")}
 
 
 def simple_score(wanted: Table, found: Table) -> float:

@@ -2,13 +2,17 @@
 
 import csv
 import gzip
+import io
 import json
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
@@ -41,6 +45,65 @@ def test_lines_go_through_pipes_and_the_summary_beside_them(tmp_path: Path) -> N
     assert b"3 records: 2 kept, 1 removed" in error
     (row,) = map(json.loads, removed.read_text().splitlines())
     assert (row["id"], row["kept_id"], row["path"], row["row"]) == ("c", "a", "stdin.jsonl", 2)
+
+
+def as_table(write: Callable[[pa.Table, io.BytesIO], object]) -> bytes:
+    sink = io.BytesIO()
+    write(pa.Table.from_pylist(RECORDS), sink)
+    return sink.getvalue()
+
+
+def as_zip() -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("in/a.jsonl", json_lines(RECORDS))
+    return sink.getvalue()
+
+
+CSV = b"id;text\na;one text\nb;another text\nc;one text\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (as_table(pq.write_table), "parquet"),
+        (as_table(feather.write_feather), "arrow"),
+        (as_zip(), "zip"),
+        (json.dumps(RECORDS).encode(), "json"),
+        (CSV, "csv"),
+        (gzip.compress(CSV), "csv"),
+        (b"\xef\xbb\xbf" + json_lines(RECORDS), "jsonl"),
+    ],
+)
+def test_standard_input_is_what_its_first_bytes_tell(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], data: bytes, kind: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+    with pytest.raises(SystemExit) as ended:
+        main(["dedup", "run", "-", "--output", "-", "--exact-only", "--workers", "1"])
+    assert not ended.value.code
+    kept = [json.loads(line) for line in capfdbinary.readouterr().out.removeprefix(b"\xef\xbb\xbf").splitlines()]
+    assert [{name: row[name] for name in ("id", "text")} for row in kept] == RECORDS[:2], kind
+
+
+def test_damaged_compression_on_standard_input_is_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO(gzip.compress(CSV)[:10] + b"\xff" * 40), encoding="utf-8")
+    )
+    code, _, error = call(capfd, "run", "-", "--output", "-", "--workers", "1")
+    assert code == 2
+    assert "stdin.jsonl: corrupt_compression" in error
+
+
+def test_table_without_the_text_s_name_is_taken_for_lines_and_refused(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CSV.replace(b"text", b"body", 1)), encoding="utf-8"))
+    code, _, error = call(capfd, "run", "-", "--output", "-", "--workers", "1")
+    assert code == 2
+    assert "stdin.jsonl: json_invalid" in error
 
 
 def test_reader_that_has_seen_enough_ends_the_command_quietly() -> None:
