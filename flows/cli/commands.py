@@ -56,6 +56,10 @@ GROUPS: dict[str, dict[str, Command]] = {
             "flows.cli.questions.lineage:count_licences",
             "Tokens by licence and source in what was trained on.",
         ),
+        "rights": (
+            "flows.cli.questions.lineage:count_rights",
+            "Documents and tokens by opt-out, robot and licence: what heeding them costs.",
+        ),
         "disclose": (
             "flows.cli.questions.disclose:disclose",
             "The EU's public summary of training content, filled from a run.",

@@ -17,7 +17,7 @@ from pipeline.clean.settings import job_config, list_paths
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, odd_names
 from pipeline.readers.parts.partition import Part, Partition, plan
 from pipeline.recipe.globs import Selection
-from pipeline.recipe.options import Recipe, Source
+from pipeline.recipe.options import Clean, Recipe, Source
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
@@ -46,6 +46,7 @@ def run(context: Context) -> dict[str, Any]:
         GateError: If more than ``max_quarantined`` of the records, or of the input's bytes, are damaged.
     """
     recipe = context.recipe
+    listed = list_notes(recipe.clean)
     inputs = [source_inputs(source) for source in recipe.sources]
     jobs = plan_jobs(recipe, inputs)
     manifests = context.run_step(step_for(recipe), jobs)
@@ -54,7 +55,21 @@ def run(context: Context) -> dict[str, Any]:
     counts = total_counts(manifests.values())
     _check_gate(context.root, manifests, recipe.clean.max_quarantined)
     empty = [file.path for source in inputs for file in source.files if _is_empty(file)]
-    return _summary(counts, recipe, [f"{empty_in_words(empty)}; that is no record"] if empty else [])
+    notes = [f"{empty_in_words(empty)}; that is no record"] if empty else []
+    return _summary(counts, recipe, [*notes, *listed])
+
+
+def list_notes(clean: Clean) -> list[str]:
+    """What of the URL lists can never match, in words.
+
+    Raises:
+        UserError: If a list cannot be read, or nothing of it can match.
+    """
+    if not clean.url_block and not clean.url_allow:
+        return []
+    from pipeline.clean.urls import UrlRules
+
+    return UrlRules(clean.url_block, clean.url_allow, clean.url_only_allowed, {}).notes
 
 
 def step_for(recipe: Recipe) -> Step:

@@ -1,9 +1,8 @@
 """Which URLs are wanted: block and allow lists of domains, URL patterns, list files, and datatrove's bundled lists.
 
-An entry of ``url_block`` or ``url_allow`` is
+An entry of ``url_block``, ``url_allow``, ``filter.url`` or a takedown's ``--domain`` is
 
-- a domain, ``example.com``: it and its subdomains;
-- a pattern with ``*``, matched against the URL without scheme: ``*.example.com/login*``;
+- a domain, URL or pattern, or any other line of which url_entries.py tells the forms;
 - ``@FILE``: a file with such entries, one per line (relative to the recipe); a million of them is fine;
 - ``ut1``: the domain and URL lists of the University of Toulouse that datatrove ships (4.6 million entries);
 - ``ut1-words``: datatrove's banned words in a URL, hard, soft (two of them) and as parts of words.
@@ -21,16 +20,19 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
+from pipeline.clean.url_entries import Entries, host_of, page_of, read_list, without_scheme
 from pipeline.kernels.line_hash import hash_bytes, hash_lines
 from pipeline.recipe.options import URL_LISTS
 
 UT1_ARCHIVE = "url_filterblacklistsv0_3_0.tar.gz"
 SOFT_WORDS = 2  # this many soft words block, as in datatrove
-_SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
+KEY = "clean.url"
 _NOT_A_WORD = re.compile(r"[^a-zA-Z0-9]+")
 
 
@@ -40,69 +42,89 @@ class UrlList:
     Args:
         entries: As in the recipe.
         files: Where the ``@FILE`` entries lie, by entry.
+        key: Of the recipe, for messages.
+        single: An entry itself may be a domain of one label.
+
+    Attributes:
+        notes: What of its files can never match, in words.
 
     Raises:
-        UserError: If a file cannot be read.
+        UserError: If a file cannot be read, an entry itself can never match, or none of a file's.
     """
 
-    def __init__(self, entries: Sequence[str], files: dict[str, str]) -> None:
-        lines: list[str] = []
+    def __init__(
+        self, entries: Sequence[str], files: dict[str, str] | None = None, key: str = KEY, *, single: bool = False
+    ) -> None:
+        own = Entries()
+        own.add((entry for entry in entries if not entry.startswith("@") and entry not in URL_LISTS), single=single)
+        for note in own.notes(key):
+            raise UserError(note)
+        lists = {e: read_list((files or {}).get(e, e[1:]), key) for e in entries if e.startswith("@")}
+        self.notes = [note for entry, found in lists.items() for note in found.notes(f"{key}: {_name(entry)}")]
+        found = [own, *lists.values()]
         self._words = "ut1-words" in entries
-        for entry in entries:
-            if entry.startswith("@"):
-                lines += _file_lines(files.get(entry, entry[1:]))
-            elif entry not in URL_LISTS:
-                lines.append(entry)
-        patterns = [line for line in lines if "*" in line or "/" in line]
-        domains = "\n".join(line.lower().strip(".") for line in lines if "*" not in line and "/" not in line)
-        self._domains = [hash_lines(domains.encode())]
-        self._urls: NDArray[np.uint64] = np.zeros(0, np.uint64)
-        if "ut1" in entries:
-            listed, self._urls = ut1_hashes()
-            self._domains.append(listed)
-        joined = "|".join(fnmatch.translate(_SCHEME.sub("", pattern)) for pattern in patterns)
-        self._pattern = re.compile(joined) if patterns else None
+        self._domains, self._pages, self._exceptions = (
+            hash_lines("\n".join(value for part in found for value in getattr(part, kind)).encode())
+            for kind in ("domains", "pages", "exceptions")
+        )
+        self._bundled = ut1_hashes() if "ut1" in entries else None
+        patterns = [fnmatch.translate(pattern) for part in found for pattern in part.patterns]
+        patterns += [_above(rule) for part in found for rule in part.above]
+        self._pattern = re.compile("|".join(patterns)) if patterns else None
+        self.only_hosts = not (patterns or len(self._pages) or self._bundled or self._words)
 
     def match(self, url: str) -> str | None:
         """What of the list matches a URL, in words; None where nothing does."""
-        plain = _SCHEME.sub("", url)
         host = host_of(url)
         labels = host.split(".")
-        for number in range(len(labels) - 1 if len(labels) > 1 else 1):
+        for number in range(len(labels)):
             domain = ".".join(labels[number:])
-            if any(_holds(listed, domain) for listed in self._domains):
+            if len(self._exceptions) and _holds(self._exceptions, domain):
+                return None
+            if _holds(self._domains, domain):
                 return f"domain {domain}"
+            if self._bundled and (number < len(labels) - 1 or not number) and _holds(self._bundled[0], domain):
+                return f"domain {domain}"
+        if self.only_hosts:
+            return None
+        plain = without_scheme(url)
         if self._pattern is not None and self._pattern.match(plain):
             return "pattern"
-        if len(self._urls) and any(_holds(self._urls, form) for form in (url, plain, plain.removeprefix("www."))):
+        if len(self._pages) and _holds(self._pages, page_of(url)):
+            return "url"
+        forms = (url, plain, plain.removeprefix("www."))
+        if self._bundled and any(_holds(self._bundled[1], form) for form in forms):
             return "url"
         return _banned_word(url) if self._words else None
 
+    def among(self, urls: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
+        """True for each URL that the list names; of hosts alone each distinct scheme and host is looked at once."""
+        if self.only_hosts:
+            places = pc.struct_field(pc.extract_regex(urls, r"^(?P<place>(?:[^/?#]*:)?//[^/?#]*)"), "place")
+            urls = pc.coalesce(places, urls)  # what has no such beginning is judged whole
+        found = [url for url in pc.unique(urls).to_pylist() if url and self.match(url) is not None]
+        flags = pc.is_in(urls, value_set=pa.array(found, pa.string()))
+        named: NDArray[np.bool_] = (
+            flags.to_numpy(zero_copy_only=False) if isinstance(flags, pa.Array) else flags.to_numpy()
+        )
+        return named
 
-def host_of(url: str) -> str:
-    """Lower-case host of a URL, without user, port or final dot.
 
-    Example:
-        >>> host_of("https://user@Sub.Example.COM.:8080/path?q"), host_of("example.org")
-        ('sub.example.com', 'example.org')
-    """
-    rest = re.split(r"[/?#\\]", _SCHEME.sub("", url), maxsplit=1)[0].rpartition("@")[2]
-    host = rest if rest.startswith("[") else rest.partition(":")[0]
-    return host.rstrip(".").lower()
+def _name(entry: str) -> str:
+    """The name of a list file, of the entry or of what a manifest calls it."""
+    return entry[1:].partition("#")[0].rsplit("/", 1)[-1]
+
+
+def _above(rule: str) -> str:
+    """An Adblock rule over host and path as a pattern: ``*`` is anything, ``^`` a separator or the end."""
+    translated = re.escape(rule).replace(r"\*", ".*").replace(r"\^", r"(?:[^\w.%-]|$)").removesuffix(r"\|")
+    return rf"(?:[^/?#]*\.)?{translated}" + ("$" if rule.endswith("|") else "")
 
 
 def _holds(hashes: NDArray[np.uint64], text: str) -> bool:
     key = np.uint64(hash_bytes(text.encode()))
     at = int(np.searchsorted(hashes, key))
     return at < len(hashes) and bool(hashes[at] == key)
-
-
-def _file_lines(path: str) -> list[str]:
-    try:
-        lines = Path(path).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"clean.url_block or url_allow: {path} cannot be read: {error}") from error
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def _assets() -> Path:
@@ -162,9 +184,14 @@ class UrlRules:
     """
 
     def __init__(self, block: Sequence[str], allow: Sequence[str], only_allowed: bool, files: dict[str, str]) -> None:
-        self._block = UrlList(block, files) if block else None
-        self._allow = UrlList(allow, files) if allow else None
+        self._block = UrlList(block, files, f"{KEY}_block") if block else None
+        self._allow = UrlList(allow, files, f"{KEY}_allow") if allow else None
         self._only_allowed = only_allowed
+
+    @property
+    def notes(self) -> list[str]:
+        """What of the list files can never match, in words."""
+        return [note for listed in (self._block, self._allow) if listed is not None for note in listed.notes]
 
     def refuses(self, url: str | None) -> str | None:
         """Why a record of this URL is not wanted, in words; None where it is.

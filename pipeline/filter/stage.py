@@ -35,7 +35,7 @@ SIGNALS_STEP = Step(
     "pipeline.filter.worker:measure_shard",
     libraries=("pyarrow", "numba", "stopwordsiso", FASTTEXT, "datatrove"),
 )
-VERDICTS_STEP = Step("filter", 2, "pipeline.filter.worker:judge_shard", libraries=("pyarrow",))
+VERDICTS_STEP = Step("filter", 3, "pipeline.filter.worker:judge_shard", libraries=("pyarrow",))
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -44,12 +44,28 @@ def run(context: Context) -> dict[str, Any]:
     Raises:
         GateError: If fewer documents are kept than ``min_kept`` asks for.
     """
+    lists = _list_notes(context.recipe.filter)
     index = _indexed(context)
     signals = context.run_step(SIGNALS_STEP, _signal_jobs(context, index))
     verdicts = context.run_step(VERDICTS_STEP, _verdict_jobs(context, signals))
     figures = summary(total_counts(verdicts.values())) | _reach(index, context.recipe.filter)
+    notes = [*figures.get("notes", ()), *lists]
+    figures |= {"notes": notes} if notes else {}
     check_gate(figures, context.recipe.filter.min_kept)
     return figures
+
+
+def _list_notes(options: Filter) -> list[str]:
+    """What of the lists of URLs can never match, in words.
+
+    Raises:
+        UserError: If a list cannot be read, or nothing of it can match.
+    """
+    if not options.url.blocklist and not options.url.deny_domains:
+        return []
+    from pipeline.filter.rules.document_rules import list_notes
+
+    return list_notes(options)
 
 
 def _indexed(context: Context) -> Manifest | None:

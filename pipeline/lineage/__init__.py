@@ -4,6 +4,7 @@
 - ``explain``: everything that a run knows of one document.
 - ``trace``: everything in one global batch.
 - ``licences``: tokens by licence in what was trained on.
+- ``rights``: documents and tokens by opt-out, robot and licence: what heeding them costs.
 
 Everything here works on the run folder alone, and loads neither torch nor Prefect.
 """

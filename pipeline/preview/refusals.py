@@ -43,9 +43,11 @@ def refusal(ask: Callable[..., Any], *arguments: Any) -> Iterator[str]:
 
 def _of_clean(run: Run) -> Iterator[str]:
     from pipeline.clean.settings import list_paths
+    from pipeline.clean.stage import list_notes
 
     clean = run.recipe.clean
-    yield from refusal(list_paths, clean)
+    missing = list(refusal(list_paths, clean))
+    yield from missing or refusal(list_notes, clean)
     yield from _extractor(clean.extractor)
     from pipeline.base.class_path import load_class
 
@@ -88,6 +90,10 @@ def _of_filter(run: Run) -> Iterator[str]:
     yield from _evaluation_sets(options)
     if options.url.blocklist and not storage.exists(options.url.blocklist):
         yield f"filter.url.blocklist = {options.url.blocklist!r}: no such file"
+    else:
+        from pipeline.filter.rules.document_rules import list_notes
+
+        yield from refusal(list_notes, options)
     for name, classifier in options.classifiers.items():
         yield from _classifier(name, classifier, [source.name for source in run.recipe.sources])
     from pipeline.base.class_path import make

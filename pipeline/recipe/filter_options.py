@@ -47,7 +47,7 @@ class UrlRules(Section):
 
     deny_domains: list[str] = Field(default_factory=list, description="domains dropped, with all below them")
     deny_words: list[str] = Field(default_factory=list, description="words that a URL must not contain")
-    blocklist: OptionalRecipePath = Field(None, description="text file with a domain to drop on each line")
+    blocklist: OptionalRecipePath = Field(None, description="list of domains, URLs, hosts or Adblock rules to drop")
 
 
 class EvaluationSet(Section):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
+from pipeline.clean.urls import UrlList
 from pipeline.lookup import locate
 from pipeline.lookup.locate import DocIndex, Located
 from pipeline.run import layout
@@ -26,7 +27,7 @@ from pipeline.takedown.searches import Search, hash_of, search
 _DOC_ID = re.compile(r"[0-9a-f]{32}")
 _PREFIX = re.compile(r"[0-9a-f]{4,32}")
 SHORTEST_PREFIX = 8  # hex digits of a doc_id that name a document to be taken down
-_DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*")  # any script: what DNS knows it as is for the reader of lists
 UNKNOWN_LICENCE = "unknown"
 
 
@@ -160,15 +161,15 @@ def _by_id(run: Run, index: DocIndex, value: str, removed: Ledger) -> list[Locat
 
 
 def _by_domain(run: Run, domain: str) -> list[Located]:
-    name = domain.lower().strip(".")
-    if not _DOMAIN.fullmatch(name):
+    """Documents whose URL, or the one that the page names as its own, is in a domain, as block lists mean it."""
+    name = domain.strip().strip(".")
+    if not _HOST.fullmatch(name):
         raise UserError(f"--domain {domain!r}: expected a domain such as example.org, without scheme, port or path")
-    pattern = rf"^[a-z][a-z0-9+.-]*://([^/?#@]*@)?([^/?#@:]*\.)?{re.escape(name)}\.?(:\d*)?([/?#]|$)"
+    entries = UrlList([name], key="--domain", single=True)
 
     def matches(batch: pa.RecordBatch) -> NDArray[np.bool_]:
-        found = [pc.match_substring_regex(column, pattern, ignore_case=True) for column in batch.columns]
-        flags = [flag.fill_null(False).to_numpy(zero_copy_only=False) for flag in found]
-        either: NDArray[np.bool_] = np.logical_or.reduce(flags)
+        found = [entries.among(column) for column in batch.columns]
+        either: NDArray[np.bool_] = np.logical_or.reduce(found)
         return either
 
     return list(locate.every(run, ["url", "canonical_url"], matches)) or _nothing(f"no URL lies in the domain {name}")

@@ -197,6 +197,28 @@ def count_licences(
     return answer(json, result, licences.as_text(found))
 
 
+def count_rights(root: str, *, robots: str | None = None, agent: Several | None = None, json: Json = False) -> int:
+    """Count documents and tokens by opt-out, robot and licence: what heeding them costs, before a run is made anew.
+
+    Of each mark the documents that are still in the run, and the records that the clean stage has left out for it.
+
+    Example: tokenmill rights runs/demo --robots robots/
+
+    Parameters
+    ----------
+    root
+        The run folder.
+    robots
+        Folder of HOST/robots.txt, HOST/tdmrep.json or HOST.txt, as `[clean] robots`; by default that of the recipe.
+    agent
+        Robots to ask robots.txt about; by default the recipe's `clean.robots_agents`.
+    """
+    from pipeline.lineage import rights
+
+    found = rights.rights(Run.open(root), robots, agent)
+    return answer(json, found, rights.as_text(found))
+
+
 def takedown(
     root: str,
     *,

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pipeline.clean.facts.opt_outs import reserved_by
 
 _LINE = re.compile(r"\s*([A-Za-z][A-Za-z -]*?)\s*:\s*(.*?)\s*$")
+AGENT_LINES = ("user-agent", "useragent")
 MAX_BYTES = 512_000  # of a robots.txt; Google reads as many
 MAX_RULES = 1000  # of a TDMRep file
 
@@ -46,7 +47,7 @@ class Robots:
             if match is None:
                 continue
             name, value = match.group(1).lower(), match.group(2)
-            if name in ("user-agent", "useragent"):
+            if name in AGENT_LINES:
                 agents = [value.lower()] if in_rules else [*agents, value.lower()]
                 in_rules = False
                 continue
@@ -60,6 +61,24 @@ class Robots:
     def allows(self, url: str, agent: str) -> bool:
         """Whether a robot may fetch a page."""
         return bool(self._parsed.can_fetch(url, agent))
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """The robots that the file names, in lower case."""
+        lines = (_LINE.match(line.partition("#")[0]) for line in self._text.splitlines())
+        found = {match.group(2).lower() for match in lines if match and match.group(1).lower() in AGENT_LINES}
+        return sorted(found - {"*", ""})
+
+    def refuses(self, url: str, agents: Sequence[str]) -> list[str]:
+        """The robots that must not fetch a page; those that the file does not name are treated alike."""
+        named = {one: any(name in one.lower() or one.lower() in name for name in self._names) for one in agents}
+        others = next((one for one in agents if not named[one]), None)
+        refused = others is not None and not self.allows(url, others)
+        return [one for one in agents if (not self.allows(url, one) if named[one] else refused)]
+
+    def says(self, url: str) -> str | None:
+        """What the file itself says that a page must not be used for, in words; None where it says nothing."""
+        return self._said(url)
 
     def reserves(self, url: str, agents: Sequence[str]) -> str | None:
         """The rule that reserves a page, in words; None where none does."""
@@ -91,7 +110,7 @@ class Robots:
             if match is None:
                 continue
             name, value = match.group(1).lower(), match.group(2)
-            if name in ("user-agent", "useragent"):
+            if name in AGENT_LINES:
                 group = [value] if named else [*group, value]
                 named = False
                 continue

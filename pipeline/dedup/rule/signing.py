@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import name_hashes, text_buffers
-from pipeline.dedup.rule.urls import canonical_url
+from pipeline.clean.url_entries import canonical_url
 from pipeline.kernels import minhash, verify
 from pipeline.kernels.words import word_tables
 from pipeline.recipe.minhash import LIMITS, MINHASH, MinHash

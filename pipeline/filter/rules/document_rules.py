@@ -6,16 +6,16 @@ Each gives masks like the rules over signals; ``DOCUMENT_COLUMNS`` is what they 
 import fnmatch
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.base import storage
+from pipeline.clean.urls import UrlList
 from pipeline.filter.rules.predicates import Failures, Mask, as_mask
 from pipeline.recipe.filter_options import Filter, LicenceRules
 
+KEY = "filter.url"
 DOCUMENT_COLUMNS = (
     *("language", "language_score", "licence", "opt_out", "url"),
     "replaced_share",
@@ -23,14 +23,14 @@ DOCUMENT_COLUMNS = (
 )
 
 
-def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, blocked: frozenset[str]) -> Failures:
+def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, blocked: UrlList | None) -> Failures:
     """What the recipe's rules over document columns say.
 
     Args:
         documents: Rows with ``DOCUMENT_COLUMNS``.
         signals: The signals of the same rows.
         options: The recipe's section.
-        blocked: Domains of ``url.blocklist``.
+        blocked: What ``url.blocklist`` names.
     """
     failures = Failures([], [], documents.num_rows)
 
@@ -109,40 +109,41 @@ def _has_item(column: pa.ChunkedArray, item: str) -> Mask:
     return as_mask(pc.match_substring_regex(column, rf"(^|,)\s*{re.escape(item)}\s*(,|$)"))
 
 
-def _url(urls: pa.ChunkedArray, options: Filter, blocked: frozenset[str], add: Any) -> None:
-    domains = blocked | {domain.lower().strip(".") for domain in options.url.deny_domains}
-    if domains:
-        add("url.domain", _any_below(urls, domains))
+def _url(urls: pa.ChunkedArray, options: Filter, blocked: UrlList | None, add: Any) -> None:
+    lists = [] if blocked is None else [blocked]
+    if options.url.deny_domains:
+        lists.append(denied(options))
+    if lists:
+        add("url.domain", np.logical_or.reduce([entries.among(urls) for entries in lists]))
     if options.url.deny_words:
         words = "|".join(re.escape(word) for word in options.url.deny_words)
         pattern = rf"(^|[^\pL\pN])({words})($|[^\pL\pN])"
         add("url.word", as_mask(pc.match_substring_regex(urls, pattern, ignore_case=True)))
 
 
-def _any_below(urls: pa.ChunkedArray, domains: frozenset[str]) -> Mask:
-    """True where a URL's host is one of the domains, or below one; each distinct scheme and host is looked at once."""
-    places = pc.struct_field(pc.extract_regex(urls, r"^(?P<place>(?:[^/?#]*:)?//[^/?#]*)"), "place")
-    places = pc.coalesce(places, urls)  # what has no such beginning is judged whole
-    found = [place for place in pc.unique(places).to_pylist() if _is_below(place, domains)]
-    return as_mask(pc.is_in(places, value_set=pa.array(found, pa.string())))
+def denied(options: Filter) -> UrlList:
+    """The entries of ``url.deny_domains``.
+
+    Raises:
+        UserError: If one can never match.
+    """
+    return UrlList(options.url.deny_domains, key=f"{KEY}.deny_domains", single=True)
 
 
-def _is_below(url: str | None, domains: frozenset[str]) -> bool:
-    """True where the URL's host is one of the domains, or below one."""
-    if not url:
-        return False
-    try:
-        host = (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return False
-    parts = host.split(".")
-    return any(".".join(parts[k:]) in domains for k in range(len(parts)))
+def read_blocklist(path: str | None) -> UrlList | None:
+    """The list of ``url.blocklist``, in any form of clean/url_entries.py; None without one.
+
+    Raises:
+        UserError: If it cannot be read, or no entry of it can match.
+    """
+    return UrlList([f"@{path}"], key=f"{KEY}.blocklist") if path else None
 
 
-def read_blocklist(path: str | None) -> frozenset[str]:
-    """Domains of a blocklist: one per line, # begins a comment, and ``0.0.0.0 domain`` as in a hosts file."""
-    if not path:
-        return frozenset()
-    lines = storage.read_bytes(path).decode("utf-8", "replace").splitlines()
-    words = (line.split("#", 1)[0].split() for line in lines)
-    return frozenset(found[-1].lower().strip(".") for found in words if found)
+def list_notes(options: Filter) -> list[str]:
+    """What of the lists can never match, in words.
+
+    Raises:
+        UserError: If a list cannot be read, or nothing of it can match.
+    """
+    lists = [read_blocklist(options.url.blocklist), denied(options) if options.url.deny_domains else None]
+    return [note for entries in lists if entries is not None for note in entries.notes]

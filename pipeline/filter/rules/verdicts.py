@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.clean.urls import UrlList
 from pipeline.filter.rules.cuts import CUT_FIELD, CUT_SPANS, MOST_CUT, chosen_spans
 from pipeline.filter.rules.document_rules import document_failures
 from pipeline.filter.rules.predicates import Failures, Mask, judge_columns
@@ -33,9 +34,7 @@ def item_column(evaluation_set: str) -> str:
     return f"{evaluation_set}_item"
 
 
-def all_failures(
-    signals: pa.Table, documents: pa.Table, options: Filter, blocked: frozenset[str] = frozenset()
-) -> Failures:
+def all_failures(signals: pa.Table, documents: pa.Table, options: Filter, blocked: UrlList | None = None) -> Failures:
     """Every rule of the recipe that each document fails: document rules first, then rule sets in recipe order."""
     failures = document_failures(documents, signals, options, blocked)
     judged = judge_columns(signals, options.rules, options.thresholds(), options.by_language(), documents["language"])

@@ -365,7 +365,7 @@ def test_url_rules() -> None:
     assert rules.refuses("https://www.shop.example/cart?1") == "pattern"
     assert rules.refuses("https://www.shop.example/list") is None
     assert rules.refuses(None) is None
-    assert host_of("https://[::1]:80/x") == "[::1]:80"
+    assert host_of("https://[::1]:80/x") == "[::1]"
 
 
 def test_only_allowed_urls_pass(tmp_path: Path, clean: Clean) -> None:
