@@ -3,7 +3,7 @@
 1. ``stage``       lists and partitions the inputs, plans a job per partition, holds the gate
 2. ``settings``    the part of the recipe that defines a shard's bytes
 3. ``worker``      cleans one partition, a slice of records at a time:
-   ``urls``        block and allow lists
+   ``urls``        block and allow lists (``url_entries``: the forms in which they are published)
    ``decode``      bytes to text
    ``extract``     HTML to text, with limits (``datatrove``: by a class of that package)
    ``html_facts``  what a page says about itself

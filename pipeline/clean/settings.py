@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
-from pipeline.clean.site_files import files_of_sites
+from pipeline.clean.facts.site_files import files_of_sites
 from pipeline.recipe.csv_options import Csv
 from pipeline.recipe.options import Clean, Source
 from pipeline.run.manifest import canonical_json, digest_bytes, digest_file

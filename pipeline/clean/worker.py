@@ -26,6 +26,7 @@ from pipeline.base.progress import count_done
 from pipeline.clean import pii
 from pipeline.clean.decode import NotText, decode
 from pipeline.clean.extract import ExtractionError, Extractor
+from pipeline.clean.facts.site_files import read_sites
 from pipeline.clean.html_facts import Facts
 from pipeline.clean.language import detect, stated_label
 from pipeline.clean.lines import clean_lines
@@ -33,7 +34,6 @@ from pipeline.clean.net import guarded_step, one_by_one
 from pipeline.clean.normalise import normalise
 from pipeline.clean.settings import Settings
 from pipeline.clean.shard import PartitionWriter
-from pipeline.clean.site_files import read_sites
 from pipeline.clean.urls import UrlRules
 from pipeline.readers.parts.part_reader import PartReader
 from pipeline.readers.parts.partition import Part

@@ -15,7 +15,7 @@ from pipeline.base import storage
 from pipeline.base.progress import each
 from pipeline.base.words import counted
 from pipeline.clean.facts.robots import Robots, Sites
-from pipeline.clean.site_files import read_sites
+from pipeline.clean.facts.site_files import read_sites
 from pipeline.filter.whatif import BYTES_PER_TOKEN
 from pipeline.run import layout
 from pipeline.run.alive import alive_in_run

@@ -6,4 +6,5 @@
 ``dates``     the day of publication, and where it stands
 ``licences``  the licence of the text
 ``opt_outs``  marks that reserve a page: meta tags, headers, TDMRep, AIPREF
+``robots``    what a site says of all of its pages (``site_files``: out of a folder)
 """
