@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.clean.urls import host_of
+from pipeline.clean.url_entries import host_of
 from pipeline.disclosure.crawlers import Crawler, crawlers_of
 from pipeline.disclosure.domains import registrable
 from pipeline.lineage.licences import Read, documents_read, licences

@@ -10,7 +10,8 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.clean.facts.robots import Robots
 from pipeline.clean.html_facts import facts, spdx
-from pipeline.clean.urls import UrlRules, host_of
+from pipeline.clean.url_entries import host_of
+from pipeline.clean.urls import UrlRules
 from pipeline.kernels import html_scan
 from pipeline.readers.records import Record
 
