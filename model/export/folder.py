@@ -11,15 +11,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from model.checkpoints import elsewhere
+from model.checkpoints.checkpoint import MODEL_FILE
 from model.export.card import card
 from model.export.foreign_config import read_config
 from model.export.side_files import Delimiters, side_files
 from model.export.tensors import from_hf_tensors, prefix_of, to_hf_tensors
-from model.network.transformer import Transformer, load_model
+from model.network.transformer import Transformer, load_model, load_weights
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.order.trained import begin_of_text_of, end_of_text_of, tokenizer_of
+from pipeline.run import layout
 from pipeline.run.checkpoints import chosen, recorded
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
@@ -30,10 +33,10 @@ FILE_BYTES = 5_000_000_000  # of weights, after which another file begins; trans
 
 
 def load_folder(folder: str | Path, context_length: int | None = None) -> Transformer:
-    """The model in a Hugging Face folder of one of the classes that ``foreign_config`` knows.
+    """The model in a Hugging Face folder of one of the classes that ``foreign_config`` knows, or in a checkpoint.
 
     Args:
-        folder: With config.json and *.safetensors.
+        folder: With config.json and *.safetensors, or a checkpoint of a run.
         context_length: A shorter context than the model's own; gpt2 keeps its own, which its positions fix.
 
     Raises:
@@ -41,6 +44,10 @@ def load_folder(folder: str | Path, context_length: int | None = None) -> Transf
     """
     folder = Path(folder)
     config = read_config(folder, context_length)
+    if elsewhere.is_checkpoint(folder):
+        model = Transformer(config)
+        load_weights(model, elsewhere.read_tensors(folder, MODEL_FILE), str(folder / MODEL_FILE))
+        return model
     names = storage.list_files(str(folder), ".safetensors")
     files = [folder / name for name in names if "/" not in name and not name.startswith(".")]
     if not files:
@@ -106,8 +113,8 @@ def export_run(
 def _base(run: Run, step: int) -> Path | None:
     """The folder that a checkpoint's training went on from; None where there was none, or it is not there any more."""
     folder, made_of = run.recipe.model.init, recorded(run.root, step)["config"].get("init") or {}
-    if not made_of:
-        return None
+    if not made_of or any(Path(name).name == layout.CHECKPOINT_STATE for name in made_of):
+        return None  # nothing, or a checkpoint of a run, beside which nothing of the kind stands
     digests = {Path(name).name: digest for name, digest in made_of.items()}
     path = Path(folder or "", "config.json")
     if folder is not None and path.is_file() and digest_file(path) == digests.get("config.json"):

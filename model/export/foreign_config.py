@@ -6,10 +6,11 @@ than the one that was trained.  What a class of transformers takes for a key tha
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from model.checkpoints import elsewhere
 from model.network.config import OPTIONAL_OF_SCALING, SCALINGS, ModelConfig, Scaling
 from pipeline.base.errors import UserError
 
@@ -102,15 +103,17 @@ _KINDS = {
 
 
 def read_config(folder: Path, context_length: int | None = None) -> ModelConfig:
-    """The shape of the model in a Hugging Face folder.
+    """The shape of the model in a Hugging Face folder, or of a checkpoint of a run.
 
     Args:
-        folder: With a ``config.json``.
+        folder: With a ``config.json``, or a ``state.json``.
         context_length: A shorter context than the model's own; rotary positions only.
 
     Raises:
         UserError: If the model is of no class that ``ModelConfig`` can express, naming the key that is in the way.
     """
+    if elsewhere.is_checkpoint(folder):
+        return _of_checkpoint(folder, context_length)
     path = folder / "config.json"
     values = read_values(folder)
     name = str(values.get("model_type"))
@@ -130,6 +133,15 @@ def read_config(folder: Path, context_length: int | None = None) -> ModelConfig:
         raise
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: a value that is none of a {name} model: {error}; copy the folder anew") from error
+
+
+def _of_checkpoint(folder: Path, context_length: int | None) -> ModelConfig:
+    config = ModelConfig.from_dict(elsewhere.read_state(folder)["model"])
+    if context_length is None or config.architecture == "gpt2":
+        return config
+    if context_length > config.context_length:
+        raise UserError(f"model.context_length = {context_length}: {folder} was trained with {config.context_length}")
+    return replace(config, context_length=context_length)
 
 
 def read_values(folder: Path) -> dict[str, Any]:

@@ -122,6 +122,8 @@ def training_of(run: Run) -> Training:
     recipe = run.recipe
     tokens, others = token_set(run)
     train = {key: value for key, value in recipe.train.model_dump(mode="json").items() if key not in _NOT_DEFINING}
+    if not train["init_optimizer"]:
+        del train["init_optimizer"]  # trainings of before it was there are what they were
     sources = {source.name: [source.weight, source.max_epochs] for source in recipe.sources}
     sequences = recipe.train.steps * max(1, recipe.train.global_batch_tokens // recipe.model.trained_context_length)
     config = {

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from model.checkpoints import elsewhere
+from model.checkpoints.checkpoint import OPTIMIZER_FILE
 from model.data.batches import TokenDataset
 from model.data.corpus import Corpus, open_corpus, token_counts
 from model.devices.world import World
@@ -16,7 +20,7 @@ from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.plan.enough import warnings
 from model.training.job import Training
-from model.training.refusals import check_batch, passed_over, wanted_shape
+from model.training.refusals import check_batch, check_init_optimizer, passed_over, wanted_shape
 from model.training.report import Reporter
 from model.updates.schedule import misfit
 from pipeline.base.console import say
@@ -82,6 +86,7 @@ def _model_and_corpus(run: Run) -> tuple[Transformer, Corpus]:
     """The model before its first step, drawn by the seed or read from ``model.init``, and tokens for its context."""
     wanted = run.recipe.model
     if wanted.init is None:
+        check_init_optimizer(run)
         corpus = open_corpus(run, wanted.context_length)
         config = ModelConfig.from_recipe(wanted, corpus.vocabulary_size)
         return Transformer(config, seed=run.recipe.train.seed), corpus
@@ -107,6 +112,20 @@ def _check_tokenizer(run: Run, init: str, config: ModelConfig, corpus: Corpus) -
             f"({corpus.vocabulary_size:,} and {config.vocabulary_size:,} entries); make them with "
             f"tokenize.tokenizer = {str(own)!r}"
         )
+
+
+def init_optimizer(prepared: Prepared) -> tuple[dict[str, Tensor], int]:
+    """State of the optimizer of the checkpoint in ``model.init``, and how many updates it has made.
+
+    Raises:
+        UserError: If it is of other optimizers than the recipe asks for.
+    """
+    folder, asked = str(prepared.run.recipe.model.init), prepared.run.recipe.train.optimizer
+    tensors = elsewhere.read_tensors(folder, OPTIMIZER_FILE)
+    found = "muon" if any(name.endswith(".momentum_buffer") for name in tensors) else "adamw"
+    if tensors and found != asked:
+        raise UserError(f"train.init_optimizer: {folder} was trained with {found!r}, not train.optimizer = {asked!r}")
+    return tensors, int(elsewhere.read_state(folder)["updates"])
 
 
 def check_budget(dataset: TokenDataset, sequences: int, run: Run) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+from model.checkpoints import elsewhere
 from model.devices.gpus import visible_gpus
 from model.export.foreign_config import read_config
 from model.loggers.refused import refused
@@ -54,9 +55,27 @@ def wanted_shape(run: Run) -> ModelConfig:
     """
     model = run.recipe.model
     if model.init is None:
+        check_init_optimizer(run)
         return ModelConfig.from_recipe(model, run.recipe.tokenize.vocabulary_size)
     check_init(model.init)
+    check_init_optimizer(run)
     return read_config(Path(model.init), model.context_length)
+
+
+def check_init_optimizer(run: Run) -> None:
+    """Refuses ``train.init_optimizer`` where nothing has a state to go on with.
+
+    Raises:
+        UserError: Saying what would have one.
+    """
+    init = run.recipe.model.init
+    if not run.recipe.train.init_optimizer or (init is not None and elsewhere.is_checkpoint(init)):
+        return
+    what = "there is no model.init" if init is None else f"model.init = {init!r} is a Hugging Face folder"
+    raise UserError(
+        f"train.init_optimizer: {what}, so there is no state of an optimizer; leave the key out, or name a checkpoint "
+        "of a run in model.init"
+    )
 
 
 def passed_over(model: Model) -> str | None:
@@ -73,14 +92,20 @@ def passed_over(model: Model) -> str | None:
 
 
 def check_init(folder: str) -> list[str]:
-    """The files of a Hugging Face folder that define its model.
+    """The files of a Hugging Face folder, or of a checkpoint of a run, that define its model.
 
     Raises:
         UserError: If it has none.
     """
+    if elsewhere.is_checkpoint(folder):
+        return [layout.CHECKPOINT_STATE]  # which names the digests of the others
+    elsewhere.refuse_run_folder(folder)
     names = [name for name in storage.list_files(folder) if name.endswith((".safetensors", "config.json"))]
     if not any(name.endswith(".safetensors") for name in names):
-        raise UserError(f"model.init = {folder!r}: no such Hugging Face folder (config.json and *.safetensors)")
+        raise UserError(
+            f"model.init = {folder!r}: no such Hugging Face folder (config.json and *.safetensors), nor a checkpoint "
+            f"of a run ({layout.CHECKPOINT_STATE})"
+        )
     return names
 
 

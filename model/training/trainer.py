@@ -30,7 +30,7 @@ from model.training.guards import Guard
 from model.training.metrics import Metrics
 from model.training.parallel import shared
 from model.training.passes import pass_over
-from model.training.prepare import Prepared
+from model.training.prepare import Prepared, init_optimizer
 from model.training.progress import Checkpoints, Progress
 from model.training.report import Reporter
 from model.training.samples import sample_tokens, write_samples
@@ -88,6 +88,8 @@ class Trainer:
         self.progress = Progress(Guard(self.train.spike_sigmas), dict(prepared.unigram))
         if state is not None:
             self.checkpoints.restore(state, self.progress, self.optimizers)
+        elif self.train.init_optimizer:
+            self.optimizers.load(*init_optimizer(prepared))
         self.metrics = None
         if self.world.leads:
             self.metrics = Metrics(prepared.run, after_step=self.progress.step, tell=reporter.note)

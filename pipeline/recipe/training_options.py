@@ -36,8 +36,8 @@ class Model(Section):
     rotary_base: float = Field(10_000.0, gt=1.0, description="qwen3: base of the rotary frequencies")
     init: OptionalRecipePath = Field(
         None,
-        description="a Hugging Face folder to continue from, relative to the recipe; it then defines the shape, and "
-        "with learned positions the context",
+        description="a Hugging Face folder, or a checkpoint of another run, to continue from, relative to the recipe; "
+        "it then defines the shape, and with learned positions the context",
     )
 
     @property
@@ -61,8 +61,12 @@ class Model(Section):
 def _context_of(init: str) -> int | None:
     """The context that the folder of ``init`` fixes, with learned positions; what is wrong there is told later."""
     try:
-        values = json.loads(Path(init, "config.json").read_bytes())
-        length = values["n_positions"] if values["model_type"] == "gpt2" else None
+        if (state := Path(init, "state.json")).is_file():  # a checkpoint of a run
+            model = json.loads(state.read_bytes())["model"]
+            length = model["context_length"] if model["architecture"] == "gpt2" else None
+        else:
+            values = json.loads(Path(init, "config.json").read_bytes())
+            length = values["n_positions"] if values["model_type"] == "gpt2" else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return length if isinstance(length, int) and length > 0 else None
@@ -127,4 +131,7 @@ class Train(Section):
         8.0, gt=0.0, description="a loss or gradient norm so many deviations above the last 128 skips the step"
     )
     max_skipped_steps: int = Field(20, ge=0, description="skipped steps after which training stops")
+    init_optimizer: bool = Field(
+        False, description="with a checkpoint in model.init: go on with the state of its optimizer too"
+    )
     seed: int = Field(1, ge=0, lt=2**32, description="seed of the weights and of the data order")
