@@ -53,7 +53,7 @@ def decode(body: bytes, declared: str | None = None, *, html: bool = False) -> D
     for label in _declarations(body, declared, html=html):
         if (found := declared_text(body, label)) is not None:
             return found
-    if (found := undeclared_text(body)) is None:
+    if (found := undeclared_text(body, is_page=html)) is None:
         raise NotText("its bytes are text in no encoding")
     return found
 

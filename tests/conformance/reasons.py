@@ -67,6 +67,12 @@ MEANT = (
     ),
     Meant(
         "unicode_lipsum",
+        "VALUE",
+        r"esperanto\.latin1\.txt",
+        "82 kB of Esperanto with 89 letters of foreign names in Latin-1: the detector takes it for windows-1250",
+    ),
+    Meant(
+        "unicode_lipsum",
         "STRICT",
         r"surrogates\.utf32\.txt",
         "random code points in UTF-32 without a mark, most of them not assigned: nothing tells them from numbers",
@@ -77,6 +83,12 @@ MEANT = (
         r"tests1-05[123]\.html",
         "a declaration beyond the 4,096 bytes that are looked through (browsers: 1,024), or written by a script; "
         "browsers meet it only while they parse",
+    ),
+    Meant(
+        "html5lib-tests",
+        "VALUE",
+        r"tests1-0(10|25)\.html",
+        "a page that declares nothing, of which three letters are beyond ASCII: the detectors are unsure",
     ),
     Meant("textract", "VALUE", r"^html/tables\.html", "a page's main content alone; textract prints all of the page"),
     Meant("textract", "STRICT", r"^pdf/ocr_text\.pdf", "scanned pages have no text layer, and none is made of them"),

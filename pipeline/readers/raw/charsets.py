@@ -20,6 +20,7 @@ _SWITCHES = re.compile(rb"\x1b\$[@B()]|\x1b\([IJ]|~\{")  # into two-byte charact
 _C1 = re.compile("[\x80-\x84\x86-\x9f]")  # U+0085 is a line end
 _NO_C1 = ("utf", "x-user-defined")
 DOUBLE_BYTE = ("big5", "euc-jp", "euc-kr", "gb18030", "gbk", "shift_jis")
+_DECLARATION = re.compile(rb"<(?=meta\b|\?xml\b)", re.IGNORECASE)
 _BEYOND_LATIN_1 = re.compile(rb"[\x80-\x9f]")
 # of Python's and chardet's names that browsers read as a wider encoding
 _WIDER = {
@@ -94,14 +95,19 @@ def has_switches(body: bytes) -> bool:
     return (b"\x1b" in body or b"~{" in body) and _SWITCHES.search(body) is not None
 
 
-def undeclared_text(body: bytes) -> Decoded | None:
+def undeclared_text(body: bytes, *, is_page: bool = False) -> Decoded | None:
     """The text of bytes that nothing declares; None where they are in no encoding.
 
     UTF-8 with single wrong bytes stays UTF-8; its last character may be cut.
+
+    Args:
+        body: The bytes.
+        is_page: What looks like a declaration in them was looked at before, and is none, or a lie.
     """
     if not has_switches(body) and (found := declared_text(body, "utf-8")) is not None:
         return found
-    encoding = detected_encoding(body)
+    # chardet would believe whatever looks like one, also within an attribute or a comment
+    encoding = detected_encoding(_DECLARATION.sub(b" ", body[:DETECTED_BYTES]) if is_page else body)
     return None if encoding is None else read_as(body, encoding)
 
 

@@ -77,3 +77,21 @@ def test_a_document_says_what_it_was_decoded_as_and_how_much_of_it_is_broken(tmp
     assert shares[0] == pytest.approx(1 / len(rows[0]["text"]))
     assert shares[1:] == [0, 0, 0]
     assert all(row["text"].endswith(words.strip()) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        b'<p title="<meta charset=iso-8859-2>">',
+        b"<!-- <meta charset=iso-8859-2> -->",
+        b"<meta test='x charset=iso-8859-2'>",
+    ],
+)
+def test_what_only_looks_like_a_declaration_is_not_believed_by_the_detector(
+    tmp_path: Path, clean: Clean, markup: bytes
+) -> None:
+    words = "Le garçon est déjà parti à la mer, où il était né, et sa mère l'a suivi jusqu'à la forêt. " * 3
+    page = b"<html><body><main>" + markup + b"<p>" + words.encode("cp1252") + b"</p></main></body></html>"
+    (tmp_path / "a.html").write_bytes(page)
+    (document,) = clean(tmp_path).documents
+    assert words.strip() in document["text"]
