@@ -19,6 +19,7 @@ FASTTEXT = "fasttext-numpy2-wheel" if sys.version_info < (3, 13) else "fasttext-
 MODEL = Path(__file__).with_name("lid.176.ftz")
 MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 PREFIX = "__label__"
+FIRST_CAPITALS = 24  # characters of which none is a small letter where a text is in capitals
 
 
 @cache
@@ -46,16 +47,27 @@ def model() -> Any:
 def sample(text: str, characters: int) -> str:
     """A bounded sample of a text on one line: its start, middle and end, a third each, cut at spaces.
 
+    One in capitals is in small letters: the model has hardly seen any capitals, and takes them for other languages.
+
     Example:
-        >>> sample("a b" + chr(10) + "c", 100)
-        'a b c'
+        >>> sample("a b" + chr(10) + "c", 100), sample("THE PARTIES AGREE", 100)
+        ('a b c', 'the parties agree')
     """
     if len(text) > characters:
         third = characters // 3
         middle = len(text) // 2
         pieces = (text[:third], text[middle : middle + third], text[-third:])
         text = " ".join((_cut_end(pieces[0]), _cut_start(_cut_end(pieces[1])), _cut_start(pieces[2])))
-    return text.replace("\n", " ")
+    text = text.replace("\n", " ")
+    return text.lower() if _in_capitals(text) else text
+
+
+def _in_capitals(text: str) -> bool:
+    """Whether most words of a text are in capitals, the first ones among them."""
+    if not text[:FIRST_CAPITALS].isupper():
+        return False
+    words = text.split()
+    return 2 * sum(map(str.isupper, words)) > len(words)
 
 
 def _cut_end(piece: str) -> str:
