@@ -32,7 +32,12 @@ def file_lock(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _take(descriptor)
+        try:
+            _take(descriptor)
+        except BlockingIOError:
+            raise
+        except OSError as error:  # of a write, it names no file
+            raise OSError(error.errno, error.strerror, str(path)) from error
         yield
     finally:
         os.close(descriptor)
