@@ -8,11 +8,15 @@ PYTHON ?= $(shell for name in $(CANDIDATES); do $$name -c '$(FITS)' >&- 2>&- && 
 NEEDED_KB = 4000000
 TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP_LOCKED = .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps
 PYTEST = .venv/bin/python -m pytest
 PYTEST_ARGS ?=
 MARKS = not slow
 SLICE = today
 SUITES = build/suites
+ADVISORIES = build/advisories
+MINUTES = 10
+UV = uv
 
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
@@ -30,16 +34,17 @@ free_kb=$$(df -Pk . | awk 'NR == 2 { print $$4 }'); test "$$free_kb" -ge $(NEEDE
     { echo "the environment takes up to $(NEEDED_KB) kB on this disk, and $$free_kb kB are free in $(CURDIR)"; exit 1; } >&2
 endef
 
-.PHONY: setup setup-ci demo test test-all test-slow conformance lint bench docs clean
+.PHONY: setup setup-ci demo test test-all test-slow conformance campaign lint bench docs lock sbom audit clean
 
 setup: .venv/.installed
 
-.venv/.installed: pyproject.toml constraints.txt
+.venv/.installed: pyproject.toml constraints.txt requirements.lock
 	@$(CHECK_PYTHON)
 	@$(CHECK_DISK)
 	$(PYTHON) -m venv .venv
+	$(PIP_LOCKED) --require-hashes --requirement requirements.lock
 	$(PIP) "$(TORCH)"
-	$(PIP) --editable .
+	$(PIP_LOCKED) --no-build-isolation --editable .
 	.venv/bin/python -m pipeline.warm
 	touch $@
 
@@ -79,6 +84,22 @@ lint: .venv/.installed-dev
 # The public suites of JSON, CSV, Parquet, WARC, ...: clones below SUITES, made there where they are missing.
 conformance: .venv/.installed-dev
 	.venv/bin/python -m tests.conformance.run --suites $(SUITES) --write
+
+# Kills, storage faults and damage at random places of a small run, and what is left after each: docs/reliability.md.
+campaign: .venv/.installed-dev
+	.venv/bin/python -m tests.campaign.run --minutes $(MINUTES)
+
+# What is installed, with the digest of each file: requirements.lock anew, after a change of pyproject.toml; needs uv.
+lock:
+	$(PYTHON) -m tests.tools.make_lock $(UV)
+
+# What is installed: build/sbom.json (CycloneDX) and build/licences.md.
+sbom: .venv/.installed-dev
+	.venv/bin/python -m tests.tools.make_sbom build
+
+# Known vulnerabilities of what is installed, from advisories in ADVISORIES: PyPI's database of osv.dev, unpacked.
+audit: .venv/.installed-dev
+	.venv/bin/python -m tests.tools.make_sbom build --audit $(ADVISORIES)
 
 # The documentation as a site, in build/site; a dead link fails.
 docs: .venv/.installed-dev

@@ -75,6 +75,7 @@ def damage(finished: Scenario, place: Path, chance: random.Random) -> Trial:
     name = path.relative_to(root).as_posix()
     trial = Trial(how, name, [name])
     asked = chance.sample(sorted(QUESTIONS), 2)
+    trial.ended = f"asked: {', '.join(asked)}"
     for question in asked:
         words = [word.replace("{file}", str(path)) for word in QUESTIONS[question]]
         ended = child.run(lambda words=words: command(*words)(place, False))  # type: ignore[misc]
@@ -129,7 +130,7 @@ def _heal(trial: Trial, finished: Scenario, root: Path, name: str, before: dict[
     after = tree(root, *OUTSIDE)
     wrong = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     if wrong and "which nothing makes again" not in damaged[name]["problem"]:
-        trial.complaints.append(f"other bytes after `{advice}`: {', '.join(wrong[:5])}")
+        trial.complaints.append(f"other bytes after `{advice}`: {', '.join(wrong[:5])}; {again.said[-1500:]}")
     last = child.run(lambda: command("verify", "{run}")(root.parent, False))
     if last.code != 0:
         trial.complaints.append(f"verify, after `{advice}`, still says: {last.said[-800:]}")
