@@ -1,7 +1,7 @@
 """What MkDocs does not do by itself: pages from outside docs/, equations without a script, code in tables.
 
 Pages are written to be read in the repository, so they link to each other, and name each other, by their files there.
-Here CONTRIBUTING, CHANGELOG, the licences of the sample and the recipes of configs/ become pages of the site, and links
+Here CONTRIBUTING, CHANGELOG, SECURITY, the licences of the sample and the recipes of configs/ become pages of the site, and links
 follow them; where a link shows the name of a file, it shows the page's title.
 """
 
@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 OUTSIDE = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
+    "security.md": "SECURITY.md",
     "sample-licences.md": "data/sample/README.md",
     "configs.md": "configs/README.md",
 }

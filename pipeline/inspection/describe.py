@@ -17,6 +17,7 @@ from pipeline.lookup import find, listing
 from pipeline.lookup.found import phrase_pattern
 from pipeline.run import layout
 from pipeline.run.folder import Run
+from pipeline.run.table_files import as_damage
 
 MAX_CELL = 160
 
@@ -69,7 +70,7 @@ def _folder(path: str) -> pa.Table:
     """All tables of a folder, where they are those of records that became no document."""
     names = storage.list_files(path, ".arrow")
     urls = [storage.join(path, name) for name in names]
-    if not names or not reasons.has_reasons(pa.ipc.open_file(storage.open_local(urls[0])).schema):
+    if not names or not reasons.has_reasons(_arrow_file(storage.open_local(urls[0])).schema):
         example = f", such as {urls[0]}" if urls else ""
         raise UserError(f"{path}: a folder that is no run folder; name one of its files{example}")
     return pa.concat_tables([_load(storage.open_local(url)) for url in urls])
@@ -135,16 +136,25 @@ def _load(path: Path) -> pa.Table:
     with path.open("rb") as file:
         head = file.read(6)
     if head == b"ARROW1":
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        with as_damage(path, "an Arrow IPC file"):
+            found = _arrow_file(path).read_all()
+            found.validate(full=True)
+            return found
     if head[:4] == b"PAR1":
         import pyarrow.parquet
 
-        return pyarrow.parquet.read_table(path)
+        with as_damage(path, "a Parquet file"):
+            return pyarrow.parquet.read_table(path)
     lines = [line for line in path.read_bytes().splitlines() if line.strip()]
     try:
         return pa.Table.from_pylist([json.loads(line) for line in lines])
-    except (ValueError, AttributeError, pa.ArrowInvalid) as error:
+    except (ValueError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise UserError(f"{path}: neither an Arrow, a Parquet nor a JSONL file: {error}") from error
+
+
+def _arrow_file(path: Path) -> pa.RecordBatchFileReader:
+    with as_damage(path, "an Arrow IPC file"):
+        return pa.ipc.open_file(pa.memory_map(str(path)))
 
 
 def _cell(value: Any) -> Any:

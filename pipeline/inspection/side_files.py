@@ -30,9 +30,16 @@ _OWN = (layout.RECIPE, layout.TAKEDOWN, layout.RESTORED, layout.TAKEDOWN_PLAN, l
 _MANIFEST = re.compile(rf"{re.escape(layout.MANIFESTS)}[^/]+(/[^/]+)?\.json")
 
 
-def side_files(run: Run, checked: set[str]) -> Iterator[Damaged]:
-    """Each file that was read, with a problem or an empty one; ``checked``: outputs that were compared already."""
+def side_files(run: Run, checked: set[str], made_under: set[str]) -> Iterator[Damaged]:
+    """Each file that was read, with a problem or an empty one.
+
+    Args:
+        run: The run.
+        checked: Outputs that were compared already.
+        made_under: Digests of takedown.jsonl that manifests name.
+    """
     yield from _records(run)
+    yield from _takedown(run, made_under)
     yield from _checkpoints(run, checked)
     yield from _report(run)
     yield from _logs(run)
@@ -57,6 +64,14 @@ def _records(run: Run) -> Iterator[Damaged]:
         data = storage.read_if_there(run.url(path))
         if data is not None:
             yield Damaged(path, _problem_of(parse, data), step, cure=cure)
+
+
+def _takedown(run: Run, made_under: set[str]) -> Iterator[Damaged]:
+    """Whether what was taken down is what the outputs were made without."""
+    if storage.exists(run.url(layout.TAKEDOWN_PLAN)) or made_under <= {ledger.digest(run.root)}:
+        return
+    problem = "not the one that the outputs were made under: changed, or lost"
+    yield Damaged(layout.TAKEDOWN, problem, "takedown", cure="bring it back from a copy")
 
 
 def _problem_of(parse: Callable[[bytes], Any], data: bytes) -> str:

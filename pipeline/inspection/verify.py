@@ -78,7 +78,8 @@ def _verify(run: Run, *, delete: bool) -> Verified:
             found.damaged.append(Damaged(output.path, problem, step, shard))
     rows = status_rows(run)
     found.damaged += _unrecorded(rows)
-    for damaged in side_files(run, checked):
+    made_under = {manifest.takedown for made in steps.values() for manifest in made.shards.values()}
+    for damaged in side_files(run, checked, made_under):
         found.files += 1
         if damaged.problem:
             found.damaged.append(damaged)

@@ -110,7 +110,7 @@ def _is_sound(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _as_damage(path: Path, what: str) -> Iterator[None]:
+def as_damage(path: Path, what: str) -> Iterator[None]:
     """Whatever Arrow says of a file's bytes as the error that names the file and what to do."""
     try:
         yield
@@ -145,7 +145,7 @@ class TableReader:
         return pa.ipc.open_file(pa.memory_map(str(self._path), "r"), options=options)
 
     def _damage(self) -> contextlib.AbstractContextManager[None]:
-        return _as_damage(self._path, self._what)
+        return as_damage(self._path, self._what)
 
     def get_batch(self, number: int) -> pa.RecordBatch:
         """One record batch."""

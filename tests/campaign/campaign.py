@@ -8,8 +8,10 @@ from pathlib import Path
 from pipeline.base.console import say
 from pipeline.base.pool import InProcess
 from tests.campaign.damage import damage
+from tests.campaign.full_disk import full_disk
 from tests.campaign.scenarios import Scenario, prepare
 from tests.campaign.shim import Shim
+from tests.campaign.together import together
 from tests.campaign.trials import FAULTS, Trial, fault, kill
 from tests.conftest import REPOSITORY
 
@@ -36,7 +38,10 @@ class Campaign:
 
     def kinds(self) -> dict[str, Callable[[random.Random], object]]:
         """Name of a kind of trial -> what does one."""
-        return {"kills": self._kill, "faults": self._fault, "damage": self._damage}
+        return {
+            **{"kills": self._kill, "faults": self._fault, "damage": self._damage},
+            **{"disks": self._disk, "pairs": self._pair},
+        }
 
     def _chosen(self, chance: random.Random) -> Scenario:
         weights = [DEAR.get(scenario.name, 1.0) for scenario in self.scenarios]
@@ -47,6 +52,12 @@ class Campaign:
 
     def _fault(self, chance: random.Random) -> Trial:
         return fault(self._chosen(chance), self._place, self._shim, chance, list(FAULTS))
+
+    def _disk(self, chance: random.Random) -> Trial:
+        return full_disk(self._chosen(chance), self._place, chance)
+
+    def _pair(self, chance: random.Random) -> Trial:
+        return together(self._chosen(chance), self._place, chance)
 
     def _damage(self, chance: random.Random) -> Trial:
         """Of the run as it was finished, or after a takedown."""

@@ -59,23 +59,33 @@ class Ended:
         return [] if names_a_file else [f"no file in: {self.error}"]
 
 
-def run(work: Callable[[], object], shim: Shim | None = None, seconds: float = HANG_SECONDS) -> Ended:
-    """Does work in a forked process.
+class Child:
+    """Work in a forked process, from now on.
 
     Args:
         work: A whole number that it gives is the exit code.
         shim: Told the process, where its tree may have to be killed.
-        seconds: After so long it hangs, which is told as the signal SIGALRM.
     """
-    with tempfile.TemporaryFile() as said:
+
+    def __init__(self, work: Callable[[], object], shim: Shim | None = None) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed by wait
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            _be_child(work, shim, said.fileno())
-        code = _wait(pid, seconds)
-        said.seek(0)
-        return Ended(code, said.read().decode("utf-8", "replace"))
+        self._pid = os.fork()
+        if self._pid == 0:
+            _be_child(work, shim, self._said.fileno())
+
+    def wait(self, seconds: float = HANG_SECONDS) -> Ended:
+        """How it ended; after ``seconds`` it hangs, which is told as the signal SIGALRM."""
+        code = _wait(self._pid, seconds)
+        with self._said as said:
+            said.seek(0)
+            return Ended(code, said.read().decode("utf-8", "replace"))
+
+
+def run(work: Callable[[], object], shim: Shim | None = None, seconds: float = HANG_SECONDS) -> Ended:
+    """Does work in a forked process, and waits for its end."""
+    return Child(work, shim).wait(seconds)
 
 
 def _be_child(work: Callable[[], object], shim: Shim | None, output: int) -> None:

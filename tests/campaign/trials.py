@@ -59,7 +59,7 @@ def kill(scenario: Scenario, place: Path, shim: Shim, chance: random.Random) -> 
         trial.ended = f"code {ended.code}"
         if not ended.killed and ended.code != 0:  # a worker that is killed again and again is named
             trial.complaints += ended.complaints(place)
-    return _finish(trial, scenario, place, workers)
+    return finish(trial, scenario, place, workers)
 
 
 def fault(scenario: Scenario, place: Path, shim: Shim, chance: random.Random, kinds: Sequence[str]) -> Trial:
@@ -80,7 +80,7 @@ def fault(scenario: Scenario, place: Path, shim: Shim, chance: random.Random, ki
         trial.complaints.append(f"ended by signal {-ended.code}: {ended.said[-500:]}")
     if ended.code == 0 and (wrong := scenario.differences(place)):
         trial.complaints.append(f"ended well, with other bytes: {', '.join(wrong[:5])}")
-    return _finish(trial, scenario, place, workers)
+    return finish(trial, scenario, place, workers)
 
 
 _counted: dict[tuple[str, int], int] = {}
@@ -97,7 +97,7 @@ def count(scenario: Scenario, place: Path, shim: Shim, kind: Kind) -> int:
     return _counted[key]
 
 
-def _finish(trial: Trial, scenario: Scenario, place: Path, workers: bool) -> Trial:
+def finish(trial: Trial, scenario: Scenario, place: Path, workers: bool) -> Trial:
     """The same work once more, undisturbed."""
     again = child.run(lambda: scenario.work(place, workers))
     is_made = again.code == 2 and "there is an index" in again.said  # what it was asked to make stands

@@ -30,7 +30,7 @@ def interpreter(folder: Path, name: str, version: str, fits: bool) -> None:
 
 
 def make(path: Path, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "requirements.lock"):
         shutil.copy(REPOSITORY / name, tmp_path / name)
     command = ["make", *arguments]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
