@@ -1,8 +1,8 @@
 """What MkDocs does not do by itself: pages from outside docs/, equations without a script, code in tables.
 
 Pages are written to be read in the repository, so they link to each other, and name each other, by their files there.
-Here CONTRIBUTING, CHANGELOG, SECURITY, the licences of the sample and the recipes of configs/ become pages of the site, and links
-follow them; where a link shows the name of a file, it shows the page's title.
+Here CONTRIBUTING, CHANGELOG, SECURITY, the licences of the sample and the recipes of configs/ become pages of the site,
+and links follow them; where a link shows the name of a file, it shows the page's title.
 """
 
 import posixpath
