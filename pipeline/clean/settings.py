@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.clean.facts.site_files import files_of_sites
+from pipeline.clean.language import check_model
 from pipeline.recipe.csv_options import Csv
 from pipeline.recipe.options import Clean, Source
 from pipeline.run.manifest import canonical_json, digest_bytes, digest_file
@@ -97,6 +98,8 @@ def list_paths(clean: Clean) -> dict[str, str]:
 def _with_lists_by_digest(values: dict[str, Any]) -> dict[str, Any]:
     for name in ("url_block", "url_allow"):
         values[name] = [list_entry(entry) for entry in values[name]]
+    if values["language_model"]:
+        values["language_model"] = digest_file(Path(check_model(values["language_model"])))
     if values["robots"]:
         values["robots"] = _folder_digest(values["robots"])
     return values

@@ -102,8 +102,9 @@ def job_of(recipe: Recipe, source: Source, inputs: SourceInputs, partition: Part
     """The job that cleans a partition of a source; ``lists`` says where the URL lists lie."""
     arguments = _arguments(inputs, [part.path for part in partition.parts])
     config = job_config(recipe.clean, source, partition.config())
-    robots = {"robots": recipe.clean.robots} if recipe.clean.robots else {}
-    return Job(partition.shard, config, arguments={**arguments, "lists": dict(lists), **robots})
+    places = {name: getattr(recipe.clean, name) for name in ("robots", "language_model")}
+    given = {name: place for name, place in places.items() if place}
+    return Job(partition.shard, config, arguments={**arguments, "lists": dict(lists), **given})
 
 
 def source_inputs(source: Source) -> SourceInputs:

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.base import storage
 from pipeline.base.errors import GateError
 from pipeline.base.pool import Pool, WorkerKilledError
 from pipeline.base.progress import count_done
@@ -62,7 +63,7 @@ def clean_partition(job: Job, outputs: Outputs) -> None:
     deadly = deadly_parts(job, parts) if job.arguments.get("careful") else frozenset()
     reader = PartReader(job.arguments["root"], settings.read_options(), job.arguments.get("names", {}), deadly=deadly)
     writer = PartitionWriter(outputs, job.shard, settings.source.name)
-    cleaner = Cleaner(settings, job.arguments.get("lists", {}), job.arguments.get("robots"))
+    cleaner = Cleaner(settings, **{name: job.arguments.get(name) for name in ("lists", "robots", "language_model")})
     records_in = 0
     for part in parts:
         for items in slices(reader.read(part)):
@@ -162,9 +163,17 @@ class Cleaner:
         settings: The recipe's part.
         lists: Where the URL lists lie.
         robots: Folder of robots.txt files.
+        language_model: Where the recipe's own model lies.
     """
 
-    def __init__(self, settings: Settings, lists: dict[str, str] | None = None, robots: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lists: dict[str, str] | None = None,
+        robots: str | None = None,
+        language_model: str | None = None,
+    ) -> None:
+        self._language_model = None if language_model is None else str(storage.open_local(language_model))
         self.options = settings.clean
         self.source = settings.source
         self.repaired = 0
@@ -249,16 +258,20 @@ class Cleaner:
             rows[id(record)] = row
         return list(records)
 
+    def _told(self, texts: list[str]) -> tuple[list[str | None], list[float | None]]:
+        options = self.options
+        return detect(texts, options.language_characters, self._language_model, options.language_labels)
+
     def _languages(self, records: list[Record], texts: list[str]) -> tuple[list[str | None], list[float | None]]:
         """The language of each text and how sure it is: null where a record states it itself."""
         if "language" not in self.source.fields:
-            return detect(texts, self.options.language_characters)
+            return self._told(texts)
         languages = [stated_label(record.language) if record.language else None for record in records]
         told = (record.language for record, label in zip(records, languages, strict=True) if label is None)
         self.unknown_languages.update(word[:MOST_OF_A_CODE] for word in told if word)
         unknown = [number for number, label in enumerate(languages) if label is None]
         scores: list[float | None] = [None] * len(texts)
-        found = detect([texts[number] for number in unknown], self.options.language_characters)
+        found = self._told([texts[number] for number in unknown])
         for number, label, score in zip(unknown, *found, strict=True):
             languages[number], scores[number] = label, score
         self.stated_languages += len(texts) - len(unknown)

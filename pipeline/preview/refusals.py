@@ -48,6 +48,10 @@ def _of_clean(run: Run) -> Iterator[str]:
     clean = run.recipe.clean
     missing = list(refusal(list_paths, clean))
     yield from missing or refusal(list_notes, clean)
+    if clean.language_model:
+        from pipeline.clean.language import check_model
+
+        yield from refusal(check_model, clean.language_model)
     yield from _extractor(clean.extractor)
     from pipeline.base.class_path import load_class
 

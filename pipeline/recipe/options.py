@@ -142,6 +142,12 @@ class Clean(Section):
     language_characters: int = Field(
         300, ge=50, le=100_000, description="characters of the sample by which the language is told"
     )
+    language_model: OptionalRecipePath = Field(
+        None, description="another fastText model than lid.176, such as GlotLID's, OpenLID's or lid.176.bin"
+    )
+    language_labels: dict[str, str] = Field(
+        default_factory=dict, description="label of that model -> language, where its name is no language code"
+    )
     http_statuses: list[int] = Field(default_factory=lambda: [200], description="WARC responses that become documents")
     max_record_bytes: int = Field(256 << 20, ge=1024, le=256 << 20, description="a larger record is quarantined")
     max_html_bytes: int = Field(16 << 20, ge=1024, description="a larger page is quarantined")

@@ -70,7 +70,8 @@ def clean(
 def clean_all(texts: list[str], options: Clean, urls: Values = None, languages: Values = None) -> list[CleanText]:
     """The same of a list of texts and a section that is known to be right."""
     stated = {"language": "language"} if languages is not None else {}
-    cleaner = Cleaner(Settings(options, SourceSettings("texts", "text", fields=stated)), list_paths(options))
+    settings = Settings(options, SourceSettings("texts", "text", fields=stated))
+    cleaner = Cleaner(settings, list_paths(options), options.robots, options.language_model)
     rows = zip(texts, one_each("url", urls, len(texts)), one_each("language", languages, len(texts)), strict=True)
     records = (
         Record("texts", row, text=text, url=url, language=language) for row, (text, url, language) in enumerate(rows)

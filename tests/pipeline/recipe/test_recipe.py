@@ -183,7 +183,7 @@ def test_every_key_that_names_a_file_is_a_recipe_path() -> None:
     assert of_the_type == {
         *("sources.paths", "clean.url_block", "clean.url_allow", "clean.robots", "dedup.against"),
         *("filter.classifiers.path", "filter.decontamination.sets.path", "tokenize.tokenizer", "tokenize.held_out"),
-        *("filter.url.blocklist", "model.init", "train.runs"),
+        *("filter.url.blocklist", "model.init", "train.runs", "clean.language_model"),
     }
 
 
