@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.base.console import say
 from pipeline.base.pool import Pool
+from pipeline.extraction.extractor import extract_page
 from pipeline.recipe.options import Recipe, Source
 from pipeline.run.context import Context, Workers
 from pipeline.run.folder import Run
@@ -43,6 +44,7 @@ def warm(folder: Path, workers: Workers | None = None) -> None:
     sources = [Source(name=n, paths=[str(folder / f)]) for n, f in (("texts", "texts.jsonl"), ("page", "page.html"))]
     recipe = Recipe(name="warm", stages=list(STAGES), sources=sources)
     run = Run(str(folder / "run"), recipe)
+    extract_page(PAGE.format(SENTENCE * 20), markdown=True)  # no stage of this recipe does
     with run.lock(), workers or Pool() as pool:
         for stage in STAGES:
             run_stage(stage, STAGES[stage], Context(run, pool))

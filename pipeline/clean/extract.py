@@ -5,15 +5,17 @@ There is no wall clock: whether a page is extracted depends on its bytes and the
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.base.errors import UserError
 from pipeline.clean.decode import decode
 from pipeline.clean.html_facts import Facts, facts
+from pipeline.extraction.extractor import Extracted, extract_page
 from pipeline.kernels import html_scan
 from pipeline.readers.records import Record
 from pipeline.recipe.options import EXTRACTORS, Clean
 
-Extract = Callable[[str], str]  # a page's HTML -> its text, empty where there is none
+Extract = Callable[[str], Extracted]  # a page's HTML -> its text, empty where there is none
 # about nanoseconds of parsing and extraction beyond those of a plain page, as html_scan counts them
 MAX_COST = 2_000_000_000
 
@@ -47,7 +49,7 @@ class Extractor:
 
     def __init__(self, options: Clean) -> None:
         self.options = options
-        self._extract = load_extract(options.extractor)
+        self._extract = load_extract(options.extractor, options.markup)
 
     def look(self, record: Record) -> Page:
         """Decodes a page, checks its limits and reads what it says about itself.
@@ -66,7 +68,7 @@ class Extractor:
         seen = self._within_limits(body)
         return Page(html, facts(body, "utf-8", record, seen.notes), encoding)
 
-    def text(self, html: str) -> str:
+    def text(self, html: str) -> Extracted:
         """The text of a page; empty where it has none.
 
         Raises:
@@ -92,24 +94,31 @@ class Extractor:
         return seen
 
 
-def load_extract(name: str) -> Extract:
-    """The function that an extractor's name in the recipe stands for.
+def load_extract(name: str, markup: str = "plain") -> Extract:
+    """The function that an extractor's name in the recipe stands for; ``markup`` is heeded by our own alone.
 
     Raises:
         UserError: If there is none.
     """
+    if name == "tokenmill":
+        return partial(extract_page, markdown=markup == "markdown")
     if name == "resiliparse":
-        return _resiliparse()
+        return _text_only(_resiliparse())
     if name == "trafilatura":
-        return _trafilatura()
+        return _text_only(_trafilatura())
     if "." in name:
         from pipeline.clean.datatrove import datatrove_extract
 
-        return datatrove_extract(name)
+        return _text_only(datatrove_extract(name))
     raise UserError(f"clean.extractor = {name!r}: allowed are {', '.join(EXTRACTORS)}, or a datatrove class path")
 
 
-def _resiliparse() -> Extract:
+def _text_only(extract: Callable[[str], str]) -> Extract:
+    """An extractor that says nothing of the page's type, nor how good its text is."""
+    return lambda html: Extracted(extract(html), None, None)
+
+
+def _resiliparse() -> Callable[[str], str]:
     from resiliparse.extract.html2text import extract_plain_text
 
     def extract(html: str) -> str:
@@ -118,7 +127,7 @@ def _resiliparse() -> Extract:
     return extract
 
 
-def _trafilatura() -> Extract:
+def _trafilatura() -> Callable[[str], str]:
     import trafilatura
 
     def extract(html: str) -> str:

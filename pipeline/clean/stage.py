@@ -77,7 +77,9 @@ def step_for(recipe: Recipe) -> Step:
     clean = recipe.clean
     foreign = any("." in name for name in (clean.extractor, *(source.format for source in recipe.sources)))
     lists = any(entry.startswith("ut1") for entry in (*clean.url_block, *clean.url_allow))
-    extra = ("datatrove",) * (foreign or lists) + ("trafilatura",) * (clean.extractor != "resiliparse")
+    extra = ("datatrove",) * (foreign or lists) + ("trafilatura",) * (
+        clean.extractor not in ("resiliparse", "tokenmill")
+    )
     return replace(STEP, libraries=(*STEP.libraries, *extra))
 
 

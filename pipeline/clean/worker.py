@@ -327,7 +327,9 @@ class Cleaner:
     def _extract(self, record: Record) -> Item:
         """The record with the text of its page."""
         assert self._extractor is not None, "a page was looked at without an extractor"
-        record.text, record.body = self._extractor.text(record.text), None
+        found = self._extractor.text(record.text)
+        record.text, record.body = found.text, None
+        record.columns = {**(record.columns or {}), "page_type": found.page_type, "extraction_score": found.score}
         return record
 
 

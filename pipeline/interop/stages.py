@@ -94,7 +94,7 @@ class CleanStep(_SliceStep):
         body = document.text.encode("utf-8", "replace")
         record = Record("", 0, body=body, charset="utf-8", url=document.metadata.get("url"))
         try:
-            document.text = self._extractor.text(self._extractor.look(record).html)
+            document.text = self._extractor.text(self._extractor.look(record).html).text
         except ExtractionError as error:
             self.stat_update(f"dropped_{error.reason}")
             return False

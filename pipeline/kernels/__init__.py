@@ -10,11 +10,14 @@ Two processes may compile the same kernel at once: each writes a whole file and 
 compiled for one signature, so both write the same thing.
 
 Where reading begins:    ``text_scan`` (which texts need cleaning), ``html_scan`` (limits and facts of a page),
-                         ``json_scan`` (where values end), ``pii_scan`` (where personal data may begin)
+                         ``html_blocks`` (elements and blocks of a parsed page; ``html_names``, ``html_features``,
+                         ``html_chains``), ``json_scan`` (where values end), ``pii_scan`` (where personal data may
+                         begin)
 Words and duplicates:    ``words`` (with ``unicode_tables``, ``hash_constants``), ``minhash``, ``verify``, ``overlap``,
                          ``near``, ``line_hash``
 Signals of the filter:   ``signals``, above ``lines`` and ``repetition``
 Tokens of the filter:    ``tokens``, above ``token_rules``, ``token_urls`` and ``token_tables``
+Trees:                   ``boosted_trees`` (what they say of rows, and the best choice by it)
 Under all of them:       ``spans`` (code points and hashes of bytes), ``jit`` (how to compile)
 """
 

@@ -13,6 +13,8 @@ from pipeline.readers.raw.http import content_type as parsed_content_type
 from pipeline.readers.records import Record
 from pipeline.recipe.options import Clean
 
+MARKUPS = ("plain", "markdown")
+
 
 @dataclass(frozen=True)
 class ExtractedPage:
@@ -23,7 +25,8 @@ class ExtractedPage:
         title: What it calls itself.
         date: When it says that it was published, ISO 8601.
         date_from: The place that says so.
-        page_type: article, forum, product, listing, documentation or service; None where the extractor tells no types.
+        page_type: article, collection, documentation, forum, listing, product or service; None where the extractor
+            tells no types.
         extraction_score: How good the text is likely to be, 0 to 1; None where the extractor does not say.
     """
 
@@ -43,17 +46,29 @@ def extract(
     Args:
         html: The page as it was sent.
         content_type: Of the HTTP header, such as ``text/html; charset=utf-8``; its charset is believed where it fits.
-        markup: ``plain``.
-        extractor: As ``clean.extractor`` of a recipe names it; by default the recipe's default.
+        markup: ``plain`` or ``markdown``, which our own extractor writes.
+        extractor: As ``clean.extractor`` of a recipe names it; by default the recipe's default, of Markdown our own.
 
     Raises:
         UserError: If an option has no such value, or the page is beyond a limit or no text.
     """
-    if markup != "plain":
-        raise UserError(f"markup = {markup!r}: allowed is plain")
-    options = Clean() if extractor is None else Clean(extractor=extractor)
+    options = page_options(extractor, markup)
     charset = parsed_content_type(content_type)[1] if content_type else None
     return extract_record(Record("page", 0, body=html, body_type="html", charset=charset), options)
+
+
+def page_options(extractor: str | None, markup: str) -> Clean:
+    """The options of one page's extraction.
+
+    Raises:
+        UserError: If there is no such extractor or markup, or the two do not go together.
+    """
+    if markup not in MARKUPS:
+        raise UserError(f"markup = {markup!r}: allowed are {', '.join(MARKUPS)}")
+    if markup == "markdown" and extractor not in (None, "tokenmill"):
+        raise UserError(f"markup = 'markdown': {extractor} writes plain text only; extractor = 'tokenmill' writes it")
+    chosen = {"extractor": extractor or "tokenmill"} if extractor or markup == "markdown" else {}
+    return Clean.model_validate({**chosen, "markup": markup})
 
 
 def extract_record(record: Record, options: Clean) -> ExtractedPage:
@@ -65,11 +80,11 @@ def extract_record(record: Record, options: Clean) -> ExtractedPage:
     step = Extractor(options)
     try:
         page = step.look(record)
-        text = step.text(page.html)
+        found = step.text(page.html)
     except NotText as error:
         raise UserError(f"{record.url or record.path}: no text: {error}") from error
     except ExtractionError as error:
         raise UserError(f"{record.url or record.path}: {error.reason}: {error}") from error
-    (text,), _ = normalise([text], fix_mojibake=options.fix_mojibake)
+    (text,), _ = normalise([found.text], fix_mojibake=options.fix_mojibake)
     facts = page.facts
-    return ExtractedPage(text, facts.title, facts.date, facts.date_from, None, None)
+    return ExtractedPage(text, facts.title, facts.date, facts.date_from, found.page_type, found.score)

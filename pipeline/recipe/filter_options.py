@@ -121,6 +121,9 @@ class Filter(Section):
     max_replaced_share: Share = Field(
         1.0, description="share of characters that are U+FFFD (broken bytes) above which a document is dropped; 1: off"
     )
+    min_extraction_score: Share = Field(
+        0.0, description="extraction_score of a page below which a document is dropped; 0: off"
+    )
     rules: list[str] = Field(
         default_factory=lambda: ["gopher_quality", "gopher_repetition", "c4", "fineweb"],
         description="rule sets applied, and class paths of datatrove filters",

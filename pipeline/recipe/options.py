@@ -34,7 +34,7 @@ FORMATS = (
     *("docx", "odt", "epub", "eml", "mbox", "ipynb", "pdf"),
 )
 URL_LISTS = ("ut1", "ut1-words")  # that datatrove ships
-EXTRACTORS = ("resiliparse", "trafilatura")  # of ours; any other is a datatrove class path
+EXTRACTORS = ("resiliparse", "tokenmill", "trafilatura")  # of ours; any other is a datatrove class path
 FIELDS = ("text", "html", "messages", "id", "url", "date", "licence", "language")
 
 
@@ -112,7 +112,10 @@ class Clean(Section):
     extractor: str = Field(
         "resiliparse",
         description="what takes the main text out of a page",
-        json_schema_extra=allowed("resiliparse", "trafilatura", "a datatrove extractor's class path"),
+        json_schema_extra=allowed("resiliparse", "tokenmill", "trafilatura", "a datatrove extractor's class path"),
+    )
+    markup: Literal["plain", "markdown"] = Field(
+        "plain", description='how the text of a page is written; markdown needs extractor = "tokenmill"'
     )
     pii: Literal["replace", "count", "off"] = Field("replace", description="what to do with personal data found")
     national_ids: list[Literal["br", "ch", "cn", "de", "fr", "in", "nl", "pl", "se", "za"]] = Field(
@@ -155,6 +158,14 @@ class Clean(Section):
     max_html_depth: int = Field(1_000, ge=10, le=3_000, description="a page nested deeper is quarantined unparsed")
     max_decompression_ratio: float = Field(500.0, ge=2.0, description="beyond it, and 64 MiB, a file is a bomb")
     max_decompressed_bytes: int = Field(1 << 40, ge=1 << 20, description="a file that becomes larger is a bomb")
+
+    @model_validator(mode="after")
+    def _only_our_extractor_writes_markdown(self) -> "Clean":
+        if self.markup != "plain" and self.extractor != "tokenmill":
+            raise ValueError(
+                f'markup = {self.markup!r} needs extractor = "tokenmill"; {self.extractor} writes plain text only'
+            )
+        return self
 
     @model_validator(mode="after")
     def _url_entries_name_something(self) -> "Clean":

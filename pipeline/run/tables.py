@@ -17,7 +17,7 @@ SHARD_TEXT_BYTES = 256 << 20  # a shard closes at 256 MiB of text
 DOCUMENTS = Table(
     "documents",
     layout.DOCUMENTS,
-    (1, 1),
+    (1, 2),
     (
         Column(
             "doc_id", DOC_ID, "BLAKE2b-128 of the source's name, the path below its root, and the byte offset or row"
@@ -90,6 +90,19 @@ DOCUMENTS = Table(
         ),
         Column("crawl_date", pa.string(), "when the page was fetched, as its WARC record says", nullable=True),
         Column("pii_national_id", pa.int32(), "identity numbers found of the countries that the recipe names"),
+        Column(
+            "page_type",
+            pa.string(),
+            "article | collection | documentation | forum | listing | product | service; null where its extractor is "
+            "not tokenmill",
+            nullable=True,
+        ),
+        Column(
+            "extraction_score",
+            pa.float32(),
+            "how good the text of the page is likely to be: F1 by words, 0 to 1; null as page_type",
+            nullable=True,
+        ),
     ),
     "input order",
 )

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels import (
+    html_blocks,
+    html_chains,
+    html_features,
     lines,
     minhash,
     overlap,
@@ -18,7 +21,7 @@ from pipeline.kernels import (
     words,
 )
 from pipeline.kernels.token_tables import load_tables
-from tests.fuzz.scanners import TEXT, Complaints, Trial, as_array, as_column, some_bytes, some_texts
+from tests.fuzz.scanners import HTML, TEXT, Complaints, Trial, as_array, as_column, some_bytes, some_texts
 
 
 def _words(generator: random.Random) -> Complaints:
@@ -148,7 +151,35 @@ def _surveyed_lines(generator: random.Random) -> Complaints:
         yield f"line feeds {places.tolist()} in {data.tobytes()!r}"
 
 
+TREE = (
+    *HTML,
+    *b'class=\'|nav menu|id="|hidden|style="display: none|&lt;|&nbsp;|&am|<pre>|</pre>|</b>|<br>'.split(b"|"),
+    *TEXT,
+)
+
+
+def _blocks(generator: random.Random) -> Complaints:
+    page = some_bytes(generator, TREE, 80)
+    layout = html_blocks.read_blocks(page)
+    blocks, nodes = layout.blocks, layout.nodes
+    if np.any(blocks[1:, html_blocks.FROM] < blocks[:-1, html_blocks.TO]) or np.any(
+        blocks[:, html_blocks.TO] > len(page)
+    ):
+        yield f"blocks at {blocks[:, 1:3].tolist()} of {page!r}"
+    if np.any(nodes[1:, html_blocks.PARENT] >= np.arange(1, len(nodes))):
+        yield f"an element before its parent: {page!r}"
+    rows = html_features.features(layout, np.zeros(len(html_features.FACTS), np.float32))
+    if len(rows) != len(blocks) or not np.all(np.isfinite(rows)):
+        yield f"features that are no numbers: {page!r}"
+    wanted = np.arange(len(blocks))
+    around = html_chains.chains(nodes, blocks, wanted)
+    if any(chain != sorted(chain) for chain in around):
+        yield f"chains {around} of {page!r}"
+    html_chains.repeated_parts(nodes, layout.signs, blocks[:, html_blocks.NODE], blocks[:, html_blocks.UNITS], 2, 0.5)
+
+
 KERNELS: dict[str, Trial] = {
+    "html_blocks": _blocks,
     "lines": _surveyed_lines,
     "minhash": _signatures,
     "overlap": _ngrams,

@@ -16,7 +16,7 @@ def compared(
 
     Args:
         options: The recipe's section.
-        record: The document's ``language``, ``language_score`` and ``replaced_share``.
+        record: The document's ``language``, ``language_score``, ``replaced_share`` and ``extraction_score``.
         signals: Its signals; what is missing among them is null.
         failed: The reasons by which it failed.
 
@@ -30,13 +30,16 @@ def compared(
 def _of_columns(
     options: Filter, record: Mapping[str, Any], signals: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, Any, str, float]]:
-    """How sure the language is, broken characters, and lengths."""
+    """How sure the language is, broken characters, how good an extraction is, and lengths."""
     least = options.min_language_scores.get(record.get("language") or "", options.min_language_score)
     if least > 0:
         yield "language.min_language_score", "language_score", record.get("language_score"), "min", least
     if options.max_replaced_share < 1:
         share = record.get("replaced_share")
         yield "text.max_replaced_share", "replaced_share", share, "max", options.max_replaced_share
+    if options.min_extraction_score > 0 and record.get("extraction_score") is not None:
+        score = record["extraction_score"]
+        yield "text.min_extraction_score", "extraction_score", score, "min", options.min_extraction_score
     for unit, signal in (("characters", "character_count"), ("bytes", "byte_count")):
         low, high = getattr(options.length, f"min_{unit}"), getattr(options.length, f"max_{unit}")
         if low > 0:

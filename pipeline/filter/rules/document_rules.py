@@ -18,7 +18,7 @@ from pipeline.recipe.filter_options import Filter, LicenceRules
 KEY = "filter.url"
 DOCUMENT_COLUMNS = (
     *("language", "language_score", "licence", "opt_out", "url"),
-    "replaced_share",
+    *("replaced_share", "extraction_score"),
     *("pii_email", "pii_ip", "pii_phone", "pii_iban", "pii_card", "pii_secret", "pii_national_id"),
 )
 
@@ -45,6 +45,8 @@ def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, b
     _length(signals, options, add)
     if options.max_replaced_share < 1:
         add("text.max_replaced_share", _broken(documents, options.max_replaced_share))
+    if options.min_extraction_score > 0:
+        add("text.min_extraction_score", _badly_extracted(documents, options.min_extraction_score))
     _licence(documents["licence"], options.licence, add)
     for signal in options.opt_out:
         add(f"opt_out.{signal}", _has_item(documents["opt_out"], signal))
@@ -73,6 +75,14 @@ def _broken(documents: pa.Table, most: float) -> Mask:
         return np.zeros(documents.num_rows, bool)
     broken: Mask = pc.fill_null(documents["replaced_share"], 0.0).to_numpy() > np.float32(most)
     return broken
+
+
+def _badly_extracted(documents: pa.Table, least: float) -> Mask:
+    """Documents whose text is likely to be worse; none of those that another extractor has made."""
+    if "extraction_score" not in documents.column_names:
+        return np.zeros(documents.num_rows, bool)
+    bad: Mask = pc.fill_null(documents["extraction_score"], 1.0).to_numpy() < np.float32(least)
+    return bad
 
 
 def _length(signals: pa.Table, options: Filter, add: Any) -> None:

@@ -1,0 +1,99 @@
+"""The trees that judge blocks and pages, as they lie in model.npz; MODEL.md tells what they were trained on."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.kernels.boosted_trees import PROBABILITY_UNIT, Trees, probabilities, sums_of
+from pipeline.kernels.html_features import COLUMNS, N_COLUMNS, N_PAGE
+
+MODEL_FILE = Path(__file__).with_name("model.npz")
+PAGE_TYPES = ("article", "collection", "documentation", "forum", "listing", "product", "service")
+# of the whole page, for its type and the quality of its text: what it says of itself, and what was kept
+KEPT_COLUMNS = ("expected", "kept_units", "kept_share", "kept_blocks", "sure", "kept_links", "kept_punctuation",
+                "kept_alike", "kept_in_best", "kept_lists", "kept_table", "kept_post", "kept_comment", "kept_product",
+                "kept_price", "kept_doc", "kept_code", "kept_card", "kept_headings", "kept_links_blocks")  # fmt: skip
+PAGE_COLUMNS = (*COLUMNS[-N_PAGE:], *KEPT_COLUMNS)
+# features of the blocks whose mean over the kept words says something of the page
+_MEANS = ("links_share", "punctuation", "alike", "in_best", "in_lists", "in_table", "says_post", "says_comment",
+          "says_product", "says_price", "says_doc", "says_code", "says_card")  # fmt: skip
+_AT = {name: number for number, name in enumerate(COLUMNS)}
+_MEAN_COLUMNS = np.array([_AT[name] for name in _MEANS])
+_UNITS, _LINKS = _AT["units"], _AT["links"]
+_HEADING_COLUMNS = np.array([_AT[f"tag_h{level}"] for level in range(1, 6)])
+
+
+@dataclass(frozen=True)
+class Model:
+    """Trees and tables.
+
+    Attributes:
+        blocks: Whether a block is the page's text.
+        wanted: Probability of each step of their sum.
+        types: One set of trees for each of PAGE_TYPES.
+        quality: How good the text is likely to be.
+        scores: F1 of each step of their sum.
+    """
+
+    blocks: Trees
+    wanted: NDArray[np.int64]
+    types: tuple[Trees, ...]
+    quality: Trees
+    scores: NDArray[np.int64]
+
+    def block_sums(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
+        """What the trees say of each block."""
+        return sums_of(rows, *self.blocks)  # type: ignore[no-any-return]
+
+    def block_probabilities(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Probability that a block is wanted, in PROBABILITY_UNIT."""
+        return probabilities(sums, self.wanted)  # type: ignore[no-any-return]
+
+    def page_type(self, page: NDArray[np.float32]) -> str:
+        """The type that most speaks for, the first of several."""
+        sums = [int(sums_of(page[None], *trees)[0]) for trees in self.types]
+        return PAGE_TYPES[sums.index(max(sums))]
+
+    def score(self, page: NDArray[np.float32]) -> float:
+        """F1 that the text is likely to have, 0 to 1."""
+        return float(probabilities(sums_of(page[None], *self.quality), self.scores)[0]) / PROBABILITY_UNIT
+
+
+def page_row(
+    rows: NDArray[np.float32], wanted: NDArray[np.int64], keep: NDArray[np.bool_], expected: float
+) -> NDArray[np.float32]:
+    """What the trees of the whole page look at, float32 (PAGE_COLUMNS)."""
+    page = np.zeros(len(PAGE_COLUMNS), np.float32)
+    if not len(rows):
+        return page
+    page[:N_PAGE] = rows[0, N_COLUMNS - N_PAGE :]
+    units = rows[:, _UNITS].astype(np.float64)
+    kept = units * keep
+    all_kept = max(kept.sum(), 1.0)
+    means = kept @ rows[:, _MEAN_COLUMNS].astype(np.float64) / all_kept
+    sure = float((kept * (wanted / PROBABILITY_UNIT)).sum() / all_kept)
+    page[N_PAGE:] = (
+        expected, all_kept, all_kept / max(units.sum(), 1.0), keep.sum(), sure, *means,
+        rows[keep][:, _HEADING_COLUMNS].sum(), rows[keep, _LINKS].sum(),
+    )  # fmt: skip
+    return page
+
+
+@cache
+def load_model(path: Path = MODEL_FILE) -> Model:
+    """The model; ``path`` is another one's, for its training."""
+    with np.load(path, allow_pickle=False) as file:
+        trees = {
+            name: Trees(*(np.ascontiguousarray(file[f"{name}.{field}"]) for field in Trees._fields))
+            for name in ("blocks", "quality", *(f"type.{kind}" for kind in PAGE_TYPES))
+        }
+        return Model(
+            trees["blocks"],
+            file["wanted"],
+            tuple(trees[f"type.{kind}"] for kind in PAGE_TYPES),
+            trees["quality"],
+            file["scores"],
+        )

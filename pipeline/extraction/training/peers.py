@@ -1,0 +1,36 @@
+"""Other extractors on the same pages, where they are installed."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
+
+from pipeline.extraction.extractor import extract_page
+
+Extract = Callable[[str], str]
+
+
+def extractors() -> dict[str, Extract]:
+    """Ours, and the peers that are installed, by name and version."""
+    found: dict[str, Extract] = {"tokenmill": lambda html: extract_page(html).text}
+    for name, load in (("resiliparse", _resiliparse), ("trafilatura", _trafilatura), ("trafipy", _trafipy)):
+        if find_spec(name) is not None:
+            found[f"{name} {version(name)}"] = load()
+    return found
+
+
+def _resiliparse() -> Extract:
+    from resiliparse.extract.html2text import extract_plain_text
+
+    return lambda html: str(extract_plain_text(html, main_content=True, alt_texts=False, comments=False))
+
+
+def _trafilatura() -> Extract:
+    import trafilatura
+
+    return lambda html: trafilatura.extract(html, include_comments=False) or ""
+
+
+def _trafipy() -> Extract:
+    import trafipy
+
+    return lambda html: str(trafipy.extract(html, include_links=False, include_images=False).text)

@@ -1,0 +1,93 @@
+"""Which elements that give text a shape (lists, tables, headings, quotes, code) a block stands in."""
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.kernels.html_blocks import NODE, NODE_TAG, PARENT
+from pipeline.kernels.html_names import TAG, TAGS
+
+SHAPES = ("ul", "ol", "menu", "li", "dl", "dt", "dd", "table", "caption", "tr", "td", "th", "thead", "pre",
+          "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "figcaption", "summary", "button")  # fmt: skip
+DEEPEST = 24  # of those around a block, so many are seen: the innermost
+_SHAPES = np.zeros(len(TAGS), np.bool_)
+_SHAPES[[TAG[name] for name in SHAPES]] = True
+_PARAGRAPH, _H1, _H6 = TAG["p"], TAG["h1"], TAG["h6"]
+
+
+def chains(nodes: NDArray[np.int32], blocks: NDArray[np.int32], wanted: NDArray[np.int64]) -> list[list[int]]:
+    """Of each wanted block, the elements of SHAPES that it stands in, from the outermost on."""
+    found, ends = _chains(nodes, blocks, wanted)
+    flat, starts = found.tolist(), [0, *ends.tolist()]
+    return [flat[starts[i] : starts[i + 1]][::-1] for i in range(len(wanted))]
+
+
+@numba.njit(cache=True, nogil=True)
+def _chains(nodes, blocks, wanted):  # type: ignore[no-untyped-def]
+    above = np.full(len(nodes), -1, np.int32)  # the nearest such element, itself included
+    for i in range(len(nodes)):
+        up = nodes[i, PARENT]
+        above[i] = i if _SHAPES[nodes[i, NODE_TAG]] else (above[up] if up >= 0 else -1)
+    found = np.empty(len(wanted) * DEEPEST, np.int32)
+    ends = np.empty(len(wanted), np.int64)
+    at = 0
+    for k in range(len(wanted)):
+        step = above[blocks[wanted[k], NODE]]
+        for _ in range(DEEPEST):
+            if step < 0:
+                break
+            found[at] = step
+            at += 1
+            up = nodes[step, PARENT]
+            step = above[up] if up >= 0 else -1
+        ends[k] = at
+    return found[:at], ends
+
+
+@numba.njit(cache=True, nogil=True)
+def spread_down(nodes, inside):  # type: ignore[no-untyped-def]
+    """Marks what is within marked elements, too."""
+    for i in range(1, len(nodes)):
+        inside[i] |= inside[nodes[i, PARENT]]
+
+
+@numba.njit(cache=True, nogil=True)
+def repeated_parts(nodes, signs, kept_nodes, kept_units, least_units, least_share):  # type: ignore[no-untyped-def]
+    """Of each kept block, the element among repeated ones that it stands in; -1 outside of them or without such.
+
+    Repeated are siblings of one sign that each hold ``least_units`` and together ``least_share`` of the kept words; the
+    largest such group counts, the outermost of equal ones.
+    """
+    units = np.zeros(len(nodes), np.int64)
+    for k in range(len(kept_nodes)):
+        units[kept_nodes[k]] += kept_units[k]
+    for i in range(len(nodes) - 1, 0, -1):
+        units[nodes[i, PARENT]] += units[i]
+    keys = signs * np.uint64(0x9E3779B97F4A7C15) + nodes[:, PARENT].astype(np.uint64)
+    order = np.argsort(keys, kind="mergesort")
+    best, best_start, best_end, start = 1, 0, 0, 0
+    for at in range(1, len(order) + 1):
+        if at < len(order) and keys[order[at]] == keys[order[start]]:
+            continue
+        members, together = 0, np.int64(0)
+        tag = nodes[order[start], NODE_TAG]
+        if tag == _PARAGRAPH or _H1 <= tag <= _H6:
+            start = at
+            continue
+        for place in range(start, at):
+            if units[order[place]] >= least_units:
+                members += 1
+                together += units[order[place]]
+        if members > best and together >= least_share * units[0]:
+            best, best_start, best_end = members, start, at
+        start = at
+    part = np.full(len(nodes), -1, np.int64)
+    for place in range(best_start, best_end):
+        part[order[place]] = order[place]
+    for i in range(1, len(nodes)):
+        if part[i] < 0:
+            part[i] = part[nodes[i, PARENT]]
+    found = np.empty(len(kept_nodes), np.int64)
+    for k in range(len(kept_nodes)):
+        found[k] = part[kept_nodes[k]]
+    return found

@@ -1,0 +1,133 @@
+"""Our own extractor on whole pages: what it keeps, of which type it says a page is, and what no page can do to it."""
+
+import hashlib
+
+import pytest
+
+from pipeline.base.errors import UserError
+from pipeline.extraction.choice import choose
+from pipeline.extraction.extractor import extract_page
+from pipeline.extraction.model import PAGE_TYPES, load_model
+from pipeline.extraction.page_tree import page_tree
+from pipeline.page import extract
+
+PARAGRAPHS = (
+    "The ferry across the bay was late again on Tuesday, and the schoolchildren on the pier had begun to sing.",
+    "Nobody could say what had held it up: the captain blamed the tide, the harbour master blamed the captain.",
+    "By the time that it came in, the lamps along the quay were lit, and half of those waiting had walked home.",
+    "A new timetable will be tried from May on, with one boat fewer in the morning and two more in the evening.",
+)
+NAV = "<nav><ul>" + "".join(f"<li><a href='/{n}'>Section {n}</a></li>" for n in range(8)) + "</ul></nav>"
+FOOTER = "<footer><p>© 2024 Bay News. <a href='/t'>Terms of use</a> <a href='/p'>Privacy</a></p></footer>"
+
+
+def page(body: str) -> str:
+    head = "<!DOCTYPE html><html lang='en'><head><title>Late ferry</title></head>"
+    return f"{head}<body><header>{NAV}</header>{body}{FOOTER}</body></html>"
+
+
+def paragraphs() -> str:
+    return "".join(f"<p>{text}</p>" for text in PARAGRAPHS)
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "<main><article>{}</article></main>",
+        "<div>{}</div>",
+        "<div class='newsletter-post post'><div class='body markup'>{}</div></div>",  # of a newsletter's archive
+        "<article class='post tag-gallery tag-promoted'><div class='entry-content share-container'>{}</div></article>",
+        "<table><tr><td>{}</td></tr></table>",
+    ],
+)
+def test_text_of_an_article_is_kept_whatever_its_wrapper_is_called(wrapper: str) -> None:
+    text = extract_page(page(wrapper.format("<h1>Late ferry</h1>" + paragraphs()))).text
+    assert all(paragraph in text for paragraph in PARAGRAPHS)
+    assert "Section 3" not in text
+    assert "Privacy" not in text
+
+
+def test_posts_of_a_thread_stay_in_order_with_a_line_between() -> None:
+    buttons = "<div class='buttons'><a href=#>Reply</a> <a href=#>Report</a></div>"
+    posts = "".join(
+        f"<div class='post comment reply' id='p{n}'><div class='author'>user{n}</div>"
+        f"<div class='post-date'>2021-03-1{n}</div><div class='postbody'>{text}</div>{buttons}</div>"
+        for n, text in enumerate(PARAGRAPHS * 2)
+    )
+    found = extract_page(page(f"<div id='posts' class='thread'><h1>Why is the ferry late?</h1>{posts}</div>"))
+    assert found.page_type == "forum"
+    places = [found.text.index(text) for text in PARAGRAPHS]
+    assert places == sorted(places)
+    assert found.text.split("\n").count("---") == 7
+
+
+def test_type_and_score_are_told() -> None:
+    found = extract_page(page(f"<article><h1>Late ferry</h1>{paragraphs()}</article>"))
+    assert found.page_type in PAGE_TYPES
+    assert found.score is not None
+    assert 0 < found.score <= 1
+
+
+@pytest.mark.parametrize(
+    "html", ["", "<html></html>", "<script>x</script>", "<p>  </p>", "<body><svg><text>x</text></svg>"]
+)
+def test_page_without_text_has_neither_type_nor_score(html: str) -> None:
+    assert extract_page(html) == extract_page("")
+    assert extract_page(html).text == ""
+    assert extract_page(html).score is None
+
+
+def test_line_of_links_notices_and_buttons_are_taken_out() -> None:
+    links = "<p><a href=a>Back</a> | <a href=b>Next</a></p>"
+    body = f"<main>{links}{paragraphs()}<noscript>Please enable scripts</noscript><button>Subscribe</button></main>"
+    tree = page_tree(page(body))
+    choice = choose(tree, load_model())
+    text = extract_page(page(body)).text
+    assert "Next" not in text
+    assert "enable scripts" not in text
+    assert "Subscribe" not in text
+    assert not any(choice.keep[block] for block in choice.dropped_by)
+
+
+def test_markdown_is_written_by_our_extractor_alone() -> None:
+    body = page(f"<main><h1>Late ferry</h1>{paragraphs()}</main>").encode()
+    assert "# Late ferry" in extract(body, markup="markdown").text
+    assert "# Late ferry" in extract(body, markup="markdown", extractor="tokenmill").text
+    with pytest.raises(UserError, match="resiliparse writes plain text only"):
+        extract(body, markup="markdown", extractor="resiliparse")
+    with pytest.raises(UserError, match="allowed are plain, markdown"):
+        extract(body, markup="html")
+
+
+HOSTILE = {
+    "deep": "<div>" * 900 + "words in the deep" + "</div>" * 900,
+    "wide": "<p>a b c d e f g h i</p>" * 20_000,
+    "empty elements": "<div></div>" * 50_000 + "<p>words</p>",
+    "one line": "<p>" + "a <b>b</b> " * 30_000,
+    "attributes": f"<p class='{'menu ' * 50_000}'>words</p>",
+    "formatting": "<p><b><i><u>" * 200 + "words",
+    "powers": "<p>" + "<sup>" * 800 + "words",
+    "cells": "<table>" + "<tr>" + "<td>1</td>" * 5_000 + "</table>",
+    "nested lists": "<ul><li>" * 300 + "words",
+    "nested tables": "<table><tr><td>" * 200 + "words",
+    "formulas": "<p>" + "<math><mi>x</mi></math>" * 5_000,
+    "readings": "<p><ruby>" + "a<rt>b</rt>" * 5_000,
+    "odd names": "<p>" + "<a b\"c='' =d>x</a>" * 5_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("markdown", [False, True])
+def test_page_that_no_one_would_write_is_read_to_its_end(name: str, markdown: bool) -> None:
+    from pipeline.extraction.extractor import text_of
+
+    tree = page_tree(HOSTILE[name])
+    choice = choose(tree, load_model())
+    choice.keep[:] = True
+    assert text_of(tree, choice, markdown=markdown)
+
+
+def test_same_page_gives_the_same_bytes() -> None:
+    body = page(f"<main>{paragraphs()}<ul><li>one<li>two</ul></main>")
+    said = {hashlib.sha256(repr(extract_page(body, markdown=True)).encode()).hexdigest() for _ in range(3)}
+    assert len(said) == 1
