@@ -457,7 +457,7 @@ def _read(data, tables):  # type: ignore[no-untyped-def]
         link += tag == _A
         bold += tag in (_B, _STRONG)
         code += int(_one_of(tag, _CODES))
-        skipped += kind & SKIPPED > 0
+        skipped += int(kind & SKIPPED > 0)
         pre += tag == _PRE
     if blocks[found, CHARS] > 0:
         blocks[found, NODE], blocks[found, FROM], blocks[found, TO] = block_node, block_start, len(data)
