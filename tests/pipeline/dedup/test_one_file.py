@@ -71,7 +71,7 @@ CSV = b"id;text\na;one text\nb;another text\nc;one text\n"
         (as_zip(), "zip"),
         (json.dumps(RECORDS).encode(), "json"),
         (CSV, "csv"),
-        (gzip.compress(CSV), "csv"),
+        (gzip.compress(CSV, mtime=0), "csv"),
         (b"\xef\xbb\xbf" + json_lines(RECORDS), "jsonl"),
     ],
 )
