@@ -83,6 +83,7 @@ lint: .venv/.installed-dev
 
 # The public suites of JSON, CSV, Parquet, WARC, ...: clones below SUITES, made there where they are missing.
 conformance: .venv/.installed-dev
+	.venv/bin/python -m tests.conformance.facts.run --suites $(SUITES) --write
 	.venv/bin/python -m tests.conformance.run --suites $(SUITES) --write
 
 # Kills, storage faults and damage at random places of a small run, and what is left after each: docs/reliability.md.

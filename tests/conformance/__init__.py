@@ -7,6 +7,7 @@
 5. ``judge``    checks what came out, and sums it up
 6. ``reasons``  the deviations that are meant, each with its reason
 7. ``page``     writes docs/conformance.md
+8. ``facts``    a room: encodings, languages and edited evaluation items, the second table of the page
 
     make conformance SUITES=FOLDER
     python -m tests.conformance.run --suites FOLDER [--only NAME] [--write]

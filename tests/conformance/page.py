@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.conformance.facts import figures
+
 RESULTS = Path(__file__).with_name("results.json")
 COLUMNS = (
     *("suite", "files", "documents", "excluded", "quarantined", "records", "kept", "damaged"),
@@ -44,7 +46,8 @@ def page(results: dict[str, Any]) -> str:
     """The page."""
     suites = results["suites"]
     head = HEAD.format(command=results["command"])
-    return "\n".join([head, *_table(suites), *_named(suites), *_about(results)])
+    facts = json.loads(figures.RESULTS.read_text(encoding="utf-8"))
+    return "\n".join([head, *_table(suites), *_named(suites), *_about(results), "", *figures.table(facts)])
 
 
 def _table(suites: list[dict[str, Any]]) -> Iterator[str]:
