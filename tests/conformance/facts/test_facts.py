@@ -18,6 +18,7 @@ def folder(tmp_path: Path) -> Path:
         "utf_16/b.txt": text.encode("utf-16"),
         "None/c.bin": bytes(64),
     }
+    files |= {"None/c.bin": bytes(64)}
     for name, data in {**files, "koi8_r/wrong.txt": text.encode("cp1251"), "README.md": b"about"}.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(data)
