@@ -15,10 +15,13 @@ from pipeline.inspection.damaged import KEPT, MISSING, Damaged
 from pipeline.inspection.manifests_of import StepManifests, read_steps
 from pipeline.inspection.side_files import LINES, side_files, unknown, without_damaged_lines
 from pipeline.inspection.status import STATES, stage_states, status_rows
-from pipeline.run import layout
+from pipeline.run import checkpoints, layout
 from pipeline.run.folder import Run
-from pipeline.run.manifest import Output, digest_file
+from pipeline.run.manifest import Manifest, Output, digest_bytes, digest_file
 from pipeline.takedown.takedown import Plan
+
+LEARNED = ("tokenize.tokenizer", "filter.classifier")  # steps whose outputs are learned from the texts
+ANOTHER = "bring it back from a copy: what is learned again, after a takedown, is another one"
 
 
 @dataclass
@@ -68,14 +71,15 @@ def _verify(run: Run, *, delete: bool) -> Verified:
     steps, planned = read_steps(run.root), _planned_by_takedown(run)
     checked: set[str] = set()
     for step, made in steps.items():
-        found.damaged += _manifest_problems(step, made)
+        found.damaged += _manifest_problems(run, step, made)
     outputs = [(step, *item) for step, made in steps.items() for item in _outputs(made)]
     for step, shard, output in each(outputs, "verify", "file"):
         found.files += 1
         checked.add(output.path)
         problem = _problem(run, output, planned)
         if problem:
-            found.damaged.append(Damaged(output.path, problem, step, shard))
+            cure = _cure(run, step, steps[step].shards[shard], output)
+            found.damaged.append(Damaged(output.path, problem, step, shard, cure))
     rows = status_rows(run)
     found.damaged += _unrecorded(rows)
     made_under = {manifest.takedown for made in steps.values() for manifest in made.shards.values()}
@@ -87,7 +91,8 @@ def _verify(run: Run, *, delete: bool) -> Verified:
     found.unknown = unknown(run, checked, found.states)
     if delete:
         for damaged in found.damaged:
-            _delete(run, damaged.path)
+            if not damaged.cure:
+                _delete(run, damaged.path)
     return found
 
 
@@ -107,13 +112,15 @@ def _states(rows: dict[str, dict[str, Any]], damaged: list[Damaged]) -> dict[str
     return stage_states(rows)
 
 
-def _manifest_problems(step: str, made: StepManifests) -> Iterator[Damaged]:
+def _manifest_problems(run: Run, step: str, made: StepManifests) -> Iterator[Damaged]:
+    learned = step in LEARNED and storage.exists(run.url(layout.TAKEDOWN))
     for path, problem in made.problems.items():
-        yield Damaged(path, problem.removeprefix(f"{path}: "), step, layout.shard_of(path) if "/" in path[10:] else "")
+        of_shard = layout.shard_of(path) if "/" in path[len(layout.MANIFESTS) :] else ""
+        yield Damaged(path, problem.removeprefix(f"{path}: "), step, of_shard, ANOTHER if learned and of_shard else "")
     if made.lost:
         yield Damaged(layout.stage_manifest(step), MISSING, step)
     for shard in made.gone:
-        yield Damaged(layout.shard_manifest(step, shard), MISSING, step, shard)
+        yield Damaged(layout.shard_manifest(step, shard), MISSING, step, shard, ANOTHER if learned else "")
 
 
 def _unrecorded(rows: dict[str, dict[str, Any]]) -> Iterator[Damaged]:
@@ -146,6 +153,22 @@ def _problem(run: Run, output: Output, planned: Mapping[str, str]) -> str:
     if path.stat().st_size != output.bytes:
         return f"{path.stat().st_size:,} bytes instead of {output.bytes:,}"
     return "" if digest_file(path) == output.digest else "checksum differs"
+
+
+def _cure(run: Run, step: str, made: Manifest, output: Output) -> str:
+    """What to do about what was learned from texts of which some were taken down since; empty for all else.
+
+    Made again, without these texts, it would be another one; then every token and the model would be others too.
+    """
+    if step not in LEARNED or not made.takedown:
+        return ""
+    if output.path == layout.TOKENIZER:
+        for folder in checkpoints.standing(run.root).values():
+            copy = f"{folder}/{layout.CHECKPOINT_TOKENIZER}"
+            data = storage.read_if_there(run.url(copy))
+            if data is not None and digest_bytes(data) == output.digest:
+                return f"copy {copy} to it: a tokenizer that is made again, after a takedown, is another one"
+    return ANOTHER
 
 
 def _delete(run: Run, path: str) -> None:

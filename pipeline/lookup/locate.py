@@ -22,7 +22,7 @@ from pipeline.base.errors import UserError
 from pipeline.lookup import keys
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
-from pipeline.run.rows import matching_rows, read_row, read_rows, shard_names
+from pipeline.run.rows import behind, matching_rows, numbered_shards, read_rows, shard_names
 from pipeline.run.table_files import batches, open_table
 from pipeline.run.tables import BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS
 
@@ -48,7 +48,7 @@ class DocIndex:
     """
 
     def __init__(self, run: Run) -> None:
-        self.run, self.shards = run, shard_names(run)
+        self.run, self.shards = run, numbered_shards(run)
         self._batch_rows: list[list[int]] = []
         if not self.shards:
             raise UserError(f"{run.root}: no documents yet; `tokenmill run` makes them")
@@ -60,6 +60,8 @@ class DocIndex:
     def _load(self, path: Path) -> None:
         reader = open_table(path, DOC_INDEX)
         self._batch_rows = json.loads((reader.schema.metadata or {}).get(BATCH_ROWS_KEY.encode(), b"[]"))
+        if len(self._batch_rows) not in (0, len(self.shards)):
+            raise behind(path)
         self._ids: list[NDArray[np.uint8]] = []
         self._places: list[tuple[pa.Array, pa.Array]] = []
         for number in range(reader.num_record_batches):
@@ -177,12 +179,14 @@ def only(found: list[Located], what: str) -> Located:
 
 def by_key(run: Run, kind: str, value: str) -> list[Located]:
     """Every document whose record id (``kind`` "id") or URL ("url") is ``value``, in shard order."""
-    shards = shard_names(run)
+    shards = numbered_shards(run)
     places = keys.find(run, kind, value) if keys.exists(run) else _scan(run, shards, kind, value)
     found = []
     for number, row in places:
+        if number >= len(shards):
+            raise behind(run.url(layout.KEY_INDEX))
         shard = shards[number]
-        values = read_row(run, layout.documents(shard), DOCUMENTS, row, ["doc_id", kind])
+        (values,) = read_rows(run.local(layout.documents(shard)), DOCUMENTS, [row], ["doc_id", kind]).to_pylist()
         if values[kind] == value:
             found.append(Located(values["doc_id"], shard, row))
     return found

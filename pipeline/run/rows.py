@@ -14,6 +14,7 @@ from pipeline.base.arrow import doc_id_array
 from pipeline.base.errors import RunError
 from pipeline.run import layout
 from pipeline.run.folder import Run
+from pipeline.run.manifest import sound_manifest
 from pipeline.run.table_files import Table, open_table
 
 
@@ -25,9 +26,21 @@ def behind(where: str | Path) -> RunError:
     )
 
 
+DOC_INDEX = ("index", "all")  # step and shard of the manifest of index/doc_id.arrow
+
+
 def shard_names(run: Run, folder: str = layout.DOCUMENTS) -> list[str]:
-    """Shards of a table of the run; those of the documents in the order that index/doc_id.arrow numbers them."""
+    """Shards of a table of the run, as far as their files stand."""
     return [name.removesuffix(".arrow") for name in storage.list_files(run.url(folder), ".arrow")]
+
+
+def numbered_shards(run: Run) -> list[str]:
+    """Shards of the documents in the order that index/doc_id.arrow numbers them: also one whose file is gone.
+
+    Where nothing tells which shards the index was made of, those whose files stand.
+    """
+    made = sound_manifest(run.root, *DOC_INDEX)
+    return shard_names(run) if made is None else [layout.shard_of(path) for path in sorted(made.inputs)]
 
 
 def read_rows(

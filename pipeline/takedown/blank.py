@@ -30,7 +30,7 @@ from pipeline.run import layout, ledger
 from pipeline.run.engine import Outputs
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger
-from pipeline.run.rows import shard_names
+from pipeline.run.rows import numbered_shards
 from pipeline.run.table_files import TABLE_KEY, TableWriter
 from pipeline.run.tables import CLUSTERS, DOC_INDEX, DOCUMENTS, KEY_INDEX, TOKENS, VERDICTS
 from pipeline.takedown.blank_tokens import blank_tokens, schema_metadata, table_as_written
@@ -117,7 +117,7 @@ class Blanker:
         judges = [stage for stage in run.recipe.stages if stage in JUDGES]
         self._first_verdicts = tuple(map(layout.verdicts_folder, judges[:1]))
         self._ids = pa.array([bytes.fromhex(doc_id) for doc_id in removed.documents], pa.binary(16))
-        numbers = {name: number for number, name in enumerate(shard_names(run))}
+        numbers = {name: number for number, name in enumerate(numbered_shards(run))}
         self._places = {(numbers.get(found.shard, -1), found.row) for found in removed.documents.values()}
 
     def blank(self, written: Path, path: str, scratch: Path) -> Blanked | None:

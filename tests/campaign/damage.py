@@ -111,11 +111,17 @@ def _heal(trial: Trial, finished: Scenario, root: Path, name: str, before: dict[
     if complaints := found.complaints(root.parent) if "{" not in found.said else []:
         trial.complaints += [f"verify: {complaint}" for complaint in complaints]
         return
-    damaged = {entry["path"]: entry for entry in _answer(found.said)["damaged"]}
+    lines = [line for line in found.said.splitlines() if line.startswith('{"')]
+    if not lines:
+        trial.complaints.append(f"verify gives no answer: {found.code} {found.said[-800:]}")
+        return
+    damaged = {entry["path"]: entry for entry in json.loads(lines[-1])["damaged"]}
     if name not in damaged:
         trial.complaints.append(f"verify does not name it, but {sorted(damaged)}")
         return
-    if damaged[name]["cure"].startswith(("bring it back", "delete")):
+    if damaged[name]["cure"].startswith("copy "):
+        shutil.copyfile(root / damaged[name]["cure"].split()[1], root / name)
+    elif damaged[name]["cure"].startswith(("bring it back", "delete")):
         shutil.copyfile(finished.base / "run" / name, root / name)
     if "to rebuild: " not in found.said:
         trial.complaints.append(f"verify says no remedy: {found.said[-600:]}")
@@ -134,12 +140,6 @@ def _heal(trial: Trial, finished: Scenario, root: Path, name: str, before: dict[
     last = child.run(lambda: command("verify", "{run}")(root.parent, False))
     if last.code != 0:
         trial.complaints.append(f"verify, after `{advice}`, still says: {last.said[-800:]}")
-
-
-def _answer(said: str) -> dict[str, list[dict[str, str]]]:
-    lines = [line for line in said.splitlines() if line.startswith("{")]
-    found: dict[str, list[dict[str, str]]] = json.loads(lines[-1])
-    return found
 
 
 def rerun(root: Path, advice: str = "") -> None:
