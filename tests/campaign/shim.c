@@ -87,7 +87,7 @@ static int disturb_fd(unsigned kind, int descriptor, const char *what) {
 }
 
 #define REAL(name) ({ static __typeof__(&name) real; if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name); real; })
-#define FAILS(expression) do { int found = (expression); if (found > 0) { errno = found; return -1; } } while (0)
+#define FAILS(expression) do { int number_ = (expression); if (number_ > 0) { errno = number_; return -1; } } while (0)
 
 #define OPENS(name)                                                                                                 \
     int name(const char *path, int flags, ...) {                                                                   \
