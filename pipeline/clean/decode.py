@@ -65,12 +65,17 @@ def _declarations(body: bytes, declared: str | None, *, html: bool) -> Iterator[
         yield _meta_charset(body)
 
 
+def _is_label(name: str) -> bool:
+    """Whether browsers know a label; one that a stray quote is a part of is none."""
+    return '"' not in name and "'" not in name and encoding_of(name) is not None
+
+
 def _meta_charset(body: bytes) -> str | None:
     head = body[:META_BYTES]
     lower = head.lower()
     if b"charset" not in lower and b"encoding" not in lower:
         return None
-    if (declared := declared_charset(head, lambda name: encoding_of(name) is not None)) is not None:
+    if (declared := declared_charset(head, _is_label)) is not None:
         return declared
     found = _XML_ENCODING.search(head)
     name = found.group(1).decode("ascii") if found else None

@@ -85,6 +85,7 @@ def test_a_document_says_what_it_was_decoded_as_and_how_much_of_it_is_broken(tmp
         b'<p title="<meta charset=iso-8859-2>">',
         b"<!-- <meta charset=iso-8859-2> -->",
         b"<meta test='x charset=iso-8859-2'>",
+        b'<meta charset=iso-8859-2">',
     ],
 )
 def test_what_only_looks_like_a_declaration_is_not_believed_by_the_detector(
