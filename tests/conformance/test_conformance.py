@@ -132,7 +132,7 @@ def test_columns_of_a_table_stand_as_in_the_file_whatever_their_names_are() -> N
     # the header has lost a delimiter: its names are one fewer than the fields, and one is of two columns
     rows = Rows([{"text": "t", "metadata": '{"ab": "1", "c": "2", " (2)": "3"}', "id": "i"}])
     table = table_of(rows, "d", ["a", "b", "id", "c", '"d'])
-    assert table == [["ab", "c", "id", " (2)", "d"], ["1", "2", "i", "3", "t"]]
+    assert table == [["ab", "id", "c", "d", " (2)"], ["1", "i", "2", "t", "3"]]
 
 
 def test_simple_score() -> None:

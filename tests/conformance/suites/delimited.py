@@ -71,26 +71,28 @@ def _scored(wanted: Table, column: str) -> Check:
 def table_of(rows: Rows, column: str, order: Sequence[str]) -> Table:
     """Header and rows of the documents, the columns as they stand in the file.
 
-    Metadata keep the order of the file; the text, and what has a column of its own, stand where the clean header has
-    them, also where the file's has a stray quote.
+    Their names tell where that is, also with a stray quote, or where the header has lost a delimiter: then one begins
+    with the name of the first of its two columns.  Columns without a name are the last ones.
 
     Args:
         rows: The documents.
         column: Of the text.
         order: The clean header.
     """
-    places = {_bare(name): place for place, name in reversed(list(enumerate(order)))}
+    known = [_bare(name) for name in order]
     table: Table = []
     for row in rows.documents:
-        apart = {**_own_columns(row, [name.strip() for name in order]), column: row["text"]}
-        values = {**json.loads(row["metadata"] or "{}"), **apart}
+        values = {**_values(row, [name.strip() for name in order]), column: row["text"]}
         if not table:
-            names = [name for name in values if name not in apart]
-            for name in sorted(apart, key=lambda name: places.get(_bare(name), len(values))):
-                names.insert(places.get(_bare(name), len(names)), name)
-            table.append(names)
+            table.append(sorted(values, key=lambda name: _place(_bare(name), known)))
         table.append([str(values.get(name) or "") for name in table[0]])
     return table
+
+
+def _place(name: str, known: Sequence[str]) -> int:
+    if name in known:
+        return known.index(name)
+    return next((place for place, other in enumerate(known) if other and name.startswith(other)), len(known))
 
 
 def _bare(name: str) -> str:
