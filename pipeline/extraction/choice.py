@@ -1,7 +1,7 @@
 """Which blocks of a page are its text: what the trees say of each, the best set of them, and rules about whole regions.
 
-The choice is the set whose expected F1, by words, is greatest.  The rules then mend what a choice block by block cannot
-know: they take out what no reader would call text, and fill in what belongs to what was kept.
+The choice is the set whose expected F-measure, by words, is greatest.  The rules then mend what a choice block by block
+cannot know: they take out what no reader would call text, and fill in what belongs to what was kept.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 
 from pipeline.extraction.model import Model, page_row
 from pipeline.extraction.page_tree import PageTree
-from pipeline.kernels.boosted_trees import best_choice
-from pipeline.kernels.html_blocks import LINK, NODE, NODE_TAG, SEPARATORS, UNITS
-from pipeline.kernels.html_chains import chains, spread_down
+from pipeline.kernels.boosted_trees import PROBABILITY_UNIT, best_choice
+from pipeline.kernels.html_blocks import IS_HIDDEN, LINK, NODE, NODE_TAG, SEPARATORS, UNITS
+from pipeline.kernels.html_chains import chains, spread_down, within_kept_text
 from pipeline.kernels.html_names import TAG, TAGS
 
+NO_TEXT_HIDDEN = "hidden beside text that is not"
+FILLED = "within kept text"
 NO_TEXT_BUTTON, NO_TEXT_NOSCRIPT, NO_TEXT_LINKS = "a button", "a notice to those without scripts", "a line of links"
 _BUTTON, _NOSCRIPT = TAG["button"], TAG["noscript"]
 _HOLD_TEXT = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary", "th"))  # a button in these is a heading
 _NOTICE_UNITS = 30  # of a notice to those without scripts; a page whose text stands there has more
+_HIDDEN_SHARE = 0.3  # hidden words that are fewer than this share of the kept ones are none; else the page is unhidden
+_FILLED_PROBABILITY = 0.15  # by scripts, and a region within kept text so likely on average is kept
 _LINK_LINE_UNITS, _LINK_LINE_SHARE = 40, 0.85
 
 
@@ -30,26 +34,30 @@ class Choice:
     Attributes:
         keep: Of each block, whether it is text.
         wanted: Of each block, the probability of that, in PROBABILITY_UNIT.
-        dropped_by: Blocks that a rule has taken out, and which.
+        rules: Blocks that a rule has taken out or filled in, and which.
         page_type: One of PAGE_TYPES.
         score: F1 that the text is likely to have, 0 to 1.
     """
 
     keep: NDArray[np.bool_]
     wanted: NDArray[np.int64]
-    dropped_by: dict[int, str]
+    rules: dict[int, str]
     page_type: str
     score: float
 
 
 def choose(tree: PageTree, model: Model) -> Choice:
     """Chooses the blocks of a page."""
-    blocks = tree.layout.blocks
-    wanted = model.block_probabilities(model.block_sums(tree.features))
-    keep, expected = best_choice(wanted, blocks[:, UNITS].astype(np.int64))
+    layout = tree.layout
+    sums = model.block_sums(tree.features)
+    wanted = model.block_probabilities(sums)
+    keep, expected = best_choice(sums, wanted, layout.blocks[:, UNITS].astype(np.int64))
     page = page_row(tree.features, wanted, keep, float(expected))
-    dropped_by = _take_out(tree, keep)
-    return Choice(keep, wanted, dropped_by, model.page_type(page), model.score(page))
+    least = int(_FILLED_PROBABILITY * PROBABILITY_UNIT)
+    filled = within_kept_text(layout.nodes, layout.blocks, keep, wanted, least)
+    keep |= filled
+    rules = dict.fromkeys(np.flatnonzero(filled).tolist(), FILLED) | _take_out(tree, keep)
+    return Choice(keep, wanted, rules, model.page_type(page), model.score(page))
 
 
 def _take_out(tree: PageTree, keep: NDArray[np.bool_]) -> dict[int, str]:
@@ -59,6 +67,9 @@ def _take_out(tree: PageTree, keep: NDArray[np.bool_]) -> dict[int, str]:
     kept = np.flatnonzero(keep)
     tags = layout.nodes[layout.blocks[kept, NODE], NODE_TAG]
     units, links = layout.blocks[kept, UNITS], layout.blocks[kept, LINK]
+    hidden = layout.nodes[layout.blocks[kept, NODE], IS_HIDDEN] > 0
+    if (units * hidden).sum() < _HIDDEN_SHARE * units.sum():
+        dropped |= dict.fromkeys(kept[hidden].tolist(), NO_TEXT_HIDDEN)
     line = (layout.blocks[kept, SEPARATORS] > 0) & (units <= _LINK_LINE_UNITS) & (links >= _LINK_LINE_SHARE * units)
     for block in kept[line & (links > 0)].tolist():
         dropped[block] = NO_TEXT_LINKS

@@ -15,6 +15,7 @@ from pipeline.kernels.jit import inlined
 LEAF_UNIT = 1 << 16  # a leaf of 1.0
 PROBABILITY_UNIT = 1 << 16  # a probability of 1.0
 STEPS = 64  # entries of the table of probabilities for each unit of the sum
+RECALL_WEIGHT = 0.8  # of recall beside precision in the choice (the square of beta); chosen on training pages
 LIMIT = 16  # sums beyond are as good as certain
 F32_2D = numba.types.Array(numba.float32, 2, "C", readonly=True)
 
@@ -35,12 +36,6 @@ class Trees(NamedTuple):
     thresholds: NDArray[np.float32]
     children: NDArray[np.int32]
     values: NDArray[np.int32]
-
-
-def probability_table() -> NDArray[np.int64]:
-    """Probability of each step of the sum from -LIMIT to LIMIT."""
-    sums = np.arange(-LIMIT * STEPS, LIMIT * STEPS + 1) / STEPS
-    return np.rint(PROBABILITY_UNIT / (1 + np.exp(-sums))).astype(np.int64)
 
 
 @inlined
@@ -94,26 +89,28 @@ def probabilities(sums, table):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def best_choice(wanted, sizes):  # type: ignore[no-untyped-def]
-    """The rows that make the expected F1 greatest, and that F1.
+def best_choice(sums, wanted, sizes):  # type: ignore[no-untyped-def]
+    """The rows that make the expected F-measure greatest, and the expected F1 of that choice.
 
     Args:
+        sums: What the trees say of each row: the surest come first.
         wanted: Probability of each row, in PROBABILITY_UNIT.
         sizes: What each row counts.
     """
-    order = np.argsort(-wanted, kind="mergesort")
+    order = np.argsort(-sums, kind="mergesort")
     keep = np.zeros(len(wanted), np.bool_)
     all_hits = np.int64(0)
     for i in range(len(wanted)):
         all_hits += wanted[i] * sizes[i]
-    best, best_at, hits, said = -1.0, 0, np.int64(0), np.int64(0)
+    best, best_f1, best_at, hits, said = -1.0, 0.0, 0, np.int64(0), np.int64(0)
     for place in range(len(order)):
         i = order[place]
         hits += wanted[i] * sizes[i]
         said += sizes[i]
-        value = 2.0 * hits / max(said * PROBABILITY_UNIT + all_hits, 1)
+        value = hits / max(said * PROBABILITY_UNIT + RECALL_WEIGHT * all_hits, 1.0)
         if value > best:
             best, best_at = value, place + 1
+            best_f1 = 2.0 * hits / max(said * PROBABILITY_UNIT + all_hits, 1)
     for place in range(best_at):
         keep[order[place]] = True
-    return keep, max(best, 0.0)
+    return keep, best_f1

@@ -1,10 +1,10 @@
-"""Which elements that give text a shape (lists, tables, headings, quotes, code) a block stands in."""
+"""Which elements that give text a shape (lists, tables, headings, quotes, code) a block stands in; whole regions."""
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.html_blocks import NODE, NODE_TAG, PARENT
+from pipeline.kernels.html_blocks import IS_HIDDEN, LINK, NODE, NODE_TAG, PARENT, UNITS
 from pipeline.kernels.html_names import TAG, TAGS
 
 SHAPES = ("ul", "ol", "menu", "li", "dl", "dt", "dd", "table", "caption", "tr", "td", "th", "thead", "pre",
@@ -12,6 +12,9 @@ SHAPES = ("ul", "ol", "menu", "li", "dl", "dt", "dd", "table", "caption", "tr", 
 DEEPEST = 24  # of those around a block, so many are seen: the innermost
 _SHAPES = np.zeros(len(TAGS), np.bool_)
 _SHAPES[[TAG[name] for name in SHAPES]] = True
+_REGIONS = np.zeros(len(TAGS), np.bool_)
+_REGIONS[[TAG[name] for name in ("table", "dl", "ul", "ol", "figure")]] = True
+_MOST_LINKS = 2  # at most one word in so many of a region that is filled in stands in a link
 _PARAGRAPH, _H1, _H6 = TAG["p"], TAG["h1"], TAG["h6"]
 
 
@@ -90,4 +93,55 @@ def repeated_parts(nodes, signs, kept_nodes, kept_units, least_units, least_shar
     found = np.empty(len(kept_nodes), np.int64)
     for k in range(len(kept_nodes)):
         found[k] = part[kept_nodes[k]]
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def within_kept_text(nodes, blocks, keep, wanted, least):  # type: ignore[no-untyped-def]
+    """Blocks of tables, lists and figures that stand in their parent between kept blocks, and are text by half.
+
+    Args:
+        nodes: Elements.
+        blocks: Blocks.
+        keep: Of each block, whether it is kept.
+        wanted: Of each block, how likely it is to be text.
+        least: So likely the words of such a region must be on average.
+    """
+    n = len(blocks)
+    first, last = np.full(len(nodes), n, np.int64), np.full(len(nodes), -1, np.int64)
+    sums = np.zeros((len(nodes), 3), np.int64)  # words, words in links, words times likelihood
+    for b in range(n):
+        node, units = blocks[b, NODE], np.int64(blocks[b, UNITS])
+        first[node], last[node] = min(first[node], b), b
+        sums[node, 0] += units
+        sums[node, 1] += blocks[b, LINK]
+        sums[node, 2] += units * wanted[b]
+    for i in range(len(nodes) - 1, 0, -1):
+        up = nodes[i, PARENT]
+        first[up], last[up] = min(first[up], first[i]), max(last[up], last[i])
+        for k in range(3):
+            sums[up, k] += sums[i, k]
+    before, after = (
+        np.full(n + 1, -1, np.int64),
+        np.full(n + 1, n, np.int64),
+    )  # the kept block before, and from there on
+    for b in range(n):
+        before[b + 1] = b if keep[b] else before[b]
+    for b in range(n - 1, -1, -1):
+        after[b] = b if keep[b] else after[b + 1]
+    covers = np.zeros(n + 1, np.int64)  # how many such regions begin less end here
+    for i in range(1, len(nodes)):
+        up = nodes[i, PARENT]
+        if not _REGIONS[nodes[i, NODE_TAG]] or sums[i, 0] == 0:
+            continue
+        if sums[i, 2] < least * sums[i, 0] or sums[i, 1] * _MOST_LINKS > sums[i, 0]:
+            continue
+        if before[first[i]] >= first[up] and after[last[i] + 1] <= last[up]:
+            covers[first[i]] += 1
+            covers[last[i] + 1] -= 1
+    found = np.zeros(n, np.bool_)
+    depth = 0
+    for b in range(n):
+        depth += covers[b]
+        found[b] = depth > 0 and not keep[b] and nodes[blocks[b, NODE], IS_HIDDEN] == 0
     return found

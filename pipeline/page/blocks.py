@@ -29,7 +29,7 @@ class BlockView:
     Attributes:
         kept: Whether it is part of the text.
         probability: Of being wanted, by the trees, 0 to 1.
-        rule: The rule that has taken it out in spite of that; None as a rule.
+        rule: The rule that has taken it out or filled it in, in spite of that; None as a rule.
         place: The nearest elements around it, outermost first.
         says: What the classes of the nearest two say it is.
         words: How many.
@@ -55,7 +55,7 @@ class BlockView:
         said += [f"{self.links:.0%} in links"] if self.links else []
         said += [f"called {self.says}"] if self.says else []
         said += ["hidden"] if self.hidden else []
-        said += [f"taken out as {self.rule}"] if self.rule else []
+        said += [f"{'filled in as' if self.kept else 'taken out as'} {self.rule}"] if self.rule else []
         return ", ".join(said)
 
 
@@ -98,7 +98,7 @@ def _view(tree: PageTree, choice: Choice, number: int) -> BlockView:
     return BlockView(
         kept=bool(choice.keep[number]),
         probability=round(float(choice.wanted[number]) / PROBABILITY_UNIT, 4),
-        rule=choice.dropped_by.get(number),
+        rule=choice.rules.get(number),
         place=" > ".join(TAGS[nodes[at, NODE_TAG]] or "other" for at in reversed(around)),
         says=", ".join(name for bit, name in enumerate(GROUP_NAMES) if groups >> bit & 1),
         words=units,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pipeline.extraction.model import MODEL_FILE
 from pipeline.extraction.training import fit
 from pipeline.extraction.training.metrics import page_score, set_score
-from pipeline.extraction.training.tables import TRAINED, PageTable, held_out_domains, read_tables
-from pipeline.kernels.boosted_trees import sums_of
+from pipeline.extraction.training.tables import TRAINED, PageTable, fold_of, held_out_domains, read_tables
+from pipeline.kernels.boosted_trees import PROBABILITY_UNIT, probabilities
 
 
 def main() -> None:
@@ -43,8 +43,12 @@ def main() -> None:
     kinds = [tables[place].page.page_type or "" for place in typed]
     with_text = [place for place, table in enumerate(tables) if table.page.text]
     f1 = np.array([page_score("wcxb", tables[place].page, said(tables[place], kept[place]))[2] for place in with_text])
+    report_types(rows[typed], kinds, [fold_of(tables[place].page.domain) for place in typed])
+    folds = np.array([fold_of(tables[place].page.domain) for place in with_text])
     quality = fit.fit_quality(rows[with_text], f1.astype(np.float32))
-    scores = fit.calibrated(sums_of(rows[with_text], *quality), f1, np.ones(len(f1)))
+    unseen = fit.unseen_quality(rows[with_text], f1.astype(np.float32), folds)
+    scores = fit.calibrated(unseen, f1, np.ones(len(f1)))
+    report_quality(probabilities(unseen, scores) / PROBABILITY_UNIT, f1)
     fit.save(given.out, blocks, wanted, fit.fit_types(rows[typed], kinds), quality, scores)
     say(f"{given.out}: {given.out.stat().st_size:,} bytes")
 
@@ -65,9 +69,29 @@ def report_unseen(seen: dict[str, list[PageTable]], tables: list[PageTable], kep
         for table, score in zip(of, scores, strict=True):
             if table.page.page_type:
                 kinds[table.page.page_type].append(score[2])
-        say(
-            "  " + ", ".join(f"{kind} {sum(f1s) / len(f1s):.3f}" for kind, f1s in sorted(kinds.items()))
-        ) if kinds else None
+        if kinds:
+            say("  " + ", ".join(f"{kind} {sum(f1s) / len(f1s):.3f}" for kind, f1s in sorted(kinds.items())))
+
+
+def report_types(rows: NDArray[np.float32], kinds: list[str], folds: list[int]) -> None:
+    """How many pages' types are told right by trees of the other folds, and of each type."""
+    told = fit.unseen_types(rows, kinds, np.array(folds))
+    right = [said == kind for said, kind in zip(told, kinds, strict=True)]
+    say(f"page types: {sum(right)} of {len(right)} right")
+    for kind in sorted(set(kinds)):
+        said = sum(one == kind for one in told)
+        hits = sum(one == wanted == kind for one, wanted in zip(told, kinds, strict=True))
+        say(f"  {kind}: {hits} of {kinds.count(kind)} found, {hits} of {said} right")
+
+
+def report_quality(scores: NDArray[np.float64], f1: NDArray[np.float64]) -> None:
+    """How near the scores are to the F1 of pages that their trees have not seen."""
+    error, correlation = np.abs(scores - f1).mean(), np.corrcoef(scores, f1)[0, 1]
+    say(f"extraction_score: mean error {error:.3f}, correlation {correlation:.2f}")
+    for low, high in ((0, 0.5), (0.5, 0.7), (0.7, 0.85), (0.85, 0.95), (0.95, 1.01)):
+        here = (scores >= low) & (scores < high)
+        if here.any():
+            say(f"  {low} to {min(high, 1)}: {here.sum()} pages, mean F1 {f1[here].mean():.3f}")
 
 
 def _known(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extraction.model import PAGE_TYPES, page_row
-from pipeline.extraction.training.tables import PageTable, in_folds, joined
+from pipeline.extraction.training.tables import FOLDS, PageTable, in_folds, joined
 from pipeline.kernels.boosted_trees import (
     LEAF_UNIT,
     LIMIT,
@@ -15,16 +15,18 @@ from pipeline.kernels.boosted_trees import (
     STEPS,
     Trees,
     best_choice,
-    probability_table,
+    probabilities,
+    sums_of,
 )
 
 _SAME = {"verbose": -1, "num_threads": 1, "seed": 1, "deterministic": True, "max_bin": 63, "lambda_l2": 5.0}
-BLOCKS = {**_SAME, "objective": "cross_entropy", "learning_rate": 0.12, "num_leaves": 40, "min_data_in_leaf": 60,
+BLOCKS = {**_SAME, "objective": "cross_entropy", "learning_rate": 0.1, "num_leaves": 56, "min_data_in_leaf": 60,
           "feature_fraction": 0.3, "bagging_fraction": 0.5, "bagging_freq": 1}  # fmt: skip
-BLOCK_ROUNDS = 200
+BLOCK_ROUNDS = 230
 PAGES = {**_SAME, "objective": "binary", "learning_rate": 0.1, "num_leaves": 6, "min_data_in_leaf": 20,
          "feature_fraction": 0.4, "bagging_fraction": 0.7, "bagging_freq": 1}  # fmt: skip
 TYPE_ROUNDS, QUALITY_ROUNDS = 60, 80
+NEWTON_STEPS = 30
 
 
 def fit(params: dict[str, Any], rows: Any, wanted: Any, weights: Any, rounds: int) -> Trees:
@@ -75,8 +77,6 @@ def fit_blocks(tables: list[PageTable], rounds: int = BLOCK_ROUNDS) -> Trees:
 
 def unseen_sums(tables: list[PageTable], rounds: int = BLOCK_ROUNDS) -> dict[int, NDArray[np.int64]]:
     """Of each page, by the id of its table, what trees say of its blocks that were fitted to the other folds."""
-    from pipeline.kernels.boosted_trees import sums_of
-
     found = {}
     for seen, unseen in in_folds(tables):
         trees = fit_blocks(seen, rounds)
@@ -86,40 +86,25 @@ def unseen_sums(tables: list[PageTable], rounds: int = BLOCK_ROUNDS) -> dict[int
 
 
 def calibrated(sums: NDArray[np.int64], truth: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.int64]:
-    """A table of probabilities by the sum's step: the mean of what was true there, made to rise.
-
-    Each step counts 50 blocks of mean weight of the logistic's value beside its own, so that rare steps follow it.
-    """
-    table = probability_table() / PROBABILITY_UNIT
-    steps = np.clip((sums * STEPS + LEAF_UNIT // 2) // LEAF_UNIT + LIMIT * STEPS, 0, len(table) - 1)
-    prior = 50.0 * weights.mean()
-    have = np.bincount(steps, weights, len(table)) + prior
-    mean = (np.bincount(steps, weights * truth, len(table)) + prior * table) / have
-    return np.rint(_rising(mean, have) * PROBABILITY_UNIT).astype(np.int64)
-
-
-def _rising(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rising sequence that is nearest to the values: neighbours that fall are pooled."""
-    pools: list[list[float]] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        pools.append([value, weight, 1])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            late, early = pools.pop(), pools.pop()
-            weight = early[1] + late[1]
-            pools.append([(early[0] * early[1] + late[0] * late[1]) / weight, weight, early[2] + late[2]])
-    return np.concatenate([np.full(int(count), value) for value, _, count in pools])
+    """A table of probabilities by the sum's step: the logistic of a line of the sum that fits what was true (Platt)."""
+    x = np.column_stack([sums / LEAF_UNIT, np.ones(len(sums))])
+    line = np.array([1.0, 0.0])
+    for _ in range(NEWTON_STEPS):
+        guess = 1 / (1 + np.exp(-(x @ line)))
+        slope = weights * guess * (1 - guess)
+        line -= np.linalg.solve((x * slope[:, None]).T @ x + 1e-9 * np.eye(2), x.T @ (weights * (guess - truth)))
+    steps = np.arange(-LIMIT * STEPS, LIMIT * STEPS + 1) / STEPS
+    return np.rint(PROBABILITY_UNIT / (1 + np.exp(-(line[0] * steps + line[1])))).astype(np.int64)
 
 
 def page_rows(
     tables: list[PageTable], sums: dict[int, NDArray[np.int64]], wanted: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], list[NDArray[np.bool_]]]:
     """Rows of the pages for the trees of types and quality, and what is kept of each."""
-    from pipeline.kernels.boosted_trees import probabilities
-
     rows, kept = [], []
     for table in tables:
         found = probabilities(sums[id(table)], wanted)
-        keep, expected = best_choice(found, table.units)
+        keep, expected = best_choice(sums[id(table)], found, table.units)
         rows.append(page_row(table.features, found, keep, float(expected)))
         kept.append(keep)
     return np.array(rows, np.float32), kept
@@ -136,6 +121,26 @@ def fit_types(rows: NDArray[np.float32], kinds: list[str]) -> tuple[Trees, ...]:
 def fit_quality(rows: NDArray[np.float32], f1: NDArray[np.float32]) -> Trees:
     """Trees for the F1 that the text of a page will have."""
     return fit({**PAGES, "objective": "cross_entropy"}, rows, f1, None, QUALITY_ROUNDS)
+
+
+def unseen_quality(rows: NDArray[np.float32], f1: NDArray[np.float32], folds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What quality trees that were fitted to the other folds say of each page."""
+    found = np.zeros(len(rows), np.int64)
+    for fold in range(FOLDS):
+        here = folds == fold
+        found[here] = sums_of(rows[here], *fit_quality(rows[~here], f1[~here]))
+    return found
+
+
+def unseen_types(rows: NDArray[np.float32], kinds: list[str], folds: NDArray[np.int64]) -> list[str]:
+    """The type of each page, by trees that were fitted to the other folds."""
+    found = np.zeros((len(PAGE_TYPES), len(rows)), np.int64)
+    for fold in range(FOLDS):
+        here = folds == fold
+        seen = [kind for kind, mine in zip(kinds, here.tolist(), strict=True) if not mine]
+        for number, trees in enumerate(fit_types(rows[~here], seen)):
+            found[number, here] = sums_of(rows[here], *trees)
+    return [PAGE_TYPES[number] for number in found.argmax(0).tolist()]
 
 
 def save(path: Path, blocks: Trees, wanted: Any, types: tuple[Trees, ...], quality: Trees, scores: Any) -> None:

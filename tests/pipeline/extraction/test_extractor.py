@@ -1,11 +1,12 @@
 """Our own extractor on whole pages: what it keeps, of which type it says a page is, and what no page can do to it."""
 
 import hashlib
+import re
 
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.extraction.choice import choose
+from pipeline.extraction.choice import FILLED, choose
 from pipeline.extraction.extractor import extract_page
 from pipeline.extraction.model import PAGE_TYPES, load_model
 from pipeline.extraction.page_tree import page_tree
@@ -86,7 +87,31 @@ def test_line_of_links_notices_and_buttons_are_taken_out() -> None:
     assert "Next" not in text
     assert "enable scripts" not in text
     assert "Subscribe" not in text
-    assert not any(choice.keep[block] for block in choice.dropped_by)
+    assert not any(choice.keep[block] for block, rule in choice.rules.items() if rule != FILLED)
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        "<table><caption>Fares</caption><tr><th>Boat</th><th>Fare</th></tr><tr><td>Heron</td><td>4.50</td></tr></table>",
+        "<ul><li>Heron<ul><li>small boat</li></ul></li><li>Gull</li></ul>",
+        "<dl><dt>Heron</dt><dd>A small boat.</dd></dl>",
+        "<figure><img src=a.jpg><figcaption>The Heron in May.</figcaption></figure>",
+    ],
+)
+def test_region_between_kept_paragraphs_is_kept_whole(region: str) -> None:
+    first, *rest = (f"<p>{text}</p>" for text in PARAGRAPHS)
+    text = extract_page(page(f"<main><article><h1>Late ferry</h1>{first}{region}{''.join(rest)}</article></main>")).text
+    words = re.sub(r"<[^>]*>", " ", region).split()
+    assert [word for word in words if word not in text] == []
+
+
+def test_hidden_text_goes_where_other_text_is_not_and_stays_where_all_is() -> None:
+    hidden = "<div style='display:none'><p>The secret timetable of the winter is hidden from all who read.</p></div>"
+    shown = extract_page(page(f"<main><h1>Late ferry</h1>{paragraphs()}{hidden}{paragraphs()}</main>")).text
+    assert "secret" not in shown
+    whole = f"<div id=app style='visibility: hidden'><main><h1>Late ferry</h1>{paragraphs()}</main></div>"
+    assert PARAGRAPHS[1] in extract_page(page(whole)).text
 
 
 def test_markdown_is_written_by_our_extractor_alone() -> None:
