@@ -94,7 +94,8 @@ def calibrated(sums: NDArray[np.int64], truth: NDArray[np.float64], weights: NDA
         slope = weights * guess * (1 - guess)
         line -= np.linalg.solve((x * slope[:, None]).T @ x + 1e-9 * np.eye(2), x.T @ (weights * (guess - truth)))
     steps = np.arange(-LIMIT * STEPS, LIMIT * STEPS + 1) / STEPS
-    return np.rint(PROBABILITY_UNIT / (1 + np.exp(-(line[0] * steps + line[1])))).astype(np.int64)
+    table: NDArray[np.int64] = np.rint(PROBABILITY_UNIT / (1 + np.exp(-(line[0] * steps + line[1])))).astype(np.int64)
+    return table
 
 
 def page_rows(
