@@ -11,7 +11,7 @@ from flows.display.answer import answer
 from flows.display.options import Checkpoint, Flag, GivenFile, Json, Output, Overrides, Overwrite, refuse_overwriting
 from flows.display.standard import STANDARD, as_files, standard_text
 from pipeline.base.console import release_stdout, say
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, naming
 from pipeline.base.processes import environment
 from pipeline.base.progress import watcher
 from pipeline.base.sizes import parse_memory
@@ -189,7 +189,8 @@ def export(
         raise UserError(f"--output {output}: is a file; name a folder")
     refuse_overwriting("--output", output, overwrite=overwrite)
     file_bytes = parse_memory(file_size, "--file-size")
-    files = export_run(run, output, previous=previous, named=checkpoint, dtype=dtype, file_bytes=file_bytes)
+    with naming(str(output)):
+        files = export_run(run, output, previous=previous, named=checkpoint, dtype=dtype, file_bytes=file_bytes)
     return answer(json, {"output": str(output), "files": files}, f"{output}: {', '.join(files)}", made=True)
 
 

@@ -147,12 +147,17 @@ def write_checkpoint(
     except OSError as error:
         raise _write_error(error, root, step, files) from error
     except SafetensorError as error:
-        number = _OS_ERROR.search(str(error))
-        if number is None:
-            raise
-        raise _write_error(OSError(int(number[1]), os.strerror(int(number[1]))), root, step, files) from error
+        raise _write_error(of_the_system(error), root, step, files) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def of_the_system(error: SafetensorError, path: str | None = None) -> OSError:
+    """What the system said to the library of the weights, with the file; any other of its errors is raised again."""
+    number = _OS_ERROR.search(str(error))
+    if number is None:
+        raise error
+    return OSError(int(number[1]), os.strerror(int(number[1])), path)
 
 
 def _publish(scratch: Path, root: str, step: int, names: Sequence[str]) -> None:

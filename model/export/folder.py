@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from model.checkpoints import elsewhere
-from model.checkpoints.checkpoint import MODEL_FILE
+from model.checkpoints.checkpoint import MODEL_FILE, of_the_system
 from model.export.card import card
 from model.export.foreign_config import read_config
 from model.export.side_files import Delimiters, side_files
@@ -156,6 +156,13 @@ def export_folder(
     return sorted([*beside, *weights])
 
 
+def _save_file(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise of_the_system(error, str(path)) from error
+
+
 def _save(tensors: Mapping[str, Tensor], output: Path, file_bytes: int) -> list[str]:
     """Writes the weights in as few files as their size allows; returns the names, with that of the index."""
     parts: list[dict[str, Tensor]] = [{}]
@@ -167,11 +174,11 @@ def _save(tensors: Mapping[str, Tensor], output: Path, file_bytes: int) -> list[
         parts[-1][name] = value
         size += value.nbytes
     if len(parts) == 1:
-        save_file(parts[0], output / "model.safetensors", metadata={"format": "pt"})
+        _save_file(parts[0], output / "model.safetensors")
         return ["model.safetensors"]
     names = [f"model-{number:05d}-of-{len(parts):05d}.safetensors" for number in range(1, len(parts) + 1)]
     for name, part in zip(names, parts, strict=True):
-        save_file(part, output / name, metadata={"format": "pt"})
+        _save_file(part, output / name)
     index = {
         "metadata": {"total_size": sum(value.nbytes for value in tensors.values())},
         "weight_map": {tensor: name for name, part in zip(names, parts, strict=True) for tensor in part},

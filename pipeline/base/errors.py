@@ -3,7 +3,9 @@
 The system's own words ("No space left on device") name neither file nor remedy: ``in_a_sentence`` does.
 """
 
+import contextlib
 import errno
+from collections.abc import Iterator
 
 
 class TokenmillError(Exception):
@@ -122,6 +124,19 @@ def in_a_sentence(error: OSError, where: str = "", needed_bytes: int = 0) -> str
         needed_bytes = getattr(error, "needed_bytes", 0)
     needed = f", at least {needed_bytes:,} bytes are needed" if error.errno in FULL and needed_bytes else ""
     return f"{place}: {what}{needed}; {cure}" if place else f"{what}{needed}; {cure}"
+
+
+@contextlib.contextmanager
+def naming(place: str) -> Iterator[None]:
+    """What the system refuses within the block has a place at least where it names no file, as of a write."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None or isinstance(error, TokenmillError):
+            raise
+        made = OSError(error.errno, error.strerror or str(error), place)
+        made.needed_bytes = getattr(error, "needed_bytes", 0)  # type: ignore[attr-defined]
+        raise made from error
 
 
 def while_writing(error: OSError, path: str, needed_bytes: int) -> OSError:

@@ -187,6 +187,8 @@ class _Seen:
                 check_tokens(self.run, max(standing), "which steps read which documents")
         except UnansweredError:
             raise
+        except FileNotFoundError:  # of the tokens, which is told of their own stage
+            return []
         except TokenmillError as error:
             return [str(error)]
         return []

@@ -20,7 +20,12 @@ from pipeline.run.folder import Run
 from pipeline.run.manifest import Manifest, Output, digest_bytes, digest_file
 from pipeline.takedown.takedown import Plan
 
-LEARNED = ("tokenize.tokenizer", "filter.classifier")  # steps whose outputs are learned from the texts
+LEARNED = (
+    "tokenize.survey",
+    "tokenize.tokenizer",
+    "tokenize.leakage",
+    "filter.classifier",
+)  # steps whose outputs are learned from the texts
 ANOTHER = "bring it back from a copy: what is learned again, after a takedown, is another one"
 
 

@@ -33,6 +33,6 @@ def together(scenario: Scenario, place: Path, chance: random.Random) -> Trial:
     for one in (ended, second):
         if one.killed or one.code == child.UNEXPECTED:
             trial.complaints.append(f"no sentence: {one.said[-1200:]}")
-        elif one.code not in (0, 1) and not any(words in one.said for words in LOCKED):
+        elif one.code not in (0, 1, 2) and not any(words in one.said for words in LOCKED):
             trial.complaints += one.complaints(place)
     return finish(trial, scenario, place, workers=False)

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from flows.display.answer import answer
 from flows.display.options import Json, Overwrite, Processes
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, naming
 from pipeline.base.pool import default_workers
 from pipeline.base.sizes import parse_memory
 from pipeline.base.words import counted
@@ -71,7 +71,8 @@ def export_documents(
         if json:
             raise UserError("--json and --output -: both want standard output; name a folder, or leave --json out")
         return _to_standard_output(request)
-    result = folder.write(request, output, workers or default_workers(), overwrite=overwrite)
+    with naming(output):
+        result = folder.write(request, output, workers or default_workers(), overwrite=overwrite)
     text = f"{output}: {counted(result['documents'], 'document')} in {counted(result['files'], 'file')}, "
     resumed = f", {result['resumed_files']} of them from an interrupted export" if result["resumed_files"] else ""
     return answer(json, {"output": output, **result}, f"{text}{result['bytes']:,} bytes{resumed}", made=True)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.console import say
-from pipeline.base.errors import FULL, RunError, UserError
+from pipeline.base.errors import FULL, RunError, UserError, naming
 from pipeline.base.progress import working
 from pipeline.base.sizes import parse_memory
 from pipeline.base.words import counted, largest_first
@@ -66,7 +66,7 @@ def run(request: Request, leaving_out: Path | None = None) -> dict[str, Any]:
     check_texts(listing.files, request.wanted)
     if request.dry_run:
         return _plan(request, listing)
-    with OutputFolder(request.output, overwrite=request.overwrite) as output:
+    with naming(str(request.output)), OutputFolder(request.output, overwrite=request.overwrite) as output:
         try:
             return _run(request, listing, output, started)
         except OSError as error:
