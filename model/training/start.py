@@ -29,6 +29,7 @@ from model.training.report import Reporter
 from model.training.trainer import Trainer
 from pipeline.base import storage
 from pipeline.base.console import say
+from pipeline.base.locks import open_lock
 from pipeline.run import checkpoints, layout, step_digests
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
@@ -116,8 +117,7 @@ def _only_one(run: Run, world: World) -> Iterator[None]:
         yield
         return
     path = storage.local_path(run.url(layout.TRAIN_LOCK))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with os.fdopen(open_lock(path), "wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

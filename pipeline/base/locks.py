@@ -7,6 +7,7 @@ started has nobody to ask: its processes carry ``WAITS`` in their environment, a
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -29,8 +30,7 @@ def file_lock(path: Path) -> Iterator[None]:
         BlockingIOError: If another process holds it; its argument is who, as that one wrote it.
         OSError: If the file cannot be opened.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = open_lock(path)
     try:
         try:
             _take(descriptor)
@@ -41,6 +41,22 @@ def file_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def open_lock(path: Path) -> int:
+    """A descriptor of a lock's file, which is made; what a link in its place leads to is left alone.
+
+    A run folder may come from others, and the locks of GPUs lie where every user may put a file.
+
+    Raises:
+        OSError: If a link stands there, or the file cannot be opened.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    if os.fstat(descriptor).st_nlink > 1:
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, "the file has another name too: a link, which is not followed", str(path))
+    return descriptor
 
 
 def _take(descriptor: int) -> None:
