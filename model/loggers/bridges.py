@@ -122,7 +122,7 @@ def _name(run: Run, goes_on: bool) -> str:
     data = storage.read_if_there(url) if goes_on else None
     try:
         return str(json.loads(data or b"{}")["name"])
-    except (ValueError, KeyError, TypeError):  # none yet, or damaged: a name of its own again
+    except (ValueError, RecursionError, KeyError, TypeError):  # none yet, or damaged: a name of its own again
         name = uuid.uuid4().hex[:12]
         storage.publish_bytes(json.dumps({"name": name}).encode(), url, run.root)
         return name

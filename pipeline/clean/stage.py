@@ -172,7 +172,7 @@ def seen_inputs(root: str) -> dict[str, dict[str, Any]]:
     """Source -> path -> size and version of every input when the run last looked; empty when that is not known."""
     try:
         loaded = json.loads(storage.read_bytes(storage.join(root, layout.INPUTS_LOG)))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
 

@@ -71,7 +71,7 @@ def _read_step(root: str, step: str, recorded: str | None) -> StepManifests:
         found.expected = {str(shard): str(digest) for shard, digest in shards.items()}
         if recorded not in (None, digest_bytes(data)):
             raise ValueError(f"it is not the one that {layout.STEP_DIGESTS} records")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         found.problems[path] = f"{path}: damaged ({error})"
     return found
 

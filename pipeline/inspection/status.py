@@ -237,7 +237,7 @@ class _Seen:
         path = f"{standing[last]}/{layout.CHECKPOINT_STATE}"
         try:
             trained = json.loads(storage.read_bytes(self.run.url(path))).get("tokenizer")
-        except (ValueError, AttributeError):
+        except (ValueError, RecursionError, AttributeError):
             return "damaged", [f"{path}: damaged; `tokenmill verify {self.run.root} --delete` removes the checkpoint"]
         here = self.outputs.get(layout.TOKENIZER, trained)
         if trained is not None and trained != here:

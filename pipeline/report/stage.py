@@ -38,7 +38,7 @@ def _recorded(run: Run) -> dict[str, Any]:
     url = run.url(layout.REPORT_MADE_FROM)
     try:
         recorded: Any = json.loads(storage.read_bytes(url))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     named = recorded.get("files", {}) if isinstance(recorded, dict) else None
     if not isinstance(named, dict) or not all(map(_is_of_report, named)):

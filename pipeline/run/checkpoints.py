@@ -47,7 +47,7 @@ def succession(root: str) -> Succession:
         return Succession(str(values["training"]), tuple(map(int, values["replaces"])))
     except FileNotFoundError:
         return Succession()
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
         raise FormatError(
             f"{url}: damaged ({error}); delete it: the checkpoints beside it then count as of one training"
         ) from error
@@ -97,7 +97,7 @@ def read_state(root: str, step: int) -> dict[str, Any]:
         found = state["format"]
         if strange := [name for name in state.get("digests", {}) if "/" in name or not layout.is_output(name)]:
             raise ValueError(f"it names {strange[0]!r}, which is no file of a checkpoint")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{url}: damaged ({error}); {advice(root, step)}") from error
     if found != FORMAT:
         raise RunError(f"{url}: format {found}, this tokenmill reads {FORMAT}: use the tokenmill that wrote it")
@@ -119,7 +119,7 @@ def recorded(root: str, step: int) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(data)
         return {"config": found["config"], "inputs": found["inputs"]}
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
         raise RunError(f"{url}: damaged ({error}); {advice(root, step)}") from error
 
 

@@ -132,7 +132,7 @@ def parse(data: bytes, where: str) -> Ledger:
                 near_validation |= set(values["near_validation"])
             else:
                 requests.append({"request": values["request"], **values})
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise FormatError(
                 f"{where}: line {number} is damaged ({error}); bring the file back from a copy: without it a rebuild "
                 "would bring back what was taken down"

@@ -36,7 +36,7 @@ def _read(run: Run, path: str) -> dict[str, Any]:
         loaded = json.loads(storage.read_bytes(url))
     except FileNotFoundError:
         return {}
-    except ValueError:
+    except (ValueError, RecursionError):
         loaded = None
     if not isinstance(loaded, dict):  # nothing in it decides a byte: it is begun anew, and `verify` names it till then
         say(f"{url}: damaged; it is left out of account")

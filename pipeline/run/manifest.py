@@ -128,7 +128,7 @@ class Manifest:
                 raise ValueError("one of its parts is no JSON object")
             made._check_outputs()
             return made
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
             raise DamagedManifestError(f"{where}: damaged manifest ({error}); {AGAIN}") from error
 
     def _check_outputs(self) -> None:

@@ -29,7 +29,7 @@ def parse(data: bytes) -> dict[str, str]:
         steps = json.loads(data)["steps"]
         if data == _to_bytes(steps):
             return {str(step): str(found) for step, found in steps.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
         raise DamagedDigestsError(f"damaged ({error})") from error
     raise DamagedDigestsError("damaged (its own digest differs)")
 

@@ -44,7 +44,7 @@ class Tokenizer:
         """
         try:
             return cls(Path(path).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError) as error:
+        except (FileNotFoundError, ValueError, RecursionError) as error:
             raise damaged(path, error) from error
 
     def ids(self, text: str) -> list[int]:
@@ -80,7 +80,7 @@ def special_tokens(path: str | Path) -> dict[str, int]:
         definition = json.loads(storage.read_bytes(str(path)))
         definition["model"]  # every tokenizer.json has one
         return special_ids(definition)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (FileNotFoundError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, error) from error
 
 

@@ -71,7 +71,7 @@ class Plan:
             if strange := [path for path, output in values["after"].items() if path != output.path]:
                 raise ValueError(f"it names {strange[0]!r} as another file")
             return cls(**values)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
             folder = where.rpartition("/")[0]
             raise FormatError(
                 f"{where}: damaged ({error}), so that nobody knows what the takedown has left to do; delete the folder "

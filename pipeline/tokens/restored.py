@@ -64,7 +64,7 @@ def load(root: str) -> list[Restoration]:
             values = json.loads(line)
             documents = tuple((str(doc_id), str(shard), int(row)) for doc_id, shard, row in values.pop("documents"))
             found.append(Restoration(**values, documents=documents))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise FormatError(f"{url}: line {number} is damaged ({error}); bring the file back from a copy") from error
     return found
 

@@ -154,7 +154,7 @@ def load_state(root: Path, wanted: MinHash | None = None) -> State:
         raise UserError(
             f"{root}: not a dedup index (no {RECORD}); `tokenmill dedup index build {root} INPUT` makes one"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: damaged ({error}); bring it back from a copy, or build the index again") from error
     if not isinstance(values, dict) or values.get("kind") != KIND:
         raise FormatError(f"{path}: not the record of a dedup index")

@@ -48,6 +48,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "zeros": lambda data: bytes(len(data)),
     "half": lambda data: data[: len(data) // 2],
     "a list": lambda data: b"[]",
+    "nested": lambda data: b"[" * 100_000,
     "null": lambda data: b"null",
     "a number": lambda data: b"7",
     "of another shard": replaced('"shard": "00001"', '"shard": "00002"'),
