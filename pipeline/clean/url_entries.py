@@ -27,6 +27,8 @@ from pipeline.clean.decode import NotText, decode
 
 DOMAIN, PAGE, PATTERN, ABOVE, EXCEPTION, NEVER, NOTHING = range(7)
 _PLAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
+_AROUND = "".join(map(chr, range(33)))
+_WITHIN = dict.fromkeys(map(ord, "\t\n\r"))
 _SCHEME = re.compile(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:|\*:)?//")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _DNSMASQ = re.compile(r"(?:address|server|local|ipset|nftset)=/(.+)/[^/]*")
@@ -173,9 +175,14 @@ def host_of(url: str) -> str:
         >>> host_of("https://user@Sub.Example.COM.:8080/path?q"), host_of("bücher.example")
         ('sub.example.com', 'xn--bcher-kva.example')
     """
-    rest = re.split(r"[/?#\\]", _SCHEME.sub("", url), maxsplit=1)[0].rpartition("@")[2]
+    rest = re.split(r"[/?#\\]", _SCHEME.sub("", _as_parsed(url)), maxsplit=1)[0].rpartition("@")[2]
     host = rest.partition("]")[0] + "]" if rest.startswith("[") else rest.partition(":")[0]
     return _ascii(host.rstrip(".").lower())
+
+
+def _as_parsed(url: str) -> str:
+    """Without what the WHATWG URL Standard passes over: controls and blanks around it, tabs and line ends within."""
+    return url.strip(_AROUND).translate(_WITHIN)
 
 
 def _ascii(host: str) -> str:
