@@ -50,7 +50,7 @@ class DocIndex:
     def __init__(self, run: Run) -> None:
         self.run, self.shards = run, numbered_shards(run)
         self._batch_rows: list[list[int]] = []
-        if not self.shards:
+        if not self.shards or not storage.list_files(run.url(layout.DOCUMENTS), ".arrow"):
             raise UserError(f"{run.root}: no documents yet; `tokenmill run` makes them")
         if storage.exists(run.url(layout.DOC_INDEX)):
             self._load(run.local(layout.DOC_INDEX))

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.base.errors import UserError
-from pipeline.clean.urls import UrlList
 from pipeline.lookup import locate
 from pipeline.lookup.locate import DocIndex, Located
 from pipeline.run import layout
@@ -165,6 +164,8 @@ def _by_domain(run: Run, domain: str) -> list[Located]:
     name = domain.strip().strip(".")
     if not _HOST.fullmatch(name):
         raise UserError(f"--domain {domain!r}: expected a domain such as example.org, without scheme, port or path")
+    from pipeline.clean.urls import UrlList  # loads kernels, which no other choice needs
+
     entries = UrlList([name], key="--domain", single=True)
 
     def matches(batch: pa.RecordBatch) -> NDArray[np.bool_]:

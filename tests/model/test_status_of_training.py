@@ -6,6 +6,7 @@ from model.data.corpus import open_corpus
 from model.training.start import train_run
 from pipeline.inspection.status import status_rows
 from pipeline.inspection.verify import verify
+from pipeline.run import step_digests
 from pipeline.run.folder import Run
 from pipeline.tokens.shards.token_shard import write_token_shard
 from tests.model.runs import make_run
@@ -29,6 +30,7 @@ def test_model_of_earlier_tokens_is_outdated_also_where_its_training_is_not_fini
     assert verify(run).exit_code == 0, "every file is as it was written"
     for path in ("manifests/train/all.json", "manifests/train.json"):
         (Path(run.root) / path).unlink()
+    step_digests.forget(run.root, "train")  # as a training does before its first step
     assert status_rows(run)["train"]["state"] == "outdated"
 
 
@@ -37,5 +39,6 @@ def test_training_without_its_manifest_is_interrupted_and_says_how_far_it_is(tmp
     train_run(run)
     for path in ("manifests/train/all.json", "manifests/train.json"):
         (Path(run.root) / path).unlink()
+    step_digests.forget(run.root, "train")  # as a training does before its first step
     row = status_rows(run)["train"]
     assert (row["state"], row["problems"][0]) == ("interrupted", "the last checkpoint is of step 8")

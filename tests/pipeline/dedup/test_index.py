@@ -236,7 +236,7 @@ def test_full_disk_leaves_the_index_as_it_was(tmp_path: Path, monkeypatch: pytes
 
         with monkeypatch.context() as patched:
             patched.setattr(index_write, name, full)
-            with pytest.raises(RunError, match="No space left on device; it is as it was before"):
+            with pytest.raises(RunError, match=r"no space left on the disk; .*; it is as it was before"):
                 add_all(root, Corpus("new"), [batch([NEAR])])
         assert {name: data for name, data in files(root).items() if name != ".lock"} == {
             name: data for name, data in before.items() if name != ".lock"

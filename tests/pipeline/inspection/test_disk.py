@@ -58,7 +58,7 @@ def run(tmp_path: Path) -> Run:
     record(run, "train", "all", *checkpoint(run, 30))
     put(run, "metrics/train.jsonl", '{"step": 10}\n')
     put(run, "logs/stages.json", "{}")
-    put(run, "index/dedup/index.json", "{}")
+    put(run, "index/notes/mine.txt", "{}")
     put(run, "documents/README.arrow", "mine")
     put(run, ".prefect/prefect.db", "")
     put(run, ".prefect/memo.json", "{}")

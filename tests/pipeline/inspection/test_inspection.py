@@ -14,7 +14,7 @@ from pipeline.base.pool import Pool
 from pipeline.inspection.status import rebuild_command, status_rows
 from pipeline.inspection.verify import verify_run
 from pipeline.recipe.load import load_recipe
-from pipeline.run import layout
+from pipeline.run import layout, step_digests
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.stages import chosen_stages
@@ -145,6 +145,7 @@ def test_stage_that_is_not_finished_is_running_only_while_a_process_holds_the_ru
 ) -> None:
     run = make(tmp_path, ["dedup.threshold=1.0"], "clean", "dedup")
     Path(run.url("manifests/dedup.json")).unlink()  # written when the last shard is
+    step_digests.forget(run.root, "dedup")  # recorded after that
     with run.lock():
         row = status_rows(run)["dedup"]
         assert (row["state"], row["problems"]) == ("running", [])
@@ -160,6 +161,7 @@ def test_stage_that_is_not_finished_is_running_only_while_a_process_holds_the_ru
 def test_run_whose_process_was_killed_is_shown_as_interrupted(tmp_path: Path) -> None:
     run = make(tmp_path, [], "clean")
     Path(run.url("manifests/clean.json")).unlink()
+    step_digests.forget(run.root, "clean")
     code = f"from pipeline.run.folder import Run\nwith Run.open({run.root!r}).lock(): print(1, flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None

@@ -54,6 +54,7 @@ def test_nothing_but_the_new_shard_changes(run: Run) -> None:
     before = tree(run)
     take_down(run, Choice(), restoring=[twin(run).doc_id.hex()])
     after = tree(run)
+    del before["manifests/steps.digests"], after["manifests/steps.digests"]  # knows of the new step
     assert {name: after[name] for name in before} == before
     new = {name.split("/")[0] + "/" + name.split("/")[-1] for name in after.keys() - before.keys()}
     shard = twin(run).shard

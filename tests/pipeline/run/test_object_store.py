@@ -36,7 +36,7 @@ def test_objects_are_byte_identical_to_the_files_of_a_local_run(bucket: str, tmp
     run_on(bucket)
     run_dummy(tmp_path / "local")
     ours = {name: data for name, data in objects(bucket).items() if name != "recipe.toml"}
-    assert len(ours) == 18
+    assert len(ours) == 19
     assert ours == tree(tmp_path / "local")
 
 
