@@ -5,7 +5,7 @@ python -m tests.conformance.page > docs/conformance.md
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,15 @@ csv, pyarrow, lzma, warcio, fastwarc, or the suite's own answer). What the colum
   read once more, part by part, for the law of bytes: on disk = documents + excluded + quarantined + framing.
 
 """
+
+
+def renewed(path: Path, made: Sequence[dict[str, Any]], order: Sequence[str], about: dict[str, Any]) -> dict[str, Any]:
+    """Puts suites in the place of earlier ones of their names in a file of results; returns all it then holds."""
+    old = json.loads(path.read_text(encoding="utf-8"))["suites"] if path.exists() else []
+    by_name = {suite["suite"]: suite for suite in (*old, *made)}
+    results = {**about, "suites": [by_name[name] for name in order if name in by_name]}
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return results
 
 
 def page(results: dict[str, Any]) -> str:

@@ -19,7 +19,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pipeline import __version__
 from tests.conformance import page, suites
@@ -118,12 +117,9 @@ def told(made: Result, seconds: float) -> None:
 
 def written(made: Sequence[Result]) -> None:
     """Puts results in the place of earlier ones of the same suites, and writes the page."""
-    old: dict[str, Any] = json.loads(page.RESULTS.read_text()) if page.RESULTS.exists() else {"suites": []}
-    by_name = {line["suite"]: line for line in old["suites"]} | {one.suite: asdict(one) for one in made}
     about = {"version": __version__, "machine": machine(), "command": COMMAND}
     about |= {"date": datetime.date.today().isoformat(), "tokenmill": Clone(REPOSITORY).commit()}
-    results = {**about, "suites": [by_name[name] for name in ORDER if name in by_name]}
-    page.RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    results = page.renewed(page.RESULTS, [asdict(one) for one in made], ORDER, about)
     PAGE.write_text(page.page(results) + "\n", encoding="utf-8")
 
 

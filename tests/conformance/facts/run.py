@@ -43,11 +43,8 @@ def measured(names: Sequence[str], clones: Clones) -> tuple[list[dict[str, Any]]
 
 def written(made: Sequence[dict[str, Any]]) -> None:
     """Puts results in the place of earlier ones of the same suites."""
-    old = json.loads(figures.RESULTS.read_text("utf-8")) if figures.RESULTS.exists() else {"suites": []}
-    by_name = {suite["suite"]: suite for suite in (*old["suites"], *made)}
     about = {"date": datetime.date.today().isoformat(), "version": __version__, "tokenmill": Clone(REPOSITORY).commit()}
-    results = {**about, "suites": [by_name[name] for name in known() if name in by_name]}
-    figures.RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    page.renewed(figures.RESULTS, made, known(), about)
     first = json.loads(page.RESULTS.read_text(encoding="utf-8"))
     PAGE.write_text(page.page(first) + "\n", encoding="utf-8")
 
