@@ -17,6 +17,7 @@ from pipeline.recipe.options import Recipe, Source
 from pipeline.run.context import Context, Workers
 from pipeline.run.folder import Run
 from pipeline.run.stages import run_stage
+from pipeline.tokens.tokenizer.training import train
 
 SENTENCE = "The mill grinds what it is given; write to miller@mill.example or call +1 202 555 0143, at 10.0.0.1. "
 PAGE = "<html><head><title>Mill</title></head><body><main><p>{}</p></main></body></html>"
@@ -28,7 +29,7 @@ STAGES = {
 
 
 def warm(folder: Path, workers: Workers | None = None) -> None:
-    """Runs clean, dedup and filter over a handful of texts and one page below ``folder``.
+    """Runs clean, dedup and filter over a handful of texts and one page below ``folder``, and trains a tokenizer.
 
     Args:
         folder: A folder to work in.
@@ -45,6 +46,7 @@ def warm(folder: Path, workers: Workers | None = None) -> None:
     recipe = Recipe(name="warm", stages=list(STAGES), sources=sources)
     run = Run(str(folder / "run"), recipe)
     extract_page(PAGE.format(SENTENCE * 20), markdown=True)  # no stage of this recipe does
+    train([texts], {"vocabulary_size": 300, "pretokenizer": "gpt2", "end_of_text": "<|end|>", "special_tokens": []})
     with run.lock(), workers or Pool() as pool:
         for stage in STAGES:
             run_stage(stage, STAGES[stage], Context(run, pool))

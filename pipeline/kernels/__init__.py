@@ -17,6 +17,7 @@ Words and duplicates:    ``words`` (with ``unicode_tables``, ``hash_constants``)
                          ``near``, ``line_hash``
 Signals of the filter:   ``signals``, above ``lines`` and ``repetition``
 Tokens of the filter:    ``tokens``, above ``token_rules``, ``token_urls`` and ``token_tables``
+Tokenizers:              ``pretokens`` (cuts and counts), ``merges`` (learns), above ``byte_strings``
 Trees:                   ``boosted_trees`` (what they say of rows, and the best choice by it)
 Under all of them:       ``spans`` (code points and hashes of bytes), ``jit`` (how to compile)
 """

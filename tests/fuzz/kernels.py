@@ -21,6 +21,8 @@ from pipeline.kernels import (
     words,
 )
 from pipeline.kernels.token_tables import load_tables
+from pipeline.tokens.tokenizer.merges import learn_vocabulary
+from pipeline.tokens.tokenizer.pretokens import PretokenCounts
 from tests.fuzz.scanners import HTML, TEXT, Complaints, Trial, as_array, as_column, some_bytes, some_texts
 
 
@@ -178,9 +180,24 @@ def _blocks(generator: random.Random) -> Complaints:
     html_chains.repeated_parts(nodes, layout.signs, blocks[:, html_blocks.NODE], blocks[:, html_blocks.UNITS], 2, 0.5)
 
 
+def _merges(generator: random.Random) -> Complaints:
+    texts = [text.decode(errors="replace") for text in some_texts(generator)]
+    special = generator.choice(([], ["Ġ", "a"], ["in", "<|end|>", "日"]))
+    together, alone = PretokenCounts("cl100k"), PretokenCounts("cl100k")
+    together.add(texts)
+    for text in texts:
+        alone.add([text])
+    names, merges = learn_vocabulary(together, 256 + generator.randrange(80), special)
+    if len(set(names)) != len(names) or not {left + right for left, right in merges} <= {*names}:
+        yield f"{names} by {merges} of {texts!r}"
+    if (together.contents.tobytes(), together.counts.tolist()) != (alone.contents.tobytes(), alone.counts.tolist()):
+        yield f"other pre-tokens one by one than together of {texts!r}"
+
+
 KERNELS: dict[str, Trial] = {
     "html_blocks": _blocks,
     "lines": _surveyed_lines,
+    "merges": _merges,
     "minhash": _signatures,
     "overlap": _ngrams,
     "signals": _signals,

@@ -4,9 +4,7 @@ Writes ``tokenizer/tokenizer.json``, ``tokenizer/encoding.json`` (engine and ids
 ``tokenizer/report.json``.
 """
 
-import contextlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,11 +25,12 @@ from pipeline.tokens.documents.split import below_share, keyed_hash
 from pipeline.tokens.tokenizer.definition import (
     from_tiktoken,
     further_special,
-    pre_tokenizer,
     special_id,
     vocabulary_size,
 )
 from pipeline.tokens.tokenizer.engines import Choice, choose, make_encoder
+from pipeline.tokens.tokenizer.merges import learn_vocabulary
+from pipeline.tokens.tokenizer.pretokens import PretokenCounts, library_pre_tokenizer
 from pipeline.tokens.tokenizer.report import REPORT_BYTES, make_report
 from pipeline.tokens.tokenizer.survey import Survey, merge, shortened
 
@@ -161,53 +160,27 @@ def _remembering(batches: Iterable[list[str]], kept: list[str]) -> Iterator[list
         yield batch
 
 
-def train(texts: Iterable[list[str]], config: dict[str, Any]) -> str:
-    """A byte-level BPE tokenizer of the texts; the same bytes whatever the number of threads.
+def train(texts: Iterable[list[str] | pa.Array], config: dict[str, Any]) -> str:
+    """A byte-level BPE tokenizer of the texts: the bytes that ``tokenizers``' trainer gives.
 
     Args:
-        texts: Batches of documents.
+        texts: Batches of documents, in any order.
         config: ``vocabulary_size``, ``pretokenizer``, ``end_of_text``, ``begin_of_text``, ``special_tokens``.
 
     Returns:
         The content of its ``tokenizer.json``.
     """
-    with _all_processors():
-        return _train(texts, config)
+    from tokenizers import Tokenizer, decoders, models
 
-
-@contextlib.contextmanager
-def _all_processors() -> Iterator[None]:
-    """Lets ``tokenizers`` use every processor: the one job of this step, no other worker computes meanwhile."""
-    wanted = {"TOKENIZERS_PARALLELISM": "true", "RAYON_NUM_THREADS": str(len(os.sched_getaffinity(0)))}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _train(texts: Iterable[list[str]], config: dict[str, Any]) -> str:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.BPE())
+    words = PretokenCounts(config["pretokenizer"])
+    for batch in texts:
+        words.add(batch)
+    special = [config["end_of_text"], *further_special(config)]
+    names, merges = learn_vocabulary(words, config["vocabulary_size"], special)
+    tokenizer = Tokenizer(models.BPE({name: token_id for token_id, name in enumerate(names)}, merges))
     tokenizer.decoder = decoders.ByteLevel()
-    # set through its definition, so that training and a later load cut text in exactly the same way
-    definition = json.loads(tokenizer.to_str())
-    definition["pre_tokenizer"] = pre_tokenizer(config["pretokenizer"])
-    tokenizer = Tokenizer.from_str(json.dumps(definition))
-    trainer = trainers.BpeTrainer(
-        vocab_size=config["vocabulary_size"],
-        min_frequency=2,
-        special_tokens=[config["end_of_text"], *further_special(config)],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.pre_tokenizer = library_pre_tokenizer(config["pretokenizer"])
+    tokenizer.add_special_tokens(special)
     return str(tokenizer.to_str(pretty=True)) + "\n"
 
 

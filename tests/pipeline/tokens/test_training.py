@@ -3,8 +3,6 @@
 import base64
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,28 +35,13 @@ CONFIG: dict[str, Any] = {
 }
 # of the published gpt2 encoding (tiktoken's openai_public.py, MIT)
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
-THREADS = """
-import json, os, sys
-os.sched_getaffinity = lambda _: set(range(int(sys.argv[1])))
-from pipeline.tokens.tokenizer.training import train
-texts, config = json.load(sys.stdin)
-sys.stdout.write(train([texts[i:i + 10] for i in range(0, len(texts), 10)], config))
-"""
 
 
-def test_bytes_are_the_same_for_any_number_of_threads_and_any_order() -> None:
+def test_bytes_are_the_same_for_any_order_and_any_batches() -> None:
     expected = train([TEXTS], CONFIG)
-    for threads in (1, 3):
-        done = subprocess.run(
-            [sys.executable, "-c", THREADS, str(threads)],
-            input=json.dumps([TEXTS, CONFIG]),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout == expected
     order = np.random.default_rng(1).permutation(len(TEXTS))
     assert train(([TEXTS[n]] for n in order), CONFIG) == expected
+    assert train([pa.array(TEXTS[:50], pa.large_string()), TEXTS[50:]], CONFIG) == expected
 
 
 def test_special_tokens_come_first_and_all_bytes_are_there() -> None:
