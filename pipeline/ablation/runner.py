@@ -33,9 +33,6 @@ from pipeline.takedown import BLANK
 SHARED_STEPS = (
     "clean",
     "dedup.signatures",
-    "dedup.links",
-    "dedup.parts",
-    "dedup.select",
     "dedup.clusters",
     "dedup",
     "filter.classifier",

@@ -144,3 +144,14 @@ def while_writing(error: OSError, path: str, needed_bytes: int) -> OSError:
     made = OSError(error.errno, error.strerror or str(error), path)
     made.needed_bytes = needed_bytes  # type: ignore[attr-defined]
     return made
+
+
+@contextlib.contextmanager
+def naming_size(path: str, needed_bytes: int) -> Iterator[None]:
+    """An error of a write within the block names the file, and the bytes that were to be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or isinstance(error, TokenmillError):
+            raise
+        raise while_writing(error, path, needed_bytes) from error

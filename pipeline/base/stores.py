@@ -8,6 +8,7 @@ Only "not found" is taken for absent.  Everything else that a store says, or doe
 import contextlib
 import errno
 import inspect
+import io
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -229,3 +230,62 @@ def _one_request(kind: Any) -> dict[str, int]:
     """What makes ``cat_file`` one request: s3fs otherwise asks for the size first."""
     has = "max_concurrency" in inspect.signature(getattr(kind, "_cat_file", kind.cat_file)).parameters
     return {"max_concurrency": 1} if has else {}
+
+
+class RangedObject(io.RawIOBase):
+    """An object, read in ranges: a request for each read, and one for its end, where a footer stands.
+
+    Args:
+        url: The object.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+
+    TAIL_BYTES = 1 << 16
+
+    def __init__(self, url: str) -> None:
+        said = info(url)
+        if said is None or said["type"] != "file":
+            raise FileNotFoundError(errno.ENOENT, "no such object", url)
+        self._url, self._size, self._at = url, int(said["size"]), 0
+        self._filesystem, self._path = filesystem_of(url)
+        self._tail_start = max(0, self._size - self.TAIL_BYTES)
+        self._tail = self._bytes(self._tail_start, self._size)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """The offset of the next read."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Sets the offset of the next read."""
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, all that is left where ``size`` is negative."""
+        start = self._at
+        self._at = self._size if size < 0 else min(start + size, self._size)
+        if start >= self._tail_start:
+            return self._tail[start - self._tail_start : self._at - self._tail_start]
+        return self._bytes(start, self._at)
+
+    def _bytes(self, start: int, end: int) -> bytes:
+        if start >= end:
+            return b""
+        with asking("reading", self._url):
+            found = bytes(self._filesystem.cat_file(self._path, start=start, end=end))
+        if len(found) != end - start:
+            raise PassingError(
+                f"the object store failed: {len(found):,} of {end - start:,} bytes came (while reading {self._url}); "
+                "run the same command again"
+            )
+        return found

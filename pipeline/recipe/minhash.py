@@ -10,6 +10,7 @@ from pipeline.base.errors import UserError
 
 SCHEME = "affine32"  # datasketch's name of the permutations
 THRESHOLD = 0.8  # exact Jaccard similarity from which a pair is a duplicate, where nothing else is said
+JOIN_SHARE = 0.7  # of the memory budget: the rest is for the process itself and what it holds of each record
 
 
 @dataclass(frozen=True)
@@ -74,3 +75,4 @@ class MinHash:
 
 
 MINHASH = MinHash()  # where nothing else is said
+JOIN_SHARE = 0.7  # of the memory budget: the rest is for the process itself and what it holds of each record

@@ -197,7 +197,7 @@ class Dedup(Section):
     )
     memory: MemorySize = Field("2GB", description="memory of the join")
     partitions: int = Field(
-        1, ge=1, le=10_000, description="tasks of the join; above 1 no process holds the whole corpus"
+        0, ge=0, le=10_000, description="parts of the join, each held by one task; 0: as many as fit the memory"
     )
     seed: int = Field(MINHASH.seed, ge=0, lt=LIMITS.seeds, description="seed of the permutations")
     against: list[RecipePath] = Field(

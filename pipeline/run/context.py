@@ -167,16 +167,23 @@ class Context:
         self._write_stage_manifest(step)
         return self._current[step.name]
 
+    def is_done(self, step: Step, jobs: Sequence[Job]) -> bool:
+        """Whether ``run_step`` would find nothing to do."""
+        done, _ = self._compare(step, list(jobs), named_shards(self.root, step.name))
+        return len(done) == len(jobs)
+
     def forget_step(self, step: Step) -> None:
-        """Removes the outputs and the manifests of a step that the recipe no longer asks for.
+        """Removes the outputs and the manifests of a step that is not part of the finished run.
 
         Raises:
             NeedsWork: In a dry context.
         """
-        self.run_step(step, [])
         if self.dry:
             raise NeedsWork(step.name, 0, {"all": "no longer part of the run"})
         step_digests.forget(self.root, step.name)
+        for shard in shards_of(self.root, step.name):
+            self._remove(step, shard)
+        self._current.pop(step.name, None)
         storage.delete(storage.join(self.root, layout.stage_manifest(step.name)))
 
     def _work(self, step: Step, jobs: list[Job]) -> Iterable[tuple[Job, tuple[Manifest, float]]]:

@@ -86,6 +86,10 @@ class Outputs:
         """A local path to write the file that will stand at ``path`` below the run folder."""
         return self._files.setdefault(path, storage.scratch(self._root))
 
+    def url(self, path: str) -> str:
+        """Where a file of the run stands, for what is read in ranges that carry their own checksums (ranges.py)."""
+        return storage.join(self._root, path)
+
     def run_path(self, path: str) -> Path:
         """A local path to read an input of the job, its checksum verified.
 

@@ -33,8 +33,11 @@ RESTORED_TOKENS = f"{TOKENS}restored/"
 CLUSTERS = "clusters/"
 EVIDENCE = f"{CLUSTERS}evidence.arrow"
 SURVIVORS = f"{CLUSTERS}survivors.arrow"
-LINKS = f"{CLUSTERS}links/"  # these three where `[dedup] partitions` is above 1
-PARTS = f"{CLUSTERS}parts/"
+KEYS = f"{CLUSTERS}keys/"  # these while the join is at work; they go when clusters/ is made
+GROUPS = f"{CLUSTERS}groups/"
+LINKS = f"{CLUSTERS}links/"
+COMPONENTS = f"{CLUSTERS}components.arrow"
+SETS = f"{CLUSTERS}sets/"
 PIECES = f"{CLUSTERS}pieces/"
 SURVIVOR_PIECES = f"{PIECES}survivors-"
 

@@ -7,6 +7,7 @@ is.  A reader accepts its own major version only.  The tables themselves are in 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Table:
     order: str
     compression: str | None = "zstd"
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """The Arrow schema, with the table's name and version in its metadata."""
         fields = [pa.field(column.name, column.type, nullable=column.nullable) for column in self.columns]
@@ -87,6 +88,12 @@ class TableWriter(Closable):
             self._writer.write_batch(batch)
         self.rows += batch.num_rows
 
+    def write_batch(self, batch: pa.RecordBatch, metadata: Mapping[str, str]) -> None:
+        """Appends a record batch of the very schema, with metadata of its own."""
+        self.given += batch.nbytes
+        self._writer.write_batch(batch, custom_metadata=metadata)
+        self.rows += batch.num_rows
+
     def close(self) -> None:
         """Writes the footer."""
         self._writer.close()
@@ -110,7 +117,7 @@ def _is_sound(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def as_damage(path: Path, what: str) -> Iterator[None]:
+def as_damage(path: Path | str, what: str) -> Iterator[None]:
     """Whatever Arrow says of a file's bytes as the error that names the file and what to do."""
     try:
         yield
@@ -134,7 +141,7 @@ class TableReader:
         self._is_sound = _is_sound(path)
         with self._damage():
             whole = pa.ipc.open_file(pa.memory_map(str(path), "r"))
-            _check_table(path, table, whole.schema.metadata or {})
+            check_table(path, table, whole.schema.metadata or {})
             self._reader = whole if columns is None else self._only(whole.schema.names, columns)
         self.schema: pa.Schema = self._reader.schema
         self.num_record_batches: int = self._reader.num_record_batches
@@ -174,7 +181,8 @@ def open_table(path: Path, table: Table, columns: Collection[str] | None = None)
     return TableReader(path, table, columns)
 
 
-def _check_table(path: Path, table: Table, metadata: Mapping[bytes, bytes]) -> None:
+def check_table(path: Path | str, table: Table, metadata: Mapping[bytes, bytes]) -> None:
+    """Raises a ``FormatError`` where the schema metadata is not that of the table, in a version that is read."""
     name, version = metadata.get(TABLE_KEY, b"").decode(), metadata.get(FORMAT_KEY, b"0.0").decode()
     if name != table.name:
         raise FormatError(

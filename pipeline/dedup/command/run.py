@@ -44,6 +44,7 @@ from pipeline.dedup.rule.policy import survivor_policy
 from pipeline.dedup.rule.selection import Rule, Search
 from pipeline.dedup.rule.shingle_sets import SetsOnDemand
 from pipeline.readers.records import Damaged
+from pipeline.recipe.minhash import JOIN_SHARE
 
 DAMAGE_OF_FILES = ("corrupt_file", "corrupt_rows", "unreadable", "decompression_bomb", "reader_failed")
 
@@ -100,7 +101,7 @@ def _run(request: Request, listing: Listing, output: OutputFolder, started: floa
                 SetsOnDemand(partial(corpus.write_sets, workers)),
                 None if request.exact_only else corpus.keys,
                 options.bands,
-                int(parse_memory(options.memory) * planning.JOIN_SHARE),
+                int(parse_memory(options.memory) * JOIN_SHARE),
                 request.workers,
             )
             with working("dedup: comparing"):

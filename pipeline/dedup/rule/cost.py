@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.dedup.rule.selection import GROUPS_PER_THREAD, SET_BYTES
-from pipeline.recipe.minhash import LIMITS
+from pipeline.recipe.minhash import JOIN_SHARE, LIMITS
 
 CURVE = tuple(number / 20 for number in range(6, 21))  # 0.30, 0.35 ... 1.00
 WANTED_CHANCE = 0.99
 PROCESS_BYTES, WORKER_BYTES = 200_000_000, 70_000_000  # a worker shares what it was forked with
 TEXT_BYTES_PER_SHINGLE = 6
-JOIN_SHARE = 0.7  # of the memory budget: the rest is for the process itself and what it holds of each record
 ACTIVE_SHARE = 0.3  # documents that share a bucket with another: the corpora of docs/benchmarks/dedup.md have fewer
 
 

@@ -2,11 +2,19 @@
 
 - ``plan``                 the stage: its steps and their jobs; loads no kernels
 - ``signatures``           step dedup.signatures
-- ``clusters``             step dedup.clusters, in one process
-- ``parts_plan``           the same in parts: steps dedup.links, dedup.parts, dedup.select; loads no kernels
-- ``parts_join``           their work
+- ``shuffle``              the join: its steps and their jobs; loads no kernels
+- ``keys``                 step dedup.keys: a shard's keys, dealt to partitions
+- ``links``                step dedup.links: which documents share a key of one partition
+- ``components``           step dedup.components: what is connected over all partitions
+- ``linked_sets``          step dedup.sets: a shard's linked documents, dealt to parts
+- ``select``               step dedup.select: which documents of one part are duplicates
+- ``part``                 the documents of one part
+- ``merge``                step dedup.clusters: the pieces of all parts in document order
+- ``clusters``             step dedup.clusters where there are earlier documents (``against``), in one process
 - ``verdicts``             step dedup
-- ``corpus``               a run's documents: the columns that selection needs
+- ``corpus``               a run's documents: the columns that selection needs, in one process
+- ``columns``              columns of a shard that the survivor policy may name
+- ``scratch``              where a task keeps what does not fit its memory
 - ``cluster_tables``       the rows of clusters/
 - ``remembered_evidence``  evidence of documents that were taken down
 """

@@ -4,16 +4,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline.base.sizes import parse_memory
 from pipeline.dedup.index.runs import opened_against
-from pipeline.dedup.rule.cost import JOIN_SHARE
 from pipeline.dedup.rule.deduplicate import Outcome, deduplicate
 from pipeline.dedup.rule.selection import Rule, Search
 from pipeline.dedup.rule.shingle_sets import SetsOnDemand
@@ -26,9 +23,8 @@ from pipeline.dedup.stage.cluster_tables import (
 )
 from pipeline.dedup.stage.corpus import RunCorpus, doc_ids_of
 from pipeline.dedup.stage.remembered_evidence import Remembered
-from pipeline.recipe.minhash import MinHash
+from pipeline.recipe.minhash import JOIN_SHARE, MinHash
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.tables import CLUSTERS
 
 if TYPE_CHECKING:
     from pipeline.dedup.index.reader import Index
@@ -42,9 +38,10 @@ def find_clusters(job: Job, outputs: Outputs) -> None:
         edges = np.searchsorted(corpus.numbers[found.removed], corpus.bases).tolist()
         tables = evidence_tables(found, corpus.doc_ids, edges)
         if remembered:
-            whole = pa.concat_tables([CLUSTERS.schema.empty_table(), *tables])
-            whole, numbers = remembered.merged(whole, doc_ids_of(outputs, corpus.shards))
-            tables = (whole.slice(a, b - a) for a, b in pairwise(np.searchsorted(numbers, corpus.bases).tolist()))
+            tables = (
+                remembered.merged(table, doc_ids_of(outputs, [shard]))
+                for shard, table in zip(corpus.shards, evidence_tables(found, corpus.doc_ids, edges), strict=True)
+            )
         write_evidence(outputs, tables)
     rows = survivor_rows(found.clusters, found.removed)
     write_survivors(outputs, survivor_tables(corpus.doc_ids, found.clusters, rows))

@@ -4,7 +4,7 @@
 2. ``dedup.clusters``    all signatures, texts of candidates, earlier runs and indexes (``against``)
                          -> clusters/evidence.arrow, one row per removed document, and
                          clusters/survivors.arrow, one row per kept document whose cluster keeps others too
-                         (in parts where ``[dedup] partitions`` is above 1: parts_plan.py)
+                         (the tasks that it is made by: shuffle.py)
 3. ``dedup``             evidence -> verdicts/dedup/NNNNN.arrow
 
 The work itself is in modules of these names, which load the kernels; this module only plans.
@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.dedup.index.runs import absolute, against_digest
-from pipeline.dedup.stage import parts_plan
+from pipeline.dedup.stage import shuffle
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
@@ -23,7 +23,7 @@ from pipeline.run.manifest import Manifest, total_counts
 
 SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage.signatures:sign_shard")
 CLUSTERS_STEP = Step("dedup.clusters", 4, "pipeline.dedup.stage.clusters:find_clusters")
-MERGE_STEP = replace(CLUSTERS_STEP, function="pipeline.dedup.stage.parts_join:merge_pieces")
+MERGE_STEP = replace(CLUSTERS_STEP, function="pipeline.dedup.stage.merge:merge_pieces")
 VERDICTS_STEP = Step("dedup", 1, "pipeline.dedup.stage.verdicts:judge_shard")
 
 
@@ -51,11 +51,15 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _find_clusters(context: Context, whole: Job, signed: dict[str, Manifest]) -> dict[str, Manifest]:
-    """One process does it all, or each of many does a part (parts_plan.py)."""
-    if parts_plan.partitioned(context):
-        return context.run_step(MERGE_STEP, [parts_plan.plan_pieces(context, whole, signed)])
-    parts_plan.forget_pieces(context)
-    return context.run_step(CLUSTERS_STEP, [whole])
+    """Steps of many tasks (shuffle.py) come before the one that makes clusters/, and leave nothing."""
+    if context.recipe.dedup.against:
+        found = context.run_step(CLUSTERS_STEP, [whole])
+    elif context.dry or context.is_done(MERGE_STEP, [whole]):
+        found = context.run_step(MERGE_STEP, [whole])
+    else:
+        found = context.run_step(MERGE_STEP, [shuffle.plan_pieces(context, whole, signed)])
+    shuffle.forget_pieces(context)
+    return found
 
 
 def sign_documents(context: Context) -> dict[str, Manifest]:

@@ -4,12 +4,12 @@ After a takedown the clusters step runs without the texts that are gone.  The do
 removed, for the reasons that the ledger remembers, and the counts stay as they were.
 """
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from pipeline.run import ledger
 from pipeline.run.manifest import canonical_json, digest_bytes
@@ -56,20 +56,24 @@ class Remembered:
     def __bool__(self) -> bool:
         return bool(self._rows)
 
-    def merged(self, found: pa.Table, doc_ids: pa.Array) -> tuple[pa.Table, NDArray[np.int64]]:
-        """Found and remembered rows together, in the order of the removed documents, and the numbers of these.
+    def merged(self, found: pa.Table, doc_ids: pa.Array) -> pa.Table:
+        """Found and remembered rows of a shard together, in the order of the removed documents.
 
         Args:
             found: Rows of clusters/.
-            doc_ids: Every document, in order.
+            doc_ids: The shard's documents, in order.
         """
-        names = found.schema.names
+        whole = pa.concat_tables([found, self._table.filter(pc.is_in(self._table["doc_id"], value_set=doc_ids))])
+        order = np.argsort(pc.index_in(whole["doc_id"], value_set=doc_ids).to_numpy(), kind="stable")
+        return whole.take(pa.array(order))
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        """All remembered rows as rows of clusters/."""
+        names = CLUSTERS.schema.names
         columns = [[bytes.fromhex(v) if name in IDS else v for v in self._column(name)] for name in names]
-        arrays = [pa.array(values, found.schema.field(n).type) for n, values in zip(names, columns, strict=True)]
-        whole = pa.concat_tables([found, pa.Table.from_arrays(arrays, schema=found.schema)])
-        places = pc.index_in(whole["doc_id"], value_set=doc_ids).to_numpy()
-        order = np.argsort(places, kind="stable")
-        return whole.take(pa.array(order)), places[order].astype(np.int64)
+        arrays = [pa.array(values, CLUSTERS.schema.field(n).type) for n, values in zip(names, columns, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=CLUSTERS.schema)
 
     def _column(self, name: str) -> list[Any]:
         number = CLUSTERS.schema.names.index(name)
