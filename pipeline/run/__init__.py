@@ -2,8 +2,7 @@
 
 - ``layout``: where everything stands below a run folder.
 - ``tables``: the columns and formats of every table.
-- ``table_files``: the code that opens and writes a table file.
-- ``ranges``: tables of which each task reads one range.
+- ``table_files``: the code that opens and writes a table file, whole or in ranges.
 - ``folder``: a run: its folder, its recipe and its lock.
 - ``manifest``: the record of a finished shard, which decides what is done.
 - ``engine``: one shard: a step's function, its outputs, its manifest.

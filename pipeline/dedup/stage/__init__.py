@@ -14,7 +14,6 @@
 - ``verdicts``             step dedup
 - ``corpus``               a run's documents: the columns that selection needs, in one process
 - ``columns``              columns of a shard that the survivor policy may name
-- ``scratch``              where a task keeps what does not fit its memory
 - ``cluster_tables``       the rows of clusters/
 - ``remembered_evidence``  evidence of documents that were taken down
 """

@@ -19,13 +19,13 @@ import pyarrow as pa
 from pipeline.base.errors import naming_size
 from pipeline.base.sizes import parse_memory
 from pipeline.dedup.rule.join import Ints
+from pipeline.dedup.stage.corpus import scratch_folder
 from pipeline.dedup.stage.keys import connected
 from pipeline.dedup.stage.links import document_bounds
-from pipeline.dedup.stage.scratch import scratch_folder
 from pipeline.recipe.minhash import JOIN_SHARE
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.ranges import RangeReader, RangeWriter
+from pipeline.run.table_files import RangeReader, RangeWriter
 from pipeline.run.tables import COMPONENTS, LINKS
 
 EDGE_BYTES = 64  # memory of joining one edge: its two documents, sorted, their places, their parents

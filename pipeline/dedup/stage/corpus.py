@@ -6,7 +6,9 @@ parts (parts_join.py), the ones of one part.
 Shape letters: N documents that take part, in document order.
 """
 
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,16 @@ from pipeline.run.alive import Mask, alive
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.table_files import batches
 from pipeline.run.tables import DOCUMENTS, SIGNALS, SIGNATURES
+
+
+@contextmanager
+def scratch_folder(job: Job) -> Iterator[Path]:
+    """A folder that goes with the task; ``arguments["scratch"]`` says where, None for the system's temporary one."""
+    parent = job.arguments["scratch"]
+    if parent is not None:
+        Path(parent).mkdir(parents=True, exist_ok=True)  # nothing else of this run may have been written yet
+    with tempfile.TemporaryDirectory(prefix="dedup-", dir=parent) as folder:
+        yield Path(folder)
 
 
 def doc_ids_of(outputs: Outputs, shards: Sequence[str]) -> pa.Array:

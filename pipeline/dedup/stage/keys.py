@@ -26,8 +26,7 @@ from pipeline.kernels.components import join_edges
 from pipeline.run import layout
 from pipeline.run.alive import Mask
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.ranges import RangeWriter
-from pipeline.run.table_files import batches
+from pipeline.run.table_files import RangeWriter, batches
 from pipeline.run.tables import DOCUMENTS, GROUPS, KEYS, SIGNATURES
 
 TEXT, URL, BANDS = 0, 1, 2  # kinds of keys; a band has BANDS + its number

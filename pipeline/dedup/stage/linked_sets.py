@@ -19,8 +19,7 @@ from pipeline.dedup.stage.corpus import URL_COLUMNS, batch_url_hashes, signature
 from pipeline.kernels import verify
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.ranges import RangeWriter, read_range
-from pipeline.run.table_files import batches, read_table
+from pipeline.run.table_files import RangeWriter, batches, read_range, read_table
 from pipeline.run.tables import COMPONENTS, DOCUMENTS, GROUPS, SETS, SIGNATURES
 
 KEEP = "keep"  # the column that dedup.keep names

@@ -11,7 +11,7 @@ from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.stage.keys import connected
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.ranges import RangeWriter, read_range
+from pipeline.run.table_files import RangeWriter, read_range
 from pipeline.run.tables import KEYS, LINKS
 
 

@@ -10,8 +10,7 @@ from pipeline.dedup.stage.corpus import doc_ids_of
 from pipeline.dedup.stage.remembered_evidence import Remembered
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.ranges import RangeReader
-from pipeline.run.table_files import Table
+from pipeline.run.table_files import RangeReader, Table
 from pipeline.run.tables import BATCH_ROWS, CLUSTER_PIECES, SURVIVOR_PIECES
 
 

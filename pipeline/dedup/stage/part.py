@@ -20,7 +20,7 @@ from pipeline.dedup.stage.columns import common_type
 from pipeline.dedup.stage.linked_sets import KEEP, PRESENT, ROWS
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.ranges import RangeReader
+from pipeline.run.table_files import RangeReader
 from pipeline.run.tables import SETS
 
 

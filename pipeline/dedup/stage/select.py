@@ -12,13 +12,12 @@ from pipeline.dedup.rule.deduplicate import Outcome, deduplicate
 from pipeline.dedup.rule.join import Ints
 from pipeline.dedup.rule.selection import Rule, Search
 from pipeline.dedup.stage.cluster_tables import evidence_tables, survivor_rows
+from pipeline.dedup.stage.corpus import scratch_folder
 from pipeline.dedup.stage.part import Part
-from pipeline.dedup.stage.scratch import scratch_folder
 from pipeline.recipe.minhash import JOIN_SHARE, MinHash
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.ranges import RangeWriter
-from pipeline.run.table_files import Table
+from pipeline.run.table_files import RangeWriter, Table
 from pipeline.run.tables import CLUSTER_PIECES, SURVIVOR_PIECES, SURVIVORS
 
 

@@ -27,8 +27,7 @@ from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Manifest, load_manifests
-from pipeline.run.ranges import RangeReader, read_range
-from pipeline.run.table_files import Table, read_table
+from pipeline.run.table_files import RangeReader, Table, read_range, read_table
 from pipeline.run.tables import CLUSTERS, COMPONENTS, KEYS, LINKS, SETS, SURVIVORS
 from tests.pipeline.dedup.one_process import joined
 from tests.pipeline.dedup.reference import random_corpus
