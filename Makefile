@@ -34,7 +34,7 @@ free_kb=$$(df -Pk . | awk 'NR == 2 { print $$4 }'); test "$$free_kb" -ge $(NEEDE
     { echo "the environment takes up to $(NEEDED_KB) kB on this disk, and $$free_kb kB are free in $(CURDIR)"; exit 1; } >&2
 endef
 
-.PHONY: setup setup-ci demo test test-all test-slow conformance campaign lint bench docs lock sbom audit clean
+.PHONY: setup setup-ci demo test test-all test-slow test-slurm conformance campaign lint bench docs lock sbom audit clean
 
 setup: .venv/.installed
 
@@ -74,6 +74,10 @@ test-all: .venv/.installed-dev
 # One slice of the slow tests: SLICE=3, or that of the day; SLICE=list names the tests of each.
 test-slow: .venv/.installed-dev
 	$(PYTEST) -p tests.slow_slices -m slow --slice $(SLICE) $(PYTEST_ARGS)
+
+# The engine on a real Slurm of one node, set up for each test and torn down after it: Debian's slurm-wlm and munge.
+test-slurm: .venv/.installed-dev
+	$(PYTEST) tests/pipeline/run/engines -k slurm $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev
 	.venv/bin/ruff check .

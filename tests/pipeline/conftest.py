@@ -1,9 +1,7 @@
 """Stand-ins for what a run may stand or work on elsewhere: an object store, Slurm, a Ray cluster."""
 
 import gc
-import os
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
@@ -19,7 +17,7 @@ from typing import Any
 import pytest
 
 from pipeline.base import storage
-from tests.pipeline.run.engines import slurm_stand_in
+from tests.pipeline.run.engines.real_slurm import RealSlurm, missing_programs
 
 
 @pytest.fixture(scope="module")
@@ -117,19 +115,14 @@ def _share_kernels(cache: Path) -> None:
 
 
 @pytest.fixture
-def slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    commands, state = tmp_path / "bin", tmp_path / "slurm"
-    commands.mkdir()
-    state.mkdir()
-    for name in ("sbatch", "srun", "squeue", "scancel", "scontrol"):
-        script = commands / name
-        script.write_text(f"#!{sys.executable}\n" + Path(slurm_stand_in.__file__).read_text(encoding="utf-8"))
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    (commands / "slurm_stand_in.py").write_text(Path(slurm_stand_in.__file__).read_text(encoding="utf-8"))
-    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("STAND_IN_SLURM", str(state))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(commands), *filter(None, [os.environ.get("PYTHONPATH")])]))
-    return state
+def slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RealSlurm]:
+    missing = missing_programs()
+    if missing:
+        pytest.skip(f"no Slurm on this machine: {', '.join(missing)} not found (Debian: slurm-wlm, munge)")
+    with tempfile.TemporaryDirectory() as folder, RealSlurm(Path(folder)) as made:  # a socket's path has to be short
+        for name, value in made.environment.items():
+            monkeypatch.setenv(name, value)
+        yield made
 
 
 @pytest.fixture

@@ -39,8 +39,13 @@ class SlurmOptions(Settings):
     qos: str = Field("normal", description="quality of service")
     venv: str = Field("", description="script that activates the environment on a node; empty: the one of this process")
     max_array_size: int = Field(1001, ge=1, description="largest job array of the cluster")
-    shards_per_job: int = Field(1, ge=1, description="shards that one job of the array works on, one after the other")
-    poll_seconds: float = Field(15.0, gt=0.0, description="time between two looks at what is finished")
+    shards_per_job: int = Field(
+        0, ge=0, description="shards that one job works on, one after the other; 0: as many as take about a minute"
+    )
+    leader_seconds: float = Field(
+        10.0, ge=0.0, description="what a step may take on this machine before its shards become jobs; 0: nothing"
+    )
+    poll_seconds: float = Field(15.0, gt=0.0, description="longest time between two looks at what is finished")
     sbatch: dict[str, str] = Field(default_factory=dict, description="further sbatch options, such as account")
 
 

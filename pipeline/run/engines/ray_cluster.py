@@ -9,16 +9,19 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.base.errors import RunError
 from pipeline.base.processes import end_with_parent, environment
 from pipeline.run.engine import Step
-from pipeline.run.engines.cluster import Batch, Cluster, local_log
+from pipeline.run.engines.batch import Batch
+from pipeline.run.engines.cluster import Cluster, local_log
 from pipeline.run.engines.options import RayOptions
 
 UNREACHABLE, TOO_SMALL = 11, 12  # exit codes of the child
 POLL_SECONDS = 0.2
+LATE_SECONDS = 1.0
 START = "start one with `ray start --head` and name it with --engine-set ray.address=HOST:PORT"
 STOP_SECONDS = 5.0
 
@@ -31,7 +34,7 @@ class RayCluster(Cluster):
         self.options = options
         _check_address(options.address)
 
-    def submit(self, root: str, folder: str, step: Step, tasks: int) -> Batch:
+    def submit(self, root: str, folder: str, step: Step, tasks: int, shard_seconds: float) -> Batch:
         """Starts the child that drives the batch."""
         return RayBatch(root, [folder, str(tasks), str(self.workers), self.options.model_dump_json()])
 
@@ -52,6 +55,7 @@ class RayBatch(Batch):
     """The child process of one batch."""
 
     poll_seconds = POLL_SECONDS
+    late_seconds = LATE_SECONDS
 
     def __init__(self, root: str, arguments: list[str]) -> None:
         self._log = local_log(root, "ray.log")
@@ -72,7 +76,7 @@ class RayBatch(Batch):
                 start_new_session=True,
             )
 
-    def ended(self) -> bool:
+    def ended(self, seconds: Sequence[float]) -> bool:
         """See ``Batch``."""
         code = self._process.poll()
         if code in (None, 0):
@@ -85,7 +89,7 @@ class RayBatch(Batch):
             f"What was finished is kept: run the same command again when a cluster is there, or with --engine local"
         )
 
-    def cancel(self) -> None:
+    def cancel(self, *, done: bool) -> None:
         """Ends the child; Ray ends the actors of a driver that is gone."""
         if self._process.poll() is None:
             self._process.terminate()

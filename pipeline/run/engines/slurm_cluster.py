@@ -7,40 +7,70 @@ killed run left behind is cancelled before its successor submits.
 """
 
 import json
+import math
+import re
 import subprocess
+import time
+from collections import Counter
+from collections.abc import Sequence
 
 from datatrove.executor.slurm import SlurmPipelineExecutor
+from datatrove.utils.logging import logger
 
 from pipeline.base import storage
+from pipeline.base.console import say
 from pipeline.base.errors import RunError
+from pipeline.base.words import counted
 from pipeline.run import layout
 from pipeline.run.engine import Step
-from pipeline.run.engines.cluster import Batch, Cluster, activation
+from pipeline.run.engines.batch import Batch
+from pipeline.run.engines.cluster import Cluster, activation
 from pipeline.run.engines.options import SlurmOptions
 from pipeline.run.engines.shard_step import ShardStep
 
 ACTIVE = f"{layout.CLUSTER_LOGS}/slurm-active.json"
-MAX_SILENT_LOOKS = 40  # at a controller that does not answer
+MAX_SILENT_SECONDS = 600.0  # of a controller that does not answer
+JOB_SECONDS = 60.0  # what a job should take, where it is ours to say how many shards it has
+SHORTEST_LOOK = 1.0  # seconds between two questions to the controller
+TELL_WAITING_SECONDS = 30.0  # so long a batch may wait for its first job before that is said
+LATE_LOOKS = 3  # of ``poll_seconds``, after the array's end
+SLURM_ERROR = re.compile(r"^(?:\d+: )?slurmstepd\S*: error: (?:\*\*\* )?(.*?)(?: \*\*\*)?$", re.MULTILINE)
+KILLED_FOR_MEMORY = re.compile(r"memory limit|oom.?kill", re.IGNORECASE)
+GOING = ("PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUEUED", "RESIZING", "STOPPED", "SIGNALING")
+CURES = {
+    "OUT_OF_MEMORY": "give a shard more memory: --engine-set slurm.memory_gb_per_cpu={more_memory}",
+    "TIMEOUT": "give a job more time than {time}: --engine-set slurm.time=…, or fewer shards: slurm.shards_per_job=1",
+    "DEADLINE": "its deadline is over: --engine-set slurm.sbatch.deadline=…",
+}
 
 
 class SlurmCluster(Cluster):
     """Shards as tasks of ``SlurmPipelineExecutor``."""
 
     def __init__(self, options: SlurmOptions, workers: int) -> None:
-        super().__init__(workers)
+        super().__init__(workers, options.leader_seconds)
         self.options = options
+        logger.disable("datatrove")  # its lines would stand among ours; those of the jobs are in the batch's folder
 
-    def submit(self, root: str, folder: str, step: Step, tasks: int) -> Batch:
+    def submit(self, root: str, folder: str, step: Step, tasks: int, shard_seconds: float) -> Batch:
         """Cancels what an earlier run of this folder left, then submits the batch."""
         cancel_left_over(root)
         name = f"tokenmill-{folder.rsplit('/', 1)[-1]}"
         storage.publish_bytes(json.dumps({"name": name}).encode(), storage.join(root, ACTIVE), root)
-        executor = make_executor(self.options, self.workers, folder, step, tasks, name)
-        try:
-            executor.run()
-        except subprocess.CalledProcessError as error:
-            raise RunError(f"sbatch refused the batch (code {error.returncode}); see {folder}/datatrove") from error
-        return SlurmBatch(root, name, self.options.poll_seconds)
+        batch = SlurmBatch(root, folder, name, step.name, self.options)
+        executor = make_executor(self.options, self.workers, folder, tasks, name, shard_seconds)
+        while True:
+            try:
+                executor.run()
+            except subprocess.CalledProcessError as error:
+                if batch.states() is not None:
+                    raise RunError(
+                        f"sbatch refused {step.name} (code {error.returncode}); what it said stands above, "
+                        f"the script is in {folder}/datatrove"
+                    ) from error
+                time.sleep(self.options.poll_seconds)  # the controller is away: states() counts for how long
+                continue
+            return batch
 
 
 class OurExecutor(SlurmPipelineExecutor):  # type: ignore[misc]  # datatrove ships no types
@@ -51,7 +81,7 @@ class OurExecutor(SlurmPipelineExecutor):  # type: ignore[misc]  # datatrove shi
 
 
 def make_executor(
-    options: SlurmOptions, workers: int, folder: str, step: Step, tasks: int, name: str
+    options: SlurmOptions, workers: int, folder: str, tasks: int, name: str, shard_seconds: float = 0.0
 ) -> SlurmPipelineExecutor:
     """The executor of a batch; ``run()`` writes ``launch_script.slurm`` and calls sbatch."""
     return OurExecutor(
@@ -67,7 +97,7 @@ def make_executor(
         venv_path=activation(options.venv),
         sbatch_args=dict(options.sbatch),
         max_array_size=options.max_array_size,
-        tasks_per_job=options.shards_per_job,
+        tasks_per_job=options.shards_per_job or shards_of_a_job(shard_seconds, tasks, workers),
         logging_dir=f"{folder}/datatrove",
         slurm_logs_folder=None if storage.is_local(folder) else f"slurm_logs/{name}",
         skip_completed=False,
@@ -75,29 +105,106 @@ def make_executor(
     )
 
 
+def shards_of_a_job(shard_seconds: float, tasks: int, workers: int) -> int:
+    """As many as take about a minute, but not so many that a worker has no job.
+
+    Example:
+        >>> shards_of_a_job(2.0, 1000, 0), shards_of_a_job(2.0, 100, 50), shards_of_a_job(0.0, 1000, 0)
+        (30, 2, 1)
+    """
+    if not shard_seconds:
+        return 1
+    return max(1, min(int(JOB_SECONDS / shard_seconds), math.ceil(tasks / workers) if workers else tasks))
+
+
 class SlurmBatch(Batch):
     """The job array of one batch, known by its name."""
 
-    def __init__(self, root: str, name: str, poll_seconds: float) -> None:
-        self._root, self._name, self.poll_seconds = root, name, poll_seconds
-        self._silent = 0
+    def __init__(self, root: str, folder: str, name: str, step: str, options: SlurmOptions) -> None:
+        self._root, self._folder, self._name, self._step, self._options = root, folder, name, step, options
+        self.poll_seconds = options.poll_seconds
+        self.late_seconds = LATE_LOOKS * options.poll_seconds
+        self._started = self._answered = time.monotonic()
+        self._looked = -SHORTEST_LOOK
+        self._is_over, self._has_run, self._told = False, False, set[str]()
 
-    def ended(self) -> bool:
-        """See ``Batch``: squeue lists nothing of that name."""
+    def ended(self, seconds: Sequence[float]) -> bool:
+        """See ``Batch``: squeue lists no job of that name that waits or runs."""
+        now = time.monotonic()
+        pause = min(self.poll_seconds, max(SHORTEST_LOOK, (now - self._started) / 10))
+        if self._is_over or now - self._looked < pause:
+            return self._is_over
+        states = self.states()
+        self._looked = time.monotonic()
+        if states is None:
+            return False
+        going = [(state, reason) for state, reason in states if state in GOING]
+        self._has_run = self._has_run or any(state != "PENDING" for state, _ in states)
+        if not self._has_run and now - self._started > TELL_WAITING_SECONDS:
+            self._tell_waiting(Counter(reason for _, reason in going))
+        self._is_over = not going
+        if any(state != "COMPLETED" for state, _ in states):
+            self.late_seconds = min(self.late_seconds, SHORTEST_LOOK)  # those are missing, not late
+        return self._is_over
+
+    def states(self) -> list[tuple[str, str]] | None:
+        """State and reason of each job of the array; None: the controller does not answer.
+
+        Raises:
+            RunError: If it has not answered for ``MAX_SILENT_SECONDS``.
+        """
         look = subprocess.run(
-            ["squeue", "--noheader", f"--name={self._name}", "--format=%i %T"], capture_output=True, text=True
+            ["squeue", "--noheader", "--array", "--states=all", f"--name={self._name}", "--format=%T|%r"],
+            capture_output=True,
+            text=True,
         )
         if look.returncode == 0:
-            self._silent = 0
-            return not look.stdout.strip()
-        self._silent += 1
-        if self._silent >= MAX_SILENT_LOOKS:
+            self._answered = time.monotonic()
+            lines = [line.strip().partition("|") for line in look.stdout.splitlines() if line.strip()]
+            return [(state, reason) for state, _, reason in lines]
+        silent = time.monotonic() - self._answered
+        if silent > MAX_SILENT_SECONDS:
             raise RunError(f"squeue does not answer: {look.stderr.strip()}; run the same command again later")
-        return False
+        if silent > TELL_WAITING_SECONDS:
+            self._tell(f"squeue does not answer ({look.stderr.strip()}); waiting up to {MAX_SILENT_SECONDS:.0f} s")
+        return None
 
-    def cancel(self) -> None:
+    def _tell_waiting(self, reasons: Counter[str]) -> None:
+        for reason, jobs in reasons.items():
+            self._tell(f"{counted(jobs, 'job waits', 'jobs wait')} in Slurm's queue: {reason.replace('_', ' ')}")
+
+    def _tell(self, words: str) -> None:
+        if words not in self._told:
+            self._told.add(words)
+            say(f"{self._step}: {words}")
+
+    def why_missing(self) -> str:
+        """See ``Batch``: the states that jobs ended in, and what Slurm wrote into their logs."""
+        ends = Counter(state for state, _ in self.states() or () if state != "COMPLETED")
+        counts = ", ".join(f"{counted(jobs, 'job')} ended as {state}" for state, jobs in sorted(ends.items()))
+        return f"{counts}: {said}" if (said := self._last_error()) else counts
+
+    def is_hopeless(self) -> str:
+        """See ``Batch``: jobs that ended over a limit which the same command would set again."""
+        ends = {state for state, _ in self.states() or ()}
+        if KILLED_FOR_MEMORY.search(self._last_error()):
+            ends.add("OUT_OF_MEMORY")  # without control groups Slurm calls it FAILED
+        values = {"more_memory": 2 * self._options.memory_gb_per_cpu, "time": self._options.time}
+        return "; ".join(cure.format(**values) for state, cure in CURES.items() if state in ends)
+
+    def _last_error(self) -> str:
+        """The last line that Slurm itself wrote into the log of a job; "" where there is none or it is elsewhere."""
+        if not storage.is_local(self._folder):
+            return ""
+        logs = sorted((storage.local_path(self._folder) / "datatrove" / "slurm_logs").glob("*.out"))
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in logs]
+        found = [line for text in texts for line in SLURM_ERROR.findall(text)]
+        return next((line for line in found if KILLED_FOR_MEMORY.search(line)), found[-1] if found else "")
+
+    def cancel(self, *, done: bool) -> None:
         """Cancels what is left of the array and forgets its name."""
-        subprocess.run(["scancel", f"--name={self._name}"], capture_output=True)
+        if not done:
+            subprocess.run(["scancel", f"--name={self._name}"], capture_output=True)
         storage.delete(storage.join(self._root, ACTIVE))
 
 

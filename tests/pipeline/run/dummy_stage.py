@@ -45,6 +45,9 @@ def misbehave(job: Job) -> None:
         os.kill(os.getpid(), job.arguments.get("signal", signal.SIGKILL))
     if job.shard == job.arguments.get("ends"):
         os._exit(7)
+    if job.shard == job.arguments.get("holds_memory"):
+        held = np.ones(job.arguments["held_bytes"], np.uint8)
+        time.sleep(len(held) and 60.0)
     if job.shard == job.arguments.get("asks_for_all_memory"):
         np.empty(1 << 60, np.uint8)
 

@@ -17,6 +17,7 @@ from pipeline.run.context import Context, Workers
 from pipeline.run.engines import EngineOptions, make_workers
 from pipeline.run.folder import Run
 from tests.end_to_end import tiny
+from tests.pipeline.run.engines.real_slurm import RealSlurm
 from tests.trees import OUTSIDE, objects
 
 pytestmark = [
@@ -62,12 +63,15 @@ def same(ours: dict[str, bytes], theirs: dict[str, bytes]) -> list[str]:
     return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
 
 
+@pytest.mark.xdist_group("slurm")
+@pytest.mark.parametrize("leader_seconds", [0.0, 10.0])
 def test_slurm_writes_the_bytes_of_a_local_run(
-    slurm: Path, recipe: Path, local: dict[str, bytes], tmp_path: Path
+    slurm: RealSlurm, recipe: Path, local: dict[str, bytes], tmp_path: Path, leader_seconds: float
 ) -> None:
-    options = EngineOptions.of("slurm", ["slurm.poll_seconds=0.2", "slurm.shards_per_job=4"])
+    options = EngineOptions.of("slurm", [f"slurm.leader_seconds={leader_seconds}"])
     curate(recipe, str(tmp_path / "run"), make_workers(options))
-    assert len(list(slurm.glob("*.sh"))) >= 8, "each step must have been a batch of its own"
+    batches = list((tmp_path / "run/logs/cluster").glob("*/datatrove/launch_script.slurm"))
+    assert (len(batches) >= 8) == (leader_seconds == 0.0), "each step is a batch of its own, where none is small"
     assert same(outcome(str(tmp_path / "run")), local) == []
 
 
