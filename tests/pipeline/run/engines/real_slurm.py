@@ -92,6 +92,9 @@ class RealSlurm:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        if "slurmctld" in self._processes and "slurmd" in self._processes:
+            self.ask("scancel", f"--user={getpass.getuser()}")
+            self.wait_for("sinfo", "--noheader", "--format=%T jobs", answer="idle jobs")  # no job outlives its daemon
         for name in ("slurmd", "slurmctld", "munged"):
             self._stop(name)
 
