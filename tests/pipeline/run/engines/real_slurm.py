@@ -4,9 +4,11 @@ Made by Debian's packages slurm-wlm and munge.  Nothing of the system's own Slur
 by ``SLURM_CONF``.  ``python -m tests.pipeline.run.engines.real_slurm COMMAND...`` runs a command beside one.
 """
 
+import contextlib
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +17,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
+
+from pipeline.base.processes import send
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
 FOLDERS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
@@ -97,6 +101,16 @@ class RealSlurm:
             self.wait_for("sinfo", "--noheader", "--format=%T jobs", answer="idle jobs")  # no job outlives its daemon
         for name in ("slurmd", "slurmctld", "munged"):
             self._stop(name)
+        send(self._of_jobs(), signal.SIGKILL)  # the step daemon of a job that was ended for its memory stays
+
+    def _of_jobs(self) -> list[int]:
+        """Processes that slurmd has started and that are left."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+                if str(self.folder).encode() in path.read_bytes() and path.parent.name != str(os.getpid()):
+                    found.append(int(path.parent.name))
+        return found
 
     def _start_munge(self) -> None:
         key, folder = self.folder / "munge" / "key", self.folder / "munge"
