@@ -226,15 +226,6 @@ class Dedup(Section):
         """What similarity means in this recipe."""
         return MinHash(self.ngram, self.bands, self.rows, self.seed)
 
-    @model_validator(mode="after")
-    def _earlier_documents_are_looked_up_by_one_process(self) -> "Dedup":
-        if self.partitions > 1 and self.against:
-            raise ValueError(
-                f"partitions = {self.partitions} with against: a batch is compared with earlier documents by one "
-                "process, which holds the batch alone; give one of them"
-            )
-        return self
-
 
 class Tokenize(Section):
     """The tokenizer and the token shards."""

@@ -87,7 +87,7 @@ class Outputs:
         return self._files.setdefault(path, storage.scratch(self._root))
 
     def url(self, path: str) -> str:
-        """Where a file of the run stands, for what is read in ranges that carry their own checksums (ranges.py)."""
+        """Where a file of the run stands, to read ranges that have their own checksums (table_files.py)."""
         return storage.join(self._root, path)
 
     def run_path(self, path: str) -> Path:

@@ -33,7 +33,8 @@ RESTORED_TOKENS = f"{TOKENS}restored/"
 CLUSTERS = "clusters/"
 EVIDENCE = f"{CLUSTERS}evidence.arrow"
 SURVIVORS = f"{CLUSTERS}survivors.arrow"
-KEYS = f"{CLUSTERS}keys/"  # these while the join is at work; they go when clusters/ is made
+EARLIER = f"{CLUSTERS}earlier/"  # these while the join is at work; they go when clusters/ is made
+KEYS = f"{CLUSTERS}keys/"
 GROUPS = f"{CLUSTERS}groups/"
 LINKS = f"{CLUSTERS}links/"
 COMPONENTS = f"{CLUSTERS}components.arrow"
@@ -162,6 +163,11 @@ def shard_table(folder: str, shard: str) -> str:
 def documents(shard: str) -> str:
     """Documents of a shard."""
     return shard_table(DOCUMENTS, shard)
+
+
+def earlier_index(shard: str) -> str:
+    """The folder of the dedup index of an earlier run, while the join is at work."""
+    return f"{EARLIER}{shard}/"
 
 
 def signatures(shard: str) -> str:

@@ -234,7 +234,7 @@ class RangeWriter(Closable):
     def write(self, rows: pa.RecordBatch) -> None:
         """Appends the next range, of the very schema."""
         # what is serialized is what a reader of the file will see, whatever the rows are a slice of
-        self._writer.write_batch(rows, {CHECKSUM: digest(rows.serialize()).hex()})
+        self._writer.write_batch(rows, {CHECKSUM: range_checksum(rows)})
 
     def write_all(self, rows: pa.Table, edges: Sequence[int]) -> None:
         """Appends ranges of a table.
@@ -275,8 +275,12 @@ class RangeReader(Closable):
         self.schema: pa.Schema = self._reader.schema
         self.ranges: int = self._reader.num_record_batches
 
-    def read(self, number: int) -> pa.RecordBatch:
+    def read(self, number: int, checksum: str = "") -> pa.RecordBatch:
         """One range, its checksum compared.
+
+        Args:
+            number: Of the range.
+            checksum: Its checksum (``range_checksum``), where it does not carry one.
 
         Raises:
             FormatError: If it is damaged, or not there.
@@ -285,8 +289,8 @@ class RangeReader(Closable):
             raise FormatError(f"{self._url}: expected at least {number + 1} ranges, found {self.ranges}; {REBUILD}")
         with self._damage():
             found = self._reader.get_batch_with_custom_metadata(number)
-            expected = (found.custom_metadata or {}).get(CHECKSUM.encode(), b"").decode()
-            if digest(found.batch.serialize()).hex() != expected:
+            expected = checksum or (found.custom_metadata or {}).get(CHECKSUM.encode(), b"").decode()
+            if range_checksum(found.batch) != expected:
                 raise ValueError(f"the checksum of range {number} is not the one written with it")
         batch: pa.RecordBatch = found.batch
         return batch
@@ -307,7 +311,12 @@ def _opened(url: str) -> Any:
     return pa.PythonFile(RangedObject(url), "r")
 
 
-def read_range(url: str, table: Table, number: int) -> pa.RecordBatch:
+def range_checksum(batch: pa.RecordBatch) -> str:
+    """What tells the rows of a record batch: BLAKE2b-128 of them as Arrow writes them uncompressed, hex."""
+    return digest(batch.serialize()).hex()
+
+
+def read_range(url: str, table: Table, number: int, checksum: str = "") -> pa.RecordBatch:
     """One range of one file; see ``RangeReader``."""
     with RangeReader(url, table) as reader:
-        return reader.read(number)
+        return reader.read(number, checksum)

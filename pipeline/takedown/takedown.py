@@ -24,10 +24,12 @@ from pipeline.base import storage
 from pipeline.base.errors import FormatError, RunError, UnansweredError, UserError
 from pipeline.base.progress import each
 from pipeline.dedup.index.state import is_index, run_index
+from pipeline.dedup.stage.shuffle import STEPS, forget_pieces
 from pipeline.lineage.training import Training
 from pipeline.lookup.locate import Located, places_of
 from pipeline.run import layout, ledger, step_digests
 from pipeline.run import manifest as manifests
+from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger, Removed, TokenRows
 from pipeline.run.manifest import Manifest, Output, steps_of
@@ -140,6 +142,7 @@ def _take_down(run: Run, choice: Choice, restoring: Sequence[str], *, dry_run: b
             back = {"restored": restore(run, restoring)} if restoring else {}
             did = finished or (restoring and back["restored"]["documents"])
             return {"status": "done" if did else "nothing to do", **found, "files": [], **back}
+        forget_pieces(Context(run))  # of a join that was interrupted: it begins anew without the documents
         plan, data = _prepare(run, choice, chosen.documents, removed, lambda: storage.scratch(run.root))
         storage.publish_bytes(plan.to_bytes(), run.url(layout.TAKEDOWN_PLAN), run.root)
         storage.publish_bytes(data, run.url(layout.TAKEDOWN), run.root)
@@ -216,8 +219,10 @@ def _saw_tokenizer(run: Run, documents: Sequence[Located]) -> bool:
 
 
 def _all_manifests(run: Run) -> Iterator[Manifest]:
+    passing = {step.name for step in STEPS}  # what the join's steps write goes before anything is taken down
     for step in steps_of(run.root):
-        yield from manifests.load_manifests(run.root, step).values()
+        if step not in passing:
+            yield from manifests.load_manifests(run.root, step).values()
 
 
 def _affected(run: Run, documents: Sequence[Located]) -> dict[str, tuple[Manifest, Output]]:

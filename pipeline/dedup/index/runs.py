@@ -110,6 +110,11 @@ def build_run_index(root: str) -> Path:
     return folder
 
 
+def fresh_index(root: str, definition: MinHash) -> str | None:
+    """The index of a run folder, where it has this definition and holds what the run keeps now."""
+    return _fresh_index(root, definition, run_state(root)) if is_index(run_index(root)) else None
+
+
 def _fresh_index(root: str, definition: MinHash, state: str) -> str | None:
     """The index of a run folder, where it has this definition and holds what the run keeps now."""
     folder = run_index(root)

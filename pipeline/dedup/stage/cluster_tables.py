@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.dedup.rule.deduplicate import Outcome
 from pipeline.run import layout
 from pipeline.run.engine import Outputs
+from pipeline.run.table_files import range_checksum
 from pipeline.run.tables import BATCH_ROWS, CLUSTERS, SURVIVORS
 
 
@@ -43,11 +44,18 @@ def evidence_tables(found: Outcome, doc_ids: pa.ChunkedArray, edges: Sequence[in
 
 
 def write_evidence(outputs: Outputs, tables: Iterable[pa.Table]) -> None:
-    """Writes clusters/evidence.arrow, a record batch for each document shard, also an empty one."""
+    """Writes clusters/evidence.arrow, a record batch for each document shard, also an empty one.
+
+    The manifest keeps the checksum of each, so that a shard's task reads no other.
+    """
+    ranges: list[str] = []
+    outputs.read[layout.EVIDENCE] = {"ranges": ranges}
     with outputs.table(layout.EVIDENCE, CLUSTERS) as writer:
         for table in tables:
             columns = [pa.concat_arrays(column.chunks or [pa.array([], column.type)]) for column in table.columns]
-            writer.write(pa.record_batch(columns, schema=CLUSTERS.schema))
+            batch = pa.record_batch(columns, schema=CLUSTERS.schema)
+            ranges.append(range_checksum(batch))
+            writer.write(batch)
 
 
 def survivor_rows(clusters: NDArray[np.int64], removed: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -94,7 +94,8 @@ class _Pairs:
         for number, (start, end) in enumerate(pairwise(cuts)):
             if end > start:
                 pairs = np.stack([deciding[start:end], others[start:end]], axis=1)
-                with open(self._path(number), "ab") as file, naming_size(file.name, pairs.nbytes):
+                path = self._path(number)
+                with naming_size(str(path), pairs.nbytes), open(path, "ab") as file:
                     file.write(pairs.data)
 
     def take(self, number: int) -> tuple[Ints, Ints]:

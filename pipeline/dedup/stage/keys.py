@@ -20,26 +20,37 @@ from numpy.typing import NDArray
 from pipeline.base.arrow import doc_id_array
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.signing import band_keys
-from pipeline.dedup.stage.corpus import URL_COLUMNS, alive_of_shard, batch_url_hashes, signature_matrix
+from pipeline.dedup.stage.corpus import (
+    URL_COLUMNS,
+    alive_of_shard,
+    batch_url_hashes,
+    doc_ids_of,
+    signature_matrix,
+)
+from pipeline.dedup.stage.earlier import opened_places
 from pipeline.dedup.stage.remembered_evidence import Remembered
 from pipeline.kernels.components import join_edges
+from pipeline.recipe.minhash import MinHash
 from pipeline.run import layout
 from pipeline.run.alive import Mask
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.table_files import RangeWriter, batches
 from pipeline.run.tables import DOCUMENTS, GROUPS, KEYS, SIGNATURES
 
-TEXT, URL, BANDS = 0, 1, 2  # kinds of keys; a band has BANDS + its number
+TEXT, URL, EARLIER, BANDS = 0, 1, 2, 3  # kinds of keys; a band has BANDS + its number
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def write_keys(job: Job, outputs: Outputs) -> None:
     """Writes the keys of a shard by partition, and which of its documents are connected."""
-    found = list(_keys(job, outputs))
+    shard = _Shard(job, outputs)
+    earlier = list(_earlier_keys(job, outputs, shard))
+    found = [*shard.keys(), *earlier]
     keys = np.concatenate([np.zeros(0, np.uint64), *(keys for keys, _ in found)])
     rows = np.concatenate([np.zeros(0, np.int64), *(rows for _, rows in found)])
     distinct, first_rows, rows_of_group, firsts = _groups(keys, rows)
-    documents, first_of = connected(rows_of_group, firsts)
+    alone = np.concatenate([np.zeros(0, np.int64), *(rows for _, rows in earlier)])
+    documents, first_of = connected(np.append(rows_of_group, alone), np.append(firsts, alone))
     with outputs.table(layout.shard_table(layout.GROUPS, job.shard), GROUPS) as writer:
         columns = [pa.array(documents, pa.uint32()), pa.array(first_of, pa.uint32())]
         writer.write(pa.record_batch(columns, schema=GROUPS.schema))
@@ -47,8 +58,7 @@ def write_keys(job: Job, outputs: Outputs) -> None:
     inside = np.flatnonzero(np.append(documents, -1)[place] == first_rows)
     first_rows[inside] = first_of[place[inside]]
     edges = partition_edges(distinct, job.config["partitions"])
-    path = layout.shard_table(layout.KEYS, job.shard)
-    with RangeWriter(outputs.table(path, KEYS)) as ranges:
+    with RangeWriter(outputs.table(layout.shard_table(layout.KEYS, job.shard), KEYS)) as ranges:
         columns = [pa.array(distinct), pa.array(first_rows, pa.uint32())]
         ranges.write_all(pa.Table.from_arrays(columns, schema=KEYS.schema), edges)
 
@@ -77,27 +87,44 @@ def _groups(keys: Keys, rows: Ints) -> tuple[Keys, Ints, Ints, Ints]:
     return keys[by_key[starts]], firsts, rows[by_key[several]], np.repeat(firsts[sizes > 1], sizes[sizes > 1])
 
 
-def _keys(job: Job, outputs: Outputs) -> Iterator[tuple[Keys, Ints]]:
-    """Keys and the rows that have them, kind by kind of each record batch."""
-    bands, remembered = job.config["bands"], Remembered(job.arguments.get("remembered"))
-    path, start = outputs.run_path(layout.signatures(job.shard)), 0
-    alive = _taking_part(job, outputs, remembered)
-    for batch in batches(path, SIGNATURES, ["doc_id", "text_hash", "num_shingles", "signature"]):
-        rows = np.flatnonzero(alive[start : start + batch.num_rows])
-        yield _of_kind(doc_id_array(batch.column("text_hash")).view("<u8")[rows, 0], TEXT), rows + start
-        rows = rows[batch.column("num_shingles").to_numpy()[rows] > 0]
-        keys_BN = band_keys(signature_matrix(batch)[rows], bands)
-        for band in range(bands):
-            yield _of_kind(keys_BN[band], BANDS + band), rows + start
-        start += batch.num_rows
-    if job.config["same_url"]:
-        yield from _url_keys(job, outputs, alive)
+class _Shard:
+    """The n documents of a shard that take part.
+
+    Attributes:
+        rows: Their rows, shape (n,).
+        text_hash: 128-bit hashes of their texts, shape (n, 2).
+        has_words: Whether they have shingles, shape (n,).
+        band_keys: Shape (bands, n); of documents without words they say nothing.
+    """
+
+    def __init__(self, job: Job, outputs: Outputs) -> None:
+        alive = _taking_part(job, outputs)
+        self.rows, start = np.flatnonzero(alive), 0
+        hashes, words, keys = [np.zeros((0, 2), np.uint64)], [np.zeros(0, bool)], []
+        path = outputs.run_path(layout.signatures(job.shard))
+        for batch in batches(path, SIGNATURES, ["text_hash", "num_shingles", "signature"]):
+            rows = np.flatnonzero(alive[start : start + batch.num_rows])
+            hashes.append(doc_id_array(batch.column("text_hash")).view("<u8")[rows])
+            words.append(batch.column("num_shingles").to_numpy()[rows] > 0)
+            keys.append(band_keys(signature_matrix(batch)[rows], job.config["bands"]))
+            start += batch.num_rows
+        self.text_hash, self.has_words = np.concatenate(hashes), np.concatenate(words)
+        self.band_keys = np.concatenate([np.zeros((job.config["bands"], 0), np.uint64), *keys], axis=1)
+        self._urls = _url_keys(job, outputs, alive) if job.config["same_url"] else None
+
+    def keys(self) -> Iterator[tuple[Keys, Ints]]:
+        """Keys and the rows that have them, kind by kind."""
+        yield _of_kind(self.text_hash[:, 0], TEXT), self.rows
+        for band, keys in enumerate(self.band_keys):
+            yield _of_kind(keys[self.has_words], BANDS + band), self.rows[self.has_words]
+        if self._urls is not None:
+            yield self._urls
 
 
-def _taking_part(job: Job, outputs: Outputs, remembered: Remembered) -> Mask:
+def _taking_part(job: Job, outputs: Outputs) -> Mask:
     """Documents that no stage before dropped, but those whose evidence is remembered."""
-    path = outputs.run_path(layout.signatures(job.shard))
-    ids = pa.concat_arrays([pa.array([], pa.binary(16)), *(b.column(0) for b in batches(path, SIGNATURES, ["doc_id"]))])
+    remembered = Remembered(job.arguments.get("remembered"))
+    ids = doc_ids_of(outputs, [job.shard])
     alive = alive_of_shard(job, outputs, job.shard, len(ids))
     outputs.count(documents_in=int(alive.sum()))
     if len(remembered.left_out):
@@ -105,13 +132,37 @@ def _taking_part(job: Job, outputs: Outputs, remembered: Remembered) -> Mask:
     return alive
 
 
-def _url_keys(job: Job, outputs: Outputs, alive: Mask) -> Iterator[tuple[Keys, Ints]]:
-    start = 0
-    for batch in batches(outputs.run_path(layout.documents(job.shard)), DOCUMENTS, URL_COLUMNS):
-        hashes = batch_url_hashes(batch)
-        rows = np.flatnonzero(alive[start : start + batch.num_rows] & (hashes != 0).any(axis=1))
-        yield _of_kind(hashes[rows, 0], URL), rows + start
-        start += batch.num_rows
+def _url_keys(job: Job, outputs: Outputs, alive: Mask) -> tuple[Keys, Ints]:
+    path = outputs.run_path(layout.documents(job.shard))
+    found = [batch_url_hashes(batch) for batch in batches(path, DOCUMENTS, URL_COLUMNS)]
+    hashes = np.concatenate([np.zeros((0, 2), np.uint64), *found])
+    rows = np.flatnonzero(alive & (hashes != 0).any(axis=1))
+    return _of_kind(hashes[rows, 0], URL), rows
+
+
+def _earlier_keys(job: Job, outputs: Outputs, shard: _Shard) -> Iterator[tuple[Keys, Ints]]:
+    """Of each earlier document that shares a text or a band key with the shard: a key of its own, and who has it.
+
+    So documents that are like one earlier document are connected, whichever key they share with it.
+    """
+    config = job.config
+    minhash = MinHash(config["ngram"], config["bands"], config["rows"], job.arguments["seed"])
+    with opened_places(job, outputs, minhash) as indexes:
+        for number, index in enumerate(indexes):
+            root = job.arguments["root"]
+            found = index.find(shard.text_hash, shard.has_words, lambda band: shard.band_keys[band], number, root)
+            own = _of_kind(found.rows.astype(np.uint64) | np.uint64(number << 48), EARLIER) * _MIX
+            yield _holders(shard.text_hash[:, 0], shard.rows, found.text_hash[:, 0], own)
+            for band, keys in enumerate(shard.band_keys):
+                yield _holders(keys[shard.has_words], shard.rows[shard.has_words], found.band_keys[band], own)
+
+
+def _holders(keys: Keys, rows: Ints, earlier: Keys, own: Keys) -> tuple[Keys, Ints]:
+    """Own keys of the earlier documents whose key is among ``keys``, and the first row that has it."""
+    distinct, first = np.unique(keys, return_index=True)
+    places = np.minimum(np.searchsorted(distinct, earlier), max(len(distinct) - 1, 0))
+    hits = np.flatnonzero(distinct[places] == earlier) if len(distinct) else np.zeros(0, np.int64)
+    return own[hits], rows[first[places[hits]]]
 
 
 def _of_kind(keys: NDArray[np.uint64], kind: int) -> Keys:

@@ -41,23 +41,12 @@ class Part:
     def __init__(self, job: Job, outputs: Outputs, sets: Path) -> None:
         self._config = job.config
         self._ranges: list[pa.RecordBatch] = []
-        self._known, self._all = 0, 0
-        starts = [np.zeros(0, np.int64)]
-        written = 0
-        with open(sets, "wb") as file:
-            for shard in job.arguments["shards"]:
-                with RangeReader(outputs.url(layout.shard_table(layout.SETS, shard)), SETS) as reader:
-                    found = reader.read(job.arguments["number"])
-                    self._known += int((reader.schema.metadata or {}).get(PRESENT.encode(), b"0"))
-                    self._all += int((reader.schema.metadata or {}).get(ROWS.encode(), b"0"))
-                shingles = found.column("shingles")
-                values = shingles.flatten().to_numpy()
-                with naming_size(str(sets), values.nbytes):
-                    file.write(np.ascontiguousarray(values).data)
-                own = shingles.is_valid().to_numpy(zero_copy_only=False)
-                starts.append(np.where(own, _offsets(shingles) + written, -1))
-                written += len(values)
-                self._ranges.append(_owned(found.drop_columns(["shingles"])))
+        self._known = self._all = 0
+        self._written, starts = 0, [np.zeros(0, np.int64)]
+        sets.touch()
+        for shard in job.arguments["shards"]:
+            with RangeReader(outputs.url(layout.shard_table(layout.SETS, shard)), SETS) as reader:
+                starts.append(self._take(reader, job.arguments["number"], sets))
         self.numbers = self._numbers("document", np.int64)
         self.num_shingles = self._numbers("num_shingles", np.int32)
         self.text_hash = self._hashes("text_hash")
@@ -71,6 +60,21 @@ class Part:
         nodes = find_nodes(self.text_hash, np.argsort(where < 0, kind="stable"))  # those that have a set come first
         where = where[nodes.representative[nodes.of_record]] if len(where) else where
         self.sets = SpilledSets([sets], np.array([0, len(where)]), where, self.num_shingles)
+
+    def _take(self, reader: RangeReader, number: int, sets: Path) -> Ints:
+        """Takes a shard's range; where each document's set begins in the file, -1 where an earlier one has its text."""
+        found = reader.read(number)
+        notes = reader.schema.metadata or {}
+        self._known += int(notes.get(PRESENT.encode(), b"0"))
+        self._all += int(notes.get(ROWS.encode(), b"0"))
+        shingles = found.column("shingles")
+        values = np.ascontiguousarray(shingles.flatten().to_numpy())
+        with naming_size(str(sets), values.nbytes), open(sets, "ab") as file:
+            file.write(values.data)
+        starts = np.where(shingles.is_valid().to_numpy(zero_copy_only=False), _offsets(shingles) + self._written, -1)
+        self._written += len(values)
+        self._ranges.append(_owned(found.drop_columns(["shingles"])))
+        return starts
 
     def facts(self) -> Facts:
         """What selection must know of the documents."""

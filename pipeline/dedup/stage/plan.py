@@ -10,7 +10,7 @@
 The work itself is in modules of these names, which load the kernels; this module only plans.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from pipeline.base import storage
@@ -22,8 +22,7 @@ from pipeline.run.engine import Job, Step
 from pipeline.run.manifest import Manifest, total_counts
 
 SIGNATURES_STEP = Step("dedup.signatures", 1, "pipeline.dedup.stage.signatures:sign_shard")
-CLUSTERS_STEP = Step("dedup.clusters", 4, "pipeline.dedup.stage.clusters:find_clusters")
-MERGE_STEP = replace(CLUSTERS_STEP, function="pipeline.dedup.stage.merge:merge_pieces")
+CLUSTERS_STEP = Step("dedup.clusters", 4, "pipeline.dedup.stage.merge:merge_pieces")
 VERDICTS_STEP = Step("dedup", 1, "pipeline.dedup.stage.verdicts:judge_shard")
 
 
@@ -32,8 +31,7 @@ def run(context: Context) -> dict[str, Any]:
     documents = context.document_shards()
     signed = sign_documents(context)
     clusters = _find_clusters(context, _clusters_job(context, documents, signed), signed)
-    evidence = clusters["all"].digests(layout.EVIDENCE)
-    jobs = [_verdict_job(context, number, shard, signed, evidence) for number, shard in enumerate(documents)]
+    jobs = [_verdict_job(context, number, shard, signed, clusters["all"]) for number, shard in enumerate(documents)]
     verdicts = context.run_step(VERDICTS_STEP, jobs)
     counts = total_counts(verdicts.values())
     found = total_counts(clusters.values())
@@ -52,12 +50,10 @@ def run(context: Context) -> dict[str, Any]:
 
 def _find_clusters(context: Context, whole: Job, signed: dict[str, Manifest]) -> dict[str, Manifest]:
     """Steps of many tasks (shuffle.py) come before the one that makes clusters/, and leave nothing."""
-    if context.recipe.dedup.against:
+    if context.dry or context.is_done(CLUSTERS_STEP, [whole]):
         found = context.run_step(CLUSTERS_STEP, [whole])
-    elif context.dry or context.is_done(MERGE_STEP, [whole]):
-        found = context.run_step(MERGE_STEP, [whole])
     else:
-        found = context.run_step(MERGE_STEP, [shuffle.plan_pieces(context, whole, signed)])
+        found = context.run_step(CLUSTERS_STEP, [shuffle.plan_pieces(context, whole, signed)])
     shuffle.forget_pieces(context)
     return found
 
@@ -112,9 +108,8 @@ def _signals(context: Context, shard: str) -> dict[str, str]:
     return found.digests(layout.SIGNALS) if found else {}
 
 
-def _verdict_job(
-    context: Context, number: int, shard: str, signed: dict[str, Manifest], evidence: dict[str, str]
-) -> Job:
+def _verdict_job(context: Context, number: int, shard: str, signed: dict[str, Manifest], clusters: Manifest) -> Job:
+    evidence, read = clusters.digests(layout.EVIDENCE), clusters.read.get(layout.EVIDENCE)
     inputs = signed[shard].digests(layout.SIGNATURES) | evidence | context.verdict_inputs("dedup", shard)
     config = {"shard": shard, "stages_before": context.recipe.selection_before("dedup")}
-    return Job(shard, config, inputs, {"number": number})
+    return Job(shard, config, inputs, {"number": number, "checksum": read["ranges"][number] if read else ""})

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.base.sizes import parse_memory
-from pipeline.dedup.index.runs import opened_against
 from pipeline.dedup.rule.deduplicate import Outcome, deduplicate
 from pipeline.dedup.rule.join import Ints
 from pipeline.dedup.rule.selection import Rule, Search
 from pipeline.dedup.stage.cluster_tables import evidence_tables, survivor_rows
 from pipeline.dedup.stage.corpus import scratch_folder
+from pipeline.dedup.stage.earlier import opened_places
 from pipeline.dedup.stage.part import Part
 from pipeline.recipe.minhash import JOIN_SHARE, MinHash
 from pipeline.run import layout
@@ -25,9 +25,9 @@ def select_part(job: Job, outputs: Outputs) -> None:
     """Writes the evidence and the survivors of one part, each row with its document's number, by document shard."""
     with scratch_folder(job) as folder:
         part = Part(job, outputs, folder / "sets")
-        config, places = job.config, job.arguments["against"]
+        config = job.config
         minhash = MinHash(config["ngram"], config["bands"], config["rows"], job.arguments["seed"])
-        with opened_against(places, minhash, folder) as indexes:
+        with opened_places(job, outputs, minhash) as indexes:
             memory = int(parse_memory(job.arguments["memory"]) * JOIN_SHARE)
             search = Search(part.sets, part.keys, config["bands"], memory)
             rule = Rule(config["threshold"], config["copies"])

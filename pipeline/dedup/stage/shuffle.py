@@ -1,5 +1,6 @@
 """The join of a run: which documents of all shards are duplicates, found by tasks that read only what is theirs.
 
+0. ``dedup.earlier``     a task for each earlier run (``against``) without an index: makes one    -> clusters/earlier/
 1. ``dedup.keys``        a task for each shard: its keys (text, URL, bands), dealt to partitions  -> clusters/keys/
 2. ``dedup.links``       a task for each partition of the keys: which documents share one         -> clusters/links/
 3. ``dedup.components``  one task, in bounded memory: what is connected through others           -> components.arrow
@@ -9,29 +10,31 @@
 
 What is connected decides only what is looked at together: documents that share no key, directly or through others, have
 nothing to do with each other.  So the result is the same, to the byte, whatever the number of partitions, and no part
-of what defines ``dedup.clusters``.  What the first five steps write goes when the last one is done.
+of what defines ``dedup.clusters``.  What the steps before the last write goes when the last one is done.
 
 The work itself is in modules of the steps' names, which load the kernels; this module only plans.
 """
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.sizes import parse_memory
+from pipeline.dedup.index.runs import fresh_index, is_run
 from pipeline.recipe.minhash import JOIN_SHARE
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
 from pipeline.run.manifest import Manifest, canonical_json, digest_bytes, shards_of, total_counts
 
+EARLIER_STEP = Step("dedup.earlier", 1, "pipeline.dedup.stage.earlier:index_run")
 KEYS_STEP = Step("dedup.keys", 1, "pipeline.dedup.stage.keys:write_keys")
 LINKS_STEP = Step("dedup.links", 2, "pipeline.dedup.stage.links:link")
 COMPONENTS_STEP = Step("dedup.components", 1, "pipeline.dedup.stage.components:find_components")
 SETS_STEP = Step("dedup.sets", 1, "pipeline.dedup.stage.linked_sets:write_sets")
 SELECT_STEP = Step("dedup.select", 2, "pipeline.dedup.stage.select:select_part")
 EARLIER_STEPS = (Step("dedup.parts", 1, ""),)  # of runs that an earlier version has left unfinished
-STEPS = (KEYS_STEP, LINKS_STEP, COMPONENTS_STEP, SETS_STEP, SELECT_STEP, *EARLIER_STEPS)
+STEPS = (EARLIER_STEP, KEYS_STEP, LINKS_STEP, COMPONENTS_STEP, SETS_STEP, SELECT_STEP, *EARLIER_STEPS)
 KEY_BYTES = 40  # memory of one key in dedup.links: itself, its document, both sorted, the order
 KINDS = 2  # of keys beside the bands: text, URL
 POLICY = ("keep", "prefer_sources", "prefer_licences")
@@ -58,8 +61,9 @@ def plan_pieces(context: Context, whole: Job, signed: dict[str, Manifest]) -> Jo
     count = partitions_of(context, sum(rows))
     names = [f"{number:05d}" for number in range(count)]
     shared = {"shards": list(signed), "rows": rows, "partitions": names}
-    shared |= {name: whole.arguments[name] for name in ("memory", "scratch")}
-    keyed = context.run_step(KEYS_STEP, [_keys_job(whole, shard, count) for shard in signed])
+    shared |= {name: whole.arguments[name] for name in ("memory", "scratch", "root", "seed")}
+    shared |= _indexes(context, whole)
+    keyed = context.run_step(KEYS_STEP, [_keys_job(whole, shard, count, shared) for shard in signed])
     made_of = {"rows": _together(rows), "keys": _together(_digests(keyed, layout.KEYS))}
     jobs = [Job(n, {"partition": i, "partitions": count, **made_of}, {}, shared) for i, n in enumerate(names)]
     linked = context.run_step(LINKS_STEP, jobs)
@@ -74,16 +78,41 @@ def plan_pieces(context: Context, whole: Job, signed: dict[str, Manifest]) -> Jo
     ]
     sets = _together(_digests(context.run_step(SETS_STEP, jobs), layout.SETS))
     selection = _selection(whole, count, sets)
-    arguments = {name: value for name, value in whole.arguments.items() if name != "remembered"} | shared
-    jobs = [Job(n, {**selection, "part": i}, {}, {**arguments, "number": i}) for i, n in enumerate(names)]
+    jobs = [Job(n, {**selection, "part": i}, {}, {**shared, "number": i}) for i, n in enumerate(names)]
     pieces = context.run_step(SELECT_STEP, jobs)
     return replace(whole, arguments={**whole.arguments, **shared, "counts": _counts(keyed, pieces)})
 
 
-def _keys_job(whole: Job, shard: str, partitions: int) -> Job:
-    config = {name: whole.config[name] for name in ("bands", "rows", "same_url", "stages_before")}
+def _indexes(context: Context, whole: Job) -> dict[str, list[str]]:
+    """The folder of the index of each entry of ``against``, and what of these stands below the run: made here."""
+    minhash = context.recipe.dedup.minhash
+    folders = [place if not is_run(place) else fresh_index(place, minhash) for place in context.recipe.dedup.against]
+    jobs = [
+        Job(
+            f"{number:05d}",
+            {"minhash": asdict(minhash), "run": whole.config["against"][number]},
+            {},
+            {"place": context.recipe.dedup.against[number], "scratch": whole.arguments["scratch"]},
+        )
+        for number, folder in enumerate(folders)
+        if folder is None
+    ]
+    if jobs:
+        context.run_step(EARLIER_STEP, jobs)
+    made = [layout.earlier_index(f"{number:05d}") for number in range(len(folders))]
+    return {
+        "against": [folder or made[number] for number, folder in enumerate(folders)],
+        "of_the_run": [made[number] for number, folder in enumerate(folders) if folder is None],
+    }
+
+
+def _keys_job(whole: Job, shard: str, partitions: int, shared: dict[str, Any]) -> Job:
+    kept = ("ngram", "bands", "rows", "same_url", "stages_before", "against")
+    config = {name: whole.config[name] for name in kept if name in whole.config}
     inputs = {path: whole.inputs[path] for path in _paths(whole, shard, documents=whole.config["same_url"])}
-    arguments = {"remembered": whole.arguments["remembered"]} if "remembered" in whole.arguments else {}
+    arguments = {name: shared[name] for name in ("against", "of_the_run", "root", "seed", "scratch")}
+    if "remembered" in whole.arguments:
+        arguments["remembered"] = whole.arguments["remembered"]
     return Job(shard, {**config, "partitions": partitions}, inputs, arguments)
 
 

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 from pipeline.dedup.stage.corpus import alive_of_shard, doc_ids_of
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
-from pipeline.run.table_files import open_table
+from pipeline.run.table_files import open_table, read_range
 from pipeline.run.tables import BATCH_ROWS, CLUSTERS, VERDICTS
 
 
@@ -15,9 +15,7 @@ def judge_shard(job: Job, outputs: Outputs) -> None:
     shard = job.config["shard"]
     doc_ids = doc_ids_of(outputs, [shard])
     alive = alive_of_shard(job, outputs, shard, len(doc_ids))
-    evidence = open_table(outputs.run_path(layout.EVIDENCE), CLUSTERS, ["doc_id", "rule"]).get_batch(
-        job.arguments["number"]
-    )
+    evidence = _evidence(job, outputs)
     place = pc.index_in(doc_ids, value_set=evidence.column("doc_id"))
     removed = pc.is_valid(place).to_numpy(zero_copy_only=False)
     rules = evidence.column("rule").take(place).to_pylist()
@@ -32,3 +30,11 @@ def judge_shard(job: Job, outputs: Outputs) -> None:
         documents_in=int(alive.sum()), kept=int((alive & ~removed).sum()), dropped=int((alive & removed).sum())
     )
     outputs.count(reasons={f"dedup.{rule}": number for rule, number in counts.items()})
+
+
+def _evidence(job: Job, outputs: Outputs) -> pa.RecordBatch:
+    """The shard's rows; of a run that an earlier version made, the whole file is read to compare its checksum."""
+    number, checksum = job.arguments["number"], job.arguments["checksum"]
+    if checksum:
+        return read_range(outputs.url(layout.EVIDENCE), CLUSTERS, number, checksum)
+    return open_table(outputs.run_path(layout.EVIDENCE), CLUSTERS, ["doc_id", "rule"]).get_batch(number)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.base.arrow import array_hashes
+from pipeline.dedup.index.reader import Index
 from pipeline.dedup.rule.deduplicate import Facts, Outcome, deduplicate
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.policy import survivor_policy
@@ -54,7 +55,7 @@ class InMemory:
         return [piece.cast(common_type([piece.type for piece in pieces])) for piece in pieces]
 
 
-def joined(root: Path, options: Dedup) -> tuple[pa.Table, pa.Table, dict[str, int]]:
+def joined(root: Path, options: Dedup, indexes: Sequence[Index] = ()) -> tuple[pa.Table, pa.Table, dict[str, int]]:
     """Evidence, survivors and counts of a run's documents."""
     shards = [read_table(path, DOCUMENTS) for path in sorted((root / "documents").glob("*.arrow"))]
     table = pa.concat_tables(shards)
@@ -66,7 +67,7 @@ def joined(root: Path, options: Dedup) -> tuple[pa.Table, pa.Table, dict[str, in
     urls = url_hashes(pc.coalesce(table["canonical_url"], table["url"])) if options.same_url else None
     facts = Facts(array_hashes(texts), np.diff(sets.offsets).astype(np.int32), policy, urls)
     search = Search(corpus, lambda band: keys_BN[band], options.bands)
-    found = deduplicate(facts, Rule(options.threshold, options.copies), search)
+    found = deduplicate(facts, Rule(options.threshold, options.copies), search, indexes)
     return _tables(found, table["doc_id"], [len(shard) for shard in shards])
 
 
@@ -76,4 +77,6 @@ def _tables(found: Outcome, doc_ids: pa.ChunkedArray, rows: list[int]) -> tuple[
     evidence = pa.concat_tables([CLUSTERS.schema.empty_table(), *evidence_tables(found, doc_ids, edges)])
     survivors = [SURVIVORS.schema.empty_table(), *survivor_tables(doc_ids, found.clusters, kept)]
     counts = {**found.counts(), "documents_in": len(doc_ids), "survivors_of_shared_clusters": len(kept)}
+    if found.is_earlier.any():
+        counts["removed_earlier"] = int(found.is_earlier.sum())
     return evidence, pa.concat_tables(survivors), counts

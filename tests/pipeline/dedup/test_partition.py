@@ -1,12 +1,14 @@
 """The join of a run by many tasks gives what one process gives, to the byte, whatever disturbs it."""
 
 import json
+import resource
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -15,12 +17,16 @@ from flows.session.stages import run_stage
 from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.base.pool import InProcess
+from pipeline.dedup.index.runs import build_run_index, opened_against
+from pipeline.dedup.index.state import Corpus
+from pipeline.dedup.index.writer import Batch, build_index
 from pipeline.dedup.stage import shuffle
 from pipeline.dedup.stage.keys import connected, partition_edges
 from pipeline.dedup.stage.links import document_bounds
 from pipeline.dedup.stage.plan import run as run_dedup
 from pipeline.inspection.verify import verify_run
 from pipeline.readers.parts import partition
+from pipeline.recipe.minhash import MinHash
 from pipeline.recipe.options import Recipe
 from pipeline.run import layout
 from pipeline.run.context import Context
@@ -28,7 +34,10 @@ from pipeline.run.engine import Job, Step
 from pipeline.run.folder import Run
 from pipeline.run.manifest import Manifest, load_manifests
 from pipeline.run.table_files import RangeReader, Table, read_range, read_table
-from pipeline.run.tables import CLUSTERS, COMPONENTS, KEYS, LINKS, SETS, SURVIVORS
+from pipeline.run.tables import CLUSTERS, COMPONENTS, DOCUMENTS, KEYS, LINKS, SETS, SURVIVORS
+from pipeline.takedown import BLANK
+from pipeline.takedown.choose import Choice
+from pipeline.takedown.takedown import take_down
 from tests.pipeline.dedup.one_process import joined
 from tests.pipeline.dedup.reference import random_corpus
 
@@ -104,6 +113,39 @@ def test_many_tasks_give_what_one_process_gives(
     assert results(run)["counts"] == counts
 
 
+@settings(max_examples=4, deadline=None)
+@example(seed=3, copies=2, same_url=True, partitions=3)
+@given(
+    seed=st.integers(0, 10_000), copies=st.sampled_from([1, 2]), same_url=st.booleans(), partitions=st.integers(1, 5)
+)
+def test_many_tasks_compare_with_earlier_documents_as_one_process_does(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, copies: int, same_url: bool, partitions: int
+) -> None:
+    """Against an index, a run that has one, and one that has none: documents share clusters through these too."""
+    folder = tmp_path_factory.mktemp("against")
+    write_records(folder / "all.jsonl", seed)
+    lines = (folder / "all.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    for number, name in enumerate(("indexed", "plain", "listed")):
+        (folder / f"{name}.jsonl").write_text("".join(lines[number::9]), encoding="utf-8")
+    (folder / "new.jsonl").write_text("".join(lines[3:]), encoding="utf-8")
+    dedup = {"threshold": 0.6, "copies": copies, "same_url": same_url}
+    for name in ("indexed", "plain"):
+        make(folder / name, folder / f"{name}.jsonl", dedup)
+    build_run_index(str(folder / "indexed"))
+    texts = pa.array([json.loads(line)["text"] for line in lines[2::9]])
+    listed = [Batch([f"b{number}" for number in range(len(texts))], texts)]
+    build_index(folder / "index", MinHash(), [(Corpus("books"), listed)])
+    against = [str(folder / name) for name in ("index", "indexed", "plain")]
+    run = make(folder / "run", folder / "new.jsonl", {**dedup, "against": against, "partitions": partitions})
+    with opened_against(against, MinHash(), folder / "scratch") as indexes:
+        evidence, survivors, counts = joined(Path(run.root), run.recipe.dedup, indexes)
+    assert counts["removed_earlier"] > 5
+    assert read_table(Path(run.local(layout.EVIDENCE)), CLUSTERS).equals(evidence)
+    assert read_table(Path(run.local(layout.SURVIVORS)), SURVIVORS).equals(survivors)
+    assert results(run)["counts"] == counts
+    assert not list(Path(run.root).glob("clusters/earlier/**/*.json"))
+
+
 def test_the_number_of_partitions_leaves_no_trace(tmp_path: Path) -> None:
     write_records(tmp_path / "records.jsonl", 5)
     runs = [
@@ -144,9 +186,9 @@ def test_a_task_reads_only_the_ranges_that_are_its_own(tmp_path: Path, monkeypat
     read: list[tuple[str, int]] = []
     whole = RangeReader.read
 
-    def reading(reader: RangeReader, number: int) -> Any:
+    def reading(reader: RangeReader, number: int, checksum: str = "") -> Any:
         read.append((reader._url.split("/clusters/")[1], number))
-        return whole(reader, number)
+        return whole(reader, number, checksum)
 
     monkeypatch.setattr(RangeReader, "read", reading)
     run = make(tmp_path / "run", tmp_path / "records.jsonl", {"threshold": 0.6, "partitions": 3})
@@ -155,9 +197,8 @@ def test_a_task_reads_only_the_ranges_that_are_its_own(tmp_path: Path, monkeypat
         assert sorted(pair for pair in read if pair[0].startswith(folder)) == sorted(
             (f"{folder}/{shard}.arrow", part) for shard in shards for part in range(3)
         )
-    assert [pair for pair in read if pair[0] == "components.arrow"] == [
-        ("components.arrow", number) for number in range(len(shards))
-    ]
+    for file in ("components.arrow", "evidence.arrow"):
+        assert [pair for pair in read if pair[0] == file] == [(file, number) for number in range(len(shards))]
 
 
 def test_a_key_that_many_documents_have_is_a_row_of_each_shard(tmp_path: Path) -> None:
@@ -242,6 +283,53 @@ def test_a_run_killed_at_any_file_of_the_join_comes_to_the_same_bytes(
         "evidence.arrow",
         "survivors.arrow",
     ]
+
+
+def test_a_takedown_in_the_middle_of_the_join_leaves_none_of_its_files(tmp_path: Path) -> None:
+    write_records(tmp_path / "records.jsonl", 5)
+
+    def after(run: Run, step: str) -> None:
+        if step == "dedup.select":
+            raise Killed
+
+    with pytest.raises(Killed):
+        make(tmp_path / "run", tmp_path / "records.jsonl", {"threshold": 0.6}, watched(after))
+    run = Run.open(tmp_path / "run")
+    assert list((tmp_path / "run").glob("clusters/sets/*.arrow"))
+    gone = read_table(next((tmp_path / "run").glob("documents/*.arrow")), DOCUMENTS)["doc_id"][0].as_py()
+    assert take_down(run, Choice(ids=(gone.hex(),)))["status"] == "done"
+    assert not list((tmp_path / "run").glob("clusters/**/*.arrow"))
+    with run.lock():
+        summary = run_dedup(Context(run, InProcess(), before_publish=BLANK))
+    evidence = read_table(Path(run.local(layout.EVIDENCE)), CLUSTERS)
+    assert summary["dropped_near"] > 0
+    assert gone not in {*evidence["doc_id"].to_pylist(), *evidence["kept_id"].to_pylist()}
+
+
+def test_a_full_disk_leaves_nothing_and_says_what_was_needed(
+    tmp_path: Path,
+) -> None:
+    """Wherever a file of the join is written: a limit on the size of a file stands in for a full disk."""
+    write_records(tmp_path / "records.jsonl", 5)
+    expected = results(make(tmp_path / "whole", tmp_path / "records.jsonl", {"threshold": 0.6}))
+    told = set()
+    for step in ("dedup.keys", "dedup.sets", "dedup.select"):
+
+        def before(run: Run, name: str, step: str = step) -> None:
+            if name == {"dedup.keys": "dedup.signatures", "dedup.sets": "dedup.components"}.get(step, "dedup.sets"):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (512, resource.RLIM_INFINITY))
+
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            with pytest.raises(RunError, match="bytes are needed") as error:
+                make(tmp_path / step, tmp_path / "records.jsonl", {"threshold": 0.6}, watched(before))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        told.add(str(error.value).split(" ")[0])
+        assert not [path for path in (tmp_path / step / ".scratch").rglob("*") if path.is_file()]
+        run = make(tmp_path / step, tmp_path / "records.jsonl", {"threshold": 0.6})
+        assert results(run) == expected
+    assert told == {"dedup.keys", "dedup.sets", "dedup.select"}
 
 
 DAMAGED = {
