@@ -6,10 +6,11 @@ from difflib import get_close_matches
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.readers.parts.formats import SNIFF_BYTES, format_of_bytes
+from pipeline.readers.ranges import RangeReader
 from pipeline.readers.raw.compression import compression_of
 from pipeline.readers.raw.http import ResponseError, decoded
 from pipeline.readers.records import Damaged, Excluded, Record
-from pipeline.readers.streams import Limits, RangeReader
+from pipeline.readers.streams import Limits
 from pipeline.readers.warc import read_warc
 
 STATUSES = frozenset(range(100, 600))  # a person who names a URL wants the page, whatever its status was

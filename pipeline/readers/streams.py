@@ -4,24 +4,18 @@ Compression is recognised by content, never by name.  After a damaged member (gz
 goes on at the next one that really decompresses.  Limits on ratio and size stop a decompression bomb.
 """
 
-import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from pipeline.base.closable import Closable
-from pipeline.base.digests import hasher
-from pipeline.readers.raw import compression as packing
-from pipeline.readers.raw.compression import MAGIC, Inflater, decompression_errors
+from pipeline.readers.members import member_after_damage
+from pipeline.readers.ranges import RAW_BYTES, RangeReader
+from pipeline.readers.raw.compression import Inflater, decompression_errors
 from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import HEAD_BYTES, Damaged
 
 CHUNK_BYTES = 1 << 20  # of decompressed data
-RAW_BYTES = 1 << 18  # read from the file at a time
 MEMBER_BYTES = 1 << 14  # given to a decompressor at a time where members are small: what it leaves unused is copied
 RATIO_GRACE_BYTES = 64 << 20  # below this much output no ratio is a bomb
-PROBE_BYTES = 1 << 16  # what a candidate member must decompress without error to be taken for one
-FIRST_PROBE_BYTES = 1 << 9  # tried before that, so that a file of nothing but beginnings is not read over and over
 
 
 @dataclass(frozen=True)
@@ -52,115 +46,6 @@ class Gap:
         """The item that stands for it in the file at ``path``."""
         lost = self.length if self.lost is None else self.lost
         return Damaged(path, self.start, self.length, self.reason, self.detail, self.head, lost=lost)
-
-
-class RangeReader(Closable):
-    """Reads bytes [start, end) of a file in order, and where asked digests them on the way.
-
-    Args:
-        path: Local file.
-        start: First byte.
-        end: One past the last byte; what the plan saw, so that a file that shrank since is noticed.
-        digests: Whether ``digest`` will be asked for.
-    """
-
-    def __init__(self, path: Path, start: int, end: int, *, digests: bool = True) -> None:
-        self.start, self.end, self.position = start, end, start
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  closed by close()
-        self._hasher = hasher()
-        self._hashed, self._digests = start, digests
-        self._block, self._block_start = b"", start
-        self.shrank = False
-        self._dictionary: bytes | None = None
-        self._dictionary_sought = False
-
-    def read(self, size: int = RAW_BYTES) -> bytes:
-        """The next bytes, at most ``size``; empty at the end of the range or of the file."""
-        at = self.position - self._block_start
-        if not 0 <= at < len(self._block):
-            self._fetch(size)
-            at = 0
-        data = self._block[at : at + size]
-        self.position += len(data)
-        return data
-
-    def _fetch(self, size: int) -> None:
-        """Reads the block at the position, and digests the part of it that is new."""
-        self._block_start = self.position
-        self._block = self.peek(self.position, max(size, RAW_BYTES))
-        if not self._block and self.position < self.end:
-            self.shrank = True
-        end = self.position + len(self._block)
-        if self._digests and self.position <= self._hashed < end:
-            self._hasher.update(self._block[self._hashed - self.position :])
-            self._hashed = end
-
-    def seek(self, position: int) -> None:
-        """Moves to ``position``: back, or forward within what has been read."""
-        self.position = position
-
-    def peek(self, position: int, size: int) -> bytes:
-        """Bytes at ``position``, within the range, without moving."""
-        size = min(size, self.end - position)
-        # asked first: a position that the input states may be beyond what the system can seek to
-        return os.pread(self._file.fileno(), size, position) if size > 0 else b""
-
-    @property
-    def compression(self) -> str | None:
-        """The compression that the range begins with; None where it is plain."""
-        return packing.compression_of(self.peek(self.start, packing.HEAD_BYTES))
-
-    def inflater(self, compression: str) -> Inflater:
-        """A decompressor for one member of the file, which knows the dictionary that a zstd file begins with."""
-        if compression == "zstd" and not self._dictionary_sought:
-            self._dictionary, self._dictionary_sought = packing.dictionary_of(self.peek), True
-        return Inflater(compression, self._dictionary)
-
-    def digest(self) -> str:
-        """BLAKE2b-128 of the whole range, reading what is left of it."""
-        assert self._digests, "this reader was made without a digest"
-        self.seek(self._hashed)
-        while self.read(1 << 20):
-            pass
-        return self._hasher.hexdigest()
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
-
-def next_member(
-    reader: RangeReader, position: int, compression: str, prefix: bytes = b"", end: int | None = None
-) -> int | None:
-    """Start of the first member at or after ``position`` that decompresses to something that begins with ``prefix``.
-
-    A pure function of the bytes before ``end``, so that two neighbouring partitions agree on it.
-    """
-    magic = MAGIC[compression]
-    end = reader.end if end is None else min(end, reader.end)
-    while position < end:
-        block = reader.peek(position, min(CHUNK_BYTES, end - position))
-        found = block.find(magic)
-        while found >= 0:
-            start = position + found
-            if _is_member(reader, start, end, compression, prefix):
-                return start
-            found = block.find(magic, found + 1)
-        if len(block) < len(magic):
-            return None
-        position += len(block) - len(magic) + 1
-    return None
-
-
-def _is_member(reader: RangeReader, start: int, end: int, compression: str, prefix: bytes) -> bool:
-    """Whether what begins at ``start`` decompresses to something that begins with ``prefix``."""
-    for size in (FIRST_PROBE_BYTES, PROBE_BYTES):
-        inflater = reader.inflater(compression)
-        try:
-            out = inflater.decompress(reader.peek(start, min(size, end - start)), max(len(prefix), 256))
-        except decompression_errors():
-            return False
-    return (bool(out) or inflater.eof) and out.startswith(prefix)
 
 
 def chunks(reader: RangeReader, limits: Limits) -> Iterator[bytes | Gap]:
@@ -285,7 +170,7 @@ def _give_up(
 ) -> Generator[Gap, None, int | None]:
     """The gap from a damaged member to the next one that decompresses; ``place``: its start, and what gave no data."""
     start, good = place
-    following = next_member(reader, start + 1, compression, prefix)
+    following = member_after_damage(reader, start, compression, prefix)
     end = following if following is not None else reader.end
     yield _gap(reader, start, end, reason, detail, good, final=following is None)
     return following

@@ -10,6 +10,7 @@ A record of a compressed file has the byte offset of its member, as WARC indexes
 import re
 from collections.abc import Generator, Iterator
 
+from pipeline.readers.ranges import RangeReader
 from pipeline.readers.raw.http import (
     HEADER_END,
     HTML_TYPES,
@@ -24,7 +25,7 @@ from pipeline.readers.raw.http import (
 from pipeline.readers.raw.kinds import kind_of
 from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large, unsupported, whole_number
-from pipeline.readers.streams import Budget, Gap, Limits, RangeReader, member_chunks, plain_chunks
+from pipeline.readers.streams import Budget, Gap, Limits, member_chunks, plain_chunks
 
 PREFIX = b"WARC/"
 NEXT_RECORD = re.compile(rb"[\n\0](?=WARC/[01]\.\d\d?\r*\n)")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from pipeline.dedup.files.columns import row_count
 from pipeline.dedup.files.input_files import COLUMNAR, File
-from pipeline.readers.streams import Limits, RangeReader, chunks
+from pipeline.readers.ranges import RangeReader
+from pipeline.readers.streams import Limits, chunks
 
 SAMPLED_FILES = 16
 COLUMNAR_RATIO = 2.0  # text per byte of Parquet or Arrow, where nothing better is known

@@ -29,8 +29,9 @@ from pipeline.dedup.files.input_files import COLUMNAR, File, Part
 from pipeline.dedup.files.items import TABLES_OF_TEXT, Items
 from pipeline.dedup.files.packed import compressor
 from pipeline.readers.encodings import as_utf8
+from pipeline.readers.ranges import RangeReader
 from pipeline.readers.records import Damaged, Fields, Record
-from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
+from pipeline.readers.streams import Gap, Limits, chunks
 
 BOM = b"\xef\xbb\xbf"
 SINGLE = frozenset({"text", "html", "docx", "odt", "eml", "ipynb", "pdf"})  # formats whose file is a record

@@ -28,9 +28,10 @@ from pipeline.dedup.files.packed import compression_of_name, compressor
 from pipeline.dedup.files.table_file import TableFile
 from pipeline.readers.delimited.dialect import dialect_of, line_that_names
 from pipeline.readers.parts.formats import BINARY, HEAD_BYTES, format_of_bytes, format_of_name
+from pipeline.readers.ranges import RangeReader
 from pipeline.readers.raw.compression import Inflater, compression_of, decompression_errors
 from pipeline.readers.records import Record
-from pipeline.readers.streams import Limits, RangeReader, chunks
+from pipeline.readers.streams import Limits, chunks
 from pipeline.recipe.csv_options import Csv
 from pipeline.run.table_files import batches
 from pipeline.run.tables import REMOVED

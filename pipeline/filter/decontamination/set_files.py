@@ -20,8 +20,9 @@ from pipeline.readers.parts.formats import format_of_name
 from pipeline.readers.parts.inputs import InputFile
 from pipeline.readers.parts.part_reader import PartReader, ReadOptions
 from pipeline.readers.parts.partition import split
+from pipeline.readers.ranges import RangeReader
 from pipeline.readers.records import Damaged, Fields, Record
-from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
+from pipeline.readers.streams import Gap, Limits, chunks
 from pipeline.recipe.csv_options import Csv
 
 USUAL_FIELDS = (

@@ -174,7 +174,7 @@ def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
     """Items of a ZIP archive's members, in the archive's order."""
     size = local.stat().st_size
     try:
-        archive = zipfile.ZipFile(local)
+        archive = _opened(local)
     except Exception as error:  # noqa: BLE001  whatever a damaged directory makes of zipfile is the archive's damage
         found = walked(local)
         if found is None:
@@ -186,6 +186,22 @@ def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
         return
     with archive:
         yield from _zip_members(archive, local, path, members)
+
+
+def _opened(local: Path) -> zipfile.ZipFile:
+    """The archive, by the directory at its end.
+
+    Raises:
+        BadZipFile: If that is none, or of an archive that lies within a member of this one, whose own end is lost.
+    """
+    archive = zipfile.ZipFile(local)
+    first = min((info.header_offset for info in archive.infolist()), default=0)
+    if first > 0 and (found := walked(local)) is not None:
+        with found:
+            if found.cut and found.known < first:
+                archive.close()
+                raise zipfile.BadZipFile("its last directory is that of an archive within its last member")
+    return archive
 
 
 def _lost_end(archive: WalkedArchive, size: int, path: str, error: Exception) -> Damaged:

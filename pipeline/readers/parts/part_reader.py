@@ -19,10 +19,11 @@ from pipeline.readers.parts.inputs import BROKEN_LINK, OUTSIDE_LINK
 from pipeline.readers.parts.partition import Part
 from pipeline.readers.parts.saved_datasets import CACHED_COPY, LIBRARY_FILE
 from pipeline.readers.parts.tar_archives import read_tar
+from pipeline.readers.ranges import RangeReader
 from pipeline.readers.raw.kinds import kind_of
 from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import Damaged, Excluded, Fields, Item, Record, unsupported
-from pipeline.readers.streams import Gap, Limits, RangeReader, Watched, chunks, counted
+from pipeline.readers.streams import Gap, Limits, Watched, chunks, counted
 from pipeline.readers.text import read_separated, read_whole
 from pipeline.readers.warc import read_warc
 from pipeline.recipe.csv_options import Csv

@@ -18,9 +18,10 @@ from pipeline.base import storage
 from pipeline.base.errors import TokenmillError, in_words
 from pipeline.readers.columns.footers import Footers
 from pipeline.readers.encodings import utf16_of
+from pipeline.readers.members import next_cut, next_member
 from pipeline.readers.parts.formats import format_of, format_of_name
 from pipeline.readers.parts.inputs import InputFile, SourceInputs
-from pipeline.readers.streams import RangeReader, next_member
+from pipeline.readers.ranges import RangeReader
 
 PARTITIONS = 32
 MIN_PARTITION_BYTES = 4 << 20
@@ -198,7 +199,7 @@ def _after_newline(reader: RangeReader, position: int) -> int | None:
 def _member_starts(reader: RangeReader, compression: str, nominal: list[int]) -> list[int | None]:
     """Member starts, where each record is a member of its own: then the second one begins soon."""
     second = next_member(reader, 1, compression, b"WARC/", end=PROBE_BYTES)
-    return [next_member(reader, at, compression, b"WARC/") for at in nominal] if second is not None else []
+    return [next_cut(reader, at, compression, b"WARC/") for at in nominal] if second is not None else []
 
 
 def _record_starts(reader: RangeReader, nominal: list[int]) -> list[int | None]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from pipeline.base.errors import NO_RECORD_S_FAULT
 from pipeline.readers.parts.archives import ERRORS, Member, MemberReader, is_hidden, leaves_archive, printable, words_of
+from pipeline.readers.ranges import RangeReader
 from pipeline.readers.records import INT64_MAX, Damaged, Item
-from pipeline.readers.streams import Gap, Limits, RangeReader, chunks
+from pipeline.readers.streams import Gap, Limits, chunks
 
 MAX_HEADERS_OF_A_MEMBER = 16  # long names, attributes, each of which tarfile reads within the one before it
 MAX_HEADER_BYTES = 1 << 20  # of a tar header's long name or extended attributes, which tarfile holds in memory

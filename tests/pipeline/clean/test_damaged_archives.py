@@ -101,6 +101,26 @@ def test_zip_that_lost_its_end_is_read_by_its_members_headers(
     assert "5 members were read by their own headers" in cleaned.quarantined[0]["detail"]
 
 
+@pytest.mark.parametrize("left", [0, 1, 300])
+def test_directory_of_an_archive_within_a_cut_member_is_not_that_of_the_whole(
+    tmp_path: Path, clean: Clean, left: int
+) -> None:
+    """The end of the outer archive is lost just behind the end of the inner one, which looks like its own."""
+    inner = zip_with({f"in{n}.txt": b"inside" for n in range(3)})
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.txt", b"first")
+        archive.writestr("b.bin", inner + os.urandom(1000))
+    whole = buffer.getvalue()
+    cut = whole.index(inner) + len(inner) + left
+    (tmp_path / "a.zip").write_bytes(whole[:cut])
+    with zipfile.ZipFile(tmp_path / "a.zip") as opened:  # guard: zipfile takes it for the inner one
+        assert opened.namelist() == ["in0.txt", "in1.txt", "in2.txt"]
+    cleaned = clean(tmp_path / "a.zip")
+    assert (cleaned.texts, cleaned.reasons) == (["first"], ["truncated"])
+    assert cleaned.quarantined[0]["length"] == cut - whole.index(b"PK\x03\x04", 4)
+
+
 def test_zip_bomb_without_a_directory_costs_its_member(tmp_path: Path, clean: Clean) -> None:
     whole = zip_with({"a.txt": b" " * (70 << 20), "b.txt": b"good"})
     (tmp_path / "a.zip").write_bytes(whole[: whole.index(b"PK\x01\x02")])

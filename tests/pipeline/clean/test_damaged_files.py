@@ -58,7 +58,7 @@ def test_disk_error_in_mid_file_is_one_damaged_region(tmp_path: Path, clean: Cle
             raise OSError(errno.EIO, "Input/output error")
         return original(descriptor, size, offset)
 
-    monkeypatch.setattr("pipeline.readers.streams.os.pread", failing)
+    monkeypatch.setattr("pipeline.readers.ranges.os.pread", failing)
     cleaned = clean(tmp_path / "a.jsonl")
     assert max(calls) > 1_000_000
     assert cleaned.reasons == ["unreadable"]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.kernels import html_scan
+from pipeline.readers.ranges import RangeReader
 from pipeline.readers.records import Record
-from pipeline.readers.streams import Limits, RangeReader
+from pipeline.readers.streams import Limits
 from pipeline.readers.warc import read_warc
 
 SAMPLE = Path(__file__).resolve().parents[3] / "data" / "sample"
