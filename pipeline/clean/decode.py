@@ -7,9 +7,10 @@ import codecs
 import re
 from collections.abc import Iterator
 
+from pipeline.kernels.text_scan import control_bytes
 from pipeline.readers.encodings import utf16_of
 from pipeline.readers.raw.charsets import Decoded, declared_text, read_as, undeclared_text
-from pipeline.readers.raw.kinds import why_no_text
+from pipeline.readers.raw.kinds import SAMPLE_BYTES, why_no_text
 from pipeline.readers.raw.prescan import declared_charset
 from pipeline.readers.raw.whatwg import encoding_of
 
@@ -43,12 +44,13 @@ def decode(body: bytes, declared: str | None = None, *, html: bool = False) -> D
     Raises:
         NotText: If the bytes are no text.
     """
+    sample = body[:SAMPLE_BYTES]
     for mark, encoding in BOMS:
         if body.startswith(mark):
             return read_as(body[len(mark) :], encoding)
     if b"\0" in body[:ZEROS_BYTES] and (wide := utf16_of(body)) is not None:  # may be valid UTF-8, too
         return read_as(body, wide)
-    if (reason := why_no_text(body)) is not None:
+    if (reason := why_no_text(body, control_bytes(sample) / max(1, len(sample)))) is not None:
         raise NotText(reason)
     for label in _declarations(body, declared, html=html):
         if (found := declared_text(body, label)) is not None:

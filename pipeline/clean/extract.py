@@ -9,7 +9,7 @@ from functools import partial
 
 from pipeline.base.errors import UserError
 from pipeline.clean.decode import decode
-from pipeline.clean.html_facts import Facts, facts
+from pipeline.clean.html_facts import TELLING, Facts, facts
 from pipeline.extraction.extractor import Extracted, extract_page
 from pipeline.kernels import html_scan
 from pipeline.readers.records import Record
@@ -66,7 +66,7 @@ class Extractor:
         if encoding != "utf-8":  # the facts are then read as the text is
             body = html.encode("utf-8", "replace")
         seen = self._within_limits(body)
-        return Page(html, facts(body, "utf-8", record, seen.notes), encoding)
+        return Page(html, facts(body, "utf-8", record, seen), encoding)
 
     def text(self, html: str) -> Extracted:
         """The text of a page; empty where it has none.
@@ -82,7 +82,7 @@ class Extractor:
     def _within_limits(self, body: bytes) -> html_scan.Scan:
         """Refuses a page that would take a parser too long."""
         options = self.options
-        seen = html_scan.scan(body, options.max_html_depth)
+        seen = html_scan.scan(body, options.max_html_depth, TELLING)
         if seen.depth > options.max_html_depth:
             raise ExtractionError("html_too_deep", f"nested deeper than max_html_depth = {options.max_html_depth:,}")
         if seen.tags > options.max_html_tags:

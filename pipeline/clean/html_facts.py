@@ -1,7 +1,7 @@
 """What a page says about itself: title, canonical URL, language, date, licence, robots and opt-out marks.
 
 Read off the tags that the scan before parsing has noted (pipeline/kernels/html_scan.py), and off a few more places that
-a search of the bytes finds (pipeline/clean/facts), so that it costs a fraction of a parse and does not depend on the
+a pass over the bytes finds (pipeline/clean/facts), so that it costs a fraction of a parse and does not depend on the
 extractor.
 """
 
@@ -11,26 +11,25 @@ from urllib.parse import urljoin
 
 from pipeline.clean.facts import json_ld
 from pipeline.clean.facts.dates import page_date
-from pipeline.clean.facts.licences import licence_of, spdx
+from pipeline.clean.facts.licences import Page, licence_of, spdx
 from pipeline.clean.facts.opt_outs import Marks
-from pipeline.clean.facts.tags import as_text, attributes, is_hidden, tag_around
+from pipeline.clean.facts.tags import as_text, attributes
 from pipeline.clean.facts.titles import page_title
-from pipeline.kernels.html_scan import HTML, JSON_LD, LICENCE, LINK, META, TITLE, Note
+from pipeline.kernels.html_scan import HTML, JSON_LD, LICENCE, LINK, MARK, META, TITLE, Scan
+from pipeline.kernels.page_words import telling
 from pipeline.readers.records import Record
 from pipeline.recipe.opt_outs import AI_AGENTS
 
 __all__ = ["Facts", "facts", "spdx"]
 
-# what these tags must contain to be worth taking apart
-_TELLING = {LINK: (b"canonical",), HTML: (b"lang",)}
 _META_PARTS = (
     *(b"bot", b"date", b"publi", b"licen", b"rights", b"content-lang", b"tdm", b"issued", b"created", b"content-usage"),
     *(b"content-signal", b"title", b"site_name", b"release", b"time", b"application-name"),
     *{agent.lower().encode() for agent in AI_AGENTS if "bot" not in agent.lower()},
 )
+# what these tags must contain to be worth taking apart
+TELLING = telling({META: _META_PARTS, LINK: (b"canonical",), HTML: (b"lang",)})
 _TITLE_BYTES = 4000  # of a longer one the rest is cut
-_MARKS = (b"noai", b"NOAI", b"noml", b"NOML", b"tdm-reservation", b"TDM-Reservation")
-_PLACES = 20
 
 
 @dataclass(slots=True)
@@ -48,41 +47,34 @@ class Facts:
     opt_out: str | None = None  # those of recipe.opt_outs, joined by commas
 
 
-def facts(body: bytes, encoding: str, record: Record, notes: list[Note]) -> Facts:
+def facts(body: bytes, encoding: str, record: Record, seen: Scan) -> Facts:
     """Reads the facts of a page.
 
     Args:
         body: The page in an encoding that contains ASCII.
         encoding: That encoding.
         record: Its URL and HTTP headers.
-        notes: Of ``html_scan.scan``.
+        seen: What ``html_scan.scan`` saw of it.
     """
     found, marks = Facts(), Marks()
     metas: dict[str, str] = {}
     linked: dict[str, str] = {}
-    licensed: list[tuple[int, int]] = []
+    tags: dict[int, list[tuple[int, int]]] = {}
     marks.of_headers(record.headers)
-    for kind, start, end in notes:
+    for kind, start, end in seen.notes:
         if kind == TITLE:
             found.title = found.title or _title(body, end, encoding)
         elif kind == JSON_LD:
             json_ld.read(body, end, encoding, linked)
-        elif kind == LICENCE:
-            licensed.append((start, end))
-        elif (said := _told(body[start:end], kind, encoding)) is None:
-            continue
-        elif kind == META:
-            _meta(said, metas, marks)
-        elif kind == HTML:
-            found.language = found.language or said.get("lang") or said.get("xml:lang")
-        elif "canonical" in said.get("rel", "").lower().split():
-            found.canonical_url = found.canonical_url or _absolute(said.get("href"), record.url)
-    _marks_below_the_head(body, encoding, notes, marks)
+        elif kind >= LICENCE and kind != MARK:
+            tags.setdefault(kind, []).append((start, end))
+        else:
+            _head_tag(kind, attributes(body[start:end], encoding), found, metas, marks, record.url)
     found.language = _language(found.language or metas.get("content-language") or _header(record, "content-language"))
     found.title = page_title(found.title, metas, linked.get("headline"), record.url)
-    found.date, found.date_from = page_date(body, encoding, metas, linked, record.url, found.language)
+    found.date, found.date_from = page_date(body, encoding, metas, linked, record.url, found.language, tags)
     found.licence, found.licence_evidence = licence_of(
-        body, encoding, metas, linked, licensed, record.url, _header(record, "link")
+        Page(body, encoding, seen), metas, linked, tags, record.url, _header(record, "link")
     )
     found.robots, found.opt_out = marks.robots, marks.opt_out
     return found
@@ -93,10 +85,18 @@ def _title(body: bytes, start: int, encoding: str) -> str | None:
     return as_text(body[start : end if end >= 0 else start + _TITLE_BYTES], encoding) or None
 
 
-def _told(tag: bytes, kind: int, encoding: str) -> dict[str, str] | None:
-    """Attributes of a tag; None of one that says nothing, as most: these are not taken apart."""
-    lower = tag.lower()
-    return attributes(tag, encoding) if any(part in lower for part in _TELLING.get(kind, _META_PARTS)) else None
+def _head_tag(
+    kind: int, said: dict[str, str], found: Facts, metas: dict[str, str], marks: Marks, url: str | None
+) -> None:
+    """Adds what a tag of the head, or a meta tag of the body with a mark, says by its attributes."""
+    if kind == META:
+        _meta(said, metas, marks)
+    elif kind == MARK:  # where some writers put it; nothing else is believed there
+        _meta(said, {}, marks)
+    elif kind == HTML:
+        found.language = found.language or said.get("lang") or said.get("xml:lang")
+    elif "canonical" in said.get("rel", "").lower().split():
+        found.canonical_url = found.canonical_url or _absolute(said.get("href"), url)
 
 
 def _meta(said: dict[str, str], metas: dict[str, str], marks: Marks) -> None:
@@ -104,20 +104,6 @@ def _meta(said: dict[str, str], metas: dict[str, str], marks: Marks) -> None:
     content = said.get("content", "")
     if name and content and not marks.of_meta(name.strip(), content):
         metas.setdefault(name.strip(), content)
-
-
-def _marks_below_the_head(body: bytes, encoding: str, notes: list[Note], marks: Marks) -> None:
-    """Adds the marks of meta tags that stand in the body, where some writers put them."""
-    head = max((end for kind, _, end in notes if kind == META), default=0)
-    for mark in _MARKS:
-        at = body.find(mark, head)
-        for _ in range(_PLACES):
-            if at < 0:
-                break
-            tag = tag_around(body, at)
-            if tag is not None and body[tag[0] + 1 : tag[0] + 5].lower() == b"meta" and not is_hidden(body, at):
-                _meta(attributes(body[tag[0] : tag[1]], encoding), {}, marks)
-            at = body.find(mark, at + 1)
 
 
 def _header(record: Record, name: str) -> str | None:

@@ -9,10 +9,10 @@ install works too, since nothing is written beside the sources.
 Two processes may compile the same kernel at once: each writes a whole file and renames it, and every kernel here is
 compiled for one signature, so both write the same thing.
 
-Where reading begins:    ``text_scan`` (which texts need cleaning), ``html_scan`` (limits and facts of a page),
-                         ``html_blocks`` (elements and blocks of a parsed page; ``html_names``, ``html_features``,
-                         ``html_chains``), ``json_scan`` (where values end), ``pii_scan`` (where personal data may
-                         begin)
+Where reading begins:    ``text_scan`` (which texts need cleaning), ``html_scan`` (limits and facts of a page, with
+                         ``html_values`` and ``page_words``), ``html_blocks`` (elements and blocks of a parsed page;
+                         ``html_names``, ``html_features``, ``html_chains``), ``json_scan`` (where values end),
+                         ``pii_scan`` (where personal data may begin)
 Words and duplicates:    ``words`` (with ``unicode_tables``, ``hash_constants``), ``minhash``, ``verify``, ``overlap``,
                          ``near``, ``line_hash``
 Signals of the filter:   ``signals``, above ``lines`` and ``repetition``

@@ -51,6 +51,25 @@ def flag_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[n
     return _flag_texts(data, offsets)  # type: ignore[no-any-return]
 
 
+def control_bytes(data: bytes) -> int:
+    """How many bytes are control characters that no text has (``CONTROLS`` of pipeline/readers/raw/kinds.py)."""
+    return int(_control_bytes(np.frombuffer(data, np.uint8)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _control_bytes(data):  # type: ignore[no-untyped-def]
+    total = 0
+    for start in range(0, len(data), 128):  # so many fit a byte, and so the compiler counts as vectors
+        piece = data[start : start + 128]
+        some = np.uint8(0)
+        for i in range(len(piece)):
+            byte = piece[i]
+            control = (byte < 8) | (byte == 11) | ((byte >= 16) & (byte < 32) & (byte != 27)) | (byte == 127)
+            some = np.uint8(some + np.uint8(control))
+        total += int(some)
+    return total
+
+
 @numba.njit(cache=True, nogil=True)
 def _flag_texts(data, offsets):  # type: ignore[no-untyped-def]
     flags = np.zeros(len(offsets) - 1, np.uint8)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import html_scan, json_scan, line_hash, pii_scan, text_scan
+from pipeline.kernels import html_scan, json_scan, line_hash, page_words, pii_scan, text_scan
 
 Bytes = NDArray[np.uint8]
 Complaints = Iterator[str]
@@ -23,6 +23,10 @@ HTML = (
         b"|"
     ),
     *b"<h1>|<p|<div class=|</div>|<br/>|<meta |<g/>|<link rel=|rel='license'| rel = |licen|'ld+json|type=".split(b"|"),
+    *b"<figure>|</figure>|<table class=\"infobox|<footer|<time |<abbr|itemprop=|property='|dct:license|noai".split(
+        b"|"
+    ),
+    *b"datePublished|tdm-reservation|".split(b"|"),
     *b"application/ld+json|<textarea|='|=\"|'|\"|>|/>|<|</|<!|<!--|-->|--|<?|=| |/|\n".split(b"|"),
 )
 JSON = (b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"\\u00e9", b'{"text": "words"}', b"\n")
@@ -66,6 +70,8 @@ def _html(generator: random.Random) -> Complaints:
     seen = html_scan.scan(page, depth)
     if not 0 <= seen.depth <= depth + 1 or seen.cost < 0:
         yield f"depth {seen.depth}, cost {seen.cost} of {page!r}"
+    if any(not -1 <= at < len(page) for at in (seen.footer, *seen.apart[:, 0].tolist())):
+        yield f"places of elements {seen.apart.tolist()}, {seen.footer} of {page!r}"
     if any(not 0 <= start <= end <= len(page) for _, start, end in seen.notes):
         yield f"notes {seen.notes} of {len(page)} bytes: {page!r}"
     data, start = as_array(page), generator.randrange(len(page) + 1)
@@ -118,6 +124,23 @@ def _hashed_lines(generator: random.Random) -> Complaints:
         yield f"other hashes than line by line: {data!r}"
 
 
+WANTED = page_words.words((b"<meta ", b"type="), (b"licen", b"</title>"))
+TELL = page_words.telling({html_scan.META: (b"type", b"rel"), html_scan.LINK: (b"licen",)})
+
+
+def _page_words(generator: random.Random) -> Complaints:
+    page = some_bytes(generator, (*HTML, b"2021", b"x" * 300), 60)
+    data = as_array(page)
+    found = page_words._places(data, *WANTED).tolist()
+    if any(page[at : at + 4].lower() not in (b"<met", b"type", b"lice", b"</ti") for at, _ in found):
+        yield f"places {found} of {page!r}"
+    if any(not 0 < first <= at < last < len(page) for first, at, last in page_words._years(data, 60, 40).tolist()):
+        yield f"years of {page!r}"
+    notes = html_scan._scan(data, 100)[3]
+    if len(page_words.holding(data, notes, TELL)) > len(notes):
+        yield f"more notes than there were of {page!r}"
+
+
 def kernel_complaints(trials: dict[str, Trial], number: int) -> Complaints:
     """What a number's bytes show to be wrong, in words; nothing where all is well."""
     if os.environ.get("NUMBA_BOUNDSCHECK") != "1":
@@ -134,6 +157,7 @@ SCANNERS: dict[str, Trial] = {
     "html_scan": _html,
     "json_scan": _json,
     "line_hash": _hashed_lines,
+    "page_words": _page_words,
     "pii_scan": _pii,
     "text_scan": _flags,
 }

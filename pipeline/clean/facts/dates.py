@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from datetime import date
 from urllib.parse import urlsplit
 
-from pipeline.clean.facts.tags import TAG_BYTES, as_text, attributes, is_hidden, tag_around
+from pipeline.clean.facts.tags import TAG_BYTES, as_text, attributes, is_hidden
+from pipeline.kernels.html_scan import DATE, TIME
+from pipeline.kernels.page_words import years
 
 META_NAMES = (
     "article:published_time", "datepublished", "dc.date", "dc.date.issued", "dcterms.issued", "dcterms.created",
@@ -49,13 +51,15 @@ _URL_DAY = re.compile(
     r"[/_-]((?:19|20)\d\d)[/_-]?(0[1-9]|1[0-2]|[1-9](?=[/_-]))[/_-]?(0[1-9]|[12]\d|3[01]|[1-9](?!\d))(?=[/_.-]|$)"
 )
 _EARLIEST = 1990
-_ITEMPROP = b"datePublished"
+_TIME_ENDS = ord("e")  # of the names time and abbr
+Tags = dict[int, list[tuple[int, int]]]
 _TIME_KINDS = re.compile(r"publish|posted|entry-date|post-date|dateline|created|pubdate|article", re.IGNORECASE)
 _NOT_PUBLISHED = re.compile(
     r"updated|modif|comment|event|footer|copyright|expire|edited|revision|nderung|aktual|aktuell|zuletzt|mise . jour",
     re.IGNORECASE,
 )
-_YEAR = re.compile(rb"(?:19|20)\d\d")
+_DIGIT = re.compile(r"\d")
+_FEWEST_DIGITS = 5  # of a day: those of the year, and one of the month or the day
 # attributes of elements that are named after a date
 _NAMED = re.compile(
     rb"(?:class|id|itemprop)\s*=\s*[\"']?[^\"'>]{0,60}?"
@@ -65,7 +69,6 @@ _NAMED = re.compile(
 _BLOCK = re.compile(rb"<(?:div|p|section|article|ul|ol|table|script|style|h\d)\b", re.IGNORECASE)
 _NODE_BYTES, _NAME_BYTES = 60, 300  # of a text beside its year; before a text, in which its elements are named
 _MOST_LETTERS = 24  # of a text that is hardly more than a day
-LOOKED_AT = 40  # places of a kind
 MOST_TIMES = 2  # days of times that are not called published: more are a list's
 PLACES = 4000  # years in a page that are looked at
 MOST_NAMED, MOST_ALONE = 20, 1  # different days
@@ -111,7 +114,13 @@ def _is_day(year: str, month: str, day: str) -> bool:
 
 
 def page_date(
-    body: bytes, encoding: str, metas: dict[str, str], linked: dict[str, str], url: str | None, language: str | None
+    body: bytes,
+    encoding: str,
+    metas: dict[str, str],
+    linked: dict[str, str],
+    url: str | None,
+    language: str | None,
+    tags: Tags,
 ) -> tuple[str | None, str | None]:
     """The day of publication and its place: json-ld, meta, microdata, time, url or text.
 
@@ -122,9 +131,10 @@ def page_date(
         linked: What its JSON-LD says.
         url: Where it was.
         language: As it declares it: in American English the month comes first.
+        tags: Where the attributes of the tags begin that may hold a day, and where the tags end, by their kind.
     """
     month_first = (language or "").lower() in ("en", "en-us", "en_us")
-    found = _stated(body, encoding, metas, linked, url, month_first)
+    found = _stated(body, encoding, metas, linked, url, month_first, tags)
     by_url = day_in_url(url)
     if found is None:
         return _in_words(body, encoding, month_first)
@@ -140,6 +150,7 @@ def _stated(
     linked: dict[str, str],
     url: str | None,
     month_first: bool,
+    tags: Tags,
 ) -> tuple[str, str] | None:
     places: list[tuple[str, str | None]] = [("json-ld", linked.get("datePublished"))]
     places += [("meta", metas.get(name)) for name in META_NAMES]
@@ -148,7 +159,7 @@ def _stated(
         if day:
             return day, place
     weak = [("meta", metas.get(name)) for name in WEAK_META_NAMES]
-    later = (*_microdata(body, encoding), *_times(body, encoding), ("json-ld", linked.get("dateCreated")))
+    later = (*_microdata(body, encoding, tags), *_times(body, encoding, tags), ("json-ld", linked.get("dateCreated")))
     for place, value in (*later, ("url", day_in_url(url)), *weak):
         day = day_of(value, month_first) if value else None
         if day:
@@ -182,40 +193,26 @@ def day_in_url(url: str | None) -> str | None:
     return f"{year}-{int(month):02}-{int(day):02}"
 
 
-def _microdata(body: bytes, encoding: str) -> Iterator[tuple[str, str]]:
-    at = body.find(_ITEMPROP)
-    for _ in range(LOOKED_AT):
-        if at < 0:
-            return
-        tag = tag_around(body, at)
-        if tag is not None and not is_hidden(body, at):
-            said = attributes(body[tag[0] : tag[1]], encoding)
-            if "datePublished" in said.get("itemprop", "").split() or said.get("property", "").endswith(
-                "datePublished"
-            ):
-                yield "microdata", said.get("content") or said.get("datetime") or _text_after(body, tag[1], encoding)
-        at = body.find(_ITEMPROP, at + len(_ITEMPROP))
+def _microdata(body: bytes, encoding: str, tags: Tags) -> Iterator[tuple[str, str]]:
+    for start, end in tags.get(DATE, ()):
+        said = attributes(body[start:end], encoding)
+        if "datePublished" in said.get("itemprop", "").split() or said.get("property", "").endswith("datePublished"):
+            yield "microdata", said.get("content") or said.get("datetime") or _text_after(body, end, encoding)
 
 
-def _times(body: bytes, encoding: str) -> list[tuple[str, str]]:
+def _times(body: bytes, encoding: str, tags: Tags) -> list[tuple[str, str]]:
     """Those that ``<time>`` and hentry's ``<abbr>`` state: first what is called published, then the first."""
     called: list[tuple[str, str]] = []
     others: list[tuple[str, str]] = []
-    for opening in (b"<time", b"<abbr"):
-        at = body.find(opening)
-        for _ in range(LOOKED_AT):
-            if at < 0:
-                break
-            end = body.find(b">", at, at + TAG_BYTES)
-            said = attributes(body[at : end + 1], encoding) if end >= 0 else {}
-            named = " ".join(
-                (said.get("class", ""), said.get("itemprop", ""), "pubdate" * (b"pubdate" in body[at:end]))
-            )
-            value = said.get("datetime") or said.get("title") or _text_after(body, end + 1, encoding)
-            wanted = opening == b"<time" or _TIME_KINDS.search(named)
-            if value and wanted and not _NOT_PUBLISHED.search(named) and not is_hidden(body, at):
-                (called if _TIME_KINDS.search(named) else others).append(("time", value))
-            at = body.find(opening, at + 1)
+    found = [(body[start - 1] | 0x20 != _TIME_ENDS, start, end) for start, end in tags.get(TIME, ())]
+    for is_abbr, start, end in sorted(found):
+        tag = body[start:end] if end - start <= TAG_BYTES else b""
+        said = attributes(tag, encoding)
+        named = " ".join((said.get("class", ""), said.get("itemprop", ""), "pubdate" * (b"pubdate" in tag)))
+        value = said.get("datetime") or said.get("title") or _text_after(body, end, encoding)
+        is_called = _TIME_KINDS.search(named)
+        if value and (is_called or not is_abbr) and not _NOT_PUBLISHED.search(named):
+            (called if is_called else others).append(("time", value))
     return [*called, *(others if len({value[:10] for _, value in others}) <= MOST_TIMES else [])]
 
 
@@ -231,21 +228,16 @@ def _in_words(body: bytes, encoding: str, month_first: bool) -> tuple[str | None
     """
     named: dict[str, None] = {}
     alone: dict[str, None] = {}
-    for number, match in enumerate(_YEAR.finditer(body)):
-        if number >= PLACES:
-            break
-        found = _text_around(body, match.start(), match.end())
-        if found is None:
+    for first, year, last in years(body, _NODE_BYTES, PLACES):
+        text = body[first:last]
+        words = as_text(text, encoding)
+        if len(_DIGIT.findall(words)) < _FEWEST_DIGITS or (day := day_of(words, month_first)) is None:
             continue
-        before, text = found
+        before = _tags_before(body, first)
         if _NOT_PUBLISHED.search((before[-80:] + text).decode("latin-1")):
             continue
         is_named = _NAMED.search(before) is not None
-        words = as_text(text, encoding)
-        if not is_named and sum(map(str.isalpha, words)) > _MOST_LETTERS:
-            continue
-        day = day_of(words, month_first)
-        if day and not is_hidden(body, match.start()):
+        if (is_named or sum(map(str.isalpha, words)) <= _MOST_LETTERS) and not is_hidden(body, year):
             (named if is_named else alone)[day[:10]] = None
     for days, most in ((named, MOST_NAMED), (alone, MOST_ALONE)):
         if days:
@@ -253,12 +245,8 @@ def _in_words(body: bytes, encoding: str, month_first: bool) -> tuple[str | None
     return None, None
 
 
-def _text_around(body: bytes, start: int, end: int) -> tuple[bytes, bytes] | None:
-    """The tags before the text in which a place stands, as far as they are of its block, and that text."""
-    opened = body.rfind(b">", max(0, start - _NODE_BYTES), start)
-    closed = body.find(b"<", end, end + _NODE_BYTES)
-    if opened < 0 or closed < 0 or body.find(b"<", opened, start) >= 0:
-        return None
-    before = body[max(0, opened - _NAME_BYTES) : opened + 1]
+def _tags_before(body: bytes, start: int) -> bytes:
+    """The tags before a text, as far as they are of its block."""
+    before = body[max(0, start - 1 - _NAME_BYTES) : start]
     blocks = [match.start() for match in _BLOCK.finditer(before)]
-    return before[blocks[-1] if blocks else 0 :], body[opened + 1 : closed]
+    return before[blocks[-1] if blocks else 0 :]

@@ -6,14 +6,23 @@ From the most to the least explicit: JSON-LD of the main entity, a tag with ``re
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from urllib.parse import urljoin
 
+from pipeline.clean.facts.surroundings import Page
 from pipeline.clean.facts.tags import as_text, attributes, is_hidden, is_within, tag_around
+from pipeline.kernels.html_scan import LICENCE, PROPERTY
+from pipeline.kernels.page_words import places, words
+
+__all__ = ["Page", "in_words", "licence_of", "spdx"]
 
 _REL = frozenset({"license", "licence", "cc:license", "dct:license", "dcterms:license", "schema:license"})
 _CC_LINK = re.compile(
     rb"(?:https?:)?//(?:(?:www|i)\.)?creativecommons\.org/(?:licenses|publicdomain|l|p)/[a-zA-Z0-9./+-]+", re.IGNORECASE
 )
+_CC_HOST = words(any_case=[b"creativecommons.org/"])
+_CC_BEFORE = re.compile(rb"(?:https?:)?//(?:(?:www|i)\.)?\Z", re.IGNORECASE)
+_CC_BEFORE_BYTES = len(b"https://www.")
 _CC_URL = re.compile(
     r"(?:https?:)?//(?:(?:www|i)\.)?creativecommons\.org/(licenses|publicdomain|l|p)/([a-z+-]+)(?:/(\d\.\d))?"
     r"(?:/([a-z]{2})(?![a-z0-9]))?",
@@ -49,51 +58,33 @@ _OTHER_ENTITY = re.compile(
 _BEFORE, _AFTER = 400, 160  # bytes around a bare link in which its words stand
 _FOOTER = 4000  # bytes of a footer that are read
 _PLACES = 40
-# elements in which a link is not the page's own word: opening, closing
-_APART = (
-    (b"<figure", b"</figure"), (b"<figcaption", b"</figcaption"), (b"<noscript", b"</noscript"),
-    (b"<blockquote", b"</blockquote"), (b"<table class=\"infobox", b"</table"),
-)  # fmt: skip
-_COMMENTS = re.compile(
-    rb"(?:id|class)\s*=\s*[\"'](?:[^\"'>]*[ -])?(?:comments?|disqus|respond|replies)[\"' -]", re.IGNORECASE
-)
-_BELOW_COMMENTS = re.compile(
-    rb"<(?:footer|aside)|(?:id|class)\s*=\s*[\"'](?:[^\"'>]*[ _-])?"
-    rb"(?:widget|sidebar|footer|colophon|secondary|copyright)",
-    re.IGNORECASE,
-)
 _RDF = re.compile(rb"<license\s+rdf:resource\s*=\s*\"([^\"]{8,120})\"", re.IGNORECASE)
-_ITEMPROP = re.compile(rb"(?:itemprop|property)\s*=\s*[\"']?(?:schema:|cc:|dct(?:erms)?:)?licen[sc]e\b")
-
-
 _BLOCK = re.compile(rb"</?(?:p|div|li|ul|td|tr|table|section|article|footer|header|h[1-6]|main|aside)\b", re.IGNORECASE)
 _RESERVED = re.compile(r"(?:all|alle|tous) (?:rights|rechte|droits) (?:reserved|vorbehalten|réservés)", re.IGNORECASE)
 _TAG = re.compile(rb"<[^>]*?(?:\balt\s*=\s*[\"']([^\"'>]*)[\"'][^>]*)?>|^[^<]*>|<[^>]*$")
 
 
 def licence_of(
-    body: bytes,
-    encoding: str,
+    page: Page,
     metas: dict[str, str],
     linked: dict[str, str],
-    tags: list[tuple[int, int]],
+    tags: dict[int, list[tuple[int, int]]],
     url: str | None,
     header: str | None,
 ) -> tuple[str | None, str | None]:
     """SPDX id or the page's own words, and where they stand.
 
     Args:
-        body: The page.
-        encoding: Its encoding, which contains ASCII.
+        page: The page.
         metas: Its meta tags.
         linked: What its JSON-LD says of the main entity.
-        tags: Where the attributes of the tags stand whose ``rel`` may name a licence, and where these tags end.
+        tags: Where the attributes of the tags begin that may name a licence, and where the tags end, by their kind.
         url: Its URL.
         header: Its ``Link`` header.
     """
     if "license" in linked:
         return spdx(linked["license"]), "json-ld"
-    stated = [*_of_rel(body, encoding, tags, url), *_of_microdata(body, encoding, url)]
+    stated = [*_of_rel(page, tags.get(LICENCE, []), url), *_of_microdata(page, tags.get(PROPERTY, []), url)]
     if stated:
         return spdx(next((value for value in stated if _CC_URL.search(value)), stated[0])), "rel"
     for name in _META_NAMES:
@@ -103,31 +94,26 @@ def licence_of(
     for target, parameters in _LINK_HEADER.findall(header or ""):
         if re.search(r"\brel\s*=\s*\"?[^\";]*\blicense\b", parameters):
             return spdx(target), "header"
-    return _bare(body, encoding)
+    return _bare(page)
 
 
-def _of_rel(body: bytes, encoding: str, tags: list[tuple[int, int]], url: str | None) -> Iterator[str]:
+def _of_rel(page: Page, tags: list[tuple[int, int]], url: str | None) -> Iterator[str]:
     for start, end in tags[:_PLACES]:
-        said = attributes(body[start:end], encoding)
-        if not _REL.isdisjoint(said.get("rel", "").lower().split()) and not _is_apart(body, start):
+        said = attributes(page.body[start:end], page.encoding)
+        if not _REL.isdisjoint(said.get("rel", "").lower().split()) and not page.is_apart(start):
             target = _target(said.get("href") or said.get("resource"), url)
             if target:
                 yield target
 
 
-def _of_microdata(body: bytes, encoding: str, url: str | None) -> Iterator[str]:
-    if b"licen" not in body:
-        return
-    for number, match in enumerate(_ITEMPROP.finditer(body)):
-        tag = tag_around(body, match.start())
-        if number >= _PLACES or tag is None or _is_apart(body, match.start()) or is_hidden(body, match.start()):
-            continue
-        entity = body.rfind(b"itemtype", 0, match.start())
-        if entity >= 0 and _OTHER_ENTITY.match(body, entity):
-            continue
-        said = attributes(body[tag[0] : tag[1]], encoding)
+def _of_microdata(page: Page, tags: list[tuple[int, int]], url: str | None) -> Iterator[str]:
+    for start, end in tags:
+        said = attributes(page.body[start:end], page.encoding)
         target = _target(said.get("href") or said.get("content") or said.get("resource"), url)
-        if target:
+        if not target or page.is_apart(start):
+            continue
+        entity = page.body.rfind(b"itemtype", 0, page.body.find(b"licen", start, end))
+        if entity < 0 or not _OTHER_ENTITY.match(page.body, entity):
             yield target
 
 
@@ -142,45 +128,41 @@ def _target(href: str | None, base: str | None) -> str | None:
         return href
 
 
-def _is_apart(body: bytes, at: int) -> bool:
-    """Whether a place belongs to a picture, a quotation, or to what readers have written below the text."""
-    if any(is_within(body, at, opening, closing) for opening, closing in _APART):
-        return True
-    comments = [match.end() for match in _COMMENTS.finditer(body, 0, at)]
-    return bool(comments) and _BELOW_COMMENTS.search(body, comments[-1], at) is None
-
-
-def _bare(body: bytes, encoding: str) -> tuple[str | None, str | None]:
+def _bare(page: Page) -> tuple[str | None, str | None]:
     """What a link, a badge or words beside them say, if all that speak of the text say the same."""
-    if b"creativecommons.org/" not in body.lower():
-        return _footer_words(body, encoding)
-    named: set[str] = set()
-    others = 0
-    for number, match in enumerate(_CC_LINK.finditer(body)):
-        if number >= _PLACES:
-            break
-        if _speaks_of_the_text(body, encoding, match.start(), match.end()):
-            named.add(spdx(match.group().decode("ascii")))
-        else:
-            others += 1
+    hosts = [place for place, _ in places(page.body, _CC_HOST)]
+    if not hosts:
+        return _footer_words(page)
+    links = list(islice(_cc_links(page.body, hosts), _PLACES))
+    named = {spdx(link) for start, end, link in links if _speaks_of_the_text(page, start, end)}
     if len(named) == 1:
         return named.pop(), "link"
-    rdf = {spdx(value.decode("ascii", "replace")) for value in _RDF.findall(body)} if not named else set()
+    rdf = {spdx(value.decode("ascii", "replace")) for value in _RDF.findall(page.body)} if not named else set()
     return (rdf.pop(), "rdf") if len(rdf) == 1 else (None, None)
 
 
-def _speaks_of_the_text(body: bytes, encoding: str, start: int, end: int) -> bool:
+def _cc_links(body: bytes, hosts: list[int]) -> Iterator[tuple[int, int, str]]:
+    """Beginning, end and text of each link to a licence, by the places of their host."""
+    last = 0
+    for host in hosts:
+        before = _CC_BEFORE.search(body, max(last, host - _CC_BEFORE_BYTES), host)
+        link = _CC_LINK.match(body, before.start()) if before else None
+        if link:
+            last = link.end()
+            yield link.start(), last, link.group().decode("ascii")
+
+
+def _speaks_of_the_text(page: Page, start: int, end: int) -> bool:
+    body = page.body
     tag = tag_around(body, start)
-    if tag is None or is_hidden(body, start) or _is_apart(body, start):
-        return False
-    name = body[tag[0] + 1 : tag[0] + 8].split(None, 1)[0].lower()
-    if name not in (b"a", b"img", b"link"):
+    name = body[tag[0] + 1 : tag[0] + 8].split(None, 1)[0].lower() if tag is not None else b""
+    if tag is None or name not in (b"a", b"img", b"link"):
         return False
     ahead, behind = body[max(0, tag[0] - _BEFORE) : tag[0]], body[tag[1] : tag[1] + _AFTER]
     ahead = ahead[max((match.end() for match in _BLOCK.finditer(ahead)), default=0) :]
     block = _BLOCK.search(behind)
-    around = _words(ahead, encoding) + " " + _words(behind[: block.start() if block else None], encoding)
-    if _RESERVED.search(around) or _ABOUT_ELSE.search(around):
+    around = _words(ahead, page.encoding) + " " + _words(behind[: block.start() if block else None], page.encoding)
+    if _RESERVED.search(around) or _ABOUT_ELSE.search(around) or is_hidden(body, start) or page.is_apart(start):
         return False
     badge = name == b"img" and is_within(body, start, b"<footer", b"</footer")
     return badge or _ABOUT_TEXT.search(around) is not None
@@ -191,14 +173,14 @@ def _words(data: bytes, encoding: str) -> str:
     return as_text(_TAG.sub(lambda match: b" " + (match.group(1) or b"") + b" ", data), encoding)
 
 
-def _footer_words(body: bytes, encoding: str) -> tuple[str | None, str | None]:
+def _footer_words(page: Page) -> tuple[str | None, str | None]:
     """A licence in the words of the page's footer."""
-    at = body.rfind(b"<footer")
-    if at < 0 or b"ommons" not in body[at:]:
+    at = page.footer
+    if at < 0 or page.body.find(b"ommons", at) < 0:
         return None, None
-    words = _words(body[at : at + _FOOTER], encoding)
-    found = in_words(words)
-    if found is None or _ABOUT_ELSE.search(words) or not _ABOUT_TEXT.search(words):
+    words_there = _words(page.body[at : at + _FOOTER], page.encoding)
+    found = in_words(words_there)
+    if found is None or _ABOUT_ELSE.search(words_there) or not _ABOUT_TEXT.search(words_there):
         return None, None
     return found, "words"
 

@@ -43,8 +43,13 @@ def read_as(body: bytes, encoding: str) -> Decoded:
 
     A last character that a byte limit has cut is left out, in UTF-8 with other characters beyond ASCII.
     """
+    if encoding == "utf-8":  # as most are; valid as it stands, nothing in it was broken here
+        try:
+            return Decoded(body.decode(), encoding, 0)
+        except UnicodeDecodeError:
+            pass
     text = decode_as(body, encoding)
-    if encoding != "utf-8" or BROKEN not in text:
+    if encoding != "utf-8":
         return Decoded(text, encoding, text.count(BROKEN))
     if text.endswith(BROKEN) and is_utf8(body) and not text[:-1].isascii():
         text = text[:-1]

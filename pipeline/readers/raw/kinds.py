@@ -172,9 +172,14 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-def why_no_text(data: bytes) -> str | None:
-    """In words, why bytes of a one-byte or multi-byte encoding are no text; None where they may be."""
-    share = control_share(data)
+def why_no_text(data: bytes, share: float | None = None) -> str | None:
+    """In words, why bytes of a one-byte or multi-byte encoding are no text; None where they may be.
+
+    Args:
+        data: The bytes.
+        share: Their ``control_share``, where it is known.
+    """
+    share = control_share(data) if share is None else share
     if share <= OTHER_SHARE:
         return None
     stray = 1 / len(data)  # one is no sign in a short text

@@ -1,10 +1,13 @@
 """Text in every encoding is read, stated or not, and what is no text is noted."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 
+from pipeline.kernels.text_scan import control_bytes
+from pipeline.readers.raw.kinds import CONTROLS
 from tests.pipeline.clean.inputs import Clean, response
 
 WIDE_TEXTS = [
@@ -96,3 +99,11 @@ def test_what_only_looks_like_a_declaration_is_not_believed_by_the_detector(
     (tmp_path / "a.html").write_bytes(page)
     (document,) = clean(tmp_path).documents
     assert words.strip() in document["text"]
+
+
+def test_control_characters_are_counted_as_they_are_named() -> None:
+    generator = random.Random(0)
+    for size in (0, 1, 127, 128, 129, 5000):
+        data = generator.randbytes(size)
+        assert control_bytes(data) == len(data) - len(data.translate(None, CONTROLS))
+    assert control_bytes(bytes(range(256)) * 3) == 3 * len(CONTROLS)

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.clean.facts.robots import Robots
-from pipeline.clean.html_facts import facts, spdx
+from pipeline.clean.html_facts import TELLING, facts, spdx
 from pipeline.clean.url_entries import host_of
 from pipeline.clean.urls import UrlRules
 from pipeline.kernels import html_scan
@@ -20,8 +20,8 @@ Clean = Callable[..., Any]
 
 def found(html: str, url: str | None = "https://site.example/a/b", **headers: str) -> Any:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    notes = html_scan.scan(html.encode(), 1_000).notes
-    return facts(html.encode(), "utf-8", Record("p", 0, url=url, headers=named), notes)
+    seen = html_scan.scan(html.encode(), 1_000, TELLING)
+    return facts(html.encode(), "utf-8", Record("p", 0, url=url, headers=named), seen)
 
 
 def test_title_canonical_language_and_date() -> None:
