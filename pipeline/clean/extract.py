@@ -10,6 +10,7 @@ from functools import partial
 from pipeline.base.errors import UserError
 from pipeline.clean.decode import decode
 from pipeline.clean.html_facts import TELLING, Facts, facts
+from pipeline.extraction.combined import Choose, combined
 from pipeline.extraction.extractor import Extracted, extract_page
 from pipeline.kernels import html_scan
 from pipeline.readers.records import Record
@@ -49,7 +50,7 @@ class Extractor:
 
     def __init__(self, options: Clean) -> None:
         self.options = options
-        self._extract = load_extract(options.extractor, options.markup)
+        self._extract = _of_all([load_extract(name, options.markup) for name in options.all_extractors], options.choose)
 
     def look(self, record: Record) -> Page:
         """Decodes a page, checks its limits and reads what it says about itself.
@@ -111,6 +112,21 @@ def load_extract(name: str, markup: str = "plain") -> Extract:
 
         return _text_only(datatrove_extract(name))
     raise UserError(f"clean.extractor = {name!r}: allowed are {', '.join(EXTRACTORS)}, or a datatrove class path")
+
+
+def _of_all(extracts: list[Extract], choose: Choose) -> Extract:
+    """One extractor out of several; what ours says of the page stays, its score only where its text was taken."""
+    if len(extracts) == 1:
+        return extracts[0]
+
+    def extract(html: str) -> Extracted:
+        found = [one(html) for one in extracts]
+        text = combined([one.text for one in found], choose)
+        page_type = next((one.page_type for one in found if one.page_type), None)
+        score = next((one.score for one in found if one.text == text), None)
+        return Extracted(text, page_type if text else None, score)
+
+    return extract
 
 
 def _text_only(extract: Callable[[str], str]) -> Extract:

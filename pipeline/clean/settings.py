@@ -70,10 +70,15 @@ def job_config(clean: Clean, source: Source, parts: list[dict[str, Any]]) -> dic
     """Config of a job: everything that defines its bytes but the content of its inputs."""
     keys = {key.name for key in fields(SourceSettings)}
     return {
-        "clean": _with_lists_by_digest(clean.model_dump(mode="json", exclude=set(NOT_IN_THE_BYTES))),
+        "clean": _with_lists_by_digest(clean.model_dump(mode="json", exclude=_not_in_the_bytes(clean))),
         "source": source.model_dump(mode="json", include=keys, exclude_none=True),
         "parts": parts,
     }
+
+
+def _not_in_the_bytes(clean: Clean) -> set[str]:
+    """Keys that decide nothing; what one extractor makes is not made again for the keys that choose among several."""
+    return {*NOT_IN_THE_BYTES, *(("extractor",) if clean.extractors else ("extractors", "choose"))}
 
 
 def list_entry(entry: str) -> str:

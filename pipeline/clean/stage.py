@@ -75,11 +75,10 @@ def list_notes(clean: Clean) -> list[str]:
 def step_for(recipe: Recipe) -> Step:
     """The step, with the libraries that decide this recipe's bytes."""
     clean = recipe.clean
-    foreign = any("." in name for name in (clean.extractor, *(source.format for source in recipe.sources)))
+    foreign = any("." in name for name in (*clean.all_extractors, *(source.format for source in recipe.sources)))
     lists = any(entry.startswith("ut1") for entry in (*clean.url_block, *clean.url_allow))
-    extra = ("datatrove",) * (foreign or lists) + ("trafilatura",) * (
-        clean.extractor not in ("resiliparse", "tokenmill")
-    )
+    peers = {*clean.all_extractors} - {"resiliparse", "tokenmill"}
+    extra = ("datatrove",) * (foreign or lists) + ("trafilatura",) * bool(peers)
     return replace(STEP, libraries=(*STEP.libraries, *extra))
 
 

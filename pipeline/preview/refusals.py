@@ -52,7 +52,8 @@ def _of_clean(run: Run) -> Iterator[str]:
         from pipeline.clean.language import check_model
 
         yield from refusal(check_model, clean.language_model)
-    yield from _extractor(clean.extractor)
+    for name in clean.all_extractors:
+        yield from _extractor(name)
     from pipeline.base.class_path import load_class
 
     wrong = [

@@ -114,6 +114,14 @@ class Clean(Section):
         description="what takes the main text out of a page",
         json_schema_extra=allowed("resiliparse", "tokenmill", "trafilatura", "a datatrove extractor's class path"),
     )
+    extractors: list[str] = Field(
+        default_factory=list,
+        description="several in place of `extractor`, the most trusted first; their texts become one by `choose`",
+        json_schema_extra=allowed("resiliparse", "tokenmill", "trafilatura", "a datatrove extractor's class path"),
+    )
+    choose: Literal["longest", "agreement", "union"] = Field(
+        "longest", description="of several texts: the longest, the first's lines that another has too, or all lines"
+    )
     markup: Literal["plain", "markdown"] = Field(
         "plain", description='how the text of a page is written; markdown needs extractor = "tokenmill"'
     )
@@ -159,11 +167,30 @@ class Clean(Section):
     max_decompression_ratio: float = Field(500.0, ge=2.0, description="beyond it, and 64 MiB, a file is a bomb")
     max_decompressed_bytes: int = Field(1 << 40, ge=1 << 20, description="a file that becomes larger is a bomb")
 
+    @property
+    def all_extractors(self) -> list[str]:
+        """What takes the text out of a page: one, or several."""
+        return self.extractors or [self.extractor]
+
+    @model_validator(mode="after")
+    def _several_extractors_are_chosen_from(self) -> "Clean":
+        given = self.model_fields_set
+        if self.extractors and "extractor" in given and self.extractor != self.extractors[0]:
+            raise ValueError("extractor and extractors are both given; give one of them")
+        if len(self.extractors) == 1 or len(set(self.extractors)) < len(self.extractors):
+            raise ValueError(f"extractors = {self.extractors}: give two or more different ones, or extractor")
+        if "choose" in given and not self.extractors and self.choose != "longest":
+            raise ValueError(
+                f'choose = "{self.choose}" chooses among several: extractors = ["tokenmill", "trafilatura"]'
+            )
+        return self
+
     @model_validator(mode="after")
     def _only_our_extractor_writes_markdown(self) -> "Clean":
-        if self.markup != "plain" and self.extractor != "tokenmill":
+        others = [name for name in self.all_extractors if name != "tokenmill"]
+        if self.markup != "plain" and others:
             raise ValueError(
-                f'markup = {self.markup!r} needs extractor = "tokenmill"; {self.extractor} writes plain text only'
+                f'markup = {self.markup!r} needs extractor = "tokenmill"; {others[0]} writes plain text only'
             )
         return self
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import get_args
 
+from pipeline.extraction.combined import Choose, combined
 from pipeline.extraction.extractor import extract_page
 
 Extract = Callable[[str], str]
@@ -15,7 +17,14 @@ def extractors() -> dict[str, Extract]:
     for name, load in (("resiliparse", _resiliparse), ("trafilatura", _trafilatura), ("trafipy", _trafipy)):
         if find_spec(name) is not None:
             found[f"{name} {version(name)}"] = load()
+    for name in [name for name in found if name.startswith("trafilatura")]:
+        for choose in get_args(Choose):
+            found[f"tokenmill and {name}, {choose}"] = _both(found["tokenmill"], found[name], choose)
     return found
+
+
+def _both(ours: Extract, theirs: Extract, choose: Choose) -> Extract:
+    return lambda html: combined([ours(html), theirs(html)], choose)
 
 
 def _resiliparse() -> Extract:
