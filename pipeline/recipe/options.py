@@ -117,7 +117,7 @@ class Clean(Section):
     extractors: list[str] = Field(
         default_factory=list,
         description="several in place of `extractor`, the most trusted first; their texts become one by `choose`",
-        json_schema_extra=allowed("resiliparse", "tokenmill", "trafilatura", "a datatrove extractor's class path"),
+        json_schema_extra=allowed("what extractor may be"),
     )
     choose: Literal["longest", "agreement", "union"] = Field(
         "longest", description="of several texts: the longest, the first's lines that another has too, or all lines"
