@@ -35,7 +35,7 @@ def _deep(value: dict[Any, Any]) -> str:
 
 
 def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=_printed, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def _plain(value: Any) -> Any:
@@ -56,3 +56,6 @@ def _printed(value: Any) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return f"{len(data):,} bytes"
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=_printed, allow_nan=False)

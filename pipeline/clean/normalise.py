@@ -20,6 +20,8 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
     "\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff]+"
 )
+_MISREAD = text_scan.MOJIBAKE | text_scan.WHOLE_LINES
+_NO_UTF8 = re.compile(rb"(?:\A|[\x00-\x1f\x21-\x7f])[\x80-\xbf]")
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 
 
@@ -44,7 +46,7 @@ def normalise(texts: list[str], *, fix_mojibake: bool = True) -> tuple[list[str]
     for number, flags in enumerate(flags_of(texts).tolist()):
         text = texts[number]
         if flags:
-            if flags & text_scan.MOJIBAKE and fix_mojibake:
+            if flags & _MISREAD and fix_mojibake:
                 fixed = repair(text)
                 repaired += fixed != text
                 text = fixed
@@ -80,7 +82,26 @@ def repair(text: str) -> str:
     from ftfy import fix_encoding
 
     lines = text.split("\n")
-    signs = flags_of(lines) & text_scan.MOJIBAKE
+    signs = flags_of(lines) & _MISREAD
     for number in np.flatnonzero(signs).tolist():
-        lines[number] = fix_encoding(lines[number])
+        if signs[number] & text_scan.MOJIBAKE or _may_be_utf8(lines[number]):
+            lines[number] = fix_encoding(lines[number])
     return "\n".join(lines)
+
+
+def _may_be_utf8(line: str) -> bool:
+    """False where ftfy would leave a line that shows signs of encodings alone which it undoes for whole lines.
+
+    In none of them it is UTF-8: a byte that continues a character stands behind a letter (behind a space it may stand:
+    ftfy takes some spaces for no-break spaces).  Nor is a part of it in the others.  Most lines with such signs are
+    right, and to ask ftfy whether a line looks bad takes three times as long.
+    """
+    from ftfy.chardata import UTF8_DETECTOR_RE
+
+    for codec in text_scan.WHOLE_LINE_CODECS:
+        try:
+            if _NO_UTF8.search(line.encode(codec)) is None:
+                return True
+        except UnicodeEncodeError:
+            continue
+    return UTF8_DETECTOR_RE.search(line) is not None

@@ -208,9 +208,11 @@ class Cleaner:
         """What one slice of items becomes, in order, and the computed columns of each document by its ``id()``."""
         if self._urls is not None:
             items = [guarded_step(self._wanted, item) for item in items]
-        items = [guarded_step(self._of_its_site, item) for item in items]
-        for step in (self._decode, self._extract):
-            items = [guarded_step(partial(_with_body, step), item) for item in items]
+        if len(self._sites) or any(isinstance(item, Record) and item.body_type in SITE_FILES for item in items):
+            items = [guarded_step(self._of_its_site, item) for item in items]
+        if any(isinstance(item, Record) and item.body is not None for item in items):
+            for step in (self._decode, self._extract):
+                items = [guarded_step(partial(_with_body, step), item) for item in items]
         items = self._together(self._normalise, items)
         rows: dict[int, dict[str, Any]] = {}
         return self._together(lambda records: self._columns(records, rows), items), rows

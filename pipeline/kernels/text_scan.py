@@ -12,9 +12,12 @@ NOT_NFC = 1  # a character that composition may change or move
 INVISIBLE = 2  # control, zero-width or bidirectional characters, noncharacters
 LINE_ENDS = 4  # other line ends than \n
 MOJIBAKE = 8  # a character that shows a UTF-8 lead byte, then those that show its continuation bytes
+WHOLE_LINES = 16  # the same in encodings that ftfy undoes for whole lines alone
 
 # one-byte encodings that ftfy undoes, beside windows-1252 and windows-1251, whose signs are looked for by hand
 _MISREADINGS = ("cp1250", "iso8859_2", "cp1253", "cp1254", "cp1257", "mac_roman", "cp437")
+WHOLE_LINE_CODECS = ("mac_roman", "cp437")
+_WHOLE = sum(1 << bit for bit, codec in enumerate(_MISREADINGS) if codec in WHOLE_LINE_CODECS)
 _HIGHEST = 0x2600  # nearly all of their characters are below
 
 
@@ -116,19 +119,22 @@ def _code(data, i, end):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_misread(data, i, end):  # type: ignore[no-untyped-def]
-    """True where the characters from ``i`` show the bytes of one UTF-8 character in one of the misreadings."""
+def _misread(data, i, end):  # type: ignore[no-untyped-def]
+    """The flag of characters from ``i`` that show the bytes of one UTF-8 character in one of the misreadings, or 0."""
     lead = data[i]
     first = _code(data, i, end)
     if _TWO[first] == 0 and _MORE[first] == 0:
-        return False
+        return 0
     at = i + (2 if lead < 0xE0 else 3)
     second = _code(data, at, end)
-    if _TWO[first] & _REST[second]:
-        return True
-    if _MORE[first] & _REST[second] == 0:
-        return False
-    return (_MORE[first] & _REST[second] & _REST[_code(data, at + (2 if data[at] < 0xE0 else 3), end)]) != 0
+    shown = _TWO[first] & _REST[second]
+    more = _MORE[first] & _REST[second]
+    if more:
+        shown |= more & _REST[_code(data, at + (2 if data[at] < 0xE0 else 3), end)]
+    if shown == 0:
+        return 0
+    # ftfy also undoes parts of lines, those that begin with a lead byte's character of the other encodings
+    return WHOLE_LINES if (shown | _TWO[first] | _MORE[first]) & ~_WHOLE == 0 else MOJIBAKE
 
 
 @numba.njit(cache=True, nogil=True)
@@ -137,8 +143,8 @@ def _flag_character(data, i, end):  # type: ignore[no-untyped-def]
     lead = data[i]
     found = _flag_by_hand(data, i, end)
     # the letters that stand for lead bytes, and what box drawings, roots and low quotes stand for
-    if (lead == 0xC2 or 0xC4 <= lead <= 0xCF or lead == 0xE2) and _is_misread(data, i, end):
-        found |= MOJIBAKE
+    if lead == 0xC2 or 0xC4 <= lead <= 0xCF or lead == 0xE2:
+        found |= _misread(data, i, end)
     return found
 
 
@@ -157,8 +163,8 @@ def _flag_by_hand(data, i, end):  # type: ignore[no-untyped-def]
     if lead == 0xC3:  # U+00C2 to U+00F4 show the lead bytes of UTF-8
         if (second == 0x82 or second == 0x83) and i + 2 < end and data[i + 2] == 0x20:
             return MOJIBAKE  # a no-break space that became a space
-        if 0x82 <= second <= 0xB4 and (_shows_continuation(data, i + 2, end) or _is_misread(data, i, end)):
-            return MOJIBAKE
+        if 0x82 <= second <= 0xB4:
+            return MOJIBAKE if _shows_continuation(data, i + 2, end) or _misread(data, i, end) else 0
         return 0
     if (
         lead == 0xD0

@@ -142,6 +142,10 @@ class Fields:
         stated = {ours: nested.plain_name(theirs) for ours, theirs in names.items()}
         stated |= {"text": stated["messages"]} if self.chat else {}
         self.names = {ours: (stated[ours],) if ours in stated else usual for ours, usual in USUAL_NAMES.items()}
+        self._roots = {  # the keys of a record in one of which a field lies, where it has it
+            ours: frozenset(key for name in named for key in (name, name.partition(".")[0]))
+            for ours, named in self.names.items()
+        }
         self.html_name = stated.get("html")
         self.language_name = stated.get("language")
         self.metadata = None if metadata is None else tuple(metadata)
@@ -197,14 +201,14 @@ class Fields:
                 return Damaged(path, offset, len(data), "not_utf8", str(error)[:200], data)
         if not isinstance(text, str):
             return self._without_text(value, text, path, offset, raw)
-        licence = _string(_take(value, self.names["licence"]))
+        licence = self._of(value, "licence")
         return Record(
             path,
             offset,
             text,
-            id=_string(_take(value, self.names["id"])),
-            url=_string(_take(value, self.names["url"])),
-            date=_string(_take(value, self.names["date"])),
+            id=self._of(value, "id"),
+            url=self._of(value, "url"),
+            date=self._of(value, "date"),
             language=_string(_take(value, (self.language_name,))) if self.language_name else None,
             licence=licence or self.licence,
             licence_evidence="record" if licence else ("recipe" if self.licence else None),
@@ -215,6 +219,10 @@ class Fields:
             weight=len(raw),
             length=len(raw),
         )
+
+    def _of(self, value: dict[str, Any], kind: str) -> str | None:
+        """Takes a field out of a record, as text; most records have few of them, which is asked first."""
+        return None if self._roots[kind].isdisjoint(value) else _string(_take(value, self.names[kind]))
 
     def _joined(self, value: dict[str, Any], found: Any) -> Any:
         """The text of lists; what was found where there is none."""

@@ -1,5 +1,6 @@
 """Text is normalised once, and what shows no sign of damage is left alone."""
 
+import random
 import sys
 import unicodedata
 
@@ -8,9 +9,10 @@ from ftfy import fix_encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.clean import normalise as normalise_module
 from pipeline.clean.decode import decode
 from pipeline.clean.lines import clean_lines
-from pipeline.clean.normalise import flags_of, normalise
+from pipeline.clean.normalise import flags_of, normalise, repair
 from pipeline.kernels import text_scan
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=60)
@@ -106,6 +108,35 @@ def test_mojibake_is_repaired_and_right_text_is_not_touched(text: str) -> None:
         if broken != text:
             assert flags_of([broken])[0] & text_scan.MOJIBAKE
     assert one(text) == unicodedata.normalize("NFC", text)
+
+
+RIGHT = ("l’été", "«\xa0œuvre\xa0»", "20\xa0°C", "déjà", "plain words", "où ±\xa05", "naïve", "’", "–", "ça ", "日本")
+BROKEN = tuple(
+    piece.encode().decode(codec)
+    for piece in RIGHT
+    for codec in ("mac_roman", "cp437", "cp1252", "cp1250", "cp1257")
+    if piece.encode().decode(codec, "ignore").encode(codec, "ignore") == piece.encode()
+)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_lines_that_are_passed_over_are_those_that_ftfy_leaves(seed: int) -> None:
+    generator = random.Random(seed)
+    for _ in range(60):
+        pool = generator.choice((RIGHT, BROKEN, RIGHT + BROKEN, BROKEN[:: generator.randrange(2, 6)]))
+        line = generator.choice(("", " ", " ")).join(generator.choices(pool, k=generator.randrange(1, 7)))
+        if flags_of([line])[0] & (text_scan.MOJIBAKE | text_scan.WHOLE_LINES):
+            assert repair(line) == fix_encoding(line)
+
+
+def test_lines_of_whole_line_encodings_are_repaired_and_passed_over() -> None:
+    """Guard: both occur in the comparison above."""
+    broken = "l’été à Genève".encode().decode("mac_roman")
+    assert repair(broken) == "l’été à Genève"
+    right = "l’été à Genève, 20\xa0°C"
+    assert flags_of([right])[0] & (text_scan.MOJIBAKE | text_scan.WHOLE_LINES) == text_scan.WHOLE_LINES
+    assert not normalise_module._may_be_utf8(right)
+    assert normalise_module._may_be_utf8(broken)
 
 
 def test_mojibake_is_counted() -> None:
