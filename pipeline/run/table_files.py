@@ -305,9 +305,10 @@ class RangeReader(Closable):
 
 def _opened(url: str) -> Any:
     if storage.is_local(url):
-        if storage.local_status(storage.local_path(url)) is None:
-            raise FileNotFoundError(errno.ENOENT, "no such file", url)  # Arrow's own names no file
-        return pa.memory_map(str(storage.local_path(url)), "r")
+        try:
+            return pa.memory_map(url.removeprefix("file://"), "r")
+        except FileNotFoundError as error:  # Arrow's own names no file
+            raise FileNotFoundError(errno.ENOENT, "no such file", url) from error
     return pa.PythonFile(RangedObject(url), "r")
 
 

@@ -23,6 +23,8 @@ from pipeline.run.engine import Job, Outputs
 from pipeline.run.table_files import RangeReader
 from pipeline.run.tables import SETS
 
+MAPPED = 256  # ranges whose files are held open at a time
+
 
 class Part:
     """n documents of a run.
@@ -43,10 +45,12 @@ class Part:
         self._ranges: list[pa.RecordBatch] = []
         self._known = self._all = 0
         self._written, starts = 0, [np.zeros(0, np.int64)]
+        self._whole = 0  # so many of the ranges, the first ones, hold no file
         sets.touch()
         for shard in job.arguments["shards"]:
             with RangeReader(outputs.url(layout.shard_table(layout.SETS, shard)), SETS) as reader:
                 starts.append(self._take(reader, job.arguments["number"], sets))
+        self._combine()
         self.numbers = self._numbers("document", np.int64)
         self.num_shingles = self._numbers("num_shingles", np.int32)
         self.text_hash = self._hashes("text_hash")
@@ -69,12 +73,23 @@ class Part:
         self._all += int(notes.get(ROWS.encode(), b"0"))
         shingles = found.column("shingles")
         values = np.ascontiguousarray(shingles.flatten().to_numpy())
-        with naming_size(str(sets), values.nbytes), open(sets, "ab") as file:
-            file.write(values.data)
+        if len(values):
+            with naming_size(str(sets), values.nbytes), open(sets, "ab") as file:
+                file.write(values.data)
         starts = np.where(shingles.is_valid().to_numpy(zero_copy_only=False), _offsets(shingles) + self._written, -1)
         self._written += len(values)
-        self._ranges.append(_owned(found.drop_columns(["shingles"])))
+        self._ranges.append(found.drop_columns(["shingles"]))
+        if len(self._ranges) - self._whole == MAPPED:
+            self._combine()
         return starts
+
+    def _combine(self) -> None:
+        """Makes one batch, in memory, of those that were read since: these keep their files mapped."""
+        kinds = [found.schema.field(KEEP).type for found in self._ranges[self._whole :] if KEEP in found.schema.names]
+        kind = common_type(kinds)
+        taken = [_as(found, kind) for found in self._ranges[self._whole :]]
+        self._ranges[self._whole :] = pa.Table.from_batches(taken).combine_chunks().to_batches() if taken else []
+        self._whole = len(self._ranges)
 
     def facts(self) -> Facts:
         """What selection must know of the documents."""
@@ -131,6 +146,9 @@ def _offsets(lists: pa.ListArray) -> Ints:
     return np.cumsum(sizes) - sizes
 
 
-def _owned(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A copy that does not keep a mapped file open."""
-    return pa.ipc.read_record_batch(batch.serialize(), batch.schema)
+def _as(batch: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
+    """The batch with ``keep`` as a common type, where it has the column."""
+    if KEEP not in batch.schema.names:
+        return batch
+    at = batch.schema.get_field_index(KEEP)
+    return batch.set_column(at, pa.field(KEEP, kind), batch.column(at).cast(kind))
