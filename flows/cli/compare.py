@@ -18,6 +18,7 @@ from pipeline.base.words import figure
 MIN_SEEDS = 2
 MAX_SEEDS = 100
 BENCHMARKS = {
+    "recipe": "pipeline.bench.recipe.rows",
     "clean": "pipeline.bench.clean",
     "dedup": "pipeline.bench.dedup",
     "dedup_accuracy": "pipeline.bench.dedup_accuracy",

@@ -110,7 +110,8 @@ def rensa_run(path: Path, target: Path, processes: int) -> int:
     return _write(path, target, keep)
 
 
-def _datatrove_config() -> Any:
+def datatrove_config() -> Any:
+    """The settings of datatrove's MinHash that are ours."""
     from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.utils.hashing import HashConfig
 
@@ -130,7 +131,7 @@ def datatrove_signatures(folder: Path, scratch: Path, processes: int) -> int:
     from datatrove.pipeline.dedup.minhash import MinhashDedupSignature
     from datatrove.pipeline.readers import JsonlReader
 
-    steps = [JsonlReader(str(folder)), MinhashDedupSignature(str(scratch / "signatures"), config=_datatrove_config())]
+    steps = [JsonlReader(str(folder)), MinhashDedupSignature(str(scratch / "signatures"), config=datatrove_config())]
     _stage(steps, processes, processes, scratch / "logs1")
     return 0
 
@@ -141,7 +142,7 @@ def datatrove_run(folder: Path, target: Path, processes: int) -> int:
     from datatrove.pipeline.readers import JsonlReader
     from datatrove.pipeline.writers import JsonlWriter
 
-    config = _datatrove_config()
+    config = datatrove_config()
     names = {name: str(target / name) for name in ("signatures", "buckets", "remove", "kept")}
     datatrove_signatures(folder, target, processes)
     _stage([MinhashDedupBuckets(names["signatures"], names["buckets"], config=config)], BANDS, processes, target / "l2")

@@ -15,20 +15,21 @@ _APOSTROPHE, _BLANK, _LINE_FEED, _RETURN = 0x27, 0x20, 0x0A, 0x0D
 
 
 @bare
-def unknown_code_points(data, classes, found):  # type: ignore[no-untyped-def]
-    """Writes the code points that have no class yet to ``found``, each once; returns how many.
+def unknown_code_points(data, classes, found, places):  # type: ignore[no-untyped-def]
+    """Finds the code points that have no class yet, each once; returns how many.
 
     Args:
         data: Valid UTF-8.
         classes: uint8 (CODE_POINTS,).  Those found are ``OTHER`` afterwards.
-        found: Out, int32, with room for all that there are.
+        found: Out: the code points, with room for all that there are.
+        places: Out: the byte at which each first stands.
     """
     count, i, end = 0, 0, len(data)
     while i < end:
         code, width = decode(data, i, end)
         if classes[code] == UNKNOWN:
             classes[code] = OTHER
-            found[count] = code
+            found[count], places[count] = code, i
             count += 1
         i += width
     return count

@@ -11,7 +11,6 @@ from pipeline.base.hash_sort import HashSort
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Outputs, Step
-from pipeline.run.manifest import Manifest
 from pipeline.run.table_files import batches
 from pipeline.run.tables import BATCH_ROWS, BATCH_ROWS_KEY, DOC_INDEX, DOCUMENTS
 
@@ -19,10 +18,10 @@ STEP = Step("index", 2, "pipeline.lookup.doc_ids:build")
 RECORD = np.dtype([("high", np.uint64), ("low", np.uint64), ("shard", np.int32), ("row", np.int32)])
 
 
-def make_index(context: Context) -> dict[str, Manifest]:
-    """Makes the index of a run where it is not up to date."""
+def index_work(context: Context) -> tuple[Step, list[Job]]:
+    """The step that makes the index, and its one job."""
     inputs = {layout.documents(name): digest for name, digest in context.document_shards().items()}
-    return context.run_step(STEP, [Job("all", {}, inputs)])
+    return STEP, [Job("all", {}, inputs)]
 
 
 def build(job: Job, outputs: Outputs) -> None:

@@ -10,7 +10,7 @@ The same code answers "what would run?": a dry context raises ``NeedsWork`` at t
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -66,6 +66,22 @@ class Workers(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A step's jobs beside its manifests: what is done, and why the others are to be run."""
+
+    step: Step
+    jobs: list[Job]
+    named: Mapping[str, str]  # as ``named_shards`` gives them
+    done: dict[str, Manifest]
+    reasons: dict[str, str]
+    orphans: list[str]  # shards that are no longer part of the run; they have reasons too
+
+    def undone(self) -> list[Job]:
+        """The jobs to run."""
+        return [job for job in self.jobs if job.shard not in self.done]
 
 
 class Context:
@@ -144,33 +160,42 @@ class Context:
             NeedsWork: In a dry context, if there is work.
             RunError: If a shard cannot be made.
         """
-        jobs = list(jobs)
-        named = named_shards(self.root, step.name)
-        done, reasons = self._compare(step, jobs, named)
-        orphans = sorted({*shards_of(self.root, step.name)} - {job.shard for job in jobs})
-        reasons |= dict.fromkeys(orphans, "no longer part of the run")
-        if reasons and self.dry:
-            raise NeedsWork(step.name, len(jobs), reasons)
-        self._tell_damaged(step, [*reasons], named)
-        if reasons:
-            step_digests.forget(self.root, step.name)  # the manifests of its shards change from here on
-        self.shards_skipped += len(done)
-        self.progress.step_started(step.name, len(jobs), len(done))
-        for shard in orphans:
-            self._remove(step, shard)
-        for job, (made, seconds) in self._work(step, [job for job in jobs if job.shard not in done]):
-            done[job.shard] = made
+        return self.run_steps((step, jobs))[0]
+
+    def run_steps(self, *work: tuple[Step, Iterable[Job]]) -> list[dict[str, Manifest]]:
+        """Runs steps of which none reads what another one writes beside each other; otherwise as ``run_step``.
+
+        What is told of the work is told of the first step.
+        """
+        if self.dry and len(work) > 1:
+            return [self.run_step(step, jobs) for step, jobs in work]
+        compared = [self._compare(step, list(jobs)) for step, jobs in work]
+        for found in compared:
+            if found.reasons and self.dry:
+                raise NeedsWork(found.step.name, len(found.jobs), found.reasons)
+            self._tell_damaged(found)
+            if found.reasons:
+                step_digests.forget(self.root, found.step.name)  # the manifests of its shards change from here on
+        done = [len(found.done) for found in compared]
+        self.shards_skipped += sum(done)
+        self.progress.step_started(compared[0].step.name, sum(len(found.jobs) for found in compared), sum(done))
+        for found in compared:
+            for shard in found.orphans:
+                self._remove(found.step, shard)
+        done_of = {found.step: found.done for found in compared}
+        for step, job, (made, seconds) in self._work([(c.step, job) for c in compared for job in c.undone()]):
+            done_of[step][job.shard] = made
             self.shards_run += 1
             self.progress.shard_done(step.name, job.shard, made.counts, seconds)
             self.has_worked()
-        self._current[step.name] = {job.shard: done[job.shard] for job in jobs}
-        self._write_stage_manifest(step)
-        return self._current[step.name]
+        for found in compared:
+            self._current[found.step.name] = {job.shard: found.done[job.shard] for job in found.jobs}
+            self._write_stage_manifest(found.step)
+        return [self._current[found.step.name] for found in compared]
 
     def is_done(self, step: Step, jobs: Sequence[Job]) -> bool:
         """Whether ``run_step`` would find nothing to do."""
-        done, _ = self._compare(step, list(jobs), named_shards(self.root, step.name))
-        return len(done) == len(jobs)
+        return not self._compare(step, list(jobs)).undone()
 
     def forget_step(self, step: Step) -> None:
         """Removes the outputs and the manifests of a step that is not part of the finished run.
@@ -186,33 +211,35 @@ class Context:
         self._current.pop(step.name, None)
         storage.delete(storage.join(self.root, layout.stage_manifest(step.name)))
 
-    def _work(self, step: Step, jobs: list[Job]) -> Iterable[tuple[Job, tuple[Manifest, float]]]:
-        if not jobs:
+    def _work(self, work: list[tuple[Step, Job]]) -> Iterable[tuple[Step, Job, tuple[Manifest, float]]]:
+        if not work:
             return
         if self._pool is None:
             raise RunError("this context has no pool: it can only look")
         assert self._before_publish or not self.takedown, "outputs of a run with a takedown must be blanked"
         hook = (self.takedown, self._before_publish) if self.takedown else ()
-        waiting = {job.shard: job for job in jobs}
+        steps = {id(job): step for step, job in work}
+        waiting = {id(job): job for _, job in work}
         while waiting:
             try:
                 for job, result in self._pool.run(
-                    run_job, [((self.root, step, j, *hook), j) for j in waiting.values()]
+                    run_job, [((self.root, steps[number], job, *hook), job) for number, job in waiting.items()]
                 ):
-                    del waiting[job.shard]
-                    yield job, result
+                    del waiting[id(job)]
+                    yield steps[id(job)], job, result
             except WorkerKilledError as killed:
-                if not step.careful or killed.item.arguments.get("careful"):
-                    named = f"{step.name} {killed.item.shard}"
-                    raise WorkerKilledError(killed.item, named, killed.how, killed.tries) from None
-                self.progress.note(f"{step.name} {killed.item.shard} killed its worker; its parts are tried one by one")
-                careful = replace(killed.item, arguments={**killed.item.arguments, "careful": True})
-                waiting[careful.shard] = careful
+                job, step = killed.item, steps[id(killed.item)]
+                if not step.careful or job.arguments.get("careful"):
+                    raise WorkerKilledError(job, f"{step.name} {job.shard}", killed.how, killed.tries) from None
+                self.progress.note(f"{step.name} {job.shard} killed its worker; its parts are tried one by one")
+                careful = replace(job, arguments={**job.arguments, "careful": True})
+                steps[id(careful)] = step
+                del waiting[id(job)]
+                waiting[id(careful)] = careful
 
-    def _compare(
-        self, step: Step, jobs: list[Job], named: Mapping[str, str]
-    ) -> tuple[dict[str, Manifest], dict[str, str]]:
+    def _compare(self, step: Step, jobs: list[Job]) -> "_Compared":
         """Splits jobs into done ones and, with the cause, those to run."""
+        named = named_shards(self.root, step.name)
         done: dict[str, Manifest] = {}
         reasons: dict[str, str] = {}
         for job in jobs:
@@ -226,14 +253,16 @@ class Context:
                 done[job.shard] = found
             else:
                 reasons[job.shard] = reason or "not made yet"
-        return done, reasons
+        orphans = sorted({*shards_of(self.root, step.name)} - {job.shard for job in jobs})
+        reasons |= dict.fromkeys(orphans, "no longer part of the run")
+        return _Compared(step, jobs, named, done, reasons, orphans)
 
-    def _tell_damaged(self, step: Step, shards: Iterable[str], named: Mapping[str, str]) -> None:
+    def _tell_damaged(self, compared: "_Compared") -> None:
         """Says which manifests of shards with work are damaged: they are made again with their outputs."""
-        problems = []
-        for shard in shards:
+        step, problems = compared.step, []
+        for shard in compared.reasons:
             try:
-                load_manifest(self.root, step.name, shard, named)
+                load_manifest(self.root, step.name, shard, compared.named)
             except DamagedManifestError as error:
                 problems.append(str(error).removeprefix(f"{self.root.rstrip('/')}/").removesuffix(f"; {AGAIN}"))
         if problems:

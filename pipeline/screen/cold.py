@@ -10,7 +10,7 @@ from pipeline import kernels
 from pipeline.base.console import say
 
 # stage: a module of pipeline/kernels that its work always calls
-MODULES = {"clean": "text_scan", "dedup": "minhash", "filter": "signals"}
+MODULES = {"clean": "text_scan", "dedup": "minhash", "filter": "signals", "tokenize": "pretokens"}
 WORDS = "compiling the kernels for this machine, once: a minute or two; `tokenmill doctor --warm` does it beforehand"
 
 

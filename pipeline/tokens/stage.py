@@ -2,10 +2,11 @@
 
 1. ``tokenize.split``      every kept document to training or validation: verdicts/tokenize/
 2. ``tokenize.survey``     what the kept documents of a shard hold: tokenizer/survey/
-3. ``tokenize.tokenizer``  train or take a tokenizer, choose the engine: tokenizer/
+3. Beside each other, since none needs another:
+   ``tokenize.tokenizer``    train or take a tokenizer, choose the engine: tokenizer/
+   ``tokenize.leakage``      what training text is still near validation text: tokens/leakage.json
+   ``index``, ``index.keys``  index/doc_id.arrow, index/keys.arrow
 4. ``tokenize``            documents/NNNNN.arrow -> tokens/train/NNNNN.arrow and tokens/validation/NNNNN.arrow
-5. ``tokenize.leakage``    what training text is still near validation text: tokens/leakage.json
-6. ``index``, ``index.keys``  index/doc_id.arrow, index/keys.arrow
 """
 
 from collections.abc import Mapping
@@ -16,8 +17,8 @@ from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
 from pipeline.base.sizes import parse_memory
 from pipeline.dedup.stage.plan import sign_documents
-from pipeline.lookup.doc_ids import make_index
-from pipeline.lookup.keys import make_keys
+from pipeline.lookup.doc_ids import index_work
+from pipeline.lookup.keys import keys_work
 from pipeline.recipe.options import Recipe
 from pipeline.run import layout, ledger
 from pipeline.run.context import Context
@@ -47,12 +48,15 @@ def run(context: Context) -> dict[str, Any]:
     split = context.run_step(SPLIT_STEP, [_split_job(context)])["all"]
     surveys = context.run_step(SURVEY_STEP, _survey_jobs(context, split))
     _check_what_is_left(context, split, surveys)
-    tokenizer = context.run_step(TOKENIZER_STEP, [_tokenizer_job(context, documents, split, surveys)])["all"]
+    trained, leakage, _, _ = context.run_steps(  # the first takes long, on one processor
+        (TOKENIZER_STEP, [_tokenizer_job(context, documents, split, surveys)]),
+        (LEAKAGE_STEP, _leakage_jobs(context, documents, split)),
+        index_work(context),
+        keys_work(context),
+    )
+    tokenizer = trained["all"]
     made = context.run_step(ENCODE_STEP, _encode_jobs(context, split, tokenizer))
     make_restored(context, split, tokenizer)
-    leakage = context.run_step(LEAKAGE_STEP, _leakage_jobs(context, documents, split))
-    make_index(context)
-    make_keys(context)
     counts = total_counts(made.values())
     names = ("documents", "tokens", "train_tokens", "validation_tokens", "train_documents", "validation_documents")
     return {

@@ -6,12 +6,13 @@ the 256 bytes, then what the merges give (pipeline/kernels/merges.py).
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.byte_strings import empty_table, enter
-from pipeline.kernels.merges import HEADER, learn
+from pipeline.kernels.merges import FIRST_PAIRS, HEADER, MERGED, TOTAL, Work, learn, move_pairs, queue_first
 from pipeline.tokens.tokenizer.definition import byte_characters
 from pipeline.tokens.tokenizer.pretokens import PretokenCounts
 
@@ -33,18 +34,17 @@ def learn_vocabulary(
     """
     table = byte_characters()
     names = list(dict.fromkeys([*special, *sorted(table)]))
-    known, ends, contents = _token_set([_bytes_of(name, table) for name in names], size)
     rows, starts = _rows(words, np.array([names.index(character) for character in table], np.int32))
-    kind = np.int32 if len(rows) < 1 << 31 else np.int64
-    places = np.empty(3 * len(words.contents) + 1, kind)
-    merges, contents, total = learn(
-        rows, starts, places, known, ends, contents, len(names), max(size, len(names)), LEAST_COUNT
-    )
-    characters = "".join(map(table.__getitem__, contents[: ends[total - 1]].tolist()))
-    names += [characters[start:end] for start, end in pairwise(ends[len(names) - 1 : total].tolist())]
+    work = _work(rows, starts, len(words.contents), [_bytes_of(name, table) for name in names], size)
+    queue_first(work, np.zeros(len(work.table), np.int64), np.full(len(work.table), -1, np.int64))
+    while not learn(work, size, LEAST_COUNT):
+        work = _with_room(work)
+    total = int(work.state[TOTAL])
+    characters = "".join(map(table.__getitem__, work.contents[: work.ends[total - 1]].tolist()))
+    names += [characters[start:end] for start, end in pairwise(work.ends[len(names) - 1 : total].tolist())]
     ranked: dict[tuple[int, int], None] = {}
-    for left, right, _ in merges.tolist():  # of a pair that was merged twice the later rank counts
-        ranked.pop((left, right), None)
+    for left, right, _ in work.merges[: work.state[MERGED]].tolist():
+        ranked.pop((left, right), None)  # of a pair that was merged twice the later rank counts
         ranked[left, right] = None
     return names, [(names[left], names[right]) for left, right in ranked]
 
@@ -54,19 +54,9 @@ def _bytes_of(name: str, table: Sequence[str]) -> bytes:
     return bytes(map(table.index, name)) if all(character in table for character in name) else b""
 
 
-def _token_set(tokens: Sequence[bytes], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
-    """Tokens as the set of byte strings that the kernel asks, with room for ``size``: table, ends, contents."""
-    room = max(size, len(tokens))
-    contents, ends = np.frombuffer(bytearray().join(tokens), np.uint8), np.zeros(room, np.int64)
-    np.cumsum([len(token) for token in tokens], out=ends[: len(tokens)])
-    table = empty_table(2 * room)
-    enter(table, ends, contents, len(tokens))
-    return table, ends, contents
-
-
 def _rows(words: PretokenCounts, ids: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Words as the kernel wants them, and where each starts; ``ids`` are those of the 256 bytes."""
-    lengths = np.diff(words.ends, prepend=0)
+    lengths, counts = np.diff(words.ends, prepend=0), words.counts
     starts = np.cumsum(lengths + HEADER) - (lengths + HEADER)
     rows = np.empty(len(words.contents) + HEADER * len(starts), np.int32)
     symbols = np.ones(len(rows), bool)
@@ -74,7 +64,49 @@ def _rows(words: PretokenCounts, ids: NDArray[np.int32]) -> tuple[NDArray[np.int
         symbols[starts + place] = False
     rows[symbols] = ids[words.contents]
     rows[starts] = lengths
-    counts = words.counts
     rows[starts + 1] = (counts & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
     rows[starts + 2] = counts >> 32
     return rows, starts
+
+
+def _work(rows: NDArray[np.int32], starts: NDArray[np.int64], symbols: int, tokens: Sequence[bytes], size: int) -> Work:
+    """What the kernels work on, before the first step, with room for ``size`` tokens."""
+    most = max(size, len(tokens))
+    place: Any = np.int32 if len(rows) < 1 << 31 else np.int64
+    work = Work(
+        words=rows,
+        starts=starts,
+        places=np.empty(3 * symbols, place),
+        known=empty_table(2 * most),
+        ends=np.zeros(most, np.int64),
+        contents=np.zeros(16 * most, np.uint8),
+        table=np.full((2 * FIRST_PAIRS, 2), -1, np.int64),
+        queue=np.empty((FIRST_PAIRS, 4), np.int64),
+        merges=np.empty((most, 3), np.int32),
+        changes=np.zeros((2, most, 4), np.int64),
+        touched=np.empty((2, most), np.int32),
+        seen=np.empty((2, len(rows), 2), place),
+        sizes=np.zeros(4, np.int64),
+        state=np.array([len(tokens), 0, 0, 0, 0], np.int64),
+    )
+    work.changes[:, :, 3] = -2
+    joined = np.frombuffer(b"".join(tokens), np.uint8)
+    work = work._replace(contents=np.concatenate([joined, work.contents]))
+    np.cumsum([len(token) for token in tokens], out=work.ends[: len(tokens)])
+    enter(work.known, work.ends, work.contents, len(tokens))
+    return work
+
+
+def _with_room(work: Work) -> Work:
+    """The same with twice the room for what grows."""
+    table = np.full((2 * len(work.table), 2), -1, np.int64)
+    move_pairs(work.table, table)
+    return work._replace(
+        table=table, **{name: _doubled(getattr(work, name)) for name in ("queue", "merges", "contents")}
+    )
+
+
+def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+    result = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
+    result[: len(array)] = array
+    return result

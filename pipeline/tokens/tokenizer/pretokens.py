@@ -63,8 +63,8 @@ class PretokenCounts:
     def add(self, texts: Iterable[str] | Any) -> None:
         """Counts the pre-tokens of further texts, a list or an Arrow array of strings."""
         offsets, data = text_buffers(texts)
-        unknown = np.empty(min(len(data), CODE_POINTS), np.int32)
-        for code in unknown[: unknown_code_points(data, self._classes, unknown)].tolist():
+        unknown, places = (np.empty(min(len(data), CODE_POINTS), np.int64) for _ in range(2))
+        for code in unknown[: unknown_code_points(data, self._classes, unknown, places)].tolist():
             self._classes[code] = self._classes_of(chr(code))
         place = np.zeros(2, np.int64)
         while True:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.arrow import doc_id_array, text_buffers
 from pipeline.filter.rules.cuts import cut_text
+from pipeline.kernels.pretokens import CODE_POINTS, unknown_code_points
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.rows import read_rows
@@ -33,7 +34,6 @@ CODE_POINT_DOCUMENTS = 200  # documents proven besides the sample, for code poin
 PROOF_DOCUMENTS = 100  # of each source
 PROOF_BYTES = 256 << 10  # a longer document is proven by parts of this size
 LEAD_BYTES = 4 << 10  # of text before a code point for which a part is proven
-CODE_POINTS = 0x110000
 
 
 @dataclass(frozen=True)
@@ -92,25 +92,14 @@ def new_code_points(
         data: Valid UTF-8.
         seen: One flag per code point.
     """
-    leads = np.flatnonzero(data >= 0xC0)
-    found, first = np.unique(_decode(data, leads), return_index=True)
-    fresh = ~seen[found]
-    seen[found] = True
-    points, places = found[fresh].astype(np.int64), leads[first[fresh]].astype(np.int64)
+    points, places = (np.empty(min(len(data), CODE_POINTS), np.int64) for _ in range(2))
+    count = unknown_code_points(data, seen.view(np.uint8), points, places)
+    order = np.argsort(points[:count])
+    order = order[points[order] > 0x7F]
+    points, places = points[order], places[order]
     documents = np.searchsorted(offsets, places, side="right").astype(np.int64) - 1
     inside: NDArray[np.int64] = places - offsets[documents]
     return points, documents, inside
-
-
-def _decode(data: NDArray[np.uint8], leads: NDArray[np.intp]) -> NDArray[np.int32]:
-    """Code points that begin at ``leads`` (lead bytes of two to four)."""
-    padded = np.concatenate([data, np.zeros(3, np.uint8)])
-    lead = padded[leads].astype(np.int32)
-    following = [(padded[leads + n] & 0x3F).astype(np.int32) for n in (1, 2, 3)]
-    two = (lead & 0x1F) << 6 | following[0]
-    three = (lead & 0x0F) << 12 | following[0] << 6 | following[1]
-    four = (lead & 0x07) << 18 | following[0] << 12 | following[1] << 6 | following[2]
-    return np.where(lead < 0xE0, two, np.where(lead < 0xF0, three, four))
 
 
 # --- all shards together
