@@ -176,9 +176,9 @@ class Context:
             self._tell_damaged(found)
             if found.reasons:
                 step_digests.forget(self.root, found.step.name)  # the manifests of its shards change from here on
-        done = [len(found.done) for found in compared]
-        self.shards_skipped += sum(done)
-        self.progress.step_started(compared[0].step.name, sum(len(found.jobs) for found in compared), sum(done))
+        total, done = sum(len(found.jobs) for found in compared), sum(len(found.done) for found in compared)
+        self.shards_skipped += done
+        self.progress.step_started(compared[0].step.name, total, done, "shard" if len(work) == 1 else "job")
         for found in compared:
             for shard in found.orphans:
                 self._remove(found.step, shard)

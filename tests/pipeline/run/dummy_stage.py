@@ -14,6 +14,7 @@ from pipeline.run.tables import VERDICTS
 
 STEP = Step("dummy", 1, "tests.pipeline.run.dummy_stage:work")
 AFTER = Step("after", 1, "tests.pipeline.run.dummy_stage:read_back")
+BESIDE = Step("beside", 1, "tests.pipeline.run.dummy_stage:measure")  # reads nothing of what ``STEP`` writes
 
 
 def jobs(shards: int, rows: int = 50, **arguments: object) -> list[Job]:
@@ -65,6 +66,11 @@ def read_back(job: Job, outputs: Outputs) -> None:
     data = outputs.run_path(path).read_bytes()
     outputs.file(f"after/{job.shard}.txt").write_text(str(len(data)))
     outputs.count(bytes=len(data))
+
+
+def measure(job: Job, outputs: Outputs) -> None:
+    misbehave(job)
+    outputs.file(f"beside/{job.shard}.txt").write_text(job.shard)
 
 
 def run(context: Context, shards: int, **arguments: object) -> None:

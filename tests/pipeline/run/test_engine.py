@@ -11,8 +11,10 @@ import pytest
 
 from pipeline.base import processes, storage
 from pipeline.base.errors import RunError
+from pipeline.base.pool import Pool
 from pipeline.base.processes import alive, descendants
 from pipeline.run.context import Context, NeedsWork
+from pipeline.run.engine import Job
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests
 from tests.conftest import REPOSITORY
@@ -63,6 +65,45 @@ def test_dry_context_names_the_step_and_the_changed_key(tmp_path: Path) -> None:
 def test_dry_context_on_a_finished_run_raises_nothing(tmp_path: Path) -> None:
     run_dummy(tmp_path)
     dummy_stage.run(Context(Run(str(tmp_path), RECIPE), dry=True), 4)
+
+
+def run_beside(root: Path, shards: int, *, dry: bool = False, **arguments: object) -> Context:
+    """Two steps whose shards have the same names."""
+    beside = [Job(f"{n:05}", {"is": "beside"}, {}, dict(arguments)) for n in range(shards)]
+    with Pool(2) as pool:
+        context = Context(Run(str(root), RECIPE), pool, dry=dry)
+        made = context.run_steps((dummy_stage.STEP, dummy_stage.jobs(shards)), (dummy_stage.BESIDE, beside))
+    assert [len(found) for found in made] == [shards, shards]
+    assert {manifest.step for manifest in made[1].values()} == {"beside"}
+    return context
+
+
+def test_steps_beside_each_other_are_what_they_are_one_after_the_other(tmp_path: Path) -> None:
+    run_beside(tmp_path / "both", 3)
+    with Pool(2) as pool:
+        context = Context(Run(str(tmp_path / "each"), RECIPE), pool)
+        context.run_step(dummy_stage.STEP, dummy_stage.jobs(3))
+        context.run_step(dummy_stage.BESIDE, [Job(f"{n:05}", {"is": "beside"}) for n in range(3)])
+    assert len(tree(tmp_path / "both")) == 15
+    assert tree(tmp_path / "both") == tree(tmp_path / "each")
+    assert run_beside(tmp_path / "both", 3).shards_skipped == 6
+    run_beside(tmp_path / "both", 2)
+    assert sorted(path.name for path in (tmp_path / "both" / "beside").iterdir()) == ["00000.txt", "00001.txt"]
+
+
+def test_worker_killed_by_the_second_of_two_steps_is_named_with_that_step(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="beside 00001 killed its worker"):
+        run_beside(tmp_path, 3, always_killed="00001")
+    assert not (tmp_path / "beside" / "00001.txt").exists()
+    run_beside(tmp_path, 3)
+
+
+def test_dry_context_names_the_second_of_two_steps_where_only_it_has_work(tmp_path: Path) -> None:
+    run_beside(tmp_path, 3)
+    (tmp_path / "beside" / "00002.txt").unlink()
+    with pytest.raises(NeedsWork) as caught:
+        run_beside(tmp_path, 3, dry=True)
+    assert (caught.value.step, [*caught.value.reasons]) == ("beside", ["00002"])
 
 
 def test_killed_worker_is_replaced_and_the_shard_retried(tmp_path: Path) -> None:
