@@ -61,7 +61,9 @@ def clean_partition(job: Job, outputs: Outputs) -> None:
     settings = Settings.from_config(job.config)
     parts = [Part(**part) for part in job.config["parts"]]
     deadly = deadly_parts(job, parts) if job.arguments.get("careful") else frozenset()
-    reader = PartReader(job.arguments["root"], settings.read_options(), job.arguments.get("names", {}), deadly=deadly)
+    planned = {path: (size, version) for path, (size, version) in job.arguments.get("versions", {}).items()}
+    names = job.arguments.get("names", {})
+    reader = PartReader(job.arguments["root"], settings.read_options(), names, deadly=deadly, planned=planned)
     writer = PartitionWriter(outputs, job.shard, settings.source.name)
     cleaner = Cleaner(settings, **{name: job.arguments.get(name) for name in ("lists", "robots", "language_model")})
     records_in = 0

@@ -60,6 +60,8 @@ class PartReader:
         names: True names of files whose name is not valid Unicode, hex of their bytes.
         deadly: Keys of parts that end the process which reads them.
         digesting: Whether ``digests`` are wanted.
+        planned: Size and version of each file when the parts were planned, as ``InputFile`` has them: what has become
+            of a file since is told. Empty: nobody asks.
 
     Attributes:
         ledger: The bytes of the part that is read, or was read last.
@@ -71,6 +73,7 @@ class PartReader:
     digests: dict[str, str] = field(default_factory=dict)
     deadly: frozenset[str] = frozenset()
     digesting: bool = True
+    planned: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
 
     def read(self, part: Part) -> Iterator[Item]:
@@ -102,6 +105,8 @@ class PartReader:
                     yield item if isinstance(item, Record) else _with_hint(item, reader, part.format)
                 if self.digesting:
                     self.digests[part.key] = reader.digest()
+                if path in self.planned and not reader.shrank and storage.is_local(url):
+                    yield from changes_since(self.planned[path], local, part)
             except OSError as error:
                 detail = f"file cannot be read: {error.strerror or error}"
                 yield Damaged(path, reader.position, reader.end - reader.position, "unreadable", detail)
@@ -156,6 +161,31 @@ class PartReader:
                 yield from guarded(items, member, lambda: (0, None))
 
         return MemberReader(path, self.options.named_format, self.options.limits, stream, file)
+
+
+def changes_since(planned: tuple[int, str], local: Path, part: Part) -> Iterator[Damaged]:
+    """What has become of a file since it was planned, and is in no other item: it grew, or others were written.
+
+    Args:
+        planned: Its size and version then.
+        local: The file.
+        part: What was read of it: what was added to a file is told by its last part.
+    """
+    size, version = planned
+    try:
+        now = local.stat()
+    except FileNotFoundError:
+        yield Damaged(part.path, part.start, None, "file_changed", "the file is gone since it was read", lost=0)
+        return
+    is_last = part.unit != "bytes" or part.end == size
+    if now.st_size > size and is_last:
+        detail = f"{now.st_size - size:,} bytes were added since the run was planned; the next run reads them"
+        yield Damaged(part.path, size, now.st_size - size, "file_grew", detail, lost=0)
+    elif version and str(now.st_mtime_ns) != version and now.st_size <= size:
+        detail = (
+            "the file was written to since the run was planned; if that shows in what was read, the next run reads anew"
+        )
+        yield Damaged(part.path, part.start, None, "file_changed", detail, lost=0)
 
 
 def guarded(items: Iterator[Item], path: str, place: Callable[[], tuple[int, int | None]]) -> Iterator[Item]:

@@ -46,7 +46,7 @@ class Tally:
             lost: Bytes on disk that could not be decompressed, where it is such a region; its length is not counted.
             given: Decompressed bytes that are lost with such a region.
         """
-        self._items[kind] += 1
+        self._items[kind] += lost != 0  # none of the input's bytes: something is told that they do not hold
         if lost is not None:
             self._lost += lost
             self._lengths[kind] += given

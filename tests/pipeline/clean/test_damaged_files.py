@@ -2,11 +2,22 @@
 
 import errno
 import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.readers.parts.inputs import list_inputs
+from pipeline.readers.parts.part_reader import PartReader, ReadOptions
+from pipeline.readers.parts.partition import split
+from pipeline.readers.ranges import RangeReader
+from pipeline.readers.records import Fields, Record
 from tests.pipeline.clean.inputs import Clean, lines, page
 
 
@@ -46,6 +57,140 @@ def test_file_that_vanishes_is_one_unreadable_record(tmp_path: Path, clean: Clea
     cleaned = clean(tmp_path / "*.jsonl")
     assert cleaned.numbers() == (2, 0, 1)
     assert cleaned.reasons == ["unreadable"]
+
+
+def after_planning(monkeypatch: Any, change: Callable[[], object]) -> None:
+    """Changes a file between planning and reading, once."""
+    from pipeline.clean import worker
+
+    original, changes = worker.Settings.from_config, [change]
+
+    def change_then_load(config: dict[str, Any]) -> Any:
+        if changes:
+            changes.pop()()
+        return original(config)
+
+    monkeypatch.setattr(worker.Settings, "from_config", staticmethod(change_then_load))
+
+
+def while_reading(monkeypatch: Any, change: Callable[[], object]) -> None:
+    """Changes a file once a reader has opened it and before it has read all."""
+    original, changes = RangeReader.digest, [change]
+
+    def change_then_digest(self: RangeReader) -> str:
+        if changes:
+            changes.pop()()
+        return original(self)
+
+    monkeypatch.setattr(RangeReader, "digest", change_then_digest)
+
+
+@pytest.mark.parametrize("when", [after_planning, while_reading])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet", "a.zip"])
+def test_file_that_grows_is_read_as_planned_and_told(
+    tmp_path: Path, clean: Clean, monkeypatch: Any, when: Callable[..., None], name: str
+) -> None:
+    path = tmp_path / name
+    texts = [f"text number {number} of a few words" for number in range(5)]
+    if name == "a.jsonl":
+        path.write_bytes(lines(0, 5))
+    elif name == "a.parquet":
+        pq.write_table(pa.table({"text": texts}), path)
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.txt", texts[0])
+    size, whole = path.stat().st_size, path.read_bytes()
+
+    def grow() -> None:
+        path.write_bytes(whole + (lines(5, 7) if name == "a.jsonl" else b"" if when is after_planning else b"x" * 9))
+
+    when(monkeypatch, grow)
+    cleaned = clean(path)
+    if name != "a.jsonl" and when is after_planning:  # the same bytes, written anew
+        assert cleaned.reasons == ["file_changed"]
+    else:
+        assert cleaned.reasons == ["file_grew"]
+        assert cleaned.quarantined[0]["offset"] == size
+        assert cleaned.quarantined[0]["length"] == path.stat().st_size - size
+    assert len(cleaned.documents) == (1 if name == "a.zip" else 5)
+    assert cleaned.counts["bytes_quarantined"] == 0
+
+
+@pytest.mark.parametrize("when", [after_planning, while_reading])
+def test_file_that_is_written_anew_is_told(
+    tmp_path: Path, clean: Clean, monkeypatch: Any, when: Callable[..., None]
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines(0, 5))
+    when(monkeypatch, lambda: path.write_bytes(path.read_bytes().replace(b"record", b"RECORD")))
+    cleaned = clean(path)
+    assert (len(cleaned.documents), cleaned.reasons) == (5, ["file_changed"])
+    assert ("RECORD" in cleaned.texts[0]) == (when is after_planning)
+
+
+def test_file_that_is_gone_once_it_was_read_is_told(tmp_path: Path, clean: Clean, monkeypatch: Any) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines(0, 5))
+    while_reading(monkeypatch, path.unlink)
+    cleaned = clean(path)
+    assert (len(cleaned.documents), cleaned.reasons) == (5, ["file_changed"])
+    assert "gone" in cleaned.quarantined[0]["detail"]
+
+
+def test_file_that_shrinks_behind_the_reader_is_told(tmp_path: Path, clean: Clean, monkeypatch: Any) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines(0, 5))
+    while_reading(monkeypatch, lambda: os.truncate(path, 10))
+    cleaned = clean(path)
+    assert (len(cleaned.documents), cleaned.reasons) == (5, ["file_changed"])
+
+
+def read_of(folder: str) -> dict[str, list[str]]:
+    """The texts of each file, and the reasons of what is none."""
+    inputs = list_inputs("s", [folder])
+    reader = PartReader(inputs.root, ReadOptions(Fields({}, None)))
+    return {
+        file.path: [
+            (item.text or (item.body or b"").decode()) if isinstance(item, Record) else item.reason
+            for part in split(file, "auto", 1 << 20)
+            for item in reader.read(part)
+        ]
+        for file in inputs.files
+    }
+
+
+def test_denied_files_and_folders_are_told_by_their_names(tmp_path: Path) -> None:
+    """As another user, where root runs this: root may read anything."""
+    (tmp_path / "in" / "closed").mkdir(parents=True)
+    (tmp_path / "in" / "a.txt").write_text("plain words")
+    (tmp_path / "in" / "closed" / "b.txt").write_text("not reached")
+    (tmp_path / "in" / "c.jsonl").write_bytes(lines(0, 3))
+    (tmp_path / "in" / "d").write_text("no suffix tells its format")
+    folder = tempfile.mkdtemp(prefix="tokenmill-denied-", dir="/tmp")
+    shutil.copytree(tmp_path / "in", f"{folder}/in")
+    for name, mode in (("closed", 0), ("c.jsonl", 0), ("d", 0), ("a.txt", 0o444)):
+        os.chmod(f"{folder}/in/{name}", mode)
+    for name in (folder, f"{folder}/in"):
+        os.chmod(name, 0o755)
+    everything = {"a.txt": ["plain words"], "closed/b.txt": ["not reached"], "d": ["no suffix tells its format"]}
+    found = read_of(str(tmp_path / "in"))  # and what reading imports is there for the user who may not look for it
+    assert {path: found[path] for path in everything} == everything
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            denied = ["unreadable"]
+            expected = {"a.txt": ["plain words"], "c.jsonl": denied, "closed": denied, "d": denied}
+            code = 0 if read_of(f"{folder}/in") == expected else 2
+        finally:
+            os._exit(code)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.chmod(f"{folder}/in/closed", 0o755)
+    shutil.rmtree(folder)
+    assert status == 0
 
 
 def test_disk_error_in_mid_file_is_one_damaged_region(tmp_path: Path, clean: Clean, monkeypatch: Any) -> None:
