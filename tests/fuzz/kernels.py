@@ -49,7 +49,7 @@ def _ngrams(generator: random.Random) -> Complaints:
     values = np.array([generator.randrange(4) for _ in range(sum(sizes))], np.uint64)
     every = [overlap.ngram_hashes(values[a:b], n) for a, b in pairwise(offsets)]
     known = np.unique(np.concatenate(every))
-    bits, room = np.ones(generator.choice((2, 64)), np.bool_), generator.randrange(20)
+    bits, room = np.full(generator.choice((2, 64)), 0xFF, np.uint8), generator.randrange(20)  # every flag is set
     rows, places, slots = (np.zeros(room, np.int64) for _ in range(3))
     found = overlap.find_ngrams(values, offsets, n, bits, known, rows, places, slots)
     if found != sum(map(len, every)):
