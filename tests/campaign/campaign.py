@@ -9,10 +9,10 @@ from pipeline.base.console import say
 from pipeline.base.pool import InProcess
 from tests.campaign.damage import damage
 from tests.campaign.full_disk import full_disk
-from tests.campaign.scenarios import Scenario, prepare
+from tests.campaign.scenarios import STAGES, Scenario, prepare
 from tests.campaign.shim import Shim
-from tests.campaign.together import together
-from tests.campaign.trials import FAULTS, Trial, fault, kill
+from tests.campaign.together import takedown_beside, together
+from tests.campaign.trials import FAULTS, Trial, fault, jump, kill
 from tests.conftest import REPOSITORY
 
 DEAR = {"train": 0.5, "report": 0.3}  # they take ten times as long as the others
@@ -40,7 +40,7 @@ class Campaign:
         """Name of a kind of trial -> what does one."""
         return {
             **{"kills": self._kill, "faults": self._fault, "damage": self._damage},
-            **{"disks": self._disk, "pairs": self._pair},
+            **{"disks": self._disk, "pairs": self._pair, "clocks": self._jump, "takedowns": self._takedown},
         }
 
     def _chosen(self, chance: random.Random) -> Scenario:
@@ -58,6 +58,14 @@ class Campaign:
 
     def _pair(self, chance: random.Random) -> Trial:
         return together(self._chosen(chance), self._place, chance)
+
+    def _jump(self, chance: random.Random) -> Trial:
+        return jump(self._chosen(chance), self._place, self._shim, chance)
+
+    def _takedown(self, chance: random.Random) -> Trial:
+        """Beside a stage that works on documents which are there already."""
+        later = [made for made in self.scenarios if made.name in STAGES[1:]]
+        return takedown_beside(chance.choice(later), self._place, chance)
 
     def _damage(self, chance: random.Random) -> Trial:
         """Of the run as it was finished, or after a takedown."""

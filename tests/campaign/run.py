@@ -45,7 +45,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=None, help="trials of each kind; by default what the time allows")
-    parser.add_argument("--what", default="kills,faults,damage,disks,pairs")
+    parser.add_argument("--what", default="kills,faults,damage,disks,pairs,clocks,takedowns")
     parser.add_argument("--only", default="", help="scenarios, separated by commas")
     parser.add_argument("--json", type=Path, default=None)
     return parser.parse_args()
@@ -71,7 +71,7 @@ def _rounds(options: argparse.Namespace, kinds: dict[str, Callable[[random.Rando
                 options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
         number += 1
     for kind in wanted:
-        sys.stdout.write(f"{kind:8} {tried[kind]:6,} tried, {hits[kind]:6,} hit, {wrong[kind]:4,} wrong\n")
+        sys.stdout.write(f"{kind:9} {tried[kind]:6,} tried, {hits[kind]:6,} hit, {wrong[kind]:4,} wrong\n")
     return int(bool(wrong))
 
 

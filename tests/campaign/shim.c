@@ -18,10 +18,12 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { COUNT, KILL_GROUP, KILL_SELF, FAIL, SHORT };
+enum { COUNT, KILL_GROUP, KILL_SELF, FAIL, SHORT, JUMP };
 enum { OPEN = 1, WRITE = 2, PWRITE = 4, RENAME = 8, LINK = 16, FSYNC = 32, TRUNCATE = 64, UNLINK = 128, MKDIR = 256 };
 
 struct control {
@@ -32,6 +34,7 @@ struct control {
     _Atomic int64_t count;
     int64_t target;
     _Atomic int64_t hits;
+    int64_t seconds;
     char root[512];
     char hit[512];
 };
@@ -73,6 +76,7 @@ static int disturb(unsigned kind, const char *path, const char *what) {
         raise(SIGKILL);
     }
     if (control->action == KILL_SELF) raise(SIGKILL);
+    if (control->action == JUMP) return 0; /* the hit itself is what the clock asks for */
     return control->action == SHORT ? -1 : control->error;
 }
 
@@ -195,4 +199,27 @@ int unlink(const char *path) {
 int mkdir(const char *path, mode_t mode) {
     FAILS(disturb(MKDIR, path, "mkdir"));
     return REAL(mkdir)(path, mode);
+}
+
+/* How far the wall clock has jumped, in seconds. */
+static int64_t jumped(void) {
+    return control && control->armed && control->action == JUMP && control->hits ? control->seconds : 0;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int code = REAL(clock_gettime)(clock, now);
+    if (code == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += jumped();
+    return code;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    int code = REAL(gettimeofday)(now, zone);
+    if (code == 0 && now) now->tv_sec += jumped();
+    return code;
+}
+
+time_t time(time_t *now) {
+    time_t found = REAL(time)(NULL) + jumped();
+    if (now) *now = found;
+    return found;
 }

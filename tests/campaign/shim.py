@@ -24,6 +24,7 @@ class Action(IntEnum):
     KILL_SELF = 2
     FAIL = 3
     SHORT = 4
+    JUMP = 5
 
 
 class Kind(IntFlag):
@@ -49,7 +50,7 @@ class _Control(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("armed", "action", "error", "lasting")),
         ("kinds", ctypes.c_uint32),
         ("group", ctypes.c_int32),
-        *((name, ctypes.c_int64) for name in ("count", "target", "hits")),
+        *((name, ctypes.c_int64) for name in ("count", "target", "hits", "seconds")),
         ("root", ctypes.c_char * 512),
         ("hit", ctypes.c_char * 512),
     ]
@@ -87,13 +88,18 @@ class Shim:
         kinds: Kind = ALL,
         error: int = 0,
         lasting: bool = False,
+        seconds: int = 0,
     ) -> None:
-        """From now on operations below ``root`` count, and the one after ``target`` others is disturbed."""
+        """From now on operations below ``root`` count, and the one after ``target`` others is disturbed.
+
+        ``seconds`` is how far the wall clock jumps then, back where it is negative.
+        """
         control = self._control
         control.armed = 0
         control.action, control.error, control.lasting = int(action), error, int(lasting)
         control.kinds, control.group = int(kinds) & 0xFFFFFFFF, 0
         control.count, control.target, control.hits = 0, target, 0
+        control.seconds = seconds
         control.root, control.hit = os.fsencode(root), b""
         control.armed = 1
 

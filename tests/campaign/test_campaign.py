@@ -69,16 +69,37 @@ def test_a_process_is_killed_before_the_wanted_operation(environment: dict[str, 
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["aa", "b"]
 
 
+def test_the_wall_clock_jumps_at_the_wanted_operation_and_no_other_clock(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    program = """
+import os, sys, time
+from pathlib import Path
+from tests.campaign.shim import Action, Kind, Shim
+control = Shim()
+control.arm(Path(sys.argv[1]), Action.JUMP, 1, kinds=Kind.MKDIR, seconds=-86400)
+for name in ("a", "b"):
+    before, steady = time.time(), time.monotonic()
+    os.mkdir(f"{sys.argv[1]}/{name}")
+    print(round((time.time() - before) / 60), round((time.monotonic() - steady) / 60))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["0", "0", "-1440", "0"], done.stderr
+
+
 def test_the_control_has_the_layout_that_the_library_has(environment: dict[str, str]) -> None:
-    assert Path(environment[shim.VARIABLE]).stat().st_size == 4 * 4 + 4 + 4 + 3 * 8 + 512 + 512
+    assert Path(environment[shim.VARIABLE]).stat().st_size == 4 * 4 + 4 + 4 + 4 * 8 + 512 + 512
     assert Shim.__doc__
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kind", ["kills", "faults", "damage", "disks", "pairs"])
+@pytest.mark.parametrize("kind", ["kills", "faults", "damage", "disks", "pairs", "clocks", "takedowns"])
 def test_some_trials_find_nothing_wrong(kind: str) -> None:
     command = [sys.executable, "-m", "tests.campaign.run", "--what", kind, "--count", "8", "--minutes", "15"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert f"{kind:8} {8:6,} tried" in done.stdout
+    assert f"{kind:9} {8:6,} tried" in done.stdout

@@ -83,6 +83,27 @@ def fault(scenario: Scenario, place: Path, shim: Shim, chance: random.Random, ki
     return finish(trial, scenario, place, workers)
 
 
+JUMPS = {"an hour": 3600, "a day": 86_400, "ten years": 315_576_000}
+
+
+def jump(scenario: Scenario, place: Path, shim: Shim, chance: random.Random) -> Trial:
+    """The wall clock jumps at a random operation: nothing of the outcome may hang on it."""
+    workers = chance.random() < 0.4
+    name, direction = chance.choice(list(JUMPS)), chance.choice((1, -1))
+    trial = Trial(scenario.name, f"{name} {'on' if direction > 0 else 'back'}")
+    scenario.begin(place)
+    target = chance.randrange(max(1, scenario.operations))
+    shim.arm(place, Action.JUMP, target, seconds=direction * JUMPS[name])
+    ended = child.run(lambda: scenario.work(place, workers), shim)
+    _, hit = shim.disarm()
+    trial.hit, trial.ended = [hit] if hit else [], f"code {ended.code} {ended.error}"
+    if ended.code != 0:
+        trial.complaints.append(f"ended with {ended.code}: {ended.said[-1500:]}")
+    elif wrong := scenario.differences(place):
+        trial.complaints.append(f"other bytes: {', '.join(wrong[:5])}")
+    return finish(trial, scenario, place, workers)
+
+
 _counted: dict[tuple[str, int], int] = {}
 
 
