@@ -5,7 +5,6 @@ itself (model/train.py), so that training alone, under torchrun and inside a flo
 imports no torch: a finished run is recognised without it.
 """
 
-import json
 import queue
 import signal
 import subprocess
@@ -21,7 +20,7 @@ from model.training.job import SHARD, STEP, summary, training_of, unfinished
 from model.training.refusals import passed_over
 from pipeline.base import storage
 from pipeline.base.console import say
-from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
+from pipeline.base.errors import GateError, RunError, TokenmillError, UserError, parse_json
 from pipeline.base.pool import GRACE_SECONDS
 from pipeline.base.processes import ChildWords, descendants, end, environment
 from pipeline.base.progress import Moment
@@ -110,7 +109,7 @@ class _Processes:
     def _hear(self, text: str) -> str:
         """Passes a line on; the kind of the event that it tells of."""
         try:
-            event = json.loads(text)
+            event = parse_json(text)
         except ValueError:
             say(text.rstrip())
             return "words"

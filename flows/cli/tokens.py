@@ -1,6 +1,5 @@
 """``tokenmill tokens``: token shards to and from other trainers' files."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -10,7 +9,7 @@ from cyclopts import App
 from flows.display.answer import answer
 from flows.display.options import Json, Output, Overwrite, refuse_overwriting
 from pipeline.base import storage
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 from pipeline.run import layout as run_layout
 from pipeline.run.manifest import digest_file
 from pipeline.tokens.shards.exchange import (
@@ -129,7 +128,7 @@ def _format_of(tokenizer: Path, end_of_text: str) -> TokenFormat:
     if not tokenizer.is_file():
         raise UserError(f"{tokenizer}: no such file")
     try:
-        definition = json.loads(tokenizer.read_bytes())
+        definition = parse_json(tokenizer.read_bytes())
         entries = vocabulary_size(definition)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{tokenizer}: expected the tokenizer.json of a trained tokenizer, found {error!r}") from error

@@ -27,6 +27,7 @@ from flows.server.dead_runs import set_right
 from flows.server.embedded import is_embedded
 from flows.server.lost_server import INTERRUPTS, server_url, told_if_possible
 from flows.server.settings import flow_runs_folder
+from pipeline.base.errors import parse_json
 from pipeline.base.words import counted
 
 KEPT_SECONDS = 90 * 24 * 3600.0  # for a server that is never reached again
@@ -89,7 +90,7 @@ def _write(path: Path, values: dict[str, Any]) -> None:
 
 def _read(descriptor: int) -> dict[str, Any]:
     try:
-        found = json.loads(os.pread(descriptor, 1 << 16, 0))
+        found = parse_json(os.pread(descriptor, 1 << 16, 0))
     except ValueError:
         return {}  # of a process that was killed while it wrote
     return found if isinstance(found, dict) else {}

@@ -6,13 +6,12 @@ its own settings (flows/server/settings.py), and the environment of a Python pro
 """
 
 import contextlib
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.base.errors import GateError, RunError, TokenmillError, UserError
+from pipeline.base.errors import GateError, RunError, TokenmillError, UserError, parse_json
 from pipeline.base.pool import GRACE_SECONDS
 from pipeline.base.processes import ENDS_WITH_STDIN, ChildWords, descendants, end, environment
 
@@ -52,7 +51,7 @@ def run_command(
             if end_of_pipe is not None:
                 end_of_pipe.close()
         words.finish()
-    made: dict[str, Any] = json.loads(answer) if answer.strip() else {}
+    made: dict[str, Any] = parse_json(answer) if answer.strip() else {}
     if code != 0:
         text = made.get("error") or f"tokenmill {' '.join(arguments[:2])} ended with code {code}{words.last()}"
         raise _KINDS.get(code, RunError)(text)

@@ -11,7 +11,7 @@ from prefect.runtime import deployment, flow_run
 
 from flows.session.night_schedule import Night
 from pipeline.base import storage
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, parse_json
 from pipeline.run import layout
 
 
@@ -43,8 +43,8 @@ def remember_quiet(root: str, words: str) -> None:
 def read(root: str) -> dict[str, Any]:
     """What is recorded; empty where nothing is, as in runs that were made without."""
     try:
-        found = json.loads(storage.read_bytes(storage.join(root, layout.NIGHT_LOG)))
-    except FileNotFoundError:
+        found = parse_json(storage.read_bytes(storage.join(root, layout.NIGHT_LOG)))
+    except (FileNotFoundError, ValueError):  # a damaged one is named by `tokenmill verify`
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -26,7 +26,7 @@ from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.updates.optimizers import Optimizers
 from pipeline.base.digests import digest
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, parse_json
 from pipeline.base.processes import environment
 from pipeline.bench.token_runs import write_tokens
 from pipeline.recipe.load import load_recipe
@@ -50,7 +50,7 @@ def run() -> list[dict[str, Any]]:
     finished = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, text=True, check=False)
     if finished.returncode:
         raise RunError(f"the loader benchmark failed with exit code {finished.returncode}")
-    rows: list[dict[str, Any]] = json.loads(finished.stdout)["rows"]
+    rows: list[dict[str, Any]] = parse_json(finished.stdout)["rows"]
     return rows
 
 

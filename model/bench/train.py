@@ -38,7 +38,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from model.training.metrics import read_lines
 from pipeline.base.console import say
 from pipeline.base.digests import digest
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 from pipeline.run import layout
 from pipeline.run.manifest import digest_file
 from pipeline.tokens.shards.exchange import export_nanogpt
@@ -80,7 +80,7 @@ def read_texts(files: list[Path]) -> Iterator[str]:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
             for line in lines:
                 if line.startswith("{"):
-                    record = json.loads(line)
+                    record = parse_json(line)
                     yield str(record.get("text") or record.get("extract") or "")
 
 
@@ -137,7 +137,7 @@ def run_transformers(folder: Path, dtype: str) -> dict[str, Any]:
     """Speed and memory of transformers' GPT2LMHeadModel in a plain training loop."""
     program = str(PROGRAMS / "transformers_loop.py")
     said, memory, wall = _run([sys.executable, program, str(SPEED_STEPS), dtype], folder)
-    found = json.loads(said.splitlines()[-1])
+    found = parse_json(said.splitlines()[-1])
     name = f"transformers GPT2LMHeadModel, fused AdamW, {dtype}"
     return _row(name, found["parameters"], SPEED_STEPS, found["times"], None, memory, wall)
 
@@ -147,7 +147,7 @@ def run_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) 
     row = train_nanogpt(checkout, folder, steps, learning_rate)
     shutil.copy(PROGRAMS / "score_nanogpt.py", folder)  # its folder comes first where Python looks for model.py
     scored, _, _ = _run([sys.executable, "score_nanogpt.py"], folder)
-    score = json.loads(scored.splitlines()[-1])
+    score = parse_json(scored.splitlines()[-1])
     return {**row, "parameters": score["parameters"], "validation_loss": round(score["loss"], 4)}
 
 
@@ -208,7 +208,7 @@ def run_ours(root: Path, name: str, steps: int, overrides: list[str]) -> dict[st
     options = [f"--set={item}" for item in (f"train.steps={steps}", *overrides)]
     command = [sys.executable, "-m", "model.train", "--recipe", str(recipe), "--root", str(copy), "--json", *options]
     said, memory, wall = _run(command, copy)
-    result = json.loads(said.splitlines()[-1])
+    result = parse_json(said.splitlines()[-1])
     lines = [line for line in read_lines(str(copy)) if "loss" in line]
     times = [BATCH * CONTEXT / line["tokens_per_second"] for line in lines]
     row = _row(name, result["parameters"], steps, times, result["validation_loss"], memory, wall)

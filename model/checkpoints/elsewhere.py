@@ -1,11 +1,10 @@
 """A checkpoint of another run, named by its folder in ``model.init``: its state, and its tensors, digests checked."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 from pipeline.run import layout
 from pipeline.run.checkpoints import FORMAT, standing
 from pipeline.run.manifest import digest_file
@@ -40,7 +39,7 @@ def read_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(folder, layout.CHECKPOINT_STATE)
     try:
-        state: dict[str, Any] = json.loads(path.read_bytes())
+        state: dict[str, Any] = parse_json(path.read_bytes())
         found, _ = state["format"], (state["model"], state["digests"], state["updates"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"model.init: {path}: damaged ({error!r}); name another checkpoint of that run") from error

@@ -6,7 +6,6 @@ Minimal pairs: ``{"sentence_good": ..., "sentence_bad": ...}``; right where the 
 Source of the pairs' form: Warstadt et al., "BLiMP", TACL 2020.
 """
 
-import json
 import math
 import unicodedata
 import zipfile
@@ -22,7 +21,7 @@ from model.evaluation.generate import Sampling, generate
 from model.evaluation.prefix_tree import Text, log_likelihoods
 from model.network.transformer import Transformer, load_model, rounded
 from pipeline.base.console import say
-from pipeline.base.errors import RunError, UnansweredError, UserError
+from pipeline.base.errors import RunError, UnansweredError, UserError, parse_json
 from pipeline.base.progress import counter
 from pipeline.order.trained import as_trained, begin_of_text_of, check_tokens, end_of_text_of, tokenizer_of
 from pipeline.run import layout
@@ -193,7 +192,7 @@ def read_choices(path: Path) -> list[dict[str, Any]]:
     questions = []
     for number, line in _lines(text):
         try:
-            question = json.loads(line)
+            question = parse_json(line)
             fits = len(question["choices"]) > 1 and 0 <= int(question["answer"]) < len(question["choices"])
             texts = question["choices"], question.get("context", "")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -298,7 +297,7 @@ def read_minimal_pairs(path: Path) -> dict[str, list[tuple[str, str]]]:
 def _minimal_pairs(text: str, where: str) -> Iterator[tuple[str, str]]:
     for number, line in _lines(text):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             good, bad = row["sentence_good"], row["sentence_bad"]
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{where}:{number}: expected sentence_good and sentence_bad; {error!r}") from error

@@ -20,7 +20,7 @@ from model.export.tensors import from_hf_tensors, prefix_of, to_hf_tensors
 from model.network.transformer import Transformer, load_model, load_weights
 from pipeline.base import storage
 from pipeline.base.console import say
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 from pipeline.order.trained import begin_of_text_of, end_of_text_of, tokenizer_of
 from pipeline.run import layout
 from pipeline.run.checkpoints import chosen, recorded
@@ -69,7 +69,7 @@ def _check_index(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     if not path.is_file():
         return
     try:
-        named = json.loads(path.read_bytes())["weight_map"]
+        named = parse_json(path.read_bytes())["weight_map"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged ({error!r}); copy the folder anew") from error
     if missing := sorted({file for name, file in named.items() if name not in tensors}):

@@ -4,7 +4,6 @@ Every key is honoured, known to decide nothing here, or refused by its name: a k
 than the one that was trained.  What a class of transformers takes for a key that is not there stands in ``_KINDS``.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from model.checkpoints import elsewhere
 from model.network.config import OPTIONAL_OF_SCALING, SCALINGS, ModelConfig, Scaling
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 
 # of tokens, generation and bookkeeping: no weight and no logit depends on them
 _NAMES_OF_NO_WEIGHT = """
@@ -152,7 +151,7 @@ def read_values(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(path.read_bytes())
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; model.init wants a Hugging Face folder") from error
     except ValueError as error:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from model.export.hf_config import to_hf
 from model.network.config import ModelConfig
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 
 # the files of a base folder that hold what training does not change; its weights, code and caches are not among them
 TAKEN_OVER = (
@@ -49,7 +49,7 @@ def side_files(
         base: The Hugging Face folder that the training went on from.
         dtype: Number format of the weights.
     """
-    definition, end_of_text = json.loads(tokenizer.read_bytes()), around.end
+    definition, end_of_text = parse_json(tokenizer.read_bytes()), around.end
     _write_tokenizer(definition, tokenizer, output / "tokenizer.json", around.begin)
     values = {**to_hf(config, end_of_text), "bos_token_id": around.first, "dtype": dtype}
     own = _own(config, definition, tokenizer, around)
@@ -125,7 +125,7 @@ def _own(config: ModelConfig, definition: Mapping[str, Any], tokenizer: Path, ar
 
 def _changed(base: Path, values: Mapping[str, Any], end_of_text: int) -> dict[str, Any]:
     """The base folder's ``config.json``, with another number format and what else training decided."""
-    found = json.loads((base / _SHAPE).read_bytes())
+    found = parse_json((base / _SHAPE).read_bytes())
     found.pop("torch_dtype", None)
     if "tie_word_embeddings" not in found:
         found["tie_word_embeddings"] = values["tie_word_embeddings"]
@@ -137,7 +137,7 @@ def _generation(base: Path, end_of_text: int) -> dict[str, Any]:
     path = base / "generation_config.json"
     if not path.is_file():
         return {}
-    found = json.loads(path.read_bytes())
+    found = parse_json(path.read_bytes())
     return {path.name: {**found, "eos_token_id": _ends(found.get("eos_token_id"), end_of_text)}}
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from pipeline.base import storage
 from pipeline.base.console import say
+from pipeline.base.errors import parse_json
 from pipeline.run import layout
 from pipeline.run.folder import Run
 
@@ -121,8 +122,8 @@ def _name(run: Run, goes_on: bool) -> str:
     url = run.url(layout.LOGGERS)
     data = storage.read_if_there(url) if goes_on else None
     try:
-        return str(json.loads(data or b"{}")["name"])
-    except (ValueError, RecursionError, KeyError, TypeError):  # none yet, or damaged: a name of its own again
+        return str(parse_json(data or b"{}")["name"])
+    except (ValueError, KeyError, TypeError):  # none yet, or damaged: a name of its own again
         name = uuid.uuid4().hex[:12]
         storage.publish_bytes(json.dumps({"name": name}).encode(), url, run.root)
         return name

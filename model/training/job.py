@@ -13,7 +13,7 @@ from model.training import metrics
 from model.training.refusals import check_init
 from model.updates.schedule import last_stable_step, warmup_steps
 from pipeline.base import storage
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, parse_json
 from pipeline.order.corpus import token_inputs, token_set
 from pipeline.recipe.training_options import Model, Train
 from pipeline.run import ledger
@@ -134,7 +134,7 @@ def training_of(run: Run) -> Training:
         "init": _init_digests(recipe.model.init),
         "runs": others,
     }
-    config = json.loads(json.dumps(config))
+    config = parse_json(json.dumps(config))
     # what came back joins in an epoch that had not begun, so it is no part of what led to a checkpoint
     inputs = token_inputs(run) | restored.inputs(run, sequences)
     return Training(EngineJob(SHARD, config, inputs), recipe.train, tokens, ledger.digest(run.root))

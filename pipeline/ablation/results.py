@@ -1,6 +1,5 @@
 """The result of an ablation, from the scores of its finished trials."""
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from pipeline.ablation.runner import Plan
 from pipeline.ablation.statistics import CONFIDENCE, POWER, Interval, detection_limit, interval
 from pipeline.ablation.variants import Variant
 from pipeline.base import storage
+from pipeline.base.errors import parse_json
 from pipeline.lineage.training import read_json_lines
 from pipeline.run import layout
 from pipeline.run.folder import Run
@@ -95,7 +95,7 @@ def _interval(found: Interval | None, values: Sequence[float]) -> dict[str, Any]
 def _trial(plan: Plan, variant: Variant, seed: int) -> dict[str, Any]:
     """Score and cost of one finished trial."""
     root = plan.trial_roots(seed)[variant.number]
-    scored: dict[str, Any] = json.loads(storage.read_bytes(storage.join(root, layout.SCORE)))
+    scored: dict[str, Any] = parse_json(storage.read_bytes(storage.join(root, layout.SCORE)))
     lines = read_json_lines(storage.join(root, layout.TRAIN_METRICS))
     tokens = variant.recipe.train.steps * variant.recipe.train.global_batch_tokens
     return {

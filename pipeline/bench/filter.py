@@ -4,7 +4,6 @@ Seconds are processor seconds of this process, so that a busy machine does not s
 """
 
 import gzip
-import json
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.base.errors import parse_json
 from pipeline.bench.corpus import ARTICLES
 from pipeline.recipe.rule_sets import RULE_SETS
 
@@ -70,7 +70,7 @@ def _texts(path: str | None) -> list[str]:
     texts: list[str] = []
     size = 0
     with opener(path, "rt", encoding="utf-8") as lines:
-        for record in map(json.loads, lines):
+        for record in map(parse_json, lines):
             if record.get("language", "en") == "en" and record["text"]:
                 texts.append(record["text"])
                 size += len(texts[-1])

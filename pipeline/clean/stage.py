@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import GateError, RunError, UserError
+from pipeline.base.errors import GateError, RunError, UserError, parse_json
 from pipeline.base.words import counted, largest_first
 from pipeline.clean.language import FASTTEXT
 from pipeline.clean.settings import job_config, list_paths
@@ -170,7 +170,7 @@ def _digest(job: Job, part: Part, *, was_read: bool) -> str | None:
 def seen_inputs(root: str) -> dict[str, dict[str, Any]]:
     """Source -> path -> size and version of every input when the run last looked; empty when that is not known."""
     try:
-        loaded = json.loads(storage.read_bytes(storage.join(root, layout.INPUTS_LOG)))
+        loaded = parse_json(storage.read_bytes(storage.join(root, layout.INPUTS_LOG)))
     except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return loaded if isinstance(loaded, dict) else {}

@@ -6,7 +6,6 @@ lists all files, and ``.export/`` goes.  The same request gives the same bytes, 
 
 import contextlib
 import hashlib
-import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.base import storage
 from pipeline.base.console import say
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import RunError, UserError, parse_json
 from pipeline.base.locks import file_lock
 from pipeline.base.pool import InProcess, Pool
 from pipeline.base.words import counted
@@ -157,7 +156,7 @@ def _prepare(output: str, asked: str, files: Sequence[Planned], *, overwrite: bo
     """Makes the folder ready; returns the records of files that an interrupted export of the same request left."""
     held = storage.list_files(output, hidden=True)
     earlier = storage.read_if_there(storage.join(output, ASKED))
-    same = earlier is not None and json.loads(earlier).get("request") == asked and SUMMARY not in held
+    same = (_parsed(earlier) or {}).get("request") == asked and SUMMARY not in held
     standing = [name for name in held if not name.startswith((UNFINISHED, storage.SCRATCH))]
     if standing and not same:
         if not overwrite:
@@ -176,10 +175,19 @@ def _prepare(output: str, asked: str, files: Sequence[Planned], *, overwrite: bo
 
 def _sound_record(output: str, path: str) -> dict[str, Any] | None:
     data = storage.read_if_there(_record(output, path))
-    found: dict[str, Any] | None = json.loads(data) if data else None
-    if found is None or storage.size(storage.join(output, path)) != found["bytes"]:
+    found = _parsed(data)
+    if found is None or storage.size(storage.join(output, path)) != found.get("bytes"):
         return None
     return found
+
+
+def _parsed(data: bytes | None) -> dict[str, Any] | None:
+    """A record of ours; None where it is missing or damaged: its file is then written again."""
+    try:
+        found = parse_json(data) if data else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _check_room(request: Request, output: str, missing: list[Planned], note: Callable[[str], None]) -> None:

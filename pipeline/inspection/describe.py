@@ -1,14 +1,13 @@
 """What a table, a run folder or the output of a dedup holds, in words: counts, schema, first rows."""
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.base import storage
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 from pipeline.base.words import counted
 from pipeline.dedup.index.state import described, is_index, load_state
 from pipeline.inspection import reasons
@@ -147,7 +146,7 @@ def _load(path: Path) -> pa.Table:
             return pyarrow.parquet.read_table(path)
     lines = [line for line in path.read_bytes().splitlines() if line.strip()]
     try:
-        return pa.Table.from_pylist([json.loads(line) for line in lines])
+        return pa.Table.from_pylist([parse_json(line) for line in lines])
     except (ValueError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise UserError(f"{path}: neither an Arrow, a Parquet nor a JSONL file: {error}") from error
 

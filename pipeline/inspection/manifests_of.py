@@ -1,10 +1,9 @@
 """Every manifest of a run as it stands, the damaged and the missing ones too: nothing here stops at the first."""
 
-import json
 from dataclasses import dataclass, field
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError
+from pipeline.base.errors import FormatError, parse_json
 from pipeline.recipe.stage_names import in_order
 from pipeline.run import layout, step_digests
 from pipeline.run.manifest import Manifest, digest_bytes, load_manifest, named_shards, steps_of
@@ -67,11 +66,11 @@ def _read_step(root: str, step: str, recorded: str | None) -> StepManifests:
         found.lost = recorded is not None  # else the step is not finished
         return found
     try:
-        shards = json.loads(data)["shards"]
+        shards = parse_json(data)["shards"]
         found.expected = {str(shard): str(digest) for shard, digest in shards.items()}
         if recorded not in (None, digest_bytes(data)):
             raise ValueError(f"it is not the one that {layout.STEP_DIGESTS} records")
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         found.problems[path] = f"{path}: damaged ({error})"
     return found
 

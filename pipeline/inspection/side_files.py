@@ -4,14 +4,13 @@ Checkpoints that no manifest names have their ``state.json``, the report has ``m
 a digest of its own, a dedup index its checksums.  Logs and metrics have none: they must be the JSON that they are.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, TokenmillError
+from pipeline.base.errors import FormatError, TokenmillError, parse_json
 from pipeline.dedup.index.reader import Index
 from pipeline.dedup.index.state import is_index, run_index
 from pipeline.inspection.damaged import MISSING, Damaged
@@ -108,8 +107,8 @@ def _states(run: Run, checked: set[str]) -> Iterator[tuple[str, dict[str, str], 
         if path in checked:
             continue
         try:
-            digests = dict(json.loads(storage.read_bytes(run.url(path))).get("digests", {}))
-        except (ValueError, AttributeError, TypeError, RecursionError) as error:
+            digests = dict(parse_json(storage.read_bytes(run.url(path))).get("digests", {}))
+        except (ValueError, AttributeError, TypeError) as error:
             yield folder, {}, f"damaged ({error})"
             continue
         if strange := [name for name in digests if not layout.is_output(name) or "/" in name]:
@@ -134,8 +133,8 @@ def _logs(run: Run) -> Iterator[Damaged]:
         if data is None:
             continue
         try:
-            problem = "" if isinstance(json.loads(data), dict) else "not a JSON object"
-        except (ValueError, RecursionError) as error:
+            problem = "" if isinstance(parse_json(data), dict) else "not a JSON object"
+        except ValueError as error:
             problem = f"damaged ({error})"
         yield Damaged(path, problem, "logs")
 

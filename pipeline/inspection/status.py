@@ -5,13 +5,12 @@ spoken, and how ``tokenmill verify`` ends.  A state is found from manifests, siz
 every byte.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, TokenmillError, UnansweredError
+from pipeline.base.errors import FormatError, TokenmillError, UnansweredError, parse_json
 from pipeline.base.locks import is_held
 from pipeline.inspection.manifests_of import StepManifests, read_steps
 from pipeline.order.trained import check_tokens
@@ -236,8 +235,8 @@ class _Seen:
         last = max(standing)
         path = f"{standing[last]}/{layout.CHECKPOINT_STATE}"
         try:
-            trained = json.loads(storage.read_bytes(self.run.url(path))).get("tokenizer")
-        except (ValueError, RecursionError, AttributeError):
+            trained = parse_json(storage.read_bytes(self.run.url(path))).get("tokenizer")
+        except (ValueError, AttributeError):
             return "damaged", [f"{path}: damaged; `tokenmill verify {self.run.root} --delete` removes the checkpoint"]
         here = self.outputs.get(layout.TOKENIZER, trained)
         if trained is not None and trained != here:

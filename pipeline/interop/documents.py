@@ -1,13 +1,12 @@
 """The documents of a run as the reader of a datatrove pipeline: for its writers, filters, statistics and tokenizers."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 from pipeline.export.columns import choose_columns
 from pipeline.export.documents import Documents, check_selection, whole_shards
 from pipeline.run.folder import Run
@@ -54,5 +53,5 @@ class RunReader(PipelineStep):  # type: ignore[misc]  # datatrove ships no types
 def _document(row: dict[str, Any]) -> Any:
     text, doc_id = row.pop("text"), row.pop("doc_id")
     if row.get("metadata"):
-        row["metadata"] = json.loads(row["metadata"])
+        row["metadata"] = parse_json(row["metadata"])
     return Document(text=text, id=doc_id, metadata=row)

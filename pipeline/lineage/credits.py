@@ -5,7 +5,6 @@ page say; where they say nothing the file says so.  Works are written as they co
 memory.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.base import storage
+from pipeline.base.errors import parse_json
 from pipeline.base.words import counted
 from pipeline.lineage.licences import attribution, cell, documents_read
 from pipeline.lineage.terms import terms_of
@@ -102,7 +102,7 @@ def _work(row: dict[str, Any], source: str) -> str:
 
 def _metadata(text: str | None) -> dict[str, Any]:
     try:
-        found = json.loads(text or "{}")
+        found = parse_json(text or "{}")
     except ValueError:  # the record's own words, cut or odd: they name nobody
         return {}
     return {str(key).lower(): value for key, value in found.items()} if isinstance(found, dict) else {}

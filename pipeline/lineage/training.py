@@ -4,7 +4,6 @@ Steps are counted from 0, as in ``TokenDataset.batch(step)``: step 0 is the firs
 metrics that says ``step`` N stands after the steps 0 to N - 1.
 """
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.base.console import say
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import RunError, UserError, parse_json
 from pipeline.lookup.locate import Located
 from pipeline.order.corpus import open_train
 from pipeline.order.trained import as_trained, check_tokens
@@ -104,7 +103,7 @@ class Training:
         for folder in standing(self.run.root).values():
             path = f"{folder}/{layout.CHECKPOINT_STATE}"
             try:
-                found = json.loads(storage.read_bytes(self.run.url(path))).get("tokenizer", expected)
+                found = parse_json(storage.read_bytes(self.run.url(path))).get("tokenizer", expected)
             except (ValueError, AttributeError) as error:
                 raise RunError(
                     f"{self.run.url(path)}: damaged ({error}); `tokenmill verify {self.run.root} --delete` removes the "
@@ -250,8 +249,8 @@ def json_lines(data: bytes) -> tuple[list[dict[str, Any]], list[tuple[int, str]]
     problems: list[tuple[int, str]] = []
     for number, line in enumerate(data.splitlines(keepends=True), start=1):
         try:
-            found += [_with_step(json.loads(line))] if line.endswith(b"\n") else []
-        except (ValueError, RecursionError) as error:
+            found += [_with_step(parse_json(line))] if line.endswith(b"\n") else []
+        except ValueError as error:
             problems.append((number, str(error)))
     return found, problems
 

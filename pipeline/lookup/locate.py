@@ -4,7 +4,6 @@ A doc_id is found by bisection in the mapped ``index/doc_id.arrow``, a URL or re
 (pipeline/lookup/keys.py).  A run without one of them (not tokenized yet) is searched through, which takes longer.
 """
 
-import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.base import storage
 from pipeline.base.arrow import doc_id_array
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 from pipeline.lookup import keys
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
@@ -59,7 +58,7 @@ class DocIndex:
 
     def _load(self, path: Path) -> None:
         reader = open_table(path, DOC_INDEX)
-        self._batch_rows = json.loads((reader.schema.metadata or {}).get(BATCH_ROWS_KEY.encode(), b"[]"))
+        self._batch_rows = parse_json((reader.schema.metadata or {}).get(BATCH_ROWS_KEY.encode(), b"[]"))
         if len(self._batch_rows) not in (0, len(self.shards)):
             raise behind(path)
         self._ids: list[NDArray[np.uint8]] = []

@@ -1,6 +1,5 @@
 """JSON Lines, and JSON files that hold one object, several, or a list of them, to records."""
 
-import json
 import re
 from collections.abc import Iterator
 from itertools import chain
@@ -10,6 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from pipeline.base.errors import parse_json
 from pipeline.readers.lines import lines
 from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item, Record, too_large
@@ -379,7 +379,7 @@ def parse_object(data: bytes, path: str, offset: int) -> dict[str, Any] | Damage
         value = orjson.loads(data)
     except ValueError as error:
         try:  # what the strict parser refuses but is no damage: lone surrogates, NaN and Infinity
-            value = replace_surrogates(json.loads(data.decode()))
+            value = replace_surrogates(parse_json(data.decode()))
         except UnicodeDecodeError:
             return Damaged(path, offset, len(data), "not_utf8", str(error), data)
         except (ValueError, RecursionError):
@@ -406,7 +406,7 @@ def _holds_large_float(value: dict[str, Any]) -> bool:
 
 def _with_all_digits(data: bytes, value: dict[str, Any]) -> dict[str, Any]:
     try:
-        exact: dict[str, Any] = json.loads(data.decode())
+        exact: dict[str, Any] = parse_json(data.decode())
     except (ValueError, RecursionError):  # more digits, or deeper, than Python reads
         return value
     return exact

@@ -4,10 +4,11 @@
 looser than the published thresholds, and for scripts without spaces what their characters, each a word, ask for.
 """
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+
+from pipeline.base.errors import parse_json
 
 TABLE = Path(__file__).with_name("language_rules.json")
 Thresholds = Mapping[str, Mapping[str, float]]
@@ -16,7 +17,7 @@ Thresholds = Mapping[str, Mapping[str, float]]
 @cache
 def language_rules() -> Mapping[str, Thresholds]:
     """Language -> rule set -> thresholds."""
-    table: Mapping[str, Thresholds] = json.loads(TABLE.read_text("utf-8"))
+    table: Mapping[str, Thresholds] = parse_json(TABLE.read_text("utf-8"))
     return table
 
 

@@ -1,11 +1,11 @@
 """The keys of a recipe's sections [model] and [train]."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from pipeline.base.errors import parse_json
 from pipeline.recipe import depth
 from pipeline.recipe.section import OptionalRecipePath, RecipePath, Section, Share, absolute, allowed
 
@@ -62,10 +62,10 @@ def _context_of(init: str) -> int | None:
     """The context that the folder of ``init`` fixes, with learned positions; what is wrong there is told later."""
     try:
         if (state := Path(init, "state.json")).is_file():  # a checkpoint of a run
-            model = json.loads(state.read_bytes())["model"]
+            model = parse_json(state.read_bytes())["model"]
             length = model["context_length"] if model["architecture"] == "gpt2" else None
         else:
-            values = json.loads(Path(init, "config.json").read_bytes())
+            values = parse_json(Path(init, "config.json").read_bytes())
             length = values["n_positions"] if values["model_type"] == "gpt2" else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

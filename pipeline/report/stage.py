@@ -4,10 +4,10 @@ The page shows seconds and so is outside the byte promise; what it was made from
 beside it rather than among the manifests.
 """
 
-import json
 from typing import Any
 
 from pipeline.base import storage
+from pipeline.base.errors import parse_json
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
 from pipeline.run.context import Context, NeedsWork
@@ -37,8 +37,8 @@ def _recorded(run: Run) -> dict[str, Any]:
     """What report/made_from.json says; empty where it is missing or damaged: the report is made again then."""
     url = run.url(layout.REPORT_MADE_FROM)
     try:
-        recorded: Any = json.loads(storage.read_bytes(url))
-    except (FileNotFoundError, ValueError, RecursionError):
+        recorded: Any = parse_json(storage.read_bytes(url))
+    except (FileNotFoundError, ValueError):
         return {}
     named = recorded.get("files", {}) if isinstance(recorded, dict) else None
     if not isinstance(named, dict) or not all(map(_is_of_report, named)):

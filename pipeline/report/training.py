@@ -1,10 +1,10 @@
 """The metrics of a training: its lines, its result, the samples by checkpoint, and the tokenizer's own report."""
 
-import json
 import math
 from typing import Any, TypeGuard
 
 from pipeline.base import storage
+from pipeline.base.errors import parse_json
 from pipeline.base.words import visible
 from pipeline.lineage.training import read_json_lines
 from pipeline.report.figures import Figures
@@ -19,7 +19,7 @@ def collect_training(run: Run, figures: Figures) -> None:
     figures.tokens |= manifests.total_counts(manifests.load_manifests(run.root, "tokenize.leakage").values())
     url = run.url(layout.TOKENIZER_REPORT)
     if storage.exists(url):
-        figures.tokenizer = json.loads(storage.read_bytes(url))
+        figures.tokenizer = parse_json(storage.read_bytes(url))
     for line in read_json_lines(run.url(layout.TRAIN_METRICS)):
         for key, lines in (("validation_loss", figures.validation), ("loss", figures.training)):
             lines += [line] if key in line else []

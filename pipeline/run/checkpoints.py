@@ -7,14 +7,13 @@ place under ``checkpoints/``.  Killed anywhere in between, either the old checkp
 next start of the training goes on from there.
 """
 
-import json
 import os
 import shutil
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, RunError, UserError
+from pipeline.base.errors import FormatError, RunError, UserError, parse_json
 from pipeline.run import layout, step_digests
 from pipeline.run.manifest import canonical_json, manifest_url
 
@@ -43,11 +42,11 @@ def succession(root: str) -> Succession:
     """
     url = storage.join(root, layout.SUCCESSION)
     try:
-        values = json.loads(storage.read_bytes(url))
+        values = parse_json(storage.read_bytes(url))
         return Succession(str(values["training"]), tuple(map(int, values["replaces"])))
     except FileNotFoundError:
         return Succession()
-    except (ValueError, RecursionError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise FormatError(
             f"{url}: damaged ({error}); delete it: the checkpoints beside it then count as of one training"
         ) from error
@@ -93,11 +92,11 @@ def read_state(root: str, step: int) -> dict[str, Any]:
     """
     url = url_of(root, step, layout.CHECKPOINT_STATE)
     try:
-        state: dict[str, Any] = json.loads(storage.read_bytes(url))
+        state: dict[str, Any] = parse_json(storage.read_bytes(url))
         found = state["format"]
         if strange := [name for name in state.get("digests", {}) if "/" in name or not layout.is_output(name)]:
             raise ValueError(f"it names {strange[0]!r}, which is no file of a checkpoint")
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{url}: damaged ({error}); {advice(root, step)}") from error
     if found != FORMAT:
         raise RunError(f"{url}: format {found}, this tokenmill reads {FORMAT}: use the tokenmill that wrote it")
@@ -117,9 +116,9 @@ def recorded(root: str, step: int) -> dict[str, Any]:
     if data is None:
         return {"config": {}, "inputs": {}}
     try:
-        found: dict[str, Any] = json.loads(data)
+        found: dict[str, Any] = parse_json(data)
         return {"config": found["config"], "inputs": found["inputs"]}
-    except (ValueError, RecursionError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise RunError(f"{url}: damaged ({error}); {advice(root, step)}") from error
 
 

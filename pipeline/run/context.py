@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from pipeline.base import storage
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, parse_json
 from pipeline.base.pool import WorkerKilledError
 from pipeline.base.progress import Progress, Silent
 from pipeline.base.words import counted
@@ -315,7 +315,7 @@ def difference(found: Manifest, step: Step, job: Job) -> str:
     """Why a shard's manifest has another fingerprint than its job, in words."""
     if found.logic_version != step.logic_version:
         return f"made by logic version {found.logic_version} of {step.name}, now {step.logic_version}"
-    old, new = dict(leaves(found.config)), dict(leaves(json.loads(json.dumps(job.config))))
+    old, new = dict(leaves(found.config)), dict(leaves(parse_json(json.dumps(job.config))))
     keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if keys:
         return "; ".join(f"{key} {changed(old.get(key), new.get(key))}" for key in keys[:3])

@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.base import storage
-from pipeline.base.errors import FULL, PassingError, RunError, in_a_sentence
+from pipeline.base.errors import FULL, PassingError, RunError, in_a_sentence, parse_json
 from pipeline.run import manifest as manifests
 from pipeline.run.manifest import Manifest, Output, digest_file, manifest_url, sound_manifest
 from pipeline.run.table_files import Table, TableWriter, mark_sound
@@ -237,5 +237,5 @@ def _publish(root: str, step: Step, job: Job, outputs: Outputs, takedown: str) -
 
 def fingerprint(step: Step, job: Job, takedown: str) -> str:
     """The fingerprint that the job's manifest has if its outputs are up to date."""
-    config = json.loads(json.dumps(job.config))  # tuples become lists, as they are when a manifest is read
+    config = parse_json(json.dumps(job.config))  # tuples become lists, as they are when a manifest is read
     return manifests.fingerprint(step.name, step.logic_version, config, job.inputs, takedown)

@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError
+from pipeline.base.errors import FormatError, parse_json
 from pipeline.run import layout
 from pipeline.run.manifest import digest_bytes
 
@@ -115,7 +115,7 @@ def parse(data: bytes, where: str) -> Ledger:
     lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else []
     for number, line in enumerate(lines, start=1):
         try:
-            values = json.loads(line)
+            values = parse_json(line)
             if "doc_id" in values:
                 values["keys"] = tuple(values["keys"])
                 documents[values["doc_id"]] = Removed(**values)
@@ -132,7 +132,7 @@ def parse(data: bytes, where: str) -> Ledger:
                 near_validation |= set(values["near_validation"])
             else:
                 requests.append({"request": values["request"], **values})
-        except (ValueError, RecursionError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise FormatError(
                 f"{where}: line {number} is damaged ({error}); bring the file back from a copy: without it a rebuild "
                 "would bring back what was taken down"

@@ -22,6 +22,7 @@ from typing import Any
 from pipeline import __version__
 from pipeline.base import storage
 from pipeline.base.console import say
+from pipeline.base.errors import parse_json
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_bytes
@@ -33,10 +34,10 @@ RECORD_SECONDS = 10.0  # between two records of a stage that works
 def _read(run: Run, path: str) -> dict[str, Any]:
     url = run.url(path)
     try:
-        loaded = json.loads(storage.read_bytes(url))
+        loaded = parse_json(storage.read_bytes(url))
     except FileNotFoundError:
         return {}
-    except (ValueError, RecursionError):
+    except ValueError:
         loaded = None
     if not isinstance(loaded, dict):  # nothing in it decides a byte: it is begun anew, and `verify` names it till then
         say(f"{url}: damaged; it is left out of account")

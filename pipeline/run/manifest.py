@@ -25,7 +25,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.digests import digest, hasher
-from pipeline.base.errors import FormatError
+from pipeline.base.errors import FormatError, parse_json
 from pipeline.recipe.stage_names import in_order
 from pipeline.run import layout, step_digests
 
@@ -119,7 +119,7 @@ class Manifest:
             FormatError: If it is of another format.
         """
         try:
-            values = json.loads(data)
+            values = parse_json(data)
             if values.pop("format") != FORMAT:
                 raise FormatError(f"{where}: written by another version of tokenmill; delete it to rebuild its shard")
             values["outputs"] = [Output(**output) for output in values["outputs"]]
@@ -128,7 +128,7 @@ class Manifest:
                 raise ValueError("one of its parts is no JSON object")
             made._check_outputs()
             return made
-        except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedManifestError(f"{where}: damaged manifest ({error}); {AGAIN}") from error
 
     def _check_outputs(self) -> None:
@@ -205,7 +205,7 @@ def named_shards(root: str, step: str) -> Mapping[str, str]:
         return ANY
     data = storage.read_if_there(storage.join(root, layout.stage_manifest(step)))
     if data is not None and digest_bytes(data) == expected:
-        return {str(shard): str(found) for shard, found in json.loads(data)["shards"].items()}
+        return {str(shard): str(found) for shard, found in parse_json(data)["shards"].items()}
     made: dict[str, Manifest] = {}
     for shard in shards_of(root, step):
         try:

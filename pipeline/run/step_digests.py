@@ -12,6 +12,7 @@ import json
 
 from pipeline.base import storage
 from pipeline.base.digests import digest
+from pipeline.base.errors import parse_json
 from pipeline.run import layout
 
 
@@ -26,10 +27,10 @@ def parse(data: bytes) -> dict[str, str]:
         DamagedDigestsError: If a byte of the file is not what was written.
     """
     try:
-        steps = json.loads(data)["steps"]
+        steps = parse_json(data)["steps"]
         if data == _to_bytes(steps):
             return {str(step): str(found) for step, found in steps.items()}
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedDigestsError(f"damaged ({error})") from error
     raise DamagedDigestsError("damaged (its own digest differs)")
 

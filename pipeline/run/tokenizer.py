@@ -5,13 +5,12 @@ spells one, and adds tokens of its own around a text.  Token shards are made wit
 a model of them is asked about.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError
+from pipeline.base.errors import FormatError, parse_json
 
 
 class Tokenizer:
@@ -44,7 +43,7 @@ class Tokenizer:
         """
         try:
             return cls(Path(path).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError, RecursionError) as error:
+        except (FileNotFoundError, ValueError) as error:
             raise damaged(path, error) from error
 
     def ids(self, text: str) -> list[int]:
@@ -77,10 +76,10 @@ def special_tokens(path: str | Path) -> dict[str, int]:
         FormatError: If it is missing or damaged.
     """
     try:
-        definition = json.loads(storage.read_bytes(str(path)))
+        definition = parse_json(storage.read_bytes(str(path)))
         definition["model"]  # every tokenizer.json has one
         return special_ids(definition)
-    except (FileNotFoundError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, error) from error
 
 

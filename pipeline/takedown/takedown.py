@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, RunError, UnansweredError, UserError
+from pipeline.base.errors import FormatError, RunError, UnansweredError, UserError, parse_json
 from pipeline.base.progress import each
 from pipeline.dedup.index.state import is_index, run_index
 from pipeline.dedup.stage.shuffle import STEPS, forget_pieces
@@ -68,12 +68,12 @@ class Plan:
             FormatError: If it is damaged.
         """
         try:
-            values = json.loads(data)
+            values = parse_json(data)
             values["after"] = {path: Output(**output) for path, output in values["after"].items()}
             if strange := [path for path, output in values["after"].items() if path != output.path]:
                 raise ValueError(f"it names {strange[0]!r} as another file")
             return cls(**values)
-        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             folder = where.rpartition("/")[0]
             raise FormatError(
                 f"{where}: damaged ({error}), so that nobody knows what the takedown has left to do; delete the folder "
@@ -288,7 +288,7 @@ def _plan_file(
     finally:
         scratch.unlink(missing_ok=True)
     key = f"{made.step}/{made.shard}"
-    counts = plan.counts.setdefault(key, json.loads(json.dumps(made.counts)))
+    counts = plan.counts.setdefault(key, parse_json(json.dumps(made.counts)))
     adjust_counts(counts, blanked)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError
+from pipeline.base.errors import FormatError, parse_json
 from pipeline.run import layout
 from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
@@ -61,10 +61,10 @@ def load(root: str) -> list[Restoration]:
     found = []
     for number, line in enumerate((storage.read_if_there(url) or b"").splitlines(), start=1):
         try:
-            values = json.loads(line)
+            values = parse_json(line)
             documents = tuple((str(doc_id), str(shard), int(row)) for doc_id, shard, row in values.pop("documents"))
             found.append(Restoration(**values, documents=documents))
-        except (ValueError, RecursionError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise FormatError(f"{url}: line {number} is damaged ({error}); bring the file back from a copy") from error
     return found
 

@@ -1,10 +1,10 @@
 """JSON-LD: what it says of the page's main entity, never of a picture, a song or a comment in it."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.base.errors import parse_json
 from pipeline.readers.jsonl import replace_surrogates
 
 _SCRIPT_END = re.compile(rb"</script", re.IGNORECASE)
@@ -45,10 +45,10 @@ def read(body: bytes, start: int, encoding: str, found: dict[str, str]) -> None:
 
 def _loads(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         text = _LINE_BREAKS.sub(" ", text).strip().removeprefix("<![CDATA[").removesuffix("]]>").strip().rstrip(";")
-        return json.loads(_TRAILING_COMMA.sub(r"\1", text))
+        return parse_json(_TRAILING_COMMA.sub(r"\1", text))
 
 
 def _text_of(value: Any) -> str | None:

@@ -5,13 +5,13 @@ here.  A robots.txt reserves a page where it disallows it for a robot that colle
 must not be trained on.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.base.errors import parse_json
 from pipeline.clean.facts.opt_outs import reserved_by
 
 _LINE = re.compile(r"\s*([A-Za-z][A-Za-z -]*?)\s*:\s*(.*?)\s*$")
@@ -139,7 +139,7 @@ class Tdmrep:
 
     def __init__(self, text: str) -> None:
         try:
-            loaded = json.loads(text)
+            loaded = parse_json(text)
         except ValueError:
             loaded = []
         rules = loaded if isinstance(loaded, list) else [loaded]

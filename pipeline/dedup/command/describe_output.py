@@ -3,7 +3,6 @@
 Of each cluster shown, the two are the removed record that is least like the one kept in its place, and that one.
 """
 
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.base.errors import RunError, UnansweredError
+from pipeline.base.errors import RunError, UnansweredError, UserError, parse_json
 from pipeline.base.side_by_side import Piece, side_by_side
 from pipeline.base.words import printable
 from pipeline.dedup.files.fields import WantedFields
@@ -37,7 +36,7 @@ def describe_output(path: str, clusters: int) -> dict[str, Any]:
         path: The output folder.
         clusters: Clusters to show.
     """
-    summary = json.loads((Path(path) / SUMMARY).read_text("utf-8"))
+    summary = _summary(Path(path) / SUMMARY)
     rows = read_table(Path(path) / REMOVED_FILE, REMOVED)
     chosen = _largest(rows, clusters)
     places = [place for row in chosen for place in _places(row) if place[0] is not None]  # None: an earlier document
@@ -121,3 +120,13 @@ def _cluster_lines(row: Mapping[str, Any], summary: Mapping[str, Any]) -> list[s
     lines.append(f"  {'kept':{COLUMN_WIDTH}} | removed")
     lines += [f"  {left:{COLUMN_WIDTH}} | {right}" for left, right in row["sides"][:LINES]]
     return lines if len(row["sides"]) <= LINES else [*lines, "  …"]
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    try:
+        found = parse_json(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error}); `tokenmill dedup run` with --overwrite makes it again") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: expected the summary of `tokenmill dedup run`, found {type(found).__name__}")
+    return found

@@ -4,12 +4,12 @@ An output's records are copies of others, its tables are about records: read wit
 duplicate or damage.  So the whole output is left out there; of one that is named itself, only the tables are.
 """
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.base import storage
+from pipeline.base.errors import parse_json
 from pipeline.readers.parts.inputs import InputFile, source_root
 from pipeline.run import layout
 
@@ -59,7 +59,7 @@ def _folders(urls: set[str]) -> Iterator[tuple[str, str]]:
 
 def _is_summary(path: Path) -> bool:
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and {"records_in", "records_kept"} <= set(found)

@@ -5,7 +5,6 @@ It is refused before anything is done, or published whole at the end.
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, RunError, UserError
+from pipeline.base.errors import FormatError, RunError, UserError, parse_json
 from pipeline.dedup.files.packed import compression_of_name, compressor
 from pipeline.readers.parts.formats import format_of_name
 from pipeline.run.table_files import Table, TableWriter, open_table
@@ -76,7 +75,7 @@ class TableFile:
             with open(self.path, "rb") as file:
                 first = file.readline(1 << 20).decode()
             if self._format == "jsonl":
-                return list(json.loads(first)) == names
+                return list(parse_json(first)) == names
             return next(csv.reader([first], delimiter=DELIMITERS[self._format])) == names
         except (FormatError, OSError, ValueError, TypeError, pa.ArrowException):
             return False

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.base.errors import FormatError
+from pipeline.base.errors import FormatError, parse_json
 from pipeline.base.storage import fsync_path
 from pipeline.dedup.rule.join import Ints
 from pipeline.run.manifest import digest_bytes
@@ -111,7 +111,7 @@ class BlockFile:
         self._good = np.zeros(len(self._checks), bool)
         self._end = checks_start
         self._check_bytes(np.array([0, table_start]), np.array([_HEAD.size, checks_start]))
-        self._table: dict[str, list[int]] = json.loads(self._map[table_start:checks_start])
+        self._table: dict[str, list[int]] = parse_json(self._map[table_start:checks_start])
 
     def array(self, section: str, kind: Any) -> NDArray[Any]:
         """The section as a mapped array; ``check`` the parts that are used."""

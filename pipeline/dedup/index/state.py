@@ -5,7 +5,6 @@ Every other file has a name of its own and stays as it was written; what ``index
 to the index, and the next writer removes it.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, RunError, UserError, in_a_sentence
+from pipeline.base.errors import FormatError, RunError, UserError, in_a_sentence, parse_json
 from pipeline.base.locks import file_lock
 from pipeline.base.storage import fsync_path
 from pipeline.dedup.index.blocks import FileEntry
@@ -149,12 +148,12 @@ def load_state(root: Path, wanted: MinHash | None = None) -> State:
     """
     path = root / RECORD
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
             f"{root}: not a dedup index (no {RECORD}); `tokenmill dedup index build {root} INPUT` makes one"
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise FormatError(f"{path}: damaged ({error}); bring it back from a copy, or build the index again") from error
     if not isinstance(values, dict) or values.get("kind") != KIND:
         raise FormatError(f"{path}: not the record of a dedup index")

@@ -9,13 +9,13 @@ The pages themselves belong to whoever wrote them; no page and no text is kept i
 """
 
 import gzip
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.base.errors import parse_json
 from pipeline.clean.decode import NotText, decode
 
 FOLDERS = {
@@ -64,7 +64,7 @@ def _wcxb(split: str) -> Callable[[Path], Iterator[GoldPage]]:
     def read(clones: Path) -> Iterator[GoldPage]:
         folder = clones / FOLDERS["wcxb"] / split
         for path in sorted((folder / "ground-truth").glob("*.json")):
-            case = json.loads(path.read_bytes())
+            case = parse_json(path.read_bytes())
             kind = ((case.get("_internal") or {}).get("page_type") or {}).get("primary", "article")
             body = gzip.decompress((folder / "html" / f"{path.stem}.html.gz").read_bytes())
             text = case["ground_truth"].get("main_content") or ""
@@ -75,14 +75,14 @@ def _wcxb(split: str) -> Callable[[Path], Iterator[GoldPage]]:
 
 def _trafilatura(clones: Path) -> Iterator[GoldPage]:
     tests = clones / FOLDERS["trafilatura"] / "tests"
-    for number, (url, case) in enumerate(json.loads((tests / "evaldata.json").read_bytes()).items()):
+    for number, (url, case) in enumerate(parse_json((tests / "evaldata.json").read_bytes()).items()):
         path = next(path for path in (tests / "cache" / case["file"], tests / "eval" / case["file"]) if path.exists())
         yield _page(f"{number:04}", url, path.read_bytes(), wanted=case["with"], unwanted=case["without"])
 
 
 def _scrapinghub(clones: Path) -> Iterator[GoldPage]:
     folder = clones / FOLDERS["scrapinghub"]
-    for key, case in sorted(json.loads((folder / "ground-truth.json").read_bytes()).items()):
+    for key, case in sorted(parse_json((folder / "ground-truth.json").read_bytes()).items()):
         body = gzip.decompress((folder / "html" / f"{key}.html.gz").read_bytes())
         yield _page(key, case.get("url"), body, text=case.get("articleBody", ""))
 
@@ -90,7 +90,7 @@ def _scrapinghub(clones: Path) -> Iterator[GoldPage]:
 def _magic(kind: str) -> Callable[[Path], Iterator[GoldPage]]:
     def read(clones: Path) -> Iterator[GoldPage]:
         folder = clones / FOLDERS["magic"] / "benchmark" / "data" / kind
-        for key, case in sorted(json.loads((folder / "base.json").read_bytes()).items()):
+        for key, case in sorted(parse_json((folder / "base.json").read_bytes()).items()):
             yield _page(key, case["url"], (folder / "htmls" / f"{key}.html").read_bytes(), text=case["content"])
 
     return read

@@ -10,11 +10,12 @@ of the updates is left to chance.
 """
 
 import ctypes
-import json
 import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+from pipeline.base.errors import parse_json
 
 ENVIRONMENT = {"MALLOC_PERTURB_": "255", "MALLOC_ARENA_MAX": "1"}
 DIVERGED, UNSET_MEMORY = 3, 4  # exit codes
@@ -72,5 +73,5 @@ def end_with_parent() -> None:
 
 if __name__ == "__main__":
     end_with_parent()
-    given = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    given = parse_json(Path(sys.argv[1]).read_text("utf-8"))
     sys.exit(fit(given["options"], Path(given["output"])))

@@ -7,12 +7,13 @@ character of its own, never part of what is broken.
 """
 
 import codecs
-import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from pipeline.base.errors import parse_json
 
 TABLES = Path(__file__).with_name("whatwg.json")
 BROKEN = "\ufffd"
@@ -34,7 +35,7 @@ _LONGEST_ESCAPE = 3
 
 @cache
 def _tables() -> dict[str, dict[str, dict[str, str]]]:
-    tables: dict[str, dict[str, dict[str, str]]] = json.loads(TABLES.read_text("utf-8"))
+    tables: dict[str, dict[str, dict[str, str]]] = parse_json(TABLES.read_text("utf-8"))
     return tables
 
 

@@ -7,7 +7,6 @@ that was not queued again) is sent once more; after ``TRIES`` the shards are nam
 """
 
 import contextlib
-import json
 import sys
 import time
 import uuid
@@ -19,7 +18,7 @@ from typing import Any
 from pipeline.base import errors, storage
 from pipeline.base.closable import Closable
 from pipeline.base.console import say
-from pipeline.base.errors import RunError, TokenmillError
+from pipeline.base.errors import RunError, TokenmillError, parse_json
 from pipeline.base.pool import TRIES
 from pipeline.base.words import counted
 from pipeline.run import layout
@@ -161,7 +160,7 @@ def _watch(batch: Batch, folder: str, calls: list[Call]) -> Iterator[tuple[int, 
 
 def _made(folder: str, number: int, call: Call) -> Made:
     arguments, job = call
-    result = json.loads(storage.read_bytes(result_url(folder, number)))
+    result = parse_json(storage.read_bytes(result_url(folder, number)))
     if result["error"]:
         kind = getattr(errors, result["error"]["kind"], RunError)
         text = f"{arguments[1].name} {job.shard} on {result['host']}: {result['error']['text']}"

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from pipeline.base.errors import parse_json
 from pipeline.base.pool import THREAD_VARIABLES
 from pipeline.base.processes import end_here, environment
 from pipeline.run.engines.batch import Batch
@@ -99,7 +100,7 @@ def _serve() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     threading.Thread(target=listen, daemon=True).start()
     while True:
-        batch = json.loads(asked.get())
+        batch = parse_json(asked.get())
         for rank in range(batch["tasks"]):
             work(batch["folder"], rank)
 

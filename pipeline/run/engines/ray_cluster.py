@@ -4,7 +4,6 @@ Ray ends a driver that cannot reach its head; here that is the child, and the ru
 ``python -m pipeline.run.engines.ray_cluster FOLDER TASKS WORKERS OPTIONS`` is the child.
 """
 
-import json
 import os
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, parse_json
 from pipeline.base.processes import end_with_parent, environment
 from pipeline.run.engine import Step
 from pipeline.run.engines.batch import Batch
@@ -162,7 +161,7 @@ if __name__ == "__main__":
         batch_folder,
         int(number_of_tasks),
         int(at_once),
-        RayOptions(**json.loads(settings)),
+        RayOptions(**parse_json(settings)),
     )
     sys.stderr.flush()
     os._exit(code)  # Ray's threads may hang on a cluster that has just gone

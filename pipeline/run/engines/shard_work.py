@@ -16,7 +16,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import TokenmillError
+from pipeline.base.errors import TokenmillError, parse_json
 from pipeline.run.engine import Job, Step, run_job
 
 JOBS_A_FILE = 1000
@@ -40,7 +40,7 @@ def result_url(folder: str, rank: int) -> str:
 
 def work(folder: str, rank: int) -> None:
     """Makes shard ``rank`` of a batch and publishes its result."""
-    records = json.loads(storage.read_bytes(storage.join(folder, "jobs", f"{rank // JOBS_A_FILE:05}.json")))
+    records = parse_json(storage.read_bytes(storage.join(folder, "jobs", f"{rank // JOBS_A_FILE:05}.json")))
     record = records[rank % JOBS_A_FILE]
     step = Step(**{**record["step"], "libraries": tuple(record["step"]["libraries"])})
     started = time.perf_counter()

@@ -19,7 +19,7 @@ from datatrove.utils.logging import logger
 
 from pipeline.base import storage
 from pipeline.base.console import say
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, parse_json
 from pipeline.base.words import counted
 from pipeline.run import layout
 from pipeline.run.engine import Step
@@ -212,6 +212,6 @@ def cancel_left_over(root: str) -> None:
     """Cancels the array of a killed run of this folder: two writers would work on the same shards."""
     url = storage.join(root, ACTIVE)
     if storage.exists(url):
-        name = json.loads(storage.read_bytes(url))["name"]
+        name = parse_json(storage.read_bytes(url))["name"]
         subprocess.run(["scancel", f"--name={name}"], capture_output=True)
         storage.delete(url)

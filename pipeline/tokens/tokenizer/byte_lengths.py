@@ -4,14 +4,13 @@ Taken from the token's own bytes, never from ``decode``: a token may hold part o
 replacement character of another length.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 from pipeline.tokens.tokenizer.definition import byte_characters, vocabulary_size
 
 
@@ -27,7 +26,7 @@ def token_byte_lengths(tokenizer_json: str | Path | dict[str, Any]) -> NDArray[n
     Raises:
         UserError: If the tokenizer is neither byte-level nor one with byte fallback.
     """
-    definition = tokenizer_json if isinstance(tokenizer_json, dict) else json.loads(Path(tokenizer_json).read_bytes())
+    definition = tokenizer_json if isinstance(tokenizer_json, dict) else parse_json(Path(tokenizer_json).read_bytes())
     lengths = np.zeros(vocabulary_size(definition), np.int32)
     for token_id, token in token_bytes(definition).items():
         lengths[token_id] = len(token)

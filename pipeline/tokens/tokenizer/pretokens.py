@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import text_buffers
+from pipeline.base.errors import parse_json
 from pipeline.kernels.byte_strings import COUNT, NUMBER, empty_table, spread
 from pipeline.kernels.pretokens import (
     CODE_POINTS,
@@ -96,7 +97,7 @@ def library_pre_tokenizer(name: str) -> Any:
     from tokenizers import Tokenizer, models
 
     # through its definition, so that training and a later load cut text in exactly the same way
-    definition = json.loads(Tokenizer(models.BPE()).to_str())
+    definition = parse_json(Tokenizer(models.BPE()).to_str())
     definition["pre_tokenizer"] = pre_tokenizer(name)
     return Tokenizer.from_str(json.dumps(definition)).pre_tokenizer
 

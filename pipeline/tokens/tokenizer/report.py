@@ -1,6 +1,5 @@
 """What a tokenizer does to this corpus: bytes per token by language and source, use of its vocabulary, round trip."""
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.errors import parse_json
 from pipeline.run.tokenizer import Tokenizer, special_ids
 from pipeline.tokens.tokenizer.byte_lengths import token_bytes
 from pipeline.tokens.tokenizer.definition import vocabulary_size
@@ -31,7 +31,7 @@ def make_report(
         training: Further text of the training sample; empty where the tokenizer was given.
         named: Whether its pretokenizer is one that this package names.
     """
-    parsed = json.loads(definition)
+    parsed = parse_json(definition)
     encode = make_encoder(choice.engine, definition, cut_long_texts=named)
     ids, offsets = encode(pa.array([sample.text for sample in samples], pa.large_string()))
     more, _ = encode(pa.array(training, pa.large_string()))

@@ -4,7 +4,6 @@ Writes ``tokenizer/tokenizer.json``, ``tokenizer/encoding.json`` (engine and ids
 ``tokenizer/report.json``.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.console import say
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parse_json
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json
@@ -53,7 +52,7 @@ def make_tokenizer(job: Job, outputs: Outputs) -> None:
     else:
         texts = _remembering(training_texts(outputs, found, shares, config["seed"]), recent)
         definition = train(texts, config)
-    parsed = json.loads(definition)
+    parsed = parse_json(definition)
     named = not given or str(given).endswith(".tiktoken")
     refuse_reachable_special(definition, parsed, cut_long_texts=named)
     size = vocabulary_size(parsed)
@@ -195,7 +194,7 @@ def load_given(path: Path, config: dict[str, Any]) -> str:
     try:
         definition = path.read_text(encoding="utf-8")
         Tokenizer(definition)
-        parsed = json.loads(definition)
+        parsed = parse_json(definition)
     except ValueError as error:
         raise UserError(f"tokenize.tokenizer = {path}: not a tokenizer.json: {error}") from error
     for key in ("end_of_text", "begin_of_text"):
