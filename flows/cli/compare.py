@@ -23,6 +23,7 @@ BENCHMARKS = {
     "dedup": "pipeline.bench.dedup",
     "dedup_accuracy": "pipeline.bench.dedup_accuracy",
     "dedup_buckets": "pipeline.bench.dedup_buckets",
+    "dedup_join": "pipeline.bench.dedup_join",
     "dedup_scale": "pipeline.bench.dedup_scale",
     "filter": "pipeline.bench.filter",
     "tokenize": "pipeline.bench.tokens",

@@ -6,13 +6,14 @@ counted once, mapped files included; disk is the largest size of the scratch fol
 what the command said before it began.
 """
 
+import functools
 import math
 import re
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def run(sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
 def write_documents(path: Path, count: int) -> None:
     """Documents as JSON Lines."""
     generator = np.random.default_rng(11)
-    sentences = np.array(list(_sentences()), object)
+    sentences = np.array(corpus_sentences(), object)
     recent: list[list[str]] = []
     with open(path, "wb") as file:
         for number in range(count):
@@ -68,9 +69,11 @@ def write_documents(path: Path, count: int) -> None:
             file.write(orjson.dumps({"id": str(number), "text": " ".join(words)}) + b"\n")
 
 
-def _sentences() -> Iterator[str]:
-    for text in texts_of(corpus("text", "*.jsonl.gz")):
-        yield from (sentence for sentence in text.split(". ") if 40 <= len(sentence) <= 300)
+@functools.cache
+def corpus_sentences() -> tuple[str, ...]:
+    """The sentences of the corpus that are neither short nor long."""
+    texts = texts_of(corpus("text", "*.jsonl.gz"))
+    return tuple(sentence for text in texts for sentence in text.split(". ") if 40 <= len(sentence) <= 300)
 
 
 def measure(path: Path, output: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from pipeline.base import storage
 from pipeline.base.closable import Closable
-from pipeline.base.digests import digest
+from pipeline.base.digests import hasher
 from pipeline.base.errors import FormatError
 from pipeline.base.stores import RangedObject
 
@@ -234,7 +234,7 @@ class RangeWriter(Closable):
     def write(self, rows: pa.RecordBatch) -> None:
         """Appends the next range, of the very schema."""
         # what is serialized is what a reader of the file will see, whatever the rows are a slice of
-        self._writer.write_batch(rows, {CHECKSUM: range_checksum(rows)})
+        self._writer.write_batch(rows, {CHECKSUM: range_checksum(rows, self._writer.schema)})
 
     def write_all(self, rows: pa.Table, edges: Sequence[int]) -> None:
         """Appends ranges of a table.
@@ -289,8 +289,9 @@ class RangeReader(Closable):
             raise FormatError(f"{self._url}: expected at least {number + 1} ranges, found {self.ranges}; {REBUILD}")
         with self._damage():
             found = self._reader.get_batch_with_custom_metadata(number)
+            found.batch.validate(full=True)  # before anything goes where its offsets point
             expected = checksum or (found.custom_metadata or {}).get(CHECKSUM.encode(), b"").decode()
-            if range_checksum(found.batch) != expected:
+            if range_checksum(found.batch, self.schema) != expected:
                 raise ValueError(f"the checksum of range {number} is not the one written with it")
         batch: pa.RecordBatch = found.batch
         return batch
@@ -312,9 +313,12 @@ def _opened(url: str) -> Any:
     return pa.PythonFile(RangedObject(url), "r")
 
 
-def range_checksum(batch: pa.RecordBatch) -> str:
-    """What tells the rows of a record batch: BLAKE2b-128 of them as Arrow writes them uncompressed, hex."""
-    return digest(batch.serialize()).hex()
+def range_checksum(batch: pa.RecordBatch, schema: pa.Schema) -> str:
+    """What tells a record batch of a file: BLAKE2b-128 of the file's schema and the rows, as Arrow writes them, hex."""
+    told = hasher()
+    told.update(schema.serialize())
+    told.update(batch.serialize())
+    return told.hexdigest()
 
 
 def read_range(url: str, table: Table, number: int, checksum: str = "") -> pa.RecordBatch:

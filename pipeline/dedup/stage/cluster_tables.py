@@ -54,7 +54,7 @@ def write_evidence(outputs: Outputs, tables: Iterable[pa.Table]) -> None:
         for table in tables:
             columns = [pa.concat_arrays(column.chunks or [pa.array([], column.type)]) for column in table.columns]
             batch = pa.record_batch(columns, schema=CLUSTERS.schema)
-            ranges.append(range_checksum(batch))
+            ranges.append(range_checksum(batch, writer.schema))
             writer.write(batch)
 
 
