@@ -27,6 +27,7 @@ from pipeline.dedup.files.own_outputs import KEPT, REMOVED_FILE
 from pipeline.dedup.files.packed import compression_of_name, compressor
 from pipeline.dedup.files.table_file import TableFile
 from pipeline.readers.delimited.dialect import dialect_of, line_that_names
+from pipeline.readers.encodings import utf16_of
 from pipeline.readers.parts.formats import BINARY, HEAD_BYTES, format_of_bytes, format_of_name
 from pipeline.readers.ranges import RangeReader
 from pipeline.readers.raw.compression import Inflater, compression_of, decompression_errors
@@ -118,12 +119,14 @@ def _format_of(head: bytes, request: Request) -> str:
         plain = Inflater(compression).decompress(head, HEAD_BYTES) if compression else head
     except decompression_errors():
         return "jsonl"  # its reader says what is wrong with it
-    start = plain.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"["):
+    wide = utf16_of(plain)
+    text = (plain.decode(wide, "replace") if wide else plain.decode(errors="surrogateescape")).removeprefix("\ufeff")
+    start = text.lstrip()
+    if start.startswith("["):
         return "json"
-    if start.startswith(b"{") or kind == BINARY:
+    if start.startswith("{") or kind == BINARY:
         return "jsonl"
-    lines = plain.decode("utf-8-sig", "surrogateescape").splitlines(keepends=True)[:_SAMPLE_LINES]
+    lines = text.splitlines(keepends=True)[:_SAMPLE_LINES]
     wanted = list(request.wanted.names["text"])
     dialect = dialect_of(lines, ",", request.csv or Csv(), wanted)
     is_table = request.csv is not None or line_that_names(dialect, lines, wanted) is not None

@@ -73,6 +73,9 @@ CSV = b"id;text\na;one text\nb;another text\nc;one text\n"
         (CSV, "csv"),
         (gzip.compress(CSV, mtime=0), "csv"),
         (b"\xef\xbb\xbf" + json_lines(RECORDS), "jsonl"),
+        (CSV.decode().encode("utf-16"), "csv"),
+        (CSV.decode().encode("utf-16-be"), "csv"),
+        (gzip.compress(CSV.decode().encode("utf-16-le"), mtime=0), "csv"),
     ],
 )
 def test_standard_input_is_what_its_first_bytes_tell(
