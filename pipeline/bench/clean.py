@@ -9,11 +9,13 @@ The peers that take long read an even sample of the same records; every rate is 
 import signal
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.bench.corpus import sample_jsonl, sample_warc
 from pipeline.bench.rates import row_of, with_ratios
+from pipeline.clean.decode import decode
 from pipeline.clean.language import model
 from pipeline.clean.settings import job_config
 from pipeline.clean.worker import clean_partition
@@ -27,7 +29,7 @@ RECORDS, PEER_RECORDS = 12_000, 1_200
 def run() -> list[dict[str, Any]]:
     """Rows of both inputs: who, seconds, rates, and the ratio of ours to them."""
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as folder:
-        return warc_rows(Path(folder)) + jsonl_rows(Path(folder))
+        return warc_rows(Path(folder)) + extractor_rows(Path(folder)) + jsonl_rows(Path(folder))
 
 
 # --- the sides
@@ -104,6 +106,10 @@ def warc_rows(folder: Path) -> list[dict[str, Any]]:
     ours(part, "warc", folder)  # compiles the kernels and loads the model
     rows = [
         row_of("warc", "tokenmill, everything on", pages, size, lambda: ours(full, "warc", folder)),
+        row_of(
+            *("warc", "tokenmill, everything on, its own extractor", pages, size),
+            lambda: ours(full, "warc", folder, extractor="tokenmill"),
+        ),
         row_of("warc", "fastwarc + resiliparse, bare", pages, size, lambda: bare_loop(full)),
         row_of("warc sample", "tokenmill, everything on", peer_pages, peer_size, lambda: ours(part, "warc", folder)),
         row_of(
@@ -112,6 +118,33 @@ def warc_rows(folder: Path) -> list[dict[str, Any]]:
         ),
     ]
     return with_ratios(rows)
+
+
+def extractor_rows(folder: Path) -> list[dict[str, Any]]:
+    """The text of the same decoded pages, by our extractor and by the peers that are installed."""
+    from pipeline.extraction.training.peers import extractors
+
+    pages = pages_of(folder / "part.warc.gz")
+    size = sum(len(page.encode("utf-8", "replace")) for page in pages)
+    rows = []
+    for who, extract in extractors().items():
+        extract_all(extract, pages[:50])  # compiles the kernels, loads the models
+        rows.append(row_of("decoded pages", who, len(pages), size, partial(extract_all, extract, pages)))
+    return with_ratios(rows)
+
+
+def pages_of(path: Path) -> list[str]:
+    """The decoded pages of a WARC file."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    with open(path, "rb") as file:
+        records = ArchiveIterator(file, record_types=WarcRecordType.response)
+        return [decode(record.reader.read(), record.http_charset, html=True)[0] for record in records]
+
+
+def extract_all(extract: Callable[[str], str], pages: list[str]) -> int:
+    """Extracts every page; the characters of all texts."""
+    return sum(len(extract(page)) for page in pages)
 
 
 def jsonl_rows(folder: Path) -> list[dict[str, Any]]:

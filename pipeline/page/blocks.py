@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.errors import UserError
-from pipeline.base.words import visible
+from pipeline.base.words import counted, visible
 from pipeline.clean.decode import NotText
 from pipeline.clean.extract import ExtractionError, Extractor
 from pipeline.extraction.choice import Choice, choose
@@ -51,7 +51,7 @@ class BlockView:
     @property
     def why(self) -> str:
         """In words, why it was kept or dropped."""
-        said = [f"{self.words} words"]
+        said = [counted(self.words, "word")]
         said += [f"{self.links:.0%} in links"] if self.links else []
         said += [f"called {self.says}"] if self.says else []
         said += ["hidden"] if self.hidden else []

@@ -17,10 +17,17 @@ def extractors() -> dict[str, Extract]:
     for name, load in (("resiliparse", _resiliparse), ("trafilatura", _trafilatura), ("trafipy", _trafipy)):
         if find_spec(name) is not None:
             found[f"{name} {version(name)}"] = load()
-    for name in [name for name in found if name.startswith("trafilatura")]:
-        for choose in get_args(Choose):
-            found[f"tokenmill and {name}, {choose}"] = _both(found["tokenmill"], found[name], choose)
     return found
+
+
+def combinations(systems: dict[str, Extract]) -> dict[str, Extract]:
+    """Ours with trafilatura, where that is among the systems, in every way that ``clean.choose`` has."""
+    return {
+        f"tokenmill and {name}, {choose}": _both(systems["tokenmill"], extract, choose)
+        for name, extract in systems.items()
+        if name.startswith("trafilatura")
+        for choose in get_args(Choose)
+    }
 
 
 def _both(ours: Extract, theirs: Extract, choose: Choose) -> Extract:

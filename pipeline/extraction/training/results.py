@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.extraction.training.gold import GoldPage, read_set
 from pipeline.extraction.training.metrics import Score, page_score, set_score
-from pipeline.extraction.training.peers import Extract, extractors
+from pipeline.extraction.training.peers import Extract, combinations, extractors
 from pipeline.extraction.training.tables import is_held_out
 
 REPORTED = ("wcxb-test", "trafilatura", "scrapinghub", "magic-article", "magic-forum")
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=REPORTED)
     given = parser.parse_args()
     systems = extractors()
+    systems |= combinations(systems)
     say("| set | pages | extractor | P | R | F1 | ours less this | empty | ms/page | MB/s |")
     say("|---|---|---|---|---|---|---|---|---|---|")
     for name in given.sets:
