@@ -6,6 +6,13 @@ from html import unescape
 from pipeline.extraction.formulas import cleaned, tex_of
 
 _PART = re.compile(r'<!--.*?-->|<(/?)([a-zA-Z][^\s/>]*)((?: [^\s>=]+(?:="[^"]*")?)*) ?/?>|([^<]+)|<', re.DOTALL)
+# tags that write nothing, as most are: all that a run has to be read for are the texts between them
+_ATTRIBUTES = r'(?: [^\s>=]+(?:="[^"]*")?)* ?/?>'
+_SILENT_NAMES = "a|abbr|b|bdi|big|cite|dfn|em|font|i|kbd|label|mark|q|s|small|span|strong|time|u|var|wbr"
+_SILENT = {
+    True: re.compile(rf"</?(?:{_SILENT_NAMES}){_ATTRIBUTES}"),
+    False: re.compile(rf"</?(?:{_SILENT_NAMES}|code|tt|samp|sup|sub){_ATTRIBUTES}"),
+}
 _CLASS = re.compile(r'\bclass="([^"]*)"')
 _ALT = re.compile(r'\balt="([^"]*)"')
 _SPACE = re.compile(r"[ \t\n\r\f\u00a0]+")
@@ -19,7 +26,9 @@ _NOT_TEXT = frozenset(
 _DRAWN = ("katex-html", "MathJax", "MathJax_Preview", "MathJax_Display", "MathJax_CHTML", "MathJax_SVG", "mjx-chtml")
 _LINE_NUMBERS = ("lineno", "linenos", "line-number", "line-numbers", "linenumber", "hljs-ln-n", "gutter", "ln-num")
 _PERMALINKS = frozenset(("¶", "#", "§", "🔗", "\uf0c1", "⚓"))
+_ANY_PERMALINK = re.compile(f"[{''.join(_PERMALINKS)}]")
 _CODE = ("code", "tt", "samp")
+_MAY_BE_DRAWN = re.compile("|".join(_DRAWN))
 _PLAIN_POWER = re.compile(r"[\w+−-]{1,20}")
 _LINES_OF_CODE = ("div", "p", "li", "tr")
 _MARKS = 8  # open at a time; text within more of them is left as it is
@@ -36,9 +45,28 @@ def inline_text(run: str, *, markdown: bool, code: bool = False) -> str:
     if "<" not in run:
         text = unescape(run) if "&" in run else run
         return text.replace("\xa0", " ").strip("\n") if code else " ".join(text.split())
+    if not code and (found := _between_silent_tags(run, markdown=markdown)) is not None:
+        return found
     writer = _Writer(run, markdown=markdown and not code, code=code)
     writer.write()
     return writer.text()
+
+
+def _between_silent_tags(run: str, *, markdown: bool) -> str | None:
+    """What ``_Writer`` writes of a run whose tags all write nothing; None for any other run."""
+    pieces = _SILENT[markdown].split(run)
+    if any("<" in piece for piece in pieces):
+        return None
+    text = "".join([_evenly_spaced(unescape(piece) if "&" in piece else piece) for piece in pieces])
+    if _ANY_PERMALINK.search(text) or _MAY_BE_DRAWN.search(run):
+        return None
+    return text.strip()
+
+
+def _evenly_spaced(text: str) -> str:
+    """White space is one space."""
+    is_even = text.isprintable() and "  " not in text  # a quick look at most of them
+    return text if is_even else _SPACE.sub(" ", text)
 
 
 class _Writer:
@@ -76,8 +104,7 @@ class _Writer:
 
     def _say(self, text: str) -> None:
         text = unescape(text) if "&" in text else text
-        is_even = self.code or (text.isprintable() and "  " not in text)  # a quick look at most of them
-        self.out.append(text if is_even else _SPACE.sub(" ", text))
+        self.out.append(text if self.code else _evenly_spaced(text))
 
     def _open(self, name: str, attributes: str, start: int, at: int) -> int:
         """Takes a start tag; returns where to go on, past an element that is taken whole or left out."""
