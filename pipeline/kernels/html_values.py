@@ -26,7 +26,7 @@ def telling_name(data, start, end):  # type: ignore[no-untyped-def]
         return 1 if data[end - 3] | 0x20 == 0x72 and data[end - 2] | 0x20 == 0x65 else 0
     if last == 0x70 or last == 0x79:
         begin = end - len(_ITEMPROP)
-        if begin >= start and (begins(data, begin, _ITEMPROP) or begins(data, begin, _PROPERTY)):
+        if begin >= start and (holds(data, begin, end, _ITEMPROP) or holds(data, begin, end, _PROPERTY)):
             return 2
     return 0
 

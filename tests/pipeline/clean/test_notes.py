@@ -86,6 +86,8 @@ def test_notes_of_the_sample_are_those_of_a_parser() -> None:
         "<head></head><meta name=robots content='noai, a>b'><!-- <meta content=noai> --><meta content=x>",
         "<head></head><a itemprop=license href=/a>x</a><a property = 'dct:license'>y</a><a itemprop=licenses>z</a>",
         "<head></head><b itemprop=datePublished>1</b><b property='schema:datePublished'>2</b><b class=datePublished>3",
+        "<HEAD></HEAD><B ITEMPROP='datePublished' CONTENT=1>x</B><A PROPERTY=license REL=LICENSE>x</A><TIME>1</TIME>",
+        '<head></head><b ItemProp = "dct:license">1</b><b PropErty=datePublished>2</b><b data-itemprops=license>3',
         "<head></head><time>1</time><abbr title=2>2</abbr><timer>3</timer><script>'<time>'</script></time>",
         "<head></head><time itemprop='datePublished' datetime=1><a rel=license itemprop=license>x</a>",
     ],
