@@ -112,7 +112,7 @@ def run_stage(stage: str, folder: Path, processes: int) -> None:
 
 def counted(folder: Path) -> dict[str, int]:
     """Documents that it keeps, and tokens that it writes."""
-    stats = [path.read_text().splitlines() for path in sorted((folder / "tokens").glob("*.metadata"))]
+    stats = [path.read_text("utf-8").splitlines() for path in sorted((folder / "tokens").glob("*.metadata"))]
     indexes = (folder / "tokens").glob("*.ds.index")
     return {
         "documents": sum(path.stat().st_size // 8 for path in indexes),
