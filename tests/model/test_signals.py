@@ -115,7 +115,7 @@ def test_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     assert complete_steps(run.root) == []
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("parallel", [pytest.param("ddp", marks=pytest.mark.slow), "fsdp"])
 def test_sigterm_to_one_rank_of_two_stops_both_at_the_same_step(tmp_path: Path, parallel: str) -> None:
     run = make_run(tmp_path, overrides=(*LONG, f"train.parallel={parallel}"))
     with training([sys.executable, *TORCHRUN, *program(run)]) as process:
@@ -125,6 +125,7 @@ def test_sigterm_to_one_rank_of_two_stops_both_at_the_same_step(tmp_path: Path, 
     assert f"stopped by SIGTERM at step {saved_step(run)}" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)], ids=lambda value: str(value))
 def test_tokenmill_train_with_two_processes_ends_with_the_code_of_one(
     tmp_path: Path, number: signal.Signals, code: int
@@ -138,6 +139,7 @@ def test_tokenmill_train_with_two_processes_ends_with_the_code_of_one(
     assert f"the next start begins at step {saved_step(run)}" in said
 
 
+@pytest.mark.slow
 def test_ranks_save_a_checkpoint_when_torchrun_is_killed(tmp_path: Path) -> None:
     run = make_run(tmp_path, overrides=LONG)
     with training([sys.executable, *TORCHRUN, *program(run)]) as process:
