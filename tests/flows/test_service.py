@@ -18,7 +18,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_deployments_do_their_work_and_a_run_that_finds_its_folder_taken_waits(served: Served, tmp_path: Path) -> None:
     recipe, root = write_recipe(tmp_path), tmp_path / "run"
     curated = run(served, "curate/curate", recipe, root)
