@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pipeline.base.processes import send
+from pipeline.base.processes import descendants, send
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
 FOLDERS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
@@ -104,12 +104,14 @@ class RealSlurm:
         send(self._of_jobs(), signal.SIGKILL)  # the step daemon of a job that was ended for its memory stays
 
     def _of_jobs(self) -> list[int]:
-        """Processes that slurmd has started and that are left."""
+        """The step daemons of this Slurm that are left, and what they have started; no other child of ours."""
         found = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
+        for path in Path("/proc").glob("[0-9]*/comm"):
             with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-                if str(self.folder).encode() in path.read_bytes() and path.parent.name != str(os.getpid()):
-                    found.append(int(path.parent.name))
+                if path.read_text("utf-8").strip() == "slurmstepd":
+                    environment = path.with_name("environ").read_bytes()
+                    pid = int(path.parent.name)
+                    found += [pid, *descendants(pid)] if str(self.folder).encode() in environment else []
         return found
 
     def _start_munge(self) -> None:
