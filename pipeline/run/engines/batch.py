@@ -30,10 +30,9 @@ class Batch(ABC):
     def cancel(self, *, done: bool) -> None:
         """Ends every task that is left; ``done``: every shard has its result."""
 
-    def why_missing(self) -> str:
-        """Why shards have no result after the end, in words; empty where nothing is known."""
-        return ""
+    def why_missing(self) -> tuple[str, str]:
+        """Why shards have no result after the end, and what a person has to change before another try, in words.
 
-    def is_hopeless(self) -> str:
-        """What a person has to change before the missing shards can be made; empty: another try may help."""
-        return ""
+        The first is empty where nothing is known, the second where another try may help.
+        """
+        return "", ""

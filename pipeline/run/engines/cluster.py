@@ -120,8 +120,8 @@ class _Work:
         if not self.left or isinstance(batch, LeaderBatch):
             return
         self.batches += 1
-        self.why = batch.why_missing()
-        self.hopeless = "" if made_some else batch.is_hopeless()
+        self.why, cure = batch.why_missing()
+        self.hopeless = "" if made_some else cure
         if not self.hopeless and self.batches < TRIES:
             because = f" ({self.why})" if self.why else ""
             say(f"{self.left[0][0][1].name}: no result of {counted(len(self.left), 'shard')}{because}; sent again")

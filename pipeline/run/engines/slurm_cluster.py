@@ -24,7 +24,7 @@ from pipeline.base.words import counted
 from pipeline.run import layout
 from pipeline.run.engine import Step
 from pipeline.run.engines.batch import Batch
-from pipeline.run.engines.cluster import Cluster, activation
+from pipeline.run.engines.cluster import LOOKS_SHARE, Cluster, activation
 from pipeline.run.engines.options import SlurmOptions
 from pipeline.run.engines.shard_step import ShardStep
 
@@ -131,7 +131,7 @@ class SlurmBatch(Batch):
     def ended(self, seconds: Sequence[float]) -> bool:
         """See ``Batch``: squeue lists no job of that name that waits or runs."""
         now = time.monotonic()
-        pause = min(self.poll_seconds, max(SHORTEST_LOOK, (now - self._started) / 10))
+        pause = min(self.poll_seconds, max(SHORTEST_LOOK, LOOKS_SHARE * (now - self._started)))
         if self._is_over or now - self._looked < pause:
             return self._is_over
         states = self.states()
@@ -178,19 +178,15 @@ class SlurmBatch(Batch):
             self._told.add(words)
             say(f"{self._step}: {words}")
 
-    def why_missing(self) -> str:
-        """See ``Batch``: the states that jobs ended in, and what Slurm wrote into their logs."""
+    def why_missing(self) -> tuple[str, str]:
+        """See ``Batch``: the states that jobs ended in, what Slurm wrote into their logs, and over which limit."""
         ends = Counter(state for state, _ in self.states() or () if state != "COMPLETED")
         counts = ", ".join(f"{counted(jobs, 'job')} ended as {state}" for state, jobs in sorted(ends.items()))
-        return f"{counts}: {said}" if (said := self._last_error()) else counts
-
-    def is_hopeless(self) -> str:
-        """See ``Batch``: jobs that ended over a limit which the same command would set again."""
-        ends = {state for state, _ in self.states() or ()}
-        if KILLED_FOR_MEMORY.search(self._last_error()):
-            ends.add("OUT_OF_MEMORY")  # without control groups Slurm calls it FAILED
+        said = self._last_error()
+        limits = {*ends, *(["OUT_OF_MEMORY"] if KILLED_FOR_MEMORY.search(said) else [])}  # else it may be FAILED
         values = {"more_memory": 2 * self._options.memory_gb_per_cpu, "time": self._options.time}
-        return "; ".join(cure.format(**values) for state, cure in CURES.items() if state in ends)
+        cure = "; ".join(words.format(**values) for state, words in CURES.items() if state in limits)
+        return f"{counts}: {said}" if said else counts, cure
 
     def _last_error(self) -> str:
         """The last line that Slurm itself wrote into the log of a job; "" where there is none or it is elsewhere."""
