@@ -104,6 +104,12 @@ def _block(data, letters, masks, probes, flags):  # type: ignore[no-untyped-def]
                 (np.uint8(one[place] | p) == a) & (np.uint8(two[place] | q) == b) & (np.uint8(three[place] | r) == c)
             )
             flags[place] |= np.uint8(agree)
+    return _any(flags)
+
+
+@numba.njit(cache=True, nogil=True)
+def _any(flags):  # type: ignore[no-untyped-def]
+    """Whether a flag of a block is set, eight looked at at once."""
     quick = flags.view(np.uint64)
     some = np.uint64(0)
     for place in range(len(quick)):
@@ -224,11 +230,7 @@ def _year_block(data, flags):  # type: ignore[no-untyped-def]
     for place in range(BLOCK_BYTES):
         a, b = one[place], two[place]
         flags[place] = np.uint8(((a == 0x31) & (b == 0x39)) | ((a == 0x32) & (b == 0x30)))
-    quick = flags.view(np.uint64)
-    some = np.uint64(0)
-    for place in range(len(quick)):
-        some |= quick[place]
-    return some != 0
+    return _any(flags)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -407,7 +407,7 @@ def _holds_large_float(value: dict[str, Any]) -> bool:
 def _with_all_digits(data: bytes, value: dict[str, Any]) -> dict[str, Any]:
     try:
         exact: dict[str, Any] = parse_json(data.decode())
-    except (ValueError, RecursionError):  # more digits, or deeper, than Python reads
+    except ValueError:  # more digits, or deeper, than Python reads
         return value
     return exact
 

@@ -48,7 +48,7 @@ def write_keys(job: Job, outputs: Outputs) -> None:
     found = [*shard.keys(), *earlier]
     keys = np.concatenate([np.zeros(0, np.uint64), *(keys for keys, _ in found)])
     rows = np.concatenate([np.zeros(0, np.int64), *(rows for _, rows in found)])
-    distinct, first_rows, rows_of_group, firsts = _groups(keys, rows)
+    distinct, first_rows, rows_of_group, firsts = key_groups(keys, rows)
     alone = np.concatenate([np.zeros(0, np.int64), *(rows for _, rows in earlier)])
     documents, first_of = connected(np.append(rows_of_group, alone), np.append(firsts, alone))
     with outputs.table(layout.shard_table(layout.GROUPS, job.shard), GROUPS) as writer:
@@ -77,7 +77,7 @@ def connected(left: Ints, right: Ints) -> tuple[Ints, Ints]:
     return documents, documents[parents]
 
 
-def _groups(keys: Keys, rows: Ints) -> tuple[Keys, Ints, Ints, Ints]:
+def key_groups(keys: Keys, rows: Ints) -> tuple[Keys, Ints, Ints, Ints]:
     """The distinct keys, sorted, and the first row of each; rows that share a key, and the first one of theirs."""
     by_key = np.argsort(keys, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(keys[by_key]) != 0)) if len(keys) else np.zeros(0, np.int64)

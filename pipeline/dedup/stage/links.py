@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.dedup.rule.join import Ints, Keys
-from pipeline.dedup.stage.keys import connected
+from pipeline.dedup.stage.keys import connected, key_groups
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.table_files import RangeWriter, read_range
@@ -17,13 +17,8 @@ from pipeline.run.tables import KEYS, LINKS
 
 def link(job: Job, outputs: Outputs) -> None:
     """Writes the edges of one partition of the keys."""
-    keys, documents = _read(job, outputs)
-    by_key = np.argsort(keys, kind="stable")  # the first document of each key stays in front
-    keys, documents = keys[by_key], documents[by_key]
-    starts = np.flatnonzero(np.append(True, np.diff(keys) != 0)) if len(keys) else np.zeros(0, np.int64)
-    sizes = np.diff(np.append(starts, len(keys)))
-    several = np.repeat(sizes > 1, sizes)
-    linked, first = connected(documents[several], np.repeat(documents[starts[sizes > 1]], sizes[sizes > 1]))
+    _, _, documents, firsts = key_groups(*_read(job, outputs))
+    linked, first = connected(documents, firsts)
     edges = np.flatnonzero(linked != first)
     linked, first = linked[edges], first[edges]
     cuts = np.searchsorted(linked, document_bounds(job.arguments["rows"], job.config["partitions"])).tolist()
