@@ -20,11 +20,11 @@ from pipeline.export.columns import Chosen
 from pipeline.filter.rules.cuts import cut_texts
 from pipeline.recipe.stage_names import JUDGES, SELECTION
 from pipeline.run import layout, ledger
-from pipeline.run.alive import Mask, alive
 from pipeline.run.folder import Run
 from pipeline.run.rows import shard_names
 from pipeline.run.table_files import batches, open_table, read_table
 from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNALS, VERDICTS
+from pipeline.run.tables.alive import Mask, alive
 from pipeline.tokens import restored
 from pipeline.tokens.documents.kept_documents import cuts_of
 

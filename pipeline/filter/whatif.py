@@ -22,12 +22,12 @@ from pipeline.recipe.filter_options import Filter
 from pipeline.recipe.load import Recipe, load_recipe
 from pipeline.recipe.rule_sets import RULES
 from pipeline.run import layout
-from pipeline.run.alive import alive
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests, total_counts
 from pipeline.run.table_files import batches, read_table
 from pipeline.run.tables import DOCUMENTS, SIGNALS
+from pipeline.run.tables.alive import alive
 
 BYTES_PER_TOKEN = 4.0  # where the run has no tokens yet
 EXAMPLE_CHARACTERS = 300

@@ -26,10 +26,10 @@ from pipeline.filter.rules.verdicts import (
 )
 from pipeline.recipe.filter_options import Filter
 from pipeline.run import layout
-from pipeline.run.alive import alive
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.table_files import batches, read_table
 from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS
+from pipeline.run.tables.alive import alive
 
 if TYPE_CHECKING:
     from pipeline.filter.decontamination.index import Index

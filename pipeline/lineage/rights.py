@@ -18,12 +18,12 @@ from pipeline.clean.facts.robots import Robots, Sites
 from pipeline.clean.facts.site_files import read_sites
 from pipeline.filter.whatif import BYTES_PER_TOKEN
 from pipeline.run import layout
-from pipeline.run.alive import alive_in_run
 from pipeline.run.folder import Run
 from pipeline.run.manifest import load_manifests
 from pipeline.run.rows import shard_names
 from pipeline.run.table_files import batches
 from pipeline.run.tables import DOCUMENTS, EXCLUDED
+from pipeline.run.tables.alive import alive_in_run
 from pipeline.tokens.shards.shard_facts import token_layout
 
 ROBOTS, CONTENT, TDMREP = "robots", "content-usage", "tdm-reservation"

@@ -25,12 +25,12 @@ from pipeline.recipe.options import Recipe, Tokenize
 from pipeline.recipe.presets import PRESETS
 from pipeline.recipe.rule_sets import is_class_path
 from pipeline.run import layout
-from pipeline.run.alive import alive
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.manifest import total_counts
 from pipeline.run.table_files import read_table
 from pipeline.run.tables import DOCUMENTS
+from pipeline.run.tables.alive import alive
 
 ASKED = ""  # the rules of the recipe itself
 BYTES_A_SECOND_LATER = 45e6  # of text, for dedup and tokenize on one core

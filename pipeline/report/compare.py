@@ -30,10 +30,10 @@ from pipeline.report.summary import tiles
 from pipeline.report.training import finite
 from pipeline.report.written import number
 from pipeline.run import layout
-from pipeline.run.alive import alive_in_run
 from pipeline.run.folder import Run
 from pipeline.run.table_files import read_table
 from pipeline.run.tables import DOCUMENTS, VERDICTS
+from pipeline.run.tables.alive import alive_in_run
 
 DocIds = NDArray[Any]  # 16 bytes each, as one value
 EXAMPLES = 6

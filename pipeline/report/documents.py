@@ -24,12 +24,12 @@ from pipeline.report.hidden import is_legible
 from pipeline.report.labels import BOUNDS, signal_label
 from pipeline.run import layout
 from pipeline.run import manifest as manifests
-from pipeline.run.alive import alive_in_run
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.rows import read_rows
 from pipeline.run.table_files import batches, read_table
 from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS
+from pipeline.run.tables.alive import alive_in_run
 
 HEAD_CHARACTERS = 600
 LENGTH_DOCUMENTS = 1_000_000  # lengths kept for the histogram

@@ -1,7 +1,7 @@
 """What a table is, and the only code that opens or writes a table file.
 
 All tables are Arrow IPC files.  The schema metadata names the table and its format version, so that a file says what it
-is.  A reader accepts its own major version only.  The tables themselves are in pipeline/run/tables.py.
+is.  A reader accepts its own major version only.  The tables themselves are in pipeline/run/tables/.
 
 Of some tables each task reads one range: what is shuffled between tasks.  A range is a record batch; its number says
 for whom it is.  The file's footer says where each one stands, and each one carries its own checksum, so a task reads

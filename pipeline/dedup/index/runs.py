@@ -69,7 +69,7 @@ def _manifests(run: Run) -> tuple[dict[str, Manifest], dict[str, dict[str, Manif
 
 def run_batches(root: str) -> Iterator[tuple[list[str], pa.Array]]:
     """doc_ids in hex and texts of the documents that every curation stage of a run keeps, in document order."""
-    from pipeline.run.alive import kept_by
+    from pipeline.run.tables.alive import kept_by
 
     run = Run.open(root)
     clean, judged = _manifests(run)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from pipeline.dedup.rule.signing import url_hashes
 from pipeline.run import layout
-from pipeline.run.alive import Mask, alive
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.table_files import batches
 from pipeline.run.tables import SIGNATURES
+from pipeline.run.tables.alive import Mask, alive
 
 
 @contextmanager

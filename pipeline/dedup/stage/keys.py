@@ -32,10 +32,10 @@ from pipeline.dedup.stage.remembered_evidence import Remembered
 from pipeline.kernels.components import join_edges
 from pipeline.recipe.minhash import MinHash
 from pipeline.run import layout
-from pipeline.run.alive import Mask
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.table_files import RangeWriter, batches
 from pipeline.run.tables import DOCUMENTS, GROUPS, KEYS, SIGNATURES
+from pipeline.run.tables.alive import Mask
 
 TEXT, URL, EARLIER, BANDS = 0, 1, 2, 3  # kinds of keys; a band has BANDS + its number
 _MIX = np.uint64(0x9E3779B97F4A7C15)

@@ -18,13 +18,13 @@ from pipeline.base.words import nearest
 from pipeline.filter.decontamination.evaluation_sets import data_files, read_items
 from pipeline.filter.rules.predicates import Mask, as_mask
 from pipeline.run import layout
-from pipeline.run.alive import alive
 from pipeline.run.context import Context
 from pipeline.run.engine import Outputs
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
 from pipeline.run.table_files import read_table
 from pipeline.run.tables import DOCUMENTS, SIGNALS
+from pipeline.run.tables.alive import alive
 
 DOCUMENT_KEYS = ("source", "language", "licence")
 

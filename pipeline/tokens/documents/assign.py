@@ -19,10 +19,10 @@ from pipeline.base.arrow import DocIds, doc_id_array, doc_id_column
 from pipeline.base.errors import UserError
 from pipeline.filter.rules.cuts import CUT_FIELD, CUT_SPANS
 from pipeline.run import layout
-from pipeline.run.alive import alive
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.table_files import batches, open_table, read_table
 from pipeline.run.tables import BATCH_ROWS, DOC_ID, DOCUMENTS, SIGNATURES, SURVIVORS, VERDICTS
+from pipeline.run.tables.alive import alive
 from pipeline.tokens.documents.split import NearValidation, SharedClusters, side_hashes, validation_mask
 
 NEAR_VALIDATION = "tokenize.near_validation"

@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.base.errors import FormatError
 from pipeline.run.table_files import TableWriter, batches, open_table, read_table
-from pipeline.run.tables import DOC_INDEX, VERDICTS, formats_page, tokens_table
+from pipeline.run.tables import DOC_INDEX, VERDICTS, tokens_table
+from pipeline.run.tables.__main__ import formats_page
 
 ROWS = pa.table(
     [pa.array([b"0" * 16, b"1" * 16], pa.binary(16)), pa.array([True, None]), pa.array([["a.b"], []])],

@@ -13,7 +13,7 @@ from pipeline.base import storage
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.table_files import batches
-from pipeline.run.tables import VERDICTS
+from pipeline.run.tables.filter import VERDICTS
 
 Mask = NDArray[np.bool_]
 
