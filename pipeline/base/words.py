@@ -22,6 +22,20 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
+def rounded(count: float) -> str:
+    """An estimated count, with no more digits than it deserves.
+
+    Example:
+        >>> rounded(39_788_853), rounded(1_234), rounded(8)
+        ('40 million', '1,200', '8')
+    """
+    for size, name in ((1e9, "billion"), (1e6, "million")):
+        if count >= size:
+            return f"{count / size:.1f} {name}" if count < 10 * size else f"{count / size:,.0f} {name}"
+    digits = max(0, len(str(round(count))) - 2)
+    return f"{round(round(count) / 10**digits) * 10**digits:,}"
+
+
 def place(record: Mapping[str, Any]) -> str:
     """Where a record stands in its source; ``tokenmill explain`` finds it by the first part.
 

@@ -22,6 +22,8 @@ FASTTEXT = "fasttext-numpy2-wheel" if sys.version_info < (3, 13) else "fasttext-
 MODEL = Path(__file__).with_name("lid.176.ftz")
 MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 PREFIX = "__label__"
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+WIDER = 8  # times: so much text is looked at for a piece that is mostly blanks
 FIRST_CAPITALS = 24  # characters of which none is a small letter where a text is in capitals
 MAGIC = (793712314).to_bytes(4, "little")  # with which fastText's files begin
 NO_LANGUAGE = frozenset({"und", "zxx", "mis", "mul"})  # ISO 639's words for none, or none that is told
@@ -109,6 +111,7 @@ def sample(text: str, characters: int) -> str:
     """A bounded sample of a text on one line: its start, middle and end, a third each, cut at spaces.
 
     One in capitals is in small letters: the model has hardly seen any capitals, and takes them for other languages.
+    Where blanks take much of a piece (indented code, what was columns) it goes on for as many characters more.
 
     Example:
         >>> sample("a b" + chr(10) + "c", 100), sample("THE PARTIES AGREE", 100)
@@ -117,10 +120,27 @@ def sample(text: str, characters: int) -> str:
     if len(text) > characters:
         third = characters // 3
         middle = len(text) // 2
-        pieces = (text[:third], text[middle : middle + third], text[-third:])
+        pieces = (_piece(text, 0, third), _piece(text, middle, third), _last_piece(text, third))
         text = " ".join((_cut_end(pieces[0]), _cut_start(_cut_end(pieces[1])), _cut_start(pieces[2])))
-    text = text.replace("\n", " ")
+    text = text.replace("\n", " ").replace(NO_BREAK_SPACE, " ")  # which the model takes for a letter
     return text.lower() if _in_capitals(text) else text
+
+
+def _piece(text: str, start: int, characters: int) -> str:
+    piece = text[start : start + characters]
+    if not _is_much_blank(piece):
+        return piece
+    return " ".join(text[start : start + WIDER * characters].split())[:characters]
+
+
+def _last_piece(text: str, characters: int) -> str:
+    piece = text[-characters:]
+    return " ".join(text[-WIDER * characters :].split())[-characters:] if _is_much_blank(piece) else piece
+
+
+def _is_much_blank(piece: str) -> bool:
+    """Whether a quarter of it is blanks beyond one between two words."""
+    return 4 * len(" ".join(piece.split())) < 3 * len(piece)
 
 
 def _in_capitals(text: str) -> bool:

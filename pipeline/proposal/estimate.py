@@ -29,10 +29,11 @@ from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.manifest import total_counts
 from pipeline.run.table_files import read_table
-from pipeline.run.tables import DOCUMENTS
+from pipeline.run.tables import DOCUMENTS, QUARANTINE
 from pipeline.run.tables.alive import alive
 
 ASKED = ""  # the rules of the recipe itself
+LANGUAGE_CHARACTERS = 1000  # for what is no page of a crawl: lists, code and headings say little of a language
 BYTES_A_SECOND_LATER = 45e6  # of text, for dedup and tokenize on one core
 BYTES_A_SECOND_RULES = 37e6  # of text, for the signals, where they are not sampled
 BYTES_A_DOCUMENT = 620  # signatures, verdicts, places in the indexes
@@ -49,7 +50,7 @@ class Sample:
     documents: int = 0
     excluded: dict[str, int] = field(default_factory=dict)
     quarantined: dict[str, int] = field(default_factory=dict)
-    languages: Counter[str] = field(default_factory=Counter)
+    damaged_places: list[str] = field(default_factory=list)  # the first of each reason
     unique: int = 0  # documents that are no duplicates of others
     kept: dict[str, int] = field(default_factory=dict)  # of those, by rules
     texts: list[str] = field(default_factory=list, repr=False)  # some of them
@@ -71,6 +72,7 @@ class Estimate:
         share: The sample's part of all bytes on the disk; 1 where everything was looked at.
         unique: Documents less duplicates; of a sample that is not all, fewer are seen than there are.
         by: What is kept, by the name of the rules; ``ASKED`` for those of the recipe.
+        languages: Documents by language.
         seconds: Of one core, for the curation.
         not_sampled: Files.
         judged: Whether the rules were tried.
@@ -81,6 +83,7 @@ class Estimate:
     unique: float = 0.0
     text_bytes: float = 0.0
     by: dict[str, Kept] = field(default_factory=dict)
+    languages: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     disk_bytes: float = 0.0
     not_sampled: int = 0
@@ -164,8 +167,8 @@ def of_presets(sources: Sequence[dict[str, Any]], workers: int) -> Estimate:
         sources: As in a recipe, with absolute paths.
         workers: Worker processes.
     """
-    stages = ["clean", "dedup", "filter"]
-    recipe = Recipe.model_validate({"stages": stages, "sources": list(sources), "filter": {"preset": "clean"}})
+    asked = {"clean": {"language_characters": LANGUAGE_CHARACTERS}, "filter": {"preset": "clean"}}
+    recipe = Recipe.model_validate({"stages": ["clean", "dedup", "filter"], "sources": list(sources), **asked})
     return estimate(recipe, {name: Filter.model_validate({"preset": name}) for name in PRESETS}, workers)
 
 
@@ -200,7 +203,7 @@ def _scaled(
     made.sample = _counts(total_counts(context.manifests("clean").values()))
     made.sample.bytes = sum(part.size for group in sampled for part in group.parts)
     for number, group in enumerate(sampled):
-        _add_group(made, context, f"{number:05d}", group.factor, rules)
+        _add_group(made, context, f"{number:05d}", group, rules)
         own = sum(took for (_, shard), took in seconds.items() if shard == f"{number:05d}")
         made.seconds += group.factor * own
     made.seconds += made.text_bytes / BYTES_A_SECOND_LATER
@@ -212,23 +215,35 @@ def _scaled(
     return made
 
 
-def _add_group(made: Estimate, context: Context, shard: str, factor: float, rules: Mapping[str, Filter]) -> None:
-    """Adds a group of files, ``factor`` times what its shard of the sample holds."""
-    cleaned = context.manifests("clean")[shard]
-    made.documents += factor * cleaned.counts.get("documents", 0)
-    made.text_bytes += factor * cleaned.counts.get("text_bytes", 0)
-    made.disk_bytes += factor * sum(output.bytes for output in cleaned.outputs)
+def _add_group(made: Estimate, context: Context, shard: str, group: Group, rules: Mapping[str, Filter]) -> None:
+    """Adds a group of files: what its shard of the sample holds, as many times as the group is larger."""
+    cleaned, times = context.manifests("clean")[shard], group.documents_factor
+    made.documents += times * cleaned.counts.get("documents", 0)
+    made.text_bytes += group.factor * cleaned.counts.get("text_bytes", 0)
+    made.disk_bytes += group.factor * sum(output.bytes for output in cleaned.outputs)
+    _add_damaged(made.sample, context, shard)
     for name in (part for part in context.document_shards() if part.partition("-")[0] == shard):
         table = read_table(context.run.local(layout.documents(name)), DOCUMENTS, ["language"])
-        made.sample.languages.update(language or "unknown" for language in table["language"].to_pylist())
+        for language, count in Counter(table["language"].to_pylist()).items():
+            made.languages[language or "unknown"] += round(times * count)
         funnels = {of: funnel_of(context, name, options) for of, options in rules.items()}
         whole = next(iter(funnels.values()), None) or _unjudged(context, name)
-        made.unique += factor * whole.documents_in
+        made.unique += times * whole.documents_in
         made.sample.unique += whole.documents_in
         for of, funnel in (funnels or {ASKED: whole}).items():
-            made.by[of].documents += factor * funnel.kept
-            made.by[of].bytes += factor * funnel.kept_bytes
+            made.by[of].documents += times * funnel.kept
+            made.by[of].bytes += group.factor * funnel.kept_bytes
             made.sample.kept[of] = made.sample.kept.get(of, 0) + funnel.kept
+
+
+def _add_damaged(sample: Sample, context: Context, shard: str) -> None:
+    """Where the first record of each kind of damage lies."""
+    table = read_table(context.run.local(layout.shard_table(layout.QUARANTINE, shard)), QUARANTINE, ["path", "reason"])
+    known = {place.partition(": ")[0] for place in sample.damaged_places}
+    for row in table.to_pylist():
+        if row["reason"] not in known:
+            known.add(row["reason"])
+            sample.damaged_places.append(f"{row['reason']}: {row['path']}")
 
 
 def _unjudged(context: Context, shard: str) -> Funnel:

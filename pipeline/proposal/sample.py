@@ -1,7 +1,7 @@
 """Which part of some files stands for all of them: of each source and kind of file apart, up to a few megabytes.
 
-Where all of a kind is little, all of it is read; else whole files at even distances where a file is a document, and the
-first megabyte of large ones.  Of compressed files and archives the bytes on the disk are counted, on both sides.
+Where all of a kind is little, all of it is read; else whole files from all over the folder, and the first megabyte of
+large tables.  Of compressed files and archives the bytes on the disk are counted, on both sides.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,8 @@ SAMPLE_BYTES = 8 << 20  # of all groups together
 PIECE_BYTES = 1 << 20  # of a large file
 MOST_FILES = 400  # of a group that is not read whole
 MOST_WHOLE = 4 << 20  # of a file that is read whole or not at all
+MOST_OF_ONE = 2  # a file that takes more than one part in so many of a group's bytes stands for itself alone
+IN_CHAPTERS = frozenset({"epub", "mbox"})  # papers of several documents
 CUT = frozenset({"jsonl", "csv", "tsv", "warc"})  # read from their beginning: a piece is as good as the whole
 
 
@@ -41,10 +43,14 @@ class Group:
 
     @property
     def factor(self) -> float:
-        """How many times more the whole is than the sample."""
-        if self.kind in PAPERS or (self.kind in ("text", "html") and not self.source.separator):
-            return len(self.files) / max(1, len(self.parts))
+        """How many times more bytes the whole has than the sample, and so bytes of text."""
         return self.size / max(1, sum(part.size for part in self.parts))
+
+    @property
+    def documents_factor(self) -> float:
+        """How many times more documents the whole has than the sample."""
+        a_file_each = self.kind in PAPERS - IN_CHAPTERS or (self.kind in ("text", "html") and not self.source.separator)
+        return len(self.files) / max(1, len(self.parts)) if a_file_each else self.factor
 
 
 def groups_of(recipe: Recipe) -> list[Group]:
@@ -59,23 +65,36 @@ def groups_of(recipe: Recipe) -> list[Group]:
                 found.setdefault((source.name, kind), Group(source, inputs, kind)).files.append(file)
     left = SAMPLE_BYTES  # what small groups do not need is for the large ones
     smallest_first = sorted(found.values(), key=lambda group: group.size)
+    least = SAMPLE_BYTES // max(
+        1, 2 * len(found)
+    )  # a large file that had to be read whole takes nothing from the others
     for number, group in enumerate(smallest_first):
-        group.parts = _sample(group, left // (len(smallest_first) - number))
+        group.parts = _sample(group, max(least, left // (len(smallest_first) - number)))
         left -= sum(part.size for part in group.parts)
     return list(found.values())
 
 
 def _sample(group: Group, budget: int) -> list[Part]:
-    """All of a group that is no more than ``budget`` bytes, else parts of files at even distances up to that."""
+    """All of a group that is no more than ``budget`` bytes, else parts of files from all over it up to that."""
     if group.size <= budget:
         return [Part(file.path, group.kind, 0, file.size, size=file.size) for file in group.files]
-    number = min(MOST_FILES, len(group.files))
     parts: list[Part] = []
-    for place in range(number):
-        part = _piece(group.files[place * len(group.files) // number], group)
-        if part is not None and (not parts or sum(known.size for known in parts) + part.size <= budget):
+    left, tried = budget, _from_all_over(group.files)[:MOST_FILES]
+    for file in tried:
+        part = _piece(file, group)
+        if part is not None and part.size <= min(left, budget // MOST_OF_ONE):
             parts.append(part)
-    return parts
+            left -= part.size
+    if parts:
+        return parts
+    pieces = [part for file in tried if (part := _piece(file, group)) is not None]
+    return [min(pieces, key=lambda part: part.size)] if pieces else []
+
+
+def _from_all_over(files: Sequence[InputFile]) -> list[InputFile]:
+    """The files in an order of which every beginning is spread evenly over the folders: first, middle, quarters, ..."""
+    bits = max(1, (len(files) - 1).bit_length())
+    return [files[place] for place in sorted(range(len(files)), key=lambda place: f"{place:0{bits}b}"[::-1])]
 
 
 def _piece(file: InputFile, group: Group) -> Part | None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.words import counted
+from pipeline.clean.language import stated_label
 from pipeline.proposal import lists
-from pipeline.readers.parts.first import Column, first_records, value_at
+from pipeline.readers.parts.first import Column, FirstRecords, first_records, value_at
 from pipeline.readers.parts.formats import BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, source_root
 from pipeline.readers.records import USUAL_NAMES
@@ -23,6 +24,12 @@ MOST_LOOKED_AT = 200  # tables of a kind
 FEWEST_WORDS = 5
 FIRST_WITHOUT_SPACES = "\u2e80"  # radicals, kana, characters
 SHORTEST_TEXT = 40  # characters on average; shorter columns are titles and codes
+ASSETS = (
+    "css",
+    "js",
+    "map",
+)  # what pages carry with them: text to a reader, and nothing that somebody wrote to be read
+LANGUAGES = frozenset({"language", "lang", "locale", "language_code", "lang_code"})
 _HTML = re.compile(r"\s*<(!doctype|html|p|div|h\d|body)\b", re.IGNORECASE)
 # beside those that a reader looks for by itself
 _USUAL = {
@@ -143,17 +150,31 @@ def propose(found: Found) -> list[Proposed]:
     apart = [group for group in alike if group.fields]
     without = [group for group in alike if group.fields is None]
     others = sum(found.formats.values()) - sum(len(group.files) for group in (*apart, *without))
-    sources = []
-    if others:
-        out = (*found.left_out, *(glob for group in (*apart, *without) for glob in group.globs()))
-        sources.append(Proposed("files", exclude=out, why="; ".join(_without_text(group) for group in without)))
+    sources = [_the_rest(found, apart, without)] if others else []
     names: Counter[str] = Counter()
     for group in apart:
         names[group.kind] += 1
         name = f"{group.kind}-{names[group.kind]}" if names[group.kind] > 1 else group.kind
         why = f"{group.files[0].path} has the columns {', '.join(group.columns)}"
+        why += "; its own word for the language is believed" if "language" in (group.fields or {}) else ""
         sources.append(Proposed(name, group.kind, group.globs(), fields=group.fields or {}, why=why))
     return sources
+
+
+def _the_rest(found: Found, apart: Sequence[_Alike], without: Sequence[_Alike]) -> Proposed:
+    """The source of all that needs no fields, without what is another source or nothing to be read."""
+    assets = _assets(found)
+    why = [_without_text(group) for group in without]
+    why += [f"style sheets and scripts of the pages left out: {', '.join(assets)}"] if assets else []
+    out = (*found.left_out, *(glob for group in (*apart, *without) for glob in group.globs()))
+    return Proposed("files", exclude=(*out, *(f"**/*.{ending}" for ending in assets)), why="; ".join(why))
+
+
+def _assets(found: Found) -> list[str]:
+    """Endings of what belongs to web pages, where most of such files are pages."""
+    endings = Counter(file.path.rsplit(".", 1)[-1] for file in found.inputs.files)
+    pages = found.formats["html"]
+    return [ending for ending in ASSETS if 0 < endings[ending] <= pages]
 
 
 def _without_text(group: _Alike) -> str:
@@ -213,9 +234,9 @@ def text_fields(inputs: SourceInputs, file: InputFile) -> tuple[dict[str, str], 
     names = [column.name for column in first.columns]
     texts = [column for column in first.columns if set(column.kinds) & {"string", "bytes"}]
     if any(column.name in USUAL_NAMES["text"] and 2 * column.filled > len(first.values) for column in texts):
-        return _within(names), names
+        return {**_within(names), **_stated_language(first)}, names
     usual = {ours: name for ours, usual in _USUAL.items() for name in names if name.lower() in usual}
-    usual = {**_within(names), **usual}
+    usual = {**_within(names), **usual, **_stated_language(first)}
     if (chat := lists.chat_field(first.values)) is not None:
         return {"messages": chat, **usual}, names
     worded = [column for column in texts if _words(column, first.values) >= FEWEST_WORDS]
@@ -235,6 +256,16 @@ def _within(names: Sequence[str]) -> dict[str, str]:
         if within and not beside & set(_USUAL[ours]):
             found[ours] = within[0]
     return found
+
+
+def _stated_language(first: FirstRecords) -> dict[str, str]:
+    """The field that names the language, where most records have one and all of them are languages."""
+    for column in first.columns:
+        if column.name.rpartition(".")[2].lower() in LANGUAGES and 2 * column.filled > len(first.values):
+            said = {value for record in first.values if (value := value_at(record, column.name)) is not None}
+            if all(isinstance(word, str) and stated_label(word) for word in said):
+                return {"language": column.name}
+    return {}
 
 
 def _words(column: Column, values: Sequence[Mapping[str, Any]]) -> float:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.words import counted, largest_first
-from pipeline.proposal.estimate import Estimate, Sample
+from pipeline.base.words import counted, largest_first, rounded
+from pipeline.proposal.estimate import LANGUAGE_CHARACTERS, Estimate, Sample
 from pipeline.proposal.sizes import FEWEST_TOKENS, LEAST_HELD_OUT, MOST_HELD_OUT, VALIDATION_TOKENS, Sizes
 from pipeline.proposal.sources import Found, Proposed
 from pipeline.recipe.load import toml_value
@@ -24,6 +24,7 @@ LANGUAGE_IS_SURE = 0.9  # of what the rules without a language keep, the rules w
 SURE = 0.8  # of the sample's documents that the web rules keep: then the text is of the kind they were made for
 CODE_SHARE = 0.3  # of the files
 MOST_SHOWN = 8
+MOST_DAMAGED_SHOWN = 3
 PII_TOLD = 'clean.pii = "replace" puts placeholders for mail addresses, telephone and card numbers; "off" leaves them'
 WIDTH = 100  # of a comment
 ABOUT = {
@@ -122,13 +123,14 @@ def _comment(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _curation_lines(proposal: Proposal) -> Iterator[str]:
-    tried, sample = proposal.tried, proposal.tried.sample
-    main = [name for name, count in sample.languages.most_common(4) if count >= 0.02 * max(1, sample.documents)]
+    tried = proposal.tried
+    main = [name for name, count in tried.languages.most_common(4) if count >= 0.02 * max(1, tried.documents)]
     yield from ("", "[clean]", 'pii = "replace"  # e-mail and IP addresses, telephone, card, account numbers; or off')
+    yield f"language_characters = {LANGUAGE_CHARACTERS}  # to tell the language by: more than of a crawl's pages"
     yield from ("", "[filter]", f"preset = {toml_value(proposal.preset)}  # {proposal.why}")
     yield from _comment([f"{name}: {ABOUT[name]}{_kept(tried, name)}" for name in ABOUT])
     yield "min_kept = 0.3  # stop rather than train on what is left, where fewer documents pass"
-    yield from _comment([f"languages of the sample: {_shares(sample.languages) or 'unknown'}; to keep some alone:"])
+    yield from _comment([f"languages, by the sample: {_shares(tried.languages) or 'unknown'}; to keep some alone:"])
     yield f"# languages = {toml_value(main)}"
 
 
@@ -173,8 +175,9 @@ def told(proposal: Proposal, recipe: str) -> str:
     lines = files_in_words(proposal.found)
     told = [source for source in proposal.sources if source.why]
     lines += [f"source {source.name}: {source.why}{_fields(source.fields)}" for source in told]
-    lines.append(f"{looked_at(tried)}; languages {_shares(tried.sample.languages) or 'unknown'}")
+    lines.append(f"{looked_at(tried)}; languages {_shares(tried.languages) or 'unknown'}")
     lines += [f"  {kind}: {_listed(counts)}" for kind, counts in _not_read(tried.sample) if counts]
+    lines += [f"    {place}" for place in tried.sample.damaged_places[:MOST_DAMAGED_SHOWN]]
     if tried.unique:
         kept = ", ".join(f"{name} {kept_share(tried, name):.0%}" for name in ABOUT)
         lines.append(f"kept by preset: {kept}; chosen: {proposal.preset} ({proposal.why})")
@@ -211,13 +214,12 @@ def _size_in_words(proposal: Proposal) -> str:
     sizes, tokens = proposal.sizes, proposal.tokens
     if tokens < FEWEST_TOKENS:
         return (
-            f"about {tokens:,} tokens: too few to train a language model from nothing; the recipe makes a very small "
-            "one, and model.init would go on from an open model instead (docs/model.md)"
+            f"about {rounded(tokens)} tokens: too few to train a language model from nothing; the recipe makes a very "
+            "small one, and model.init would go on from an open model instead (docs/model.md)"
         )
     minutes = f", some {counted(max(1, round(sizes.seconds / 60)), 'minute')} on this machine" if sizes.seconds else ""
-    return (
-        f"about {tokens:,} tokens: a model of {sizes.weights / 1e6:.1f} million weights, {sizes.steps} steps{minutes}"
-    )
+    model = f"a model of {sizes.weights / 1e6:.1f} million weights, {sizes.steps} steps{minutes}"
+    return f"about {rounded(tokens)} tokens: {model}"
 
 
 def _shares(counts: Counter[str]) -> str:

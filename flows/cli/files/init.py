@@ -117,8 +117,9 @@ def _result(proposal: Any, recipe: str) -> dict[str, Any]:
             "documents": tried.sample.documents,
             "unique": tried.sample.unique,
             "kept": tried.sample.kept,
-            "languages": dict(tried.sample.languages),
+            "damaged_places": tried.sample.damaged_places,
         },
+        "languages": dict(tried.languages),
         "documents": round(tried.documents),
         "tokens": proposal.tokens,
     }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.clean.language import detect
+from pipeline.clean.language import detect, sample
 
 TEXTS = {
     "en": "The parties agree that the goods are delivered to the warehouse before the end of the month. ",
@@ -20,3 +20,24 @@ def test_text_in_capitals_is_of_the_language_of_its_small_letters(language: str,
     assert labels == [language] * 2
     assert scores[1] is not None
     assert scores[1] > 0.5
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_text_set_in_columns_is_told_by_as_many_words_as_any_other(language: str) -> None:
+    """The navigation above and below a page, as `inner text` of HTML has it, is mostly blanks."""
+    around = "\n      \n        Home  |\n        Index  |\n      \n    « previous\n     |\n    next »\n    \n\n"
+    text = around + (TEXTS[language] * 6).replace(", ", ",\n" + " " * 30) + around
+    labels, _ = detect([text], 300)
+    assert labels == [language]
+    assert len(sample(text, 300)) > 200
+    assert "  " not in sample(text, 300)
+
+
+def test_text_with_few_blanks_is_sampled_as_it_stands() -> None:
+    text = "".join(f"word{number}  \n" for number in range(200))
+    assert sample(text, 300).startswith("word0   word1   word2")
+
+
+def test_no_break_space_parts_words() -> None:
+    text = TEXTS["en"] * 3
+    assert detect([text.replace(" ", "\N{NO-BREAK SPACE}")], 300) == detect([text], 300)

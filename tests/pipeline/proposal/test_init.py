@@ -1,6 +1,7 @@
 """`tokenmill init`: what it finds in a folder, and that the recipe it writes is the one that reads it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from pipeline.base.errors import UserError
 from pipeline.clean.stage import plan_jobs
 from pipeline.proposal import sizes, sources
 from pipeline.proposal.estimate import Estimate, Kept, of_presets
+from pipeline.proposal.sample import groups_of
 from pipeline.proposal.write import choose_preset
 from pipeline.recipe import depth
 from pipeline.recipe.load import load_recipe
+from pipeline.recipe.options import Recipe
 from pipeline.recipe.presets import PRESETS
 
 SENTENCE = "The valve on the third pump is closed by hand before the filter is taken out, number {}. "
@@ -203,3 +206,56 @@ def test_sizes_grow_with_the_tokens_and_never_pass_four_epochs(tokens: int, gpu:
         assert (found.steps - 1) * found.global_batch_tokens <= min(4 * tokens, 20 * blocks)
     if not gpu and found.seconds is not None:
         assert found.seconds <= sizes.CPU_SECONDS
+
+
+def test_style_sheets_and_scripts_of_pages_are_left_out_and_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "look.css").write_text("body { color: black }\n")
+    (folder / "search.js").write_text("// the search of these pages\n")
+    assert init(str(folder), workers=1) == 0
+    assert "style sheets and scripts of the pages left out: css, js" in capsys.readouterr().out
+    assert set(load_recipe("manuals.toml").sources[0].exclude) >= {"**/*.css", "**/*.js"}
+
+
+def test_source_code_beside_a_few_pages_is_read(folder: Path) -> None:
+    for number in range(20):
+        (folder / f"part{number}.js").write_text(f"// {manual(number)}\nlet part = {number}\n")
+    assert init(str(folder), workers=1) == 0
+    assert "**/*.js" not in load_recipe("manuals.toml").sources[0].exclude
+
+
+def test_language_is_told_of_the_whole_folder_and_not_of_the_sample(tmp_path: Path) -> None:
+    """Three small kinds of files are read whole, and of the large one only some: it is most of the folder."""
+    place = tmp_path / "many"
+    place.mkdir()
+    german = "Das Ventil an der dritten Pumpe wird von Hand geschlossen, bevor man den Filter {} herausnimmt. "
+    for number in range(2000):
+        (place / f"seite{number:04d}.html").write_text(
+            f"<p>{''.join(german.format(number * 9 + n) for n in range(50))}"
+        )
+    for number in range(300):
+        (place / f"note{number}.txt").write_text(manual(number))
+    tried = of_presets([{"name": "files", "paths": [str(place)]}], 1)
+    assert tried.languages["de"] > 0.8 * tried.documents
+    assert tried.sample.documents > 500
+    assert tried.documents == pytest.approx(2300)
+
+
+def test_one_large_file_does_not_use_up_the_sample_of_the_others(tmp_path: Path) -> None:
+    place = tmp_path / "mixed"
+    place.mkdir()
+    (place / "book.json").write_text(json.dumps({"text": manual(1), "scan": "x" * (4 << 20) * 2}))
+    for number in range(1500):
+        (place / f"page{number:04d}.html").write_text(f"<p>{manual(number)}</p>{' ' * 6000}")
+    recipe = {"stages": ["clean"], "sources": [{"name": "files", "paths": [str(place)]}]}
+    groups = {group.kind: group for group in groups_of(Recipe.model_validate(recipe))}
+    assert len(groups["html"].parts) > 300
+    paths = [part.path for part in groups["html"].parts]
+    assert {path[: len("page0")] for path in paths} == {"page0", "page1"}
+
+
+def test_damage_of_the_sample_is_told_with_its_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "broken.docx").write_bytes(b"PK\x03\x04" + b"\x00" * 200)
+    assert init(str(folder), workers=1) == 0
+    assert re.search(r"damaged: \w+ 1\n +\w+: broken.docx", capsys.readouterr().out)

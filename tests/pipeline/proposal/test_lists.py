@@ -28,6 +28,13 @@ def fields(folder: Path, name: str, text: str) -> dict[str, str]:
         ([{"text": TEXT, "messages": CHAT}] * 3, {}),
         ([{"text": TEXT, "meta": {"source_url": "https://a.example/1", "n": 1}}] * 3, {"url": "meta.source_url"}),
         ([{"text": TEXT, "url": "https://a.example/1", "meta": {"source_url": "x"}}] * 3, {}),
+        (
+            [{"text": TEXT, "meta": {"lang": "en"}}, {"text": TEXT, "meta": {"lang": "German"}}],
+            {"language": "meta.lang"},
+        ),
+        ([{"body": TEXT, "language": "pt-BR"}] * 3, {"text": "body", "language": "language"}),
+        ([{"text": TEXT, "language": "Python"}, {"text": TEXT, "language": "en"}], {}),
+        ([{"text": TEXT, "lang": None}, {"text": TEXT, "lang": None}, {"text": TEXT, "lang": "en"}], {}),
         ([{"tags": [{"name": "short"}]}] * 3, {}),
         ([{"numbers": [1, 2]}] * 3, {}),
     ],
