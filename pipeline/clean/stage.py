@@ -201,8 +201,12 @@ def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: f
 
 
 def _damage(counts: Mapping[str, int], unit: str, name: str) -> tuple[float, str]:
-    """The damaged share of the input, and how much of what, in words; a lost file is one record of many bytes."""
-    whole, damaged = counts.get(f"{unit}_in", 0), counts.get(name, 0)
+    """The damaged share of the input, and how much of what, in words; a lost file is one record of many bytes.
+
+    Not so a paper (PDF, EPUB, ...): it is one record, and most of its bytes are pictures.
+    """
+    papers = counts.get("bytes_of_papers_quarantined", 0) if unit == "bytes" else 0
+    whole, damaged = counts.get(f"{unit}_in", 0) - papers, counts.get(name, 0) - papers
     return damaged / max(1, whole), f"{damaged:,} of {whole:,} {unit}"
 
 

@@ -36,6 +36,7 @@ from pipeline.clean.normalise import normalise
 from pipeline.clean.settings import Settings
 from pipeline.clean.shard import PartitionWriter
 from pipeline.clean.urls import UrlRules
+from pipeline.readers.parts.formats import PAPERS
 from pipeline.readers.parts.part_reader import PartReader
 from pipeline.readers.parts.partition import Part
 from pipeline.readers.raw.ledger import DOCUMENTS, EXCLUDED, QUARANTINED
@@ -66,13 +67,17 @@ def clean_partition(job: Job, outputs: Outputs) -> None:
     reader = PartReader(job.arguments["root"], settings.read_options(), names, deadly=deadly, planned=planned)
     writer = PartitionWriter(outputs, job.shard, settings.source.name)
     cleaner = Cleaner(settings, **{name: job.arguments.get(name) for name in ("lists", "robots", "language_model")})
-    records_in = 0
+    records_in = papers_lost = 0
     for part in parts:
         for items in slices(reader.read(part)):
             records_in += len(items)
             cleaner.work(items, writer)
             count_done(len(items))
+        lost = -writer.tally.bytes_of[QUARANTINED]
         writer.tally.settle(reader.ledger)
+        if part.format in PAPERS:
+            papers_lost += lost + writer.tally.bytes_of[QUARANTINED]
+    outputs.count(bytes_of_papers_quarantined=papers_lost)
     writer.close()
     _count(outputs, writer, cleaner, reader, records_in)
     outputs.read.update(reader.digests)

@@ -106,17 +106,19 @@ _KINDS: tuple[tuple[str, bytes], ...] = (
 _PATTERN = re.compile(
     rb"|".join(b"(?P<k%d>%s)" % (number, pattern) for number, (_, pattern) in enumerate(_KINDS)), re.DOTALL
 )
+_BEFORE_A_DRAWING = rb"<!--(?:[^-]|-(?!->))*-->\s*|<!DOCTYPE\s+svg[^>\[]*(?:\[[^\]]*\]\s*)?>\s*"
+_DRAWING = re.compile(rb"(?:<\?xml[^>]*>\s*)?(?:%s)*<svg[\s>]" % _BEFORE_A_DRAWING, re.DOTALL)
 
 
 def kind_of(head: bytes) -> str | None:
     """Media type of a file or body that begins so and is no text; None where nothing says that.
 
     Example:
-        >>> kind_of(b"%PDF-1.7"), kind_of(b"BMW is a maker of cars"), kind_of(b"<html>")
-        ('application/pdf', None, None)
+        >>> kind_of(b"%PDF-1.7"), kind_of(b"BMW is a maker of cars"), kind_of(b"<html>"), kind_of(b"<svg width='9'>")
+        ('application/pdf', None, None, 'image/svg+xml')
     """
     if head[:1] == b"<":  # most pages
-        return None
+        return "image/svg+xml" if _DRAWING.match(head[:HEAD_BYTES]) else None
     found = _PATTERN.match(head[:HEAD_BYTES])
     if found is not None:
         return _KINDS[int(str(found.lastgroup)[1:])][0]

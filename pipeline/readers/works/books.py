@@ -14,14 +14,19 @@ _PAGES = frozenset({"application/xhtml+xml", "text/html"})
 def page_names(package: Package) -> list[str]:
     """Names of the parts that are chapters, in reading order.
 
+    A book that was packed with the folder around it is read as if that folder were the whole.
+
     Raises:
         PaperError: If the book has no list of its pages, or they are encrypted.
         ParseError: If the list is no XML.
     """
     names = []
-    if "META-INF/encryption.xml" in package.names and b"fonts" not in package.read("META-INF/encryption.xml").lower():
+    around = _folder_around(package)
+    encrypted = f"{around}META-INF/encryption.xml"
+    if encrypted in package.names and b"fonts" not in package.read(encrypted).lower():
         raise PaperError("its pages are encrypted")
-    opf = _first(ElementTree.fromstring(package.read(_CONTAINER)), "rootfile").get("full-path", "")
+    container = ElementTree.fromstring(package.read(around + _CONTAINER))
+    opf = around + _first(container, "rootfile").get("full-path", "")
     root = ElementTree.fromstring(package.read(opf))
     items = {item.get("id"): item for item in _all(root, "item")}
     folder = posixpath.dirname(opf)
@@ -31,6 +36,13 @@ def page_names(package: Package) -> list[str]:
             continue
         names.append(posixpath.normpath(posixpath.join(folder, unquote(item.get("href", "")))))
     return names
+
+
+def _folder_around(package: Package) -> str:
+    """The folder with its slash that holds the whole book; nothing where the book is at the top, as it should be."""
+    tops = {name.partition("/")[0] for name in package.names} - {"mimetype"}
+    top = f"{next(iter(tops))}/" if len(tops) == 1 else ""
+    return top if f"{top}{_CONTAINER}" in package.names else ""
 
 
 def _all(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:

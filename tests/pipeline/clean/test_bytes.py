@@ -180,6 +180,16 @@ def test_gate_looks_at_bytes_too() -> None:
     stage._check_gate("run", {"00000": manifest}, 0.5)
 
 
+def test_gate_counts_a_damaged_paper_as_one_record() -> None:
+    """One damaged book among a hundred notes, with most of the bytes in its pictures."""
+    counts = {"records_in": 100, "quarantined": 1, "bytes_in": 1000, "bytes_quarantined": 520}
+    manifest = Manifest.__new__(Manifest)
+    object.__setattr__(manifest, "counts", {**counts, "bytes_of_papers_quarantined": 500})
+    stage._check_gate("run", {"00000": manifest}, 0.05)
+    with pytest.raises(GateError, match=r"20 of 500 bytes are damaged \(4.0%\)"):
+        stage._check_gate("run", {"00000": manifest}, 0.03)
+
+
 def test_file_with_a_damaged_region_is_lost_as_a_whole(tmp_path: Path, clean: Clean) -> None:
     hurt = gzip.compress(lines(0, 9)) + damage(gzip.compress(lines(9, 60)), 4000) + gzip.compress(lines(60, 70))
     for name in ("a.txt", "a.html", "a.ipynb"):

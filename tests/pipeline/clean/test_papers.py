@@ -99,6 +99,25 @@ def test_book_is_its_chapters_in_reading_order(tmp_path: Path, clean: Clean) -> 
     assert "encrypted" in clean(tmp_path).quarantined[0]["detail"]
 
 
+def test_book_that_was_packed_with_its_folder_is_read(tmp_path: Path, clean: Clean) -> None:
+    with zipfile.ZipFile(io.BytesIO(epub(f"{SENTENCE} One."))) as book:
+        inside = {f"my book/{name}": book.read(name).decode() for name in book.namelist()}
+    (tmp_path / "a.epub").write_bytes(package(inside))
+    cleaned = clean(tmp_path)
+    assert [document["path"] for document in cleaned.documents] == ["a.epub/my book/in/p 0.xhtml"]
+    (tmp_path / "a.epub").write_bytes(package({**inside, "my book/META-INF/encryption.xml": "<encryption/>"}))
+    assert "encrypted" in clean(tmp_path).quarantined[0]["detail"]
+
+
+def test_bytes_of_damaged_papers_are_counted_apart_since_they_are_mostly_pictures(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "note.txt").write_text(SENTENCE)
+    (tmp_path / "a.epub").write_bytes(package({"cover.png": "x" * 100_000}))
+    (tmp_path / "b.jsonl").write_text("{" * 40)
+    counts = clean(tmp_path).counts
+    assert counts["bytes_of_papers_quarantined"] == (tmp_path / "a.epub").stat().st_size
+    assert counts["bytes_quarantined"] > counts["bytes_of_papers_quarantined"] > 0
+
+
 def test_notebook_is_its_cells(tmp_path: Path, clean: Clean) -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# Title\n", "Words."]},
