@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.base.errors import UserError, parse_json
+from pipeline.base.errors import UserError, parse_json, raise_the_systems
 from pipeline.run import layout
 from pipeline.run.checkpoints import FORMAT, standing
 from pipeline.run.manifest import digest_file
@@ -42,6 +42,8 @@ def read_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
         state: dict[str, Any] = parse_json(path.read_bytes())
         found, _ = state["format"], (state["model"], state["digests"], state["updates"])
     except (OSError, ValueError, TypeError, KeyError) as error:
+        if not isinstance(error, FileNotFoundError):
+            raise_the_systems(error)
         raise UserError(f"model.init: {path}: damaged ({error!r}); name another checkpoint of that run") from error
     if found != FORMAT:
         raise UserError(f"model.init: {path}: format {found}, this tokenmill reads {FORMAT}: export it there instead")

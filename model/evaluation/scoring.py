@@ -23,6 +23,7 @@ from model.network.transformer import Transformer, load_model, rounded
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UnansweredError, UserError, parse_json
 from pipeline.base.progress import counter
+from pipeline.order.corpus import check_shards
 from pipeline.order.trained import as_trained, begin_of_text_of, check_tokens, end_of_text_of, tokenizer_of
 from pipeline.run import layout
 from pipeline.run.checkpoints import chosen
@@ -79,6 +80,7 @@ def evaluate_run(
 
 
 def _validation(run: Run, model: Transformer) -> dict[str, Any]:
+    check_shards(run, (layout.VALIDATION_TOKENS,), "eval: checking the tokens")
     validator = validator_of(run, open_corpus(run, model.config.context_length), ALONE)
     if validator is None:
         raise UserError(f"{run.root}: the recipe holds no validation tokens out (tokenize.validation_share = 0)")

@@ -8,7 +8,8 @@ import math
 
 from model.network.config import ModelConfig
 from model.plan.flops import parameter_counts
-from pipeline.base.errors import TokenmillError
+from pipeline.base.console import say
+from pipeline.base.errors import TokenmillError, UnansweredError
 from pipeline.base.words import counted
 from pipeline.disclosure.facts import NO_LANGUAGE, Facts, collect
 from pipeline.lineage.licences import attribution, cell
@@ -59,7 +60,10 @@ def _facts(run: Run, step: int) -> Facts | str:
     """What was read up to the checkpoint; where the tokens are gone, why it cannot be told."""
     try:
         return collect(run, step)
+    except UnansweredError:
+        raise
     except TokenmillError as error:
+        say(f"{error}; so the card names no languages, and no licences, of what it was trained on")
         return str(error).replace(run.root, "RUN")
 
 

@@ -25,7 +25,9 @@ from model.training.report import Reporter
 from model.updates.schedule import misfit
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
+from pipeline.order.corpus import check_shards
 from pipeline.order.weights import budget_lines
+from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.tokenizer import Tokenizer
 
@@ -60,8 +62,10 @@ def prepare(run: Run, training: Training, world: World, reporter: Reporter) -> P
 
     Raises:
         UserError: If something does not fit, with the key that makes it fit.
-        FormatError: If tokens are damaged or come from two tokenizers.
+        RunError: If a token shard is damaged or missing.
+        FormatError: If tokens come from two tokenizers.
     """
+    world.leading(lambda: check_shards(run, (layout.TOKENS,), "train: checking the tokens"))
     model, corpus = _model_and_corpus(run)
     sequences = check_batch(model.config, run.recipe.train, world.size)  # before anything that takes long
     check_budget(corpus.train, sequences * run.recipe.train.steps, run)

@@ -79,6 +79,7 @@ def out_of_memory(path: str) -> RunError:
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_FILE_S_FAULT = (*FULL, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the process, or the disk that it writes to
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _AGAIN = "then run the same command again to go on"
 _WHAT = {
@@ -101,6 +102,24 @@ _WHAT = {
     errno.ENAMETOOLONG: ("the name is too long for the file system", "choose a shorter one"),
     errno.ELOOP: ("symbolic links that lead in a circle", "remove one of them"),
 }
+
+
+def is_the_systems(error: BaseException) -> bool:
+    """Whether the system refused to read, of whose bytes then nothing is known; damage may be an ``OSError`` too.
+
+    Arrow says of damaged bytes an ``OSError`` without a number, and a seek to where they point is EINVAL.
+
+    Example:
+        >>> [is_the_systems(error) for error in (OSError(errno.EIO, "x"), OSError("Invalid IPC"), ValueError())]
+        [True, False, False]
+    """
+    return isinstance(error, OSError) and error.errno not in (None, 0, errno.EINVAL)
+
+
+def raise_the_systems(error: BaseException) -> None:
+    """Raises what the system refused (``is_the_systems``): for handlers that take any other error for damage."""
+    if is_the_systems(error):
+        raise error
 
 
 def in_a_sentence(error: OSError, where: str = "", needed_bytes: int = 0) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.base import storage, stores
-from pipeline.base.errors import TokenmillError
+from pipeline.base.errors import RefusedError, UserError
 from pipeline.clean.stage import source_inputs
 from pipeline.readers.parts.formats import format_of_name
 from pipeline.readers.raw.compression import Inflater, compression_of, decompression_errors
@@ -16,6 +16,8 @@ from pipeline.recipe.options import Source
 
 MOST_FILES = 100  # of a source; archives of one crawl begin alike
 HEAD_BYTES = 1 << 16
+# where inputs have gone, moved, or are no longer for this user to read; any other error of a disk or store is told
+_NOT_THERE = (UserError, RefusedError, FileNotFoundError, NotADirectoryError, PermissionError)
 FIELDS = ("operator", "software", "http-header-user-agent", "robots", "ispartof", "description")
 
 
@@ -37,14 +39,14 @@ def crawlers_of(sources: Iterable[Source]) -> list[Crawler]:
 def _of_source(source: Source) -> Crawler:
     try:
         files = [file for file in source_inputs(source).files if _is_archive(source, file.path)]
-    except (TokenmillError, OSError):  # the inputs have gone or moved
+    except _NOT_THERE:
         return Crawler(source.name, (), 0, 1)
     said: dict[tuple[str, str], None] = {}
     unread = 0
     for file in files[:MOST_FILES]:
         try:
             said |= dict.fromkeys(warcinfo(_head(file.url)))
-        except (TokenmillError, OSError):
+        except _NOT_THERE:
             unread += 1
     return Crawler(source.name, tuple(said), len(files), unread + len(files[MOST_FILES:]))
 

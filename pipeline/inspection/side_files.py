@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, TokenmillError, parse_json
+from pipeline.base.errors import FormatError, TokenmillError, UnansweredError, parse_json
 from pipeline.dedup.index.reader import Index
 from pipeline.dedup.index.state import is_index, run_index
 from pipeline.inspection.damaged import MISSING, Damaged
@@ -159,6 +159,8 @@ def _index(run: Run) -> Iterator[Damaged]:
         with Index(place) as index:
             index.verify()
         problem = ""
+    except UnansweredError:
+        raise
     except TokenmillError as error:
         problem = str(error).removeprefix(f"{run.root.rstrip('/')}/")
     rebuilds = f"delete {layout.DEDUP_INDEX}, then `tokenmill dedup index build {place} {run.root}`"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import TokenmillError, UnansweredError, UserError
+from pipeline.base.errors import RunError, TokenmillError, UnansweredError, UserError
 from pipeline.base.words import counted, figure, place
 from pipeline.filter.rules.compared import compared
 from pipeline.filter.rules.cuts import CUT_SPANS
@@ -130,7 +130,12 @@ def _add_places(run: Run, index: DocIndex, twins: list[tuple[dict[str, Any], str
 
 def _training(run: Run, located: Located) -> dict[str, Any]:
     training = Training(run)
-    tokens = training.token_range(located)
+    try:
+        tokens = training.token_range(located)
+    except UnansweredError:
+        raise
+    except RunError as error:
+        return {"tokens": None, "training": {"note": str(error), "steps_trained": None, "reads": []}}
     if tokens is None:
         return {"tokens": None, "training": None}
     place = {
@@ -250,6 +255,8 @@ def _twin_in_words(twin: dict[str, Any], key: str, prefix: str) -> str:
 
 def _training_lines(found: dict[str, Any]) -> list[str]:
     tokens, training = found["tokens"], found["training"]
+    if tokens is None and training is not None:
+        return ["", f"tokens: not known: {training['note']}"]
     if tokens is None:
         told = _says(found, "tokenize")
         return ["", f"tokens: {told}{'; it is not in the training or validation set' if told == 'none' else ''}"]

@@ -16,15 +16,17 @@ from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError, parse_json
 from pipeline.lookup.locate import Located
-from pipeline.order.corpus import open_train
+from pipeline.order.corpus import missing_shard, open_train
 from pipeline.order.trained import as_trained, check_tokens
 from pipeline.order.windows import WindowOrder
 from pipeline.run import layout
 from pipeline.run.checkpoints import standing, succession
 from pipeline.run.folder import Run
+from pipeline.run.manifest import load_manifest
 from pipeline.run.rows import read_row
 from pipeline.run.tables import VERDICTS
 from pipeline.tokens import restored
+from pipeline.tokens.shards import shard_facts
 from pipeline.tokens.shards.token_shard import ShardBatches
 
 
@@ -119,17 +121,30 @@ class Training:
     # -- document -> steps
 
     def token_range(self, located: Located) -> TokenRange | None:
-        """Where a document's tokens stand; None when it was not encoded."""
+        """Where a document's tokens stand; None when it was not encoded.
+
+        Raises:
+            RunError: If its shard is gone, and its manifest is there.
+        """
         known = read_row(
             self.run, layout.verdicts("tokenize", located.shard), VERDICTS, located.row, ["doc_id", "split"]
         ).get("split")
         for split in [known] if known else ["train", "validation"]:
             path = layout.tokens(split, located.shard)
-            if storage.exists(self.run.url(path)):
+            if self._stands(path, located.shard):
                 found = self._in_shard(path, split, located.doc_id)
                 if found is not None:
                     return found
         return self._restored_range(located)
+
+    def _stands(self, path: str, shard: str) -> bool:
+        """Whether there is such a token shard: of no training documents there is none."""
+        if storage.exists(self.run.url(path)):
+            return True
+        made = load_manifest(self.run.root, shard_facts.STEP, shard)
+        if made is not None and path in made.digests():
+            raise missing_shard(self.run, path)
+        return False
 
     def _restored_range(self, located: Located) -> TokenRange | None:
         """Where a document's tokens stand that came back after a takedown."""

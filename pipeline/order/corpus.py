@@ -1,10 +1,14 @@
 """The training tokens of a run, and of the runs that it mixes in: named by their digests, and opened in their order."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline.base import storage
-from pipeline.base.errors import UserError
+from pipeline.base.errors import RunError, UserError
+from pipeline.base.progress import each
+from pipeline.base.words import counted
 from pipeline.order.weights import weights_and_caps
 from pipeline.order.windows import WindowOrder
 from pipeline.run import layout, ledger
@@ -16,6 +20,7 @@ from pipeline.tokens.shards.token_shard import original_digest
 
 REBUILD_TOKENS = "make them again: `tokenmill run RECIPE --root RUN --stages tokenize`"
 
+DIGESTS_AT_ONCE = 4  # they read a disk
 Windows = TypeVar("Windows", bound=WindowOrder)
 
 
@@ -111,6 +116,60 @@ def _restored_of(run: Run) -> tuple[Path, dict[int, int]] | None:
     return local_folder(run, layout.RESTORED_TOKENS), found
 
 
+def missing_shard(run: Run, path: str, more: int = 0) -> RunError:
+    """What is said of a token shard that manifests of the run name, and ``more`` others, where they are gone."""
+    others = f", and {counted(more, 'other shard')}" if more else ""
+    return RunError(
+        f"{run.url(path)}: missing{others}, and its manifest is there; make it again: `tokenmill run "
+        f"{run.url(layout.RECIPE)} --root {run.root} --stages tokenize`"
+    )
+
+
+def _named_shards(run: Run, path: str) -> dict[str, str]:
+    """Digests of the token shards below ``path`` that manifests of the run name; none of tokens from elsewhere."""
+    made = [manifest for step in ("tokenize", restored.STEP) for manifest in load_manifests(run.root, step).values()]
+    named = {name: digest for manifest in made for name, digest in manifest.digests(path).items()}
+    return {name: digest for name, digest in named.items() if name.endswith(".arrow")}
+
+
+def check_shards(run: Run, folders: Sequence[str], task: str) -> None:
+    """Compares token shards with their manifests' checksums, byte for byte: damaged ones would be read as they are.
+
+    Args:
+        run: The run.
+        folders: Of its token shards; of the runs that its recipe mixes in, the training shards are read with its own.
+        task: What they are wanted for, to show it meanwhile.
+
+    Raises:
+        RunError: If one is not what its manifest says.
+    """
+    shards = [(run, path, digest) for folder in folders for path, digest in _named_shards(run, folder).items()]
+    for other in map(Run.open, run.recipe.train.runs if layout.TRAIN_TOKENS in folders else ()):
+        shards += [(other, path, digest) for path, digest in _named_shards(other, layout.TRAIN_TOKENS).items()]
+    with ThreadPoolExecutor(DIGESTS_AT_ONCE) as threads:  # a digest holds no lock of Python
+        found = threads.map(lambda shard: _digest(*shard[:2]), shards)
+        for (owner, path, digest), read in zip(shards, each(found, task, "shard", total=len(shards)), strict=True):
+            if read != digest:
+                raise RunError(
+                    f"{owner.url(path)}: damaged, its checksum is not the one in its manifest; `tokenmill verify "
+                    f"{owner.root} --delete` removes what is damaged, then run again"
+                )
+
+
+def _digest(run: Run, path: str) -> str:
+    try:
+        return digest_file(run.local(path))
+    except FileNotFoundError as error:
+        raise missing_shard(run, path) from error
+
+
 def local_folder(run: Run, path: str) -> Path:
-    """A local folder with the token shards of the folder ``path``: itself, or links to cached copies of the objects."""
+    """A local folder with the token shards of the folder ``path``: itself, or links to cached copies of the objects.
+
+    Raises:
+        RunError: If a shard is gone that the run's manifests name: without it all others would stand elsewhere.
+    """
+    there = {f"{path}{name}" for name in storage.list_files(run.url(path), ".arrow")}
+    if gone := sorted(_named_shards(run, path).keys() - there):
+        raise missing_shard(run, gone[0], len(gone) - 1)
     return storage.open_folder(run.url(path), ".arrow", as_path=path)

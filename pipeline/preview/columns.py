@@ -13,7 +13,7 @@ from pipeline.clean.settings import Settings, job_config
 from pipeline.clean.stage import source_inputs
 from pipeline.proposal.sources import TABULAR, text_fields
 from pipeline.readers.parts.first import FIRST_RECORDS, first_records
-from pipeline.readers.parts.formats import format_of
+from pipeline.readers.parts.formats import format_if_told
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, odd_names
 from pipeline.readers.parts.part_reader import PartReader, ReadOptions
 from pipeline.readers.parts.partition import MAX_PARTITION_BYTES, split
@@ -45,7 +45,7 @@ def tables_of(source: Source) -> tuple[SourceInputs, list[InputFile]]:
     readable = [file for file in inputs.files if file.error is None and file.excluded is None]
     if any(file.is_dataset for file in readable) or "." in source.format:
         return inputs, []
-    return inputs, readable if all(format_of(file, source.format) in TABULAR for file in readable) else []
+    return inputs, readable if all(format_if_told(file, source.format) in TABULAR for file in readable) else []
 
 
 def _without_text(recipe: Recipe, source: Source, inputs: SourceInputs, files: Sequence[InputFile]) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _cure(source: Source, inputs: SourceInputs, file: InputFile) -> str:
 def _unknown_fields(source: Source, inputs: SourceInputs, files: Sequence[InputFile]) -> Iterator[str]:
     """Fields beside the text that no file has, where every file states its columns."""
     wanted = {ours: theirs for ours, theirs in source.fields.items() if ours not in ("text", "html", "messages")}
-    if not wanted or not files or any(format_of(file, source.format) not in STATED for file in files):
+    if not wanted or not files or any(format_if_told(file, source.format) not in STATED for file in files):
         return
     seen: list[str] = []
     for file in files:
@@ -118,7 +118,7 @@ def _unknown_keep(recipe: Recipe, tables: Sequence[tuple[SourceInputs, list[Inpu
         return
     seen: list[str] = []
     for source, (inputs, files) in zip(recipe.sources, tables, strict=True):
-        if not files or any(format_of(file, source.format) not in STATED for file in files):
+        if not files or any(format_if_told(file, source.format) not in STATED for file in files):
             return
         for file in files:
             found = first_records(inputs, file, source.format)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pipeline.base import storage
 from pipeline.clean.settings import list_paths
 from pipeline.clean.stage import job_of, source_inputs
-from pipeline.readers.parts.formats import BINARY, PAPERS, format_of
+from pipeline.readers.parts.formats import BINARY, PAPERS, format_if_told
 from pipeline.readers.parts.inputs import InputFile, SourceInputs
 from pipeline.readers.parts.partition import Part, Partition, split
 from pipeline.recipe.options import Recipe, Source
@@ -61,7 +61,8 @@ def groups_of(recipe: Recipe) -> list[Group]:
             continue
         inputs = source_inputs(source)
         for file in inputs.files:
-            if file.error is None and file.excluded is None and (kind := format_of(file, source.format)) != BINARY:
+            kind = None if file.error or file.excluded else format_if_told(file, source.format)
+            if kind not in (None, BINARY):
                 found.setdefault((source.name, kind), Group(source, inputs, kind)).files.append(file)
     left = SAMPLE_BYTES  # what small groups do not need is for the large ones
     smallest_first = sorted(found.values(), key=lambda group: group.size)

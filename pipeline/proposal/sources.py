@@ -96,9 +96,13 @@ def look_at(inputs: SourceInputs, named_format: str) -> Found:
         if file.excluded is not None:
             found.excluded[file.excluded] += 1
             continue
-        kind = format_of(file, named_format)
-        if kind == BINARY:
-            found.unsupported[_media_type(file)] += 1
+        try:
+            kind = format_of(file, named_format)
+            if kind == BINARY:
+                found.unsupported[_media_type(file)] += 1
+                continue
+        except OSError:
+            found.unreadable.append(file.path)
             continue
         found.formats[kind] += 1
         if kind in TABULAR:

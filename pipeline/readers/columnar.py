@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.base.errors import raise_the_systems
 from pipeline.readers.columns.checks import sound_columns
 from pipeline.readers.columns.values import column_names, distinct, rows_of
 from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item, Record, too_large
@@ -50,6 +51,7 @@ def read_parquet(
         opened = pq.ParquetFile(file, memory_map=isinstance(file, Path))
         schema = opened.schema_arrow
     except ERRORS as error:
+        raise_the_systems(error)
         yield Damaged(path, 0, None, "corrupt_file", f"parquet: {error}")
         return
     metadata = opened.metadata
@@ -77,6 +79,7 @@ def read_arrow(file: Path | pa.NativeFile, path: str, fields: Fields, limits: Li
         source = pa.memory_map(str(file)) if isinstance(file, Path) else file
         batches, schema, rows = open_ipc(source)
     except ERRORS as error:
+        raise_the_systems(error)
         yield Damaged(path, 0, None, "corrupt_file", f"arrow: {error}")
         return
     yield from _Rows(path, fields, limits, int(source.size()), schema).of_batches(batches, rows)
@@ -195,6 +198,7 @@ class _Rows:
             try:
                 batch = next(batches, None)
             except ERRORS as error:
+                raise_the_systems(error)
                 return done, error
             if batch is None:
                 if rows is not None and done < rows:
@@ -269,7 +273,8 @@ def readable(opened: pq.ParquetFile, group: int, name: str) -> bool:
     try:
         for _ in group_batches(opened, group, [name]):
             pass
-    except ERRORS:
+    except ERRORS as error:
+        raise_the_systems(error)
         return False
     return True
 

@@ -8,6 +8,7 @@ members that follow each other for longer than a block, with nothing between the
 from collections import deque
 from collections.abc import Iterator
 
+from pipeline.base.errors import raise_the_systems
 from pipeline.readers.ranges import RAW_BYTES, RangeReader
 from pipeline.readers.raw.compression import MAGIC, Inflater, decompression_errors
 
@@ -80,7 +81,8 @@ def _is_member(reader: RangeReader, start: int, end: int, compression: str, pref
         inflater = reader.inflater(compression)
         try:
             out = inflater.decompress(reader.peek(start, min(size, end - start)), max(len(prefix), 256))
-        except decompression_errors():
+        except decompression_errors() as error:
+            raise_the_systems(error)
             return False
     return (bool(out) or inflater.eof) and out.startswith(prefix)
 
@@ -112,7 +114,8 @@ def _member_end(reader: RangeReader, start: int, compression: str, prefix: bytes
             for out in _inflated(inflater, data):
                 produced += len(out)
                 head = (head + out)[: len(prefix)] if len(head) < len(prefix) else head
-    except decompression_errors():
+    except decompression_errors() as error:
+        raise_the_systems(error)
         return None
     if head != prefix:
         return None

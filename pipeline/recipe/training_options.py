@@ -67,7 +67,7 @@ def _context_of(init: str) -> int | None:
         else:
             values = parse_json(Path(init, "config.json").read_bytes())
             length = values["n_positions"] if values["model_type"] == "gpt2" else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError, KeyError, TypeError):
         return None
     return length if isinstance(length, int) and length > 0 else None
 

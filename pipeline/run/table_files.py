@@ -22,7 +22,7 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.closable import Closable
 from pipeline.base.digests import hasher
-from pipeline.base.errors import FormatError
+from pipeline.base.errors import FormatError, is_the_systems
 from pipeline.base.stores import RangedObject
 
 TABLE_KEY, FORMAT_KEY = b"tokenmill.table", b"tokenmill.format"
@@ -134,7 +134,7 @@ def as_damage(path: Path | str, what: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno not in (None, 0):  # the disk's, not the bytes'
+        if isinstance(error, OSError) and is_the_systems(error):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise FormatError(f"{path}: expected {what}, found damage: {error}; {REBUILD}") from error
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, raise_the_systems
 from pipeline.dedup.files.columns import chosen_rows
 from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.files.input_files import File
@@ -100,7 +100,8 @@ def _write_parquet(file: File, rows: NDArray[np.int64], target: Path, codecs: di
         with pq.ParquetFile(file.local) as opened:
             schema, metadata = opened.schema_arrow, opened.metadata
             edges = np.cumsum([metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)])
-    except ERRORS:
+    except ERRORS as error:
+        raise_the_systems(error)
         return  # no row was read of it
     mask, pending, size, row = _Mask(rows), [], 0, 0
     with pq.ParquetWriter(target, schema, compression=codecs) as writer:
@@ -122,6 +123,7 @@ def _all_columns(file: File) -> Iterator[pa.RecordBatch]:
             groups = list(range(opened.num_row_groups))
             yield from opened.iter_batches(COLUMN_ROWS, row_groups=groups, use_threads=False)
     except ERRORS as error:
+        raise_the_systems(error)
         raise _UnreadableError from error
 
 
@@ -171,7 +173,8 @@ def _up_to_damage(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
     while True:
         try:
             batch = next(batches, None)
-        except ERRORS:
+        except ERRORS as error:
+            raise_the_systems(error)
             return
         if batch is None:
             return
@@ -198,7 +201,8 @@ def _write_arrow(file: File, rows: NDArray[np.int64], target: Path, lost: list[D
     with pa.memory_map(str(file.local)) as source:
         try:
             batches, schema, _ = open_ipc(source)
-        except ERRORS:
+        except ERRORS as error:
+            raise_the_systems(error)
             return  # no row was read of it
         with pa.OSFile(str(target), "wb") as sink, new(sink, schema, options=options) as writer:
             for batch in _up_to_damage(batches):

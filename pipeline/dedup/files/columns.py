@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import text_bytes
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, is_the_systems, raise_the_systems
 from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.files.input_files import COLUMNAR, File, Part
 from pipeline.readers.columnar import BATCH_BYTES, ERRORS, ROW_BYTES, corrupt, group_batches, open_ipc, wrong_column
@@ -63,7 +63,7 @@ class ColumnReader:
             sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
             self._wrong = wrong_text(opened.schema_arrow, self._wanted)
         except ERRORS as error:
-            self._lose(Damaged(self._path, 0, None, "corrupt_file", f"parquet: {error}"))
+            self._lose(_unopened(self._path, "parquet", error))
             return
         first, end = (part.start, part.end) if part.unit == "row_groups" else (0, len(sizes))
         if first == 0 and sum(sizes) != metadata.num_rows:
@@ -84,7 +84,7 @@ class ColumnReader:
             batches, schema, rows = open_ipc(source)
             self._wrong = wrong_text(schema, self._wanted)
         except ERRORS as error:
-            self._lose(Damaged(self._path, 0, None, "corrupt_file", f"arrow: {error}"))
+            self._lose(_unopened(self._path, "arrow", error))
             return
         with source:
             yield from self._until_damage(self._chosen(batches), rows)
@@ -227,11 +227,19 @@ def _text_problem(file: File, wanted: WantedFields) -> str | None:
             with pa.memory_map(str(file.local)) as source:
                 wrong = wrong_text(open_ipc(source)[1], wanted)
     except ERRORS as error:
+        raise_the_systems(error)
         return f"not {file.format}, or damaged: {str(error).rstrip('.')}; fix it or leave it out"
     if wrong is None:
         return None
     reason, detail = wrong
     return detail if reason == "ambiguous_text" else f"{detail}; name the column with the text with --text-field"
+
+
+def _unopened(path: str, kind: str, error: Exception) -> Damaged:
+    """A whole file, whose bytes are damaged or which the system does not give."""
+    if is_the_systems(error):
+        return Damaged(path, 0, None, "unreadable", f"file cannot be read: {getattr(error, 'strerror', None) or error}")
+    return Damaged(path, 0, None, "corrupt_file", f"{kind}: {error}")
 
 
 def wrong_text(schema: pa.Schema, wanted: WantedFields) -> tuple[str, str] | None:
@@ -310,7 +318,8 @@ def row_count(file: File) -> int | None:
                 return int(opened.metadata.num_rows)
         with pa.memory_map(str(file.local)) as source:
             return open_ipc(source)[2]
-    except ERRORS:
+    except ERRORS as error:
+        raise_the_systems(error)
         return None  # its reader says what is wrong with it
 
 

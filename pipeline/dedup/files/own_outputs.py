@@ -60,6 +60,6 @@ def _folders(urls: set[str]) -> Iterator[tuple[str, str]]:
 def _is_summary(path: Path) -> bool:
     try:
         found = parse_json(path.read_bytes())
-    except (OSError, ValueError):
+    except (PermissionError, ValueError):  # one that may not be read is an input that its reader refuses
         return False
     return isinstance(found, dict) and {"records_in", "records_kept"} <= set(found)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, RunError, UserError, parse_json
+from pipeline.base.errors import FormatError, RunError, UserError, parse_json, raise_the_systems
 from pipeline.dedup.files.packed import compression_of_name, compressor
 from pipeline.readers.parts.formats import format_of_name
 from pipeline.run.table_files import Table, TableWriter, open_table
@@ -77,7 +77,8 @@ class TableFile:
             if self._format == "jsonl":
                 return list(parse_json(first)) == names
             return next(csv.reader([first], delimiter=DELIMITERS[self._format])) == names
-        except (FormatError, OSError, ValueError, TypeError, pa.ArrowException):
+        except (FormatError, OSError, ValueError, TypeError, pa.ArrowException) as error:
+            raise_the_systems(error)
             return False
 
     def publish(self, tables: Iterable[pa.Table]) -> None:

@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 
 from pipeline.base.closable import Closable
+from pipeline.base.errors import raise_the_systems
 from pipeline.base.pool import Pool, WorkerKilledError
 
 Chunks = list[list[tuple[str, str, int]]]  # row groups of columns: name, codec, bytes
@@ -56,5 +57,6 @@ def _chunks(local: Path) -> Chunks | None:
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         columns = [[group.column(number) for number in range(metadata.num_columns)] for group in groups]
         return [[(c.path_in_schema, c.compression, c.total_compressed_size) for c in group] for group in columns]
-    except (pa.ArrowException, OSError, ValueError):
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise_the_systems(error)
         return None

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from pipeline.base.errors import naming, raise_the_systems
 from pipeline.readers.parts.formats import (
     ARCHIVES,
     BINARY,
@@ -131,6 +132,7 @@ class MemberReader:
             try:
                 data = opened.read(CHUNK_BYTES)
             except ERRORS as error:
+                raise_the_systems(error)
                 yield Gap(member.offset, member.packed_bytes, "corrupt_compression", str(error), b"", final=True)
                 return
 
@@ -140,8 +142,10 @@ class MemberReader:
                 if isinstance(chunk, Gap):
                     yield chunk.damaged(path)
                     return
-                file.write(chunk)
-            file.flush()
+                with naming(file.name):
+                    file.write(chunk)
+            with naming(file.name):
+                file.flush()
             yield from self.read_file(Path(file.name), path, kind)
 
 
@@ -176,6 +180,7 @@ def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
     try:
         archive = _opened(local)
     except Exception as error:  # noqa: BLE001  whatever a damaged directory makes of zipfile is the archive's damage
+        raise_the_systems(error)
         found = walked(local)
         if found is None:
             yield Damaged(path, 0, size, "corrupt_file", f"zip: {words_of(error)}")
@@ -251,6 +256,7 @@ def _zip_member(
         with archive.open(info) as opened:
             yield from members.read(Member(printable(name), max(0, info.compress_size), where), opened)
     except ERRORS as error:
+        raise_the_systems(error)
         reason = "encrypted" if info.flag_bits & 1 else "corrupt_compression"
         inner = f"{path}/{printable(name)}"
         yield Damaged(inner, where, info.compress_size, reason, words_of(error), lost=info.compress_size)

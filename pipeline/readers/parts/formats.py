@@ -59,7 +59,11 @@ _JSON_OBJECT = re.compile(rb'\[?\s*\{\s*"')  # an object or a list of objects
 
 
 def format_of(file: InputFile, named: str) -> str:
-    """The reader's name for a file; an archive is opened whatever format the recipe names for its members."""
+    """The reader's name for a file; an archive is opened whatever format the recipe names for its members.
+
+    Raises:
+        OSError: If its bytes decide, and cannot be read.
+    """
     by_name = format_of_name(file.path)
     if by_name in ARCHIVES and named not in ARCHIVES:
         return by_name
@@ -67,11 +71,16 @@ def format_of(file: InputFile, named: str) -> str:
         return "warc" if named == "wet" else named
     if by_name is not None:
         return by_name
+    with open(storage.open_local(file.url), "rb") as opened:
+        return format_of_bytes(opened.read(HEAD_BYTES))
+
+
+def format_if_told(file: InputFile, named: str) -> str | None:
+    """As ``format_of``; None of a file that cannot be read, which the plan of its parts tells."""
     try:
-        with open(storage.open_local(file.url), "rb") as opened:
-            return format_of_bytes(opened.read(HEAD_BYTES))
+        return format_of(file, named)
     except OSError:
-        return "text"  # its reader meets the same error and records it
+        return None
 
 
 def format_of_name(name: str) -> str | None:

@@ -10,6 +10,8 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.base.errors import raise_the_systems
+
 HEADER, DESCRIPTOR = b"PK\x03\x04", b"PK\x07\x08"
 HEADER_BYTES = 30
 SIZES_FOLLOW, UTF8_NAME = 0x08, 0x800  # flags of a member
@@ -110,7 +112,8 @@ def walked(local: Path) -> WalkedArchive | None:
     """The archive, by its members' headers; None where it does not begin with a whole member."""
     try:
         archive = WalkedArchive(local)
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise_the_systems(error)
         return None
     if archive.filelist:
         return archive

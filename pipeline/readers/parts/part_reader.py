@@ -1,5 +1,6 @@
 """A part of a partition -> the items of its format's reader."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import NO_RECORD_S_FAULT, in_words, out_of_memory
+from pipeline.base.errors import NO_FILE_S_FAULT, NO_RECORD_S_FAULT, in_words, out_of_memory
 from pipeline.readers.columnar import read_arrow, read_parquet
 from pipeline.readers.delimited.read import read_delimited
 from pipeline.readers.encodings import AsUtf8
@@ -95,9 +96,10 @@ class PartReader:
             return
         try:
             local = storage.open_local(url)
+            opened = local.stat()
             reader = part.open(local, digests=self.digesting)
         except OSError as error:
-            yield Damaged(path, part.start, None, "unreadable", f"file cannot be read: {error.strerror or error}")
+            yield Damaged(path, part.start, None, "unreadable", _why_unread(error))
             return
         with reader:
             try:
@@ -106,10 +108,9 @@ class PartReader:
                 if self.digesting:
                     self.digests[part.key] = reader.digest()
                 if path in self.planned and not reader.shrank and storage.is_local(url):
-                    yield from changes_since(self.planned[path], local, part)
+                    yield from changes_since(self.planned[path], opened, local, part)
             except OSError as error:
-                detail = f"file cannot be read: {error.strerror or error}"
-                yield Damaged(path, reader.position, reader.end - reader.position, "unreadable", detail)
+                yield Damaged(path, reader.position, reader.end - reader.position, "unreadable", _why_unread(error))
 
     def _dataset(self, part: Part, url: str) -> Iterator[Item]:
         from pipeline.readers.datatrove import dataset_digest, read_dataset
@@ -163,11 +164,26 @@ class PartReader:
         return MemberReader(path, self.options.named_format, self.options.limits, stream, file)
 
 
-def changes_since(planned: tuple[int, str], local: Path, part: Part) -> Iterator[Damaged]:
+def _why_unread(error: OSError) -> str:
+    """What the system said of a file.
+
+    Raises:
+        OSError: If it is no fault of the file: of a full disk for members of archives, of a process out of files.
+    """
+    if error.errno in NO_FILE_S_FAULT:
+        raise error
+    return f"file cannot be read: {error.strerror or error}"
+
+
+def changes_since(planned: tuple[int, str], opened: os.stat_result, local: Path, part: Part) -> Iterator[Damaged]:
     """What has become of a file since it was planned, and is in no other item: it grew, or others were written.
+
+    A file of one part that was only touched, or written anew before it was opened, was read as it stands: nothing is
+    told.  Of several parts some may have been read before.
 
     Args:
         planned: Its size and version then.
+        opened: What the system said of it when it was opened.
         local: The file.
         part: What was read of it: what was added to a file is told by its last part.
     """
@@ -181,11 +197,15 @@ def changes_since(planned: tuple[int, str], local: Path, part: Part) -> Iterator
     if now.st_size > size and is_last:
         detail = f"{now.st_size - size:,} bytes were added since the run was planned; the next run reads them"
         yield Damaged(part.path, size, now.st_size - size, "file_grew", detail, lost=0)
-    elif version and str(now.st_mtime_ns) != version and now.st_size <= size:
+    elif version and str(now.st_mtime_ns) != version and not (part.is_whole(size) and _same(opened, now)):
         detail = (
             "the file was written to since the run was planned; if that shows in what was read, the next run reads anew"
         )
         yield Damaged(part.path, part.start, None, "file_changed", detail, lost=0)
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_ino, one.st_size, one.st_mtime_ns) == (other.st_ino, other.st_size, other.st_mtime_ns)
 
 
 def guarded(items: Iterator[Item], path: str, place: Callable[[], tuple[int, int | None]]) -> Iterator[Item]:

@@ -51,6 +51,10 @@ class Part:
         """The name under which a manifest keeps the digest of what was read."""
         return f"{self.path}@{self.start}-{self.end}"
 
+    def is_whole(self, size: int) -> bool:
+        """Whether it is all of a file of so many bytes."""
+        return self.unit == "bytes" and (self.start, self.end) == (0, size)
+
     def url(self, root: str, names: Mapping[str, str]) -> str:
         """Where its file lies.
 
@@ -136,6 +140,9 @@ def split(file: InputFile, named_format: str, target: int, footers: Footers | No
             parts = list(_split(file, named_format, target, opened))
     except (TokenmillError, ImportError):
         raise
+    except OSError as error:
+        why = f"file cannot be read: {error.strerror or error}"
+        yield Part(file.path, named_format, 0, 0, error=why)
     except Exception as error:  # noqa: BLE001  an odd file must not end the run
         kind = format_of_name(file.path) if named_format == "auto" else named_format
         if kind is None:

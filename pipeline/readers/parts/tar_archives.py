@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.base.errors import NO_RECORD_S_FAULT
+from pipeline.base.errors import NO_RECORD_S_FAULT, raise_the_systems
 from pipeline.readers.parts.archives import ERRORS, Member, MemberReader, is_hidden, leaves_archive, printable, words_of
 from pipeline.readers.ranges import RangeReader
 from pipeline.readers.records import INT64_MAX, Damaged, Item
@@ -42,6 +42,7 @@ def read_tar(reader: RangeReader, path: str, limits: Limits, members: MemberRead
                     return
                 yield from _tar_member(archive, info, path, members)
     except ERRORS as error:
+        raise_the_systems(error)
         if source.gap is None and not damaged:
             yield Damaged(path, source.position, None, "corrupt_file", f"tar: {error}")
     yield from _bad_headers(path, damaged)

@@ -8,8 +8,7 @@ Because the values are not compressed, a record batch of a mapped file *is* thre
 offsets of the documents in them, and the doc_ids.
 """
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.base import storage
 from pipeline.base.arrow import doc_id_column
 from pipeline.base.errors import FormatError, UserError
-from pipeline.run.table_files import TableWriter, open_table
+from pipeline.run.table_files import TableWriter, as_damage, open_table
 from pipeline.run.tables import TOKENS, tokens_table
 from pipeline.tokens.shards.arrow_file import ArrowFile
 
@@ -165,7 +164,7 @@ class ShardBatches(Sequence[MappedBatch]):
 
     def __init__(self, path: Path, *, sparse: bool = False) -> None:
         self._path = path
-        with _as_damage(path):
+        with as_damage(path, "a token shard"):
             self._width = 2 if open_table(path, TOKENS).schema.field("tokens").type.value_type == pa.uint16() else 4
             self._file = ArrowFile(path, sparse=sparse)
         self._made: dict[int, MappedBatch] = {}
@@ -201,17 +200,6 @@ class ShardBatches(Sequence[MappedBatch]):
             raise _unfit(self._path)
         flat = np.frombuffer(data, f"<u{self._width}", end, values[0])
         return MappedBatch(flat, ends, np.frombuffer(data, np.uint8, place.rows * 16, ids[0]).reshape(-1, 16))
-
-
-@contextlib.contextmanager
-def _as_damage(path: Path) -> Iterator[None]:
-    """Errors of reading a file as the error that names it and the command that rebuilds it."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowInvalid, OSError) as error:
-        raise FormatError(f"{path}: damaged token shard: {error}; {REBUILD}") from error
 
 
 def _unfit(path: Path) -> FormatError:

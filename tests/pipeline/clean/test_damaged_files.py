@@ -15,9 +15,9 @@ import pytest
 
 from pipeline.readers.parts.inputs import list_inputs
 from pipeline.readers.parts.part_reader import PartReader, ReadOptions
-from pipeline.readers.parts.partition import split
+from pipeline.readers.parts.partition import Part, split
 from pipeline.readers.ranges import RangeReader
-from pipeline.readers.records import Fields, Record
+from pipeline.readers.records import Damaged, Fields, Record
 from tests.pipeline.clean.inputs import Clean, lines, page
 
 
@@ -106,8 +106,8 @@ def test_file_that_grows_is_read_as_planned_and_told(
 
     when(monkeypatch, grow)
     cleaned = clean(path)
-    if name != "a.jsonl" and when is after_planning:  # the same bytes, written anew
-        assert cleaned.reasons == ["file_changed"]
+    if name != "a.jsonl" and when is after_planning:  # the same bytes, written anew before they are read
+        assert cleaned.reasons == []
     else:
         assert cleaned.reasons == ["file_grew"]
         assert cleaned.quarantined[0]["offset"] == size
@@ -117,15 +117,44 @@ def test_file_that_grows_is_read_as_planned_and_told(
 
 
 @pytest.mark.parametrize("when", [after_planning, while_reading])
-def test_file_that_is_written_anew_is_told(
+def test_file_that_is_written_anew_is_told_unless_it_was_read_as_it_stands(
     tmp_path: Path, clean: Clean, monkeypatch: Any, when: Callable[..., None]
 ) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(lines(0, 5))
     when(monkeypatch, lambda: path.write_bytes(path.read_bytes().replace(b"record", b"RECORD")))
     cleaned = clean(path)
-    assert (len(cleaned.documents), cleaned.reasons) == (5, ["file_changed"])
+    assert (len(cleaned.documents), cleaned.reasons) == (5, ["file_changed"] if when is while_reading else [])
     assert ("RECORD" in cleaned.texts[0]) == (when is after_planning)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.zip"])
+def test_file_that_is_touched_before_it_is_read_is_what_it_was(
+    tmp_path: Path, clean: Clean, monkeypatch: Any, name: str
+) -> None:
+    path = tmp_path / name
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.jsonl", lines(0, 5))
+    if name == "a.jsonl":
+        path.write_bytes(lines(0, 5))
+    untouched = clean(path)
+    after_planning(monkeypatch, lambda: os.utime(path, (1, 1)))
+    touched = clean(path)
+    assert path.stat().st_mtime == 1
+    assert (touched.numbers(), touched.reasons) == (untouched.numbers(), []) == ((5, 0, 0), [])
+
+
+def test_one_of_several_parts_tells_that_the_file_was_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines(0, 5))
+    end = path.read_bytes().index(b"\n") + 1
+    planned = {"a.jsonl": (path.stat().st_size, str(path.stat().st_mtime_ns))}
+    os.utime(path, (1, 1))
+    reader = PartReader(str(tmp_path), ReadOptions(Fields({}, None)), planned=planned)
+    found = list(reader.read(Part("a.jsonl", "jsonl", 0, end)))
+    assert [type(item) for item in found] == [Record, Damaged]
+    assert isinstance(found[1], Damaged)
+    assert (found[1].reason, found[1].lost) == ("file_changed", 0)
 
 
 def test_file_that_is_gone_once_it_was_read_is_told(tmp_path: Path, clean: Clean, monkeypatch: Any) -> None:

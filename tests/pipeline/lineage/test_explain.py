@@ -29,6 +29,11 @@ def trained(run: Run) -> Located:
     return index.find(doc_id)
 
 
+def found_document(run: Run, row: dict[str, object]) -> Located:
+    """Where a document of the run stands."""
+    return DocIndex(run).find(row["doc_id"].hex())  # type: ignore[attr-defined]
+
+
 def test_every_document_is_found_by_its_doc_id_and_by_a_prefix(run: Run) -> None:
     index, rows = DocIndex(run), documents(run)
     assert len(rows) == 123
@@ -139,10 +144,16 @@ def test_run_that_is_being_written_tells_what_there_is(run: Run) -> None:
         shutil.rmtree(run.url(folder))
     row = documents(run)[7]
     with run.lock():  # another process holds it: reading needs no lock
-        found = explain(run, DocIndex(run).find(row["doc_id"].hex()))  # type: ignore[attr-defined]
+        found = explain(run, found_document(run, row))
     assert [verdict["stage"] for verdict in found["verdicts"]] == ["dedup"]
     assert found["tokens"] is None
-    assert "not in the training or validation set" in as_text(found)
+    assert "tokens: not known: " in as_text(found)  # they were there: their manifests are
+    with pytest.raises(RunError, match=r"tokens/train/00000\.arrow: missing"):
+        trace(run, 0, 0)
+    for folder in ("manifests/tokenize", "manifests/tokenize.restored"):
+        shutil.rmtree(run.url(folder), ignore_errors=True)
+    Path(run.url("manifests/tokenize.json")).unlink()
+    assert "not in the training or validation set" in as_text(explain(run, found_document(run, row)))
     with pytest.raises(UserError, match="no token shards"):
         trace(run, 0, 0)
     shutil.rmtree(run.url("documents"))

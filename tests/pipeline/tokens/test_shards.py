@@ -1,5 +1,6 @@
 """Token shards: round trip, what is refused on opening, and with which words."""
 
+import errno
 import struct
 from pathlib import Path
 
@@ -162,3 +163,12 @@ def test_record_batches_close_at_the_formats_constants(tmp_path: Path) -> None:
     assert [len(batch.doc_ids) for batch in map_batches(path)] == [65_536, 1]
     assert tokens_table(65_536).schema.field("tokens").type.value_type == pa.uint16()
     assert tokens_table(65_537).schema.field("tokens").type.value_type == pa.uint32()
+
+
+def test_shard_that_the_system_does_not_give_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "00000.arrow"
+    path.symlink_to(path.name)  # a link to itself: the system refuses to open it, whatever its bytes are
+    for opened in (map_batches, open_shard):
+        with pytest.raises(OSError, match=r"00000\.arrow") as raised:
+            opened(path)
+        assert raised.value.errno == errno.ELOOP
