@@ -1,6 +1,8 @@
 """Mistakes in a command line, in our words: what was found, what was expected, the nearest name, where to read on."""
 
 import difflib
+import inspect
+import shlex
 from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
@@ -48,8 +50,18 @@ def _sentence(error: CycloptsError, command: str) -> str | None:
         return f"{error.token.keyword} is given twice"
     if isinstance(error, UnusedCliTokensError):
         extra = " ".join(map(str, error.unused_tokens or ()))
-        return f"{command} takes no further arguments; found {extra}"
+        told = f"{command} takes no further arguments; found {extra}"
+        return (
+            f"{told}; documents are named by an option, such as --path {shlex.quote(extra)}"
+            if _by_path(error)
+            else told
+        )
     return None
+
+
+def _by_path(error: UnusedCliTokensError) -> bool:
+    """Whether the command names documents by options alone, as ``takedown`` does."""
+    return error.target is not None and {"ids", "path"} <= set(inspect.signature(error.target).parameters)
 
 
 def _plain(error: CycloptsError) -> str:

@@ -114,7 +114,7 @@ def documents_read(training: Training, steps: int) -> Iterator[Read]:
     base = 0
     stream = -1
     for shard in each(dataset.data.shards, "licences", "shard"):
-        while stream < 0 or base >= dataset.streams[stream].base + dataset.streams[stream].tokens:
+        while stream < 0 or (shard.tokens and base >= dataset.streams[stream].base + dataset.streams[stream].tokens):
             stream += 1
             windows = dataset.windows[stream]
             reads = _window_reads(training, stream, used[stream]) if steps else np.ones(windows, np.int64)

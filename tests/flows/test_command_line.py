@@ -35,6 +35,12 @@ def mistake(line: str) -> str:
         ("run my.toml --engine rey", "--engine rey: expected local, ray or slurm; did you mean ray?", "tokenmill run"),
         ("run my.toml --set", "--set needs a value", "tokenmill run"),
         ("run my.toml --root a --root b", "--root is given twice", "tokenmill run"),
+        (
+            "takedown runs/a b.html",
+            "tokenmill takedown takes no further arguments; found b.html; documents are named by an option, such as "
+            "--path b.html",
+            "tokenmill takedown",
+        ),
         ("status a b", "tokenmill status takes no further arguments; found b", "tokenmill status"),
         ("export runs/a", "tokenmill export needs --output; for example: tokenmill export", "tokenmill export"),
         ("completion ksh", "SHELL ksh: expected bash, zsh or fish", "tokenmill completion"),

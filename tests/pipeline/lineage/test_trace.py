@@ -7,8 +7,9 @@ from pipeline.base.errors import RunError, UserError
 from pipeline.lineage.licences import attribution, licences
 from pipeline.lineage.trace import spikes, trace, window_text
 from pipeline.lineage.training import Training
+from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
-from tests.pipeline.lineage.conftest import STEPS_DONE
+from tests.pipeline.lineage.conftest import STEPS_DONE, run_stages, write_inputs
 
 
 def test_trace_names_the_documents_of_the_global_batch(run: Run) -> None:
@@ -81,6 +82,21 @@ def test_licences_of_the_first_steps_only(run: Run) -> None:
     found = licences(run, steps=7)
     assert found["tokens"] == 7 * 256
     assert sum(row["documents"] for row in found["rows"]) <= len(trace(run, 0, 6)["documents"])
+
+
+def test_licences_where_the_last_shard_holds_no_token(tmp_path: Path, sample: Path) -> None:
+    """The last file of a source is a shard of its own, and all in it is a duplicate."""
+    recipe = write_inputs(tmp_path, sample)
+    twin = json.loads((tmp_path / "raw/prose.jsonl").read_text().splitlines()[0])
+    (tmp_path / "raw/zz.jsonl").write_text(json.dumps(twin | {"scan": "x" * (5 << 20)}) + "\n")
+    recipe.write_text(
+        recipe.read_text().replace('["raw/web.jsonl"]', '["raw/web.jsonl", "raw/zz.jsonl"]\nmetadata = []')
+    )
+    run = Run(str(tmp_path / "run"), load_recipe(recipe))
+    run_stages(run)
+    found = licences(run, steps=0)
+    assert {row["source"] for row in found["rows"]} == {"prose", "web"}
+    assert sum(row["tokens"] for row in found["rows"]) == found["tokens"] > 0
 
 
 def test_attribution_file_is_harmless_markdown(run: Run) -> None:
