@@ -195,8 +195,8 @@ def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: f
     raise GateError(
         f"{found[1]} are damaged ({found[0]:.1%}), more than "
         f"clean.max_quarantined = {max_quarantined:g}: {', '.join(f'{name} {number:,}' for name, number in top)}; "
-        f"`tokenmill inspect {where}` counts them by file and reason; fix the input, leave the files out (exclude), or raise the limit with --set "
-        "clean.max_quarantined=SHARE"
+        f"`tokenmill inspect {where}` counts them by file and reason; fix the input, leave the files out (exclude), "
+        "or raise the limit with --set clean.max_quarantined=SHARE"
     )
 
 

@@ -22,7 +22,6 @@ PIECE_BYTES = 1 << 20  # of a large file
 MOST_FILES = 400  # of a group that is not read whole
 MOST_WHOLE = 4 << 20  # of a file that is read whole or not at all
 MOST_OF_ONE = 2  # a file that takes more than one part in so many of a group's bytes stands for itself alone
-IN_CHAPTERS = frozenset({"epub", "mbox"})  # papers of several documents
 CUT = frozenset({"jsonl", "csv", "tsv", "warc"})  # read from their beginning: a piece is as good as the whole
 
 
@@ -43,14 +42,20 @@ class Group:
 
     @property
     def factor(self) -> float:
-        """How many times more bytes the whole has than the sample, and so bytes of text."""
+        """How many times more text the whole has than the sample: by bytes, or by files of papers, mostly pictures."""
+        if self.kind in PAPERS:
+            return self._by_files
         return self.size / max(1, sum(part.size for part in self.parts))
 
     @property
     def documents_factor(self) -> float:
         """How many times more documents the whole has than the sample."""
-        a_file_each = self.kind in PAPERS - IN_CHAPTERS or (self.kind in ("text", "html") and not self.source.separator)
-        return len(self.files) / max(1, len(self.parts)) if a_file_each else self.factor
+        a_file_each = self.kind in ("text", "html") and not self.source.separator
+        return self._by_files if a_file_each else self.factor
+
+    @property
+    def _by_files(self) -> float:
+        return len(self.files) / max(1, len(self.parts))
 
 
 def groups_of(recipe: Recipe) -> list[Group]:
