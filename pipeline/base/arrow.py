@@ -1,14 +1,19 @@
-"""Strings and document ids between Arrow, NumPy and digests, without copies where there need be none."""
+"""Strings and document ids between Arrow, NumPy and digests, without copies where there need be none; Parquet files."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.base.digests import digest
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 
 class _View:
@@ -117,3 +122,27 @@ def hex_column(ids: pa.FixedSizeBinaryArray) -> pa.StringArray:
     import pyarrow.compute as pc  # takes its time to load
 
     return pc.if_else(ids.is_valid(), found, pa.scalar(None, pa.string()))
+
+
+@contextlib.contextmanager
+def parquet_writer(path: Path, schema: pa.Schema, **options: Any) -> "Iterator[pq.ParquetWriter]":
+    """Writes a file; where an error ends it, that error comes out, and the file stays without its footer.
+
+    pyarrow's own context writes the footer even then, and what the closed file says of it hides the error: a full disk
+    became "Operation on closed file".
+
+    Args:
+        path: The file.
+        schema: Its columns.
+        options: As of ``pyarrow.parquet.ParquetWriter``.
+    """
+    import pyarrow.parquet as pq
+
+    with pa.OSFile(str(path), "wb") as sink:
+        writer = pq.ParquetWriter(sink, schema, **options)
+        try:
+            yield writer
+        except BaseException:
+            writer.is_open = False  # so that it is not closed when it is collected, either
+            raise
+        writer.close()

@@ -146,10 +146,20 @@ def _held(output: str) -> Iterator[None]:
             try:
                 yield
             finally:
-                if not any((folder / UNFINISHED).glob("*.json")):
-                    shutil.rmtree(folder / UNFINISHED)
+                _leave_nothing_begun(folder)
     except BlockingIOError as error:
         raise UserError(f"--output {output}: another process writes there: {error}") from error
+
+
+def _leave_nothing_begun(folder: Path) -> None:
+    """What only an unfinished export has goes where no file of it is finished; an empty folder goes too."""
+    records = {path.name for path in (folder / UNFINISHED).glob("*.json")} - {Path(ASKED).name}
+    if records:
+        return
+    for name in (UNFINISHED, storage.SCRATCH):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _prepare(output: str, asked: str, files: Sequence[Planned], *, overwrite: bool) -> dict[str, dict[str, Any]]:

@@ -1,11 +1,17 @@
 """One output file: Arrow batches in, Parquet, JSON Lines or an Arrow file out; the same batches give the same bytes."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import orjson
 import pyarrow as pa
+
+from pipeline.base.arrow import parquet_writer
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 ROW_GROUP_BYTES = 64 << 20  # of text: what a reader of one row group has to hold
 ROW_GROUP_ROWS = 1 << 20
@@ -15,33 +21,36 @@ FEW_VALUES = pa.types.is_string
 
 
 class Writer(Protocol):
-    """Writes batches into a file; ``close`` ends it."""
+    """Writes batches into a file."""
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Appends the rows of a batch."""
-
-    def close(self) -> None:
-        """Writes what ends the file."""
 
 
 class ParquetFile:
     """Parquet with zstd; small batches are joined to row groups, columns of few values have dictionaries."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        import pyarrow.parquet as pq
+    def __init__(self, writer: "pq.ParquetWriter") -> None:
+        self._writer = writer
+        self._waiting: list[pa.RecordBatch] = []
+        self._bytes = self._rows = 0
 
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, schema: pa.Schema) -> Iterator["ParquetFile"]:
+        """The file, which has its footer where nothing went wrong."""
         few = [field.name for field in schema if FEW_VALUES(field.type) and field.name not in MANY_VALUES]
-        self._file = pq.ParquetWriter(
+        with parquet_writer(
             path,
             schema,
             compression="zstd",
             compression_level=ZSTD_LEVEL,
             use_dictionary=few,
             write_statistics=[field.name for field in schema if field.name not in ("text", "metadata")],
-        )
-        self._schema = schema
-        self._waiting: list[pa.RecordBatch] = []
-        self._bytes = self._rows = 0
+        ) as writer:
+            file = cls(writer)
+            yield file
+            file.flush()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Appends the rows of a batch."""
@@ -49,57 +58,59 @@ class ParquetFile:
         self._bytes += batch.get_total_buffer_size()
         self._rows += batch.num_rows
         if self._bytes >= ROW_GROUP_BYTES or self._rows >= ROW_GROUP_ROWS:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Writes the rows that wait as a row group."""
         if self._waiting:
-            self._file.write_table(pa.Table.from_batches(self._waiting, self._schema), row_group_size=self._rows)
+            self._writer.write_table(
+                pa.Table.from_batches(self._waiting, self._writer.schema), row_group_size=self._rows
+            )
         self._waiting, self._bytes, self._rows = [], 0, 0
-
-    def close(self) -> None:
-        """Writes the last row group and the footer."""
-        self._flush()
-        self._file.close()
 
 
 class ArrowFile:
     """An Arrow IPC file (Feather 2) with zstd."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, writer: pa.ipc.RecordBatchFileWriter) -> None:
+        self._writer = writer
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, schema: pa.Schema) -> Iterator["ArrowFile"]:
+        """The file, which has its footer at the end."""
         options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd"), use_threads=False)
-        self._sink = pa.OSFile(str(path), "wb")
-        self._file = pa.ipc.new_file(self._sink, schema, options=options)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
+            yield cls(writer)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Appends the rows of a batch."""
-        self._file.write_batch(batch)
-
-    def close(self) -> None:
-        """Writes the footer."""
-        self._file.close()
-        self._sink.close()
+        self._writer.write_batch(batch)
 
 
 class JsonLinesFile:
     """One JSON object per document; ``metadata`` is an object in it, not a string."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._file: IO[bytes] = open(path, "wb")  # noqa: SIM115 - closed by close()
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, schema: pa.Schema) -> Iterator["JsonLinesFile"]:
+        """The file; the schema is that of its batches."""
+        with open(path, "wb") as file:
+            yield cls(file)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Appends the rows of a batch."""
         self._file.writelines(json_lines(batch))
 
-    def close(self) -> None:
-        """Ends the file."""
-        self._file.close()
 
-
-WRITERS: dict[str, Callable[[Path, pa.Schema], Writer]] = {
-    "parquet": ParquetFile,
-    "hf": ParquetFile,
-    "arrow": ArrowFile,
-    "jsonl": JsonLinesFile,
+OPENERS: dict[str, Callable[[Path, pa.Schema], AbstractContextManager[Writer]]] = {
+    "parquet": ParquetFile.open,
+    "hf": ParquetFile.open,
+    "arrow": ArrowFile.open,
+    "jsonl": JsonLinesFile.open,
 }
 
 
@@ -108,17 +119,14 @@ def write_file(path: Path, kind: str, schema: pa.Schema, batches: Iterable[pa.Re
 
     Args:
         path: Where; an unfinished file stays there if an error ends it.
-        kind: A key of ``WRITERS``.
+        kind: A key of ``OPENERS``.
         schema: That of the batches.
         batches: What to write.
     """
-    writer = WRITERS[kind](path, schema)
-    try:
+    with OPENERS[kind](path, schema) as writer:
         for batch in batches:
             writer.write(batch)
             yield batch
-    finally:
-        writer.close()
 
 
 def json_lines(batch: pa.RecordBatch) -> Iterator[bytes]:

@@ -74,7 +74,7 @@ class Interrupting(Reporter):
         super().__init__(leads=False, events=False)
         self._left = steps
 
-    def metrics(self, line: dict[str, Any], steps: int) -> None:
+    def metrics(self, line: dict[str, Any], steps: int, left: float | None) -> None:
         self._left -= "loss" in line
         if self._left == 0:
             signal.raise_signal(signal.SIGTERM)

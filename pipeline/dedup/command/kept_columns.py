@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.base.arrow import parquet_writer
 from pipeline.base.errors import RunError, raise_the_systems
 from pipeline.dedup.files.columns import chosen_rows
 from pipeline.dedup.files.fields import WantedFields
@@ -104,7 +105,7 @@ def _write_parquet(file: File, rows: NDArray[np.int64], target: Path, codecs: di
         raise_the_systems(error)
         return  # no row was read of it
     mask, pending, size, row = _Mask(rows), [], 0, 0
-    with pq.ParquetWriter(target, schema, compression=codecs) as writer:
+    with parquet_writer(target, schema, compression=codecs) as writer:
         for batch in _all_columns(file):
             kept = mask.of(batch)
             group_before, row = int(np.searchsorted(edges, row, "right")), row + batch.num_rows
@@ -137,7 +138,7 @@ def _write_readable_columns(
     with pq.ParquetFile(file.local) as opened:
         schema = pa.schema([field.with_nullable(True) for field in opened.schema_arrow], opened.schema_arrow.metadata)
         sizes = [opened.metadata.row_group(number).num_rows for number in range(opened.metadata.num_row_groups)]
-        with pq.ParquetWriter(target, schema, compression=codecs) as writer:
+        with parquet_writer(target, schema, compression=codecs) as writer:
             for group, count in enumerate(sizes):
                 if mask.wanted(count):
                     lost += _write_group(opened, group, row, mask, writer, roots)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.base import storage
+from pipeline.base.arrow import parquet_writer
 from pipeline.base.errors import FormatError, RunError, UserError, parse_json, raise_the_systems
 from pipeline.dedup.files.packed import compression_of_name, compressor
 from pipeline.readers.parts.formats import format_of_name
@@ -102,7 +103,7 @@ class TableFile:
             with TableWriter(self._partial, self._table) as writer:
                 yield writer
         elif self._format == "parquet":
-            with pq.ParquetWriter(self._partial, self._table.schema) as parquet:
+            with parquet_writer(self._partial, self._table.schema) as parquet:
                 yield _Parquet(parquet)
         else:
             with compressor(self._partial, self._compression) as sink:

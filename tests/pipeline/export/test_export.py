@@ -1,7 +1,9 @@
 """Documents out of a run: which ones, with what, whole or not at all, and as other tools read them."""
 
 import json
+import resource
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +154,22 @@ def test_disk_without_room_is_refused_before_anything_is_written(
     monkeypatch.setattr(folder.shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
     with pytest.raises(RunError, match="bytes are needed, 1 are free there"):
         folder.write(request(run), str(tmp_path / "out"), 1)
-    assert not (tmp_path / "out/data").exists()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "arrow"])
+def test_file_that_cannot_grow_ends_in_its_own_error(run: Run, tmp_path: Path, kind: Format) -> None:
+    asked = request(run, kind=kind)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            folder.write(asked, str(tmp_path / "out"), 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not (tmp_path / "out").exists()
 
 
 def test_run_without_the_stage_and_unknown_columns_are_told(run: Run, tmp_path: Path) -> None:
