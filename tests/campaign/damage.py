@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.session.stages import plan
+from flows.session.stages import plan, run_stage, working_context
 from model.training.start import train_run
 from pipeline.base.pool import InProcess
 from pipeline.recipe.load import load_recipe
@@ -18,7 +18,7 @@ from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.stages import chosen_stages
 from tests.campaign import child
-from tests.campaign.scenarios import OUTSIDE, Scenario, command, run_stage, working_context
+from tests.campaign.scenarios import OUTSIDE, Scenario, command
 from tests.campaign.trials import Trial
 from tests.trees import tree
 

@@ -30,9 +30,16 @@ def run_in(folder: Path, command: str, python_path: str, first_on_path: str = ""
     path = f"{first_on_path}{os.pathsep}{os.environ['PATH']}" if first_on_path else os.environ["PATH"]
     environment = {**others, "PATH": path, "PYTHONPATH": python_path}
     environment |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     return subprocess.run(
-        command, shell=True, cwd=folder, env=environment, text=True, timeout=600, check=False, **streams
+        command,
+        shell=True,
+        cwd=folder,
+        env=environment,
+        text=True,
+        timeout=600,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
 
 

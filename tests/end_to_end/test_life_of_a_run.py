@@ -36,7 +36,7 @@ from model.export.folder import export_run
 from model.network.transformer import Transformer
 from model.training.report import Reporter
 from model.training.start import train_run
-from model.training.trainer import Stopped
+from model.training.trainer import Stopped  # type: ignore[attr-defined]
 from pipeline.base.errors import UserError
 from pipeline.base.pool import InProcess
 from pipeline.inspection.verify import verify_run

@@ -74,7 +74,7 @@ def test_processor_without_vector_extensions_is_found(monkeypatch: pytest.Monkey
 
 def test_small_disk_and_small_memory_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(10, 9, 1))
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(10, 9, 1))  # type: ignore[attr-defined]
     assert not row("disk")["ok"]
     limit = tmp_path / "memory.max"
     limit.write_text("200000000\n")
@@ -106,7 +106,7 @@ def test_engine_that_lacks_its_package_or_commands_is_named_with_the_way_out(
 ) -> None:
     from pipeline.run import engines
 
-    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)  # type: ignore[attr-defined]
     monkeypatch.setenv("PATH", str(tmp_path))
     found = row("engines")
     assert found["ok"], "none of them is needed"

@@ -98,7 +98,7 @@ def test_error_that_may_pass_is_tried_again(recipe: Path, tmp_path: Path, monkey
     from pipeline.base.errors import PassingError
 
     calls = []
-    real = module.run_stage
+    real = module.run_stage  # type: ignore[attr-defined]
 
     def sometimes(stage: str, context: Any) -> dict[str, Any]:
         calls.append(stage)
@@ -210,7 +210,7 @@ def test_burst_of_shards_and_artifacts_loses_no_record(
         deadline = time.monotonic() + 60  # the server records task runs from events, a little later
         while list(states.values()) != ["Completed"] * 4 and time.monotonic() < deadline:
             tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ours)))
-            states = {task.name: task.state.name for task in tasks if task.state and task.name in stages}
+            states = {task.name: str(task.state.name) for task in tasks if task.state and task.name in stages}
     assert states == dict.fromkeys(stages, "Completed")
     assert [artifacts_of_latest(f"tokenmill-{stage}").data for stage in stages] == [100.0] * 4
 

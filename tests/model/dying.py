@@ -18,12 +18,12 @@ from pipeline.run import checkpoints
 PLACES: dict[str, tuple[Any, str]] = {
     "save_file": (checkpoint, "save_file"),
     "digest": (checkpoint, "digest_file"),
-    "fsync": (checkpoint.storage, "fsync_path"),
+    "fsync": (checkpoint.storage, "fsync_path"),  # type: ignore[attr-defined]
     "publish": (checkpoint, "_publish"),
-    "rename": (checkpoint.os, "rename"),
+    "rename": (checkpoint.os, "rename"),  # type: ignore[attr-defined]
     "promote": (checkpoints, "promote"),
     "remove": (checkpoints, "remove"),
-    "delete": (checkpoints.storage, "delete"),
+    "delete": (checkpoints.storage, "delete"),  # type: ignore[attr-defined]
     "begin": (checkpoints, "begin_succession"),
     "move": (checkpoints, "_move"),
 }

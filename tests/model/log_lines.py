@@ -34,4 +34,5 @@ def main(root: str, after_step: int, first: int, last: int, killed: bool) -> Non
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]), "killed" in sys.argv)
+    after_step, first, last = map(int, sys.argv[2:5])
+    main(sys.argv[1], after_step, first, last, "killed" in sys.argv)

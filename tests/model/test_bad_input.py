@@ -212,7 +212,7 @@ class FullDisk:
     """Makes the writing of checkpoints fail for some calls, as a full disk does."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: set[int]) -> None:
-        self.calls, self._failing, self._save = 0, failing, checkpoint.save_file
+        self.calls, self._failing, self._save = 0, failing, checkpoint.save_file  # type: ignore[attr-defined]
         monkeypatch.setattr(checkpoint, "save_file", self.save)
 
     def save(self, *arguments: object, **options: object) -> None:

@@ -65,14 +65,15 @@ def test_attention(key_heads: int, masked: bool) -> None:
 def test_attention_in_bfloat16_is_close_to_float32() -> None:
     tensors = leaves((2, 4, 64, 32), (2, 4, 64, 32), (2, 4, 64, 32), dtype=torch.bfloat16)
     assert ops.keeps_scores(tensors[0], tensors[1])
-    exact = F.scaled_dot_product_attention(*(x.float() for x in tensors), is_causal=True).detach()
-    error = (cpu_ops.attention(*tensors, None).detach().float() - exact).norm() / exact.norm()
+    query, key, value = tensors
+    exact = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), is_causal=True).detach()
+    error = (cpu_ops.attention(query, key, value, None).detach().float() - exact).norm() / exact.norm()
     assert float(error) < 0.01
 
 
 def test_attention_is_left_to_torch_in_float32_and_in_long_contexts() -> None:
     short, exact = (torch.zeros(1, 1, 8, 4, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
-    long = torch.zeros(1, 1, ops.LONGEST_EXPLICIT + 1, 4, dtype=torch.bfloat16)
+    long = torch.zeros(1, 1, ops.LONGEST_EXPLICIT + 1, 4, dtype=torch.bfloat16)  # type: ignore[attr-defined]
     assert ops.keeps_scores(short, short)
     assert not ops.keeps_scores(exact, exact)
     assert not ops.keeps_scores(long, long)

@@ -77,7 +77,7 @@ def test_sample_and_export_use_the_tokenizer_of_the_checkpoint(trained: Run, tmp
 
 def test_what_needs_the_tokens_is_refused_with_both_digests(trained: Run, tmp_path: Path) -> None:
     was = digest_file(Path(trained.root, "tokenizer/tokenizer.json"))
-    found = trace.Training(trained)
+    found = trace.Training(trained)  # type: ignore[attr-defined]
     found.check_checkpoints()
     retokenize(trained)
     now = digest_file(Path(trained.root, "tokenizer/tokenizer.json"))

@@ -55,7 +55,7 @@ def test_the_weights_of_one_process(place: str, size: int, tmp_path: Path) -> No
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(one_process, (size, port, place, str(tmp_path)), nprocs=size)
+    torch.multiprocessing.spawn(one_process, (size, port, place, str(tmp_path)), nprocs=size)  # type: ignore[attr-defined]
     alone = updated("alone")
     for rank in range(size):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)

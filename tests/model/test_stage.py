@@ -136,7 +136,7 @@ def test_trainer_that_takes_too_long_to_save_is_ended_when_the_run_is_cancelled(
 
     monkeypatch.setattr(stage, "launch_command", lambda *_: [sys.executable, "-c", STUBBORN])
     monkeypatch.setattr(stage, "GRACE_SECONDS", 0.2)
-    monkeypatch.setattr(stage.subprocess, "Popen", start)
+    monkeypatch.setattr(stage.subprocess, "Popen", start)  # type: ignore[attr-defined]
     with pytest.raises(KeyboardInterrupt):
         run_stage(Context(make_run(tmp_path), progress=Cancelled()))
     assert started[0].returncode == -signal.SIGKILL
@@ -162,7 +162,7 @@ def test_trainer_that_saves_is_not_ended_by_a_signal_that_comes_once_more(tmp_pa
 
 
 def test_a_cancelled_run_leaves_its_trainer_half_of_the_ten_seconds() -> None:
-    assert 1.0 <= stage.GRACE_SECONDS <= 5.0
+    assert 1.0 <= stage.GRACE_SECONDS <= 5.0  # type: ignore[attr-defined]
 
 
 FALLS_OUT = """

@@ -50,7 +50,7 @@ def needed(root: str = ROOT) -> dict[str, metadata.Distribution]:
 
 def licence_of(distribution: metadata.Distribution) -> str:
     """The licence that a distribution states: its SPDX expression, else its classifiers, else its own words."""
-    about = distribution.metadata
+    about: Any = distribution.metadata  # its type lacks `get`, which it has
     if expression := about.get("License-Expression"):
         return str(expression)
     classified = [found[1] for text in about.get_all("Classifier") or () if (found := OSI.match(text))]

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from pipeline.clean.language import detect, stated_label
-from pipeline.recipe.options import Clean, Filter
+from pipeline.recipe.options import Clean, Filter  # type: ignore[attr-defined]
 from tests.conformance.clones import Clone, Repository
 from tests.conformance.facts.figures import Figure, measure
 

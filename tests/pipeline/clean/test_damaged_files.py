@@ -29,13 +29,13 @@ def test_file_that_shrinks_while_it_is_read_is_one_damaged_region(
     path = tmp_path / "a.jsonl"
     path.write_bytes(lines(0, 10))
     kept = path.read_bytes().index(b'{"id": "7"') + 20
-    original = worker.Settings.from_config
+    original = worker.Settings.from_config  # type: ignore[attr-defined]
 
     def shrink_then_load(config: dict[str, Any]) -> Any:
         os.truncate(path, kept)
         return original(config)
 
-    monkeypatch.setattr(worker.Settings, "from_config", staticmethod(shrink_then_load))
+    monkeypatch.setattr(worker.Settings, "from_config", staticmethod(shrink_then_load))  # type: ignore[attr-defined]
     cleaned = clean(path)
     assert cleaned.numbers() == (7, 0, 1)
     assert cleaned.reasons == ["file_shrank"]
@@ -47,13 +47,13 @@ def test_file_that_vanishes_is_one_unreadable_record(tmp_path: Path, clean: Clea
 
     (tmp_path / "a.jsonl").write_bytes(lines(0, 2))
     (tmp_path / "b.jsonl").write_bytes(lines(2, 4))
-    original = worker.Settings.from_config
+    original = worker.Settings.from_config  # type: ignore[attr-defined]
 
     def remove_then_load(config: dict[str, Any]) -> Any:
         (tmp_path / "a.jsonl").unlink(missing_ok=True)
         return original(config)
 
-    monkeypatch.setattr(worker.Settings, "from_config", staticmethod(remove_then_load))
+    monkeypatch.setattr(worker.Settings, "from_config", staticmethod(remove_then_load))  # type: ignore[attr-defined]
     cleaned = clean(tmp_path / "*.jsonl")
     assert cleaned.numbers() == (2, 0, 1)
     assert cleaned.reasons == ["unreadable"]
@@ -63,14 +63,14 @@ def after_planning(monkeypatch: Any, change: Callable[[], object]) -> None:
     """Changes a file between planning and reading, once."""
     from pipeline.clean import worker
 
-    original, changes = worker.Settings.from_config, [change]
+    original, changes = worker.Settings.from_config, [change]  # type: ignore[attr-defined]
 
     def change_then_load(config: dict[str, Any]) -> Any:
         if changes:
             changes.pop()()
         return original(config)
 
-    monkeypatch.setattr(worker.Settings, "from_config", staticmethod(change_then_load))
+    monkeypatch.setattr(worker.Settings, "from_config", staticmethod(change_then_load))  # type: ignore[attr-defined]
 
 
 def while_reading(monkeypatch: Any, change: Callable[[], object]) -> None:

@@ -48,7 +48,7 @@ def test_what_a_reader_raises_costs_the_rest_of_its_part(
 ) -> None:
     write_lines(tmp_path / "a.jsonl", 3)
     write_lines(tmp_path / "b.jsonl", 3)
-    true = part_reader.read_jsonl
+    true = part_reader.read_jsonl  # type: ignore[attr-defined]
 
     def failing(chunks: object, path: str, *rest: object) -> object:
         for number, item in enumerate(true(chunks, path, *rest)):  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def test_a_value_that_its_column_cannot_hold_costs_its_record(
     tmp_path: Path, clean: Clean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_lines(tmp_path / "a.jsonl", 4)
-    true = worker.decode, worker.detect
+    true = worker.decode, worker.detect  # type: ignore[attr-defined]
 
     def odd(texts: list[str], *how: object) -> object:
         languages, scores = true[1](texts, *how)

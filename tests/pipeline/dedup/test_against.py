@@ -134,7 +134,7 @@ def test_stage_drops_what_an_earlier_run_keeps_and_names_it(make_run) -> None:  
     near, exact = evidence(second)
     assert (near["rule"], near["similarity"], near["kept_corpus"]) == ("near", 196 / 206, "first")
     assert (exact["rule"], exact["similarity"], exact["kept_corpus"]) == ("exact", 1.0, "first")
-    assert near["kept_id"].hex() == near["kept_name"]
+    assert near["kept_id"].hex() == near["kept_name"]  # type: ignore[attr-defined]
     assert near["kept_id"] not in kept
     context = Context(second, dry=True)
     assert run_dedup(context) == summary

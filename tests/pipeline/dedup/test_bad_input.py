@@ -195,7 +195,7 @@ def test_what_a_killed_run_left_is_cleared(corpus: Path, tmp_path: Path, exists:
 
 def after_scan(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Calls ``act`` once, when every record has been read for the first time."""
-    found = command.deduplicate
+    found = command.deduplicate  # type: ignore[attr-defined]
 
     def acting(*arguments: Any, **named: Any) -> Any:
         act()
@@ -225,7 +225,7 @@ def test_input_that_goes_or_changes_midway_stops_the_command(
 def test_input_that_is_deleted_while_it_is_copied_stops_the_command(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = command.copy_ranges
+    copy = command.copy_ranges  # type: ignore[attr-defined]
     monkeypatch.setattr(command, "copy_ranges", lambda *given: (corpus.unlink(), copy(*given)))
     with pytest.raises(RunError, match="is gone"):
         run(request([corpus], tmp_path / "out"))
@@ -262,7 +262,7 @@ def test_interrupt_between_two_renames_leaves_nothing(
             raise KeyboardInterrupt
         rename(source, target)
 
-    monkeypatch.setattr(output_folder.os, "rename", interrupted)
+    monkeypatch.setattr(output_folder.os, "rename", interrupted)  # type: ignore[attr-defined]
     with pytest.raises(KeyboardInterrupt):
         run(request([corpus], tmp_path / "out"))
     assert len(calls) == 3
@@ -347,7 +347,7 @@ def test_field_that_mixes_numbers_and_text_has_no_order(tmp_path: Path) -> None:
 def test_line_above_the_limit_is_quarantined(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.readers.streams import Limits
 
-    reader = scan.RecordReader
+    reader = scan.RecordReader  # type: ignore[attr-defined]
     monkeypatch.setattr(scan, "RecordReader", lambda part, wanted: reader(part, wanted, Limits(record_bytes=1000)))
     with open(corpus, "ab") as file:
         file.write(json.dumps({"text": "long " * 300}).encode() + b"\n")

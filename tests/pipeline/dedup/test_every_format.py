@@ -263,14 +263,14 @@ def test_file_that_cannot_be_read_is_one_quarantined_record(tmp_path: Path, monk
     from pipeline.dedup.files import input_files
 
     folder = given(tmp_path, {"a.txt": ONE, "b.txt": TWO})
-    found = input_files.storage.open_local
+    found = input_files.storage.open_local  # type: ignore[attr-defined]
 
     def refusing(url: str) -> Path:
         if url.endswith("a.txt"):
             raise PermissionError(13, "Permission denied")
         return found(url)
 
-    monkeypatch.setattr(input_files.storage, "open_local", refusing)
+    monkeypatch.setattr(input_files.storage, "open_local", refusing)  # type: ignore[attr-defined]
     summary = run(request([folder], tmp_path / "out"))
     assert (summary["records_kept"], summary["records_quarantined"]) == (1, 1)
     assert kept(tmp_path) == {"b.txt": TWO.encode()}

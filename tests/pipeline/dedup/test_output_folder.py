@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.dedup.command import output_folder
-from pipeline.dedup.command.output_folder import NAMES, OutputFolder
+from pipeline.dedup.command.output_folder import NAMES, OutputFolder  # type: ignore[attr-defined]
 from pipeline.dedup.command.run import run
 from tests.pipeline.dedup.helpers import request, write_jsonl
 from tests.trees import tree
@@ -56,7 +56,7 @@ def test_earlier_output_is_back_where_publishing_fails(
         renames += 1
         os.replace(source, target)
 
-    monkeypatch.setattr(output_folder.os, "rename", rename)
+    monkeypatch.setattr(output_folder.os, "rename", rename)  # type: ignore[attr-defined]
     with pytest.raises(OSError, match="Input/output"):
         made(tmp_path, "other words", overwrite=True)
     assert tree(tmp_path / "out") == before

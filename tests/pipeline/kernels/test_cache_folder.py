@@ -76,5 +76,5 @@ def test_folder_that_cannot_be_written_falls_back_to_the_temporary_folder(
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TOKENMILL_CACHE", str(tmp_path / "file" / "below"))
-    monkeypatch.setattr(pipeline.kernels.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    monkeypatch.setattr(pipeline.kernels.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))  # type: ignore[attr-defined]
     assert pipeline.kernels.kernel_cache_folder().is_relative_to(tmp_path / "temporary")

@@ -63,7 +63,7 @@ def dying(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    for owner, name in ((storage, "delete"), (storage, "publish"), (checkpoints.os, "rename")):
+    for owner, name in ((storage, "delete"), (storage, "publish"), (checkpoints.os, "rename")):  # type: ignore[attr-defined]
         monkeypatch.setattr(owner, name, before(getattr(owner, name)))
 
 

@@ -43,7 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         lambda values: {k: v for k, v in (by_digest(values) | as_then).items() if k in clean_then["clean"]},
     )
     of_later = Filter.model_fields.keys() - filter_then.keys()
-    monkeypatch.setattr(filter_stage, "NOT_IN_THE_BYTES", (*filter_stage.NOT_IN_THE_BYTES, *of_later))
+    monkeypatch.setattr(filter_stage, "NOT_IN_THE_BYTES", (*filter_stage.NOT_IN_THE_BYTES, *of_later))  # type: ignore[attr-defined]
     for name, values in manifests.items():
         manifest = root / layout.MANIFESTS / name
         manifest.parent.mkdir(parents=True, exist_ok=True)
