@@ -198,13 +198,16 @@ def plan(
     recipe: str,
     *,
     set: Overrides | None = None,
+    root: str | None = None,
+    hardware: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    price: float | None = None,
     devices: int = 1,
     mfu: float = 0.4,
     json: Json = False,
 ) -> int:
-    """Estimate before spending: parameters, FLOPs, memory, hours and cost on named hardware, compute-optimal tokens.
+    """Estimate before spending: parameters, FLOPs, memory, time and cost on named hardware, compute-optimal tokens.
 
-    Example: tokenmill plan configs/demo.toml --set model.depth=12 --devices 8
+    Example: tokenmill plan configs/demo.toml --set model.depth=12 --hardware h100 --devices 8 --price 2.50
 
     Parameters
     ----------
@@ -212,14 +215,23 @@ def plan(
         The recipe, a TOML file.
     set
         KEY=VALUE that overrides the recipe.
+    root
+        The run folder whose tokens are there to train on; by default runs/NAME, where it has some.
+    hardware
+        Words of the names of the devices to show; by default all that are known.
+    price
+        Dollars for an hour of one device, in place of the table's.
     devices
         Devices that train together.
     mfu
         Share of the peak rate that training reaches.
     """
     from model.network.config import ModelConfig
-    from model.plan.plan import estimate, plan_text
+    from model.plan.plan import chosen_devices, estimate, plan_text
 
+    shown = chosen_devices(hardware or [], price)
+    if price is not None and price < 0:
+        raise UserError(f"--price {price:g}: expected 0 or more dollars an hour")
     if devices < 1 or not 0.0 < mfu <= 1.0:
         raise UserError(f"--devices {devices} --mfu {mfu}: expected devices >= 1 and 0 < mfu <= 1")
     loaded = load_recipe(recipe, set or [])
@@ -229,5 +241,15 @@ def plan(
 
         config = read_config(Path(loaded.model.init))
         say(f"the shape is that of {loaded.model.init}")
-    result: dict[str, Any] = estimate(config, loaded.train, devices=devices, mfu=mfu)
+    tokens = _tokens_of(root or f"runs/{loaded.name}")
+    result: dict[str, Any] = estimate(
+        config, loaded.train, devices=devices, mfu=mfu, available_tokens=tokens, hardware=shown
+    )
     return answer(json, result, plan_text(result))
+
+
+def _tokens_of(root: str) -> int | None:
+    """Tokens that a run folder holds to train on; None where it has none yet."""
+    from pipeline.run.manifest import load_manifests, total_counts
+
+    return total_counts(load_manifests(root, "tokenize").values()).get("train_tokens")

@@ -1,10 +1,13 @@
+import re
+
 import pytest
 
 from model.devices.hardware import DEVICES, known_device
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.plan.flops import flops_per_token, parameter_counts
-from model.plan.plan import estimate, plan_text
+from model.plan.plan import chosen_devices, estimate, plan_text
+from pipeline.base.errors import UserError
 from pipeline.recipe.training_options import Train
 
 GPT2 = {"vocabulary_size": 50257, "context_length": 1024}
@@ -47,11 +50,33 @@ def test_flops_of_gpt2_are_six_a_weight_and_the_attention() -> None:
 def test_plan_names_devices_with_sources_and_scales_with_their_number() -> None:
     config = ModelConfig()
     one, eight = (estimate(config, Train(), devices=number) for number in (1, 8))
-    assert [row["device"] for row in one["hardware"]] == [device.name for device in DEVICES]
+    assert [row["device"] for row in one["hardware"][1:]] == [device.name for device in DEVICES]
     assert all(row["source"] for row in one["hardware"])
-    assert one["hardware"][0]["hours"] == pytest.approx(8 * eight["hardware"][0]["hours"])
+    assert one["hardware"][1]["hours"] == pytest.approx(8 * eight["hardware"][1]["hours"])
     assert one["compute_optimal_tokens"] == 20 * one["parameters"]["total"]
     assert "compute-optimal" in plan_text(one)
+
+
+def test_plan_has_this_machine_chosen_devices_and_a_price_of_ones_own() -> None:
+    plan = estimate(ModelConfig(), Train(), devices=2, hardware=chosen_devices(["h100", "H200"], 2.5))
+    rows = {row["device"]: row for row in plan["hardware"]}
+    cpu, *others = rows
+    assert cpu.startswith("CPU, ")
+    assert others == ["H100 PCIe", "H100 SXM", "H200"]
+    assert rows["H200"]["dollars"] == pytest.approx(rows["H200"]["hours"] * 2 * 2.5)
+    assert (rows[cpu]["devices"], rows[cpu]["dollars"]) == (1, 0)
+    assert rows[cpu]["hours"] > rows["H200"]["hours"]
+    assert rows["H200"]["tokens_per_second"] * 3600 * rows["H200"]["hours"] == pytest.approx(plan["tokens"])
+    with pytest.raises(UserError, match="--hardware h1000: no such device; known are V100"):
+        chosen_devices(["h1000"])
+
+
+def test_plan_shows_the_tokens_that_are_there_and_no_figure_of_ten_zeros() -> None:
+    text = plan_text(estimate(ModelConfig(), Train(steps=3, global_batch_tokens=1024), available_tokens=1000))
+    assert re.search(r"the run has +1,000 +each would be read 3.1 times", text)
+    assert "under 1 s" in text
+    assert "under 0.01" in text
+    assert "e-0" not in text
 
 
 @pytest.mark.parametrize(
