@@ -186,7 +186,7 @@ def _write_seen(context: Context, inputs: Any) -> None:
 
 def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: float) -> None:
     counts = total_counts(manifests.values())
-    found = max(_damage(counts, "records", "quarantined"), _damage(counts, "bytes", "bytes_quarantined"))
+    found = damaged_share(counts)
     if found[0] <= max_quarantined:
         return
     reasons = {k.removeprefix("quarantined_reasons."): n for k, n in counts.items() if k.startswith("quarantined_r")}
@@ -198,6 +198,11 @@ def _check_gate(root: str, manifests: Mapping[str, Manifest], max_quarantined: f
         f"`tokenmill inspect {where}` counts them by file and reason; fix the input, leave the files out (exclude), "
         "or raise the limit with --set clean.max_quarantined=SHARE"
     )
+
+
+def damaged_share(counts: Mapping[str, int]) -> tuple[float, str]:
+    """What the gate looks at: the damaged share of the records or of the bytes, the larger of both, and in words."""
+    return max(_damage(counts, "records", "quarantined"), _damage(counts, "bytes", "bytes_quarantined"))
 
 
 def _damage(counts: Mapping[str, int], unit: str, name: str) -> tuple[float, str]:

@@ -14,12 +14,13 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.pool import Pool
 from pipeline.base.progress import Silent, working
-from pipeline.clean.stage import step_for
+from pipeline.clean.stage import damaged_share, step_for
 from pipeline.dedup.stage import plan as dedup_stage
 from pipeline.filter import stage as filter_stage
 from pipeline.filter.whatif import Funnel, funnel_of
 from pipeline.proposal.sample import MOST_WHOLE, Group, groups_of, jobs_of
 from pipeline.proposal.token_bytes import TEXT_BYTES, bytes_a_token
+from pipeline.readers.parts.formats import ARCHIVES
 from pipeline.recipe.filter_options import Filter
 from pipeline.recipe.options import Recipe, Tokenize
 from pipeline.recipe.presets import PRESETS
@@ -32,6 +33,7 @@ from pipeline.run.table_files import read_table
 from pipeline.run.tables import DOCUMENTS, QUARANTINE
 from pipeline.run.tables.alive import alive
 
+NO_TEXT = "missing_text"
 ASKED = ""  # the rules of the recipe itself
 LANGUAGE_CHARACTERS = 1000  # for what is no page of a crawl: lists, code and headings say little of a language
 BYTES_A_SECOND_LATER = 45e6  # of text, for dedup and tokenize on one core
@@ -51,6 +53,8 @@ class Sample:
     excluded: dict[str, int] = field(default_factory=dict)
     quarantined: dict[str, int] = field(default_factory=dict)
     damaged_places: list[str] = field(default_factory=list)  # the first of each reason
+    without_text: list[str] = field(default_factory=list)  # archives of records, none of which has a text
+    damaged_share: float = 0.0  # of its records or bytes, as the gate of a run counts it
     unique: int = 0  # documents that are no duplicates of others
     kept: dict[str, int] = field(default_factory=dict)  # of those, by rules
     texts: list[str] = field(default_factory=list, repr=False)  # some of them
@@ -202,6 +206,7 @@ def _scaled(
     sampled = [group for group in groups if group.parts]
     made.sample = _counts(total_counts(context.manifests("clean").values()))
     made.sample.bytes = sum(part.size for group in sampled for part in group.parts)
+    made.sample.damaged_share = damaged_share(total_counts(context.manifests("clean").values()))[0]
     for number, group in enumerate(sampled):
         _add_group(made, context, f"{number:05d}", group, rules)
         own = sum(took for (_, shard), took in seconds.items() if shard == f"{number:05d}")
@@ -221,7 +226,7 @@ def _add_group(made: Estimate, context: Context, shard: str, group: Group, rules
     made.documents += times * cleaned.counts.get("documents", 0)
     made.text_bytes += group.factor * cleaned.counts.get("text_bytes", 0)
     made.disk_bytes += group.factor * sum(output.bytes for output in cleaned.outputs)
-    _add_damaged(made.sample, context, shard)
+    _add_damaged(made.sample, context, shard, group)
     for name in (part for part in context.document_shards() if part.partition("-")[0] == shard):
         table = read_table(context.run.local(layout.documents(name)), DOCUMENTS, ["language"])
         for language, count in Counter(table["language"].to_pylist()).items():
@@ -236,14 +241,28 @@ def _add_group(made: Estimate, context: Context, shard: str, group: Group, rules
             made.sample.kept[of] = made.sample.kept.get(of, 0) + funnel.kept
 
 
-def _add_damaged(sample: Sample, context: Context, shard: str) -> None:
-    """Where the first record of each kind of damage lies."""
+def _add_damaged(sample: Sample, context: Context, shard: str, group: Group) -> None:
+    """Where the first record of each kind of damage lies, and which archives are nothing but records without a text."""
     table = read_table(context.run.local(layout.shard_table(layout.QUARANTINE, shard)), QUARANTINE, ["path", "reason"])
     known = {place.partition(": ")[0] for place in sample.damaged_places}
     for row in table.to_pylist():
         if row["reason"] not in known:
             known.add(row["reason"])
             sample.damaged_places.append(f"{row['reason']}: {row['path']}")
+    if group.kind in ARCHIVES:
+        read = [layout.documents(name) for name in context.document_shards() if name.partition("-")[0] == shard]
+        texts = [path for url in read for path in _paths(context, url)]
+        sample.without_text += [
+            part.path
+            for part in group.parts
+            if not any(path.startswith(f"{part.path}/") for path in texts)
+            and {row["reason"] for row in table.to_pylist() if row["path"].startswith(f"{part.path}/")} == {NO_TEXT}
+        ]
+
+
+def _paths(context: Context, documents: str) -> list[str]:
+    found: list[str] = read_table(context.run.local(documents), DOCUMENTS, ["path"])["path"].to_pylist()
+    return found
 
 
 def _unjudged(context: Context, shard: str) -> Funnel:

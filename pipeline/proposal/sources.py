@@ -6,7 +6,7 @@ Which column holds the text is tried, with the reader that the run will use: the
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.base import storage
@@ -172,6 +172,18 @@ def _the_rest(found: Found, apart: Sequence[_Alike], without: Sequence[_Alike]) 
     why += [f"style sheets and scripts of the pages left out: {', '.join(assets)}"] if assets else []
     out = (*found.left_out, *(glob for group in (*apart, *without) for glob in group.globs()))
     return Proposed("files", exclude=(*out, *(f"**/*.{ending}" for ending in assets)), why="; ".join(why))
+
+
+def leave_out(sources: Sequence[Proposed], archives: Sequence[str]) -> list[Proposed]:
+    """The sources without some archives, which ``why`` then says."""
+    told = f"{counted(len(archives), 'archive')} without a text left out, such as {archives[0]}"
+    globs = tuple(map(escaped, archives))
+    return [
+        replace(one, exclude=(*one.exclude, *globs), why="; ".join(filter(None, (one.why, told))))
+        if one.format == "auto"
+        else one
+        for one in sources
+    ]
 
 
 def _assets(found: Found) -> list[str]:

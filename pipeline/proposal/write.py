@@ -1,5 +1,6 @@
 """The proposal as a recipe with comments, and as the lines that a person is told."""
 
+import math
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ from pipeline.proposal.estimate import LANGUAGE_CHARACTERS, Estimate, Sample
 from pipeline.proposal.sizes import FEWEST_TOKENS, LEAST_HELD_OUT, MOST_HELD_OUT, VALIDATION_TOKENS, Sizes
 from pipeline.proposal.sources import Found, Proposed
 from pipeline.recipe.load import toml_value
+from pipeline.recipe.options import Clean
 
 WEB_FORMATS = ("warc",)
 CLEAN_FORMATS = frozenset({"parquet", "arrow", "jsonl", "json"})
@@ -67,6 +69,13 @@ def choose_preset(found: Found, tried: Estimate) -> tuple[str, str]:
         lost = without_language - own
         return "code-and-docs", f"the language of {lost:.0%} of the sample is not sure, as with markup or short notes"
     return "own", f"no crawl; the web rules would keep {share:.0%} of the sample"
+
+
+def gate(tried: Estimate) -> float | None:
+    """What ``clean.max_quarantined`` has to be for such a sample to pass; None where the default does."""
+    if tried.sample.damaged_share <= Clean().max_quarantined / 2:
+        return None
+    return min(1.0, math.ceil(20 * (1.5 * tried.sample.damaged_share)) / 20)
 
 
 def kept_share(tried: Estimate, rules: str) -> float:
@@ -126,6 +135,9 @@ def _curation_lines(proposal: Proposal) -> Iterator[str]:
     tried = proposal.tried
     main = [name for name, count in tried.languages.most_common(4) if count >= 0.02 * max(1, tried.documents)]
     yield from ("", "[clean]", 'pii = "replace"  # e-mail and IP addresses, telephone, card, account numbers; or off')
+    if (share := gate(tried)) is not None:
+        told = f"of the sample {tried.sample.damaged_share:.1%} are damaged; see what, then lower it"
+        yield f"max_quarantined = {share:g}  # {told}"
     yield f"language_characters = {LANGUAGE_CHARACTERS}  # to tell the language by: more than of a crawl's pages"
     yield from ("", "[filter]", f"preset = {toml_value(proposal.preset)}  # {proposal.why}")
     yield from _comment([f"{name}: {ABOUT[name]}{_kept(tried, name)}" for name in ABOUT])
@@ -178,6 +190,8 @@ def told(proposal: Proposal, recipe: str) -> str:
     lines.append(f"{looked_at(tried)}; languages {_shares(tried.languages) or 'unknown'}")
     lines += [f"  {kind}: {_listed(counts)}" for kind, counts in _not_read(tried.sample) if counts]
     lines += [f"    {place}" for place in tried.sample.damaged_places[:MOST_DAMAGED_SHOWN]]
+    if gate(tried) is not None:
+        lines.append(f"  so the recipe has clean.max_quarantined = {gate(tried):g}: see what is damaged, then lower it")
     if tried.unique:
         kept = ", ".join(f"{name} {kept_share(tried, name):.0%}" for name in ABOUT)
         lines.append(f"kept by preset: {kept}; chosen: {proposal.preset} ({proposal.why})")

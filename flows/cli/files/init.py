@@ -92,6 +92,9 @@ def _propose(name: str, paths: list[str], preset: str | None, workers: int, targ
     with working("init: looking for the texts in tables"):
         proposed = sources.propose(found)
     tried = of_presets(write.source_tables(paths, proposed), workers or default_workers())
+    if tried.sample.without_text:
+        proposed = sources.leave_out(proposed, tried.sample.without_text)
+        tried = of_presets(write.source_tables(paths, proposed), workers or default_workers())
     chosen, why = (preset, "asked for with --preset") if preset else write.choose_preset(found, tried)
     vocabulary = sizes.vocabulary_for(round(tried.kept_bytes(chosen) / USUAL))
     tokens = tried.tokens(Tokenize(vocabulary_size=vocabulary), chosen)

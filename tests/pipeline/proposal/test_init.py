@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,28 @@ def test_damage_of_the_sample_is_told_with_its_file(folder: Path, capsys: pytest
     (folder / "broken.docx").write_bytes(b"PK\x03\x04" + b"\x00" * 200)
     assert init(str(folder), workers=1) == 0
     assert re.search(r"damaged: \w+ 1\n +\w+: broken.docx", capsys.readouterr().out)
+
+
+def test_archive_of_records_without_a_text_is_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with zipfile.ZipFile(folder / "search-index.zip", "w") as archive:
+        archive.writestr("index.json", json.dumps([{"p": "pump", "l": number} for number in range(200)]))
+    with zipfile.ZipFile(folder / "older.zip", "w") as archive:
+        archive.writestr("pump.txt", manual(900))
+    assert init(str(folder), workers=1) == 0
+    said = capsys.readouterr().out
+    assert "1 archive without a text left out, such as search-index.zip" in said
+    assert "damaged" not in said
+    recipe = load_recipe("manuals.toml")
+    assert "search-index.zip" in recipe.sources[0].exclude
+    assert "older.zip" not in recipe.sources[0].exclude
+    assert recipe.clean.max_quarantined == 0.05
+
+
+def test_recipe_of_a_folder_with_much_damage_lets_it_pass_and_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(30):
+        (folder / f"broken{number}.docx").write_bytes(b"PK\x03\x04" + bytes(200))
+    assert init(str(folder), workers=1) == 0
+    assert "so the recipe has clean.max_quarantined = 0.5: see what is damaged" in capsys.readouterr().out
+    assert load_recipe("manuals.toml").clean.max_quarantined == 0.5
