@@ -59,9 +59,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if arguments is None:
         arguments = sys.argv[1:]
         if arguments[:2] == ["dedup", "run"]:
-            from flows.cli.without_pandas import leave_out_pandas_and_awkward
+            from flows.cli.quick_start import leave_out_what_is_not_used
 
-            leave_out_pandas_and_awkward()
+            leave_out_what_is_not_used()
     if os.environ.pop(ENDS_WITH_STDIN, None):  # a flow or a program started us (flows/session/command_child.py)
         end_with_parent()
     as_json = "--json" in arguments

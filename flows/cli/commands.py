@@ -4,8 +4,10 @@ A command is registered by where it stands and imported when it is called, so th
 never loads Prefect.
 """
 
+from importlib import import_module
 from typing import Any, Literal
 
+from flows.cli.quick_start import loading
 from flows.display.answer import answer
 from flows.display.options import Json
 from pipeline import __version__
@@ -98,8 +100,12 @@ def build_app(arguments: list[str]) -> Any:
     The one-line summaries serve the list of commands, which must not import them all; a command's own ``--help`` comes
     from its docstring.
     """
-    from cyclopts import App, Group
+    called = next((argument for argument in arguments if argument in COMMANDS), None)
+    with loading():
+        from cyclopts import App, Group
 
+        if called:
+            import_module(COMMANDS[called][0].partition(":")[0])
     app = App(
         name="tokenmill",
         version=__version__,
@@ -111,7 +117,6 @@ def build_app(arguments: list[str]) -> Any:
         print_error=False,
         suppress_keyboard_interrupt=False,  # we say how to go on
     )
-    called = next((argument for argument in arguments if argument in COMMANDS), None)
     for place, (title, commands) in enumerate(GROUPS.items()):
         group = Group(title, sort_key=place)
         for order, (name, (target, summary)) in enumerate(commands.items()):

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from pipeline.base.errors import UserError
-from pipeline.preview import refusals
-from pipeline.run.engines import EngineOptions, why_not
+from pipeline.run.engines.options import EngineOptions
 from pipeline.run.folder import Run
 from pipeline.run.stages import StagePlan
 
@@ -25,6 +24,8 @@ def what_cannot_work(run: Run, plans: Sequence[StagePlan], engine: EngineOptions
     if not working:
         return ""
     refused = [words for planned in plans if planned.state == "refused" for words in planned.reasons.values()]
+    from pipeline.run.engines import why_not
+
     problems = [*why_not(engine), *refused, *(words for stage in working for words in _of_stage(stage, run))]
     return "\n".join(dict.fromkeys(problems))
 
@@ -35,4 +36,6 @@ def _of_stage(stage: str, run: Run) -> Iterator[str]:
 
         yield from of_training(run)
     else:
+        from pipeline.preview import refusals
+
         yield from refusals.of_stage(stage, run)

@@ -111,6 +111,11 @@ def doc_id_column(rows: NDArray[Any]) -> pa.FixedSizeBinaryArray:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(rows), [None, buffer])
 
 
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """The values of a column as one array; not copied where they are one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def hex_column(ids: pa.FixedSizeBinaryArray) -> pa.StringArray:
     """A doc_id column as strings of 32 hex digits; null stays null."""
     rows = len(ids)

@@ -327,14 +327,19 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def publish(finished: Path, url: str) -> None:
-    """Makes the finished local file appear at ``url`` in one step, and removes it from where it was written."""
+def publish(finished: Path, url: str, *, lasting: bool = True) -> None:
+    """Makes the finished local file appear at ``url`` in one step, and removes it from where it was written.
+
+    ``lasting``: the disk has it when this returns, so that no power cut takes it back.
+    """
     if is_local(url):
         target = local_path(url)
         target.parent.mkdir(parents=True, exist_ok=True)
-        fsync_path(finished)
+        if lasting:
+            fsync_path(finished)
         os.replace(finished, target)
-        fsync_path(target.parent)
+        if lasting:
+            fsync_path(target.parent)
         return
     filesystem, path = stores.filesystem_of(url)
     with stores.asking("writing", url):
@@ -343,7 +348,7 @@ def publish(finished: Path, url: str) -> None:
     finished.unlink()
 
 
-def publish_bytes(data: bytes, url: str, root: str | None = None) -> None:
+def publish_bytes(data: bytes, url: str, root: str | None = None, *, lasting: bool = True) -> None:
     """Publishes ``data`` at ``url``; ``root`` (default: the file's folder) is where the scratch file lies meanwhile."""
     partial = scratch(root or url.rsplit("/", 1)[0])
     try:
@@ -351,4 +356,4 @@ def publish_bytes(data: bytes, url: str, root: str | None = None) -> None:
     except OSError as error:  # of a write, it names no file
         partial.unlink(missing_ok=True)
         raise while_writing(error, url, len(data)) from error
-    publish(partial, url)
+    publish(partial, url, lasting=lasting)

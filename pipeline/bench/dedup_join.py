@@ -1,8 +1,8 @@
-"""``tokenmill bench dedup_join``: the join of a run, step by step: processor time, bytes, partitions, growth.
+"""``tokenmill bench dedup_join``: the join of a run, step by step: processor time, memory, bytes, partitions, growth.
 
 Documents of about 3.6 kB are made of sentences of the corpus, a fifth of them revisions of earlier ones with up to two
 sentences changed; the same ones every time, whatever their number.  Each run is made in this process, its signatures
-first; what the modules take to load is not counted.
+first; what the modules take to load is not counted, and of the memory what the process held before.
 """
 
 import math
@@ -31,8 +31,9 @@ from pipeline.run.manifest import Manifest
 from pipeline.run.tables import DOCUMENTS
 
 LOADED = (components, keys, linked_sets, links, merge, select, signatures, verdicts)  # before anything is timed
-PARTITIONS, SIZES = (1, 8, 64), (100_000, 800_000)
+PARTITIONS, SIZES = (1, 8, 64), (100_000, 1_000_000)
 SENTENCES = (12, 38)  # of a document
+READ = (layout.DOCUMENTS, layout.SIGNATURES)  # folders that the join reads: texts once, signatures twice
 PER_SHARD, PER_BATCH = 8_000, 2_000
 CLEAN = Step("clean", 1, "pipeline.bench.dedup_join:make_shard")
 
@@ -71,7 +72,7 @@ class _Measured(Context):
 
 
 def measure(folder: Path, documents: int, partitions: int) -> dict[str, Any]:
-    """Processor seconds and bytes of each step of the join; the folder keeps documents and signatures."""
+    """Processor seconds, memory and bytes of the join; the folder keeps documents and signatures."""
     recipe = {"sources": [{"name": "s", "paths": ["x"]}], "dedup": {"partitions": partitions}}
     made = Run(str(folder), Recipe.model_validate(recipe))
     with made.lock():
@@ -84,11 +85,22 @@ def measure(folder: Path, documents: int, partitions: int) -> dict[str, Any]:
         plan.sign_documents(context := _Measured(made))
         for path in folder.glob("manifests/dedup.clusters*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        Path("/proc/self/clear_refs").write_text("5", "utf-8")  # the peak is that of what follows
+        held = _megabytes("VmRSS")
         found = plan.run(context)
+        peak = _megabytes("VmHWM") - held
     cpu = {step: seconds for step, seconds in context.cpu.items() if step not in ("dedup.signatures", "dedup")}
     written = {step: size for step, size in context.written.items() if step in cpu}
     counts = {name: found[name] for name in ("dropped_exact", "dropped_near", "clusters", "largest_cluster")}
-    return {"cpu_seconds": round(sum(cpu.values()), 2), "steps": cpu, "written_bytes": written, **counts}
+    there = {name: sum(path.stat().st_size for path in (folder / name).iterdir()) for name in READ}
+    figures = {"cpu_seconds": round(sum(cpu.values()), 2), "steps": cpu, "memory_megabytes": round(peak)}
+    return {**figures, "written_bytes": written, "read_from": there, **counts}
+
+
+def _megabytes(name: str) -> float:
+    """What the system says of this process's memory: ``VmRSS`` now, ``VmHWM`` at its peak; mapped files included."""
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:"))
 
 
 def make_shard(job: Job, outputs: Outputs) -> None:

@@ -16,7 +16,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from pipeline.base import storage
 from pipeline.base.errors import FULL, PassingError, RunError, in_a_sentence, parse_json
 from pipeline.run import manifest as manifests
 from pipeline.run.manifest import Manifest, Output, digest_file, manifest_url, sound_manifest
-from pipeline.run.table_files import Table, TableWriter, mark_sound
+from pipeline.run.table_files import Table, TableWriter, file_version, mark_sound
 
 # errors of disks, networks and object stores that another try may not meet again
 PASSING_NUMBERS = (errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ENETUNREACH)
@@ -40,6 +39,7 @@ class Step:
     nothing heavy.  ``is_stale(context, job, manifest) -> str | None`` adds a check of its own (clean: raw inputs).
     ``careful``: a job that kills its worker is given ``arguments["careful"]`` and tried once more; its function then
     tries each part of its input in a process of its own, and leaves out what ends it.
+    ``lasting``: what it makes outlives the stage, and a power cut.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Step:
     libraries: tuple[str, ...] = ("pyarrow",)
     is_stale: str | None = None
     careful: bool = False
+    lasting: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,7 @@ class Outputs:
         """
         local = storage.open_local(storage.join(self._root, path))
         expected = self._job.inputs[path]
-        status = local.stat()
-        if _digest_of_version(local, status.st_size, status.st_mtime_ns) != expected:
+        if _digest_of(local) != expected:
             raise RunError(
                 f"{path}: damaged, its checksum is not the one in its manifest; "
                 "`tokenmill verify RUN --delete` removes what is damaged, then run again"
@@ -124,14 +124,18 @@ class Outputs:
         self._files[path].unlink()
         self._files[path], self._replaced_rows[path] = scratch, rows
 
-    def publish(self) -> list[Output]:
+    def publish(self, *, lasting: bool = True) -> list[Output]:
         """Moves every file to its final name."""
         published = []
         for path, local in sorted(self._files.items()):
             writer = self._writers.get(path)
             rows = self._replaced_rows.get(path, writer.rows if writer else None)
             output = Output(path, local.stat().st_size, digest_file(local), rows)
-            storage.publish(local, storage.join(self._root, path))
+            url = storage.join(self._root, path)
+            storage.publish(local, url, lasting=lasting)
+            if storage.is_local(url):
+                mark_sound(final := storage.local_path(url))
+                _digests[file_version(final)] = output.digest
             published.append(output)
         return published
 
@@ -144,10 +148,15 @@ class Outputs:
         return size
 
 
-@cache
-def _digest_of_version(path: Path, size: int, modified_ns: int) -> str:
+_digests: dict[tuple[str, int, int], str] = {}  # of versions of files
+
+
+def _digest_of(path: Path) -> str:
     """The file's digest.  A worker reads a file once for it, however many of its jobs have it as an input."""
-    return digest_file(path)
+    version = file_version(path)
+    if version not in _digests:
+        _digests[version] = digest_file(path)
+    return _digests[version]
 
 
 def load_function(name: str) -> Callable[..., Any]:
@@ -213,7 +222,7 @@ def _publish(root: str, step: Step, job: Job, outputs: Outputs, takedown: str) -
     """Old manifest away, outputs in, what the old one had more away, new manifest last."""
     old = sound_manifest(root, step.name, job.shard)  # what a damaged one lists may be another shard's
     storage.delete(manifest_url(root, step.name, job.shard))
-    published = outputs.publish()
+    published = outputs.publish(lasting=step.lasting)
     kept = {output.path for output in published}
     for output in old.outputs if old else ():
         if output.path not in kept:
@@ -231,7 +240,7 @@ def _publish(root: str, step: Step, job: Job, outputs: Outputs, takedown: str) -
         read=outputs.read,
         takedown=takedown,
     )
-    storage.publish_bytes(made.to_bytes(), manifest_url(root, step.name, job.shard), root)
+    storage.publish_bytes(made.to_bytes(), manifest_url(root, step.name, job.shard), root, lasting=step.lasting)
     return made
 
 

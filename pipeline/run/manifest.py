@@ -16,8 +16,8 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
 from pathlib import Path
 from platform import python_version
 from types import MappingProxyType
@@ -105,7 +105,8 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """The manifest file."""
-        values = {"format": FORMAT, **asdict(self)}
+        values = {part.name: getattr(self, part.name) for part in fields(self)}
+        values |= {"format": FORMAT, "outputs": [vars(output) for output in self.outputs]}
         if not self.takedown:
             del values["takedown"]
         return canonical_json(values).encode()
@@ -143,6 +144,10 @@ class Manifest:
 
     def digest(self) -> str:
         """Digest of the manifest itself."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         return digest_bytes(self.to_bytes())
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.base import storage
+from pipeline.base.arrow import one_array
 from pipeline.base.closable import Closable
 from pipeline.base.digests import hasher
 from pipeline.base.errors import FormatError, is_the_systems
@@ -111,19 +112,23 @@ class TableWriter(Closable):
 
 
 REBUILD = "`tokenmill verify RUN` names what is damaged and the command that makes it again"
-# files of this process whose checksums were compared since they were last written: (path, size, modified)
+# files that this process has written, or whose checksums it has compared, since they changed: (path, size, modified)
 _sound: set[tuple[str, int, int]] = set()
 
 
 def mark_sound(path: Path) -> None:
-    """The checksum of this file was compared: what is read of it need not be looked at once more."""
-    status = path.stat()
-    _sound.add((str(path), status.st_size, status.st_mtime_ns))
+    """What is read of this file need not be looked at once more: it was just written, or its checksum compared."""
+    _sound.add(file_version(path))
 
 
 def _is_sound(path: Path) -> bool:
+    return file_version(path) in _sound
+
+
+def file_version(path: Path) -> tuple[str, int, int]:
+    """What tells a file from what it was before it was written to: path, size, when it was modified."""
     status = path.stat()
-    return (str(path), status.st_size, status.st_mtime_ns) in _sound
+    return str(path), status.st_size, status.st_mtime_ns
 
 
 @contextlib.contextmanager
@@ -243,8 +248,7 @@ class RangeWriter(Closable):
             rows: The columns must be those of the schema, in its order.
             edges: Row at which each range begins, and the end.
         """
-        columns = [pa.concat_arrays([*column.chunks, pa.array([], column.type)]) for column in rows.columns]
-        whole = pa.record_batch(columns, schema=self._writer.schema)
+        whole = pa.record_batch([one_array(column) for column in rows.columns], schema=self._writer.schema)
         for start, end in pairwise(edges):
             self.write(whole.slice(start, end - start))
 
@@ -272,11 +276,12 @@ class RangeReader(Closable):
             self._reader = pa.ipc.open_file(source)
             check_table(url, table, self._reader.schema.metadata or {})
             self._held = stack.pop_all()
+        self._is_sound = storage.is_local(url) and _is_sound(storage.local_path(url))
         self.schema: pa.Schema = self._reader.schema
         self.ranges: int = self._reader.num_record_batches
 
     def read(self, number: int, checksum: str = "") -> pa.RecordBatch:
-        """One range, its checksum compared.
+        """One range, its checksum compared where this process has not written the file.
 
         Args:
             number: Of the range.
@@ -288,6 +293,8 @@ class RangeReader(Closable):
         if number >= self.ranges:
             raise FormatError(f"{self._url}: expected at least {number + 1} ranges, found {self.ranges}; {REBUILD}")
         with self._damage():
+            if self._is_sound:
+                return self._reader.get_batch(number)
             found = self._reader.get_batch_with_custom_metadata(number)
             found.batch.validate(full=True)  # before anything goes where its offsets point
             expected = checksum or (found.custom_metadata or {}).get(CHECKSUM.encode(), b"").decode()

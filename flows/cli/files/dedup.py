@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from flows.cli.quick_start import loading
 from flows.display.options import (
     Bands,
     DryRun,
@@ -127,12 +128,13 @@ def run(
     dry_run
         Say what would be read, of which formats, and what it takes; write nothing.
     """
-    from pipeline.base.pool import default_workers
-    from pipeline.dedup.command.one_file import STANDARD, run_anywhere
-    from pipeline.dedup.command.request import Request, checked_options
-    from pipeline.dedup.files.table_file import TableFile
-    from pipeline.recipe.csv_options import csv_of
-    from pipeline.run.tables import REMOVED
+    with loading():
+        from pipeline.base.pool import default_workers
+        from pipeline.dedup.command.one_file import STANDARD, run_anywhere
+        from pipeline.dedup.command.request import Request, checked_options
+        from pipeline.dedup.files.table_file import TableFile
+        from pipeline.recipe.csv_options import csv_of
+        from pipeline.run.tables import REMOVED
 
     _refuse_unknown_options(inputs, str(output))
     options = checked_options(

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.base.arrow import one_array
 from pipeline.dedup.rule.deduplicate import Outcome
 from pipeline.run import layout
 from pipeline.run.engine import Outputs
@@ -52,7 +53,7 @@ def write_evidence(outputs: Outputs, tables: Iterable[pa.Table]) -> None:
     outputs.read[layout.EVIDENCE] = {"ranges": ranges}
     with outputs.table(layout.EVIDENCE, CLUSTERS) as writer:
         for table in tables:
-            columns = [pa.concat_arrays(column.chunks or [pa.array([], column.type)]) for column in table.columns]
+            columns = [one_array(column) for column in table.columns]
             batch = pa.record_batch(columns, schema=CLUSTERS.schema)
             ranges.append(range_checksum(batch, writer.schema))
             writer.write(batch)

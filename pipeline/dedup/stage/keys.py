@@ -54,12 +54,11 @@ def write_keys(job: Job, outputs: Outputs) -> None:
     with outputs.table(layout.shard_table(layout.GROUPS, job.shard), GROUPS) as writer:
         columns = [pa.array(documents, pa.uint32()), pa.array(first_of, pa.uint32())]
         writer.write(pa.record_batch(columns, schema=GROUPS.schema))
-    place = np.searchsorted(documents, first_rows)
-    inside = np.flatnonzero(np.append(documents, -1)[place] == first_rows)
-    first_rows[inside] = first_of[place[inside]]
+    leads_to = np.arange(shard.documents)
+    leads_to[documents] = first_of
     edges = partition_edges(distinct, job.config["partitions"])
     with RangeWriter(outputs.table(layout.shard_table(layout.KEYS, job.shard), KEYS)) as ranges:
-        columns = [pa.array(distinct), pa.array(first_rows, pa.uint32())]
+        columns = [pa.array(distinct), pa.array(leads_to[first_rows], pa.uint32())]
         ranges.write_all(pa.Table.from_arrays(columns, schema=KEYS.schema), edges)
 
 
@@ -79,18 +78,22 @@ def connected(left: Ints, right: Ints) -> tuple[Ints, Ints]:
 
 def key_groups(keys: Keys, rows: Ints) -> tuple[Keys, Ints, Ints, Ints]:
     """The distinct keys, sorted, and the first row of each; rows that share a key, and the first one of theirs."""
-    by_key = np.argsort(keys, kind="stable")
-    starts = np.flatnonzero(np.append(True, np.diff(keys[by_key]) != 0)) if len(keys) else np.zeros(0, np.int64)
-    firsts = np.minimum.reduceat(rows[by_key], starts) if len(keys) else np.zeros(0, np.int64)
-    sizes = np.diff(np.append(starts, len(keys)))
-    several = np.repeat(sizes > 1, sizes)
-    return keys[by_key[starts]], firsts, rows[by_key[several]], np.repeat(firsts[sizes > 1], sizes[sizes > 1])
+    by_key = np.argsort(keys)  # the order within a group tells nothing
+    keys, rows = keys[by_key], rows[by_key]
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))[: len(keys)]
+    sizes = np.diff(starts, append=len(keys))
+    several = np.flatnonzero(sizes > 1)
+    members, firsts = rows[np.repeat(sizes > 1, sizes)], rows[starts]
+    if len(several):
+        firsts[several] = np.minimum.reduceat(members, np.cumsum(sizes[several]) - sizes[several])
+    return keys[starts], firsts, members, np.repeat(firsts[several], sizes[several])
 
 
 class _Shard:
     """The n documents of a shard that take part.
 
     Attributes:
+        documents: All of the shard, also those that do not.
         rows: Their rows, shape (n,).
         text_hash: 128-bit hashes of their texts, shape (n, 2).
         has_words: Whether they have shingles, shape (n,).
@@ -99,7 +102,7 @@ class _Shard:
 
     def __init__(self, job: Job, outputs: Outputs) -> None:
         alive = _taking_part(job, outputs)
-        self.rows, start = np.flatnonzero(alive), 0
+        self.documents, self.rows, start = len(alive), np.flatnonzero(alive), 0
         hashes, words, keys = [np.zeros((0, 2), np.uint64)], [np.zeros(0, bool)], []
         path = outputs.run_path(layout.signatures(job.shard))
         for batch in batches(path, SIGNATURES, ["text_hash", "num_shingles", "signature"]):

@@ -7,9 +7,8 @@ shard's texts are read and hashed here, so that no other task has to.
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from pipeline.base.arrow import doc_id_array, doc_id_column
+from pipeline.base.arrow import doc_id_array, doc_id_column, one_array
 from pipeline.base.progress import count_done
 from pipeline.dedup.rule.join import Ints, Keys
 from pipeline.dedup.rule.policy import FIRST, LICENCE, LONGEST, SOURCE
@@ -33,15 +32,15 @@ def write_sets(job: Job, outputs: Outputs) -> None:
     by_part = np.argsort(part, kind="stable")  # document order within a part
     columns, notes = _columns(job, outputs, rows)
     whole = pa.table(columns).take(pa.array(by_part)).combine_chunks()
-    shingles = _shingles(job, outputs, rows, doc_id_array(columns["text_hash"]).view("<u8"))
+    shingles = _shingles(job, outputs, rows, columns, by_part)
     at = SETS.schema.get_field_index("shingles")
-    whole = whole.add_column(at, SETS.schema.field(at), _taken(*shingles, by_part))
+    whole = whole.add_column(at, SETS.schema.field(at), shingles)
     edges = np.searchsorted(part[by_part], np.arange(job.config["partitions"] + 1)).tolist()
     keep = [whole.schema.field(KEEP)] if KEEP in whole.schema.names else []
     schema = pa.schema([*SETS.schema, *keep])
     with RangeWriter(outputs.table(layout.shard_table(layout.SETS, job.shard), SETS, notes, schema)) as ranges:
         ranges.write_all(whole, edges)
-    outputs.count(linked_documents=len(rows), shingles=len(shingles[0]))
+    outputs.count(linked_documents=len(rows), shingles=len(shingles.values))
 
 
 def part_of(components: Ints, parts: int) -> Ints:
@@ -75,7 +74,7 @@ def _columns(job: Job, outputs: Outputs, rows: Ints) -> tuple[dict[str, pa.Array
     names = ["doc_id", "text_hash", "num_shingles", "text_length"]
     table = pa.Table.from_batches(batches(path, SIGNATURES, names), pa.schema(map(SIGNATURES.schema.field, names)))
     found = {"document": pa.array(rows + job.config["base"])}
-    found |= {name: _one(table[name].take(chosen)) for name in names}
+    found |= {name: one_array(table[name].take(chosen)) for name in names}
     keys_nB = np.concatenate([np.zeros((0, job.config["bands"]), np.uint64), *_band_keys(job, outputs, rows)])
     offsets = np.arange(len(rows) + 1, dtype=np.int32) * job.config["bands"]
     found["band_keys"] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(keys_nB.reshape(-1)))
@@ -83,13 +82,13 @@ def _columns(job: Job, outputs: Outputs, rows: Ints) -> tuple[dict[str, pa.Array
     for name, wanted in ((SOURCE, "prefer_sources"), (LICENCE, "prefer_licences")):
         if job.config[wanted]:
             pieces = shard_column(job, outputs, name, job.shard)
-            found[name] = _one(pa.chunked_array(pieces, pa.string()).take(chosen))
+            found[name] = one_array(pa.chunked_array(pieces, pa.string()).take(chosen))
         else:
             found[name] = pa.nulls(len(rows), pa.string())
     if job.config["keep"] not in (FIRST, LONGEST):
         pieces = shard_column(job, outputs, job.config["keep"], job.shard)
         kind = common_type([piece.type for piece in pieces])
-        found[KEEP] = _one(pa.chunked_array([piece.cast(kind) for piece in pieces], kind).take(chosen))
+        found[KEEP] = one_array(pa.chunked_array([piece.cast(kind) for piece in pieces], kind).take(chosen))
         present = sum(len(piece) - piece.null_count for piece in pieces)
         notes = {PRESENT: str(present), ROWS: str(sum(map(len, pieces)))}
     return found, notes
@@ -115,31 +114,23 @@ def _url_hashes(job: Job, outputs: Outputs, rows: Ints) -> pa.Array:
     return pc.if_else(known, doc_id_column(found), pa.scalar(None, pa.binary(16)))
 
 
-def _shingles(job: Job, outputs: Outputs, rows: Ints, text_hash: Keys) -> tuple[Keys, Ints, NDArray[np.bool_]]:
-    """Shingle hashes of the rows, offsets, and which rows have an earlier one's text: they have no hashes."""
+def _shingles(job: Job, outputs: Outputs, rows: Ints, columns: dict[str, pa.Array], order: Ints) -> pa.Array:
+    """Shingle hashes of the rows, in another order; none of those that have an earlier one's text."""
     repeats = np.ones(len(rows), bool)
+    text_hash = doc_id_array(columns["text_hash"]).view("<u8")
     repeats[np.unique(text_hash, axis=0, return_index=True)[1]] = False
+    sizes = np.where(repeats, 0, columns["num_shingles"].to_numpy()).astype(np.int64)
+    ends = np.append(0, np.cumsum(sizes[order]))
+    places, dealt = np.empty(len(rows), np.int64), np.empty(int(ends[-1]), np.uint64)
+    places[order] = ends[:-1]
     signer, start = Signer(job.config["ngram"], 1), 0
-    sizes, hashes = np.zeros(len(rows), np.int64), [np.zeros(0, np.uint64)]
     for batch in batches(outputs.run_path(layout.documents(job.shard)), DOCUMENTS, ["text"]):
         low, high = np.searchsorted(rows, [start, start + batch.num_rows])
         chosen = np.arange(low, high)[~repeats[low:high]]
         if len(chosen):
             sets = signer.hash(batch.column("text").take(pa.array(rows[chosen] - start)))
-            sizes[chosen] = np.diff(sets.offsets)
-            hashes.append(sets.hashes.copy())
+            assert (np.diff(sets.offsets) == sizes[chosen]).all(), "signatures and sets are of the same texts"
+            verify.gather(sets.hashes, sets.offsets[:-1], sets.offsets[1:], dealt, places[chosen])
         start += batch.num_rows
         count_done(batch.num_rows)
-    return np.concatenate(hashes), np.append(0, np.cumsum(sizes)), repeats
-
-
-def _taken(hashes: Keys, offsets: Ints, repeats: NDArray[np.bool_], order: Ints) -> pa.Array:
-    """The shingles as a column in another order."""
-    ends = np.append(0, np.cumsum(np.diff(offsets)[order]))
-    dealt = np.empty(int(ends[-1]), np.uint64)
-    verify.gather(hashes, offsets[order], offsets[order + 1], dealt, ends[:-1])
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(dealt), mask=pa.array(repeats[order]))
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays([*column.chunks, pa.array([], column.type)])

@@ -27,12 +27,12 @@ from pipeline.run.context import Context
 from pipeline.run.engine import Job, Step
 from pipeline.run.manifest import Manifest, canonical_json, digest_bytes, shards_of, total_counts
 
-EARLIER_STEP = Step("dedup.earlier", 1, "pipeline.dedup.stage.earlier:index_run")
-KEYS_STEP = Step("dedup.keys", 1, "pipeline.dedup.stage.keys:write_keys")
-LINKS_STEP = Step("dedup.links", 2, "pipeline.dedup.stage.links:link")
-COMPONENTS_STEP = Step("dedup.components", 1, "pipeline.dedup.stage.components:find_components")
-SETS_STEP = Step("dedup.sets", 1, "pipeline.dedup.stage.linked_sets:write_sets")
-SELECT_STEP = Step("dedup.select", 2, "pipeline.dedup.stage.select:select_part")
+EARLIER_STEP = Step("dedup.earlier", 1, "pipeline.dedup.stage.earlier:index_run", lasting=False)
+KEYS_STEP = Step("dedup.keys", 1, "pipeline.dedup.stage.keys:write_keys", lasting=False)
+LINKS_STEP = Step("dedup.links", 2, "pipeline.dedup.stage.links:link", lasting=False)
+COMPONENTS_STEP = Step("dedup.components", 1, "pipeline.dedup.stage.components:find_components", lasting=False)
+SETS_STEP = Step("dedup.sets", 1, "pipeline.dedup.stage.linked_sets:write_sets", lasting=False)
+SELECT_STEP = Step("dedup.select", 2, "pipeline.dedup.stage.select:select_part", lasting=False)
 EARLIER_STEPS = (Step("dedup.parts", 1, ""),)  # of runs that an earlier version has left unfinished
 STEPS = (EARLIER_STEP, KEYS_STEP, LINKS_STEP, COMPONENTS_STEP, SETS_STEP, SELECT_STEP, *EARLIER_STEPS)
 KEY_BYTES = 40  # memory of one key in dedup.links: itself, its document, both sorted, the order

@@ -1,5 +1,6 @@
 """Step ``dedup``: the verdicts on a shard, from the evidence that is found over all shards."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,14 +19,16 @@ def judge_shard(job: Job, outputs: Outputs) -> None:
     evidence = _evidence(job, outputs)
     place = pc.index_in(doc_ids, value_set=evidence.column("doc_id"))
     removed = pc.is_valid(place).to_numpy(zero_copy_only=False)
-    rules = evidence.column("rule").take(place).to_pylist()
+    rules = evidence.column("rule").take(place.drop_null())
     keep = pa.array(~removed, pa.bool_(), mask=~alive)
-    reasons = pa.array([[f"dedup.{rule}"] if rule else [] for rule in rules], pa.list_(pa.string()))
+    ends = pa.array(np.append(0, np.cumsum(removed)), pa.int32())
+    reasons = pa.ListArray.from_arrays(ends, pc.binary_join_element_wise("dedup", rules, "."))
     with outputs.table(layout.verdicts("dedup", shard), VERDICTS) as writer:
         table = pa.Table.from_arrays([doc_ids, keep, reasons], schema=VERDICTS.schema)
         for batch in table.to_batches(max_chunksize=BATCH_ROWS):
             writer.write(batch)
-    counts = {rule: rules.count(rule) for rule in ("exact", "near") if rule in rules}
+    found = {item["values"]: item["counts"] for item in rules.value_counts().to_pylist()}
+    counts = {rule: found[rule] for rule in ("exact", "near") if rule in found}
     outputs.count(
         documents_in=int(alive.sum()), kept=int((alive & ~removed).sum()), dropped=int((alive & removed).sum())
     )

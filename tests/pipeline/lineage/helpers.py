@@ -59,10 +59,10 @@ def publications(monkeypatch: pytest.MonkeyPatch, stop_after: int | None) -> lis
     done: list[str] = []
     real = storage.publish
 
-    def publish(finished: Path, url: str) -> None:
+    def publish(finished: Path, url: str, **options: bool) -> None:
         if stop_after is not None and len(done) == stop_after:
             raise Killed
-        real(finished, url)
+        real(finished, url, **options)
         done.append(url)
 
     monkeypatch.setattr(storage, "publish", publish)

@@ -1,5 +1,6 @@
 """Tables that are read range by range: what is written comes back, nothing else is read, and damage is told."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline.run.table_files import (
     RangeWriter,
     Table,
     TableWriter,
+    mark_sound,
     range_checksum,
     read_range,
 )
@@ -87,6 +89,18 @@ def test_no_flipped_bit_of_a_range_goes_unnoticed(tmp_path: Path) -> None:
             told.add(str(path) in str(error))
     assert 0 < unnoticed < len(whole) / 3
     assert told == {True}
+
+
+def test_of_a_file_that_this_process_has_written_what_came_later_is_noticed(tmp_path: Path) -> None:
+    path, table = tmp_path / "things.arrow", rows_table([(1, "name", [1], True)])
+    write(path, table, [0, 1])
+    mark_sound(path)
+    assert read_range(str(path), TABLE, 0).to_pylist() == table.to_pylist()
+    data, before = path.read_bytes(), path.stat()
+    path.write_bytes(data.replace(b"name", b"nape"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    with pytest.raises(FormatError, match=r"the checksum of range 0 is not the one written with it"):
+        read_range(str(path), TABLE, 0)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99])
