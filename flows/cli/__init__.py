@@ -9,7 +9,7 @@
 ``model``           train, eval, sample, export, plan
 ``compare``         ablate, bench
 ``doctor``          doctor
-``quick_start``     a quicker start of dedup run
+``quick_start``     a quicker start of dedup run and report
 ``reference``       writes docs/cli.md
 ``files``           commands on the user's own files
 ``questions``       commands that ask a finished run

@@ -10,6 +10,7 @@ import sys
 from typing import Any, NoReturn
 
 from flows.cli.commands import build_app
+from flows.cli.quick_start import quick_start
 from pipeline.base.console import (
     claim_stdout,
     emit,
@@ -58,10 +59,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     guard_streams()
     if arguments is None:
         arguments = sys.argv[1:]
-        if arguments[:2] == ["dedup", "run"]:
-            from flows.cli.quick_start import leave_out_what_is_not_used
-
-            leave_out_what_is_not_used()
+        quick_start(arguments)
     if os.environ.pop(ENDS_WITH_STDIN, None):  # a flow or a program started us (flows/session/command_child.py)
         end_with_parent()
     as_json = "--json" in arguments

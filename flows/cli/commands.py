@@ -7,8 +7,8 @@ never loads Prefect.
 from importlib import import_module
 from typing import Any, Literal
 
-from flows.cli.quick_start import loading
 from flows.display.answer import answer
+from flows.display.loading import loading
 from flows.display.options import Json
 from pipeline import __version__
 

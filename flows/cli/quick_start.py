@@ -1,9 +1,9 @@
-"""A quicker start of a process that is ``dedup run`` itself: four packages that it does not use are not loaded.
+"""A quicker start of a process that is ``dedup run`` or ``report`` itself: packages that it does not use are left out.
 
 - pandas: pyarrow looks for it when it is first given a Python object, and remembers whether it was there.
-- awkward: Numba lets installed packages extend it before it compiles or loads a kernel; awkward does.
-- scipy and coverage: Numba looks for them when it is loaded; for matrix products within kernels, of which ours have
-  none, and to tell what of them was run.
+- awkward (``dedup run``): Numba lets installed packages extend it before it compiles or loads a kernel; awkward does.
+- scipy and coverage (``dedup run``): Numba looks for them when it is loaded; for matrix products within kernels, of
+  which ours have none, and to tell what of them was run.
 
 No library has a setting for it: this leans on when pyarrow and Numba look, and on a private flag of Numba's.  What is
 measured, and how it is noticed when it breaks, is in docs/decisions/0006-dedup-run-without-pandas.md.
@@ -13,10 +13,11 @@ that NaN is not null; a kernel that is given an awkward array, or multiplies mat
 it is only for a process that is the command itself, and only where neither our code nor what it calls does so.
 """
 
-import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from flows.display.loading import loading
 
 
 class _Without:
@@ -40,23 +41,24 @@ def _without(*names: str) -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-@contextmanager
-def loading() -> Iterator[None]:
-    """Modules are loaded: what they make stays, so the search for what can go waits, and never looks at it."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
+def quick_start(arguments: list[str]) -> None:
+    """Call it before the kernels are imported and before pyarrow is given anything, with the command line."""
+    if arguments[:1] == ["report"]:
+        _leave_out_pandas()
+    elif arguments[:2] == ["dedup", "run"]:
+        _leave_out_pandas()
+        _leave_out_what_numba_looks_for()
 
 
-def leave_out_what_is_not_used() -> None:
-    """Call it before the kernels are imported and before pyarrow is given anything."""
-    with loading(), _without("pandas", "scipy", "coverage"):
+def _leave_out_pandas() -> None:
+    with loading(), _without("pandas"):
         import pyarrow as pa
 
         pa.array([0])  # the moment in which pyarrow looks
+
+
+def _leave_out_what_numba_looks_for() -> None:
+    with loading(), _without("scipy", "coverage"):
         import pipeline.kernels  # noqa: F401, I001  first: it names Numba's cache folder
         from numba.core import entrypoints
 

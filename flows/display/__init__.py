@@ -4,4 +4,5 @@
 ``terminal``    bars, lines and the summary at the end of a run
 ``answer``      how every command ends: one JSON object, or text
 ``tracebacks``  an unexpected error without the frames of libraries
+``loading``     the loading of modules, without a search for what can go
 """

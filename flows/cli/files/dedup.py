@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from flows.cli.quick_start import loading
+from flows.display.loading import loading
 from flows.display.options import (
     Bands,
     DryRun,

@@ -1,6 +1,8 @@
 """A report that is not as it was made is outdated, and made again; it never stops a command."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,19 @@ def test_report_as_it_was_made_is_done_and_whole(run: Run) -> None:
     context = Context(run, InProcess())
     report(context)
     assert context.shards_skipped == 1
+
+
+def test_command_of_its_own_does_not_load_pandas(run: Run) -> None:
+    code = (
+        "import sys; from flows.cli.app import main\n"
+        "try: main()\n"
+        "finally:\n"
+        "    import pyarrow; pyarrow.array([0])  # as of any run that holds documents\n"
+        "    print('pandas' in sys.modules, 'matplotlib' in sys.modules)"
+    )
+    asked = [sys.executable, "-c", code, "report", run.root]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False True"
 
 
 @pytest.mark.parametrize(
