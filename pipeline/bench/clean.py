@@ -122,7 +122,7 @@ def warc_rows(folder: Path) -> list[dict[str, Any]]:
 
 def extractor_rows(folder: Path) -> list[dict[str, Any]]:
     """The text of the same decoded pages, by our extractor and by the peers that are installed."""
-    from pipeline.extraction.training.peers import extractors
+    from pipeline.extractor_training.peers import extractors
 
     pages = pages_of(folder / "part.warc.gz")
     size = sum(len(page.encode("utf-8", "replace")) for page in pages)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pipeline.extraction.model import MODEL_FILE, PAGE_TYPES, load_model
-from pipeline.extraction.training.fit import calibrated, trees_of
-from pipeline.extraction.training.labels import labels, labels_of_segments, words
-from pipeline.extraction.training.tables import fold_of, is_held_out
+from pipeline.extractor_training.fit import calibrated, trees_of
+from pipeline.extractor_training.labels import labels, labels_of_segments, words
+from pipeline.extractor_training.tables import fold_of, is_held_out
 from pipeline.kernels.boosted_trees import LEAF_UNIT, PROBABILITY_UNIT, RECALL_WEIGHT, best_choice, sums_of
 from pipeline.kernels.html_features import N_COLUMNS
 

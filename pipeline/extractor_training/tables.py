@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extraction.page_tree import page_tree
-from pipeline.extraction.training.gold import GoldPage, read_set
-from pipeline.extraction.training.labels import labels, labels_of_segments, plain
+from pipeline.extractor_training.gold import GoldPage, read_set
+from pipeline.extractor_training.labels import labels, labels_of_segments, plain
 from pipeline.kernels.html_blocks import FROM, TO, UNITS
 
 TRAINED = ("wcxb-dev", "trafilatura", "scrapinghub", "magic-article", "magic-forum")

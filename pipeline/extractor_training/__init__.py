@@ -1,4 +1,4 @@
-"""How model.npz is made: ``python -m pipeline.extraction.training --help``.
+"""How model.npz is made: ``python -m pipeline.extractor_training --help``.
 
 - ``gold``     pages and what is their text, from clones of the gold sets that the user has
 - ``labels``   how much of each block stands in that text

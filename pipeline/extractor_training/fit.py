@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extraction.model import PAGE_TYPES, page_row
-from pipeline.extraction.training.tables import FOLDS, PageTable, in_folds, joined
+from pipeline.extractor_training.tables import FOLDS, PageTable, in_folds, joined
 from pipeline.kernels.boosted_trees import (
     LEAF_UNIT,
     LIMIT,

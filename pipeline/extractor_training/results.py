@@ -1,4 +1,4 @@
-"""``python -m pipeline.extraction.training.results CLONES``: our extractor beside its peers, on pages that no tree saw.
+"""``python -m pipeline.extractor_training.results CLONES``: our extractor beside its peers, on pages that no tree saw.
 
 WCXB's test pages that are not among its dev pages, and the held-out half of the domains of each other set.  Differences
 come with 95 % intervals of a bootstrap over pages, paired; times are of the processor, over the same pages in turn.
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.extraction.training.gold import GoldPage, read_set
-from pipeline.extraction.training.metrics import Score, page_score, set_score
-from pipeline.extraction.training.peers import Extract, combinations, extractors
-from pipeline.extraction.training.tables import is_held_out
+from pipeline.extractor_training.gold import GoldPage, read_set
+from pipeline.extractor_training.metrics import Score, page_score, set_score
+from pipeline.extractor_training.peers import Extract, combinations, extractors
+from pipeline.extractor_training.tables import is_held_out
 
 REPORTED = ("wcxb-test", "trafilatura", "scrapinghub", "magic-article", "magic-forum")
 SAMPLES = 1_000
@@ -23,7 +23,7 @@ SAMPLES = 1_000
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.extraction.training.results", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.extractor_training.results", description=__doc__)
     parser.add_argument("clones", type=Path)
     parser.add_argument("--sets", nargs="*", default=REPORTED)
     given = parser.parse_args()

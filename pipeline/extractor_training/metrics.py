@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from pipeline.extraction.training.gold import GoldPage
-from pipeline.extraction.training.labels import words
+from pipeline.extractor_training.gold import GoldPage
+from pipeline.extractor_training.labels import words
 
 Score = tuple[float, float, float]  # precision, recall, F1; of segments: hits, said, wanted
 

@@ -1,4 +1,4 @@
-"""``python -m pipeline.extraction.training CLONES [--out FILE]``: fits the model, and says how good it is.
+"""``python -m pipeline.extractor_training CLONES [--out FILE]``: fits the model, and says how good it is.
 
 Needs lightgbm.  CLONES holds clones of the gold sets under their repositories' names (gold.py).
 """
@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extraction.model import MODEL_FILE
-from pipeline.extraction.training import fit
-from pipeline.extraction.training.metrics import page_score, set_score
-from pipeline.extraction.training.tables import TRAINED, PageTable, fold_of, held_out_domains, read_tables
+from pipeline.extractor_training import fit
+from pipeline.extractor_training.metrics import page_score, set_score
+from pipeline.extractor_training.tables import TRAINED, PageTable, fold_of, held_out_domains, read_tables
 from pipeline.kernels.boosted_trees import PROBABILITY_UNIT, probabilities
 
 
 def main() -> None:
     """Reads the sets, fits, writes the model, and prints scores of pages that the trees have not seen."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.extraction.training", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.extractor_training", description=__doc__)
     parser.add_argument("clones", type=Path)
     parser.add_argument("--out", type=Path, default=MODEL_FILE)
     parser.add_argument("--workers", type=int, default=2)
