@@ -17,14 +17,24 @@ from tests.conformance import page
 from tests.conformance.clones import Clone, Clones, MissingSuiteError
 from tests.conformance.facts import figures
 
-SUITES = {"char-dataset": "encodings", "lingua-py": "languages", "decon": "evaluation"}  # in the order of the table
+SUITES = {  # in the order of the table
+    "char-dataset": "encodings",
+    "chardet": "encodings",
+    "uchardet": "encodings",
+    "python-ftfy": "mojibake",
+    "lingua-py": "languages",
+    "udhr": "declarations",
+    "htmldate": "dates",
+    "presidio-research": "private_data",
+    "decon": "evaluation",
+}
 REPOSITORY = Path(__file__).parents[3]
 PAGE = REPOSITORY / "docs" / "conformance.md"
 
 
 def known() -> list[str]:
     """The names of all suites, their modules loaded."""
-    for module in SUITES.values():
+    for module in dict.fromkeys(SUITES.values()):
         importlib.import_module(f"tests.conformance.facts.{module}")
     assert set(SUITES) == set(figures.ALL)
     return list(SUITES)
