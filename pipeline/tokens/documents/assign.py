@@ -3,6 +3,9 @@
 Reads the verdicts of the stages before, the clusters and the signatures; writes ``verdicts/tokenize/NNNNN.arrow``: a
 verdict table with one more column, ``split`` ("train", "validation", or null where the document is not kept), and with
 ``cut_spans`` where the filter stage cuts text out of documents.
+
+Of each document one byte is held, its side, beside the signatures of those held out and the ids of those that share a
+cluster; ids and cuts are read again when they are written.
 """
 
 from collections.abc import Iterator
@@ -34,12 +37,10 @@ REASONS = {NEAR: NEAR_VALIDATION, HELD_OUT: HELD_OUT_REASON}
 
 @dataclass
 class _Shard:
-    """One document shard: its doc_ids and the side of each document."""
+    """One document shard: the side of each document."""
 
     name: str
-    doc_ids: DocIds
     sides: NDArray[np.uint8]
-    cuts: pa.Array | None
 
 
 def assign(job: Job, outputs: Outputs) -> None:
@@ -51,19 +52,19 @@ def assign(job: Job, outputs: Outputs) -> None:
     """
     clusters = _shared_clusters(job, outputs)
     shards = [_judge(job, outputs, name, clusters) for name in job.config["shards"]]
-    before = [shard.sides.copy() for shard in shards]
-    alone = job.config["validation_share"] > 0 and _hold_one_out(job, shards, clusters)
+    alone = job.config["validation_share"] > 0 and _hold_one_out(job, outputs, shards, clusters)
     if job.config["exclude_near_validation"]:
         _exclude(job, outputs, shards)
-        _exclude_remembered(job.arguments.get("near_validation", []), shards)
+        _exclude_remembered(job, outputs, shards)
     if alone and not any((shard.sides == TRAIN).any() for shard in shards):
-        _undo(shards, before)
+        _undo(shards)
         outputs.count(indivisible=1)
     if "held_out" in job.config:
         _exclude_held_out(job, outputs, shards)
+    sides = np.zeros(5, np.int64)
     for shard in shards:
-        _write(outputs, shard)
-    sides = np.bincount(np.concatenate([shard.sides for shard in shards] or [np.empty(0, np.uint8)]), minlength=5)
+        _write(job, outputs, shard)
+        sides += np.bincount(shard.sides, minlength=5)
     outputs.count(
         train_documents=int(sides[TRAIN]), validation_documents=int(sides[VALIDATION]), near_validation=int(sides[NEAR])
     )
@@ -98,10 +99,10 @@ def _judge(job: Job, outputs: Outputs, name: str, clusters: SharedClusters | Non
     doc_ids, kept = kept_documents(job, outputs, name)
     validation = validation_mask(doc_ids, job.config["seed"], job.config["validation_share"], clusters)
     sides = np.where(kept, np.where(validation, VALIDATION, TRAIN), DROPPED).astype(np.uint8)
-    return _Shard(name, doc_ids, sides, _cuts(job, outputs, name))
+    return _Shard(name, sides)
 
 
-def _hold_one_out(job: Job, shards: list[_Shard], clusters: SharedClusters | None) -> bool:
+def _hold_one_out(job: Job, outputs: Outputs, shards: list[_Shard], clusters: SharedClusters | None) -> bool:
     """Where the share holds nothing out, the document of the smallest hash is, with those it must not be parted from.
 
     A share of few documents may be none of them, and a training that is to be validated could not begin.  Returns
@@ -109,18 +110,21 @@ def _hold_one_out(job: Job, shards: list[_Shard], clusters: SharedClusters | Non
     """
     if any((shard.sides == VALIDATION).any() for shard in shards):
         return False
-    hashes = [side_hashes(shard.doc_ids[shard.sides == TRAIN], job.config["seed"], clusters) for shard in shards]
-    together = np.concatenate([np.empty(0, np.uint64), *hashes])
-    smallest = together.min(initial=np.iinfo(np.uint64).max)
-    for shard, found in zip(shards, hashes, strict=True):
-        shard.sides[np.flatnonzero(shard.sides == TRAIN)[found == smallest]] = VALIDATION
-    return len(together) > 0
+
+    def hashes(shard: _Shard) -> NDArray[np.uint64]:
+        doc_ids = _doc_ids(job, outputs, shard.name)
+        return side_hashes(doc_ids[shard.sides == TRAIN], job.config["seed"], clusters)
+
+    smallest = min((found.min() for shard in shards if len(found := hashes(shard))), default=None)
+    for shard in shards if smallest is not None else ():
+        shard.sides[np.flatnonzero(shard.sides == TRAIN)[hashes(shard) == smallest]] = VALIDATION
+    return smallest is not None
 
 
-def _undo(shards: list[_Shard], before: list[NDArray[np.uint8]]) -> None:
+def _undo(shards: list[_Shard]) -> None:
     """What is left is one document, or such as must not be parted: all of it trains."""
-    for shard, sides in zip(shards, before, strict=True):
-        shard.sides = sides
+    for shard in shards:
+        shard.sides[np.isin(shard.sides, (VALIDATION, NEAR))] = TRAIN
 
 
 def _cuts(job: Job, outputs: Outputs, name: str) -> pa.Array | None:
@@ -134,16 +138,17 @@ def _cuts(job: Job, outputs: Outputs, name: str) -> pa.Array | None:
 
 def kept_documents(job: Job, outputs: Outputs, name: str) -> tuple[DocIds, NDArray[np.bool_]]:
     """doc_ids of a document shard, and which of them every stage before keeps."""
-    paths = [layout.verdicts(stage, name) for stage in job.config["stages"]]
-    if not paths:
-        ids = read_table(outputs.run_path(layout.documents(name)), DOCUMENTS, ["doc_id"])["doc_id"]
-        return _stack([doc_id_array(chunk) for chunk in ids.chunks]), np.ones(len(ids), bool)
-    ids = read_table(outputs.run_path(paths[0]), VERDICTS, ["doc_id"])["doc_id"]
-    return _stack([doc_id_array(chunk) for chunk in ids.chunks]), alive(map(outputs.run_path, paths), len(ids))
+    doc_ids = _doc_ids(job, outputs, name)
+    paths = [outputs.run_path(layout.verdicts(stage, name)) for stage in job.config["stages"]]
+    return doc_ids, alive(paths, len(doc_ids))
 
 
-def _stack(parts: list[DocIds]) -> DocIds:
-    return np.concatenate([np.empty((0, 16), np.uint8), *parts])
+def _doc_ids(job: Job, outputs: Outputs, name: str) -> DocIds:
+    """The doc_ids of a document shard: the first stage's verdicts are smaller than the documents."""
+    stages = job.config["stages"]
+    path, table = (layout.verdicts(stages[0], name), VERDICTS) if stages else (layout.documents(name), DOCUMENTS)
+    ids = read_table(outputs.run_path(path), table, ["doc_id"])["doc_id"]
+    return np.concatenate([np.empty((0, 16), np.uint8), *(doc_id_array(chunk) for chunk in ids.chunks)])
 
 
 def _exclude(job: Job, outputs: Outputs, shards: list[_Shard]) -> None:
@@ -197,11 +202,11 @@ def _exclude_near(outputs: Outputs, shards: list[_Shard], near: NearValidation) 
             sides[training[near.mask(signatures[training])]] = NEAR
 
 
-def _exclude_remembered(names: list[str], shards: list[_Shard]) -> None:
+def _exclude_remembered(job: Job, outputs: Outputs, shards: list[_Shard]) -> None:
     """The same for documents that were near a validation document which was taken down since."""
-    wanted = {bytes.fromhex(name) for name in names}
+    wanted = {bytes.fromhex(name) for name in job.arguments.get("near_validation", [])}
     for shard in shards if wanted else ():
-        near = np.array([doc_id.tobytes() in wanted for doc_id in shard.doc_ids], bool)
+        near = np.array([doc_id.tobytes() in wanted for doc_id in _doc_ids(job, outputs, shard.name)], bool)
         shard.sides[near & (shard.sides == TRAIN)] = NEAR
 
 
@@ -216,20 +221,21 @@ def _signatures(outputs: Outputs, name: str) -> Iterator[tuple[int, NDArray[np.u
         first += batch.num_rows
 
 
-def _write(outputs: Outputs, shard: _Shard) -> None:
+def _write(job: Job, outputs: Outputs, shard: _Shard) -> None:
     names = np.array([None, "train", "validation", None, None], object)
-    schema = SPLIT_SCHEMA if shard.cuts is None else SPLIT_SCHEMA.append(CUT_FIELD)
+    doc_ids, cuts = _doc_ids(job, outputs, shard.name), _cuts(job, outputs, shard.name)
+    schema = SPLIT_SCHEMA if cuts is None else SPLIT_SCHEMA.append(CUT_FIELD)
     with outputs.table(layout.verdicts("tokenize", shard.name), VERDICTS, schema=schema) as writer:
         for start in range(0, len(shard.sides), BATCH_ROWS):
             sides = shard.sides[start : start + BATCH_ROWS]
             dropped_here = np.isin(sides, list(REASONS))
             reasons = [[REASONS[side]] if side in REASONS else [] for side in sides.tolist()]
             columns: list[Any] = [
-                doc_id_column(shard.doc_ids[start : start + BATCH_ROWS]),
+                doc_id_column(doc_ids[start : start + BATCH_ROWS]),
                 pa.array(~dropped_here, mask=sides == DROPPED),
                 pa.array(reasons, pa.list_(pa.string())),
                 pa.array(names[sides], pa.string()),
             ]
-            if shard.cuts is not None:
-                columns.append(shard.cuts.slice(start, len(sides)))
+            if cuts is not None:
+                columns.append(cuts.slice(start, len(sides)))
             writer.write(pa.record_batch(columns, schema=writer.schema))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.session.stages import plan
+from pipeline.base.pool import InProcess
 from pipeline.dedup.rule.definition import shingles
 from pipeline.dedup.rule.signing import Signer
+from pipeline.recipe.options import Recipe
+from pipeline.run import layout
+from pipeline.run.context import Context
+from pipeline.run.engine import Job, Outputs, Step
 from pipeline.run.folder import Run
 from pipeline.run.table_files import read_table
-from pipeline.run.tables import CLUSTERS, SURVIVORS
+from pipeline.run.tables import CLUSTERS, DOCUMENTS, SURVIVORS
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
 from pipeline.tokens.documents.split import NearValidation, SharedClusters, below_share, keyed_hash, validation_mask
 from pipeline.tokens.leakage import Nearest
+from pipeline.tokens.stage import SPLIT_STEP
 from tests.pipeline.tokens.runs import do, doc_id, make_run, sentence, sides_of, tokens_of
 
 
@@ -91,6 +98,39 @@ def test_nothing_is_held_out_where_nothing_would_be_left_to_train_on(tmp_path: P
 def test_below_share_is_the_share_of_all_hashes(values: list[int], share: float) -> None:
     found = below_share(np.array(values, np.uint64), share)
     assert found.tolist() == [share >= 1.0 or value < int(share * 2.0**64) for value in values]
+
+
+IDS = 5_000  # of a shard
+
+
+def write_ids(job: Job, outputs: Outputs) -> None:
+    with outputs.table(layout.documents(job.shard), DOCUMENTS) as writer:
+        rows = np.random.default_rng(int(job.shard)).bytes(16 * IDS)
+        ids = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), IDS, [None, pa.py_buffer(rows)])
+        columns = [ids if field.name == "doc_id" else filled(field) for field in DOCUMENTS.schema]
+        writer.write(pa.record_batch(columns, schema=DOCUMENTS.schema))
+
+
+def filled(field: pa.Field) -> pa.Array:
+    one = "" if pa.types.is_string(field.type) or pa.types.is_large_string(field.type) else 0
+    return pa.nulls(IDS, field.type) if field.nullable else pa.array([one] * IDS, field.type)
+
+
+def test_split_holds_a_byte_of_each_document(tmp_path: Path) -> None:
+    recipe = {"sources": [{"name": "s", "paths": ["x"]}], "stages": ["clean", "tokenize"]}
+    run, step = Run(str(tmp_path), Recipe.model_validate(recipe)), Step("clean", 1, f"{__name__}:write_ids")
+    with run.lock():
+        Context(run, InProcess()).run_step(step, [Job(f"{number:05d}", {}) for number in range(100)])
+        context = Context(run, InProcess())
+        shards = context.document_shards()
+        config = {"seed": 1, "validation_share": 0.02, "exclude_near_validation": False, "stages": []}
+        inputs = {layout.documents(shard): digest for shard, digest in shards.items()}
+        tracemalloc.start()
+        made = context.run_step(SPLIT_STEP, [Job("all", {**config, "shards": list(shards)}, inputs)])["all"]
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert sum(made.counts.values()) == 100 * IDS
+    assert 100 * IDS < peak < 4 * 100 * IDS
 
 
 def test_documents_of_a_shared_cluster_follow_its_id() -> None:
