@@ -62,10 +62,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     Example:
         >>> nearest("max_top4", ["max_words", "max_top_4gram_char_ratio"])
         '; did you mean max_top_4gram_char_ratio?'
+        >>> nearest("create", ["build", "remove"]), nearest("c5", ["c4"])
+        ('', '; did you mean c4?')
     """
     names = list(known)
-    near = [*_begun(name, names), *difflib.get_close_matches(name, names, n=1, cutoff=0.5)]
+    near = [*_begun(name, names), *difflib.get_close_matches(name, names, n=1, cutoff=_likeness(name))]
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _likeness(name: str) -> float:
+    """How much a name has to be like another: of a short one, one letter of two; else more than create and remove are."""
+    return 0.5 if len(name) < FEWEST_LETTERS else 0.6
 
 
 def _begun(name: str, known: Iterable[str]) -> list[str]:
