@@ -71,7 +71,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _likeness(name: str) -> float:
-    """How much a name has to be like another: of a short one, one letter of two; else more than create and remove are."""
+    """How much a name has to be like another: one letter of two of a short one, more of a long one."""
     return 0.5 if len(name) < FEWEST_LETTERS else 0.6
 
 
