@@ -10,12 +10,17 @@ Rooms, each of which knows only those below it: ``bench`` (beside peers), ``trai
 ``devices``.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from model.data.batches import TokenDataset
     from model.network.config import ModelConfig
     from model.network.transformer import Transformer
+
+# Read when torch is loaded: its threads sleep while they wait for each other. Spinning, which is the default, takes the
+# processor from the very threads that are waited for wherever anything else runs beside the training.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = ["ModelConfig", "TokenDataset", "Transformer"]
 
