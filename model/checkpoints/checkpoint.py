@@ -34,7 +34,7 @@ MODEL_FILE, OPTIMIZER_FILE = "model.safetensors", "optimizer.safetensors"
 TOKENIZER_FILE, TRAINING_FILE = layout.CHECKPOINT_TOKENIZER, layout.CHECKPOINT_TRAINING
 STATE_FILE = layout.CHECKPOINT_STATE
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_OS_ERROR = re.compile(r"os error (\d+)")  # how safetensors passes on what the system said
+_OS_ERROR = re.compile(r"os error (\d+)|\((\d+)\)\s*$")  # how safetensors, and torch, pass on what the system said
 
 
 def digests(root: str, step: int) -> dict[str, str]:
@@ -58,7 +58,20 @@ def read_tensors(root: str, step: int, file: str) -> dict[str, Tensor]:
             raise RunError(f"{url}: damaged, its checksum is not the one in {STATE_FILE}; {advice(root, step)}")
     except FileNotFoundError as error:
         raise RunError(f"{url}: missing; {advice(root, step)}") from error
-    tensors: dict[str, Tensor] = load_file(local)
+    return load_tensors(local)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file.
+
+    Raises:
+        OSError: If the system refuses, with the file.
+        SafetensorError: If it is damaged.
+    """
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, RuntimeError) as error:  # RuntimeError: of torch, which maps the file
+        raise of_the_system(error, str(path)) from error
     return tensors
 
 
@@ -152,12 +165,13 @@ def write_checkpoint(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def of_the_system(error: SafetensorError, path: str | None = None) -> OSError:
+def of_the_system(error: Exception, path: str | None = None) -> OSError:
     """What the system said to the library of the weights, with the file; any other of its errors is raised again."""
     number = _OS_ERROR.search(str(error))
     if number is None:
         raise error
-    return OSError(int(number[1]), os.strerror(int(number[1])), path)
+    found = int(number[1] or number[2])
+    return OSError(found, os.strerror(found), path)
 
 
 def _publish(scratch: Path, root: str, step: int, names: Sequence[str]) -> None:

@@ -56,7 +56,7 @@ def read_tensors(folder: str | os.PathLike[str], file: str) -> dict[str, "Tensor
     Raises:
         UserError: If it is missing or damaged.
     """
-    from safetensors.torch import load_file
+    from model.checkpoints.checkpoint import load_tensors
 
     path = Path(folder, file)
     if not path.is_file():
@@ -66,5 +66,4 @@ def read_tensors(folder: str | os.PathLike[str], file: str) -> dict[str, "Tensor
             f"model.init: {path}: damaged, its checksum is not the one in {layout.CHECKPOINT_STATE}; copy the "
             "checkpoint anew, or name another one of that run"
         )
-    tensors: dict[str, Tensor] = load_file(path)
-    return tensors
+    return load_tensors(path)

@@ -8,11 +8,11 @@ from typing import Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from model.checkpoints import elsewhere
-from model.checkpoints.checkpoint import MODEL_FILE, of_the_system
+from model.checkpoints.checkpoint import MODEL_FILE, load_tensors, of_the_system
 from model.export.card import card
 from model.export.foreign_config import read_config
 from model.export.side_files import Delimiters, side_files
@@ -53,7 +53,7 @@ def load_folder(folder: str | Path, context_length: int | None = None) -> Transf
     if not files:
         raise UserError(f"{folder}: no *.safetensors; other formats are not read, since they can run code")
     try:
-        tensors = {name: value for file in files for name, value in load_file(file).items()}
+        tensors = {name: value for file in files for name, value in load_tensors(file).items()}
         _check_index(folder, tensors)
     except SafetensorError as error:
         raise UserError(f"{folder}: its *.safetensors are damaged ({error}); copy the folder anew") from error

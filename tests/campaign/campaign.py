@@ -7,9 +7,11 @@ from pathlib import Path
 
 from pipeline.base.console import say
 from pipeline.base.pool import InProcess
+from tests.campaign.answers import question
 from tests.campaign.damage import damage
 from tests.campaign.full_disk import full_disk
 from tests.campaign.scenarios import STAGES, Scenario, prepare
+from tests.campaign.servers import kill_server
 from tests.campaign.shim import Shim
 from tests.campaign.together import takedown_beside, together
 from tests.campaign.trials import FAULTS, Trial, fault, jump, kill
@@ -41,6 +43,7 @@ class Campaign:
         return {
             **{"kills": self._kill, "faults": self._fault, "damage": self._damage},
             **{"disks": self._disk, "pairs": self._pair, "clocks": self._jump, "takedowns": self._takedown},
+            **{"answers": self._answer, "servers": self._server},
         }
 
     def _chosen(self, chance: random.Random) -> Scenario:
@@ -66,6 +69,16 @@ class Campaign:
         """Beside a stage that works on documents which are there already."""
         later = [made for made in self.scenarios if made.name in STAGES[1:]]
         return takedown_beside(chance.choice(later), self._place, chance)
+
+    def _answer(self, chance: random.Random) -> Trial:
+        """Of a finished run from which nothing was taken down."""
+        return question(next(made for made in self.made if made.name == "takedown"), self._place, self._shim, chance)
+
+    def _server(self, chance: random.Random) -> Trial:
+        """Of all stages in one command; what comes after the report is promised by none."""
+        stages = [made for made in self.made if made.name in STAGES]
+        operations = sum(made.operations for made in stages)
+        return kill_server(stages[0], stages[-1], operations, self._place, self._shim, chance)
 
     def _damage(self, chance: random.Random) -> Trial:
         """Of the run as it was finished, or after a takedown."""

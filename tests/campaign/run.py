@@ -45,7 +45,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=None, help="trials of each kind; by default what the time allows")
-    parser.add_argument("--what", default="kills,faults,damage,disks,pairs,clocks,takedowns")
+    parser.add_argument("--what", default="kills,faults,damage,disks,pairs,clocks,takedowns,answers,servers")
     parser.add_argument("--only", default="", help="scenarios, separated by commas")
     parser.add_argument("--json", type=Path, default=None)
     return parser.parse_args()

@@ -108,6 +108,10 @@ class Shim:
         self._control.armed = 0
         return int(self._control.count), os.fsdecode(self._control.hit)
 
+    def counted(self) -> int:
+        """How many operations there have been since it was armed."""
+        return int(self._control.count)
+
     def own_group(self) -> None:
         """This process and what it starts are the tree that is killed as a whole."""
         self._control.group = os.getpid()

@@ -97,7 +97,9 @@ def test_the_control_has_the_layout_that_the_library_has(environment: dict[str, 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kind", ["kills", "faults", "damage", "disks", "pairs", "clocks", "takedowns"])
+@pytest.mark.parametrize(
+    "kind", ["kills", "faults", "damage", "disks", "pairs", "clocks", "takedowns", "answers", "servers"]
+)
 def test_some_trials_find_nothing_wrong(kind: str) -> None:
     command = [sys.executable, "-m", "tests.campaign.run", "--what", kind, "--count", "8", "--minutes", "15"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
