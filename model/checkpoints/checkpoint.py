@@ -70,6 +70,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         tensors: dict[str, Tensor] = load_file(path)
+    except FileNotFoundError as error:  # so safetensors calls whatever the system refuses
+        path.open("rb").close()
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from error  # a moment ago
     except (SafetensorError, RuntimeError) as error:  # RuntimeError: of torch, which maps the file
         raise of_the_system(error, str(path)) from error
     return tensors
