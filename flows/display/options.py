@@ -69,7 +69,7 @@ def written(option: str, place: Path) -> Iterator[None]:
     except OSError as error:
         if error.filename is not None and Path(os.fsdecode(error.filename)).parent != place.parent:
             raise  # of something else
-        raise UserError(f"{option} {place}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{option} {place}: cannot be written: {error.strerror or error}; name another") from error
 
 
 def _held_at(place: Path) -> str:

@@ -92,6 +92,7 @@ _WHAT = {
     errno.EACCES: ("no permission", "give this user access, or name another folder"),
     errno.EPERM: ("not permitted", "give this user access, or name another folder"),
     errno.EROFS: ("the file system is read-only", "name a folder that can be written"),
+    errno.EINTR: ("interrupted by a signal", _AGAIN.removeprefix("then ")),
     errno.EIO: ("the disk reports an error", f"look into the system's log (`dmesg`), {_AGAIN}"),
     errno.ESTALE: ("the network file system has lost the file", _AGAIN.removeprefix("then ")),
     errno.EMFILE: ("too many files are open", f"raise the limit (`ulimit -n`), {_AGAIN}"),

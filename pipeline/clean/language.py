@@ -24,6 +24,7 @@ MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83
 PREFIX = "__label__"
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 WIDER = 8  # times: so much text is looked at for a piece that is mostly blanks
+FEW = 8  # characters of which two are no more than a quarter
 FIRST_CAPITALS = 24  # characters of which none is a small letter where a text is in capitals
 MAGIC = (793712314).to_bytes(4, "little")  # with which fastText's files begin
 NO_LANGUAGE = frozenset({"und", "zxx", "mis", "mul"})  # ISO 639's words for none, or none that is told
@@ -140,6 +141,8 @@ def _last_piece(text: str, characters: int) -> str:
 
 def _is_much_blank(piece: str) -> bool:
     """Whether a quarter of it is blanks beyond one between two words."""
+    if "  " not in piece and len(piece) >= FEW and piece.isprintable():  # at most the first and last blank go
+        return False
     return 4 * len(" ".join(piece.split())) < 3 * len(piece)
 
 

@@ -52,7 +52,7 @@ def normalise(texts: list[str], *, fix_mojibake: bool = True) -> tuple[list[str]
                 text = fixed
                 flags = 255  # what came out may hold anything
             text = _normalise_flagged(text, flags)
-        elif not text.isascii() and any(joiner in text for joiner in JOINERS):
+        elif not text.isascii() and (JOINERS[0] in text or JOINERS[1] in text):
             text = _without_hidden(text)
         out[number] = text.strip()
     return out, repaired

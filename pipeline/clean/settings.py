@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base import storage
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, in_a_sentence
 from pipeline.clean.facts.site_files import files_of_sites
 from pipeline.clean.language import check_model
 from pipeline.recipe.csv_options import Csv
@@ -92,7 +92,7 @@ def list_entry(entry: str) -> str:
     try:
         return f"@{entry.rsplit('/', 1)[-1].removeprefix('@')}#{digest_file(Path(entry[1:]))}"
     except OSError as error:
-        raise UserError(f"clean.url_block or url_allow: {entry[1:]}: {error.strerror or error}") from error
+        raise UserError(f"clean.url_block or url_allow: {in_a_sentence(error, entry[1:])}") from error
 
 
 def list_paths(clean: Clean) -> dict[str, str]:

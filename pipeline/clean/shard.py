@@ -35,6 +35,14 @@ def doc_id(source: str, path: str, offset: int, part_of_offset: int = 0) -> byte
     return digest(f"{source}\0{path}\0{place}")
 
 
+def _column(rows: list[dict[str, Any]], name: str) -> list[Any]:
+    """The values of a column; most columns are in every row, which is tried first: it takes half the time."""
+    try:
+        return [row[name] for row in rows]
+    except KeyError:
+        return [row.get(name) for row in rows]
+
+
 class _Rows:
     """Rows of one table, written in record batches.
 
@@ -68,7 +76,7 @@ class _Rows:
         self._writer.write(batch)
 
     def _batch(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
-        arrays = [pa.array([row.get(field.name) for row in rows], field.type) for field in self._schema]
+        arrays = [pa.array(_column(rows, field.name), field.type) for field in self._schema]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _fits(self, row: dict[str, Any]) -> bool:

@@ -95,7 +95,7 @@ def by_text(run: Run, path: Path) -> tuple[Located, float]:
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UserError(f"{path}: cannot be read: {error.strerror}; name a file of text") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text: {error}") from error
     return nearest_text(run, text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.digests import digest
-from pipeline.base.errors import RunError, UserError, naming
+from pipeline.base.errors import RunError, UserError, in_a_sentence, naming
 from pipeline.base.locks import file_lock_in_turn, is_held
 from pipeline.recipe.load import Recipe, load_recipe, recipe_toml
 from pipeline.run import layout
@@ -102,7 +102,7 @@ class Run:
                     f"{folder}: another process is working on this run: {error}; wait for it or end it"
                 ) from error
             except OSError as error:
-                raise RunError(f"{folder}: cannot write to the run folder: {error.strerror}") from error
+                raise RunError(f"cannot write to the run folder: {in_a_sentence(error, folder)}") from error
             storage.clear_scratch(self.root)
             held.enter_context(naming(folder))
             yield

@@ -50,13 +50,17 @@ class Ended:
         return lines[-1] if lines else ""
 
     def complaints(self, root: Path) -> list[str]:
-        """What is wrong with how it failed: no sentence, a traceback, no file."""
+        """What is wrong with how it failed: no sentence, a traceback, no file, no advice."""
         if self.code == 0 or self.killed:
             return []
         if "Traceback (most recent call last)" in self.said or "unexpected" in self.error or not self.error:
             return [f"no sentence (exit code {self.code}): {self.said[-1500:]}"]
         names_a_file = str(root) in self.error or re.search(r"\w+/[\w.-]+|\b\w+\.(toml|jsonl?)\b", self.error)
-        return [] if names_a_file else [f"no file in: {self.error}"]
+        advises = ";" in self.error or "`" in self.error
+        return [
+            *([] if names_a_file else [f"no file in: {self.error}"]),
+            *([] if advises else [f"no advice in: {self.error}"]),
+        ]
 
 
 class Child:

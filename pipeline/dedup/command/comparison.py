@@ -20,7 +20,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except OSError as error:
-        raise UserError(f"{path}: expected a text file: {error.strerror or error}") from error
+        raise UserError(f"{path}: expected a text file: {error.strerror or error}; name another") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}; convert it first, as with iconv") from error
 

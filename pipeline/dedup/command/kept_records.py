@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, in_a_sentence
 from pipeline.dedup.command.kept_columns import write_columns
 from pipeline.dedup.files.fields import FullFields, FullRecord, WantedFields
 from pipeline.dedup.files.input_files import COLUMNAR, File, Part
@@ -130,7 +130,7 @@ def _open_range(file: File) -> RangeReader:
     try:
         return RangeReader(file.local, 0, file.size, digests=False)
     except OSError as error:
-        raise RunError(f"{file.path}: cannot be read: {error.strerror or error}") from error
+        raise RunError(f"cannot be read: {in_a_sentence(error, file.path)}") from error
 
 
 def _write_spans(kept: Kept) -> None:

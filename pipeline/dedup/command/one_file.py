@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from pipeline.base import storage
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import RunError, UserError, in_a_sentence
 from pipeline.dedup.command.kept_records import json_line
 from pipeline.dedup.command.request import Request
 from pipeline.dedup.command.run import run
@@ -149,7 +149,7 @@ def _deliver(request: Request, kept: Path, scratch: Path) -> None:
                 _write_lines(request, kept, names, sink)
         storage.publish(target, str(request.output))
     except OSError as error:
-        raise RunError(f"{request.output}: cannot be written: {error.strerror or error}") from error
+        raise RunError(f"cannot be written: {in_a_sentence(error, str(request.output))}") from error
 
 
 def _write_lines(request: Request, kept: Path, names: Sequence[str], sink: BinaryIO) -> None:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.base import storage
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, in_a_sentence
 from pipeline.base.locks import file_lock
 from pipeline.dedup.files.own_outputs import KEPT, NAMES, SUMMARY
 
@@ -62,7 +62,7 @@ class OutputFolder:
         except BlockingIOError as error:
             raise UserError(f"{self.path}: another process writes there: {error}") from error
         except OSError as error:
-            raise UserError(f"{self.path}: the output folder cannot be made: {error.strerror or error}") from error
+            raise UserError(f"the output folder cannot be made: {in_a_sentence(error, str(self.path))}") from error
         self._clear()
         self.kept.mkdir()
         self.scratch.mkdir()

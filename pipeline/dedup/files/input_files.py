@@ -172,7 +172,9 @@ def _readable_file(found: InputFile) -> File:
             head = opened.read(HEAD_BYTES)
         kind = format_of(found, "auto")
     except OSError as error:
-        raise UserError(f"{found.path}: cannot be read: {error.strerror or error}") from error
+        raise UserError(
+            f"{found.path}: cannot be read: {error.strerror or error}; make it readable, or leave it out"
+        ) from error
     compression = compression_of(head) if kind not in COLUMNAR else None
     wide = compression is None and utf16_of(head) is not None
     return File(found.path, local, kind, compression, status.st_size, status.st_mtime_ns, wide)

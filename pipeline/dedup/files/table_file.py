@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.base import storage
 from pipeline.base.arrow import parquet_writer
-from pipeline.base.errors import FormatError, RunError, UserError, parse_json, raise_the_systems
+from pipeline.base.errors import FormatError, RunError, UserError, in_a_sentence, parse_json, raise_the_systems
 from pipeline.dedup.files.packed import compression_of_name, compressor
 from pipeline.readers.parts.formats import format_of_name
 from pipeline.run.table_files import Table, TableWriter, open_table
@@ -95,7 +95,7 @@ class TableFile:
             storage.publish(self._partial, str(self.path))
         except OSError as error:
             self._partial.unlink(missing_ok=True)
-            raise RunError(f"{self.path}: cannot be written: {error.strerror or error}") from error
+            raise RunError(f"cannot be written: {in_a_sentence(error, str(self.path))}") from error
 
     @contextmanager
     def _writer(self) -> Iterator[_Writer]:
