@@ -239,7 +239,7 @@ def plan(
     if loaded.model.init is not None:
         from model.export.foreign_config import read_config
 
-        config = read_config(Path(loaded.model.init))
+        config = read_config(Path(loaded.model.init), loaded.model.context_length)
         say(f"the shape is that of {loaded.model.init}")
     tokens = _tokens_of(root or f"runs/{loaded.name}")
     result: dict[str, Any] = estimate(
