@@ -76,7 +76,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "extract": ("flows.cli.files.extract:extract", "The main text of one web page, and what it says about itself."),
         "dedup": (
             "flows.cli.files.dedup:dedup_app",
-            "Deduplicate your own JSONL, Parquet or Arrow files; plan, compare.",
+            "Deduplicate your own files, of any format that is read; plan, compare.",
         ),
         "classifier": ("flows.cli.questions.filter:classifier_app", "Train a fastText quality classifier."),
         "tokens": ("flows.cli.tokens:tokens_app", "Token shards to and from Megatron's and nanoGPT's files."),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from flows.display.answer import answer
 from flows.display.options import DryRun, Flag, Json, Overrides, Repeated, Workers
-from flows.display.terminal import summary_table
+from flows.display.terminal import summary_table, with_more
 from flows.server.address import configured
 from flows.server.settings import flow_runs_folder, prepare
 from flows.session.refusals import what_cannot_work
@@ -232,7 +232,8 @@ def status(root: str, *, disk: Flag = False, json: Json = False) -> int:
     for stage, row in rows.items():
         records = ", ".join(f"{name} {value:,}" for name, value in row["counts"].items() if "." not in name)
         shards = f"{row['done']:5} of {row['total']:<5}"
-        lines.append(f"{stage:22} {shards} {row['bytes']:>14,} B  {row['state']:11} {records}".rstrip())
+        line = f"{stage:22} {shards} {row['bytes']:>14,} B  {row['state']:11} "
+        lines.append(with_more(line, records, width_of(1)).rstrip())
         lines += [f"  {problem}" for problem in row["problems"]]
     result = {"root": root, "stages": rows}
     if disk:

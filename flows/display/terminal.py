@@ -173,7 +173,7 @@ def summary_table(summaries: Mapping[str, Mapping[str, Any]], width: int | None 
             f"{row['stage']:<{widths['stage']}}  {row['in']:>{widths['in']}}  {row['out']:>{widths['out']}}  "
             f"{row['seconds']:>{widths['seconds']}}  "
         )
-        lines.append(_with_more(line, row["more"], width).rstrip())
+        lines.append(with_more(line, row["more"], width).rstrip())
     return "\n".join(lines)
 
 
@@ -183,7 +183,7 @@ def _in_words(row: Mapping[str, str]) -> str:
     return f"{row['stage']}: " + ", ".join([*parts, f"{row['seconds']} s"])
 
 
-def _with_more(line: str, more: str, width: int | None) -> str:
+def with_more(line: str, more: str, width: int | None) -> str:
     """A row with its last column, which goes on below itself, or where there is no room for that, below the row."""
     if width is None or len(line) + len(more) <= width:
         return line + more

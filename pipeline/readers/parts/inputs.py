@@ -25,6 +25,7 @@ from pipeline.recipe.globs import Selection
 GLOB_CHARACTERS = frozenset("*?[")
 BROKEN_LINK, OUTSIDE_LINK = "broken_link", "outside_link"  # reasons of what is not read
 _CACHED = re.compile(r"(?:\.\./)+blobs/[0-9a-f]{40,64}")
+LOCK = "~$"  # before the name of a document that an office program has open
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _expand_glob(pattern: str, root: _Root) -> Iterator[InputFile]:
             seen += (f"{name.rstrip('/')}/",)
         if os.path.isdir(name) and root.link_out(name.rstrip("/")) is None:
             yield from _walk(name, root)
-        else:
+        elif not os.path.basename(name).startswith(LOCK):  # glob leaves names with a dot out by itself
             yield _found_file(name.rstrip("/"), root)
     yield from _unreadable_folders(pattern, root)
 
@@ -225,18 +226,23 @@ def _walk(folder: str, root: _Root) -> Iterator[InputFile]:
     errors: list[OSError] = []
     entered = {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, onerror=errors.append, followlinks=True):
-        links = [name for name in folders if not name.startswith(".") and root.link_out(os.path.join(place, name))]
+        links = [name for name in folders if not _is_hidden(name) and root.link_out(os.path.join(place, name))]
         folders[:] = [
             name
             for name in sorted(folders)
-            if not name.startswith(".") and name not in links and _enter(place, name, entered)
+            if not _is_hidden(name) and name not in links and _enter(place, name, entered)
         ]
         for name in (*names, *links):
-            if not name.startswith("."):
+            if not _is_hidden(name):
                 yield _found_file(os.path.join(place, name), root)
     for error in errors:
         where = str(error.filename)
         yield InputFile(root.relative(where), where, 0, error=f"folder cannot be read: {error.strerror}")
+
+
+def _is_hidden(name: str) -> bool:
+    """A name with a dot before it, or a lock of an office program, which stands beside a document that is open."""
+    return name.startswith((".", LOCK))
 
 
 def _enter(place: str, name: str, entered: set[str]) -> bool:
@@ -277,7 +283,7 @@ def _expand_remote(url: str, root: str) -> Iterator[InputFile]:
         found = {path: said} if said and said["type"] == "file" else stores.files(url) if said else {}
     for name, info in sorted(found.items()):
         relative = name.removeprefix(place)
-        if info.get("type") != "file" or any(part.startswith(".") for part in relative.split("/")):
+        if info.get("type") != "file" or any(map(_is_hidden, relative.split("/"))):
             continue
         version = str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or "")
         yield InputFile(relative, filesystem.unstrip_protocol(name), int(info["size"]), version)

@@ -170,3 +170,17 @@ def test_run_whose_process_was_killed_is_shown_as_interrupted(tmp_path: Path) ->
         holder.kill()
         holder.wait()
         assert status_rows(run)["clean"]["state"] == "interrupted"
+
+
+def test_status_fits_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make(tmp_path, [], "clean")
+    assert commands.status(run.root) == 0
+    whole = capsys.readouterr().out
+    monkeypatch.setattr(commands, "width_of", lambda stream: 60)
+    assert commands.status(run.root) == 0
+    narrow = capsys.readouterr().out
+    assert max(map(len, whole.splitlines())) > 74, "or nothing is wrapped"
+    assert all(len(line) <= 74 for line in narrow.splitlines())
+    assert narrow.split() == whole.split()

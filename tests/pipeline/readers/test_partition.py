@@ -110,7 +110,7 @@ def test_order_does_not_depend_on_the_file_system(tmp_path: Path, monkeypatch: p
 
 def test_hidden_files_and_repeated_paths_are_left_out(tmp_path: Path) -> None:
     (tmp_path / ".hidden").mkdir()
-    for name in (".a.txt", ".hidden/b.txt", "c.txt"):
+    for name in (".a.txt", ".hidden/b.txt", "~$c.txt", "c.txt"):
         (tmp_path / name).write_bytes(b"x")
     found = list_inputs("s", [str(tmp_path), str(tmp_path / "*.txt"), str(tmp_path / "c.txt")])
     assert [file.path for file in found.files] == ["c.txt"]
