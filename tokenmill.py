@@ -225,11 +225,11 @@ class Run:
 
         return verdict(text, self._run, url=url, licence=licence)
 
-    def explain(self, doc_id: str) -> dict[str, Any]:
+    def explain(self, doc_id: str | bytes) -> dict[str, Any]:
         """All that is known of a document, as ``tokenmill explain --json`` has it.
 
         Args:
-            doc_id: In hex; its beginning is enough.
+            doc_id: In hex, of which the beginning is enough, or its 16 bytes, as the tables hold it.
 
         Raises:
             ValueError: If there is no such document, or several.
@@ -238,7 +238,7 @@ class Run:
         from pipeline.lookup.locate import DocIndex
 
         index = DocIndex(self._run)
-        return explain(self._run, index.find(doc_id), index)
+        return explain(self._run, index.find(doc_id.hex() if isinstance(doc_id, bytes) else doc_id), index)
 
     def trace(self, step: int, to: int | None = None) -> dict[str, Any]:
         """What a training step (counted from 0), or all from ``step`` to ``to``, read: as ``trace --json`` has it.

@@ -15,6 +15,7 @@ from cyclopts.exceptions import (
     UnknownCommandError,
     UnknownOptionError,
     UnusedCliTokensError,
+    ValidationError,
 )
 
 from pipeline.base.words import nearest
@@ -46,6 +47,8 @@ def _sentence(error: CycloptsError, command: str) -> str | None:
         return _missing(error, command)
     if isinstance(error, CoercionError):
         return _wrong_value(error)
+    if isinstance(error, ValidationError):
+        return _refused(error)
     if isinstance(error, RepeatArgumentError):
         return f"{error.token.keyword} is given twice"
     if isinstance(error, UnusedCliTokensError):
@@ -118,6 +121,13 @@ def _wrong_value(error: CoercionError) -> str | None:
         return f"{_name(error)} {value}: expected {_listed(choices)}{nearest(value, choices)}"
     expected = KINDS.get(kind) if kind is not None else None
     return f"{_name(error)} {value}: expected {expected}" if expected else None
+
+
+def _refused(error: ValidationError) -> str:
+    """What the check of an option says of a value that has the right type."""
+    if error.argument is None or not error.argument.tokens:
+        return _plain(error)
+    return f"{_name(error)} {error.argument.tokens[-1].value}: {error.exception_message}"
 
 
 def _name(error: Any) -> str:

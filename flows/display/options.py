@@ -16,6 +16,11 @@ def _local(kind: Any, tokens: Sequence[Any]) -> Path:
     return storage.local_path(tokens[0].value)
 
 
+def _not_negative(kind: Any, value: int) -> None:
+    if value < 0:
+        raise ValueError("expected 0 or more")
+
+
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
 Flag = Annotated[bool, Parameter(negative=())]
 Repeated = Annotated[list[str], Parameter(negative=())]
@@ -25,7 +30,7 @@ LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a
 GivenFile = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-": standard input (flows/display/standard.py)
 Output = Annotated[LocalPath, Parameter(name=["--output", "-o"])]
 DryRun = Annotated[bool, Parameter(name=["--dry-run", "-n"], negative=())]  # as make and rsync have it
-Workers = Annotated[int, Parameter(name=["--workers", "-j"])]
+Workers = Annotated[int, Parameter(name=["--workers", "-j"], validator=_not_negative)]
 Checkpoint = Annotated[
     str | None,
     Parameter(

@@ -123,6 +123,19 @@ def figure(value: int | float | str | None) -> str:
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
+def megabytes(size: float) -> str:
+    """A size on disk in the unit that suits it.
+
+    Example:
+        >>> megabytes(1_064_960), megabytes(73_400_000_000), megabytes(120)
+        ('1.1 MB', '73.4 GB', '0.1 kB')
+    """
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if size >= unit:
+            return f"{size / unit:,.1f} {name}"
+    return f"{size / 1e3:,.1f} kB"
+
+
 def duration(seconds: float) -> str:
     """Seconds as ``42 s``, ``3 min 10 s`` or ``2 h 05 min``."""
     whole = round(seconds)

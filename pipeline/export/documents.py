@@ -18,7 +18,7 @@ from pipeline.base.arrow import doc_id_array, hex_column
 from pipeline.base.errors import RunError, UserError
 from pipeline.export.columns import Chosen
 from pipeline.filter.rules.cuts import cut_texts
-from pipeline.recipe.stage_names import JUDGES, SELECTION
+from pipeline.recipe.stage_names import JUDGES, SELECTION, stage_of
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.rows import shard_names
@@ -202,16 +202,23 @@ def stages_judged(run: Run, chosen: Chosen, select: Select) -> list[str]:
     Raises:
         UserError: If ``clean``, or a stage that decides what was asked for, has not finished.
     """
-    need_all = select != "all" or "kept" in chosen.names
-    needed = ["clean", *(stage for stage in SELECTION if need_all and stage in run.recipe.stages)]
-    missing = [stage for stage in needed if not storage.exists(run.url(layout.stage_manifest(stage)))]
+    stages: list[str] = list(run.recipe.stages)
+    if select == "dropped" and not set(SELECTION).intersection(stages):
+        raise UserError(f"{run.root}: nothing is dropped, as its recipe has no stage {' or '.join(SELECTION)}")
+    steps = ["clean", *(SELECTION if select != "all" or chosen.judged else ()), *chosen.steps]
+    missing = [
+        stage_of(step)
+        for step in steps
+        if stage_of(step) in ("clean", *stages) and not storage.exists(run.url(layout.stage_manifest(step)))
+    ]
     if missing:
+        until = stages[: max(stages.index(stage) for stage in missing) + 1]
         raise UserError(
             f"{run.root}: its {missing[0]} stage has not finished; `tokenmill run {run.root}/{layout.RECIPE} --root "
-            f"{run.root} --stages {','.join(needed)}` finishes it"
+            f"{run.root} --stages {','.join(until)}` finishes it"
         )
-    steps = {stage: f"{stage}.split" if stage == "tokenize" else stage for stage in JUDGES}
-    return [stage for stage in JUDGES if storage.exists(run.url(layout.stage_manifest(steps[stage])))]
+    manifests = {stage: layout.stage_manifest("tokenize.split" if stage == "tokenize" else stage) for stage in JUDGES}
+    return [stage for stage in JUDGES if storage.exists(run.url(manifests[stage]))]
 
 
 def check_selection(select: str) -> Select:

@@ -19,7 +19,7 @@ from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError, parse_json
 from pipeline.base.locks import file_lock
 from pipeline.base.pool import InProcess, Pool
-from pipeline.base.words import counted
+from pipeline.base.words import counted, megabytes
 from pipeline.export import card
 from pipeline.export.documents import Documents
 from pipeline.export.formats import json_lines, write_file
@@ -141,25 +141,28 @@ def _held(output: str) -> Iterator[None]:
         raise UserError(f"--output {output}: expected a folder, and a file is there; name another")
     if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - set(_OURS))):
         raise UserError(f"--output {output}: holds {', '.join(others[:3])}, which is no export; name another folder")
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         with file_lock(folder / LOCK):
             try:
                 yield
             finally:
-                _leave_nothing_begun(folder)
+                _leave_nothing_begun(folder, made)
     except BlockingIOError as error:
         raise UserError(f"--output {output}: another process writes there: {error}") from error
 
 
-def _leave_nothing_begun(folder: Path) -> None:
-    """What only an unfinished export has goes where no file of it is finished; an empty folder goes too."""
+def _leave_nothing_begun(folder: Path, made: Sequence[Path]) -> None:
+    """What only an unfinished export has goes where no file of it is finished, and folders that this export made."""
     records = {path.name for path in (folder / UNFINISHED).glob("*.json")} - {Path(ASKED).name}
     if records:
         return
     for name in (UNFINISHED, storage.SCRATCH):
         shutil.rmtree(folder / name, ignore_errors=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    for place in made:
+        if any(place.iterdir()):
+            return
+        place.rmdir()
 
 
 def _prepare(output: str, asked: str, files: Sequence[Planned], *, overwrite: bool) -> dict[str, dict[str, Any]]:
@@ -202,12 +205,12 @@ def _parsed(data: bytes | None) -> dict[str, Any] | None:
 
 def _check_room(request: Request, output: str, missing: list[Planned], note: Callable[[str], None]) -> None:
     needed = request.expected_bytes(missing)
-    words = f"{output}: {counted(len(missing), 'file')} to write, about {needed / 1e6:,.1f} MB"
+    words = f"{output}: {counted(len(missing), 'file')} to write, about {megabytes(needed)}"
     if not storage.is_local(output):
         note(words)
         return
     free = shutil.disk_usage(storage.local_path(output)).free
-    note(f"{words}; {free / 1e9:,.1f} GB are free there")
+    note(f"{words}; {megabytes(free)} are free there")
     if needed > free:
         raise RunError(
             f"--output {output}: about {needed:,} bytes are needed, {free:,} are free there; make room, or name a "

@@ -7,6 +7,7 @@ import pyarrow as pa
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import nearest
+from pipeline.export.columns import several
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.table_files import Table, batches, open_table
@@ -24,6 +25,7 @@ def table_batches(run: Run, folder: str, columns: Sequence[str] | None) -> Itera
         UserError: If the run has no such table, or the table no such column.
     """
     table, paths = _find(run, folder.rstrip("/"))
+    columns = several(columns)
     if columns is not None and paths:
         has = open_table(run.local(paths[0]), table).schema.names
         unknown = [name for name in columns if name not in has]

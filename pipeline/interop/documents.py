@@ -7,7 +7,7 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from pipeline.base.errors import UserError, parse_json
-from pipeline.export.columns import choose_columns
+from pipeline.export.columns import choose_columns, several
 from pipeline.export.documents import Documents, check_selection, whole_shards
 from pipeline.run.folder import Run
 
@@ -33,7 +33,8 @@ class RunReader(PipelineStep):  # type: ignore[misc]  # datatrove ships no types
         super().__init__()
         chosen_by = check_selection(select)
         run = Run.open(root)
-        names = None if columns is None else list(dict.fromkeys(("doc_id", "text", *columns)))
+        beside = several(columns)
+        names = None if beside is None else list(dict.fromkeys(("doc_id", "text", *beside)))
         self._documents = Documents(run, choose_columns(run, names, chosen_by), chosen_by)
 
     def run(self, data: Iterable[Any] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:

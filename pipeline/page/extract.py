@@ -52,6 +52,11 @@ def extract(
     Raises:
         UserError: If an option has no such value, or the page is beyond a limit or no text.
     """
+    if not isinstance(html, bytes | bytearray):
+        raise UserError(
+            f"html: expected the bytes of a page, got {type(html).__name__}; of a string give html.encode() with "
+            "content_type='text/html; charset=utf-8'"
+        )
     options = page_options(extractor, markup)
     charset = parsed_content_type(content_type)[1] if content_type else None
     return extract_record(Record("page", 0, body=html, body_type="html", charset=charset), options)

@@ -23,14 +23,18 @@ def text_column(texts: Texts) -> pa.Array:
     Raises:
         UserError: If there is one text only, or something else among them, with its row.
     """
-    if isinstance(texts, str | bytes):
+    if isinstance(texts, str):
         raise UserError("texts: expected several, got one; put it into a list")
+    if isinstance(texts, bytes | bytearray):
+        raise UserError("texts: expected strings, got bytes; texts.decode() makes a string of UTF-8")
     if isinstance(texts, pa.Array | pa.ChunkedArray):
         return _of_arrow(texts)
     if hasattr(texts, "__arrow_c_stream__"):
         return _of_arrow(pa.chunked_array(texts))
     if hasattr(texts, "__arrow_c_array__"):
         return _of_arrow(pa.array(texts))
+    if not isinstance(texts, Iterable):
+        raise UserError(f"texts: expected a string or several, got {type(texts).__name__}")
     return _of_strings(texts if isinstance(texts, list) else list(texts))
 
 

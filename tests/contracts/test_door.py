@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,32 @@ def test_only_what_is_used_is_loaded(use: str, absent: str, corpus: tokenmill.Ru
     code = f"import sys, tokenmill\nROOT = {corpus.root!r}\n{use}\n{shown}"
     ran = subprocess.run([sys.executable, "-c", code], cwd=repository, check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == ""
+
+
+def test_one_column_needs_no_list_and_a_doc_id_is_taken_as_tables_hold_it(corpus: tokenmill.Run) -> None:
+    assert next(corpus.documents(columns="text")).schema.names == ["text"]
+    assert next(corpus.table("signals", "word_count")).schema.names == ["word_count"]
+    raw = next(corpus.table("documents"))["doc_id"][0].as_py()
+    assert corpus.explain(raw)["doc_id"] == raw.hex()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tokenmill.clean(None), "texts: expected a string or several, got NoneType"),  # type: ignore[call-overload]
+        (lambda: tokenmill.clean(b"x"), "texts: expected strings, got bytes"),  # type: ignore[call-overload]
+        (
+            lambda: tokenmill.extract("<p>x"),
+            r"html: expected the bytes of a page, got str; of a string give html\.encode",
+        ),  # type: ignore[arg-type]
+        (lambda: tokenmill.signals("Buy milk."), "texts must be several strings, got one; put it into a list"),
+        (lambda: tokenmill.signals([b"Buy"]), "texts must be several strings, got bytes among them"),  # type: ignore[list-item]
+        (lambda: tokenmill.judge(tokenmill.signals(["a"]), "c4"), r"rules = 'c4': expected a list of rule sets"),
+    ],
+)
+def test_texts_and_pages_of_another_type_are_told(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 def test_wrong_names_are_told_and_leave_nothing(corpus: tokenmill.Run, tmp_path: Path) -> None:

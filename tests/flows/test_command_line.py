@@ -31,6 +31,12 @@ def mistake(line: str) -> str:
         ("run my.toml --worker 3", "tokenmill run has no option --worker; did you mean --workers?", "tokenmill run"),
         ("run my.toml --workers two", "--workers two: expected a whole number", "tokenmill run"),
         ("run my.toml -j two", "-j two: expected a whole number", "tokenmill run"),
+        ("run my.toml -j -3", "-j -3: expected 0 or more", "tokenmill run"),
+        (
+            "documents export runs/x --output y --workers=-1",
+            "--workers -1: expected 0 or more",
+            "tokenmill documents export",
+        ),
         ("plan my.toml --mfu much", "--mfu much: expected a number", "tokenmill plan"),
         ("run my.toml --engine rey", "--engine rey: expected local, ray or slurm; did you mean ray?", "tokenmill run"),
         ("run my.toml --set", "--set needs a value", "tokenmill run"),

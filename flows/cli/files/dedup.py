@@ -153,8 +153,6 @@ def run(
     )
     if against and not verify:
         raise UserError("--no-verify with --against: an index holds shingle sets to verify with, and no signatures")
-    if workers < 0:
-        raise UserError(f"--workers {workers}: must be 0 or more")
     to_stdout = str(output) == STANDARD
     if to_stdout and json and not dry_run:
         raise UserError("--json with --output -: standard output has the kept records; name a file with --output")

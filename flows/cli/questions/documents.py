@@ -14,7 +14,7 @@ from pipeline.base.words import counted
 from pipeline.export import folder
 from pipeline.export.columns import choose_columns
 from pipeline.export.documents import check_selection
-from pipeline.export.request import SHARD_BYTES, Request, check_format
+from pipeline.export.request import SHARD_BYTES, Format, Request, check_format
 from pipeline.run.folder import Run
 
 documents_app = App(
@@ -29,7 +29,7 @@ def export_documents(
     root: str,
     *,
     output: Annotated[str, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)],
-    format: str = "parquet",
+    format: str | None = None,
     select: str = "kept",
     columns: str = "",
     shard_size: str = f"{SHARD_BYTES >> 20}MiB",
@@ -48,7 +48,8 @@ def export_documents(
     output
         The folder or URL to write to; "-" writes JSON Lines to standard output.
     format
-        parquet | jsonl | arrow | hf (a folder that `datasets.load_dataset` opens).
+        parquet | jsonl | arrow | hf (a folder that `datasets.load_dataset` opens). By default parquet; to standard
+        output jsonl, and nothing else.
     select
         kept | dropped | all; what was taken down is in none of them.
     columns
@@ -64,7 +65,7 @@ def export_documents(
         run,
         choose_columns(run, wanted or None, chosen_by),
         chosen_by,
-        check_format(format),
+        _format(format, output),
         parse_memory(shard_size, "--shard-size"),
     )
     if output == "-":
@@ -76,6 +77,14 @@ def export_documents(
     text = f"{output}: {counted(result['documents'], 'document')} in {counted(result['files'], 'file')}, "
     resumed = f", {result['resumed_files']} of them from an interrupted export" if result["resumed_files"] else ""
     return answer(json, {"output": output, **result}, f"{text}{result['bytes']:,} bytes{resumed}", made=True)
+
+
+def _format(name: str | None, output: str) -> Format:
+    """The format that was asked for; standard output gets lines."""
+    found = check_format(name or ("jsonl" if output == "-" else "parquet"))
+    if output == "-" and found != "jsonl":
+        raise UserError(f"--format {found} and --output -: standard output gets jsonl; name a folder")
+    return found
 
 
 def _to_standard_output(request: Request) -> int:

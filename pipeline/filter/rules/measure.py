@@ -24,7 +24,7 @@ def measure(texts: pa.Array | Sequence[str], language: str | pa.Array | None = "
     """Measures texts; the public form is ``pipeline.filter.signals``.
 
     Raises:
-        ValueError: If there are not as many languages as texts.
+        ValueError: If the texts are no several strings, or there are not as many languages as texts.
     """
     array = large_strings(texts)
     languages = _languages(language, len(array))
@@ -57,6 +57,9 @@ def large_strings(texts: pa.Array | Sequence[str]) -> pa.Array:
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     if not isinstance(texts, pa.Array):
+        if isinstance(texts, str) or (wrong := [text for text in texts if not isinstance(text, str | None)]):
+            got = "one; put it into a list" if isinstance(texts, str) else f"{type(wrong[0]).__name__} among them"
+            raise ValueError(f"texts must be several strings, got {got}")
         encoded = [(text or "").encode("utf-8", "replace") for text in texts]
         return pa.array(encoded, pa.large_binary()).cast(pa.large_string())
     if texts.null_count:

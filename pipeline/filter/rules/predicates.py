@@ -122,7 +122,9 @@ def judge_columns(
 
 def check_rules(rules: Sequence[str], thresholds: Thresholds) -> None:
     """Raises a UserError with every rule set, rule or threshold that is wrong."""
-    problems = check_rule_names(rules)
+    problems = check_rule_names([rules] if isinstance(rules, str) else rules)
+    if isinstance(rules, str) and not problems:
+        problems = [f"rules = {rules!r}: expected a list of rule sets, such as [{rules!r}]"]
     for rule_set, values in thresholds.items():
         if rule_set in RULE_SETS:
             problems += check_thresholds(rule_set, values)

@@ -1,5 +1,6 @@
 """Documents out of a run: which ones, with what, whole or not at all, and as other tools read them."""
 
+import dataclasses
 import json
 import resource
 import shutil
@@ -153,8 +154,12 @@ def test_disk_without_room_is_refused_before_anything_is_written(
 ) -> None:
     monkeypatch.setattr(folder.shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
     with pytest.raises(RunError, match="bytes are needed, 1 are free there"):
-        folder.write(request(run), str(tmp_path / "out"), 1)
-    assert not (tmp_path / "out").exists()
+        folder.write(request(run), str(tmp_path / "deep/out"), 1)
+    assert not (tmp_path / "deep").exists()
+    (tmp_path / "mine").mkdir()  # such as the root of a disk, which nobody could remove
+    with pytest.raises(RunError, match="bytes are needed, 1 are free there"):
+        folder.write(request(run), str(tmp_path / "mine"), 1)
+    assert list((tmp_path / "mine").iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "arrow"])
@@ -185,6 +190,28 @@ def test_run_without_the_stage_and_unknown_columns_are_told(run: Run, tmp_path: 
     )
 
 
+@pytest.mark.parametrize(
+    ("column", "step"),
+    [("split", "tokenize.split"), ("kept_id", "dedup"), ("word_count", "filter.signals"), ("reasons", "filter")],
+)
+def test_column_of_a_stage_that_has_not_finished_is_refused(run: Run, tmp_path: Path, column: str, step: str) -> None:
+    (Path(run.root) / layout.stage_manifest(step)).unlink()
+    with pytest.raises(UserError, match=rf"its {step.split('.')[0]} stage has not finished; `tokenmill run"):
+        export(run, tmp_path / "out", "all", columns=["text", column])
+    assert not (tmp_path / "out").exists()
+
+
+def test_column_of_a_stage_that_the_recipe_leaves_out_is_refused(run: Run, tmp_path: Path) -> None:
+    shutil.rmtree(Path(run.root) / layout.SIGNALS)
+    alone = dataclasses.replace(run, recipe=run.recipe.model_copy(update={"stages": ["clean"]}))
+    for column, stage in (("split", "tokenize"), ("similarity", "dedup"), ("word_count", "filter")):
+        with pytest.raises(UserError, match=rf"'{column}' is made by the {stage} stage, which the recipe leaves out$"):
+            request(alone, columns=["text", column])
+    with pytest.raises(UserError, match="nothing is dropped, as its recipe has no stage dedup or filter"):
+        request(alone, "dropped").plan()
+    assert request(alone, columns=["text", "kept", "reasons", "cut_bytes"]).plan()
+
+
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "arrow"])
 def test_formats_hold_the_same_rows(run: Run, tmp_path: Path, kind: Format) -> None:
     rows = export(run, tmp_path / "parquet", columns=["doc_id", "text", "metadata", "reasons"]).to_pylist()
@@ -207,6 +234,15 @@ def test_standard_output_gets_the_lines_of_the_file(run: Run, tmp_path: Path, ca
         if output == "-":
             lines = capfdbinary.readouterr().out
     assert lines == (tmp_path / "out/data/00000.jsonl").read_bytes()
+
+
+def test_standard_output_gets_no_other_format(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["documents", "export", run.root, "--output", "-", "--format", "hf"])
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "--format hf and --output -: standard output gets jsonl; name a folder" in told.err
 
 
 def test_datasets_and_datatrove_open_what_is_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
