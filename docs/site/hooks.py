@@ -25,6 +25,7 @@ OUTSIDE = {
     "configs.md": "configs/README.md",
 }
 RECIPE = re.compile(r"configs/(\S+)\.toml")
+ASIDE = ("benchmarks/", "changelog.md", "decisions/")  # found by a search behind the pages that answer a question
 LINK = re.compile(r"\[([^]]*)\]\((?![a-z]+:)([^)#\s]+)(#[^)\s]*)?\)")
 FILE_NAME = re.compile(r"`?[\w./-]+\.md`?")
 TABLE_CODE = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
@@ -52,6 +53,8 @@ def recipes(folder: Path) -> str:
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links lead to pages of the site; a bar within code within a table needs no backslash here."""
     path = page.file.src_uri
+    if path.startswith(ASIDE):
+        page.meta.setdefault("search", {"boost": 0.3})
     place = OUTSIDE.get(path, f"docs/{path}")
 
     def followed_link(link: re.Match[str]) -> str:

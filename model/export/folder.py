@@ -1,8 +1,10 @@
 """A checkpoint <-> a Hugging Face folder: weights (in one file or several), and what stands beside them."""
 
+import contextlib
 import json
+import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +31,7 @@ from pipeline.run.manifest import digest_file
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 INDEX = "model.safetensors.index.json"
+_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
 FILE_BYTES = 5_000_000_000  # of weights, after which another file begins; transformers' own limit
 
 
@@ -104,10 +107,29 @@ def export_run(
     around = Delimiters(end_of_text_of(run, step), begin_of_text_of(run, step))
     if output.exists() and not output.is_dir():
         raise UserError(f"{output}: is a file; name a folder")
-    output.mkdir(parents=True, exist_ok=True)
-    files = export_folder(model, tokenizer, around, output, dtype, base=_base(run, step), file_bytes=file_bytes)
-    (output / "README.md").write_text(card(run, model.config, step), encoding="utf-8")
+    with _whole(output) as begun:
+        files = export_folder(model, tokenizer, around, begun, dtype, base=_base(run, step), file_bytes=file_bytes)
+        (begun / "README.md").write_text(card(run, model.config, step), encoding="utf-8")
     return sorted([*files, "README.md"])
+
+
+@contextlib.contextmanager
+def _whole(output: Path) -> Iterator[Path]:
+    """A folder to write into; ``output`` gets its files once all are written, in the place of an earlier export."""
+    begun = output / storage.SCRATCH
+    with storage.made_for_something(output):
+        try:
+            shutil.rmtree(begun, ignore_errors=True)
+            begun.mkdir(parents=True)
+            yield begun
+            files = [path.relative_to(begun) for path in begun.rglob("*") if path.is_file()]
+            for path in {path for pattern in (INDEX, *_WEIGHTS) for path in output.glob(pattern)}:
+                path.unlink()  # an earlier export may have had more of them
+            for name in files:
+                (output / name).parent.mkdir(parents=True, exist_ok=True)
+                (begun / name).replace(output / name)
+        finally:
+            shutil.rmtree(begun, ignore_errors=True)
 
 
 def _base(run: Run, step: int) -> Path | None:

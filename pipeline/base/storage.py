@@ -357,3 +357,16 @@ def publish_bytes(data: bytes, url: str, root: str | None = None, *, lasting: bo
         partial.unlink(missing_ok=True)
         raise while_writing(error, url, len(data)) from error
     publish(partial, url, lasting=lasting)
+
+
+@contextlib.contextmanager
+def made_for_something(folder: Path) -> Iterator[None]:
+    """Around the making of a local folder: it, and those above it, go again where nothing came to lie in them."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        yield
+    finally:
+        for place in made:
+            if not place.is_dir() or any(place.iterdir()):
+                break
+            place.rmdir()

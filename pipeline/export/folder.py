@@ -141,28 +141,23 @@ def _held(output: str) -> Iterator[None]:
         raise UserError(f"--output {output}: expected a folder, and a file is there; name another")
     if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - set(_OURS))):
         raise UserError(f"--output {output}: holds {', '.join(others[:3])}, which is no export; name another folder")
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
-        with file_lock(folder / LOCK):
+        with storage.made_for_something(folder), file_lock(folder / LOCK):
             try:
                 yield
             finally:
-                _leave_nothing_begun(folder, made)
+                _leave_nothing_begun(folder)
     except BlockingIOError as error:
         raise UserError(f"--output {output}: another process writes there: {error}") from error
 
 
-def _leave_nothing_begun(folder: Path, made: Sequence[Path]) -> None:
-    """What only an unfinished export has goes where no file of it is finished, and folders that this export made."""
+def _leave_nothing_begun(folder: Path) -> None:
+    """What only an unfinished export has goes where no file of it is finished."""
     records = {path.name for path in (folder / UNFINISHED).glob("*.json")} - {Path(ASKED).name}
     if records:
         return
     for name in (UNFINISHED, storage.SCRATCH):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for place in made:
-        if any(place.iterdir()):
-            return
-        place.rmdir()
 
 
 def _prepare(output: str, asked: str, files: Sequence[Planned], *, overwrite: bool) -> dict[str, dict[str, Any]]:

@@ -112,3 +112,18 @@ def test_in_a_browser_the_search_finds_and_nothing_else_is_asked(
         asked = [url for url in browser.requests if not url.startswith(("data:", "blob:"))]
     assert len(asked) > 4
     assert [url for url in asked if not url.startswith(address)] == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@pytest.mark.xdist_group("chromium")
+def test_questions_find_the_page_that_answers_them_first(address: str) -> None:
+    found = {}
+    with Browser() as browser:
+        for question in ("why was a document dropped", "load model in transformers", "no space left on the disk"):
+            browser.open(f"{address}/index.html?q={question.replace(' ', '+')}", width=1280)
+            found[question] = browser.value(FOUND)[0]
+    assert found == {
+        "why was a document dropped": "/how-to/why-dropped.html",  # not the record of a decision
+        "load model in transformers": "/how-to/use-the-model.html",
+        "no space left on the disk": "/troubleshooting.html",
+    }

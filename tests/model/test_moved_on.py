@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,7 @@ from pipeline.run.folder import Run
 from pipeline.run.manifest import canonical_json, digest_file
 from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
 from tests.model.runs import make_run
+from tests.trees import tree
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -192,6 +195,28 @@ def test_exported_folder_can_be_passed_on(trained: Run, tmp_path: Path, dtype: s
     assert "## Recipe" in text
     assert "global_batch_tokens = 256" in text
     assert str(tmp_path.parent.parent) not in text
+
+
+def test_export_that_fails_leaves_nothing_and_one_that_replaces_leaves_no_weights_of_the_earlier(
+    trained: Run, tmp_path: Path
+) -> None:
+    export_run(trained, tmp_path / "out", file_bytes=20_000)
+    before = tree(tmp_path / "out")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, limits[1]))
+    try:
+        for output in (tmp_path / "deep/new", tmp_path / "out"):
+            with pytest.raises(OSError, match="File too large"):
+                export_run(trained, output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not (tmp_path / "deep").exists()
+    assert tree(tmp_path / "out") == before
+    (tmp_path / "out/mine.txt").write_text("mine")
+    files = export_run(trained, tmp_path / "out")
+    assert sorted(tree(tmp_path / "out")) == sorted([*files, "mine.txt"])
 
 
 def test_evaluation_with_rounded_weights_is_that_of_the_export(trained: Run, tmp_path: Path) -> None:
