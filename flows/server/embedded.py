@@ -17,6 +17,7 @@ Works around Prefect 3.8.8:
 
 import asyncio
 import contextlib
+import contextvars
 import errno
 import os
 import secrets
@@ -25,6 +26,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -83,7 +85,8 @@ def prefect_api(while_it_starts: Callable[[], object]) -> Iterator[str]:
             try:
                 while_it_starts()
                 _start_or_lose(url, child)
-                yield url
+                with _watched(url, child):
+                    yield url
             finally:
                 _drain()
 
@@ -189,6 +192,29 @@ def _start_or_lose(url: str, child: "subprocess.Popen[bytes]") -> None:
         from flows.server.lost_server import lose
 
         lose(f"{problem}. The run goes on without it: Prefect will not show this run")
+
+
+@contextlib.contextmanager
+def _watched(url: str, child: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """A server that ends within the block is lost at once: Prefect's client would go on asking it for a minute."""
+    from flows.server.lost_server import lose
+
+    is_over = threading.Event()
+
+    def wait() -> None:
+        code = child.wait()
+        if not is_over.is_set():
+            lose(
+                f"the Prefect server at {url} is lost (it ended with code {code}): "
+                "the run goes on without it, and its pages will not show the rest"
+            )
+
+    # in a copy of this context, in which Prefect's settings are those of the run
+    threading.Thread(target=contextvars.copy_context().run, args=(wait,), name="server", daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 def _await_health(url: str, child: "subprocess.Popen[bytes]") -> str:

@@ -34,6 +34,7 @@ INTERRUPTS = (KeyboardInterrupt, TerminationSignal)
 # Addresses of servers that went away.  The process is their scope, as it is that of PREFECT_API_URL and of Prefect's
 # settings: every flow, task and artifact in it talks to the same server.
 _lost: set[str] = set()
+_losing = threading.Lock()  # it may be seen by whoever asks it, and by whoever waits for its process
 
 
 def server_url() -> str:
@@ -131,8 +132,11 @@ def _fails_within(error: BaseException) -> bool:
 
 
 def lose(words: str) -> None:
-    """The run goes on without the server of this process, and says why."""
-    _lost.add(server_url())
+    """The run goes on without the server of this process, and says why, once."""
+    with _losing:
+        if is_lost():
+            return
+        _lost.add(server_url())
     _leave_alone()
     tell(words)
 

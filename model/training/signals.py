@@ -7,12 +7,14 @@ During the steps it is remembered until the step at hand is done: all processes 
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from pipeline.base.console import leave_closed_terminal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ECHO_SECONDS = 1.0  # in which torchrun passes on a SIGINT that it and its processes got together
 SAVING_SECONDS = 30.0  # for the step at hand and a checkpoint, once the process that started a trainer has gone
 
 
@@ -78,7 +80,7 @@ class Remembered:
 
     def __init__(self, asked: Callable[[], None], at_once: Callable[[], None]) -> None:
         self._asked, self._at_once = asked, at_once
-        self.number = 0
+        self.number, self._when = 0, 0.0
 
     def __call__(self, number: int, frame: Any) -> None:
         """Remembers the first signal."""
@@ -86,8 +88,9 @@ class Remembered:
             leave_closed_terminal()
         # torchrun passes on the first Ctrl-C as SIGINT and the second as SIGTERM
         again = (signal.SIGINT, signal.SIGTERM) if under_torchrun() else (signal.SIGINT,)
-        if self.number == signal.SIGINT and number in again:
+        is_echo = number == signal.SIGINT and under_torchrun() and time.monotonic() - self._when < ECHO_SECONDS
+        if self.number == signal.SIGINT and number in again and not is_echo:
             self._at_once()
         elif not self.number:
-            self.number = number
+            self.number, self._when = number, time.monotonic()
             self._asked()

@@ -120,6 +120,7 @@ def test_run_whose_server_is_killed_ends_with_the_right_files_and_says_so_once(r
     assert told.count("is lost") == 1
     assert "Traceback" not in told
     assert "Error logging to API" not in told
+    assert "it ended with code -9" in told  # seen at once, by whoever waits for it: its client asks on for a minute
     never = tmp_path / "never"
     whole = tokenmill("run", str(recipe), "--root", str(never), "--json")
     assert list(json.loads(whole.stdout)["stages"]) == ["clean", "dedup", "filter", "tokenize", "train", "report"]

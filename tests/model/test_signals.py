@@ -13,6 +13,7 @@ import pytest
 
 from model.checkpoints.steps import complete_steps
 from model.stage import launch_command
+from model.training import signals
 from model.training.metrics import read_lines
 from pipeline.base.processes import alive, descendants
 from pipeline.run.folder import Run
@@ -188,3 +189,17 @@ def assert_gone(pids: list[int]) -> None:
     while alive(pids) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert alive(pids) == []
+
+
+def test_one_interrupt_of_all_processes_is_not_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchrun passes on what its processes got as well; a person's second Ctrl-C comes later."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    now, told = [100.0], list[str]()
+    monkeypatch.setattr("model.training.signals.time.monotonic", lambda: now[0])
+    answer = signals.Remembered(lambda: told.append("asked"), lambda: told.append("at once"))
+    answer(signal.SIGINT, None)
+    answer(signal.SIGINT, None)
+    assert (told, answer.number) == (["asked"], signal.SIGINT)
+    now[0] += signals.ECHO_SECONDS
+    answer(signal.SIGINT, None)
+    assert told == ["asked", "at once"]
