@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.base.words import largest_first
+from pipeline.base.words import counted, largest_first
 
 MOST_REASONS = 5
 FEW_KEPT = 0.3
@@ -15,7 +15,7 @@ DROPPED = "dropped_"
 def outcome_lines(stage: str, summary: Mapping[str, Any]) -> Iterator[str]:
     """The line of a stage that passes documents on, and a second one where few are left.
 
-    Training has one where its model is no better than counting; other stages have none.
+    Training says how its model stands to one that only counts; other stages have none.
 
     Example:
         >>> summary = {"documents_in": 10, "kept": 2, "reasons": {"a": 8, "b": 1}, "alone": {"a": 7}}
@@ -23,7 +23,7 @@ def outcome_lines(stage: str, summary: Mapping[str, Any]) -> Iterator[str]:
         'filter: 2 of 10 documents kept; a 8 (7 alone), b 1 (0 alone)'
     """
     if stage == "train":
-        yield from _worse_than_counting(summary)
+        yield from _beside_counting(summary)
         return
     if stage == "tokenize":
         yield from _not_encoded(summary)
@@ -35,6 +35,9 @@ def outcome_lines(stage: str, summary: Mapping[str, Any]) -> Iterator[str]:
     what = "records became documents" if found[0] == "records_in" else "documents kept"
     yield from (f"{stage}: {note}" for note in summary.get("notes", ()))
     yield f"{stage}: {left:,} of {total:,} {what}" + (f"; {words}" if (words := reasons_in_words(summary)) else "")
+    if damaged := sum(summary.get("quarantined_reasons", {}).values()):
+        which = "`tokenmill inspect` of quarantine/ in the run folder says which"
+        yield f"{stage}: {counted(damaged, 'record')} {'is' if damaged == 1 else 'are'} damaged; {which}"
     if left < FEW_KEPT * total:
         yield (
             f"warning: {stage} keeps {left / total:.1%}; `tokenmill explain` and `tokenmill inspect` show documents "
@@ -55,11 +58,16 @@ def _not_encoded(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"tokenize: {made:,} of {made + out:,} documents became tokens; left out: {why}"
 
 
-def _worse_than_counting(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Says that a model is no better than one that knows how often each token occurs, and nothing else."""
+def _beside_counting(summary: Mapping[str, Any]) -> Iterator[str]:
+    """How a model stands to one that knows how often each token occurs, and nothing else."""
     bits, unigram = summary.get("bits_per_byte"), summary.get("unigram_bits_per_byte")
-    if bits is not None and unigram is not None and bits >= unigram:
+    if bits is None or unigram is None:
+        return
+    if bits >= unigram:
         yield f"warning: {worse_than_counting(bits, unigram)}"
+    else:
+        less = f"{1 - bits / unigram:.0%} below a unigram model ({unigram:.3f})"
+        yield f"train: {bits:.3f} bits per byte of validation text, {less}"
 
 
 def worse_than_counting(bits: float, unigram: float) -> str:

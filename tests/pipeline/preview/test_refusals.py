@@ -55,7 +55,7 @@ def hugging_face(folder: Path) -> Path:
         ("", "tokenize.held_out=held.arrow", "tokenize.held_out = .*held.arrow: no such file"),
         ("", "tokenize.tokenizer_weights={a = 2.0}", "tokenizer_weights names a; the sources are s"),
         ("", "dedup.against=['before']", "dedup.against: .*before is neither"),
-        ("", "clean.url_block=['@block.txt']", "block.txt: No such file"),
+        ("", "clean.url_block=['@block.txt']", "block.txt: not found"),
         ("", "clean.extractor=resilliparse", "clean.extractor = 'resilliparse': allowed are resiliparse, tokenmill"),
         ("", "filter.url.blocklist=block.txt", "filter.url.blocklist = .*block.txt': no such file"),
         ("", "filter.classifiers.good.path=good.bin", "filter.classifiers.good.path = .*good.bin': no such file"),

@@ -3,12 +3,13 @@
 from pipeline.run.outcome import outcome_lines
 
 
-def test_model_that_is_no_better_than_counting_is_pointed_out() -> None:
+def test_model_is_told_beside_one_that_only_counts() -> None:
     (line,) = outcome_lines("train", {"bits_per_byte": 3.668, "unigram_bits_per_byte": 3.407})
     assert line.startswith("warning: the model needs 3.668 bits per byte")
     assert "a unigram model 3.407" in line
     assert "train.steps" in line
-    assert list(outcome_lines("train", {"bits_per_byte": 2.2, "unigram_bits_per_byte": 3.4})) == []
+    (line,) = outcome_lines("train", {"bits_per_byte": 1.7, "unigram_bits_per_byte": 3.4})
+    assert line == "train: 1.700 bits per byte of validation text, 50% below a unigram model (3.400)"
     assert list(outcome_lines("train", {"bits_per_byte": None, "unigram_bits_per_byte": 3.4})) == []
 
 
@@ -26,7 +27,10 @@ def test_reasons_come_largest_first_and_the_rest_is_counted() -> None:
 
 def test_clean_and_dedup_say_why_in_their_own_words() -> None:
     clean = {"records_in": 10, "documents": 8, "excluded_reasons": {"http_status": 1}, "quarantined_reasons": {"x": 1}}
-    assert list(outcome_lines("clean", clean)) == ["clean: 8 of 10 records became documents; http_status 1, x 1"]
+    assert list(outcome_lines("clean", clean)) == [
+        "clean: 8 of 10 records became documents; http_status 1, x 1",
+        "clean: 1 record is damaged; `tokenmill inspect` of quarantine/ in the run folder says which",
+    ]
     dedup = {"documents_in": 8, "kept": 7, "dropped": 1, "dropped_exact": 1, "dropped_near": 0}
     assert list(outcome_lines("dedup", dedup)) == ["dedup: 7 of 8 documents kept; exact 1"]
 
