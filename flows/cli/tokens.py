@@ -9,7 +9,7 @@ from cyclopts import App
 from flows.display.answer import answer
 from flows.display.options import Json, Output, Overwrite, refuse_overwriting
 from pipeline.base import storage
-from pipeline.base.errors import UserError, parse_json
+from pipeline.base.errors import UserError, naming, parse_json
 from pipeline.run import layout as run_layout
 from pipeline.run.manifest import digest_file
 from pipeline.tokens.shards.exchange import (
@@ -59,7 +59,8 @@ def export_tokens(
     written_files = megatron_files(output) if layout == "megatron" else (output,)
     refuse_overwriting("--output", *written_files, overwrite=overwrite)
     folder = storage.open_folder(storage.join(root, path), ".arrow", as_path=path)
-    written = export_megatron(folder, output) if layout == "megatron" else export_nanogpt(folder, output)
+    with naming(str(output)):
+        written = export_megatron(folder, output) if layout == "megatron" else export_nanogpt(folder, output)
     return _answer({"output": str(output), "layout": layout, **written}, json)
 
 
@@ -107,11 +108,16 @@ def import_tokens(
     refuse_overwriting("--output", folder, overwrite=overwrite)
     _refuse_tokens_of_a_run(output)
     importer = import_megatron if layout == "megatron" else import_nanogpt
-    made = storage.scratch(str(output)) if folder.exists() else folder
-    written = importer(path, made, token_format, source)
-    if made is not folder:  # the earlier shards stay until the new ones are whole
-        shutil.rmtree(folder)
-        made.rename(folder)
+    with naming(str(output)), storage.made_for_something(output / storage.SCRATCH):
+        made = storage.scratch(str(output))
+        try:
+            written = importer(path, made, token_format, source)
+            if folder.exists():  # the earlier shards stay until the new ones are whole
+                shutil.rmtree(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            made.rename(folder)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(tokenizer.read_bytes())
     return _answer({"root": str(output), "split": split, **written}, json)

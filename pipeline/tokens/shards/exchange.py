@@ -7,6 +7,7 @@ nanoGPT: one file of uint16 ids; documents are told apart only by the end-of-tex
 Layout of ``.idx``: Megatron-LM, ``megatron/core/datasets/indexed_dataset.py`` (Apache-2.0), read, not copied.
 """
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,14 +56,32 @@ def export_megatron(folder: Path, prefix: Path) -> dict[str, int]:
     code = 8 if token_format.dtype == np.uint16 else 4  # Megatron has no uint32; every id fits int32
     lengths: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     binary, index = megatron_files(prefix)
-    prefix.parent.mkdir(parents=True, exist_ok=True)
-    with open(binary, "wb") as file:
-        for batch in _batches(folder):
-            file.write(batch.tokens.astype(_TYPES[code], copy=False).tobytes())
-            lengths.append(np.diff(batch.offsets))
-    lengths_N = np.concatenate(lengths)
-    _write_index(index, code, lengths_N)
+    with _whole(binary, index) as (binary_begun, index_begun):
+        with open(binary_begun, "wb") as file:
+            for batch in _batches(folder):
+                file.write(batch.tokens.astype(_TYPES[code], copy=False).tobytes())
+                lengths.append(np.diff(batch.offsets))
+        lengths_N = np.concatenate(lengths)
+        _write_index(index_begun, code, lengths_N)
     return {"documents": len(lengths_N), "tokens": int(lengths_N.sum())}
+
+
+@contextlib.contextmanager
+def _whole(*paths: Path) -> Iterator[list[Path]]:
+    """Files of one folder to write, which take the places of ``paths`` once all are written; else nothing is left."""
+    for path in paths:
+        if path.exists() and not path.is_file():  # such as /dev/null, whose place no file may take
+            raise UserError(f"{path}: expected a file, or a name that is free; name another")
+    begun = [path.with_name(f".{path.name}.begun") for path in paths]
+    with storage.made_for_something(paths[0].parent):
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield begun
+            for own, path in zip(begun, paths, strict=True):
+                own.replace(path)
+        finally:
+            for own in begun:
+                own.unlink(missing_ok=True)
 
 
 def _write_index(path: Path, code: int, lengths_N: NDArray[np.int64]) -> None:
@@ -88,8 +107,7 @@ def export_nanogpt(folder: Path, path: Path) -> dict[str, int]:
             f"{folder}: a vocabulary of {token_format.vocabulary_size:,} does not fit uint16; export to megatron"
         )
     documents = tokens = 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file:
+    with _whole(path) as (begun,), open(begun, "wb") as file:
         for batch in _batches(folder):
             file.write(batch.tokens.tobytes())
             documents, tokens = documents + len(batch.doc_ids), tokens + len(batch.tokens)

@@ -1,7 +1,10 @@
 """Export to and import from other trainers' files, read with their own readers where these are installed."""
 
+import contextlib
 import json
-from collections.abc import Callable
+import resource
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,46 @@ def test_nanogpt_reads_our_file_and_we_read_it_again(tmp_path: Path) -> None:
     counts = import_nanogpt(tmp_path / "train.bin", tmp_path / "out", FORMAT, "web")
     assert counts == {"documents": 5, "tokens": len(data), "shards": 1}
     assert documents_in(tmp_path / "out") == ENDED
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """No file may grow beyond this: as on a full disk, a write fails half-way."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("export", [export_megatron, export_nanogpt])
+def test_export_that_cannot_be_written_leaves_nothing_and_what_stood_before(
+    tmp_path: Path, export: Callable[[Path, Path], object]
+) -> None:
+    shards = write_folder(tmp_path / "in", DOCUMENTS)
+    export(shards, tmp_path / "before/corpus")
+    before = tree(tmp_path / "before")
+    for place in ("before", "deep/new"):
+        with files_of_at_most(100), pytest.raises(OSError, match="File too large"):
+            export(shards, tmp_path / place / "corpus")
+    assert tree(tmp_path / "before") == before
+    assert not (tmp_path / "deep").exists()
+    with pytest.raises(UserError, match="expected a file, or a name that is free"):
+        export_nanogpt(shards, Path("/dev/null"))
+
+
+def test_import_that_cannot_be_written_leaves_no_run_folder(tmp_path: Path) -> None:
+    path = tmp_path / "train.bin"
+    run = make_run(tmp_path / "run", {"web": [sentence(1)]})
+    do(run)
+    tokenizer = Path(run.local("tokenizer/tokenizer.json"))
+    np.tile(np.arange(1, 200, dtype=np.uint16), 1000).tofile(path)
+    with files_of_at_most(4_000), pytest.raises(OSError, match="File too large"):
+        import_tokens(path, output=tmp_path / "deep/out", tokenizer=tokenizer, layout="nanogpt")
+    assert not (tmp_path / "deep").exists()
 
 
 def test_huggingface_datasets_opens_our_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
