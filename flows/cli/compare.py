@@ -26,6 +26,7 @@ BENCHMARKS = {
     "dedup_join": "pipeline.bench.dedup_join",
     "dedup_scale": "pipeline.bench.dedup_scale",
     "filter": "pipeline.bench.filter",
+    "growth": "pipeline.bench.growth",
     "tokenize": "pipeline.bench.tokens",
     "loader": "model.bench.loader",
     "train": "model.bench.train",
