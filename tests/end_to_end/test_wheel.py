@@ -1,6 +1,7 @@
 """Wheel and sdist are whole: built, checked, and the wheel at work where there is no source tree."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -121,3 +122,47 @@ def test_a_folder_becomes_a_model_where_there_is_no_source(environment: Path, sa
     assert (tmp_path / "runs/own/report/index.html").exists()
     assert WORDS not in call("tokenmill", "run", "own.toml", "--rebuild", *settings)
     assert "not compiled" not in call("tokenmill", "doctor")
+
+
+def test_steps_of_the_dockerfile_run_in_a_clean_folder(built: Path, repository: Path, tmp_path: Path) -> None:
+    """As a builder would, but for the base: its folders lie in this one, and what tokenmill needs is there already."""
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    next(tmp_path.glob("tokenmill-*/")).rename(tmp_path / "src")
+    places = {"/opt/tokenmill": "opt", "/src/tokenmill": "src", "/var/cache/tokenmill": "cache"}
+    text = re.sub(r"^#.*\n", "", (repository / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", "")
+    for place, name in places.items():
+        text = text.replace(place, str(tmp_path / name))
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTHON", "PIP_"))
+    }
+    variables |= {
+        "TORCH": "torch",
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+    }  # 0: no isolation
+    variables |= dict(re.findall(r"(TOKENMILL_CACHE|PREFECT_SERVER_ANALYTICS_ENABLED)=(\S+)", text))
+    variables["PATH"] = f"{tmp_path / 'opt/bin'}:{Path(sys.executable).resolve().parent}:{os.environ['PATH']}"
+    (tmp_path / "work").mkdir()
+
+    def call(*command: str) -> str:
+        done = subprocess.run(
+            command, cwd=tmp_path / "work", env=variables, capture_output=True, text=True, timeout=1500, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    base, install = re.findall(r"^RUN (.*)$", text, re.MULTILINE)
+    call("/bin/sh", "-euc", base)
+    (site,) = tmp_path.glob("opt/lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    call("/bin/sh", "-euc", install)
+    assert not (tmp_path / "src").exists()
+    assert str(site) in call("python", "-c", "import pipeline; print(pipeline.__file__)")
+    assert "tokenmill" in call("tokenmill", "--help")
+    assert [
+        path.stat().st_mode & 0o006 for path in (tmp_path / "cache").rglob("*.nb*") if path.stat().st_mode & 6 != 6
+    ] == []
+    assert any((tmp_path / "cache").rglob("*.nbi"))
