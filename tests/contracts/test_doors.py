@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,12 +19,15 @@ DOORS = {
 }
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            found.update(alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module.split(".")[0]
+            found.add(node.module.split(".")[0])
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("package", DOORS)
@@ -33,7 +36,7 @@ def test_package_is_imported_only_behind_its_door(repository: Path, package: str
         path.relative_to(repository).as_posix()
         for folder in ("pipeline", "flows", "model")
         for path in sorted((repository / folder).rglob("*.py"))
-        if package in set(imported(path))
+        if package in imported(path)
     ]
     assert [user for user in users if not user.startswith(DOORS[package])] == []
 

@@ -7,6 +7,7 @@ Imports inside functions count, and so do functions that are named as ``"module:
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,7 @@ def room_arrows(repository: Path) -> Iterator[tuple[str, str, str, str]]:
                 yield name, room, other, below
 
 
+@cache
 def imports(repository: Path) -> dict[str, set[str]]:
     known = modules(repository)
     return {name: imported(ast.parse(path.read_text(encoding="utf-8")), known) - {name} for name, path in known.items()}
