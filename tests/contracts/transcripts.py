@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.screen.cold import WORDS as COLD  # said where the kernels are not compiled yet
 
+PROGRESS = re.compile(r"[\w.]+: \d+ of \d+ shards, ")  # where it has no terminal, after ten seconds
 SHOWN_FOLDER = "/home/me/first"  # stands for the folder that the commands are run in
 
 
@@ -44,9 +45,10 @@ def run_in(folder: Path, command: str, python_path: str, first_on_path: str = ""
 
 
 def normalised(text: str) -> list[str]:
-    """Lines without what differs from run to run: seconds, and the width of the column that they stand in."""
+    """Lines without what differs from run to run: seconds, the width of their column, how far slow work has come."""
     text = re.sub(r"(?<= )\d+\.\d(?= )", "SECONDS", text).replace(f"{COLD}\n", "")
-    return [re.sub(r" +", " ", line).strip() for line in text.splitlines() if line.strip()]
+    lines = [re.sub(r" +", " ", line).strip() for line in text.splitlines() if line.strip()]
+    return [line for line in lines if not PROGRESS.match(line)]
 
 
 def matches(shown: list[str], printed: list[str]) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.dedup.rule.deduplicate import RULES
 from pipeline.dedup.stage.corpus import alive_of_shard, doc_ids_of
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
@@ -28,7 +29,7 @@ def judge_shard(job: Job, outputs: Outputs) -> None:
         for batch in table.to_batches(max_chunksize=BATCH_ROWS):
             writer.write(batch)
     found = {item["values"]: item["counts"] for item in rules.value_counts().to_pylist()}
-    counts = {rule: found[rule] for rule in ("exact", "near") if rule in found}
+    counts = {rule: found[rule] for rule in RULES if rule in found}
     outputs.count(
         documents_in=int(alive.sum()), kept=int((alive & ~removed).sum()), dropped=int((alive & removed).sum())
     )

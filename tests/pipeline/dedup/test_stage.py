@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from pipeline.dedup.stage.plan import run as run_dedup
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
+from pipeline.run.manifest import load_manifests
 from pipeline.run.table_files import read_table
 from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNATURES, VERDICTS
 
@@ -152,3 +154,22 @@ def drop_shard(job, outputs) -> None:  # type: ignore[no-untyped-def]
     with outputs.table(path.replace("documents/", "verdicts/filter/"), VERDICTS) as writer:
         ids = table.column("doc_id").combine_chunks()
         writer.write(pa.Table.from_arrays([ids, keep, reasons], schema=VERDICTS.schema))
+
+
+def test_every_reason_of_the_verdicts_is_counted(tmp_path: Path) -> None:
+    page = " ".join(f"word{number}" for number in range(200))
+    texts = [page, page[:900], "Another page altogether, about mills, water and grain.", page]
+    lines = [{"text": text, "id": str(i), "url": f"https://example.org/{i // 2 * i}"} for i, text in enumerate(texts)]
+    (tmp_path / "pages.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    recipe = {
+        "sources": [{"name": "pages", "paths": [str(tmp_path / "pages.jsonl")]}],
+        "stages": ["clean", "dedup"],
+        "dedup": {"same_url": True, "threshold": 0.95},
+    }
+    run = Run(str(tmp_path / "run"), Recipe.model_validate(recipe))
+    do(run)
+    (manifest,) = load_manifests(run.root, "dedup").values()
+    found = [row["reasons"] for row in read_table(run.local("verdicts/dedup/00000.arrow"), VERDICTS).to_pylist()]
+    told = Counter(reason for reasons in found for reason in reasons)
+    assert told["dedup.url"] == told["dedup.exact"] == 1
+    assert manifest.counts["reasons"] == told
