@@ -144,7 +144,7 @@ def test_stated_language_and_url_lists_count() -> None:
 
 
 def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="unknown rule set 'goper'; did you mean gopher"):
+    with pytest.raises(UserError, match="unknown rule set 'goper'; there are gopher_quality, "):
         verdict("a", rules=["goper"])
     with pytest.raises(UserError, match=r"filter\.min_wrds: unknown key"):
         verdict("a", min_wrds=3)
