@@ -66,6 +66,15 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def let_go() -> None:
+    """Waits for the others once more, so that gloo's threads let go of the tensors of the exchange before.
+
+    They need the interpreter for that, and abort the process where it is about to end by itself; what is exchanged here
+    holds no tensor of Python's.
+    """
+    dist.barrier()
+
+
 @contextlib.contextmanager
 def joined(train: Train) -> Iterator[World]:
     """Joins the other processes, and leaves them at the end.
@@ -90,6 +99,8 @@ def joined(train: Train) -> Iterator[World]:
         dist.init_process_group("nccl" if use_cuda else "gloo", store=store, rank=rank, world_size=size)
     try:
         yield World(rank, size, device)
+        if needs_group and not use_cuda:
+            let_go()
     finally:
         if needs_group:
             dist.destroy_process_group()

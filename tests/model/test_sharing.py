@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
+from model.devices.world import let_go
 from model.updates.muon import Muon
 from model.updates.sharing import first_row
 
@@ -45,6 +46,7 @@ def one_process(rank: int, size: int, port: int, place: str, folder: str) -> Non
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
     try:
         torch.save(updated(place), Path(folder, f"{rank}.pt"))
+        let_go()
     finally:
         dist.destroy_process_group()
 
