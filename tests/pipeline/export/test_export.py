@@ -296,3 +296,14 @@ def test_card_and_croissant_say_what_the_files_hold(run: Run, tmp_path: Path) ->
     assert file["contentSize"] == f"{len(data)} B"
     assert [field["name"] for field in croissant["recordSet"][0]["field"]] == table.schema.names
     assert (tmp_path / "out/recipe.toml").read_bytes() == (Path(run.root) / "recipe.toml").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+@pytest.mark.filterwarnings("ignore")  # of the library's own
+def test_mlcroissant_validates_the_metadata_and_reads_the_records(run: Run, tmp_path: Path, kind: Format) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    folder.write(request(run, kind=kind, columns=["doc_id", "text", "url"]), str(tmp_path / "out"), 1)
+    data_set = mlcroissant.Dataset(jsonld=tmp_path / "out/croissant.json")  # raises where it finds an error
+    found = list(data_set.records(record_set="documents"))
+    expected = export(run, tmp_path / "again", columns=["text"])["text"].to_pylist()
+    assert [record["documents/text"].decode() for record in found] == expected
