@@ -2,9 +2,7 @@
 
 import json
 import os
-import resource
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -28,6 +26,7 @@ from pipeline.recipe.load import load_recipe
 from pipeline.run.folder import Run
 from pipeline.run.manifest import canonical_json, digest_file
 from pipeline.tokens.shards.token_shard import TokenFormat, write_token_shard
+from tests.full_disk import files_of_at_most
 from tests.model.runs import make_run
 from tests.trees import tree
 
@@ -202,16 +201,9 @@ def test_export_that_fails_leaves_nothing_and_one_that_replaces_leaves_no_weight
 ) -> None:
     export_run(trained, tmp_path / "out", file_bytes=20_000)
     before = tree(tmp_path / "out")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, limits[1]))
-    try:
-        for output in (tmp_path / "deep/new", tmp_path / "out"):
-            with pytest.raises(OSError, match="File too large"):
-                export_run(trained, output)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    for output in (tmp_path / "deep/new", tmp_path / "out"):
+        with files_of_at_most(8_000), pytest.raises(OSError, match="File too large"):
+            export_run(trained, output)
     assert not (tmp_path / "deep").exists()
     assert tree(tmp_path / "out") == before
     (tmp_path / "out/mine.txt").write_text("mine")

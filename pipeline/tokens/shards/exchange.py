@@ -72,16 +72,9 @@ def _whole(*paths: Path) -> Iterator[list[Path]]:
     for path in paths:
         if path.exists() and not path.is_file():  # such as /dev/null, whose place no file may take
             raise UserError(f"{path}: expected a file, or a name that is free; name another")
-    begun = [path.with_name(f".{path.name}.begun") for path in paths]
-    with storage.made_for_something(paths[0].parent):
+    with storage.made_for_something(paths[0].parent), contextlib.ExitStack() as files:
         paths[0].parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield begun
-            for own, path in zip(begun, paths, strict=True):
-                own.replace(path)
-        finally:
-            for own in begun:
-                own.unlink(missing_ok=True)
+        yield [files.enter_context(storage.whole_file(path)) for path in paths]
 
 
 def _write_index(path: Path, code: int, lengths_N: NDArray[np.int64]) -> None:

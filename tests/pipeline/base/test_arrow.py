@@ -1,6 +1,4 @@
-import resource
 import secrets
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.base.arrow import doc_id_array, doc_id_column, parquet_writer, text_buffers
+from tests.full_disk import files_of_at_most
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
@@ -52,18 +51,12 @@ def test_ids_survive_the_way_to_a_column_and_back() -> None:
 
 def test_parquet_file_that_cannot_grow_ends_in_the_error_of_the_write(tmp_path: Path) -> None:
     rows = pa.table({"text": [secrets.token_hex(500) for _ in range(100)]})
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
-    try:
-        with (
-            pytest.raises(OSError, match="File too large"),
-            parquet_writer(tmp_path / "texts.parquet", rows.schema) as file,
-        ):
-            file.write_table(rows)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    with (
+        files_of_at_most(2_000),
+        pytest.raises(OSError, match="File too large"),
+        parquet_writer(tmp_path / "texts.parquet", rows.schema) as file,
+    ):
+        file.write_table(rows)
 
 
 def test_parquet_file_that_an_error_ends_has_no_footer(tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import resource
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from pipeline.run.table_files import read_table
 from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNALS, VERDICTS
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
+from tests.full_disk import files_of_at_most
 from tests.trees import objects, tree
 
 
@@ -165,15 +164,8 @@ def test_disk_without_room_is_refused_before_anything_is_written(
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "arrow"])
 def test_file_that_cannot_grow_ends_in_its_own_error(run: Run, tmp_path: Path, kind: Format) -> None:
     asked = request(run, kind=kind)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            folder.write(asked, str(tmp_path / "out"), 1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    with files_of_at_most(2_000), pytest.raises(OSError, match="File too large"):
+        folder.write(asked, str(tmp_path / "out"), 1)
     assert not (tmp_path / "out").exists()
 
 

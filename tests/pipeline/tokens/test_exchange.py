@@ -1,10 +1,7 @@
 """Export to and import from other trainers' files, read with their own readers where these are installed."""
 
-import contextlib
 import json
-import resource
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from model.data.batches import TokenDataset
 from pipeline.base.errors import FormatError, UserError
 from pipeline.tokens.shards.exchange import export_megatron, export_nanogpt, import_megatron, import_nanogpt
 from pipeline.tokens.shards.token_shard import TokenFormat, map_batches, open_folder, write_token_shard
+from tests.full_disk import files_of_at_most
 from tests.pipeline.tokens.runs import do, make_run, sentence
 from tests.pipeline.tokens.shards import FORMAT, doc_id
 from tests.trees import tree
@@ -75,19 +73,6 @@ def test_nanogpt_reads_our_file_and_we_read_it_again(tmp_path: Path) -> None:
     counts = import_nanogpt(tmp_path / "train.bin", tmp_path / "out", FORMAT, "web")
     assert counts == {"documents": 5, "tokens": len(data), "shards": 1}
     assert documents_in(tmp_path / "out") == ENDED
-
-
-@contextlib.contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """No file may grow beyond this: as on a full disk, a write fails half-way."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("export", [export_megatron, export_nanogpt])
