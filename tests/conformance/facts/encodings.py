@@ -9,16 +9,12 @@ from pipeline.clean.decode import NotText, decode
 from tests.conformance.clones import Clone, Repository
 from tests.conformance.facts.figures import Figure, measure
 
-# what browsers read under a label
+# what browsers read under a codec's name, beside that codec itself
 WIDER = {
-    **{"big5": "big5hkscs", "euc_kr": "cp949", "shift_jis": "cp932", "gb2312": "gb18030", "gbk": "gb18030"},
-    **{"ascii": "cp1252", "iso8859_1": "cp1252", "iso8859_9": "cp1254", "tis_620": "cp874"},
-}
-# the same of names as Python normalises them, where a label stands for several
-BROWSERS = {
     **{"big5": ("big5hkscs",), "euc_kr": ("cp949",), "gb2312": ("gbk", "gb18030"), "gbk": ("gb18030",)},
-    **{"shift_jis": ("cp932",), "cp932": ("shift_jis",), "iso8859_1": ("cp1252",), "iso8859_9": ("cp1254",)},
-    **{"tis_620": ("cp874",), "iso8859_11": ("cp874",), "iso8859_7": ("cp1253",), "cp1253": ("iso8859_7",)},
+    **{"shift_jis": ("cp932",), "cp932": ("shift_jis",), "ascii": ("cp1252",), "iso8859_1": ("cp1252",)},
+    **{"iso8859_9": ("cp1254",), "tis_620": ("cp874",), "iso8859_11": ("cp874",)},
+    **{"iso8859_7": ("cp1253",), "cp1253": ("iso8859_7",)},
 }
 OF_PYTHON = {
     **{"macroman": "mac_roman", "maccyrillic": "mac_cyrillic", "mac-centraleurope": "mac_latin2", "uhc": "cp949"},
@@ -77,7 +73,7 @@ def _codecs(label: str) -> Iterator[str]:
             codec = codecs.lookup(OF_PYTHON.get(name, name)).name.replace("-", "_")
         except LookupError:
             continue
-        yield from dict.fromkeys((codec, *BROWSERS.get(codec, ())))
+        yield from (codec, *WIDER.get(codec, ()))
         return
 
 
@@ -96,8 +92,8 @@ def _text(data: bytes) -> str | None:
 
 
 def _truths(data: bytes, codec: str) -> Iterator[str]:
-    """The text by the codec, and by the wider one that browsers take for it."""
-    for name in dict.fromkeys((codec, WIDER.get(codec, codec))):
+    """The text by the codec, and by the wider ones that browsers take for it."""
+    for name in (codec, *WIDER.get(codec, ())):
         yield data.decode(name, "replace")
 
 
