@@ -7,9 +7,9 @@ What is damaged becomes one ``Damaged`` item, and reading goes on.
 3. a reader        chunks, or a file -> items
 
 ``records`` says what a reader yields, ``nested`` what is text in a list.  The readers are ``jsonl`` (above ``lines``),
-``columnar`` (above the room ``columns``), ``text``, ``warc``, ``papers`` (above the room ``works``), and ``datatrove``
-(a class of that package); the room ``delimited`` reads CSV and TSV.  The room ``parts`` stands above them: it finds the
-files, tells their formats and calls the readers.
+``columnar_rows`` (above ``columnar`` and the room ``columns``), ``text``, ``warc``, ``papers`` (above the room
+``works``), and ``datatrove`` (a class of that package); the room ``delimited`` reads CSV and TSV.  The room ``parts``
+stands above them: it finds the files, tells their formats and calls the readers.
 
 To add a format, touch
 

@@ -1,12 +1,13 @@
-"""Parquet, Arrow IPC and Feather files to records, one batch of rows at a time.
+"""Parquet, Arrow IPC and Feather files to batches of rows that can be read, and what is damaged of them.
 
-A batch is bounded by its bytes in all columns, and a file by what it becomes: one value that a dictionary holds once
-may stand in a million rows.
+The one place where such a file is opened, bounded and looked at: ``columnar_rows`` makes records of the rows for a run,
+``pipeline/dedup/files/columns.py`` takes the columns as they are.  A batch is bounded by its bytes in all columns, and
+a file by what it becomes: one value that a dictionary holds once may stand in a million rows.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,75 +15,228 @@ import pyarrow.parquet as pq
 
 from pipeline.base.errors import raise_the_systems
 from pipeline.readers.columns.checks import sound_columns
-from pipeline.readers.columns.values import column_names, distinct, rows_of
-from pipeline.readers.records import HEAD_BYTES, Damaged, Fields, Item, Record, too_large
+from pipeline.readers.columns.values import column_names, distinct
+from pipeline.readers.records import Damaged
 from pipeline.readers.streams import Budget, Limits
 
 BATCH_ROWS = 1024
 BATCH_BYTES = 64 << 20  # of all columns of a batch, as Python values hold them
 PROBE_ROWS = 16  # read first of a large row group, to see how large its rows are
 ROW_BYTES = 64  # what a row costs beside its text: a line in some table
+READ_BYTES = 1 << 20  # of a column chunk at a time: a chunk may be as large as its row group
 ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, ValueError)
 
 
-def read_parquet(
-    file: Path | pa.NativeFile,
-    path: str,
-    fields: Fields,
-    limits: Limits,
-    first: int = 0,
-    end: int | None = None,
-    part_bytes: int | None = None,
-) -> Iterator[Item]:
-    """One record per row of the row groups [first, end); a row group that cannot be read is one damaged record.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of a file: ``first`` is the row of the file that the batch begins with."""
 
-    The offset of a record is its row in the file.
+    first: int
+    batch: pa.RecordBatch
+    row_bytes: int  # about what one of them is as Python values
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a file.
+
+    Attributes:
+        wrong: Says of a schema for which reason, and in which detail, no row can have a text; None where one can.
+        enough: Whether the columns that can be read are enough for a record: their names, and those of all.
+        chosen: Whether a column of this name is read; None: all are, by names that are distinct.
+        tells_lost_columns: Whether rows that lack a column which cannot be read are told.
+    """
+
+    wrong: Callable[[pa.Schema], tuple[str, str] | None]
+    enough: Callable[[Sequence[str], Sequence[str]], bool]
+    chosen: Callable[[str], bool] | None = None
+    tells_lost_columns: bool = True
+
+
+class ColumnarReader:
+    """Reads one part of a file; what cannot be read is told in the place of its rows.
 
     Args:
-        file: Where it lies.
-        path: What the items are named by.
-        fields: Of a record.
-        limits: Of a record, and of what the part may become.
-        first: First row group.
-        end: One past the last row group; None for all.
-        part_bytes: Of the row groups in the file, for the ratio; by default the file's.
+        path: What the damage is named by.
+        limits: Of what the part may become.
+        wanted: What is asked of it.
+        part_bytes: Of the part in the file, for the ratio.
+
+    Attributes:
+        first: Row of the file that the part begins with.
+        row: The row after what has been given so far; in the end the one after the part.
+        stopped: Whether the part became more than it may: nothing of it is given after that.
     """
-    try:
-        opened = pq.ParquetFile(file, memory_map=isinstance(file, Path))
-        schema = opened.schema_arrow
-    except ERRORS as error:
-        raise_the_systems(error)
-        yield Damaged(path, 0, None, "corrupt_file", f"parquet: {error}")
-        return
-    metadata = opened.metadata
-    end = metadata.num_row_groups if end is None else end
-    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-    if first == 0 and sum(sizes) != metadata.num_rows:
-        detail = f"parquet: {metadata.num_rows:,} rows, but its row groups hold {sum(sizes):,}"
-        yield Damaged(path, 0, None, "corrupt_file", detail)
-    reader = _Rows(path, fields, limits, _size(file) if part_bytes is None else part_bytes, schema)
-    row = sum(sizes[:first])
-    for group, rows in enumerate(sizes[first:end], first):
-        yield from reader.of_group(opened, group, row, rows)
-        if reader.stopped:
+
+    def __init__(self, path: str, limits: Limits, wanted: Wanted, part_bytes: int) -> None:
+        self._path, self._wanted = path, wanted
+        self._budget = Budget(limits)
+        self._budget.consumed = part_bytes
+        self._wrong: tuple[str, str] | None = None
+        self._names: list[str] | None = None
+        self.first = self.row = 0
+        self.stopped = False
+
+    def parquet(self, file: Path, first: int = 0, end: int | None = None) -> Iterator[Rows | Damaged]:
+        """The rows of the row groups [first, end); None for all of them.
+
+        Raises:
+            OSError: If the system refuses to read.
+        """
+        try:
+            opened = open_parquet(file)
+            schema, metadata = opened.schema_arrow, opened.metadata
+            sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+            self._begin(schema)
+        except ERRORS as error:
+            raise_the_systems(error)
+            yield Damaged(self._path, 0, None, "corrupt_file", f"parquet: {error}")
             return
-        row += rows
+        with opened:
+            if first == 0 and sum(sizes) != metadata.num_rows:
+                detail = f"parquet: {metadata.num_rows:,} rows, but its row groups hold {sum(sizes):,}"
+                yield Damaged(self._path, 0, None, "corrupt_file", detail)
+            self.first = self.row = sum(sizes[:first])
+            for group, rows in enumerate(sizes[first:end], first):
+                stop = self.row + rows
+                if not self.stopped:
+                    yield from self._of_group(opened, group, stop)
+                self.row = stop
+
+    def arrow(self, file: Path) -> Iterator[Rows | Damaged]:
+        """The rows of an Arrow IPC file, IPC stream or Feather file.
+
+        Raises:
+            OSError: If the system refuses to read.
+        """
+        try:
+            source = pa.memory_map(str(file))
+            batches, schema, rows = open_ipc(source)
+            self._begin(schema)
+        except ERRORS as error:
+            raise_the_systems(error)
+            yield Damaged(self._path, 0, None, "corrupt_file", f"arrow: {error}")
+            return
+        with source:
+            failure = yield from self._until_damage(self._of_chosen(batches), rows)
+            if failure is not None and not self.stopped:
+                yield corrupt(self._path, self.row, rows, f"cannot be read: {failure}")
+            self.row = self.row if rows is None else rows
+
+    def spend(self, size: int, row: int) -> Damaged | None:
+        """Adds to what the part has become; where that is too much, what stands for the rows from ``row`` on."""
+        self._budget.produced += size
+        if self.stopped or (bomb := self._budget.exceeded()) is None:
+            return None
+        self.stopped = True
+        return Damaged(self._path, row, None, "decompression_bomb", f"rows from {row:,} on are not read: {bomb}")
+
+    def _begin(self, schema: pa.Schema) -> None:
+        self._wrong = self._wanted.wrong(schema)
+        names = column_names(schema)
+        if self._wanted.chosen is None and (distinct(names) != names or any("\ufffd" in name for name in names)):
+            self._names = distinct(names)  # pyarrow gives no column whose name it cannot decode
+
+    def _columns(self, schema: pa.Schema) -> list[str] | None:
+        chosen = self._wanted.chosen
+        return None if chosen is None else [name for name in column_names(schema) if chosen(name)]
+
+    def _of_chosen(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        chosen = self._wanted.chosen
+        if chosen is None:
+            return batches
+        return (b.select([at for at, name in enumerate(column_names(b.schema)) if chosen(name)]) for b in batches)
+
+    def _of_group(self, opened: pq.ParquetFile, group: int, stop: int) -> Iterator[Rows | Damaged]:
+        """Rows of a row group; where columns of it cannot be read, of the others if these are enough."""
+        if self._wrong is not None:
+            yield from self._without_text(stop - self.row)
+            return
+        start, columns = self.row, self._columns(opened.schema_arrow)
+        failure = yield from self._until_damage(group_batches(opened, [group], columns), stop)
+        if failure is None or self.stopped:
+            return
+        names = column_names(opened.schema_arrow) if columns is None else columns
+        good = [name for name in names if names.count(name) == 1 and readable(opened, group, name)]
+        if len(good) < len(names) and self._wanted.enough(good, names):
+            lost = ", ".join(name for name in names if name not in good)
+            yield from self._lacking(self.row, stop, lost, failure)
+            rest = group_batches(opened, [group], good, self.row - start)
+            failure = yield from self._until_damage(rest, stop)
+        if failure is not None and not self.stopped:
+            yield corrupt(self._path, self.row, stop, f"cannot be read: {failure}")
+
+    def _until_damage(
+        self, batches: Iterator[pa.RecordBatch], stop: int | None
+    ) -> Generator[Rows | Damaged, None, Exception | None]:
+        """Rows up to the end, which is the row ``stop``, or to what cannot be read; returns what that was."""
+        while not self.stopped:
+            try:
+                batch = next(batches, None)
+            except ERRORS as error:
+                raise_the_systems(error)
+                return error
+            if batch is None:
+                if stop is not None and self.row < stop:
+                    yield corrupt(self._path, self.row, stop, "are missing")
+                return None
+            yield from self._of_batch(batch)
+        return None
+
+    def _of_batch(self, batch: pa.RecordBatch) -> Iterator[Rows | Damaged]:
+        if self._wrong is not None:
+            yield from self._without_text(batch.num_rows)
+            return
+        first, end = self.row, self.row + batch.num_rows
+        self.row = end
+        if self._names is not None and batch.num_columns == len(self._names):
+            batch = batch.rename_columns(self._names)
+        sound, problem = sound_columns(batch)
+        if problem:
+            names = column_names(batch.schema)
+            if not self._wanted.enough([names[at] for at in sound], names):
+                yield corrupt(self._path, first, end, f"cannot be read: {problem}")
+                return
+            lost = ", ".join(name for at, name in enumerate(names) if at not in set(sound))
+            yield from self._lacking(first, end, lost, problem)
+            batch = batch.select(sound)
+        size = row_bytes(batch)
+        step = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, size)))
+        for start in range(0, batch.num_rows, step):
+            if self.stopped:
+                return
+            yield Rows(first + start, batch.slice(start, step), size)
+
+    def _lacking(self, first: int, end: int, names: str, why: object) -> Iterator[Damaged]:
+        if self._wanted.tells_lost_columns:
+            yield corrupt(self._path, first, end, f"lack {names}, which cannot be read: {why}")
+
+    def _without_text(self, rows: int) -> Iterator[Damaged]:
+        """One damaged record for each of some rows, as many as the budget has room for."""
+        assert self._wrong is not None, "these rows have a text"
+        first = self.row
+        self.row += rows
+        for row in range(first, first + rows):
+            if self.stopped:
+                return
+            yield Damaged(self._path, row, None, *self._wrong)
+            if (bomb := self.spend(ROW_BYTES, row + 1)) is not None:
+                yield bomb
 
 
-def _size(file: Path | pa.NativeFile) -> int:
-    return file.stat().st_size if isinstance(file, Path) else int(file.size())
+def open_parquet(file: Path) -> pq.ParquetFile:
+    """A Parquet file that is read, not mapped: what the system refuses is then an error, and no signal."""
+    return pq.ParquetFile(file, memory_map=False, buffer_size=READ_BYTES)
 
 
-def read_arrow(file: Path | pa.NativeFile, path: str, fields: Fields, limits: Limits) -> Iterator[Item]:
-    """One record per row of an Arrow IPC file, IPC stream or Feather file."""
-    try:
-        source = pa.memory_map(str(file)) if isinstance(file, Path) else file
-        batches, schema, rows = open_ipc(source)
-    except ERRORS as error:
-        raise_the_systems(error)
-        yield Damaged(path, 0, None, "corrupt_file", f"arrow: {error}")
-        return
-    yield from _Rows(path, fields, limits, int(source.size()), schema).of_batches(batches, rows)
+def schema_and_rows(file: Path, kind: str) -> tuple[pa.Schema, int | None]:
+    """What the head of a Parquet or Arrow file tells; its rows where they are known without reading it."""
+    if kind == "parquet":
+        with open_parquet(file) as opened:
+            return opened.schema_arrow, int(opened.metadata.num_rows)
+    with pa.memory_map(str(file)) as source:
+        _, schema, rows = open_ipc(source)
+        return schema, rows
 
 
 def open_ipc(source: pa.NativeFile) -> tuple[Iterator[pa.RecordBatch], pa.Schema, int | None]:
@@ -110,26 +264,29 @@ def _to_the_end(stream: pa.RecordBatchStreamReader, source: pa.NativeFile) -> It
 
 
 def group_batches(
-    opened: pq.ParquetFile, group: int, columns: Sequence[str] | None = None, done: int = 0
+    opened: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None = None, done: int = 0
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of a row group from row ``done`` on, whose rows are fewer where they are large.
+    """Batches of row groups from row ``done`` on, whose rows are fewer where they are large.
 
-    What a row becomes is not in the footer (a dictionary holds a value once), so the first rows of a large row group
-    tell, and where later ones are larger the row group is read again from there.
+    What a row becomes is not in the footer (a dictionary holds a value once), so the first rows of large row groups
+    tell, and where later ones are larger the row groups are read again from there.
     """
-    info = opened.metadata.row_group(group)
-    large = info.total_byte_size * BATCH_ROWS > 4 * BATCH_BYTES
-    rows = PROBE_ROWS if large and info.num_rows > PROBE_ROWS else BATCH_ROWS
+    found = [opened.metadata.row_group(group) for group in groups]
+    count = sum(info.num_rows for info in found)
+    large = any(info.total_byte_size * BATCH_ROWS > 4 * BATCH_BYTES for info in found)
+    rows = PROBE_ROWS if large and count > PROBE_ROWS else BATCH_ROWS
     while True:
         skip, wanted = done, rows
-        batches = opened.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
+        batches = opened.iter_batches(rows, row_groups=list(groups), columns=columns, use_threads=False)
         for whole in batches:
             batch, skip = whole.slice(min(skip, whole.num_rows)), max(0, skip - whole.num_rows)
             if batch.num_rows:
+                wanted = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, row_bytes(batch))))
+                if rows == PROBE_ROWS < wanted:
+                    break
                 done += batch.num_rows
                 yield batch
-                wanted = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, row_bytes(batch))))
-                if rows == PROBE_ROWS < wanted or 4 * wanted < rows:
+                if 4 * wanted < rows:
                     break
         else:
             return
@@ -147,131 +304,10 @@ def row_bytes(batch: pa.RecordBatch) -> int:
     return int(size)
 
 
-class _Rows:
-    """Items of the rows of one part.
-
-    Attributes:
-        stopped: Whether the part became more than it may: nothing of it is read after that.
-    """
-
-    def __init__(self, path: str, fields: Fields, limits: Limits, part_bytes: int, schema: pa.Schema) -> None:
-        self._path, self._fields, self._limits = path, fields, limits
-        self._wrong = wrong_column(schema, fields)
-        self._text = _present(column_names(schema), fields)
-        self._names = distinct(column_names(schema))
-        self._renamed = self._names != column_names(schema) or any("\ufffd" in name for name in self._names)
-        self._budget = Budget(limits)
-        self._budget.consumed = part_bytes
-        self.stopped = False
-
-    def of_group(self, opened: pq.ParquetFile, group: int, row: int, rows: int) -> Iterator[Item]:
-        """Items of a row group, whose first row is ``row`` and which should have ``rows`` of them.
-
-        Where not all of its columns can be read, those are read that can, if the text is among them.
-        """
-        if self._wrong is not None:
-            yield from self._without_text(row, rows)
-            return
-        done, failure = yield from self._until_damage(group_batches(opened, group), row, rows)
-        if failure is None or self.stopped:
-            return
-        names = column_names(opened.schema_arrow)
-        good = [name for name in names if names.count(name) == 1 and readable(opened, group, name)]
-        if len(good) < len(names) and self._enough(good):
-            lost = ", ".join(name for name in names if name not in good)
-            yield corrupt(self._path, row + done, row + rows, f"lack {lost}, which cannot be read: {failure}")
-            done, failure = yield from self._until_damage(group_batches(opened, group, good, done), row, rows, done)
-        if failure is not None and not self.stopped:
-            yield corrupt(self._path, row + done, row + rows, f"cannot be read: {failure}")
-
-    def of_batches(self, batches: Iterator[pa.RecordBatch], rows: int | None) -> Iterator[Item]:
-        """Items of all batches of a file."""
-        done, failure = yield from self._until_damage(batches, 0, rows)
-        if failure is not None and not self.stopped:
-            yield corrupt(self._path, done, rows, f"cannot be read: {failure}")
-
-    def _until_damage(
-        self, batches: Iterator[pa.RecordBatch], row: int, rows: int | None, done: int = 0
-    ) -> Generator[Item, None, tuple[int, Exception | None]]:
-        """Items up to the end or to what cannot be read; returns the rows done, and what stopped it."""
-        while not self.stopped:
-            try:
-                batch = next(batches, None)
-            except ERRORS as error:
-                raise_the_systems(error)
-                return done, error
-            if batch is None:
-                if rows is not None and done < rows:
-                    yield corrupt(self._path, row + done, row + rows, "are missing")
-                return done, None
-            yield from self._of_batch(batch, row + done)
-            done += batch.num_rows
-        return done, None
-
-    def _of_batch(self, batch: pa.RecordBatch, first: int) -> Iterator[Item]:
-        if self._wrong is not None:
-            yield from self._without_text(first, batch.num_rows)
-            return
-        if self._renamed and batch.num_columns == len(self._names):
-            batch = batch.rename_columns(self._names)  # pyarrow gives no column whose name it cannot decode
-        sound, problem = sound_columns(batch)
-        if problem:
-            names, end = column_names(batch.schema), first + batch.num_rows
-            if not self._enough([names[at] for at in sound]):
-                yield corrupt(self._path, first, end, f"cannot be read: {problem}")
-                return
-            lost = ", ".join(name for at, name in enumerate(names) if at not in set(sound))
-            yield corrupt(self._path, first, end, f"lack {lost}, which cannot be read: {problem}")
-            batch = batch.select(sound)
-        size = row_bytes(batch)
-        step = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, size)))
-        for start in range(0, batch.num_rows, step):
-            if self.stopped:
-                return
-            yield from self._of_slice(batch.slice(start, step), first + start, size)
-
-    def _enough(self, names: Sequence[str]) -> bool:
-        """Whether the text is among columns of these names, or any column will do."""
-        return self._fields.whole or self._text in names
-
-    def _of_slice(self, batch: pa.RecordBatch, row: int, size: int) -> Iterator[Item]:
-        for number, value in enumerate(rows_of(batch), row):
-            self._budget.produced += ROW_BYTES
-            if value is None:
-                yield Damaged(self._path, number, None, "not_utf8", "a string column holds bytes that are not UTF-8")
-                continue
-            item = self._fields.record(value, self._path, number)
-            if isinstance(item, Record):
-                item.weight = size
-                text = item.text
-                self._budget.produced += len(text) + len(item.body or b"")
-                if len(text) > self._limits.record_bytes:
-                    found, head = f"{len(text):,} characters", text[:HEAD_BYTES].encode()
-                    item = too_large(self._path, number, None, found, self._limits.record_bytes, head)
-            yield item
-            if (bomb := self._budget.exceeded()) is not None:
-                yield self._stop(number + 1, bomb)
-                return
-
-    def _without_text(self, row: int, rows: int) -> Iterator[Item]:
-        """One damaged record for each of some rows."""
-        assert self._wrong is not None, "these rows have a text"
-        for number in range(row, row + rows):
-            self._budget.produced += ROW_BYTES
-            yield Damaged(self._path, number, None, *self._wrong)
-            if (bomb := self._budget.exceeded()) is not None:
-                yield self._stop(number + 1, bomb)
-                return
-
-    def _stop(self, row: int, bomb: str) -> Damaged:
-        self.stopped = True
-        return Damaged(self._path, row, None, "decompression_bomb", f"rows from {row:,} on are not read: {bomb}")
-
-
 def readable(opened: pq.ParquetFile, group: int, name: str) -> bool:
     """Whether a column of a row group can be read."""
     try:
-        for _ in group_batches(opened, group, [name]):
+        for _ in group_batches(opened, [group], [name]):
             pass
     except ERRORS as error:
         raise_the_systems(error)
@@ -283,56 +319,3 @@ def corrupt(path: str, first: int, end: int | None, what: str) -> Damaged:
     """Rows that are damaged together."""
     rows = f"rows from {first:,} on" if end is None else f"rows {first:,} to {end - 1:,}"
     return Damaged(path, first, None, "corrupt_rows", f"{rows} {what}")
-
-
-def wrong_column(schema: pa.Schema, fields: Fields) -> tuple[str, str] | None:
-    """Reason and detail where no row of the file can have a text."""
-    if fields.whole:
-        return None
-    names = column_names(schema)
-    if (wrong := _wrong_names(names, fields)) is not None:
-        return wrong
-    present = _present(names, fields)
-    kind: Any = schema.field(names.index(present)).type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if not any(check(kind) for check in (*_TEXT_TYPES, *(_LIST_TYPES if fields.takes_lists else ()))):
-        return "wrong_type", f"column {present} is of type {kind}, not string"
-    return None
-
-
-# bytes hold text where a string column was written without its mark
-_TEXT_TYPES = (
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_string_view,
-    pa.types.is_struct,
-    pa.types.is_binary,
-    pa.types.is_large_binary,
-    pa.types.is_binary_view,
-)
-
-
-_LIST_TYPES = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view)
-
-
-def _wrong_names(names: Sequence[str], fields: Fields) -> tuple[str, str] | None:
-    """Reason and detail where columns of these names give no text."""
-    present = _present(names, fields)
-    if not present:
-        wanted = " or ".join(_wanted(fields))
-        return "missing_text", f"no column {wanted}; columns: {', '.join(names[:20])}"
-    if (count := list(names).count(present)) > 1:
-        return "ambiguous_text", f"{count} columns are named {present}; rename all but one"
-    return None
-
-
-def _wanted(fields: Fields) -> tuple[str, ...]:
-    return (fields.html_name,) if fields.html_name else fields.names["text"]
-
-
-def _present(names: Sequence[str], fields: Fields) -> str:
-    """The first of the wanted names that is there; empty where none is."""
-    wanted = _wanted(fields)
-    roots = [name.partition(".")[0] for name in wanted]
-    return next((name for name in (*wanted, *roots) if name in names), "")

@@ -17,13 +17,12 @@ from pipeline.base.errors import RunError, raise_the_systems
 from pipeline.dedup.files.columns import chosen_rows
 from pipeline.dedup.files.fields import WantedFields
 from pipeline.dedup.files.input_files import File
-from pipeline.readers.columnar import ERRORS, corrupt, group_batches, open_ipc, readable
+from pipeline.readers.columnar import ERRORS, corrupt, group_batches, open_ipc, open_parquet, readable
 from pipeline.readers.columns.checks import check_column
 from pipeline.readers.columns.footers import Footers
 from pipeline.readers.columns.values import column_names
 from pipeline.readers.records import Damaged
 
-COLUMN_ROWS = 1024  # rows decoded at a time
 ROW_GROUP_BYTES = 64 << 20
 _CODECS = ("uncompressed", "snappy", "gzip", "brotli", "zstd", "lz4")
 _MAGIC = {"zstd": b"\x28\xb5\x2f\xfd", "lz4": b"\x04\x22\x4d\x18"}
@@ -98,7 +97,7 @@ class _Mask:
 
 def _write_parquet(file: File, rows: NDArray[np.int64], target: Path, codecs: dict[str, str] | str) -> None:
     try:
-        with pq.ParquetFile(file.local) as opened:
+        with open_parquet(file.local) as opened:
             schema, metadata = opened.schema_arrow, opened.metadata
             edges = np.cumsum([metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)])
     except ERRORS as error:
@@ -120,9 +119,8 @@ def _write_parquet(file: File, rows: NDArray[np.int64], target: Path, codecs: di
 
 def _all_columns(file: File) -> Iterator[pa.RecordBatch]:
     try:
-        with pq.ParquetFile(file.local) as opened:
-            groups = list(range(opened.num_row_groups))
-            yield from opened.iter_batches(COLUMN_ROWS, row_groups=groups, use_threads=False)
+        with open_parquet(file.local) as opened:
+            yield from group_batches(opened, range(opened.num_row_groups))
     except ERRORS as error:
         raise_the_systems(error)
         raise _UnreadableError from error
@@ -135,7 +133,7 @@ def _write_readable_columns(
     lost: list[Damaged] = []
     mask, row = _Mask(rows), 0
     roots = {root for name in text.names["text"] for root in (name, name.partition(".")[0])}
-    with pq.ParquetFile(file.local) as opened:
+    with open_parquet(file.local) as opened:
         schema = pa.schema([field.with_nullable(True) for field in opened.schema_arrow], opened.schema_arrow.metadata)
         sizes = [opened.metadata.row_group(number).num_rows for number in range(opened.metadata.num_row_groups)]
         with parquet_writer(target, schema, compression=codecs) as writer:
@@ -158,7 +156,7 @@ def _write_group(
     names = column_names(schema)
     good = [n for n in names if names.count(n) == 1 and (n in needed or readable(opened, group, n))]
     left = mask.wanted(count)
-    for batch in _up_to_damage(group_batches(opened, group, good)):
+    for batch in _up_to_damage(group_batches(opened, [group], good)):
         kept = mask.of(batch)
         count, left = count - batch.num_rows, left - kept.num_rows
         writer.write_table(pa.Table.from_batches([_with_nulls(kept, schema)], schema))

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.dedup.files.columns import ColumnReader
+from pipeline.dedup.files.columns import TextColumns
 from pipeline.dedup.files.fields import WantedFields, value_array
 from pipeline.dedup.files.input_files import COLUMNAR, Part
 from pipeline.dedup.files.items import TABLES_OF_TEXT, Items
@@ -93,7 +93,7 @@ class RecordReader:
         self.rows = items.rows
 
     def _column_batches(self) -> Iterator[PartBatch]:
-        reader = ColumnReader(self.part, self.wanted, self.limits)
+        reader = TextColumns(self.part, self.wanted, self.limits)
         for texts, ids, others, rows in reader.batches():
             yield PartBatch(texts, ids, others, rows, np.zeros((len(rows), 2), np.int64))
         self.rows = reader.rows

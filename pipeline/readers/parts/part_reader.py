@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import NO_FILE_S_FAULT, NO_RECORD_S_FAULT, in_words, out_of_memory
-from pipeline.readers.columnar import read_arrow, read_parquet
+from pipeline.readers.columnar_rows import read_arrow, read_parquet
 from pipeline.readers.delimited.read import read_delimited
 from pipeline.readers.encodings import AsUtf8
 from pipeline.readers.jsonl import read_json, read_jsonl
@@ -99,7 +99,7 @@ class PartReader:
             opened = local.stat()
             reader = part.open(local, digests=self.digesting)
         except OSError as error:
-            yield Damaged(path, part.start, None, "unreadable", _why_unread(error))
+            yield Damaged(path, part.start, None, "unreadable", why_unread(error))
             return
         with reader:
             try:
@@ -110,7 +110,7 @@ class PartReader:
                 if path in self.planned and not reader.shrank and storage.is_local(url):
                     yield from changes_since(self.planned[path], opened, local, part)
             except OSError as error:
-                yield Damaged(path, reader.position, reader.end - reader.position, "unreadable", _why_unread(error))
+                yield Damaged(path, reader.position, reader.end - reader.position, "unreadable", why_unread(error))
 
     def _dataset(self, part: Part, url: str) -> Iterator[Item]:
         from pipeline.readers.datatrove import dataset_digest, read_dataset
@@ -164,7 +164,7 @@ class PartReader:
         return MemberReader(path, self.options.named_format, self.options.limits, stream, file)
 
 
-def _why_unread(error: OSError) -> str:
+def why_unread(error: OSError) -> str:
     """What the system said of a file.
 
     Raises:

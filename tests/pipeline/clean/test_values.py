@@ -176,6 +176,6 @@ def test_large_rows_are_read_some_at_a_time(tmp_path: Path, monkeypatch: pytest.
     texts = [f"{n}" + "book " * 4_000 for n in range(600)]
     pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", compression="zstd")
     opened = pq.ParquetFile(tmp_path / "a.parquet")
-    batches = list(columnar.group_batches(opened, 0))
+    batches = list(columnar.group_batches(opened, [0]))
     assert max(batch.nbytes for batch in batches) <= 1 << 20
     assert [text for batch in batches for text in batch.column(0).to_pylist()] == texts

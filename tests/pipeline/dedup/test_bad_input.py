@@ -377,7 +377,7 @@ def test_arrow_file_whose_offsets_lead_outside_is_refused_in_words(
     (tmp_path / "in" / "a.arrow").write_bytes(before + (80).to_bytes(4, "little") + b"\0\0\0\x40" + after)
     code, _, error = call(capfd, str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--workers", "1")
     assert code == 1
-    assert "no record can be read, the first damage: a.arrow: corrupt_rows: rows from 0 on cannot be read" in error
+    assert "no record can be read, the first damage: a.arrow: corrupt_rows: rows 0 to 2 cannot be read" in error
     assert left_behind(tmp_path) == []
 
 
