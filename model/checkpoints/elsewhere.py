@@ -1,4 +1,4 @@
-"""A checkpoint of another run, named by its folder in ``model.init``: its state, and its tensors, digests checked."""
+"""A checkpoint of another run, named by its folder in ``model.init``: its state and its tensors, digests checked."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipeline.run.checkpoints import FORMAT, standing
 from pipeline.run.manifest import digest_file
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from model.checkpoints.tensor_file import TensorFile
 
 
 def is_checkpoint(folder: str | os.PathLike[str]) -> bool:
@@ -50,13 +50,13 @@ def read_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
     return state
 
 
-def read_tensors(folder: str | os.PathLike[str], file: str) -> dict[str, "Tensor"]:
+def open_tensors(folder: str | os.PathLike[str], file: str) -> "TensorFile":
     """One of the checkpoint's tensor files.
 
     Raises:
         UserError: If it is missing or damaged.
     """
-    from model.checkpoints.checkpoint import load_tensors
+    from model.checkpoints.tensor_file import TensorFile
 
     path = Path(folder, file)
     if not path.is_file():
@@ -66,4 +66,4 @@ def read_tensors(folder: str | os.PathLike[str], file: str) -> dict[str, "Tensor
             f"model.init: {path}: damaged, its checksum is not the one in {layout.CHECKPOINT_STATE}; copy the "
             "checkpoint anew, or name another one of that run"
         )
-    return load_tensors(path)
+    return TensorFile(path)

@@ -27,6 +27,8 @@ class World:
     rank: int
     size: int
     device: torch.device
+    one_host: bool = True
+    writers: "dist.ProcessGroup | None" = None  # of all processes, where each writes its part of a checkpoint
 
     @property
     def leads(self) -> bool:
@@ -57,13 +59,6 @@ class World:
 
 
 ALONE = World(0, 1, torch.device("cpu"))
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """The whole of a tensor of which each process may hold a shard; collective if it does."""
-    from torch.distributed.tensor import DTensor
-
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def let_go() -> None:
@@ -98,7 +93,10 @@ def joined(train: Train) -> Iterator[World]:
         store = None if "MASTER_ADDR" in os.environ else torch._C._distributed_c10d.HashStore()
         dist.init_process_group("nccl" if use_cuda else "gloo", store=store, rank=rank, world_size=size)
     try:
-        yield World(rank, size, device)
+        writers = dist.new_group(backend="gloo") if size > 1 and train.parallel == "fsdp" else None
+        yield World(rank, size, device, int(os.environ.get("LOCAL_WORLD_SIZE", size)) == size, writers)
+        if writers is not None:
+            dist.barrier(writers)
         if needs_group and not use_cuda:
             let_go()
     finally:

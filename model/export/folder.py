@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from model.checkpoints import elsewhere
-from model.checkpoints.checkpoint import MODEL_FILE, load_tensors, of_the_system
+from model.checkpoints.checkpoint import MODEL_FILE
+from model.checkpoints.tensor_file import load_tensors, of_the_system
 from model.export.card import card
 from model.export.foreign_config import read_config
 from model.export.side_files import Delimiters, side_files
@@ -49,7 +50,7 @@ def load_folder(folder: str | Path, context_length: int | None = None) -> Transf
     config = read_config(folder, context_length)
     if elsewhere.is_checkpoint(folder):
         model = Transformer(config)
-        load_weights(model, elsewhere.read_tensors(folder, MODEL_FILE), str(folder / MODEL_FILE))
+        load_weights(model, elsewhere.open_tensors(folder, MODEL_FILE), str(folder / MODEL_FILE))
         return model
     names = storage.list_files(str(folder), ".safetensors")
     files = [folder / name for name in names if "/" not in name and not name.startswith(".")]

@@ -22,16 +22,17 @@ Sources: Radford et al. 2019 (GPT-2); Qwen3 technical report, arXiv:2505.09388.
 Parity: tests/parity/test_transformers.py checks logits and gradients against transformers' own classes.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the customary name
 from torch.utils.checkpoint import checkpoint
 
-from model.checkpoints.checkpoint import MODEL_FILE, read_tensors
+from model.checkpoints.checkpoint import MODEL_FILE, open_tensors
+from model.checkpoints.tensor_file import TensorFile
+from model.devices.shards import local, own_rows
 from model.network import ops
 from model.network.attention import KeyValueCache, Layout, attend, document_layout
 from model.network.config import ModelConfig
@@ -67,8 +68,13 @@ class RMSNorm(nn.Module):
 
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
+        self.weight = nn.Parameter(torch.empty(width))
         self.epsilon = epsilon
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets every gain to one."""
+        nn.init.ones_(self.weight)
 
     def forward(self, input: Tensor) -> Tensor:
         """``input`` (..., D), normalised over D."""
@@ -226,11 +232,25 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.final_norm = _norm(config)
         self.head = None if config.tied_embeddings else nn.Parameter(torch.empty(rows, width))
+        if not self.token_embedding.is_meta:
+            self.initialise(seed)
+
+    @classmethod
+    def without_weights(cls, config: ModelConfig) -> "Transformer":
+        """A model whose weights take no memory until ``materialise``: a process that shards it never holds it whole."""
+        with torch.device("meta"):
+            return cls(config)
+
+    def materialise(self, device: torch.device, seed: int) -> None:
+        """Gives a model without weights those of ``seed``, of a sharded one the rows that this process holds."""
+        self.to_empty(device=device)
+        if self.config.architecture != "gpt2":
+            self.rotary.copy_(rotary_table(self.config))
         self.initialise(seed)
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
-        """Draws the weights, the same for the same seed on every device.
+        """Draws the weights, the same for the same seed on every device and however the model is sharded.
 
         Embeddings ~ N(0, s^2) with s at most 0.02 and small enough that the first loss is near ln V; a head of its own
         starts at zero, so the first loss is ln V.  gpt2: matrices ~ N(0, 0.02^2), those that write to the residual
@@ -239,7 +259,8 @@ class Transformer(nn.Module):
         generator = torch.Generator().manual_seed(seed)
 
         def normal(parameter: Tensor, deviation: float) -> None:
-            parameter.copy_(torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator))
+            drawn = torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator)
+            local(parameter).copy_(drawn[slice(*own_rows(parameter))])
 
         config = self.config
         deviation = min(EMBEDDING_DEVIATION, LARGEST_LOGIT_DEVIATION / config.width**0.5)
@@ -251,6 +272,8 @@ class Transformer(nn.Module):
         if config.architecture == "gpt2":
             normal(self.position_embedding, EMBEDDING_DEVIATION)
         for name, module in self.named_modules():
+            if isinstance(module, LayerNorm | RMSNorm):
+                module.reset_parameters()
             if not isinstance(module, Linear):
                 continue
             if module.bias is not None:
@@ -369,7 +392,7 @@ def load_model(root: str, step: int | None = None, *, previous: bool = False) ->
     step = chosen(root, previous=previous) if step is None else step
     state = read_state(root, step)
     model = Transformer(ModelConfig.from_dict(state["model"]))
-    load_weights(model, read_tensors(root, step, MODEL_FILE), url_of(root, step, MODEL_FILE))
+    load_weights(model, open_tensors(root, step, MODEL_FILE), url_of(root, step, MODEL_FILE))
     return model.eval()
 
 
@@ -382,14 +405,14 @@ def rounded(model: Transformer, dtype: str) -> Transformer:
     return model
 
 
-def load_weights(model: Transformer, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copies weights into a model.
+def load_weights(model: Transformer, file: TensorFile, where: str) -> None:
+    """Reads weights into a model, of a sharded one what this process holds.
 
     Raises:
         RunError: If they are those of another architecture, naming what differs.
     """
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    found = {name: file.shape(name) for name in file.names}
     if expected != found:
         names = sorted(expected.keys() | found.keys())
         different = [name for name in names if expected.get(name) != found.get(name)]
@@ -398,4 +421,5 @@ def load_weights(model: Transformer, tensors: Mapping[str, Tensor], where: str) 
             f"{where}: weights of another architecture: {name} is {found.get(name, 'absent')}, the recipe's model has "
             f"{expected.get(name, 'no such tensor')} ({len(different)} tensors differ)"
         )
-    model.load_state_dict(cast(dict[str, Any], dict(tensors)))
+    for name, value in model.state_dict().items():
+        file.fill(name, value)

@@ -81,7 +81,7 @@ def memory(config: ModelConfig, train: Train, *, processes: int = 1, cpu: bool =
         casts=0 if value == 4 else value * hidden // (config.layers if train.activation_checkpointing else 1),
         loss=_loss_bytes(config, tokens, value, cpu=cpu),
         update=_update_bytes(muon, value, share, processes),
-        checkpoint=4 * total + 8 * (total - muon) + 4 * muon if cpu and train.checkpoint_every_steps else 0,
+        checkpoint=4 * total // share + optimizer if cpu and train.checkpoint_every_steps else 0,
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from model.devices.world import World, whole
+from model.devices.shards import whole
+from model.devices.world import World
 from model.network.loss import Loss
 from model.network.transformer import Transformer
 from pipeline.recipe.training_options import Train
@@ -28,7 +29,13 @@ class Objective(nn.Module):
 
 
 def shared(model: Transformer, world: World, train: Train) -> nn.Module:
-    """The ``Objective`` as the training step calls it: alone, behind DDP, or of a model that FSDP2 shards in place."""
+    """The ``Objective`` as the training step calls it: alone, behind DDP, or of a model that FSDP2 shards in place.
+
+    The model is then on the world's device, and has weights.
+    """
+    drawn = not model.token_embedding.is_meta
+    if drawn:
+        model.to(world.device)
     if train.parallel == "fsdp":
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
@@ -40,6 +47,8 @@ def shared(model: Transformer, world: World, train: Train) -> nn.Module:
         for block in model.blocks:
             fully_shard(block, mesh=mesh, mp_policy=policy)
         fully_shard(model, mesh=mesh)
+        if not drawn:
+            model.materialise(world.device, train.seed)
         for method in ("loss", "token_losses"):
             register_fsdp_forward_method(model, method)
         return Objective(model)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from model.checkpoints import elsewhere
 from model.checkpoints.checkpoint import OPTIMIZER_FILE
+from model.checkpoints.tensor_file import TensorFile
 from model.data.batches import TokenDataset
 from model.data.corpus import Corpus, open_corpus, token_counts
 from model.devices.world import World
@@ -41,7 +40,7 @@ class Prepared:
         training: What defines the training.
         world: This process among those that train together.
         corpus: The tokens.
-        model: The initial model, in float32.
+        model: The initial model, in float32; without its weights where it is drawn sharded.
         sequences: Windows of a global batch.
         validator: Scores the validation set; None where the recipe holds nothing out.
         unigram: Bits per byte of a unigram model of the training tokens, under the name in the summary.
@@ -93,7 +92,8 @@ def _model_and_corpus(run: Run) -> tuple[Transformer, Corpus]:
         check_init_optimizer(run)
         corpus = open_corpus(run, wanted.context_length)
         config = ModelConfig.from_recipe(wanted, corpus.vocabulary_size)
-        return Transformer(config, seed=run.recipe.train.seed), corpus
+        sharded = run.recipe.train.parallel == "fsdp"
+        return Transformer.without_weights(config) if sharded else Transformer(config, run.recipe.train.seed), corpus
     wanted_shape(run)
     model = load_folder(wanted.init, context_length=wanted.context_length)
     corpus = open_corpus(run, model.config.context_length)
@@ -118,18 +118,18 @@ def _check_tokenizer(run: Run, init: str, config: ModelConfig, corpus: Corpus) -
         )
 
 
-def init_optimizer(prepared: Prepared) -> tuple[dict[str, Tensor], int]:
+def init_optimizer(prepared: Prepared) -> tuple[TensorFile, int]:
     """State of the optimizer of the checkpoint in ``model.init``, and how many updates it has made.
 
     Raises:
         UserError: If it is of other optimizers than the recipe asks for.
     """
     folder, asked = str(prepared.run.recipe.model.init), prepared.run.recipe.train.optimizer
-    tensors = elsewhere.read_tensors(folder, OPTIMIZER_FILE)
-    found = "muon" if any(name.endswith(".momentum_buffer") for name in tensors) else "adamw"
-    if tensors and found != asked:
+    file = elsewhere.open_tensors(folder, OPTIMIZER_FILE)
+    found = "muon" if any(name.endswith(".momentum_buffer") for name in file.names) else "adamw"
+    if file.names and found != asked:
         raise UserError(f"train.init_optimizer: {folder} was trained with {found!r}, not train.optimizer = {asked!r}")
-    return tensors, int(elsewhere.read_state(folder)["updates"])
+    return file, int(elsewhere.read_state(folder)["updates"])
 
 
 def check_budget(dataset: TokenDataset, sequences: int, run: Run) -> None:

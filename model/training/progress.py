@@ -15,11 +15,12 @@ from model.checkpoints.checkpoint import (
     OPTIMIZER_FILE,
     TOKENIZER_FILE,
     TRAINING_FILE,
-    Writer,
     complete_steps,
 )
 from model.checkpoints.steps import is_asked_for, kept_steps
-from model.devices.world import whole
+from model.checkpoints.tensor_file import Rows
+from model.checkpoints.writer import Writer
+from model.devices.shards import whole
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_weights
 from model.training.guards import Guard
@@ -27,6 +28,7 @@ from model.training.prepare import Prepared
 from model.training.report import Reporter
 from model.updates.optimizers import Optimizers
 from model.updates.schedule import last_stable_step
+from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
 from pipeline.run import layout
 from pipeline.run.checkpoints import read_state, succession, url_of
@@ -61,7 +63,7 @@ class Progress:
 class Checkpoints:
     """The checkpoints of one training: goes on from the last one, saves new ones, drops those that are not kept.
 
-    Every process calls the same methods, since a sharded model's tensors are gathered from all; the leading one writes.
+    Every process calls the same methods.  Of a sharded model each writes what it holds; else the leading one writes.
 
     Args:
         prepared: The training.
@@ -73,14 +75,17 @@ class Checkpoints:
         self._prepared, self._reporter, self._replaces = prepared, reporter, replaces
         self._root, self._train = prepared.run.root, prepared.run.recipe.train
         self._tokenizer = prepared.corpus.tokenizer.read_bytes()
-        self._writer = Writer(self._root) if prepared.world.leads else None
+        world = prepared.world
+        # on several hosts only a run folder on a disk is the same for all
+        self._group = world.writers if world.one_host or storage.is_local(self._root) else None
+        self._writer = Writer(self._root, self._group) if world.leads or self._group is not None else None
         self._extra = False  # the one that is being written is more than the recipe asks for
 
     def load_weights(self, model: Transformer, step: int) -> dict[str, Any]:
-        """Reads a checkpoint's weights into the whole model; returns its state.
+        """Reads a checkpoint's weights into the model; returns its state.
 
         Args:
-            model: Not yet shared or sharded.
+            model: Whole, or sharded.
             step: Of the checkpoint.
 
         Raises:
@@ -89,8 +94,8 @@ class Checkpoints:
         """
         state = read_state(self._root, step)
         self._check(state, url_of(self._root, step))
-        tensors = checkpoint.read_tensors(self._root, step, MODEL_FILE)
-        load_weights(model, tensors, f"{layout.checkpoint(step)}/{MODEL_FILE}")
+        file = checkpoint.open_tensors(self._root, step, MODEL_FILE)
+        load_weights(model, file, f"{layout.checkpoint(step)}/{MODEL_FILE}")
         return state
 
     def _check(self, state: dict[str, Any], where: str) -> None:
@@ -111,7 +116,7 @@ class Checkpoints:
         progress.step = int(state["step"])
         progress.guard.load(state["guard"])
         progress.validation, progress.best = dict(state["validation"]), dict(state["best"])
-        optimizers.load(checkpoint.read_tensors(self._root, progress.step, OPTIMIZER_FILE), int(state["updates"]))
+        optimizers.load(checkpoint.open_tensors(self._root, progress.step, OPTIMIZER_FILE), int(state["updates"]))
         self._reporter.note(f"training continues from {layout.checkpoint(progress.step)}")
         if self._prepared.world.leads:
             for later in complete_steps(self._root):
@@ -121,7 +126,9 @@ class Checkpoints:
     def save(self, progress: Progress, optimizers: Optimizers) -> None:
         """Begins to write a checkpoint in the background, after the one before it is written."""
         model = self._prepared.model
-        weights, states = {name: whole(value) for name, value in model.state_dict().items()}, optimizers.tensors()
+        tensors = {MODEL_FILE: model.state_dict(), OPTIMIZER_FILE: optimizers.tensors()}
+        if self._group is None:
+            tensors = {file: {name: whole(value) for name, value in of.items()} for file, of in tensors.items()}
         if self._writer is None:
             return
         self.settle(progress)
@@ -143,7 +150,8 @@ class Checkpoints:
             TOKENIZER_FILE: self._tokenizer,
             TRAINING_FILE: canonical_json(self._prepared.training.recorded(progress.step)).encode(),
         }
-        self._writer.save(progress.step, weights, states, state, beside)
+        files = {file: {name: Rows.of(value) for name, value in of.items()} for file, of in tensors.items()}
+        self._writer.save(progress.step, files, state, beside)
 
     def settle(self, progress: Progress, *, last: bool = False) -> None:
         """Waits for the checkpoint that is being written, then drops those that the policy does not keep.
@@ -160,7 +168,7 @@ class Checkpoints:
                 raise
             self._reporter.note(f"{error}; training goes on to the next checkpoint")
             return
-        if succession(self._root).replaces:  # none of this training's is complete yet
+        if not self._prepared.world.leads or succession(self._root).replaces:  # none of this training's is complete yet
             return
         self._replaces = ()
         for step in set(complete_steps(self._root)) - self._kept(progress):

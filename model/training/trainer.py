@@ -73,14 +73,14 @@ class Trainer:
     ) -> None:
         self.prepared, self.reporter, self.start = prepared, reporter, start
         self.train, self.world = prepared.run.recipe.train, prepared.world
-        self.model = prepared.model.to(self.world.device)
+        self.model = prepared.model
         self.model.precision = chosen_precision(self.train.precision, self.world.device)
         self.model.checkpoint_activations = self.train.activation_checkpointing
         self.parameters = count_parameters(self.model)  # of the whole model, before it is sharded
         self.checkpoints = Checkpoints(prepared, reporter, replaces)
-        state = None if start is None else self.checkpoints.load_weights(self.model, start)
         torch.manual_seed(self.train.seed)
         self.objective = shared(self.model, self.world, self.train)
+        state = None if start is None else self.checkpoints.load_weights(self.model, start)
         if compiles(self.train.compile, self.world.device):
             for block in self.model.blocks:
                 block.compile()

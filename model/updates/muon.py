@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from model.updates.sharing import first_row, local, shared_out
+from model.devices.shards import local, own_rows
+from model.updates.sharing import shared_out
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
@@ -125,7 +126,5 @@ def _scales(parameter: Tensor, stack: Sequence[int]) -> Tensor | float:
         return factors[0]
     of_rows = torch.cat([torch.full((rows, 1), factor) for rows, factor in zip(stack, factors, strict=True)])
     if isinstance(parameter, DTensor):
-        mesh = parameter.device_mesh
-        first, end = (first_row(mesh.get_local_rank() + one, mesh.size(), len(of_rows)) for one in (0, 1))
-        return of_rows[first:end].to(parameter.device, non_blocking=True)
+        return of_rows[slice(*own_rows(parameter))].to(parameter.device, non_blocking=True)
     return of_rows.to(parameter.device, non_blocking=True)

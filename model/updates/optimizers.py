@@ -1,27 +1,18 @@
 """Fused AdamW, and Muon for the hidden matrices with AdamW for the rest.
 
-``Optimizers`` is what training and checkpoints see: one step, one rate, and the state as named full tensors.
+``Optimizers`` is what training and checkpoints see: one step, one rate, and the state as named tensors.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 
-from model.devices.world import whole
+from model.checkpoints.tensor_file import TensorFile
 from model.network.transformer import Transformer
 from model.updates.muon import Muon
 from pipeline.base.errors import RunError
 from pipeline.recipe.training_options import Train
-
-
-def _like(full: Tensor, parameter: Tensor) -> Tensor:
-    """A full tensor laid out as the parameter is: whole, or this process's shard."""
-    if isinstance(parameter, DTensor):
-        return distribute_tensor(full, parameter.device_mesh, parameter.placements)
-    return full
 
 
 @dataclass(frozen=True)
@@ -93,17 +84,17 @@ class Optimizers:
             optimizer.zero_grad(set_to_none=True)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The state as ``<parameter>.<kind>``, whole tensors; collective where the model is sharded."""
+        """The state as ``<parameter>.<kind>``, laid out as the parameters are."""
         found: dict[str, Tensor] = {}
         for name, parameter in self._named.items():
             for optimizer, _ in self._peaks:
                 for kind, value in optimizer.state.get(parameter, {}).items():
                     if kind in self.STATES:
-                        found[f"{name}.{kind}"] = whole(value)
+                        found[f"{name}.{kind}"] = value
         return found
 
-    def load(self, tensors: Mapping[str, Tensor], updates: int) -> None:
-        """The inverse of ``tensors``, after ``updates`` updates.
+    def load(self, file: TensorFile, updates: int) -> None:
+        """Reads what ``tensors`` gave, after ``updates`` updates.
 
         Raises:
             RunError: If a state is missing or of another shape.
@@ -113,17 +104,17 @@ class Optimizers:
             kinds = ("momentum_buffer",) if isinstance(optimizer, Muon) else ("exp_avg", "exp_avg_sq")
             for name, parameter in self._named.items():
                 if updates and any(parameter is p for group in optimizer.param_groups for p in group["params"]):
-                    state = {kind: _state(tensors, f"{name}.{kind}", parameter) for kind in kinds}
+                    state = {kind: _state(file, f"{name}.{kind}", parameter) for kind in kinds}
                     if not isinstance(optimizer, Muon):
                         state["step"] = torch.tensor(float(updates), device=parameter.device)
                     optimizer.state[parameter] = state
 
 
-def _state(tensors: Mapping[str, Tensor], key: str, parameter: Tensor) -> Tensor:
-    value = tensors.get(key)
-    if value is None or value.shape != parameter.shape:
-        found = "nothing" if value is None else f"shape {tuple(value.shape)}"
-        raise RunError(
-            f"optimizer state {key}: expected shape {tuple(parameter.shape)}, found {found} in the checkpoint"
-        )
-    return _like(value.to(parameter.device), parameter).clone()
+def _state(file: TensorFile, key: str, parameter: Tensor) -> Tensor:
+    found = file.shape(key)
+    if found != tuple(parameter.shape):
+        was = "nothing" if found is None else f"shape {found}"
+        raise RunError(f"optimizer state {key}: expected shape {tuple(parameter.shape)}, found {was} in the checkpoint")
+    state = torch.zeros_like(parameter, requires_grad=False)
+    file.fill(key, state)
+    return state

@@ -15,12 +15,9 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from model.devices.shards import first_row, local
+
 Work = Callable[[Sequence[int], list[Tensor]], list[Tensor]]
-
-
-def local(tensor: Tensor) -> Tensor:
-    """What this process holds of a tensor: a shard, or all of it."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def shared_out(matrices: Sequence[Tensor], work: Work, precision: torch.dtype) -> list[Tensor]:
@@ -40,11 +37,6 @@ def shared_out(matrices: Sequence[Tensor], work: Work, precision: torch.dtype) -
         return work(range(len(matrices)), [local(matrix).to(precision) for matrix in matrices])
     share = _Share(matrices, size, dist.get_rank(), precision)
     return share.of_shards(work) if isinstance(matrices[0], DTensor) else share.of_copies(work)
-
-
-def first_row(rank: int, size: int, rows: int) -> int:
-    """Where a process's shard of ``rows`` rows begins; ``rank = size`` gives the end of the last one."""
-    return min(rank * -(-rows // size), rows)
 
 
 class _Share:

@@ -11,16 +11,16 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from model.checkpoints import checkpoint
+from model.checkpoints import writer
 from model.train import main
 from pipeline.run import checkpoints
 
 PLACES: dict[str, tuple[Any, str]] = {
-    "save_file": (checkpoint, "save_file"),
-    "digest": (checkpoint, "digest_file"),
-    "fsync": (checkpoint.storage, "fsync_path"),  # type: ignore[attr-defined]
-    "publish": (checkpoint, "_publish"),
-    "rename": (checkpoint.os, "rename"),  # type: ignore[attr-defined]
+    "write_rows": (writer, "write_rows"),
+    "digest": (writer, "digest_file"),
+    "fsync": (writer.storage, "fsync_path"),  # type: ignore[attr-defined]
+    "publish": (writer, "_publish"),
+    "rename": (writer.os, "rename"),  # type: ignore[attr-defined]
     "promote": (checkpoints, "promote"),
     "remove": (checkpoints, "remove"),
     "delete": (checkpoints.storage, "delete"),  # type: ignore[attr-defined]
@@ -42,7 +42,7 @@ def dying(real: Callable[..., Any], thread: str, when: str, number: int) -> Call
         if when != "before":
             real(*arguments, **options)
         if when == "half":
-            os.truncate(arguments[1], os.path.getsize(arguments[1]) // 2)
+            os.truncate(arguments[0], os.path.getsize(arguments[0]) // 2)
         os.kill(os.getpid(), signal.SIGKILL)
         return None
 

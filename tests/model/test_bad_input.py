@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from model.checkpoints import checkpoint
+from model.checkpoints import checkpoint, writer
+from model.checkpoints.tensor_file import TensorFile
 from model.data.corpus import open_corpus, token_counts
 from model.evaluation.scoring import Scorer, read_choices, score_choices, share
 from model.export.folder import export_folder
@@ -212,8 +212,8 @@ class FullDisk:
     """Makes the writing of checkpoints fail for some calls, as a full disk does."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: set[int]) -> None:
-        self.calls, self._failing, self._save = 0, failing, checkpoint.save_file  # type: ignore[attr-defined]
-        monkeypatch.setattr(checkpoint, "save_file", self.save)
+        self.calls, self._failing, self._save = 0, failing, writer.write_rows  # type: ignore[attr-defined]
+        monkeypatch.setattr(writer, "write_rows", self.save)
 
     def save(self, *arguments: object, **options: object) -> None:
         self.calls += 1
@@ -241,13 +241,13 @@ def test_full_disk_may_go_on_to_the_next_checkpoint(run: Run, monkeypatch: pytes
     ("number", "said"),
     [(errno.ENOSPC, "no space left on the disk"), (errno.EDQUOT, "no space left"), (errno.EFBIG, "File")],
 )
-def test_what_the_library_of_the_weights_says_of_the_disk_is_one_sentence(
+def test_what_the_system_refuses_to_a_checkpoint_is_one_sentence(
     run: Run, monkeypatch: pytest.MonkeyPatch, number: int, said: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise SafetensorError(f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})")
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(checkpoint, "save_file", fail)
+    monkeypatch.setattr(writer, "write_rows", fail)
     with pytest.raises(RunError, match=f"could not write the checkpoint .*: {said}.*; the last complete one is none"):
         train_run(run)
 
@@ -274,7 +274,7 @@ def test_weights_of_other_shapes_are_named(trained: Run) -> None:
     save_file(tensors, step / "model.safetensors", metadata={"format": "pt"})
     model = Transformer.from_run(trained.root, previous=True)
     with pytest.raises(RunError, match=r"token_embedding is \(10, 32\), the recipe's model has \(320, 32\)"):
-        load_weights(model, tensors, "here")
+        load_weights(model, TensorFile(step / "model.safetensors"), "here")
 
 
 def test_run_without_checkpoint_is_refused(run: Run) -> None:

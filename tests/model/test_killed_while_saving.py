@@ -11,12 +11,12 @@ from pipeline.run.folder import Run
 from tests.model import dying
 from tests.model.runs import losses, make_run, promised, train
 
-# one checkpoint: save_file x 2, each with fsync; fsync of two more files; digest x 4; fsync of state.json and of the
+# one checkpoint: write_rows x 2, each with fsync; fsync of two more files; digest x 4; fsync of state.json and of the
 # folder; rename; fsync
 MOMENTS = [
-    ("save_file", "before", 3),
-    ("save_file", "half", 3),
-    ("save_file", "half", 4),
+    ("write_rows", "before", 3),
+    ("write_rows", "half", 3),
+    ("write_rows", "half", 4),
     ("fsync", "after", 9),
     ("digest", "before", 6),
     ("fsync", "before", 13),
@@ -48,7 +48,7 @@ def test_run_killed_inside_a_checkpoint_write_ends_in_the_same_bytes(
     assert checkpoint.complete_steps(run.root) == ([3, 6] if published else [3])
     for step in checkpoint.complete_steps(run.root):
         for file in (checkpoint.MODEL_FILE, checkpoint.OPTIMIZER_FILE):
-            checkpoint.read_tensors(run.root, step, file)  # whole, by its digest
+            checkpoint.open_tensors(run.root, step, file)  # whole, by its digest
     result = train(run)
     assert result.returncode == 0, result.stderr
     assert f"training continues from checkpoints/step-000000{6 if published else 3}" in result.stderr

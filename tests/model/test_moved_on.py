@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from model.checkpoints import checkpoint
+from model.checkpoints.tensor_file import Rows
+from model.checkpoints.writer import write_checkpoint
 from model.evaluation.generate import Sampling
 from model.evaluation.scoring import evaluate_run, sample_run
 from model.export.folder import export_run, load_folder
@@ -226,7 +228,7 @@ def test_evaluation_with_rounded_weights_is_that_of_the_export(trained: Run, tmp
 def test_checkpoint_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        checkpoint.write_checkpoint(str(tmp_path), 1, {"model.safetensors": {"a": torch.zeros(2)}}, {}, {"b": b""})
+        write_checkpoint(str(tmp_path), 1, {"model.safetensors": {"a": Rows.of(torch.zeros(2))}}, {}, {"b": b""})
     finally:
         os.umask(before)
     modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "checkpoints/step-0000001").iterdir()}

@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from model.checkpoints.tensor_file import TensorFile
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.updates.muon import Muon, orthogonalised
@@ -68,7 +72,7 @@ def test_every_parameter_is_optimised_exactly_once(architecture: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
-def test_state_survives_saving_and_loading(kind: str) -> None:
+def test_state_survives_saving_and_loading(kind: str, tmp_path: Path) -> None:
     def made() -> tuple[Transformer, Optimizers]:
         model = Transformer(ModelConfig("qwen3", 64, 8, layers=1, heads=2, width=16))
         return model, Optimizers(model, Train(optimizer=kind))
@@ -83,7 +87,8 @@ def test_state_survives_saving_and_loading(kind: str) -> None:
     update(model, optimizers, 1)
     again, restored = made()
     again.load_state_dict(model.state_dict())
-    restored.load({name: value.clone() for name, value in optimizers.tensors().items()}, optimizers.updates)
+    save_file(optimizers.tensors(), tmp_path / "optimizer.safetensors")
+    restored.load(TensorFile(tmp_path / "optimizer.safetensors"), optimizers.updates)
     for seed in (2, 3):
         update(model, optimizers, seed)
         update(again, restored, seed)

@@ -9,9 +9,9 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
+from model.devices.shards import first_row
 from model.devices.world import let_go
 from model.updates.muon import Muon
-from model.updates.sharing import first_row
 
 SHAPES = [(8, 8), (10, 6), (2, 12), (21, 7), (7, 21)]  # not all rows divide among the processes, nor the matrices
 STACKS = {3: [14, 7]}  # two matrices one above the other, with scales of their own
