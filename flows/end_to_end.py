@@ -25,7 +25,6 @@ from flows.session.parameters import (
 )
 from flows.session.run_names import run_name
 from flows.session.session import Session, current, session
-from flows.session.stages import run_stage
 from pipeline.base.errors import PassingError
 from pipeline.base.words import counted
 from pipeline.recipe.stage_names import CURATION
@@ -51,7 +50,7 @@ def stage_task(stage: str) -> dict[str, Any]:
     """Runs one stage of the open session; what an earlier try finished is skipped by its manifests."""
     opened = current()
     opened.artifacts.start(stage)
-    summary = run_stage(stage, opened.context())
+    summary = opened.run_stage(stage)
     opened.artifacts.update(
         stage, 1.0, f"{stage}: {counted(summary['shards'], 'shard')}, {summary['skipped_shards']} of them done before"
     )

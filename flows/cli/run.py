@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flows.display.answer import answer
+from flows.display.loading import loading
 from flows.display.options import DryRun, Flag, Json, Overrides, Repeated, Workers
 from flows.display.terminal import summary_table, with_more
 from flows.server.address import configured
 from flows.server.settings import flow_runs_folder, prepare
+from flows.session.ahead import Ahead
 from flows.session.refusals import what_cannot_work
 from flows.session.stages import plan, replacements
 from pipeline.base import storage
@@ -99,13 +101,13 @@ def run(
         _settle(job)
         say(f"nothing to do: {job.root} is finished")
         return _finish(job, {p.stage: _done_summary(job, p) for p in plans}, json)
-    from flows.session.preview import told_of_room
+    from pipeline.preview.room import told_of_room
 
     if told := told_of_room(job, plans):
         say(told)
     if options.kind == "local":
         say_if_cold(*(planned.stage for planned in plans if planned.state != "done"))
-    return _finish(job, _run_flow(job, recipe, set or [], chosen, workers, options, rebuild, restart), json)
+    return _finish(job, _run_flow(job, plans, recipe, set or [], chosen, workers, options, rebuild, restart), json)
 
 
 def _planned(job: Run, plans: list[StagePlan], workers: int, json: bool) -> int:
@@ -129,6 +131,7 @@ def _done_summary(job: Run, planned: StagePlan) -> dict[str, Any]:
 
 def _run_flow(
     job: Run,
+    plans: list[StagePlan],
     recipe: str,
     overrides: list[str],
     stages: list[str],
@@ -142,33 +145,40 @@ def _run_flow(
 
     if str(storage.cache_folder()) != (wanted := storage.wanted_cache_folder()):
         say(f"kernels are kept in {storage.cache_folder()}: {wanted} cannot be written; TOKENMILL_CACHE names another")
-    with job.lock():  # a folder that is in use or cannot be written is refused before a server starts
+    with Ahead(job) as ahead:  # a folder that is in use or cannot be written is refused before a server starts
         if gone := bound_records(job, MOST_RECORDS):
             say(f"Prefect's records of earlier runs were over {MOST_RECORDS:,} bytes; {gone:,} bytes are begun anew")
         prepare(job.root)
-    say(f"run folder {job.root}")
-    server = configured()
-    where = f"{server.url}, set by {server.origin}" if server else "embedded, recorded in the run folder"
-    say(f"starting Prefect ({where}) ...")
-    watcher().show(Moment("starting Prefect"))
-    with (
-        _parameters(job, recipe, overrides) as (path, few),
-        prefect_api(lambda: import_module("flows.end_to_end")),
-    ):
-        from flows.end_to_end import Summaries, end_to_end
-        from flows.server import ended_runs
-        from flows.server.lost_server import observed, server_answers
+        say(f"run folder {job.root}")
+        server = configured()
+        where = f"{server.url}, set by {server.origin}" if server else "embedded, recorded in the run folder"
+        say(f"starting Prefect ({where}) ...")
+        watcher().show(Moment("starting Prefect"))
 
-        arguments = (path, job.root, few, stages, workers, engine, rebuild, restart)
-        try:
-            found: Summaries = observed(end_to_end, *arguments)
-        except BaseException as error:
-            ended_runs.end_all(error)
-            raise
-        ended_runs.end_all(None)
-        if server_answers():
-            ended_runs.settle()
-        return found
+        def meanwhile() -> None:
+            ahead.prepare(plans, engine, workers)
+            with loading():
+                import_module("flows.end_to_end")  # a second of Prefect, while the fork server loads as much
+            ahead.begin()
+
+        with _parameters(job, recipe, overrides) as (path, few), prefect_api(meanwhile):
+            return _call_flow((path, job.root, few, stages, workers, engine, rebuild, restart))
+
+
+def _call_flow(arguments: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
+    from flows.end_to_end import Summaries, end_to_end
+    from flows.server import ended_runs
+    from flows.server.lost_server import observed, server_answers
+
+    try:
+        found: Summaries = observed(end_to_end, *arguments)
+    except BaseException as error:
+        ended_runs.end_all(error)
+        raise
+    ended_runs.end_all(None)
+    if server_answers():
+        ended_runs.settle()
+    return found
 
 
 def _settle(job: Run) -> None:

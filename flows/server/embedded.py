@@ -35,6 +35,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+from flows.display.loading import loading
 from flows.server.address import configured
 from pipeline.base import storage
 from pipeline.base.console import guard_streams
@@ -59,7 +60,8 @@ def prefect_api(while_it_starts: Callable[[], object]) -> Iterator[str]:
     Call it before Prefect is imported and after ``flows.server.settings.prepare``.
 
     Args:
-        while_it_starts: Called while an embedded server starts: for imports that take a second.
+        while_it_starts: Called while an embedded server starts, or once the user's own has answered: for imports that
+            take a second.
 
     Raises:
         UserError: If no Prefect API can be reached at the address that is set.
@@ -70,6 +72,7 @@ def prefect_api(while_it_starts: Callable[[], object]) -> Iterator[str]:
 
         check_server(own)
         with _variables({"PREFECT_API_URL": own.url}):
+            while_it_starts()
             yield own.url
         return
     key = f"tokenmill:{secrets.token_urlsafe(32)}"
@@ -275,27 +278,32 @@ def serve(descriptor: int) -> None:
     home = Path(os.environ["PREFECT_HOME"])
     home.mkdir(parents=True, exist_ok=True)
     os.chdir(home)  # away from prefect.toml and .env of a server of the user's own
-    if not any(name.endswith("DATABASE_CONNECTION_URL") for name in os.environ):
-        os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = DATABASE
-        new_database(Path("prefect.db"))
-    import uvicorn
+    with loading():
+        if not any(name.endswith("DATABASE_CONNECTION_URL") for name in os.environ):
+            os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = DATABASE
+            if new_database(Path("prefect.db")):
+                os.environ["PREFECT_API_DATABASE_MIGRATE_ON_START"] = "0"
+        import uvicorn
+        from prefect.server.api.server import create_app
 
-    uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="error", lifespan="on")
+        app = create_app()
+    uvicorn.run(app, fd=descriptor, log_level="error", lifespan="on")
 
 
-def new_database(path: Path) -> None:
+def new_database(path: Path) -> bool:
     """Puts an empty, migrated database at ``path``, where Prefect has its own, unless there is one.
 
-    The server still migrates what it finds, so a kept file can only save time.
+    Returns:
+        Whether it did; a server has to migrate what it finds.
     """
     if path.exists():
-        return
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = storage.cache_folder() / f"prefect-{version('prefect')}.db"
     if kept.exists():
         with _whole(path) as half:
             shutil.copyfile(kept, half)
-        return
+        return True
     from prefect.server.database import provide_database_interface
 
     asyncio.run(provide_database_interface().run_migrations_upgrade())
@@ -304,6 +312,7 @@ def new_database(path: Path) -> None:
         # a copy of a database that may be open, without its journals
         with _whole(kept) as half, closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(half)) as copy:
             source.backup(copy)
+    return True
 
 
 @contextlib.contextmanager

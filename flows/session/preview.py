@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.base.storage import is_local
 from pipeline.base.words import counted
-from pipeline.clean.stage import source_inputs
 from pipeline.preview.room import free_bytes, too_little
 from pipeline.preview.sources import Looked, look_at_sources
 from pipeline.proposal.estimate import Estimate, estimate
@@ -15,7 +13,6 @@ from pipeline.proposal.sizes import CPU_FLOPS
 from pipeline.run.folder import Run
 from pipeline.run.stages import StagePlan
 
-RAW_TO_RUN = 2  # bytes of a run folder for each byte of its sources, roughly
 START_SECONDS = 20  # of the server, of processes, of a tokenizer's training
 
 
@@ -147,12 +144,3 @@ def _training(run: Run, found: Estimate, tokens: int) -> Training:
     goes_on = run.recipe.model.init is not None
     told = () if found.why_none else tuple(warnings(config, train, max(1, tokens), goes_on=goes_on))
     return Training(seconds, (train.keep_last + 1) * int(plan(config, train)["checkpoint_bytes"]), told)
-
-
-def told_of_room(run: Run, plans: Sequence[StagePlan]) -> str:
-    """What a real run says first where its disk has too little room for what it reads; empty where it has."""
-    if not any(planned.stage == "clean" and planned.state != "done" for planned in plans):
-        return ""
-    local = [source for source in run.recipe.sources if all(map(is_local, source.paths))]  # a store is slow to list
-    size = sum(file.size for source in local for file in source_inputs(source).files)
-    return too_little(run.root, RAW_TO_RUN * size, f"the sources hold {size / 1e9:,.2f} GB")

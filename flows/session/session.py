@@ -18,13 +18,15 @@ from flows.display.terminal import Terminal, tell
 from flows.server.dead_runs import claim_run
 from flows.server.in_service import in_service
 from flows.server.lost_server import interruptible, is_lost, told_if_possible
+from flows.session.ahead import take
 from flows.session.artifacts import Artifacts
 from flows.session.refusals import refuse_what_cannot_work
-from flows.session.stages import plan, working_context
+from flows.session.stages import loaded_for, plan, run_stage, working_context
 from pipeline.base import storage
 from pipeline.base.progress import Progress
 from pipeline.recipe.load import load_recipe
-from pipeline.run.context import Context, Workers
+from pipeline.run.ahead import Begun
+from pipeline.run.context import Workers
 from pipeline.run.engines import EngineOptions, make_workers
 from pipeline.run.folder import Run
 from pipeline.run.stages import chosen_stages
@@ -41,10 +43,17 @@ class Session:
     rebuild: bool
     restart: bool
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    begun: Begun | None = None
 
-    def context(self) -> Context:
-        """A context for one stage."""
-        return working_context(self.run, self.workers, self.progress, rebuild=self.rebuild, restart=self.restart)
+    def run_stage(self, stage: str) -> dict[str, Any]:
+        """Runs a stage, and goes on with what was begun of it."""
+        begun = self.begun if self.begun and self.begun.stage == stage else None
+        if begun:
+            self.begun = None  # a second try finds what is finished by its manifests
+        context = working_context(
+            self.run, self.workers, self.progress, rebuild=self.rebuild, restart=self.restart, begun=begun
+        )
+        return run_stage(stage, context, begun.at if begun else None)
 
 
 # Summaries of the last session by run folder, for the session that goes on where a lost server broke it off.  The
@@ -86,23 +95,30 @@ def session(
             yield outer
         return
     run = Run(root, load_recipe(recipe, overrides))
-    run.refuse_foreign()
+    ahead = take(run)
+    if ahead is None:
+        run.refuse_foreign()
     with (
         in_service(),
         interruptible(),
-        run.lock(tell),
+        ahead.lock if ahead else run.lock(tell),
         Artifacts() as artifacts,
-        make_workers(engine, workers) as pool,
-        Terminal(artifacts.update) as progress,
+        contextlib.ExitStack() as held,
     ):
         if not is_lost():
             with told_if_possible():
                 claim_run(root, UUID(flow_run.get_id()))
-        plans = plan(run, chosen_stages(run, list(stages)), rebuild=rebuild, restart=restart)
-        refuse_what_cannot_work(run, plans, engine)  # before the recipe is written
-        run.write_recipe()
+        loads: list[str] = []
+        if ahead is None:
+            plans = plan(run, chosen_stages(run, list(stages)), rebuild=rebuild, restart=restart)
+            refuse_what_cannot_work(run, plans, engine)  # before the recipe is written
+            run.write_recipe()
+            loads = loaded_for(planned.stage for planned in plans if planned.state != "done")
+        pool = held.enter_context((ahead and ahead.workers) or make_workers(engine, workers, loads))
+        progress = held.enter_context(Terminal(artifacts.update))
         summaries = _finished.pop(root, {}) if is_lost() else {}
-        opened = Session(run, pool, progress, artifacts, rebuild, restart, summaries)
+        begun = ahead.begun if ahead else None
+        opened = Session(run, pool, progress, artifacts, rebuild, restart, summaries, begun)
         token = _open.set(opened)
         try:
             yield opened

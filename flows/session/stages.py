@@ -3,12 +3,15 @@
 The functions are named, not imported: planning a finished run must not load a compiler or a model.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pipeline.base.pool import Pool
 from pipeline.base.progress import Progress
 from pipeline.recipe.stage_names import CURATION
-from pipeline.run import checkpoints, stages
+from pipeline.run import ahead, checkpoints, stages
+from pipeline.run.ahead import Begun
 from pipeline.run.checkpoints import TRAIN
 from pipeline.run.context import Context, Workers
 from pipeline.run.folder import Run
@@ -24,13 +27,32 @@ STAGES = {
     "train": "model.stage:run",
     "report": "pipeline.report.stage:run",
 }
+# what the fork server loads for the workers of a stage: the first of them a second of Numba and libraries
+LOADED = {
+    "clean": ("pipeline.clean.worker",),
+    "dedup": ("pipeline.dedup.stage.signatures", "pipeline.dedup.stage.select"),
+    "filter": ("pipeline.filter.worker",),
+    "tokenize": ("pipeline.tokens.encode", "pipeline.tokens.tokenizer.training"),
+}
+
+
+def loaded_for(working: Iterable[str]) -> list[str]:
+    """Modules that the workers of these stages need."""
+    return [name for stage in working for name in LOADED.get(stage, ())]
 
 
 def working_context(
-    run: Run, workers: Workers, progress: Progress | None = None, *, rebuild: bool = False, restart: bool = False
+    run: Run,
+    workers: Workers,
+    progress: Progress | None = None,
+    *,
+    rebuild: bool = False,
+    restart: bool = False,
+    begun: Begun | None = None,
 ) -> Context:
     """A context whose stages do work; what was taken down of the run stays out of what they write."""
-    return Context(run, workers, progress, rebuild=rebuild, restart=restart, before_publish=BLANK)
+    jobs = begun.jobs if begun else ()
+    return Context(run, workers, progress, rebuild=rebuild, restart=restart, before_publish=BLANK, begun=jobs)
 
 
 def plan(run: Run, chosen: list[str], *, rebuild: bool = False, restart: bool = False) -> list[StagePlan]:
@@ -56,6 +78,11 @@ def replacements(run: Run, plans: list[StagePlan]) -> list[StagePlan]:
     return [replace(planned, replaces=text) if planned.stage == last else planned for planned in plans]
 
 
-def run_stage(stage: str, context: Context) -> dict[str, Any]:
+def begin(run: Run, working: Sequence[str], pool: Pool) -> Begun | None:
+    """Begins the first jobs of the stages with work; see ``pipeline.run.ahead.begin``."""
+    return ahead.begin(run, working, STAGES, pool)
+
+
+def run_stage(stage: str, context: Context, began: float | None = None) -> dict[str, Any]:
     """Runs one stage and returns its summary; see ``pipeline.run.stages.run_stage``."""
-    return stages.run_stage(stage, STAGES[stage], context)
+    return stages.run_stage(stage, STAGES[stage], context, began)

@@ -2,6 +2,7 @@
 
 Worker processes come from a fork server, compute on one thread each, and end with their parent, however that dies.
 A caller that has no other thread may fork them itself: they then have all that it has imported.
+The fork server may load modules before it forks (``loads``): no worker loads them again, and they share the memory.
 They do not run the caller's main program again, as multiprocessing has its processes do: a script that calls a flow at
 its top level, without ``if __name__ == "__main__"``, would begin a run of its own in each of them.
 When a worker is killed (out of memory, SIGKILL), the executor is rebuilt; the jobs that were in flight then run one at
@@ -15,9 +16,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from typing import Any, TypeVar
 
 from pipeline.base.closable import Closable
@@ -37,6 +39,8 @@ THREAD_VARIABLES = (
     "RAYON_NUM_THREADS",
     "ARROW_IO_THREADS",
 )
+# read when a library is loaded, which the fork server may do
+ONE_THREAD = {**dict.fromkeys(THREAD_VARIABLES, "1"), "TOKENIZERS_PARALLELISM": "false"}
 LOST_STATUS = 255  # what multiprocessing says of a process whose fork server has gone before it told
 Item = TypeVar("Item")
 
@@ -60,9 +64,7 @@ def _start_worker(tally: str) -> None:
     """First thing in a worker: one compute thread, deaf to Ctrl-C (the parent decides), dead with the parent."""
     guard_streams(worker=True)
     count_into(tally)
-    for name in THREAD_VARIABLES:
-        os.environ[name] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ.update(ONE_THREAD)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -112,13 +114,28 @@ class Pool(Closable):
         workers: Processes; by default one for each processor.
         fork: Fork the workers where this process has one thread only: no import is repeated.
         tries: How often a job may kill its worker before it is named.
+        loads: Modules that a fork server loads which this pool starts.
     """
 
-    def __init__(self, workers: int | None = None, *, fork: bool = False, tries: int = TRIES) -> None:
-        self.workers, self._fork, self._tries = workers or default_workers(), fork, tries
+    def __init__(
+        self, workers: int | None = None, *, fork: bool = False, tries: int = TRIES, loads: Sequence[str] = ()
+    ) -> None:
+        self.workers, self._fork, self._tries, self._loads = workers or default_workers(), fork, tries, [*loads]
+        self._begun: list[tuple[tuple[Any, ...], Future[Any]]] = []
         self._executor: ProcessPoolExecutor | None = None
         self._tally: Tally | None = None
         self._out_of_memory = 0  # processes that the system had ended for want of memory when the workers started
+
+    def prepare(self) -> None:
+        """Starts the fork server, and does not wait for what it loads; the first job does."""
+        if not self._fork:
+            with self._deaf_children():
+                forkserver.ensure_running()
+
+    def begin(self, function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) -> None:
+        """Begins jobs, given by their arguments, that ``run`` will be asked for with the same function."""
+        for arguments in jobs:
+            self._begun.append((arguments, self._submit(function, arguments)))
 
     def run(
         self, function: Callable[..., Any], jobs: Sequence[tuple[tuple[Any, ...], Item]]
@@ -129,11 +146,11 @@ class Pool(Closable):
             WorkerKilledError: If a job killed its worker ``tries`` times.
             Exception: The first exception that a job raised; jobs in flight are finished first.
         """
-        waiting = deque(range(len(jobs)))
         suspects: deque[int] = deque()
         tries = [0] * len(jobs)
-        running: dict[Future[Any], int] = {}
         try:
+            running = self._take_begun(jobs)
+            waiting = deque(number for number in range(len(jobs)) if number not in running.values())
             while waiting or suspects or running:
                 width = 1 if suspects else self.workers
                 while len(running) < width and (suspects or waiting):
@@ -154,10 +171,27 @@ class Pool(Closable):
             self.kill(GRACE_SECONDS)
             raise
 
+    def _take_begun(self, jobs: Sequence[tuple[tuple[Any, ...], Any]]) -> dict[Future[Any], int]:
+        """Those of the jobs that are begun; what else was begun, and might write what they write, is over then."""
+        running, others = {}, []
+        for begun, future in self._begun:
+            number = next((number for number, (arguments, _) in enumerate(jobs) if arguments == begun), None)
+            if number is None:
+                others.append(future)
+            else:
+                running[future] = number
+        self._begun = []
+        for future in others:
+            future.cancel()
+        wait(others)
+        return running
+
     def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
         if self._executor is not None:
-            with _without_main():  # it may start another worker
+            # it may start another worker; one of them may have been killed while it had no job
+            with _without_main(), contextlib.suppress(BrokenProcessPool):
                 return self._executor.submit(function, *arguments)
+            self.kill()
         with watcher().still():
             return self._start(function, arguments)
 
@@ -167,15 +201,21 @@ class Pool(Closable):
         context = multiprocessing.get_context("fork" if forks else "forkserver")
         self._out_of_memory = ended_for_memory()
         self._tally = self._tally or Tally()
-        with in_environment():  # the first semaphore starts Python's tracker of them
+        with self._deaf_children():  # the first semaphore starts Python's tracker of them, the first call workers
             self._executor = ProcessPoolExecutor(
                 self.workers, context, initializer=_start_worker, initargs=(self._tally.path,)
             )
-        # Ctrl-C waits until the workers, started by the first call, have become deaf to it
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] if forks else [])
-        try:
-            with _without_main(), in_environment():  # the first call starts the fork server
+            with _without_main():
                 return self._executor.submit(function, *arguments)
+
+    @contextlib.contextmanager
+    def _deaf_children(self) -> Iterator[None]:
+        """What is started inside, fork server and workers, has our environment, and no Ctrl-C till it is deaf to it."""
+        multiprocessing.set_forkserver_preload(self._loads)
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            with in_environment(ONE_THREAD):
+                yield
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
@@ -211,6 +251,7 @@ class Pool(Closable):
 
     def kill(self, grace_seconds: float = 0.0) -> None:
         """Ends the worker processes at once; the processes they started get ``grace_seconds`` after a SIGTERM."""
+        self._begun = []
         if self._executor is None:
             return
         processes = list((self._executor._processes or {}).values())  # no public way before Python 3.14

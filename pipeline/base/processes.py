@@ -24,7 +24,7 @@ import sysconfig
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -193,18 +193,19 @@ NO_LEAKS = "ignore:resource_tracker:UserWarning"  # a filter of warnings by how 
 
 
 @contextlib.contextmanager
-def in_environment() -> Iterator[None]:
-    """Sets the environment for children that are started by others on our behalf, such as a fork server.
+def in_environment(more: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Sets the environment, and ``more``, for children that are started by others on our behalf, as a fork server is.
 
     One of them is Python's own tracker of semaphores: that a run was killed it would tell as leaks, after the run.
     """
     before = dict(os.environ)
-    os.environ.update(environment())
+    more = more or {}
+    os.environ.update({**environment(), **more})
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before.get("PYTHONWARNINGS"), NO_LEAKS)))
     try:
         yield
     finally:
-        for name in ("PYTHONSAFEPATH", "PYTHONPATH", "PYTHONWARNINGS"):
+        for name in ("PYTHONSAFEPATH", "PYTHONPATH", "PYTHONWARNINGS", *more):
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]

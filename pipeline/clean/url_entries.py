@@ -23,7 +23,6 @@ from urllib.parse import unquote
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
-from pipeline.clean.decode import NotText, decode
 
 DOMAIN, PAGE, PATTERN, ABOVE, EXCEPTION, NEVER, NOTHING = range(7)
 _PLAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
@@ -229,10 +228,19 @@ def page_of(url: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _parsed(raw: bytes) -> Entries:
+def _parsed(path: str, key: str, raw: bytes) -> Entries:
+    from pipeline.clean.decode import NotText, decode  # loads Numba, which a run without lists does without
+
     found = Entries()
-    found.add(decode(raw).text.split("\n"))
+    try:
+        found.add(decode(raw).text.split("\n"))
+    except NotText as error:
+        raise _unreadable(path, key, error) from error
     return found
+
+
+def _unreadable(path: str, key: str, error: Exception) -> UserError:
+    return UserError(f"{key}: {path} cannot be read: {error}")
 
 
 def read_list(path: str, key: str) -> Entries:
@@ -246,9 +254,10 @@ def read_list(path: str, key: str) -> Entries:
         UserError: If it cannot be read, or holds no entry that can match.
     """
     try:
-        found = _parsed(storage.read_bytes(path))
-    except (OSError, NotText) as error:
-        raise UserError(f"{key}: {path} cannot be read: {error}") from error
+        raw = storage.read_bytes(path)
+    except OSError as error:
+        raise _unreadable(path, key, error) from error
+    found = _parsed(path, key, raw)
     if len(found.never) == found.given:
         why = "; ".join(found.notes(path)) if found.given else f"{path} holds no entry"
         raise UserError(

@@ -95,8 +95,8 @@ def _of_filter(run: Run) -> Iterator[str]:
     yield from _evaluation_sets(options)
     if options.url.blocklist and not storage.exists(options.url.blocklist):
         yield f"filter.url.blocklist = {options.url.blocklist!r}: no such file"
-    else:
-        from pipeline.filter.rules.document_rules import list_notes
+    elif options.url.blocklist or options.url.deny_domains:
+        from pipeline.filter.rules.document_rules import list_notes  # loads Numba
 
         yield from refusal(list_notes, options)
     for name, classifier in options.classifiers.items():

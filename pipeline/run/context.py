@@ -9,7 +9,7 @@ The same code answers "what would run?": a dry context raises ``NeedsWork`` at t
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -38,6 +38,7 @@ from pipeline.run.manifest import (
     sound_manifest,
 )
 
+NOT_MADE = "not made yet"
 NAMED = 3  # damaged manifests that a note names
 
 
@@ -95,6 +96,7 @@ class Context:
         rebuild: Make again what was made with other library versions.
         restart: Begin the training anew.
         before_publish: ``module:name`` of the function that blanks what was taken down (``engine.run_job``).
+        begun: Steps and jobs of theirs that the pool has begun (pipeline/run/ahead.py).
     """
 
     def __init__(
@@ -107,11 +109,12 @@ class Context:
         rebuild: bool = False,
         restart: bool = False,
         before_publish: str = "",
+        begun: Collection[tuple[str, Job]] = (),
     ) -> None:
         self.run, self.recipe, self.root = run, run.recipe, run.root
         self.progress: Progress = progress or Silent()
         self.dry, self.rebuild, self.restart = dry, rebuild, restart
-        self._before_publish = before_publish
+        self._before_publish, self._begun = before_publish, begun
         self.takedown = takedown_digest(run.root)
         self.shards_run = self.shards_skipped = 0
         self.resumed = False  # a training that goes on from a checkpoint
@@ -243,6 +246,9 @@ class Context:
         done: dict[str, Manifest] = {}
         reasons: dict[str, str] = {}
         for job in jobs:
+            if (step.name, job) in self._begun:  # finished or not, it is work of this context
+                reasons[job.shard] = NOT_MADE
+                continue
             try:
                 found = load_manifest(self.root, step.name, job.shard, named)
             except DamagedManifestError:
@@ -252,7 +258,7 @@ class Context:
             if reason is None and found is not None:
                 done[job.shard] = found
             else:
-                reasons[job.shard] = reason or "not made yet"
+                reasons[job.shard] = reason or NOT_MADE
         orphans = sorted({*shards_of(self.root, step.name)} - {job.shard for job in jobs})
         reasons |= dict.fromkeys(orphans, "no longer part of the run")
         return _Compared(step, jobs, named, done, reasons, orphans)
@@ -274,7 +280,7 @@ class Context:
 
     def _why(self, step: Step, job: Job, found: Manifest | None) -> str | None:
         if found is None:
-            return "not made yet"
+            return NOT_MADE
         if found.takedown != self.takedown:
             raise RunError(
                 f"{self.root}: {step.name} {job.shard} was made under another takedown.jsonl: a takedown was "

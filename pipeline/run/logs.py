@@ -75,17 +75,20 @@ def unfinished_stages(run: Run) -> list[str]:
 
 
 class Attempt:
-    """One attempt at a stage, from now on.
+    """One attempt at a stage.
 
     Args:
         run: The run.
         stage: The stage.
         clock: Seconds.
+        began: When it began, by that clock; None: now.
     """
 
-    def __init__(self, run: Run, stage: str, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, run: Run, stage: str, clock: Callable[[], float] = time.perf_counter, began: float | None = None
+    ) -> None:
         self._run, self._stage, self._clock = run, stage, clock
-        self._began = self._recorded = clock()
+        self._began = self._recorded = clock() if began is None else began
         self._before = stage_seconds(run).get(stage, 0.0)
         self._interrupted = stage in unfinished_stages(run)
 

@@ -94,14 +94,20 @@ def plan(
     return plans
 
 
-def run_stage(stage: str, function: str, context: Context) -> dict[str, Any]:
+def run_stage(stage: str, function: str, context: Context, began: float | None = None) -> dict[str, Any]:
     """Runs one stage and returns its summary with ``seconds``, ``shards`` and ``skipped_shards``.
 
     Seconds are remembered in the run's logs, over all attempts, so that a later look at a finished run can tell them;
     and so is why the stage failed, until it does not.
+
+    Args:
+        stage: Its name.
+        function: Name of its function.
+        context: What it is given.
+        began: When its first jobs were begun, by ``time.perf_counter``; None: none were (pipeline/run/ahead.py).
     """
     context.progress.stage_started(stage)
-    context.begin(attempt := Attempt(context.run, stage))
+    context.begin(attempt := Attempt(context.run, stage, began=began))
     try:
         summary = load_function(function)(context)
     except BaseException as error:

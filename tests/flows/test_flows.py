@@ -95,18 +95,19 @@ def test_failing_shard_fails_the_flow_without_another_try(
 
 def test_error_that_may_pass_is_tried_again(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import end_to_end as module
+    from flows.session import session
     from pipeline.base.errors import PassingError
 
     calls = []
-    real = module.run_stage  # type: ignore[attr-defined]
+    real = session.run_stage  # type: ignore[attr-defined]
 
-    def sometimes(stage: str, context: Any) -> dict[str, Any]:
+    def sometimes(stage: str, *more: Any) -> dict[str, Any]:
         calls.append(stage)
         if len(calls) == 1:
             raise PassingError("the network was away")
-        return real(stage, context)
+        return real(stage, *more)
 
-    monkeypatch.setattr(module, "run_stage", sometimes)
+    monkeypatch.setattr(session, "run_stage", sometimes)
     monkeypatch.setattr(module, "stage_task", module.stage_task.with_options(retry_delay_seconds=0))
     module.curate(str(recipe), str(tmp_path / "run"), stages=["clean"], workers=1)
     assert calls == ["clean", "clean"]

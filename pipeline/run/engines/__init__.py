@@ -6,7 +6,7 @@
 
 import importlib.util
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.base.errors import UserError
 from pipeline.base.pool import Pool
@@ -27,8 +27,13 @@ def why_not(options: EngineOptions) -> Iterator[str]:
         yield f"--engine slurm: {', '.join(missing)} not found; run on a login node of the cluster"
 
 
-def make_workers(options: EngineOptions, workers: int = 0) -> Workers:
-    """The workers of an engine; ``workers`` 0 is one for each processor here, and no limit on a cluster.
+def make_workers(options: EngineOptions, workers: int = 0, loads: Sequence[str] = ()) -> Workers:
+    """The workers of an engine.
+
+    Args:
+        options: The engine.
+        workers: How many; 0 is one for each processor here, and no limit on a cluster.
+        loads: Modules that workers of this machine are to have (``Pool``).
 
     Raises:
         UserError: If the engine cannot be used on this machine.
@@ -43,4 +48,4 @@ def make_workers(options: EngineOptions, workers: int = 0) -> Workers:
         from pipeline.run.engines.slurm_cluster import SlurmCluster
 
         return SlurmCluster(options.slurm or SlurmOptions(), workers)
-    return Pool(workers or None)
+    return Pool(workers or None, loads=loads)
