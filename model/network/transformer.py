@@ -28,7 +28,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the customary name
-from torch.utils.checkpoint import checkpoint
 
 from model.checkpoints.checkpoint import MODEL_FILE, open_tensors
 from model.checkpoints.tensor_file import TensorFile
@@ -37,6 +36,7 @@ from model.network import ops
 from model.network.attention import KeyValueCache, Layout, attend, document_layout
 from model.network.config import ModelConfig
 from model.network.loss import Loss, chunked_cross_entropy, each_token_loss
+from model.network.recompute import Again, Recompute, again, recomputed
 from model.network.rotary import rotary_table
 from pipeline.base.errors import RunError, UserError
 from pipeline.run.checkpoints import chosen, read_state, url_of
@@ -182,11 +182,17 @@ class Block(nn.Module):
         self.attention = Attention(config, layer)
         self.feed_forward_norm = _norm(config)
         self.feed_forward = GeluFeedForward(config) if config.layer_norm else GatedFeedForward(config)
+        self.again: Again | None = None
 
     def forward(
         self, h_BTD: Tensor, layout: Layout, rotary: tuple[Tensor, Tensor] | None, precision: torch.dtype
     ) -> Tensor:
         """(B, T, D) float32 -> (B, T, D) float32; matrix products run in ``precision``."""
+        return recomputed(self._layer, self.again, h_BTD, layout, rotary, precision)
+
+    def _layer(
+        self, h_BTD: Tensor, layout: Layout, rotary: tuple[Tensor, Tensor] | None, precision: torch.dtype
+    ) -> Tensor:
         if self.after:
             h_BTD = h_BTD + cast(Tensor, self.attention_norm(self.attention(h_BTD.to(precision), layout, rotary)))
             return h_BTD + cast(Tensor, self.feed_forward_norm(self.feed_forward(h_BTD.to(precision))))
@@ -213,7 +219,6 @@ class Transformer(nn.Module):
         final_norm: The norm before the head.
         head: (V, D); None where the head is the token embedding.
         precision: Number format of the matrix products; weights and residual stream stay float32.
-        checkpoint_activations: Recompute each block in the backward pass instead of storing its activations.
     """
 
     rotary: Tensor
@@ -222,7 +227,6 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.precision = torch.float32
-        self.checkpoint_activations = False
         rows, width = config.padded_vocabulary, config.width
         self.token_embedding = nn.Parameter(torch.empty(rows, width))
         if config.architecture == "gpt2":
@@ -234,6 +238,11 @@ class Transformer(nn.Module):
         self.head = None if config.tied_embeddings else nn.Parameter(torch.empty(rows, width))
         if not self.token_embedding.is_meta:
             self.initialise(seed)
+
+    def recompute(self, what: Recompute) -> None:
+        """Has the blocks make activations again in the backward pass instead of keeping them."""
+        for block in self.blocks:
+            cast(Block, block).again = again(what)
 
     @classmethod
     def without_weights(cls, config: ModelConfig) -> "Transformer":
@@ -311,10 +320,7 @@ class Transformer(nn.Module):
             cosine, sine = self.rotary[:, positions]
             rotary = (cosine.unsqueeze(-2), sine.unsqueeze(-2))
         for block in self.blocks:
-            if self.checkpoint_activations and torch.is_grad_enabled():
-                h_BTD = checkpoint(block, h_BTD, layout, rotary, self.precision, use_reentrant=False)
-            else:
-                h_BTD = block(h_BTD, layout, rotary, self.precision)
+            h_BTD = block(h_BTD, layout, rotary, self.precision)
         if layout.cache is not None:
             layout.cache.length += length
         return cast(Tensor, self.final_norm(h_BTD).to(self.precision))

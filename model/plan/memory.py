@@ -68,8 +68,9 @@ def memory(config: ModelConfig, train: Train, *, processes: int = 1, cpu: bool =
     )
     tokens = sequences * config.context_length
     block = _block_bytes(config, value, cpu=cpu)
-    stored, working = (config.layers, 0) if not train.activation_checkpointing else (0, 1)
-    per_token = stored * block + working * (4 * config.width * config.layers + block) + 4 * config.width + 16
+    again = train.activation_checkpointing
+    kept = config.layers * kept_bytes(config, train, cpu=cpu) + (block if again else 0)  # one is made again at a time
+    per_token = kept + 4 * config.width + 16
     share = processes if train.parallel == "fsdp" else 1
     optimizer = (8 * (total - muon) + 4 * muon) // share
     return Memory(
@@ -78,7 +79,7 @@ def memory(config: ModelConfig, train: Train, *, processes: int = 1, cpu: bool =
         optimizer=optimizer,
         activations=tokens * per_token,
         backward=tokens * _backward_bytes(config, value, cpu=cpu),
-        casts=0 if value == 4 else value * hidden // (config.layers if train.activation_checkpointing else 1),
+        casts=0 if value == 4 else value * hidden // (config.layers if again else 1),
         loss=_loss_bytes(config, tokens, value, cpu=cpu),
         update=_update_bytes(muon, value, share, processes),
         checkpoint=4 * total // share + optimizer if cpu and train.checkpoint_every_steps else 0,
@@ -89,6 +90,21 @@ def _update_bytes(muon: int, value: int, share: int, processes: int) -> int:
     """What Muon works with: updates and their casts here; a stack, an iteration and results of the matrices owned."""
     here = (4 + value % 4) * muon // share + (value * muon // share if processes > 1 else 0)
     return here + (1 + 3 + 1) * value * muon // processes
+
+
+def kept_bytes(config: ModelConfig, train: Train, *, cpu: bool) -> int:
+    """Bytes per token that one block keeps from its forward pass, as ``train.activation_checkpointing`` has it."""
+    value = 4 if train.precision == "float32" else 2
+    if not train.activation_checkpointing:
+        return _block_bytes(config, value, cpu=cpu)
+    given = 4 * config.width  # its input
+    if train.activation_checkpointing == "selective":  # what model/network/recompute.py keeps
+        width, heads, forward = config.width, config.attention_width, config.feed_forward_width
+        gates = forward if config.layer_norm else 2 * forward
+        given += value * (heads + 2 * config.key_value_width + width + gates + width)
+        if not _keeps_scores(config, value, cpu=cpu):
+            given += value * heads + 4 * config.heads
+    return given
 
 
 def _block_bytes(config: ModelConfig, value: int, *, cpu: bool) -> int:
@@ -137,8 +153,9 @@ def memory_advice(config: ModelConfig, train: Train, processes: int = 1, *, cpu:
     parts = ", ".join(f"{name} {value / 1e6:,.0f} MB" for name, value in asdict(needed).items() if value)
     half = max(1, train.micro_batch_sequences // 2)
     ways = [f"train.micro_batch_sequences = {half} (now {train.micro_batch_sequences}; the result is the same)"]
-    if not train.activation_checkpointing:
-        ways.append("train.activation_checkpointing = true")
+    stronger = {False: '"selective", or true', "selective": "true"}.get(train.activation_checkpointing)
+    if stronger:
+        ways.append(f"train.activation_checkpointing = {stronger}")
     if train.parallel != "fsdp" and processes > 1:
         ways.append('train.parallel = "fsdp"')
     return f"the plan needs {needed.total / 1e6:,.0f} MB per device ({parts}); lower it with {', or '.join(ways)}"

@@ -75,7 +75,7 @@ class Trainer:
         self.train, self.world = prepared.run.recipe.train, prepared.world
         self.model = prepared.model
         self.model.precision = chosen_precision(self.train.precision, self.world.device)
-        self.model.checkpoint_activations = self.train.activation_checkpointing
+        self.model.recompute(self.train.activation_checkpointing)
         self.parameters = count_parameters(self.model)  # of the whole model, before it is sharded
         self.checkpoints = Checkpoints(prepared, reporter, replaces)
         torch.manual_seed(self.train.seed)

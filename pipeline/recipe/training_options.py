@@ -101,7 +101,9 @@ class Train(Section):
         "auto", description="of matrix products; auto: bfloat16 where the processor has it"
     )
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: on a GPU only")
-    activation_checkpointing: bool = Field(False, description="recompute activations in the backward pass")
+    activation_checkpointing: bool | Literal["selective"] = Field(
+        False, description="true: recompute each block in the backward pass; selective: all but its matrix products"
+    )
     parallel: Literal["ddp", "fsdp"] = Field("ddp", description="several processes: ddp | fsdp (sharded weights)")
     processes: int = Field(1, ge=1, description="training processes on this machine, started by torchrun")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")

@@ -4,6 +4,8 @@ On the device ``meta`` tensors have shapes and formats alone, so whatever would 
 make a GPU's host wait.  torch's own fused AdamW refuses such tensors; the updates of Muon are made.
 """
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -65,10 +67,13 @@ def test_edges_of_documents_are_counted_where_the_batch_was_read(monkeypatch: py
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # torch.compile's own tracer
+@pytest.mark.parametrize("recompute", [False, "selective", True])
 @pytest.mark.parametrize("architecture", ["gpt2", "qwen3", "olmo2", "neox"])
-def test_a_block_is_one_graph(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_is_one_graph(architecture: str, recompute: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ops, "_on_cpu", lambda tensor: False)  # torch's own operations, as on a GPU
     model = Transformer(ModelConfig(architecture, 300, CONTEXT, layers=1, heads=4, width=64))
+    torch._dynamo.reset()  # it counts how often it has compiled the same lines
+    model.recompute(recompute)
     graphs: list[torch.fx.GraphModule] = []
 
     def count(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> torch.fx.GraphModule:

@@ -1,3 +1,4 @@
+import gc
 import os
 import subprocess
 import sys
@@ -6,10 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
-from model.plan.memory import memory, memory_advice
+from model.plan.memory import kept_bytes, memory, memory_advice
 from pipeline.recipe.training_options import Train
 from tests.model.runs import make_run
 
@@ -47,6 +51,42 @@ def test_kept_activations_are_those_that_autograd_holds(shape: str, precision: s
     assert planned.activations + planned.casts == pytest.approx(measured, rel=0.02)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("recompute", ["selective", True])
+def test_what_is_kept_to_be_made_again_from_is_what_is_alive(recompute: Any, shape: str, precision: str) -> None:
+    train = Train(precision=precision, activation_checkpointing=recompute)
+    configs = [
+        ModelConfig(vocabulary_size=512, context_length=64, layers=n, heads=4, width=128, **SHAPES[shape])
+        for n in (2, 4)
+    ]
+    few, more = (bytes_alive(config, train) for config in configs)
+    assert (more - few) / 2 == 8 * 64 * kept_bytes(configs[0], train, cpu=True)
+
+
+def bytes_alive(config: ModelConfig, train: Train) -> int:
+    """Bytes of all tensors that a forward pass over (8, 64) tokens made and that something still holds."""
+    model, made = Transformer(config), {}
+    model.precision = getattr(torch, train.precision)
+    model.recompute(train.activation_checkpointing)
+
+    class Noting(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            for tensor in tree_leaves(result):
+                if isinstance(tensor, torch.Tensor):
+                    held = StorageWeakRef(tensor.untyped_storage())
+                    made[held.cdata] = (held, tensor.untyped_storage().nbytes())
+            return result
+
+    with Noting():
+        hidden = model.hidden(torch.randint(0, 512, (8, 64)))
+    gc.collect()
+    assert hidden.requires_grad
+    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    return sum(size for key, (held, size) in made.items() if key not in weights and not held.expired())
+
+
 def test_sharding_divides_and_recomputing_lowers() -> None:
     config = ModelConfig(layers=8)
     whole = memory(config, Train(), processes=4)
@@ -74,6 +114,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gpt2, AdamW, float32, recomputed": (
         {"layers": 12, "heads": 8, "width": 512},
         {"precision": "float32", "activation_checkpointing": True, "micro_batch_sequences": 8},
+    ),
+    "qwen3, Muon, float32, recomputed but for products": (
+        {"architecture": "qwen3", "layers": 12, "heads": 8, "width": 512},
+        {"precision": "float32", "optimizer": "muon", "activation_checkpointing": "selective"},
     ),
 }
 

@@ -105,15 +105,18 @@ def test_top_k_of_one_is_greedy() -> None:
     assert one == list(generate(model, [5], max_new_tokens=12))
 
 
-def test_activation_checkpointing_changes_no_gradient() -> None:
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_activation_checkpointing_changes_no_gradient(kind: str, precision: torch.dtype) -> None:
     inputs, targets = ids(2, 24), ids(2, 24)
     gradients = []
-    for recompute in (False, True):
-        model = lively(KINDS["qwen3"])
-        model.checkpoint_activations = recompute
+    for recompute in (False, True, "selective"):
+        model = lively(KINDS[kind])
+        model.precision = precision
+        model.recompute(recompute)
         model.loss(inputs, targets).total.backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
-    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+    assert all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(*gradients, strict=True))
 
 
 def test_bfloat16_loss_is_close_to_float32() -> None:
