@@ -10,13 +10,17 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.base.console import say
 from pipeline.base.pool import Pool
+from pipeline.dedup.rule.signing import Signer
 from pipeline.extraction.extractor import extract_page
 from pipeline.recipe.options import Recipe, Source
 from pipeline.run.context import Context, Workers
 from pipeline.run.folder import Run
 from pipeline.run.stages import run_stage
+from pipeline.tokens.leakage import Nearest
 from pipeline.tokens.tokenizer.training import train
 
 SENTENCE = "The mill grinds what it is given; write to miller@mill.example or call +1 202 555 0143, at 10.0.0.1. "
@@ -46,6 +50,8 @@ def warm(folder: Path, workers: Workers | None = None) -> None:
     recipe = Recipe(name="warm", stages=list(STAGES), sources=sources)
     run = Run(str(folder / "run"), recipe)
     extract_page(PAGE.format(SENTENCE * 20), markdown=True)  # no stage of this recipe does
+    sets = Signer().hash(texts)
+    Nearest(sets).add(sets, np.zeros((len(texts), 16), np.uint8))  # as the tokenize stage does
     train([texts], {"vocabulary_size": 300, "pretokenizer": "gpt2", "end_of_text": "<|end|>", "special_tokens": []})
     with run.lock(), workers or Pool() as pool:
         for stage in STAGES:

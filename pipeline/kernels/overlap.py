@@ -1,8 +1,13 @@
-"""Finds the n-grams of documents that are in an index: rolling hashes of words, a bit table, then a binary search."""
+"""What documents share with an index.
+
+N-grams of a set are found by rolling hashes of words, a bit table and a binary search; the sets of hashes that are most
+alike by a bit table and a hash table.
+"""
 
 import numba
 import numpy as np
 
+from pipeline.kernels.jit import bare, inlined
 from pipeline.kernels.spans import BASE, MIX
 from pipeline.kernels.words import scan_words
 
@@ -72,6 +77,71 @@ def find_ngrams(words, word_offsets, n, bits, known, rows, positions, slots):  #
                     rows[found], positions[found], slots[found] = row, i, slot
                 found += 1
     return found
+
+
+@inlined
+def _place(value, table, known):  # type: ignore[no-untyped-def]
+    """The slot of the table that has the number of ``value`` among ``known``, or the free one where it belongs."""
+    mask = len(table) - 1
+    slot = np.int64((value * MIX) >> np.uint64(32)) & mask
+    while table[slot] >= 0 and known[table[slot]] != value:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@bare
+def number_hashes(known, table):  # type: ignore[no-untyped-def]
+    """Writes the number of each hash of ``known``, all distinct, into a larger table: a power of two of -1."""
+    for number in range(len(known)):
+        table[_place(known[number], table, known)] = number
+
+
+@bare
+def most_alike(  # type: ignore[no-untyped-def]
+    hashes, offsets, bits, table, known, starts, owners_H, sizes_V, common_V, met_V, similarity_V, contained_V, nearest
+):
+    """Compares the sets of D documents with V known ones by their exact Jaccard similarity.
+
+    Args:
+        hashes: Distinct hashes of each document, one after the other.
+        offsets: Where each document's begin, shape (D + 1,).
+        bits: Flags by the highest bits of the known hashes, eight in a byte; a power of two of them.
+        table: As ``number_hashes`` leaves it.
+        known: Distinct hashes of the known sets.
+        starts: Where the owners of each of them begin, shape (len(known) + 1,).
+        owners_H: The known sets that have it.
+        sizes_V: Hashes of each known set.
+        common_V: Scratch of zeros, which it is again at the end.
+        met_V: Scratch.
+        similarity_V: Highest similarity so far; changed where there is a higher one.
+        contained_V: Largest share of a known set in one document; changed likewise.
+        nearest: Out: number of the document with a similarity that is new in ``similarity_V``.
+    """
+    shift = flag_shift(len(bits))
+    for document in range(len(offsets) - 1):
+        met = 0
+        for at in range(offsets[document], offsets[document + 1]):
+            value = hashes[at]
+            if not flagged(bits, value >> shift):
+                continue
+            number = table[_place(value, table, known)]
+            if number < 0:
+                continue
+            for place in range(starts[number], starts[number + 1]):
+                owner = owners_H[place]
+                if common_V[owner] == 0:
+                    met_V[met] = owner
+                    met += 1
+                common_V[owner] += 1
+        size = offsets[document + 1] - offsets[document]
+        for place in range(met):
+            owner = met_V[place]
+            common, own = common_V[owner], sizes_V[owner]
+            common_V[owner] = 0
+            contained_V[owner] = max(contained_V[owner], common / own)
+            similarity = common / (size + own - common)
+            if similarity > similarity_V[owner]:
+                similarity_V[owner], nearest[owner] = similarity, document
 
 
 @numba.njit(cache=True, nogil=True)

@@ -4,7 +4,7 @@ The split and the exclusion work with hashes and estimates; this measures what t
 documents is compared with every training document of whole shards, drawn until ``TRAINING_BYTES`` of text: the exact
 Jaccard similarity of their shingle sets, no candidates and no signatures between.  Writes ``tokens/leakage.json``.
 
-Shape letters: V sampled validation documents, H shingle hashes of theirs, D training documents of a batch.
+Shape letters: V sampled validation documents, H shingle hashes of theirs.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from pipeline.base.arrow import DocIds, doc_id_array, text_bytes
 from pipeline.dedup.rule.signing import ShingleSets, Signer
+from pipeline.kernels import overlap
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json
@@ -27,10 +27,7 @@ VALIDATION_DOCUMENTS = 500
 TRAINING_BYTES = 256 << 20
 LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.3)
 PAIRS_SHOWN = 20
-_PREFIX_BITS = np.uint64(24)  # a table of 16 MB says which hashes cannot be in the sample
-_PAIRS_AT_ONCE = 1 << 22  # bounds the memory of shingles that many validation documents share
-
-Hashes = NDArray[np.uint64]
+_FLAGS = 24  # the highest bits of a hash: a table of 2 MB says which hashes cannot be in the sample
 
 
 class Nearest:
@@ -41,54 +38,40 @@ class Nearest:
     """
 
     def __init__(self, sets: ShingleSets) -> None:
-        owners_H = np.repeat(np.arange(len(sets.offsets) - 1), np.diff(sets.offsets))
-        order = np.argsort(sets.hashes, kind="stable")
-        self._hashes_H, self._owners_H = sets.hashes[order], owners_H[order]
-        self._possible = np.zeros(1 << int(_PREFIX_BITS), bool)
-        self._possible[self._hashes_H >> (np.uint64(64) - _PREFIX_BITS)] = True
         self._sizes_V = np.diff(sets.offsets)
+        order = np.argsort(sets.hashes, kind="stable")
+        self._known, starts = np.unique(sets.hashes[order], return_index=True)
+        self._starts = np.append(starts, len(order))
+        self._owners_H = np.repeat(np.arange(len(self._sizes_V)), self._sizes_V)[order]
+        self._table = np.full(1 << (2 * len(self._known)).bit_length(), -1, np.int64)
+        overlap.number_hashes(self._known, self._table)
+        flags = np.zeros(1 << _FLAGS, bool)
+        flags[self._known >> np.uint64(64 - _FLAGS)] = True
+        self._bits = np.packbits(flags, bitorder="little")
+        self._scratch = np.zeros((2, len(self._sizes_V)), np.int64)
         self.similarity_V = np.zeros(len(self._sizes_V))
         self.contained_V = np.zeros(len(self._sizes_V))  # largest share of its shingles in one training document
         self.doc_id_V: DocIds = np.zeros((len(self._sizes_V), 16), np.uint8)
 
     def add(self, sets: ShingleSets, doc_ids: DocIds) -> None:
-        """Compares D training documents with all validation documents."""
-        chosen = np.flatnonzero(self._possible[sets.hashes >> (np.uint64(64) - _PREFIX_BITS)])
-        documents = np.searchsorted(sets.offsets, chosen, side="right") - 1
-        hashes = sets.hashes[chosen]
-        first = np.searchsorted(self._hashes_H, hashes, side="left")
-        counts = np.searchsorted(self._hashes_H, hashes, side="right") - first
-        # documents are cut apart between, not within, parts: an intersection is counted whole
-        edges = np.flatnonzero(np.diff(documents, prepend=-1, append=-1))
-        ends = np.cumsum(counts)
-        start = 0
-        while start < len(edges) - 1:
-            before = ends[edges[start] - 1] if edges[start] else 0
-            stop = max(start + 1, int(np.searchsorted(ends[edges[1:] - 1], before + _PAIRS_AT_ONCE, side="right")))
-            part = slice(edges[start], edges[stop])
-            self._count(documents[part], first[part], counts[part], sets, doc_ids)
-            start = stop
-
-    def _count(
-        self,
-        documents: NDArray[np.intp],
-        first: NDArray[np.intp],
-        counts: NDArray[np.intp],
-        sets: ShingleSets,
-        doc_ids: DocIds,
-    ) -> None:
-        inside = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-        owners = self._owners_H[np.repeat(first, counts) + inside]
-        pairs, common = np.unique(np.repeat(documents, counts) * len(self._sizes_V) + owners, return_counts=True)
-        documents, owners = np.divmod(pairs, len(self._sizes_V))
-        sizes = np.diff(sets.offsets)[documents]
-        similarity = common / (sizes + self._sizes_V[owners] - common)
-        np.maximum.at(self.contained_V, owners, common / self._sizes_V[owners])
-        nearest = np.lexsort((-similarity, owners))
-        nearest = nearest[np.flatnonzero(np.diff(owners[nearest], prepend=-1))]
-        better = nearest[similarity[nearest] > self.similarity_V[owners[nearest]]]
-        self.similarity_V[owners[better]] = similarity[better]
-        self.doc_id_V[owners[better]] = doc_ids[documents[better]]
+        """Compares training documents with all validation documents."""
+        nearest_V = np.full(len(self._sizes_V), -1)
+        overlap.most_alike(
+            sets.hashes,
+            sets.offsets,
+            self._bits,
+            self._table,
+            self._known,
+            self._starts,
+            self._owners_H,
+            self._sizes_V,
+            *self._scratch,
+            self.similarity_V,
+            self.contained_V,
+            nearest_V,
+        )
+        found = np.flatnonzero(nearest_V >= 0)
+        self.doc_id_V[found] = doc_ids[nearest_V[found]]
 
 
 def measure(job: Job, outputs: Outputs) -> None:

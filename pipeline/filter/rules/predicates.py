@@ -105,16 +105,16 @@ def judge_columns(
     """
     check_rules(rules, thresholds)
     failures = Failures([], [], signals.num_rows)
-    codes = None
+    documents = None
     if per_language and languages is not None:
         for overrides in per_language.values():
             check_rules(rules, overrides)
-        codes = languages
+        documents = _Languages(languages)
     for rule_set in rules:
         if is_class_path(rule_set):
             continue
         for rule in RULE_SETS[rule_set]:
-            limit = _limits(rule_set, rule, thresholds, per_language or {}, codes)
+            limit = _limits(rule_set, rule, thresholds, per_language or {}, documents)
             failures.reasons.append(f"{rule_set}.{rule.name}")
             failures.masks.append(fails(signals, rule, limit))
     return failures
@@ -134,12 +134,26 @@ def check_rules(rules: Sequence[str], thresholds: Thresholds) -> None:
         raise UserError("\n".join(problems))
 
 
+class _Languages:
+    """The languages of documents, each looked at once for all rules."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        found = column.combine_chunks().dictionary_encode(null_encoding="encode")
+        self._names, self._codes = found.dictionary.to_pylist(), found.indices.to_numpy()
+
+    def limits(self, own: Mapping[str, float], base: float) -> NDArray[np.float64]:
+        """The limit of each document: that of its language, or ``base``."""
+        limits = np.array([own.get(name, base) for name in self._names], np.float64)
+        chosen: NDArray[np.float64] = limits[self._codes]
+        return chosen
+
+
 def _limits(
     rule_set: str,
     rule: Rule,
     thresholds: Thresholds,
     per_language: Mapping[str, Thresholds],
-    languages: pa.ChunkedArray | None,
+    languages: _Languages | None,
 ) -> float | NDArray[np.float64]:
     """One threshold, or one per document where languages have their own."""
     base = float(thresholds.get(rule_set, {}).get(rule.name, rule.default))
@@ -150,10 +164,7 @@ def _limits(
     }
     if not own or languages is None:
         return base
-    limits = np.full(len(languages), base)
-    for language, value in own.items():
-        limits[as_mask(pc.equal(languages, language))] = value
-    return limits
+    return languages.limits(own, base)
 
 
 def fails(signals: pa.Table, rule: Rule, limit: float | NDArray[np.float64]) -> Mask:
