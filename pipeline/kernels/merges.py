@@ -24,7 +24,7 @@ from pipeline.kernels.jit import bare, inlined
 
 HEADER = 3  # numbers of a word before its symbols
 TOTAL, MERGED, QUEUED, TAKEN, USED = range(5)  # what ``Work.state`` counts
-FIRST_PAIRS = 1 << 16  # of single bytes
+FIRST_PAIRS = 1 << 16  # of single bytes there are no more
 _MADE, _UNMADE, _HOLDERS, _LAST = range(4)  # columns of ``Work.changes``
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -144,7 +144,7 @@ def queue_first(work, holders, last):  # type: ignore[no-untyped-def]
     """Counts the pairs of neighbours in words of single bytes, and queues them with their words.
 
     Args:
-        work: With room for ``FIRST_PAIRS`` in table and queue.
+        work: With room for every pair of single bytes in table and queue.
         holders: Scratch, int64, as long as the table.
         last: The same, filled with -1.
     """

@@ -73,6 +73,17 @@ OTHER: dict[str, Any] = {
     "needs": ROOT and shutil.which("setpriv") is not None,
     "said": "kernels are kept in",
 }
+WITHOUT_NETWORK = 'exec unshare --net --map-root-user sh -c \'ip link set lo up && exec "$@"\' sh "$@"'
+
+
+def _can_be_alone() -> bool:
+    """Whether this user may make a network namespace, and start its loopback."""
+    tried = ["unshare", "--net", "--map-root-user", "ip", "link", "set", "lo", "up"]
+    return (
+        shutil.which("unshare") is not None and subprocess.run(tried, capture_output=True, check=False).returncode == 0
+    )
+
+
 NO_HOME = {"HOME": "/dev/null", "XDG_CACHE_HOME": None, "TOKENMILL_CACHE": None, "TMPDIR": "{here}/tmp"}
 PROXIES = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"), "http://me:x@127.0.0.1:9")
 TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "10.255.255.1", "MASTER_PORT": "29500"}
@@ -105,6 +116,7 @@ TABLE: dict[str, Surroundings] = {
         trains=True,
         **OTHER,
     ),
+    "network of loopback alone": Surroundings(shell=WITHOUT_NETWORK, needs=_can_be_alone(), trains=True),
     "proxies": Surroundings({**PROXIES, "ALL_PROXY": "socks5://127.0.0.1:9", "no_proxy": None, "NO_PROXY": "x"}),
     "PYTHONPATH": Surroundings(
         {"PYTHONPATH": f"{REPOSITORY}:{{here}}/path"},

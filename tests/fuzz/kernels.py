@@ -25,18 +25,25 @@ from pipeline.tokens.tokenizer.merges import learn_vocabulary
 from pipeline.tokens.tokenizer.pretokens import PretokenCounts
 from tests.fuzz.scanners import HTML, TEXT, Complaints, Trial, as_array, as_column, some_bytes, some_texts
 
+_word_tables = cache(words.word_tables)
+
+
+@cache
+def _hashers() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    return minhash.permutations(16, 1)
+
 
 def _words(generator: random.Random) -> Complaints:
     texts = some_texts(generator)
     data, offsets = as_column(texts)
     hashes, counts = np.zeros(len(data) // 2 + len(texts) + 1, np.uint64), np.zeros(len(texts) + 1, np.int64)
-    total = words.hash_words(data, offsets, words.word_tables(), hashes, counts)
+    total = words.hash_words(data, offsets, _word_tables(), hashes, counts)
     for text, start, end in zip(texts, counts[:-1], counts[1:], strict=True):
         own, one = np.zeros(len(text) // 2 + 2, np.uint64), np.zeros(2, np.int64)
-        words.hash_words(*as_column([text]), words.word_tables(), own, one)
+        words.hash_words(*as_column([text]), _word_tables(), own, one)
         if own[: one[1]].tolist() != hashes[start:end].tolist():
             yield f"other words alone than in {texts!r}"
-        ends = overlap.word_ends(as_array(text), words.word_tables(), int(one[1]))
+        ends = overlap.word_ends(as_array(text), _word_tables(), int(one[1]))
         if len(ends) != one[1] or np.any(np.diff(ends) < 0) or (len(ends) and ends[-1] > len(text)):
             yield f"{one[1]} words end at {ends.tolist()} in {text!r}"
     if total != counts[-1]:
@@ -59,12 +66,12 @@ def _ngrams(generator: random.Random) -> Complaints:
 def _signatures(generator: random.Random) -> Complaints:
     texts, ngram = some_texts(generator), generator.randrange(1, 9)
     data, offsets = as_column(texts)
-    a, b = minhash.permutations(16, 1)
+    a, b = _hashers()
     signed, both = (np.zeros((len(texts), 16), np.uint32) for _ in range(2))
-    minhash.sign(data, offsets, ngram, words.word_tables(), a, b, signed)
+    minhash.sign(data, offsets, ngram, _word_tables(), a, b, signed)
     hashes, ends = np.zeros(len(data) // 2 + len(texts) + 2, np.uint64), np.zeros(len(texts) + 1, np.int64)
     scratch = np.zeros(generator.choice((64, 1 << 10)), np.uint64)
-    minhash.sign_and_hash(data, offsets, ngram, words.word_tables(), a, b, both, hashes, ends, scratch)
+    minhash.sign_and_hash(data, offsets, ngram, _word_tables(), a, b, both, hashes, ends, scratch)
     if signed.tolist() != both.tolist():
         yield f"other signatures with hashes than without: {texts!r}, {ngram}"
     sets = [hashes[first:last] for first, last in pairwise(ends)]
@@ -183,7 +190,8 @@ def _blocks(generator: random.Random) -> Complaints:
 def _merges(generator: random.Random) -> Complaints:
     texts = [text.decode(errors="replace") for text in some_texts(generator)]
     special = generator.choice(([], ["Ġ", "a"], ["in", "<|end|>", "日"]))
-    together, alone = PretokenCounts("cl100k"), PretokenCounts("cl100k")
+    # little room, so that it is made again and again; between two trials of one process the classes stay known
+    together, alone = (PretokenCounts("cl100k", generator.choice((1, 2, 64))) for _ in range(2))
     together.add(texts)
     for text in texts:
         alone.add([text])

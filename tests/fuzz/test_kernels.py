@@ -53,9 +53,8 @@ def test_foreign_bytes_do_not_lead_a_scanner_out_of_its_arrays(first: int) -> No
     assert findings.lines() == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("first", [0, datetime.date.today().toordinal() * 1_000_000])
-def test_no_bytes_lead_any_kernel_out_of_its_arrays(first: int) -> None:
-    findings = search("kernels", first, 30)
+@pytest.mark.slow  # .ci/run tries those from 0 on for two minutes
+def test_no_bytes_lead_any_kernel_out_of_its_arrays() -> None:
+    findings = search("kernels", datetime.date.today().toordinal() * 1_000_000, 30)
     assert findings.tried > 10
     assert findings.lines() == []

@@ -4,7 +4,7 @@ The same as ``tokenizers``' ``BpeTrainer`` makes (tests/parity/test_tokenizer_tr
 the 256 bytes, then what the merges give (pipeline/kernels/merges.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -34,8 +34,10 @@ def learn_vocabulary(
     """
     table = byte_characters()
     names = list(dict.fromkeys([*special, *sorted(table)]))
-    rows, starts = _rows(words, np.array([names.index(character) for character in table], np.int32))
-    work = _work(rows, starts, len(words.contents), [_bytes_of(name, table) for name in names], size)
+    id_of = {name: number for number, name in enumerate(names)}
+    rows, starts = _rows(words, np.array([id_of[character] for character in table], np.int32))
+    byte_of = {character: byte for byte, character in enumerate(table)}
+    work = _work(rows, starts, len(words.contents), [_bytes_of(name, byte_of) for name in names], size)
     queue_first(work, np.zeros(len(work.table), np.int64), np.full(len(work.table), -1, np.int64))
     while not learn(work, size, LEAST_COUNT):
         work = _with_room(work)
@@ -49,9 +51,9 @@ def learn_vocabulary(
     return names, [(names[left], names[right]) for left, right in ranked]
 
 
-def _bytes_of(name: str, table: Sequence[str]) -> bytes:
+def _bytes_of(name: str, byte_of: Mapping[str, int]) -> bytes:
     """The bytes whose merges would give this name; none where no bytes can."""
-    return bytes(map(table.index, name)) if all(character in table for character in name) else b""
+    return bytes(byte_of[character] for character in name) if byte_of.keys() >= set(name) else b""
 
 
 def _rows(words: PretokenCounts, ids: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -72,6 +74,7 @@ def _rows(words: PretokenCounts, ids: NDArray[np.int32]) -> tuple[NDArray[np.int
 def _work(rows: NDArray[np.int32], starts: NDArray[np.int64], symbols: int, tokens: Sequence[bytes], size: int) -> Work:
     """What the kernels work on, before the first step, with room for ``size`` tokens."""
     most = max(size, len(tokens))
+    first_pairs = min(FIRST_PAIRS, 1 << symbols.bit_length())  # a word of n bytes has fewer than n pairs
     place: Any = np.int32 if len(rows) < 1 << 31 else np.int64
     work = Work(
         words=rows,
@@ -80,8 +83,8 @@ def _work(rows: NDArray[np.int32], starts: NDArray[np.int64], symbols: int, toke
         known=empty_table(2 * most),
         ends=np.zeros(most, np.int64),
         contents=np.zeros(16 * most, np.uint8),
-        table=np.full((2 * FIRST_PAIRS, 2), -1, np.int64),
-        queue=np.empty((FIRST_PAIRS, 4), np.int64),
+        table=np.full((2 * first_pairs, 2), -1, np.int64),
+        queue=np.empty((first_pairs, 4), np.int64),
         merges=np.empty((most, 3), np.int32),
         changes=np.zeros((2, most, 4), np.int64),
         touched=np.empty((2, most), np.int32),

@@ -6,6 +6,7 @@ The cutting is a kernel (pipeline/kernels/pretokens.py).  Which code points are 
 
 import json
 from collections.abc import Iterable
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from pipeline.kernels.pretokens import (
 from pipeline.tokens.tokenizer.definition import pre_tokenizer
 
 RULES = {"gpt2": 0, "cl100k": 3, "qwen2": 1}  # as the kernel wants them
-_ROOM = 1 << 16  # distinct pre-tokens, and 16 times as many bytes of them, to begin with
+_ROOM = 1 << 16
 
 
 class PretokenCounts:
@@ -35,13 +36,14 @@ class PretokenCounts:
 
     Args:
         pretokenizer: ``gpt2``, ``cl100k`` or ``qwen2``.
+        room: For so many distinct ones, and 16 times as many bytes of them, to begin with.
     """
 
-    def __init__(self, pretokenizer: str) -> None:
-        self._classes_of = CodePointClasses(pretokenizer)
-        self._rule, self._classes = RULES[pretokenizer], np.zeros(CODE_POINTS, np.uint8)
-        self._table = empty_table(2 * _ROOM)
-        self._ends, self._contents = np.empty(_ROOM, np.int64), np.empty(16 * _ROOM, np.uint8)
+    def __init__(self, pretokenizer: str, room: int = _ROOM) -> None:
+        self._pretokenizer, self._rule = pretokenizer, RULES[pretokenizer]
+        self._classes = np.zeros(CODE_POINTS, np.uint8)
+        self._table = empty_table(2 * room)
+        self._ends, self._contents = np.empty(room, np.int64), np.empty(16 * room, np.uint8)
         self._found = 0
 
     @property
@@ -66,7 +68,7 @@ class PretokenCounts:
         offsets, data = text_buffers(texts)
         unknown, places = (np.empty(min(len(data), CODE_POINTS), np.int64) for _ in range(2))
         for code in unknown[: unknown_code_points(data, self._classes, unknown, places)].tolist():
-            self._classes[code] = self._classes_of(chr(code))
+            self._classes[code] = class_of(self._pretokenizer, chr(code))
         place = np.zeros(2, np.int64)
         while True:
             known = self._table, self._ends, self._contents
@@ -92,6 +94,7 @@ def _doubled(array: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
+@cache
 def library_pre_tokenizer(name: str) -> Any:
     """That of ``tokenizers``: ``gpt2``, ``cl100k`` or ``qwen2``."""
     from tokenizers import Tokenizer, models
@@ -102,27 +105,20 @@ def library_pre_tokenizer(name: str) -> Any:
     return Tokenizer.from_str(json.dumps(definition)).pre_tokenizer
 
 
-class CodePointClasses:
-    """What a pretokenizer takes a code point for, seen from where it cuts around it.
+@lru_cache(maxsize=1 << 16)
+def class_of(pretokenizer: str, character: str) -> int:
+    """What a pretokenizer takes a code point for, seen from where it cuts around it."""
+    if _is_whole(pretokenizer, f"a{character}"):
+        # "'s" is cut off, "'b" is not
+        return CONTRACTED if _starts(pretokenizer, f"'{character}a") == [0, 2] else LETTER
+    if _is_whole(pretokenizer, f"\t{character}"):
+        return SPACE
+    return OTHER if _is_whole(pretokenizer, f"!{character}") else DIGIT
 
-    Args:
-        pretokenizer: ``gpt2``, ``cl100k`` or ``qwen2``.
-    """
 
-    def __init__(self, pretokenizer: str) -> None:
-        self._cut = library_pre_tokenizer(pretokenizer).pre_tokenize_str
+def _starts(pretokenizer: str, text: str) -> list[int]:
+    return [start for _, (start, _) in library_pre_tokenizer(pretokenizer).pre_tokenize_str(text)]
 
-    def __call__(self, character: str) -> int:
-        """The class of one code point."""
-        if self._is_whole(f"a{character}"):
-            # "'s" is cut off, "'b" is not
-            return CONTRACTED if self._starts(f"'{character}a") == [0, 2] else LETTER
-        if self._is_whole(f"\t{character}"):
-            return SPACE
-        return OTHER if self._is_whole(f"!{character}") else DIGIT
 
-    def _starts(self, text: str) -> list[int]:
-        return [start for _, (start, _) in self._cut(text)]
-
-    def _is_whole(self, text: str) -> bool:
-        return self._starts(text) == [0]
+def _is_whole(pretokenizer: str, text: str) -> bool:
+    return _starts(pretokenizer, text) == [0]
