@@ -224,7 +224,7 @@ class Dedup(Section):
     )
     memory: MemorySize = Field("2GB", description="memory of the join")
     partitions: int = Field(
-        0, ge=0, le=10_000, description="parts of the join, each held by one task; 0: as many as fit the memory"
+        0, ge=0, le=10_000, description="parts of the join, each held by one task; 0: by the number of documents"
     )
     seed: int = Field(MINHASH.seed, ge=0, lt=LIMITS.seeds, description="seed of the permutations")
     against: list[RecipePath] = Field(

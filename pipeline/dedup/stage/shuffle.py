@@ -15,6 +15,7 @@ of what defines ``dedup.clusters``.  What the steps before the last write goes w
 The work itself is in modules of the steps' names, which load the kernels; this module only plans.
 """
 
+import math
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -36,17 +37,26 @@ SELECT_STEP = Step("dedup.select", 2, "pipeline.dedup.stage.select:select_part",
 EARLIER_STEPS = (Step("dedup.parts", 1, ""),)  # of runs that an earlier version has left unfinished
 STEPS = (EARLIER_STEP, KEYS_STEP, LINKS_STEP, COMPONENTS_STEP, SETS_STEP, SELECT_STEP, *EARLIER_STEPS)
 KEY_BYTES = 40  # memory of one key in dedup.links: itself, its document, both sorted, the order
+PARTITION_BYTES = 16 << 20  # of keys: so few are sorted within the processor's cache, and make one partition
+PARTITIONS = 64  # that cost little more than one does
 KINDS = 2  # of keys beside the bands: text, URL
 POLICY = ("keep", "prefer_sources", "prefer_licences")
 
 
 def partitions_of(context: Context, documents: int) -> int:
-    """Partitions of the join: those that the recipe asks for, else as many as the keys need to fit its memory."""
+    """Partitions of the join: those that the recipe asks for, else by the memory of their keys.
+
+    Small ones take less time and memory, and two workers share them; but each costs its tasks, and a range of every
+    shard.  So their number and what one holds grow with the square root of the documents, up to ``PARTITIONS``; beyond
+    that there are as many as the keys need to fit the join's memory.
+    """
     options = context.recipe.dedup
     if options.partitions:
         return options.partitions
     keys = documents * (options.bands + KINDS) * KEY_BYTES
-    return max(1, -(-keys // int(parse_memory(options.memory) * JOIN_SHARE)))
+    held = max(PARTITION_BYTES, math.isqrt(keys * PARTITION_BYTES))
+    needed = -(-keys // int(parse_memory(options.memory) * JOIN_SHARE))
+    return max(1, needed, min(PARTITIONS, -(-keys // held)))
 
 
 def plan_pieces(context: Context, whole: Job, signed: dict[str, Manifest]) -> Job:

@@ -441,14 +441,15 @@ def test_each_key_is_in_one_partition(keys: list[int], partitions: int) -> None:
         assert all(key * partitions // 2**64 == number for key in sorted(keys)[start:end])
 
 
-def test_partitions_are_as_many_as_the_keys_need_to_fit_the_memory() -> None:
+def test_partitions_grow_with_the_root_of_the_documents_and_beyond_it_as_the_memory_needs() -> None:
     def partitions(documents: int, **dedup: Any) -> int:
         recipe = Recipe.model_validate({"sources": [{"name": "s", "paths": ["x"]}], "dedup": dedup})
         return shuffle.partitions_of(type("C", (), {"recipe": recipe})(), documents)
 
-    assert partitions(0) == partitions(100_000) == 1
-    assert partitions(10_000_000, memory="2GB") == 5
-    assert partitions(10_000_000, memory="16GB") == 1
+    assert partitions(0) == partitions(20_000) == 1
+    assert [partitions(10**exponent) for exponent in (5, 6, 7, 8)] == [2, 7, 20, 62]
+    assert partitions(10**9, memory="16GB") == 64  # 58 would fit
+    assert partitions(10**9, memory="2GB") == 458
     assert partitions(10, partitions=9) == 9
 
 
