@@ -25,6 +25,7 @@ from pipeline.base.processes import ENDS_WITH_STDIN, end_here, end_with_parent, 
 from pipeline.base.progress import working
 from pipeline.screen.line import last_line
 
+INTERRUPTED = "interrupted; run the same command again to go on"
 REPORT = "please report this with the lines above; what was finished is kept"
 
 
@@ -36,6 +37,7 @@ class _Interrupts:
 
     def __init__(self) -> None:
         self._asked = False
+        self.raised = False
 
     def listen(self) -> None:
         """Answers from now on; SIGHUP stays ignored where it is, as under nohup."""
@@ -51,6 +53,7 @@ class _Interrupts:
                 say_at_once("error: interrupted twice, ended at once; run the same command again to go on")
                 end_here(130)
             self._asked = True
+        self.raised = True
         raise KeyboardInterrupt
 
 
@@ -65,9 +68,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     as_json = "--json" in arguments
     if as_json:
         claim_stdout()
-    _Interrupts().listen()
+    interrupts = _Interrupts()
+    interrupts.listen()
     with interrupts_kept(KeyboardInterrupt):
-        code = _run(arguments, as_json)
+        code = _run(arguments, as_json, interrupts)
     try:
         flush_result()
     except OSError as error:
@@ -76,7 +80,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _run(arguments: list[str], as_json: bool) -> int:
+def _run(arguments: list[str], as_json: bool, interrupts: _Interrupts) -> int:
     from cyclopts import CycloptsError
 
     try:
@@ -87,10 +91,12 @@ def _run(arguments: list[str], as_json: bool) -> int:
 
         return _failed(explained(error, arguments), UserError.exit_code, as_json)
     except KeyboardInterrupt:
-        return _failed("interrupted; run the same command again to go on", 130, as_json)
+        return _failed(INTERRUPTED, 130, as_json)
     except Exception as error:  # noqa: BLE001  a mistake of ours: shown, with an exit code and an object of its own
         if told := failure_of(error):
             return _failed(*told, as_json)
+        if interrupts.raised:  # a library has made an error of it, as pydantic does while Prefect is loaded
+            return _failed(INTERRUPTED, 130, as_json)
         from flows.display.tracebacks import cut, shortened
 
         say(shortened(error))

@@ -19,13 +19,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from typing import Any, TypeVar
 
 from pipeline.base.closable import Closable
 from pipeline.base.console import guard_streams
 from pipeline.base.errors import RunError
-from pipeline.base.processes import descendants, end, end_with_parent, ended_for_memory, in_environment
+from pipeline.base.processes import descendants, end, end_with_parent, ended_for_memory, in_environment, send
 from pipeline.base.progress import Tally, count_into, watcher
 from pipeline.base.words import counted
 
@@ -122,6 +122,7 @@ class Pool(Closable):
     ) -> None:
         self.workers, self._fork, self._tries, self._loads = workers or default_workers(), fork, tries, [*loads]
         self._begun: list[tuple[tuple[Any, ...], Future[Any]]] = []
+        self._loading = False  # the fork server may still
         self._executor: ProcessPoolExecutor | None = None
         self._tally: Tally | None = None
         self._out_of_memory = 0  # processes that the system had ended for want of memory when the workers started
@@ -130,6 +131,7 @@ class Pool(Closable):
         """Starts the fork server, and does not wait for what it loads; the first job does."""
         if not self._fork:
             with self._deaf_children():
+                self._loading = True
                 forkserver.ensure_running()
 
     def begin(self, function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) -> None:
@@ -201,23 +203,26 @@ class Pool(Closable):
         context = multiprocessing.get_context("fork" if forks else "forkserver")
         self._out_of_memory = ended_for_memory()
         self._tally = self._tally or Tally()
-        with self._deaf_children():  # the first semaphore starts Python's tracker of them, the first call workers
+        with self._deaf_children():
             self._executor = ProcessPoolExecutor(
                 self.workers, context, initializer=_start_worker, initargs=(self._tally.path,)
             )
             with _without_main():
-                return self._executor.submit(function, *arguments)
+                first = self._executor.submit(function, *arguments)
+        self._loading = False
+        return first
 
     @contextlib.contextmanager
     def _deaf_children(self) -> Iterator[None]:
         """What is started inside, fork server and workers, has our environment, and no Ctrl-C till it is deaf to it."""
         multiprocessing.set_forkserver_preload(self._loads)
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            with in_environment(ONE_THREAD):
+        with in_environment(ONE_THREAD):
+            resource_tracker.ensure_running()  # else the first semaphore starts it, and that lets Ctrl-C through again
+            held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+            try:
                 yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def _after_kill(
         self, running: dict[Future[Any], int], tries: list[int], jobs: Sequence[tuple[tuple[Any, ...], Any]]
@@ -252,6 +257,10 @@ class Pool(Closable):
     def kill(self, grace_seconds: float = 0.0) -> None:
         """Ends the worker processes at once; the processes they started get ``grace_seconds`` after a SIGTERM."""
         self._begun = []
+        server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # there is no public way
+        if self._loading and server is not None:
+            send([server], signal.SIGKILL)  # while it loads it sees no end of ours; who needs one starts another
+        self._loading = False
         if self._executor is None:
             return
         processes = list((self._executor._processes or {}).values())  # no public way before Python 3.14
