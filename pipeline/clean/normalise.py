@@ -20,6 +20,7 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
     "\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff]+"
 )
+PIECE_CHARACTERS = 1 << 20  # of a long text that are looked at together, and the rest of their last line
 _MISREAD = text_scan.MOJIBAKE | text_scan.WHOLE_LINES
 _NO_UTF8 = re.compile(rb"(?:\A|[\x00-\x1f\x21-\x7f])[\x80-\xbf]")
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
@@ -46,16 +47,34 @@ def normalise(texts: list[str], *, fix_mojibake: bool = True) -> tuple[list[str]
     for number, flags in enumerate(flags_of(texts).tolist()):
         text = texts[number]
         if flags:
-            if flags & _MISREAD and fix_mojibake:
-                fixed = repair(text)
-                repaired += fixed != text
-                text = fixed
-                flags = 255  # what came out may hold anything
-            text = _normalise_flagged(text, flags)
+            text, was_misread = _by_pieces(text, flags, fix_mojibake)
+            repaired += was_misread
+            if not text.isascii() and may_hide(text):
+                text = _without_hidden(text)
         elif not text.isascii() and (JOINERS[0] in text or JOINERS[1] in text):
             text = _without_hidden(text)
         out[number] = text.strip()
     return out, repaired
+
+
+def _by_pieces(text: str, flags: int, fix_mojibake: bool) -> tuple[str, bool]:
+    """The text after the steps that look no further than a line, some lines of a long one at a time.
+
+    One rare character makes four bytes of each one of a string, so copies of a long text are large.
+
+    Returns:
+        The text, and whether it was mojibake.
+    """
+    pieces, was_misread, at = [], False, 0
+    while at < len(text):
+        end = len(text)
+        if end - at > 2 * PIECE_CHARACTERS:
+            end = text.find("\n", at + PIECE_CHARACTERS) + 1 or end
+        given = text[at:end]
+        piece = repair(given) if flags & _MISREAD and fix_mojibake else given
+        was_misread, at = was_misread or piece != given, end
+        pieces.append(_normalise_flagged(piece, 255 if flags & _MISREAD and fix_mojibake else flags))
+    return "".join(pieces), was_misread
 
 
 def _normalise_flagged(text: str, flags: int) -> str:
@@ -63,11 +82,7 @@ def _normalise_flagged(text: str, flags: int) -> str:
         text = _LINE_ENDS.sub("\n", text)
     if flags & text_scan.INVISIBLE:
         text = _INVISIBLE.sub("", text)
-    if flags & text_scan.NOT_NFC:
-        text = unicodedata2.normalize("NFC", text)
-    if (flags & text_scan.NOT_NFC or not text.isascii()) and may_hide(text):
-        text = _without_hidden(text)
-    return text
+    return unicodedata2.normalize("NFC", text) if flags & text_scan.NOT_NFC else text
 
 
 def _without_hidden(text: str) -> str:

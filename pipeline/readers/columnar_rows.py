@@ -61,8 +61,8 @@ def _items(
         if isinstance(rows, Damaged):
             yield rows
             continue
-        for number, value in enumerate(rows_of(rows.batch), rows.first):
-            item, size = _item(value, number, rows.row_bytes, path, fields, limits)
+        for number, value in _values(rows, path, limits):
+            item, size = (value, 0) if isinstance(value, Damaged) else _item(value, number, rows, path, fields, limits)
             bomb = reader.spend(ROW_BYTES + size, number + 1)
             yield item
             if bomb is not None:
@@ -70,8 +70,23 @@ def _items(
                 break
 
 
+def _values(rows: Rows, path: str, limits: Limits) -> Iterator[tuple[int, dict[str, Any] | Damaged | None]]:
+    """Each row of the file as Python values, but one that is larger than a record may be: it is not made."""
+    if rows.batch.nbytes <= limits.record_bytes:
+        yield from enumerate(rows_of(rows.batch), rows.first)
+        return
+    for place in range(rows.batch.num_rows):
+        alone, row = rows.batch.slice(place, 1), rows.first + place
+        # a dictionary is shared by all rows, and counted with each
+        size = sum(column.nbytes for column in alone.columns if not pa.types.is_dictionary(column.type))
+        if size > limits.record_bytes:
+            yield row, too_large(path, row, None, f"a row of {size:,} bytes", limits.record_bytes, b"")
+        else:
+            yield row, rows_of(alone)[0]
+
+
 def _item(
-    value: dict[str, Any] | None, row: int, row_bytes: int, path: str, fields: Fields, limits: Limits
+    value: dict[str, Any] | None, row: int, rows: Rows, path: str, fields: Fields, limits: Limits
 ) -> tuple[Item, int]:
     """What a row gives, and the size of its text."""
     if value is None:
@@ -79,7 +94,7 @@ def _item(
     item = fields.record(value, path, row)
     if not isinstance(item, Record):
         return item, 0
-    item.weight = row_bytes
+    item.weight = rows.row_bytes
     text = item.text
     size = len(text) + len(item.body or b"")
     if 4 * len(text) > limits.record_bytes and (given := len(text.encode("utf-8", "replace"))) > limits.record_bytes:

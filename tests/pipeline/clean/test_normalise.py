@@ -234,3 +234,35 @@ def test_line_rules_drop_what_they_name_and_nothing_else() -> None:
 def test_mojibake_that_ftfy_mends_is_mended(codec: str, text: str) -> None:
     misread = text.encode().decode(codec, "replace")
     assert normalise([misread])[0] == [normalise([fix_encoding(misread)], fix_mojibake=False)[0][0]]
+
+
+PIECES = (
+    "a",
+    " ",
+    "\n",
+    "\r",
+    "\r\n",
+    "\u2028",
+    "\x0b",
+    "\xad",
+    "\u200b",
+    "\u200c",
+    "\u200d",
+    "\u0301",
+    "e",
+    "Ã©",
+    "â€™",
+    "İ",
+)
+MORE = ("\ufe0f", "\U0001f468", "\u0644", "क", "्", "\u1100", "\u1161", "\x85", "Â ", "\ufeff", "中", "\x00", "\u034f")
+
+
+def test_long_text_by_pieces_becomes_what_it_becomes_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = random.Random(1)
+    texts = ["".join(generator.choices((*PIECES, *MORE), k=generator.randrange(40))) for _ in range(3000)]
+    whole, repaired = normalise(texts)
+    monkeypatch.setattr(normalise_module, "PIECE_CHARACTERS", 2)
+    by_pieces, also_repaired = normalise(texts)
+    assert [*zip(texts, by_pieces, strict=True)] == [*zip(texts, whole, strict=True)]
+    assert repaired == also_repaired > 0
+    assert sum("\n" in text and len(text) > 4 for text in texts) > 1000

@@ -10,6 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.readers import columnar, streams
+from pipeline.readers.columnar_rows import read_arrow, read_parquet
+from pipeline.readers.records import Fields, Record
+from pipeline.readers.streams import Limits
 from tests.months_arrow import write_months
 from tests.pipeline.clean.inputs import Clean
 
@@ -179,3 +182,21 @@ def test_large_rows_are_read_some_at_a_time(tmp_path: Path, monkeypatch: pytest.
     batches = list(columnar.group_batches(opened, [0]))
     assert max(batch.nbytes for batch in batches) <= 1 << 20
     assert [text for batch in batches for text in batch.column(0).to_pylist()] == texts
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_row_that_is_too_large_in_another_column_than_the_text_is_quarantined(kind: str, tmp_path: Path) -> None:
+    table = pa.table({"text": ["first", "second", "third"], "page": ["x", "y" * 5000, "z"]})
+    file, limits = tmp_path / f"a.{kind}", Limits(record_bytes=4096)
+    if kind == "parquet":
+        pq.write_table(table, file)
+        items = list(read_parquet(file, "a", Fields({}, None), limits))
+    else:
+        with pa.ipc.new_file(file, table.schema) as sink:
+            sink.write_table(table)
+        items = list(read_arrow(file, "a", Fields({}, None), limits))
+    assert [item.text if isinstance(item, Record) else (item.reason, item.offset) for item in items] == [
+        "first",
+        ("record_too_large", 1),
+        "third",
+    ]
