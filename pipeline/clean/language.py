@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import RunError, UserError
+from pipeline.base.errors import RunError, UserError, naming
 from pipeline.recipe.language_codes import language_label
 
 FASTTEXT = "fasttext-numpy2-wheel" if sys.version_info < (3, 13) else "fasttext-community"
@@ -38,7 +38,8 @@ def model() -> Any:
     Raises:
         RunError: If the file is not the model, or the installed ``fasttext`` answers wrongly.
     """
-    found = hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    with naming(os.fspath(MODEL)):
+        found = hashlib.sha256(MODEL.read_bytes()).hexdigest()
     if found != MODEL_SHA256:
         raise RunError(f"{MODEL.name}: SHA-256 is {found}, expected {MODEL_SHA256}; reinstall tokenmill")
     loaded = _loaded(os.fspath(MODEL))
@@ -70,7 +71,8 @@ def check_model(path: str) -> str:
 def _loaded(path: str) -> Any:
     import fasttext
 
-    return fasttext.load_model(path)
+    with storage.read_whole(path) as whole:
+        return fasttext.load_model(whole)
 
 
 @cache

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import FormatError, parse_json
+from pipeline.base.errors import FormatError, naming, parse_json
 
 
 class Tokenizer:
@@ -42,7 +42,9 @@ class Tokenizer:
             FormatError: If it is missing or damaged.
         """
         try:
-            return cls(Path(path).read_text(encoding="utf-8"))
+            with naming(str(path)):
+                definition = Path(path).read_text(encoding="utf-8")
+            return cls(definition)
         except (FileNotFoundError, ValueError) as error:
             raise damaged(path, error) from error
 

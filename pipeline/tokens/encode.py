@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.base.arrow import DocIds, doc_id_array, text_bytes
+from pipeline.base.errors import naming
 from pipeline.base.progress import count_done
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
@@ -52,11 +53,12 @@ class RunTokenizer:
     @classmethod
     def read(cls, outputs: Outputs) -> "RunTokenizer":
         """Of the run that the outputs belong to."""
-        path = outputs.run_path(layout.TOKENIZER)
-        encoding = orjson.loads(outputs.run_path(layout.ENCODING).read_bytes())
+        path, ids = outputs.run_path(layout.TOKENIZER), outputs.run_path(layout.ENCODING)
+        with naming(str(ids)):
+            encoding = orjson.loads(ids.read_bytes())
         sizes = encoding["vocabulary_size"], encoding["end_of_text_id"], encoding.get("begin_of_text_id")
-        token_format = TokenFormat(digest_file(path), *sizes)
-        return cls(path.read_text(encoding="utf-8"), encoding, token_format)
+        with naming(str(path)):
+            return cls(path.read_text(encoding="utf-8"), encoding, TokenFormat(digest_file(path), *sizes))
 
     def encoder(self) -> Encoder:
         """A new encoder."""

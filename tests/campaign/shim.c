@@ -24,7 +24,8 @@
 #include <unistd.h>
 
 enum { COUNT, KILL_GROUP, KILL_SELF, FAIL, SHORT, JUMP };
-enum { OPEN = 1, WRITE = 2, PWRITE = 4, RENAME = 8, LINK = 16, FSYNC = 32, TRUNCATE = 64, UNLINK = 128, MKDIR = 256 };
+enum { OPEN = 1, WRITE = 2, PWRITE = 4, RENAME = 8, LINK = 16, FSYNC = 32, TRUNCATE = 64, UNLINK = 128, MKDIR = 256,
+       READ = 512 };
 
 struct control {
     _Atomic int32_t armed;
@@ -126,6 +127,15 @@ ssize_t writev(int descriptor, const struct iovec *pieces, int number) {
     FAILS(found);
     return REAL(writev)(descriptor, pieces, found == -1 && number > 1 ? number / 2 : number);
 }
+
+#define READS(name, ...)                                                                                           \
+    ssize_t name(int descriptor, __VA_ARGS__) {                                                                    \
+        FAILS(disturb_fd(READ, descriptor, "read"));
+
+READS(read, void *data, size_t size) return REAL(read)(descriptor, data, size); }
+READS(readv, const struct iovec *pieces, int number) return REAL(readv)(descriptor, pieces, number); }
+READS(pread, void *data, size_t size, off_t offset) return REAL(pread)(descriptor, data, size, offset); }
+READS(pread64, void *data, size_t size, off64_t offset) return REAL(pread64)(descriptor, data, size, offset); }
 
 #define PWRITES(name, kind)                                                                                        \
     ssize_t name(int descriptor, const void *data, size_t size, kind offset) {                                     \

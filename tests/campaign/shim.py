@@ -39,9 +39,10 @@ class Kind(IntFlag):
     TRUNCATE = 64
     UNLINK = 128
     MKDIR = 256
+    READ = 512
 
 
-ALL = ~Kind(0)
+ALL = ~Kind.READ  # every one that changes something or begins to
 ERRORS = {name: getattr(errno, name) for name in ("EIO", "ENOSPC", "EDQUOT", "EACCES", "EINTR")}
 
 
@@ -107,6 +108,10 @@ class Shim:
         """Leaves everything alone; how many operations there were, and which was disturbed."""
         self._control.armed = 0
         return int(self._control.count), os.fsdecode(self._control.hit)
+
+    def hits(self) -> int:
+        """How many operations were disturbed since it was armed."""
+        return int(self._control.hits)
 
     def counted(self) -> int:
         """How many operations there have been since it was armed."""

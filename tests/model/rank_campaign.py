@@ -6,6 +6,9 @@ SIGKILL at a random moment, also while they start.  Then the same command goes o
 - everything ends within a minute, nobody is left, and something is said;
 - after a signal that can be answered, once steps are made, a checkpoint of the last step stands there;
 - the folder can be gone on from, and in the end the weights are those of a training that nobody disturbed.
+
+``--operations 20``: a process gets SIGKILL not at a moment but at a file operation, a random one of those that it makes
+in the run folder; held to the same.  It is preloaded with tests/campaign/shim.c, so a C compiler is needed.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from model.checkpoints.steps import complete_steps
@@ -24,11 +28,16 @@ from model.training.metrics import read_lines
 from pipeline.base.processes import alive, descendants
 from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
+from tests.campaign import shim
+from tests.campaign.shim import Action, Shim
 from tests.model.runs import make_run
 
 STEPS, CHAIN = 1200, 10  # steps of a training, and signals that it gets before it may end
 SETTINGS = (f"train.steps={STEPS}", "train.checkpoint_every_steps=400", "train.log_every_steps=5")
+BUSY_STEPS = 60  # of a training that is killed at operations: it saves and logs often
+BUSY = (f"train.steps={BUSY_STEPS}", "train.checkpoint_every_steps=10", "train.log_every_steps=1")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
+LAST = f"checkpoints/step-{BUSY_STEPS:07d}/model.safetensors"
 TARGETS = ("rank 0", "rank 1", "torchrun", "all")
 WITHIN_SECONDS = 60
 
@@ -54,11 +63,11 @@ def ranks(parent: int) -> list[int]:
     return [found[rank] for rank in sorted(found)]
 
 
-def start(run: Run, log: Path) -> "subprocess.Popen[bytes]":
+def start(run: Run, log: Path, preloaded: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
     def usual() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "30"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "30", **(preloaded or {})}
     with log.open("wb") as out:
         return subprocess.Popen(command(run), stdout=out, stderr=out, preexec_fn=usual, env=environment)
 
@@ -110,6 +119,81 @@ def disturb(run: Run, log: Path, choice: random.Random) -> tuple[str, list[str]]
     return f"{number.name} {target}{' early' if early else ''}", faults
 
 
+def said(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
+def kill_at_operation(
+    run: Run, log: Path, preloaded: Mapping[str, str], control: Shim, most: int, choice: random.Random
+) -> tuple[str, list[str]]:
+    """One start, in which the process is killed that makes one operation; what it was, and what was wrong."""
+    control.arm(Path(run.root), Action.KILL_SELF, choice.randrange(most))
+    process, members = start(run, log, preloaded), set[int]()
+    ended_by: float | None = None
+    while process.poll() is None:
+        members |= {*descendants(process.pid)}
+        ended_by = ended_by or (time.monotonic() + WITHIN_SECONDS if control.hits() else None)
+        if ended_by is not None and time.monotonic() > ended_by:
+            break
+        time.sleep(0.05)
+    hung = process.poll() is None
+    left = alive(members)
+    for one in [*([process.pid] if hung else []), *left]:
+        os.kill(one, signal.SIGKILL)
+    process.wait()
+    _, hit = control.disarm()
+    if not hit:
+        return "ended before the operation", [] if process.returncode == 0 else [f"exit {process.returncode}"]
+    faults = [f"not ended within {WITHIN_SECONDS} s"] if hung else []
+    faults += [f"left behind: {left}"] if left and not hung else []
+    faults += ["exit code 0"] if process.returncode == 0 else []
+    faults += [] if said(log).strip() else ["nothing was said"]
+    return hit.replace(run.root, "RUN"), faults
+
+
+def killed_at_operations(kills: int, choice: random.Random) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """So many kills, some in one training after the other; where they hit, and what was wrong."""
+    hits: list[str] = []
+    faults: list[tuple[str, list[str]]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        preloaded = shim.build(Path(folder))
+        os.environ[shim.VARIABLE] = preloaded[shim.VARIABLE]
+        control, number = Shim(), 0
+        ends: dict[str, tuple[str, int]] = {}
+        while len(hits) < kills:
+            parallel, number = ("ddp", "fsdp")[number % 2], number + 1
+            if parallel not in ends:
+                undisturbed = make_run(Path(folder, parallel), overrides=(*BUSY, f"train.parallel={parallel}"))
+                control.arm(Path(undisturbed.root))
+                assert start(undisturbed, Path(folder, "log"), preloaded).wait() == 0, Path(folder, "log").read_text(
+                    encoding="utf-8", errors="replace"
+                )
+                ends[parallel] = digest_file(f"{undisturbed.root}/{LAST}"), control.disarm()[0]
+            expected, most = ends[parallel]
+            run = make_run(Path(folder, f"{number}"), overrides=(*BUSY, f"train.parallel={parallel}"))
+            for _ in range(min(CHAIN, kills - len(hits))):
+                hit, wrong = kill_at_operation(run, Path(folder, "log"), preloaded, control, most, choice)
+                hits.append(f"{parallel} {hit}")
+                faults += [(hits[-1], wrong)] if wrong else []
+                sys.stdout.write(f"{len(hits):4d}  {hits[-1]} {wrong or ''}\n")
+                sys.stdout.flush()
+                if hit.startswith("ended"):
+                    break
+            code = start(run, Path(folder, "log")).wait()
+            found = digest_file(f"{run.root}/{LAST}") if code == 0 else f"exit {code}"
+            if found != expected:
+                faults.append(
+                    (
+                        f"{parallel} end",
+                        [
+                            f"{found}, undisturbed {expected}",
+                            Path(folder, "log").read_text(encoding="utf-8", errors="replace"),
+                        ],
+                    )
+                )
+    return hits, faults
+
+
 def chain(parallel: str, signals: int, folder: Path, choice: random.Random) -> list[tuple[str, list[str]]]:
     """A training that gets so many signals and is then left to end; the last entry compares its weights."""
     results = []
@@ -135,7 +219,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--signals", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--operations", type=int, default=0, help="kills at file operations, in place of signals")
     options = parser.parse_args()
+    if options.operations:
+        hits, wrong_ends = killed_at_operations(options.operations, random.Random(options.seed))
+        sys.stdout.write(f"{sum(' ended' not in hit for hit in hits)} kills, {len(wrong_ends)} faults\n")
+        sys.stdout.writelines(f"FAULT {name}: {wrong}\n" for name, wrong in wrong_ends)
+        sys.exit(bool(wrong_ends))
     choice, sent, faults, ends = random.Random(options.seed), collections.Counter[str](), [], {}
     number = 0
     while sum(sent.values()) < options.signals:

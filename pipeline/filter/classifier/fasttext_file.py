@@ -3,7 +3,7 @@
 import struct
 from pathlib import Path
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, naming
 
 MAGIC, VERSION = 793_712_314, 12
 
@@ -14,7 +14,8 @@ def check_model_file(path: Path) -> list[str]:
     Raises:
         UserError: If it is another kind of file, a quantized one, or its size is not what its header says.
     """
-    data = path.read_bytes()
+    with naming(str(path)):
+        data = path.read_bytes()
     try:
         labels, size = _expected(data)
     except (struct.error, ValueError) as error:

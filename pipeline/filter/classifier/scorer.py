@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.base.errors import RunError
+from pipeline.base.storage import read_whole
 from pipeline.filter.classifier.fasttext_file import check_label
 
 POSITIVE, NEGATIVE = "__label__positive", "__label__negative"
@@ -23,7 +24,8 @@ class Scorer:
         labels = check_label(path, label)
         import fasttext
 
-        self._model, self._label, self._labels = fasttext.load_model(str(path)), label, len(labels)
+        with read_whole(path) as whole:
+            self._model, self._label, self._labels = fasttext.load_model(whole), label, len(labels)
 
     def scores(self, texts: pa.Array | Sequence[str]) -> pa.Array:
         """Probability of the label for each text, float32 from 0 to 1.

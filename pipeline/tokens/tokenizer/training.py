@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.console import say
-from pipeline.base.errors import UserError, parse_json
+from pipeline.base.errors import UserError, naming, parse_json
 from pipeline.run import layout
 from pipeline.run.engine import Job, Outputs
 from pipeline.run.manifest import canonical_json
@@ -192,7 +192,8 @@ def load_given(path: Path, config: dict[str, Any]) -> str:
     if path.suffix == ".tiktoken":
         return from_tiktoken(path, config["pretokenizer"], config["end_of_text"], further_special(config))
     try:
-        definition = path.read_text(encoding="utf-8")
+        with naming(str(path)):
+            definition = path.read_text(encoding="utf-8")
         Tokenizer(definition)
         parsed = parse_json(definition)
     except ValueError as error:
