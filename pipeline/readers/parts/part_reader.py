@@ -240,7 +240,7 @@ def _with_hint(item: Item, reader: RangeReader, kind: str) -> Item:
     """Adds to the damage of a file that is not in its format which format it looks like."""
     if isinstance(item, Damaged) and item.reason == "corrupt_file":
         seems = format_of_bytes(reader.peek(0, SNIFF_BYTES))
-        if seems not in (kind, "text"):
+        if seems not in (kind, "text", BINARY):
             item.detail = f"{item.detail}; it begins like {seems}: state its format in the recipe"
     return item
 

@@ -22,9 +22,6 @@ def page_names(package: Package) -> list[str]:
     """
     names = []
     around = _folder_around(package)
-    encrypted = f"{around}META-INF/encryption.xml"
-    if encrypted in package.names and b"fonts" not in package.read(encrypted).lower():
-        raise PaperError("its pages are encrypted")
     container = ElementTree.fromstring(package.read(around + _CONTAINER))
     opf = around + _first(container, "rootfile").get("full-path", "")
     root = ElementTree.fromstring(package.read(opf))
@@ -35,7 +32,18 @@ def page_names(package: Package) -> list[str]:
         if item is None or item.get("media-type") not in _PAGES or "nav" in (item.get("properties") or "").split():
             continue
         names.append(posixpath.normpath(posixpath.join(folder, unquote(item.get("href", "")))))
+    if not _encrypted(package, around).isdisjoint(names):
+        raise PaperError("its pages are encrypted")
     return names
+
+
+def _encrypted(package: Package, around: str) -> set[str]:
+    """Names of the parts that are encrypted: in most books that have such a list, the fonts."""
+    listed = f"{around}META-INF/encryption.xml"
+    if listed not in package.names:
+        return set()
+    references = _all(ElementTree.fromstring(package.read(listed)), "CipherReference")
+    return {posixpath.normpath(around + unquote(one.get("URI", ""))) for one in references}
 
 
 def _folder_around(package: Package) -> str:

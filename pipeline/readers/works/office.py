@@ -2,32 +2,59 @@
 
 from xml.etree import ElementTree
 
-from pipeline.readers.works.package import Package
+from pipeline.readers.works.package import Package, PaperError
 
-_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+# as Word writes it, and as "Strict Open XML Document"
+_WORD = (
+    "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}",
+    "{http://purl.oclc.org/ooxml/wordprocessingml/main}",
+)
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # says again what the choice says
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _SKIPPED = frozenset({_FALLBACK, f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_TEXT}table-of-content"})
-_LINES = frozenset({f"{_W}p", f"{_W}br", f"{_W}cr", f"{_TEXT}p", f"{_TEXT}h", f"{_TEXT}line-break"})
-_TABS = frozenset({f"{_W}tab", f"{_TEXT}tab"})
-_CELLS = frozenset({f"{_W}tc", f"{_TABLE}table-cell"})
-_ROWS = frozenset({f"{_W}tr", f"{_TABLE}table-row"})
-_WORDS = frozenset({f"{_W}t", f"{_TEXT}p", f"{_TEXT}h"})  # what holds characters of the text
+
+
+def _named(*of_word: str, others: tuple[str, ...]) -> frozenset[str]:
+    return frozenset({*(space + name for space in _WORD for name in of_word), *others})
+
+
+_LINES = _named("p", "br", "cr", others=(f"{_TEXT}p", f"{_TEXT}h", f"{_TEXT}line-break"))
+_TABS = _named("tab", others=(f"{_TEXT}tab",))
+_CELLS = _named("tc", others=(f"{_TABLE}table-cell",))
+_ROWS = _named("tr", others=(f"{_TABLE}table-row",))
+_WORDS = _named("t", others=(f"{_TEXT}p", f"{_TEXT}h"))  # what holds characters of the text
 _SPACES, _COUNT = f"{_TEXT}s", f"{_TEXT}c"
 _MAX_SPACES = 1000
+_MAIN, _PARTS = "word/document.xml", "_rels/.rels"
+_MANIFEST = "META-INF/manifest.xml"
 _NOTES = ("word/footnotes.xml", "word/endnotes.xml")
 
 
 def docx_text(package: Package) -> str:
     """The text of a Word file, its foot- and endnotes last."""
-    names = ["word/document.xml", *(name for name in _NOTES if name in package.names)]
+    names = [_main_part(package), *(name for name in _NOTES if name in package.names)]
     return "\n\n".join(filter(None, (_text_of(package.read(name)) for name in names)))
 
 
+def _main_part(package: Package) -> str:
+    """Where the text is: nearly always in the same place, else where the list of parts says."""
+    if _MAIN not in package.names and _PARTS in package.names:
+        for part in ElementTree.fromstring(package.read(_PARTS)):
+            if part.get("Type", "").endswith("/officeDocument"):
+                return part.get("Target", _MAIN).lstrip("/")
+    return _MAIN
+
+
 def odt_text(package: Package) -> str:
-    """The text of an OpenDocument file."""
+    """The text of an OpenDocument file.
+
+    Raises:
+        PaperError: If it is encrypted.
+    """
+    if _MANIFEST in package.names and b":encryption-data" in package.read(_MANIFEST):
+        raise PaperError("it is encrypted with a password")
     return _text_of(package.read("content.xml"))
 
 

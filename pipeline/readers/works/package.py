@@ -3,6 +3,9 @@
 import io
 import zipfile
 
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what Office wraps around a file that has a password
+_LOCKED = "EncryptedPackage".encode("utf-16-le")
+
 
 class PaperError(ValueError):
     """A file that is not what its format asks for."""
@@ -23,6 +26,8 @@ class Package:
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
         except Exception as error:
+            if data.startswith(_OLE) and _LOCKED in data:
+                raise PaperError("it is encrypted with a password") from error
             raise PaperError(f"zip: {type(error).__name__}: {error}") from error
         self._left = max_bytes
         self.names = frozenset(self._archive.namelist())

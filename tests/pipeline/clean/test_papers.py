@@ -42,6 +42,16 @@ def odt(body: str) -> bytes:
     return package({"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": content})
 
 
+def encryption(*parts: str) -> str:
+    """A list of parts that are encrypted, as books have it."""
+    space = "http://www.w3.org/2001/04/xmlenc#"
+    data = "".join(
+        f'<e:EncryptedData><e:CipherData><e:CipherReference URI="{part}"/></e:CipherData></e:EncryptedData>'
+        for part in parts
+    )
+    return f'<encryption xmlns:e="{space}">{data}</encryption>'
+
+
 def epub(*pages: str, **more: str) -> bytes:
     items = "".join(
         f'<item id="p{n}" href="p%20{n}.xhtml" media-type="application/xhtml+xml"/>' for n in range(len(pages))
@@ -95,7 +105,7 @@ def test_book_is_its_chapters_in_reading_order(tmp_path: Path, clean: Clean) -> 
     cleaned = clean(tmp_path)
     assert [document["path"] for document in cleaned.documents] == ["a.epub/in/p 1.xhtml", "a.epub/in/p 0.xhtml"]
     assert ["Two" in text for text in cleaned.texts] == [True, False]
-    (tmp_path / "a.epub").write_bytes(epub(SENTENCE, **{"META-INF/encryption.xml": "<encryption/>"}))
+    (tmp_path / "a.epub").write_bytes(epub(SENTENCE, **{"META-INF/encryption.xml": encryption("in/p%200.xhtml")}))
     assert "encrypted" in clean(tmp_path).quarantined[0]["detail"]
 
 
@@ -105,7 +115,9 @@ def test_book_that_was_packed_with_its_folder_is_read(tmp_path: Path, clean: Cle
     (tmp_path / "a.epub").write_bytes(package(inside))
     cleaned = clean(tmp_path)
     assert [document["path"] for document in cleaned.documents] == ["a.epub/my book/in/p 0.xhtml"]
-    (tmp_path / "a.epub").write_bytes(package({**inside, "my book/META-INF/encryption.xml": "<encryption/>"}))
+    (tmp_path / "a.epub").write_bytes(
+        package({**inside, "my book/META-INF/encryption.xml": encryption("in/p%200.xhtml")})
+    )
     assert "encrypted" in clean(tmp_path).quarantined[0]["detail"]
 
 
@@ -267,3 +279,39 @@ def test_words_of_a_pdf_are_told_by_the_gaps_between_them_and_joined_over_line_e
     lines = ("[(The) -300 (lamp) -300 (on) -300 (the) -300 (har-)] TJ", "[(bour) -300 (wall) -300 (shone.)] TJ")
     (tmp_path / "a.pdf").write_bytes(pdf(" 0 -14 Td ".join(lines)))
     assert clean(tmp_path).texts == ["The lamp on the harbour wall shone."]
+
+
+def test_book_whose_fonts_alone_are_encrypted_is_read(clean: Clean, tmp_path: Path) -> None:
+    (tmp_path / "a.epub").write_bytes(epub(SENTENCE, **{"META-INF/encryption.xml": encryption("in/font/OpenSans.TTF")}))
+    assert [row["text"] for row in clean(tmp_path).documents] == [SENTENCE]
+
+
+def test_word_file_in_strict_open_xml_has_its_text(clean: Clean, tmp_path: Path) -> None:
+    strict = "http://purl.oclc.org/ooxml/wordprocessingml/main"
+    body = f"<w:p>{run(SENTENCE)}</w:p><w:p>{run('The second paragraph stands on a line of its own.')}</w:p>"
+    data = package({"word/document.xml": f'<w:document xmlns:w="{strict}"><w:body>{body}</w:body></w:document>'})
+    (tmp_path / "a.docx").write_bytes(data)
+    (row,) = clean(tmp_path).documents
+    assert row["text"] == f"{SENTENCE}\nThe second paragraph stands on a line of its own."
+
+
+def test_word_file_whose_text_has_another_name_is_read(clean: Clean, tmp_path: Path) -> None:
+    document = f'<w:document xmlns:w="{W}"><w:body><w:p>{run(SENTENCE)}</w:p></w:body></w:document>'
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
+    listed = f'<Relationships><Relationship Type="{kind}" Target="/word/document2.xml"/></Relationships>'
+    (tmp_path / "a.docx").write_bytes(package({"_rels/.rels": listed, "word/document2.xml": document}))
+    assert [row["text"] for row in clean(tmp_path).documents] == [SENTENCE]
+
+
+def test_word_file_with_a_password_is_told_as_that(clean: Clean, tmp_path: Path) -> None:
+    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+    (tmp_path / "a.docx").write_bytes(head + bytes(1000) + "EncryptedPackage".encode("utf-16-le") + bytes(1000))
+    assert "it is encrypted with a password" in clean(tmp_path).quarantined[0]["detail"]
+
+
+def test_open_document_with_a_password_is_told_as_that(clean: Clean, tmp_path: Path) -> None:
+    listed = (
+        "<manifest:manifest><manifest:file-entry><manifest:encryption-data/></manifest:file-entry></manifest:manifest>"
+    )
+    (tmp_path / "a.odt").write_bytes(package({"META-INF/manifest.xml": listed, "content.xml": "\x8fnoise"}))
+    assert "it is encrypted with a password" in clean(tmp_path).quarantined[0]["detail"]
