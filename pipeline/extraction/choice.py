@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 from pipeline.extraction.model import Model, page_row
 from pipeline.extraction.page_tree import PageTree
 from pipeline.kernels.boosted_trees import PROBABILITY_UNIT, best_choice
-from pipeline.kernels.html_blocks import IS_HIDDEN, LINK, NODE, NODE_TAG, SEPARATORS, UNITS
-from pipeline.kernels.html_chains import chains, spread_down, within_kept_text
-from pipeline.kernels.html_names import TAG, TAGS
+from pipeline.kernels.html_blocks import NODE_TAG, UNITS
+from pipeline.kernels.html_chains import chains, within_kept_text
+from pipeline.kernels.html_names import TAGS
+from pipeline.kernels.kept_blocks import HIDDEN_TEXT, IN_BUTTON, LINKS, NOTICE, kinds_of_kept
 
 NO_TEXT_HIDDEN = "hidden beside text that is not"
 FILLED = "within kept text"
 NO_TEXT_BUTTON, NO_TEXT_NOSCRIPT, NO_TEXT_LINKS = "a button", "a notice to those without scripts", "a line of links"
-_BUTTON, _NOSCRIPT = TAG["button"], TAG["noscript"]
+_NO_TEXT = {HIDDEN_TEXT: NO_TEXT_HIDDEN, LINKS: NO_TEXT_LINKS, NOTICE: NO_TEXT_NOSCRIPT}
 _HOLD_TEXT = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary", "th"))  # a button in these is a heading
-_NOTICE_UNITS = 30  # of a notice to those without scripts; a page whose text stands there has more
-_HIDDEN_SHARE = 0.3  # hidden words that are fewer than this share of the kept ones are none; else the page is unhidden
 _FILLED_PROBABILITY = 0.15  # by scripts, and a region within kept text so likely on average is kept
-_LINK_LINE_UNITS, _LINK_LINE_SHARE = 40, 0.85
 
 
 @dataclass(slots=True)
@@ -63,31 +61,14 @@ def choose(tree: PageTree, model: Model) -> Choice:
 def _take_out(tree: PageTree, keep: NDArray[np.bool_]) -> dict[int, str]:
     """Takes out of ``keep`` what is no text."""
     layout = tree.layout
-    dropped: dict[int, str] = {}
-    kept = np.flatnonzero(keep)
-    tags = layout.nodes[layout.blocks[kept, NODE], NODE_TAG]
-    units, links = layout.blocks[kept, UNITS], layout.blocks[kept, LINK]
-    hidden = layout.nodes[layout.blocks[kept, NODE], IS_HIDDEN] > 0
-    if (units * hidden).sum() < _HIDDEN_SHARE * units.sum():
-        dropped |= dict.fromkeys(kept[hidden].tolist(), NO_TEXT_HIDDEN)
-    line = (layout.blocks[kept, SEPARATORS] > 0) & (units <= _LINK_LINE_UNITS) & (links >= _LINK_LINE_SHARE * units)
-    for block in kept[line & (links > 0)].tolist():
-        dropped[block] = NO_TEXT_LINKS
-    notices = kept[(units <= _NOTICE_UNITS) & _inside(tree, _NOSCRIPT)[layout.blocks[kept, NODE]]]
-    for block in notices.tolist():
-        dropped[block] = NO_TEXT_NOSCRIPT
-    buttons = kept[tags == _BUTTON]
+    kinds = kinds_of_kept(layout.nodes, layout.blocks, keep)
+    found = np.flatnonzero(kinds)
+    if not len(found):
+        return {}
+    dropped = {block: _NO_TEXT[kinds[block] % IN_BUTTON] for block in found.tolist() if kinds[block] % IN_BUTTON}
+    buttons = found[kinds[found] >= IN_BUTTON]
     for block, chain in zip(buttons.tolist(), chains(layout.nodes, layout.blocks, buttons), strict=True):
         if not any(TAGS[layout.nodes[node, NODE_TAG]] in _HOLD_TEXT for node in chain):
             dropped[block] = NO_TEXT_BUTTON
     keep[list(dropped)] = False
     return dropped
-
-
-def _inside(tree: PageTree, tag: int) -> NDArray[np.bool_]:
-    """Of each element, whether it is within one of that tag."""
-    nodes = tree.layout.nodes
-    inside: NDArray[np.bool_] = nodes[:, NODE_TAG] == tag
-    if inside.any():
-        spread_down(nodes, inside)
-    return inside

@@ -3,16 +3,12 @@
 import re
 from html import unescape
 
+import numpy as np
+
 from pipeline.extraction.formulas import cleaned, tex_of
+from pipeline.kernels.html_runs import DECLINED, text_of_run
 
 _PART = re.compile(r'<!--.*?-->|<(/?)([a-zA-Z][^\s/>]*)((?: [^\s>=]+(?:="[^"]*")?)*) ?/?>|([^<]+)|<', re.DOTALL)
-# tags that write nothing, as most are: all that a run has to be read for are the texts between them
-_ATTRIBUTES = r'(?: [^\s>=]+(?:="[^"]*")?)* ?/?>'
-_SILENT_NAMES = "a|abbr|b|bdi|big|cite|dfn|em|font|i|kbd|label|mark|q|s|small|span|strong|time|u|var|wbr"
-_SILENT = {
-    True: re.compile(rf"</?(?:{_SILENT_NAMES}){_ATTRIBUTES}"),
-    False: re.compile(rf"</?(?:{_SILENT_NAMES}|code|tt|samp|sup|sub){_ATTRIBUTES}"),
-}
 _CLASS = re.compile(r'\bclass="([^"]*)"')
 _ALT = re.compile(r'\balt="([^"]*)"')
 _SPACE = re.compile(r"[ \t\n\r\f\u00a0]+")
@@ -28,10 +24,36 @@ _LINE_NUMBERS = ("lineno", "linenos", "line-number", "line-numbers", "linenumber
 _PERMALINKS = frozenset(("¶", "#", "§", "🔗", "\uf0c1", "⚓"))
 _ANY_PERMALINK = re.compile(f"[{''.join(_PERMALINKS)}]")
 _CODE = ("code", "tt", "samp")
-_MAY_BE_DRAWN = re.compile("|".join(_DRAWN))
 _PLAIN_POWER = re.compile(r"[\w+−-]{1,20}")
 _LINES_OF_CODE = ("div", "p", "li", "tr")
 _MARKS = 8  # open at a time; text within more of them is left as it is
+
+
+class InlineTexts:
+    """The texts of a page's blocks.
+
+    Args:
+        page: As lexbor writes it, UTF-8.
+        markdown: Mark code, powers and indices.
+    """
+
+    def __init__(self, page: bytes, *, markdown: bool) -> None:
+        self._page, self._markdown = page, markdown
+        self._bytes = np.frombuffer(page, np.uint8)
+        self._text = np.empty(len(page), np.uint8)
+
+    def of(self, start: int, end: int, *, code: bool = False) -> str:
+        """The text of the run from one byte to another; ``code`` as of ``inline_text``."""
+        if self._page.find(b"<", start, end) >= 0:
+            plain = code or not self._markdown
+            length = text_of_run(self._bytes, start, end, plain, code, self._text)
+            if length != DECLINED:
+                text = self._text[:length].tobytes().decode()
+                if code:
+                    return text.strip("\n").rstrip()
+                if not _ANY_PERMALINK.search(text):
+                    return text.strip()
+        return inline_text(self._page[start:end].decode(), markdown=self._markdown, code=code)
 
 
 def inline_text(run: str, *, markdown: bool, code: bool = False) -> str:
@@ -45,22 +67,9 @@ def inline_text(run: str, *, markdown: bool, code: bool = False) -> str:
     if "<" not in run:
         text = unescape(run) if "&" in run else run
         return text.replace("\xa0", " ").strip("\n") if code else " ".join(text.split())
-    if not code and (found := _between_silent_tags(run, markdown=markdown)) is not None:
-        return found
     writer = _Writer(run, markdown=markdown and not code, code=code)
     writer.write()
     return writer.text()
-
-
-def _between_silent_tags(run: str, *, markdown: bool) -> str | None:
-    """What ``_Writer`` writes of a run whose tags all write nothing; None for any other run."""
-    pieces = _SILENT[markdown].split(run)
-    if any("<" in piece for piece in pieces):
-        return None
-    text = "".join([_evenly_spaced(unescape(piece) if "&" in piece else piece) for piece in pieces])
-    if _ANY_PERMALINK.search(text) or _MAY_BE_DRAWN.search(run):
-        return None
-    return text.strip()
 
 
 def _evenly_spaced(text: str) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.kernels.boosted_trees import PROBABILITY_UNIT, Trees, probabilities, sums_of
 from pipeline.kernels.html_features import COLUMNS, N_COLUMNS, N_PAGE
+from pipeline.kernels.kept_blocks import kept_figures
 
 MODEL_FILE = Path(__file__).with_name("model.npz")
 PAGE_TYPES = ("article", "collection", "documentation", "forum", "listing", "product", "service")
@@ -70,15 +71,13 @@ def page_row(
     if not len(rows):
         return page
     page[:N_PAGE] = rows[0, N_COLUMNS - N_PAGE :]
-    units = rows[:, _UNITS].astype(np.float64)
-    kept = units * keep
-    all_kept = max(kept.sum(), 1.0)
-    means = kept @ rows[:, _MEAN_COLUMNS].astype(np.float64) / all_kept
-    sure = float((kept * (wanted / PROBABILITY_UNIT)).sum() / all_kept)
-    page[N_PAGE:] = (
-        expected, all_kept, all_kept / max(units.sum(), 1.0), keep.sum(), sure, *means,
-        rows[keep][:, _HEADING_COLUMNS].sum(), rows[keep, _LINKS].sum(),
-    )  # fmt: skip
+    sums = np.empty(6 + len(_MEAN_COLUMNS))
+    kept_figures(rows, wanted, keep, _UNITS, _LINKS, _MEAN_COLUMNS, _HEADING_COLUMNS, sums)
+    units, kept, blocks, sure, headings, links = sums[:6].tolist()
+    kept = max(kept, 1.0)
+    page[N_PAGE : N_PAGE + 5] = (expected, kept, kept / max(units, 1.0), blocks, sure / PROBABILITY_UNIT / kept)
+    page[N_PAGE + 5 : -2] = sums[6:] / kept
+    page[-2:] = headings, links
     return page
 
 

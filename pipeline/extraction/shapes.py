@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extraction.inline import inline_text
+from pipeline.extraction.inline import InlineTexts
 from pipeline.extraction.page_tree import PageTree
 from pipeline.kernels.html_blocks import FROM, INDEX, NODE_TAG, PARENT, START, TO
 from pipeline.kernels.html_blocks import TAGS as N_TAGS
@@ -61,7 +61,8 @@ def shapes_of(tree: PageTree, kept: NDArray[np.int64], *, markdown: bool) -> lis
 
 class _Reader:
     def __init__(self, tree: PageTree, kept: NDArray[np.int64], markdown: bool) -> None:
-        self.tree, self.kept, self.markdown = tree, kept.tolist(), markdown
+        self.tree, self.kept = tree, kept.tolist()
+        self.texts = InlineTexts(tree.html, markdown=markdown)
         layout = tree.layout
         self.runs = layout.blocks[kept][:, [FROM, TO, N_TAGS]].tolist()
         self.chains = chains(layout.nodes, layout.blocks, kept)
@@ -125,7 +126,7 @@ class _Reader:
 
     def _text(self, place: int, *, code: bool = False) -> str:
         start, end, _ = self.runs[place]
-        return inline_text(self.tree.html[start:end].decode(), markdown=self.markdown, code=code)
+        return self.texts.of(start, end, code=code)
 
     def _table(self, table: int, places: range) -> list[Shape]:
         """A table, and its caption before it."""

@@ -48,13 +48,6 @@ def _chains(nodes, blocks, wanted):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def spread_down(nodes, inside):  # type: ignore[no-untyped-def]
-    """Marks what is within marked elements, too."""
-    for i in range(1, len(nodes)):
-        inside[i] |= inside[nodes[i, PARENT]]
-
-
-@numba.njit(cache=True, nogil=True)
 def repeated_parts(nodes, signs, kept_nodes, kept_units, least_units, least_share):  # type: ignore[no-untyped-def]
     """Of each kept block, the element among repeated ones that it stands in; -1 outside of them or without such.
 

@@ -11,12 +11,14 @@ Hash of a word: its lower-cased UTF-8 bytes in little-endian groups of eight, th
 Words of up to eight bytes therefore never collide.  All arithmetic is modulo 2^64.
 """
 
+from functools import cache
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels import hash_constants
-from pipeline.kernels.unicode_tables import LETTER, SEPARATOR, SINGLE, UnicodeTables, unicode_tables
+from pipeline.kernels.unicode_tables import LETTER, SEPARATOR, SINGLE, unicode_tables
 
 SEED = np.uint64(hash_constants.WORD_SEED)
 MULTIPLIER = np.uint64(hash_constants.WORD_MULTIPLIER)
@@ -33,9 +35,10 @@ I64_OUT = numba.types.Array(numba.int64, 1, "C")
 TABLES = numba.types.Tuple((U8, U8, I32))
 
 
-def word_tables(tables: UnicodeTables | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int32]]:
+@cache
+def word_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int32]]:
     """The tables argument of the kernels: lower-case byte of each ASCII character (0 = separator), stage1, stage2."""
-    tables = tables or unicode_tables()
+    tables = unicode_tables()
     ascii_lower = np.zeros(128, np.uint8)
     for code_point in range(128):
         kind, lowered = tables.lookup(code_point)

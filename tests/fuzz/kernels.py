@@ -12,6 +12,8 @@ from pipeline.kernels import (
     html_blocks,
     html_chains,
     html_features,
+    html_runs,
+    kept_blocks,
     lines,
     minhash,
     overlap,
@@ -184,6 +186,14 @@ def _blocks(generator: random.Random) -> Complaints:
     around = html_chains.chains(nodes, blocks, wanted)
     if any(chain != sorted(chain) for chain in around):
         yield f"chains {around} of {page!r}"
+    keep = np.array([generator.random() < 0.7 for _ in wanted], np.bool_)
+    if np.any(kept_blocks.kinds_of_kept(nodes, blocks, keep)[~keep]):
+        yield f"a block that is not kept has a kind: {page!r}"
+    data, text = as_array(page), np.zeros(len(page), np.uint8)
+    for start, end in blocks[:, [html_blocks.FROM, html_blocks.TO]].tolist():
+        plain, code = generator.random() < 0.5, generator.random() < 0.5
+        if html_runs.text_of_run(data, start, end, plain, code, text) > end - start:
+            yield f"a text longer than its run {start}:{end} of {page!r}"
     html_chains.repeated_parts(nodes, layout.signs, blocks[:, html_blocks.NODE], blocks[:, html_blocks.UNITS], 2, 0.5)
 
 
