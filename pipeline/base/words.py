@@ -2,12 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 Key = TypeVar("Key", str, bytes)
 
 FEWEST_LETTERS = 4  # of a name's beginning
+MOST_NAMED = 20  # of a table's columns
+LONGEST_NAME = 60  # of a column: the keys of a JSON object may be texts
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ACTING = re.compile(
@@ -20,6 +22,18 @@ _ACTING = re.compile(
 def counted(count: int, noun: str, plural: str = "") -> str:
     """A count with its noun: ``1 record``, ``2,000 records``; ``plural`` where that is not the noun and an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """Some names, none of them very long, and how many more there are.
+
+    Example:
+        >>> listed(["id", "body", "a" * 70], most=2), listed([])
+        ('id, body and 1 more', 'none')
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    cut = (name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in names[:most])
+    return ", ".join(cut) + more if names else "none"
 
 
 def rounded(count: float) -> str:

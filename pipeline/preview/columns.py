@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from pipeline.base.errors import UserError
-from pipeline.base.words import counted
+from pipeline.base.words import counted, listed
 from pipeline.clean.settings import Settings, job_config
 from pipeline.clean.stage import source_inputs
-from pipeline.proposal.sources import TABULAR, text_fields
-from pipeline.readers.parts.first import FIRST_RECORDS, first_records
+from pipeline.proposal.sources import text_fields
+from pipeline.readers.parts.first import FIRST_RECORDS, TABULAR, first_records
 from pipeline.readers.parts.formats import format_if_told
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, odd_names
 from pipeline.readers.parts.part_reader import PartReader, ReadOptions
@@ -23,7 +23,6 @@ from pipeline.recipe.options import Recipe, Source
 from pipeline.run.tables import DOCUMENTS
 
 STATED = frozenset({"parquet", "arrow", "csv", "tsv"})  # a file that says which columns all of its records have
-MOST_NAMED = 20
 
 
 def refused(recipe: Recipe) -> Iterator[str]:
@@ -126,9 +125,3 @@ def _unknown_keep(recipe: Recipe, tables: Sequence[tuple[SourceInputs, list[Inpu
             if not found.values or _stands(keep, seen):
                 return
     yield f"dedup.keep = {keep!r}: no record has it; columns: {listed(seen)}; give one of them, first or longest"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Some names, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more if names else "none"

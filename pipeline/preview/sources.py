@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.base.words import counted, largest_first
+from pipeline.base.words import counted, largest_first, listed
 from pipeline.clean.stage import source_inputs
-from pipeline.preview.columns import listed
-from pipeline.proposal.sources import TABULAR, Found, look_at
-from pipeline.readers.parts.first import first_records
+from pipeline.proposal.sources import Found, look_at
+from pipeline.readers.parts.first import TABULAR, first_records
 from pipeline.readers.parts.inputs import InputFile
 from pipeline.recipe.options import Recipe, Source
 

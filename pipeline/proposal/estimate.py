@@ -75,6 +75,7 @@ class Estimate:
     Attributes:
         share: The sample's part of all bytes on the disk; 1 where everything was looked at.
         unique: Documents less duplicates; of a sample that is not all, fewer are seen than there are.
+        by_kind: Bytes of text by kind of file.
         by: What is kept, by the name of the rules; ``ASKED`` for those of the recipe.
         languages: Documents by language.
         seconds: Of one core, for the curation.
@@ -86,6 +87,7 @@ class Estimate:
     documents: float = 0.0
     unique: float = 0.0
     text_bytes: float = 0.0
+    by_kind: Counter[str] = field(default_factory=Counter)
     by: dict[str, Kept] = field(default_factory=dict)
     languages: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
@@ -224,7 +226,9 @@ def _add_group(made: Estimate, context: Context, shard: str, group: Group, rules
     """Adds a group of files: what its shard of the sample holds, as many times as the group is larger."""
     cleaned, times = context.manifests("clean")[shard], group.documents_factor
     made.documents += times * cleaned.counts.get("documents", 0)
-    made.text_bytes += group.factor * cleaned.counts.get("text_bytes", 0)
+    text_bytes = group.factor * cleaned.counts.get("text_bytes", 0)
+    made.text_bytes += text_bytes
+    made.by_kind[group.kind] += round(text_bytes)
     made.disk_bytes += group.factor * sum(output.bytes for output in cleaned.outputs)
     _add_damaged(made.sample, context, shard, group)
     for name in (part for part in context.document_shards() if part.partition("-")[0] == shard):

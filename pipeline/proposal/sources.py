@@ -10,25 +10,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.words import counted
+from pipeline.base.words import counted, listed
 from pipeline.clean.language import stated_label
 from pipeline.proposal import lists
-from pipeline.readers.parts.first import Column, FirstRecords, first_records, value_at
-from pipeline.readers.parts.formats import BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
+from pipeline.proposal.not_written import LeftOut, not_written
+from pipeline.proposal.within import Within, look_into
+from pipeline.readers.nested import value_of_json
+from pipeline.readers.parts.first import TABULAR, Column, FirstRecords, first_records, value_at
+from pipeline.readers.parts.formats import ARCHIVES, BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, source_root
 from pipeline.readers.records import USUAL_NAMES
 from pipeline.recipe.globs import Selection
 
-TABULAR = ("jsonl", "json", "parquet", "arrow", "csv", "tsv")
-MOST_LOOKED_AT = 200  # tables of a kind
+MOST_LOOKED_AT = 200  # tables of a kind, and archives
+MOST_TOLD = 3
+ARCHIVE = "archive"  # the name of sources that are archives with tables in them
 FEWEST_WORDS = 5
 FIRST_WITHOUT_SPACES = "\u2e80"  # radicals, kana, characters
 SHORTEST_TEXT = 40  # characters on average; shorter columns are titles and codes
-ASSETS = (
-    "css",
-    "js",
-    "map",
-)  # what pages carry with them: text to a reader, and nothing that somebody wrote to be read
 LANGUAGES = frozenset({"language", "lang", "locale", "language_code", "lang_code"})
 _HTML = re.compile(r"\s*<(!doctype|html|p|div|h\d|body)\b", re.IGNORECASE)
 # beside those that a reader looks for by itself
@@ -52,6 +51,8 @@ class Found:
     excluded: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
     left_out: tuple[str, ...] = ()  # globs of what a run will put among them
+    read: list[InputFile] = field(default_factory=list)  # those counted in ``formats``
+    archives: list[InputFile] = field(default_factory=list)
     tables: dict[str, list[InputFile]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -79,7 +80,7 @@ def look(paths: Sequence[str], recipe: str = "", name: str = "") -> Found:
         UserError: If a path names no file.
     """
     left_out = of_the_run(source_root(paths), recipe, name)
-    found = look_at(list_inputs("files", list(paths), Selection(exclude=left_out)), "auto")
+    found = look_at(list_inputs("", list(paths), Selection(exclude=left_out)), "auto")
     found.left_out = left_out
     return found
 
@@ -105,6 +106,9 @@ def look_at(inputs: SourceInputs, named_format: str) -> Found:
             found.unreadable.append(file.path)
             continue
         found.formats[kind] += 1
+        found.read.append(file)
+        if kind in ARCHIVES:
+            found.archives.append(file)
         if kind in TABULAR:
             found.tables[kind].append(file)
     return found
@@ -124,11 +128,18 @@ class _Alike:
     files: list[InputFile]
     columns: list[str]
     whole: bool  # all tables of the kind
+    example: str = ""  # the table in an archive that ``columns`` are of
+    told: tuple[str, ...] = ()  # what these fields do not reach
 
-    def names_only_its_own(self, inputs: SourceInputs) -> bool:
+    def names_only_its_own(self, inputs: SourceInputs, gone: Sequence[LeftOut]) -> bool:
         """False where a glob would take another file with it: a name without a folder stands for it in any folder."""
-        chosen, own = Selection(self.globs()), {file.path for file in self.files}
+        chosen, own = Selection(self.globs(), _globs_of(gone)), {file.path for file in self.files}
         return all(file.path in own or not chosen.wants(file.path) for file in inputs.files)
+
+    def exclude(self, gone: Sequence[LeftOut]) -> tuple[str, ...]:
+        """Globs of what is left out and would be one of them by its ending."""
+        chosen = Selection(self.globs())
+        return _globs_of([one for one in gone if any(map(chosen.wants, one.paths))])
 
     def globs(self) -> tuple[str, ...]:
         """Which files they are: by their endings where these are theirs alone."""
@@ -149,53 +160,70 @@ def propose(found: Found) -> list[Proposed]:
 
     Tables without any text (settings, lists of numbers) are left out, and said so.
     """
-    alike = [group for kind, files in sorted(found.tables.items()) for group in _alike(found.inputs, kind, files)]
-    alike = [group for group in alike if group.names_only_its_own(found.inputs)]
+    gone = not_written(found.read, found.formats["html"])
+    alike = [group for kind, files in _tables(found, gone) for group in _alike(found.inputs, kind, files)]
+    alike += _archives_alike(found)
+    alike = [group for group in alike if group.names_only_its_own(found.inputs, gone)]
     apart = [group for group in alike if group.fields]
     without = [group for group in alike if group.fields is None]
-    others = sum(found.formats.values()) - sum(len(group.files) for group in (*apart, *without))
-    sources = [_the_rest(found, apart, without)] if others else []
+    sources = [_the_rest(found, apart, without, gone)]
     names: Counter[str] = Counter()
     for group in apart:
         names[group.kind] += 1
         name = f"{group.kind}-{names[group.kind]}" if names[group.kind] > 1 else group.kind
-        why = f"{group.files[0].path} has the columns {', '.join(group.columns)}"
+        why = f"{group.example or group.files[0].path} has the columns {listed(group.columns)}"
         why += "; its own word for the language is believed" if "language" in (group.fields or {}) else ""
-        sources.append(Proposed(name, group.kind, group.globs(), fields=group.fields or {}, why=why))
-    return sources
+        why += "".join(f"; {told}" for told in group.told[:MOST_TOLD])
+        named = "auto" if group.kind == ARCHIVE else group.kind
+        sources.append(Proposed(name, named, group.globs(), group.exclude(gone), fields=group.fields or {}, why=why))
+    return [source for source in sources if reads_something(source, found)]
 
 
-def _the_rest(found: Found, apart: Sequence[_Alike], without: Sequence[_Alike]) -> Proposed:
+def reads_something(source: Proposed, found: Found) -> bool:
+    """Whether a source is not empty; a run refuses one that is."""
+    chosen = Selection(source.include, source.exclude)
+    return any(chosen.wants(file.path) for file in found.read)
+
+
+def _tables(found: Found, gone: Sequence[LeftOut]) -> Iterator[tuple[str, list[InputFile]]]:
+    """The tables by kind, without what is left out."""
+    paths = frozenset().union(*(one.paths for one in gone))
+    for kind, files in sorted(found.tables.items()):
+        if left := [file for file in files if file.path not in paths]:
+            yield kind, left
+
+
+def _globs_of(gone: Sequence[LeftOut]) -> tuple[str, ...]:
+    return tuple(glob for one in gone for glob in one.globs)
+
+
+def _the_rest(found: Found, apart: Sequence[_Alike], without: Sequence[_Alike], gone: Sequence[LeftOut]) -> Proposed:
     """The source of all that needs no fields, without what is another source or nothing to be read."""
-    assets = _assets(found)
-    why = [_without_text(group) for group in without]
-    why += [f"style sheets and scripts of the pages left out: {', '.join(assets)}"] if assets else []
+    why = [*map(_without_text, without), *(one.told for one in gone)]
     out = (*found.left_out, *(glob for group in (*apart, *without) for glob in group.globs()))
-    return Proposed("files", exclude=(*out, *(f"**/*.{ending}" for ending in assets)), why="; ".join(why))
+    return Proposed("files", exclude=(*out, *_globs_of(gone)), why="; ".join(why))
 
 
-def leave_out(sources: Sequence[Proposed], archives: Sequence[str]) -> list[Proposed]:
-    """The sources without some archives, which ``why`` then says."""
-    told = f"{counted(len(archives), 'archive')} without a text left out, such as {archives[0]}"
-    globs = tuple(map(escaped, archives))
-    return [
-        replace(one, exclude=(*one.exclude, *globs), why="; ".join(filter(None, (one.why, told))))
-        if one.format == "auto"
-        else one
-        for one in sources
-    ]
+def leave_out(found: Found, sources: Sequence[Proposed], archives: Sequence[str]) -> list[Proposed]:
+    """The sources without some archives, which ``why`` then says; none of them that would then be empty."""
+    without = [_without_archives(source, archives) if source.format == "auto" else source for source in sources]
+    return [source for source in without if reads_something(source, found)]
 
 
-def _assets(found: Found) -> list[str]:
-    """Endings of what belongs to web pages, where most of such files are pages."""
-    endings = Counter(file.path.rsplit(".", 1)[-1] for file in found.inputs.files)
-    pages = found.formats["html"]
-    return [ending for ending in ASSETS if 0 < endings[ending] <= pages]
+def _without_archives(source: Proposed, archives: Sequence[str]) -> Proposed:
+    chosen = Selection(source.include, source.exclude)
+    own = [path for path in archives if chosen.wants(path)]
+    if not own:
+        return source
+    told = f"{counted(len(own), 'archive')} without a text left out, such as {own[0]}"
+    exclude = (*source.exclude, *map(escaped, own))
+    return replace(source, exclude=exclude, why="; ".join(filter(None, (source.why, told))))
 
 
 def _without_text(group: _Alike) -> str:
     files, first = counted(len(group.files), f"{group.kind} file"), group.files[0].path
-    return f"{files} without a text left out, such as {first} ({', '.join(group.columns[:5]) or 'no record'})"
+    columns = listed(group.columns[:5]) if group.columns else "no record"
+    return f"{files} without a text left out, such as {first} ({columns})"
 
 
 def _alike(inputs: SourceInputs, kind: str, files: Sequence[InputFile]) -> Iterator[_Alike]:
@@ -207,15 +235,40 @@ def _alike(inputs: SourceInputs, kind: str, files: Sequence[InputFile]) -> Itera
     groups: dict[str, tuple[dict[str, str] | None, list[str], list[InputFile]]] = {}
     for file in files:
         fields, columns = text_fields(inputs, file)
-        needed: dict[str, str] | None = fields if fields or not _has_no_text(inputs, file) else None
+        needed: dict[str, str] | None = fields if fields or not has_no_text(first_records(inputs, file)) else None
         groups.setdefault(repr(needed), (needed, columns, []))[2].append(file)
     for needed, columns, own in groups.values():
         yield _Alike(kind, needed, own, columns, whole=len(own) == len(files))
 
 
-def _has_no_text(inputs: SourceInputs, file: InputFile) -> bool:
+def _archives_alike(found: Found) -> list[_Alike]:
+    """The archives whose tables need fields, by these."""
+    groups: dict[str, list[tuple[InputFile, Within]]] = {}
+    for file in found.archives[:MOST_LOOKED_AT]:
+        within = look_into(found.inputs, file, _fields_if_text)
+        if within is not None and within.fields:
+            groups.setdefault(repr(within.fields), []).append((file, within))
+    return [
+        _Alike(
+            ARCHIVE,
+            alike[0][1].fields,
+            [file for file, _ in alike],
+            alike[0][1].columns,
+            whole=False,
+            example=alike[0][1].member,
+            told=tuple(within.told for _, within in alike if within.told),
+        )
+        for alike in groups.values()
+    ]
+
+
+def _fields_if_text(first: FirstRecords) -> dict[str, str] | None:
+    """The fields that a table needs; None where it has no text."""
+    return fields_of(first) or (None if has_no_text(first) else {})
+
+
+def has_no_text(first: FirstRecords) -> bool:
     """Whether a table was read, and has no column that a reader takes for its text."""
-    first = first_records(inputs, file)
     texts = {column.name for column in first.columns if column.filled and set(column.kinds) & {"string", "bytes"}}
     return bool(first.values) and not texts & set(USUAL_NAMES["text"])
 
@@ -247,20 +300,26 @@ def _long_ending(name: str) -> tuple[str, str, str]:
 def text_fields(inputs: SourceInputs, file: InputFile) -> tuple[dict[str, str], list[str]]:
     """The ``fields`` that a table needs, and its columns; no fields where the readers find the text by themselves."""
     first = first_records(inputs, file)
+    return fields_of(first), [column.name for column in first.columns]
+
+
+def fields_of(first: FirstRecords) -> dict[str, str]:
+    """As ``text_fields``, of records that are read already."""
     names = [column.name for column in first.columns]
     texts = [column for column in first.columns if set(column.kinds) & {"string", "bytes"}]
     if any(column.name in USUAL_NAMES["text"] and 2 * column.filled > len(first.values) for column in texts):
-        return {**_within(names), **_stated_language(first)}, names
+        return {**_within(names), **_stated_language(first)}
     usual = {ours: name for ours, usual in _USUAL.items() for name in names if name.lower() in usual}
     usual = {**_within(names), **usual, **_stated_language(first)}
     if (chat := lists.chat_field(first.values)) is not None:
-        return {"messages": chat, **usual}, names
+        return {"messages": chat, **usual}
     worded = [column for column in texts if _words(column, first.values) >= FEWEST_WORDS]
-    best = max(worded, key=lambda column: column.characters, default=None)
+    prose = [column for column in worded if not _is_json(column, first.values)]
+    best = max(prose or worded, key=lambda column: column.characters, default=None)
     if best is None or best.characters < SHORTEST_TEXT:
-        return _fields_in_lists(first.values), names
+        return _fields_in_lists(first.values)
     pages = sum(_is_html(value_at(value, best.name)) for value in first.values)
-    return {"html" if 4 * pages > len(first.values) else "text": best.name, **usual}, names
+    return {"html" if 4 * pages > len(first.values) else "text": best.name, **usual}
 
 
 def _within(names: Sequence[str]) -> dict[str, str]:
@@ -282,6 +341,12 @@ def _stated_language(first: FirstRecords) -> dict[str, str]:
             if all(isinstance(word, str) and stated_label(word) for word in said):
                 return {"language": column.name}
     return {}
+
+
+def _is_json(column: Column, values: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether most of a column's strings are JSON: the same as the other columns, or settings."""
+    texts = [text for value in values if isinstance(text := value_at(value, column.name), str)]
+    return 2 * sum(isinstance(value_of_json(text), dict | list) for text in texts) > len(texts)
 
 
 def _words(column: Column, values: Sequence[Mapping[str, Any]]) -> float:

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import shlex
 import textwrap
 from collections import Counter
@@ -13,18 +12,21 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.words import counted, largest_first, rounded
 from pipeline.proposal.estimate import LANGUAGE_CHARACTERS, Estimate, Sample
+from pipeline.proposal.not_written import are_source_code
 from pipeline.proposal.sizes import FEWEST_TOKENS, LEAST_HELD_OUT, MOST_HELD_OUT, VALIDATION_TOKENS, Sizes
 from pipeline.proposal.sources import Found, Proposed
 from pipeline.recipe.load import toml_value
 from pipeline.recipe.options import Clean
 
 WEB_FORMATS = ("warc",)
+WEB_SHARE = 0.5  # of the text: below, pages of a crawl lie among other things
 CLEAN_FORMATS = frozenset({"parquet", "arrow", "jsonl", "json"})
-CODE_ENDINGS = frozenset(re.findall(r"\w+", "c cc cpp cs go h hpp java jl js kt lua php pl py r rb rs sh"))
+MIN_KEPT = 0.3  # filter.min_kept of a recipe
+NEAR = 1.4  # times as much as that: a sample may say so much too much
+FAR_MORE = 1.5  # times what the other keeps
 FEWEST_KEPT = 0.5  # of the sample: below, the rules take these texts for something that they are not
 LANGUAGE_IS_SURE = 0.9  # of what the rules without a language keep, the rules with one keep at least so much
 SURE = 0.8  # of the sample's documents that the web rules keep: then the text is of the kind they were made for
-CODE_SHARE = 0.3  # of the files
 MOST_SHOWN = 8
 MOST_DAMAGED_SHOWN = 3
 PII_TOLD = 'clean.pii = "replace" puts placeholders for mail addresses, telephone and card numbers; "off" leaves them'
@@ -53,11 +55,31 @@ class Proposal:
 
 def choose_preset(found: Found, tried: Estimate) -> tuple[str, str]:
     """The preset that suits the files, and why."""
-    total = sum(found.formats.values())
-    if any(found.formats[kind] for kind in WEB_FORMATS):
-        return "web", "there are WARC files"
-    endings = Counter(file.path.rsplit(".", 1)[-1].lower() for file in found.inputs.files)
-    if sum(endings[ending] for ending in CODE_ENDINGS) > CODE_SHARE * max(1, total):
+    crawled, share = _crawled(tried), kept_share(tried, "web")
+    if crawled >= WEB_SHARE and not _keeps_too_little(tried):
+        return "web", f"{crawled:.0%} of the text is of WARC files"
+    chosen, why = _without_a_crawl(found, tried)
+    if crawled >= WEB_SHARE:
+        told = f'"web" would keep {share:.0%}, and a run of it stops below filter.min_kept = {MIN_KEPT:g}'
+        return chosen, f"{crawled:.0%} of the text is of WARC files, but {told}"
+    if found.formats["warc"]:
+        return chosen, f"{crawled:.1%} of the text is of WARC files; {why}"
+    return chosen, why
+
+
+def _crawled(tried: Estimate) -> float:
+    """The share of the text that comes from files of a crawl."""
+    return sum(tried.by_kind[kind] for kind in WEB_FORMATS) / max(1, sum(tried.by_kind.values()))
+
+
+def _keeps_too_little(tried: Estimate) -> bool:
+    """Whether the web rules may keep less than a run lets pass, where the rules for one's own text keep far more."""
+    web, own = kept_share(tried, "web"), kept_share(tried, "own")
+    return web < NEAR * MIN_KEPT and own > FAR_MORE * web
+
+
+def _without_a_crawl(found: Found, tried: Estimate) -> tuple[str, str]:
+    if are_source_code(found.read):
         return "code-and-docs", "many of the files are source code"
     share = kept_share(tried, "web")
     if set(found.formats) <= CLEAN_FORMATS and share >= SURE:
@@ -68,7 +90,7 @@ def choose_preset(found: Found, tried: Estimate) -> tuple[str, str]:
     if own < LANGUAGE_IS_SURE * without_language:
         lost = without_language - own
         return "code-and-docs", f"the language of {lost:.0%} of the sample is not sure, as with markup or short notes"
-    return "own", f"no crawl; the web rules would keep {share:.0%} of the sample"
+    return "own", f"the web rules would keep {share:.0%} of the sample"
 
 
 def gate(tried: Estimate) -> float | None:
@@ -76,6 +98,12 @@ def gate(tried: Estimate) -> float | None:
     if tried.sample.damaged_share <= Clean().max_quarantined / 2:
         return None
     return min(1.0, math.ceil(20 * (1.5 * tried.sample.damaged_share)) / 20)
+
+
+def least_kept(tried: Estimate, preset: str) -> float:
+    """What ``filter.min_kept`` has to be for such a sample to pass with these rules."""
+    share = kept_share(tried, preset)
+    return MIN_KEPT if not tried.unique or share >= NEAR * MIN_KEPT else math.floor(50 * share) / 100
 
 
 def kept_share(tried: Estimate, rules: str) -> float:
@@ -141,7 +169,9 @@ def _curation_lines(proposal: Proposal) -> Iterator[str]:
     yield f"language_characters = {LANGUAGE_CHARACTERS}  # to tell the language by: more than of a crawl's pages"
     yield from ("", "[filter]", f"preset = {toml_value(proposal.preset)}  # {proposal.why}")
     yield from _comment([f"{name}: {ABOUT[name]}{_kept(tried, name)}" for name in ABOUT])
-    yield "min_kept = 0.3  # stop rather than train on what is left, where fewer documents pass"
+    least = least_kept(tried, proposal.preset)
+    low = "" if least == MIN_KEPT else f"; lower than {MIN_KEPT:g}, as this preset keeps little of the sample"
+    yield f"min_kept = {least:g}  # stop rather than train on what is left, where fewer documents pass{low}"
     yield from _comment([f"languages, by the sample: {_shares(tried.languages) or 'unknown'}; to keep some alone:"])
     yield f"# languages = {toml_value(main)}"
 
@@ -159,7 +189,12 @@ def _model_lines(sizes: Sizes, tokens: int) -> Iterator[str]:
     trained = sizes.steps * sizes.global_batch_tokens
     yield from ("", "[train]", f"steps = {sizes.steps}  # {trained:,} tokens, {trained / max(1, tokens):.1f} passes")
     yield f"global_batch_tokens = {sizes.global_batch_tokens}"
-    yield f"validate_every_steps = {max(1, sizes.steps // 4)}"
+    yield f"validate_every_steps = {validate_every(sizes.steps)}"
+
+
+def validate_every(steps: int) -> int:
+    """Steps between validations: a quarter, rounded up, so that the last part is no rest of a step or two."""
+    return math.ceil(steps / 4)
 
 
 def _held_out(share: float) -> str:
@@ -167,7 +202,9 @@ def _held_out(share: float) -> str:
         return "one document: none can be held out"
     limit = f", but no more than {MOST_HELD_OUT:.0%}" if share >= MOST_HELD_OUT else ""
     limit = f", or {LEAST_HELD_OUT:.0%} where that is more" if share <= LEAST_HELD_OUT else limit
-    return f"whole documents held out, about {VALIDATION_TOKENS:,} tokens to measure the model with{limit}"
+    return (
+        f"whole documents held out by lot, about {VALIDATION_TOKENS:,} tokens{limit}; more or less where a few are long"
+    )
 
 
 def files_in_words(found: Found) -> list[str]:
@@ -195,6 +232,8 @@ def told(proposal: Proposal, recipe: str) -> str:
     if tried.unique:
         kept = ", ".join(f"{name} {kept_share(tried, name):.0%}" for name in ABOUT)
         lines.append(f"kept by preset: {kept}; chosen: {proposal.preset} ({proposal.why})")
+        if (least := least_kept(tried, proposal.preset)) < MIN_KEPT:
+            lines.append(f"  so the recipe has filter.min_kept = {least:g}: with so little kept, look at other presets")
     lines.append(f"private data: {PII_TOLD}")
     lines.append(_size_in_words(proposal))
     if recipe != "-":
@@ -231,7 +270,11 @@ def _size_in_words(proposal: Proposal) -> str:
             f"about {rounded(tokens)} tokens: too few to train a language model from nothing; the recipe makes a very "
             "small one, and model.init would go on from an open model instead (docs/model.md)"
         )
-    minutes = f", some {counted(max(1, round(sizes.seconds / 60)), 'minute')} on this machine" if sizes.seconds else ""
+    minutes = (
+        f", some {counted(max(1, round(sizes.seconds / 60)), 'minute')} on this machine when it is idle"
+        if sizes.seconds
+        else ""
+    )
     model = f"a model of {sizes.weights / 1e6:.1f} million weights, {sizes.steps} steps{minutes}"
     return f"about {rounded(tokens)} tokens: {model}"
 

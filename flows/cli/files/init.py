@@ -91,9 +91,13 @@ def _propose(name: str, paths: list[str], preset: str | None, workers: int, targ
     say_if_cold("clean", "dedup", "filter")
     with working("init: looking for the texts in tables"):
         proposed = sources.propose(found)
+    if not proposed:
+        raise UserError(_without_text(paths, found))
     tried = of_presets(write.source_tables(paths, proposed), workers or default_workers())
     if tried.sample.without_text:
-        proposed = sources.leave_out(proposed, tried.sample.without_text)
+        proposed = sources.leave_out(found, proposed, tried.sample.without_text)
+        if not proposed:
+            raise UserError(_without_text(paths, found))
         tried = of_presets(write.source_tables(paths, proposed), workers or default_workers())
     chosen, why = (preset, "asked for with --preset") if preset else write.choose_preset(found, tried)
     vocabulary = sizes.vocabulary_for(round(tried.kept_bytes(chosen) / USUAL))
@@ -102,6 +106,17 @@ def _propose(name: str, paths: list[str], preset: str | None, workers: int, targ
     cores, gpu = len(os.sched_getaffinity(0)), bool(visible_gpus())
     suited = sizes.sizes(tokens, cores, gpu, one_document=one)
     return write.Proposal(name, found, proposed, tried, chosen, why, suited, tokens)
+
+
+def _without_text(paths: list[str], found: Any) -> str:
+    from pipeline.proposal import write
+
+    there = "; ".join(write.files_in_words(found))
+    return (
+        f"{', '.join(paths)}: no text in {there}: what is there are tables and archives whose columns hold no text, or "
+        "files that programs wrote (lock files, source maps); where one does hold text, "
+        "write a recipe that names its column: fields = {text = ...} of [[sources]], docs/recipes.md"
+    )
 
 
 def _result(proposal: Any, recipe: str) -> dict[str, Any]:

@@ -8,14 +8,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from pipeline.readers.parts.formats import ARCHIVES
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, odd_names
-from pipeline.readers.parts.part_reader import PartReader, ReadOptions
-from pipeline.readers.parts.partition import MAX_PARTITION_BYTES, split
+from pipeline.readers.parts.part_reader import PartReader, ReadOptions, read_stream
+from pipeline.readers.parts.partition import MAX_PARTITION_BYTES, Part, split
+from pipeline.readers.ranges import RangeReader
+from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import Damaged, Fields, Item, Record
+from pipeline.readers.streams import Gap
 
 FIRST_RECORDS = 50
+MOST_TABLES = 200  # of an archive
+TABULAR = ("jsonl", "json", "parquet", "arrow", "csv", "tsv")  # formats whose records have fields
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,41 @@ def first_items(
     reader = PartReader(inputs.root, whole, odd_names(inputs.root, [file]))
     part = next(iter(split(file, named_format, MAX_PARTITION_BYTES)), None)
     return islice(reader.read(part), limit) if part is not None else iter(())
+
+
+def tables_within(inputs: SourceInputs, file: InputFile) -> dict[str, FirstRecords]:
+    """The first records of the tables in an archive, by their paths; what is no table is passed over unread.
+
+    Args:
+        inputs: The source.
+        file: A ZIP or tar archive of it.
+    """
+    options = ReadOptions(WholeRecords(Fields({}, None)))
+    reader = _TablesAlone(inputs.root, options, odd_names(inputs.root, [file]), digesting=False)
+    found: dict[str, list[Record]] = {}
+    for part in split(file, "auto", MAX_PARTITION_BYTES):
+        for item in reader.read(part):
+            if isinstance(item, Record) and item.body is None:
+                found.setdefault(item.path, []).append(item)
+            if len(found) > MOST_TABLES:
+                break
+    values = {path: tuple(record.metadata or {} for record in records) for path, records in found.items()}
+    return {path: FirstRecords(own, columns_of(own), tuple(found[path])) for path, own in values.items()}
+
+
+class _TablesAlone(PartReader):
+    """Reads the first records of the tables in an archive, and of the other members what tells their kind."""
+
+    def _stream(self, data: Iterator[bytes | Gap], path: str, kind: str, start: int = 0) -> Iterator[Item]:
+        if kind in TABULAR:
+            options, ledger = self.options, Ledger(0)
+            yield from islice(read_stream(data, path, kind, options, start, ledger), FIRST_RECORDS)
+
+    def _items(self, reader: RangeReader, local: Path, part: Part) -> Iterator[Item]:
+        if part.format in ARCHIVES:
+            yield from super()._items(reader, local, part)
+        elif part.format in TABULAR:
+            yield from islice(super()._items(reader, local, part), FIRST_RECORDS)
 
 
 class WholeRecords(Fields):

@@ -99,7 +99,7 @@ def list_inputs(
     be read is an entry with ``error``.
 
     Args:
-        name: The source's name.
+        name: The source's name; empty where the files are of no recipe yet.
         paths: Files, globs, folders, or fsspec URLs of these.
         selection: Which of the files found are wanted.
         follow_links: Follow symbolic links out of the source's folder.
@@ -112,11 +112,16 @@ def list_inputs(
         root = source_root(paths)
         files = _files(name, paths, _Root(root, None if follow_links else os.path.realpath(root)))
     except NoBucketError as error:
-        raise UserError(f"source {name}: no file at {', '.join(paths)}: {error}") from error
+        raise UserError(f"{_of(name)}no file at {', '.join(paths)}: {error}") from error
     wanted = tuple(file for file in files if selection is None or selection.wants(file.path))
     if not wanted:
-        raise UserError(f"source {name}: include and exclude leave none of the {len(files):,} files at the paths")
+        raise UserError(f"{_of(name)}include and exclude leave none of the {len(files):,} files at the paths")
     return SourceInputs(name, root, wanted)
+
+
+def _of(name: str) -> str:
+    """How an error begins that is of a source."""
+    return f"source {name}: " if name else ""
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,7 @@ def _files(name: str, paths: Sequence[str], root: _Root) -> tuple[InputFile, ...
         if len(found) == before and not known:
             missing.append(path)
     if missing:
-        raise UserError(f"source {name}: no file at {', '.join(missing)}")
+        raise UserError(f"{_of(name)}no file at {', '.join(missing)}")
     files = sorted(found.values(), key=lambda file: (file.path.encode(), os.fsencode(file.url)))
     return tuple(_without_library_files(list(_apart(files))))
 

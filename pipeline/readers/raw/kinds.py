@@ -5,7 +5,9 @@ checked further, so that no text is taken for something else.
 """
 
 import re
+import struct
 import zlib
+from collections.abc import Iterable
 
 OCTETS = "application/octet-stream"  # bytes that are no text, of no kind that is known
 HEAD_BYTES = 1 << 12  # what is looked at
@@ -125,29 +127,75 @@ def kind_of(head: bytes) -> str | None:
     return "application/zlib" if _is_zlib(head) else None
 
 
-_PACKAGE = re.compile(rb"PK\x03\x04.{26}mimetype(application/[\w.+-]{1,80}?)(?:PK|\Z|[^\w.+-])", re.DOTALL)
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument.unknown"
 _OFFICE = "application/vnd.openxmlformats-officedocument."
-_PARTS = (  # names of members that tell what a ZIP file is
-    (b"word/", f"{_OFFICE}wordprocessingml"),
-    (b"xl/", f"{_OFFICE}spreadsheetml"),
-    (b"ppt/", f"{_OFFICE}presentationml"),
+_STATED = re.compile(rb"application/[\w.+-]{1,80}?(?=PK|\Z|[^\w.+-])")  # what the member "mimetype" holds
+_PARTS = (  # names of members that tell what an Office file is
+    (re.compile(r"word/(document\d*\.xml|styles\.xml|settings\.xml|_rels/)"), f"{_OFFICE}wordprocessingml"),
+    (
+        re.compile(r"xl/(workbook\.(xml|bin)|worksheets/|sharedStrings\.xml|styles\.xml|_rels/)"),
+        f"{_OFFICE}spreadsheetml",
+    ),
+    (re.compile(r"ppt/(presentation\.xml|slides/|slideLayouts/|slideMasters/|_rels/)"), f"{_OFFICE}presentationml"),
 )
+_FOLDERS = (  # of these parts, where nothing more is seen of the names
+    ("word/", f"{_OFFICE}wordprocessingml"),
+    ("xl/", f"{_OFFICE}spreadsheetml"),
+    ("ppt/", f"{_OFFICE}presentationml"),
+)
+MEMBER, HEADER_BYTES = b"PK\x03\x04", 30  # a member's local header
+SIZE_FOLLOWS = 8  # flag: of a member whose size stands behind it
+_ANDROID = frozenset({"AndroidManifest.xml", "classes.dex"})
+_CONTAINER = "META-INF/container.xml"  # of an EPUB
 
 
 def package_kind(head: bytes) -> str | None:
-    """Media type of a ZIP file that is one work of several parts: Office files, OpenDocument, EPUB, Java archives."""
-    if not head.startswith(b"PK\x03\x04"):
+    """Media type of a ZIP file that is one work of several parts: Office files, OpenDocument, EPUB, programs.
+
+    The members come in any order, and folders may have entries of their own: all names that the bytes show are asked.
+    """
+    if not head.startswith(MEMBER):
         return None
-    stated = _PACKAGE.match(head)
-    if stated is not None:
-        return stated.group(1).decode("ascii")
-    first = head[30:60]
-    named = first.startswith((b"[Content_Types].xml", b"_rels/", b"docProps/"))
-    if named or (first.startswith(tuple(name for name, _ in _PARTS)) and b"_rels/" in head):
-        # local headers come in any order: the first one that tells
-        found = [(at, kind) for name, kind in _PARTS if (at := head.find(name)) >= 0]
-        return min(found)[1] if found else f"{_OFFICE}unknown"
-    return "application/java-archive" if head[30:50] == b"META-INF/MANIFEST.MF" else None
+    names = _member_names(head)
+    if (at := names.get("mimetype")) is not None and (stated := _STATED.match(head, at)) is not None:
+        return stated.group().decode("ascii")
+    if names.keys() & {"[Content_Types].xml", "_rels/.rels"} or next(iter(names), "").startswith(
+        ("_rels/", "docProps/")
+    ):
+        return _office_part(names, whole=True) or f"{_OFFICE}unknown"
+    if (kind := _office_part(names, whole=False)) is not None:
+        return kind
+    if names.keys() & _ANDROID:
+        return "application/vnd.android.package-archive"
+    if "META-INF/MANIFEST.MF" in names:
+        return "application/java-archive"
+    if _CONTAINER in names:
+        return "application/epub+zip"
+    return _OPEN_DOCUMENT if {"content.xml", "META-INF/manifest.xml"} <= names.keys() else None
+
+
+def _member_names(head: bytes) -> dict[str, int]:
+    """Names of members whose headers stand in these bytes, in their order, and where their data begins."""
+    names: dict[str, int] = {}
+    at = 0
+    while at >= 0 and (header := head[at : at + HEADER_BYTES]).startswith(MEMBER) and len(header) == HEADER_BYTES:
+        flags, packed, name_bytes, extra_bytes = struct.unpack("<6xH10xI4x2H", header)
+        start = at + HEADER_BYTES + name_bytes + extra_bytes
+        name = head[at + HEADER_BYTES : at + HEADER_BYTES + name_bytes].decode("utf-8", "replace")
+        names.setdefault(name.replace("\\", "/"), start)
+        # what lies within a member is no member: an Office file in an archive
+        at = start + packed if packed and not flags & SIZE_FOLLOWS else head.find(MEMBER, start)
+    return names
+
+
+def _office_part(names: Iterable[str], *, whole: bool) -> str | None:
+    """Which Office file it is, by the first name that tells; ``whole`` where it is known to be one."""
+    for name in names:
+        found = [kind for pattern, kind in _PARTS if pattern.match(name)]
+        found += [kind for folder, kind in _FOLDERS if whole and name.startswith(folder)]
+        if found:
+            return found[0]
+    return None
 
 
 def _is_zlib(head: bytes) -> bool:

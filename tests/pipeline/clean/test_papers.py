@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.readers.raw.kinds import package_kind
 from tests.pipeline.clean.inputs import Clean, damage
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -231,6 +232,34 @@ def test_other_packages_are_of_their_own_kind(tmp_path: Path, clean: Clean) -> N
     assert {row["reason"].rpartition(".")[2] for row in cleaned.excluded} == {
         *("spreadsheetml", "presentationml", "spreadsheet", "unsupported: application/java-archive")
     }
+
+
+@pytest.mark.parametrize(
+    ("members", "kind"),
+    [
+        (("ppt/", "ppt/slideLayouts/", "ppt/slides/slide1.xml"), "presentationml"),
+        (("customXml/item1.xml", "docProps/app.xml", "xl/", "xl/workbook.xml"), "spreadsheetml"),
+        (("word/", "word/theme/", "word/document.xml"), "wordprocessingml"),
+        (("media/cover.jpg", "[Content_Types].xml", "visio/document.xml"), "unknown"),
+        (("META-INF/", "META-INF/MANIFEST.MF", "a/B.class"), "java-archive"),
+        (("res/", "AndroidManifest.xml", "classes.dex"), "vnd.android.package-archive"),
+        (("META-INF/container.xml", "in/page.xhtml"), "epub+zip"),
+        (("content.xml", "META-INF/manifest.xml"), "vnd.oasis.opendocument.unknown"),
+    ],
+)
+def test_package_is_told_by_any_of_its_first_members(members: tuple[str, ...], kind: str) -> None:
+    found = package_kind(package(dict.fromkeys(members, "")))
+    assert found is not None
+    assert found.endswith(kind)
+
+
+def test_package_within_an_archive_does_not_make_it_one() -> None:
+    inner = package({"[Content_Types].xml": "x", "ppt/presentation.xml": "x"})
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("slides.pptx", inner)
+        archive.writestr("ppt/notes.txt", "words in a folder")
+    assert package_kind(buffer.getvalue()) is None
 
 
 def pdf(*pages: str) -> bytes:

@@ -215,7 +215,7 @@ def test_style_sheets_and_scripts_of_pages_are_left_out_and_told(
     (folder / "look.css").write_text("body { color: black }\n")
     (folder / "search.js").write_text("// the search of these pages\n")
     assert init(str(folder), workers=1) == 0
-    assert "style sheets and scripts of the pages left out: css, js" in capsys.readouterr().out
+    assert "2 style sheets and scripts of the pages left out: .css, .js" in capsys.readouterr().out
     assert set(load_recipe("manuals.toml").sources[0].exclude) >= {"**/*.css", "**/*.js"}
 
 
