@@ -21,6 +21,7 @@ from pipeline.recipe.options import Clean
 WEB_FORMATS = ("warc",)
 WEB_SHARE = 0.5  # of the text: below, pages of a crawl lie among other things
 CLEAN_FORMATS = frozenset({"parquet", "arrow", "jsonl", "json"})
+LEAST_TOLD = 0.001
 MIN_KEPT = 0.3  # filter.min_kept of a recipe
 NEAR = 1.4  # times as much as that: a sample may say so much too much
 FAR_MORE = 1.5  # times what the other keeps
@@ -63,7 +64,8 @@ def choose_preset(found: Found, tried: Estimate) -> tuple[str, str]:
         told = f'"web" would keep {share:.0%}, and a run of it stops below filter.min_kept = {MIN_KEPT:g}'
         return chosen, f"{crawled:.0%} of the text is of WARC files, but {told}"
     if found.formats["warc"]:
-        return chosen, f"{crawled:.1%} of the text is of WARC files; {why}"
+        of_it = f"{crawled:.1%}" if crawled >= LEAST_TOLD else "hardly any"
+        return chosen, f"{of_it} of the text is of WARC files; {why}"
     return chosen, why
 
 
