@@ -22,7 +22,7 @@ LOCK_FILES = frozenset(
         package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock deno.lock poetry.lock Pipfile.lock
         pdm.lock uv.lock pixi.lock pylock.toml conda-lock.yml Cargo.lock composer.lock symfony.lock Gemfile.lock
         go.sum go.work.sum mix.lock rebar.lock pubspec.lock Podfile.lock Cartfile.resolved Package.resolved
-        packages.lock.json paket.lock gradle.lockfile buildscript-gradle.lockfile flake.lock Chart.lock renv.lock
+        packages.lock.json gradle.lockfile buildscript-gradle.lockfile flake.lock Chart.lock renv.lock
         shard.lock stack.yaml.lock cabal.project.freeze conan.lock vcpkg-lock.json MODULE.bazel.lock
         """,
     )
