@@ -61,7 +61,10 @@ def _table(path: str) -> pa.Table:
     if storage.list_files(path):
         return _folder(path)
     if not storage.exists(path):
-        raise UserError(f"{path}: no such file, run folder, dedup output or index")
+        raise UserError(
+            f"{path}: no such file, run folder, dedup output or index; `tokenmill inspect RUN` says what a run holds, "
+            "`tokenmill verify RUN` what is missing there"
+        )
     return _load(storage.open_local(path))
 
 

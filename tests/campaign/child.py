@@ -45,9 +45,9 @@ class Ended:
 
     @property
     def error(self) -> str:
-        """The sentence that it ended with."""
-        lines = [line for line in self.said.splitlines() if line.startswith("error: ")]
-        return lines[-1] if lines else ""
+        """The sentence that it ended with, and the lines below it that belong to it."""
+        found = re.findall(r"^error: .*(?:\n  .*)*", self.said, re.MULTILINE)
+        return str(found[-1]) if found else ""
 
     def complaints(self, root: Path) -> list[str]:
         """What is wrong with how it failed: no sentence, a traceback, no file, no advice."""
