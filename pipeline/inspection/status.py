@@ -12,7 +12,9 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.errors import FormatError, TokenmillError, UnansweredError, parse_json
 from pipeline.base.locks import is_held
+from pipeline.base.words import counted
 from pipeline.inspection.manifests_of import StepManifests, read_steps
+from pipeline.lineage.training import metrics_lines
 from pipeline.order.trained import check_tokens
 from pipeline.recipe.stage_names import CURATION, STAGES, in_order, stage_of
 from pipeline.report.stage import is_current
@@ -127,7 +129,7 @@ class _Seen:
         """Shards of a step; as long as it is not finished, those that are known so far."""
         found = self.steps.get(step)
         if found is None:
-            return 0
+            return int(step == "train" and step in self.run.recipe.stages)  # one for the whole training
         if found.expected is not None:
             return len(found.expected)
         return max(len(self.steps["clean"].shards) if "clean" in self.steps else 0, len(found.shards))
@@ -210,7 +212,7 @@ class _Seen:
         if any(stage_of(other) == step for other in self.steps):  # steps that prepare it are made
             return self._unfinished()
         files = unrecorded_files(self.run, step)
-        if step == "train" and files:
+        if step == "train" and (files or is_held(self._train_lock())):
             return self._training()
         if step == "tokenize" and files and not unrecorded_files(self.run, "clean") and "clean" not in self.steps:
             return "imported", []
@@ -230,8 +232,9 @@ class _Seen:
             standing = checkpoints.standing(self.run.root)
         except FormatError as error:
             return "damaged", [str(error)]
+        steps = self._steps_made()
         if not standing:
-            return self._unfinished()
+            return self._unfinished(steps)
         last = max(standing)
         path = f"{standing[last]}/{layout.CHECKPOINT_STATE}"
         try:
@@ -243,7 +246,12 @@ class _Seen:
             return "outdated", [f"{path}: trained on tokens of tokenizer {trained}; those here are of {here}"]
         if other := self._other_tokens():
             return "outdated", other
-        return self._unfinished([f"the last checkpoint is of step {last}"])
+        return self._unfinished([*steps, f"the last checkpoint is of step {last:,}"])
+
+    def _steps_made(self) -> list[str]:
+        """How many steps the training has made, in words, as far as its metrics tell it."""
+        made = max((line["step"] for line in metrics_lines(self.run)), default=0)
+        return [f"{made:,} of {counted(self.run.recipe.train.steps, 'step')} made"] if made else []
 
     def _report(self) -> tuple[str, list[str]]:
         if not storage.exists(self.run.url(layout.REPORT_PAGE)):

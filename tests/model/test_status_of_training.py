@@ -1,12 +1,13 @@
 """What ``status`` says of a model whose tokens have changed since it was trained."""
 
+import fcntl
 from pathlib import Path
 
 from model.data.corpus import open_corpus
 from model.training.start import train_run
 from pipeline.inspection.status import status_rows
 from pipeline.inspection.verify import verify
-from pipeline.run import step_digests
+from pipeline.run import layout, step_digests
 from pipeline.run.folder import Run
 from pipeline.tokens.shards.token_shard import write_token_shard
 from tests.model.runs import make_run
@@ -41,4 +42,18 @@ def test_training_without_its_manifest_is_interrupted_and_says_how_far_it_is(tmp
         (Path(run.root) / path).unlink()
     step_digests.forget(run.root, "train")  # as a training does before its first step
     row = status_rows(run)["train"]
-    assert (row["state"], row["problems"][0]) == ("interrupted", "the last checkpoint is of step 8")
+    assert (row["state"], row["done"], row["total"]) == ("interrupted", 0, 1)
+    assert row["problems"][:2] == ["8 of 8 steps made", "the last checkpoint is of step 8"]
+
+
+def test_training_at_work_is_running_from_its_beginning(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    assert status_rows(run)["train"]["state"] == "not begun"
+    lock, metrics = Path(run.local(layout.TRAIN_LOCK)), Path(run.local(layout.TRAIN_METRICS))
+    for path in (lock, metrics):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert (status_rows(run)["train"]["state"], status_rows(run)["train"]["problems"]) == ("running", [])
+        metrics.write_text('{"step": 3, "loss": 5.0}\n', encoding="utf-8")
+        assert status_rows(run)["train"]["problems"] == ["3 of 8 steps made"]
