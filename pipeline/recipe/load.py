@@ -148,7 +148,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
     for problem in error.errors():
         location = ".".join(str(part) for part in problem["loc"]) or "recipe"
         if problem["type"] == "extra_forbidden":
-            yield _unknown_key(problem["loc"])
+            yield _unknown_key(problem["loc"], problem["input"])
         elif problem["type"] == "missing":
             yield f"{location}: missing; it has no default"
         else:
@@ -178,9 +178,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _unknown_key(location: tuple[int | str, ...]) -> str:
+def _unknown_key(location: tuple[int | str, ...], given: Any) -> str:
     keys = _keys_at(location[:-1])
     name, place = str(location[-1]), ".".join(str(part) for part in location)
+    if isinstance(given, dict) and (known := [key for key in given if key in keys]):  # as a rule's name has it
+        above = place.rpartition(".")[0]
+        return f"{place}: unknown key; did you mean {', '.join(f'{above}.{key}' for key in known)}?"
     return f"{place}: unknown key{nearest(name, keys)}; allowed: {', '.join(sorted(keys))}"
 
 

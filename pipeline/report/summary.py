@@ -11,6 +11,7 @@ from pipeline.report.training import finite
 from pipeline.report.written import number, percent, short_number
 
 REASONS_SHOWN = 4
+LINES = 4  # of a tile
 REMARKS_SHOWN = 5
 FEW_KEPT = 0.3  # of the records, or of a source's documents
 MANY_ALONE = 0.05  # of the documents, by one rule alone
@@ -63,9 +64,12 @@ def _kept(figures: Figures) -> Tile:
 
 
 def _gone(figures: Figures) -> Tile:
-    lost = [row for row in figures.funnel if row.kind == "loss" and row.count]
-    words = [f"{row.count:,} {row.name}" for row in sorted(lost, key=lambda row: -row.count)]
-    return Tile("left out", *_counted(sum(row.count for row in lost), "record"), words[:3])
+    lost = sorted((row for row in figures.funnel if row.kind == "loss" and row.count), key=lambda row: -row.count)
+    shown = lost if len(lost) <= LINES else lost[: LINES - 1]  # so that they add up
+    words = [f"{row.count:,} {row.name}" for row in shown]
+    if rest := sum(row.count for row in lost[len(shown) :]):
+        words.append(f"{rest:,} for other reasons")
+    return Tile("left out", *_counted(sum(row.count for row in lost), "record"), words)
 
 
 def reached(figures: Figures) -> tuple[float, float | None, str] | None:

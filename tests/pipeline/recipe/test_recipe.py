@@ -202,3 +202,8 @@ def test_every_path_becomes_absolute_but_urls_and_bundled_lists(tmp_path: Path) 
     assert recipe.filter.decontamination.sets[0].path == f"{tmp_path}/here.jsonl"
     assert (recipe.tokenize.tokenizer, recipe.tokenize.held_out) == (f"{tmp_path.parent}/here.json", None)
     assert (recipe.model.init, recipe.train.runs) == (f"{tmp_path}/here", [f"{tmp_path}/here"])
+
+
+def test_key_below_the_name_of_a_rule_is_led_to_where_it_stands(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"filter.language: unknown key; did you mean filter.min_language_score\?"):
+        load_recipe(write(tmp_path, SHORTEST), ["filter.language.min_language_score=0.1"])

@@ -230,3 +230,12 @@ def test_places_are_shortened_and_nothing_else(typed: str, shown: str) -> None:
 )
 def test_bytes_of_binaries_are_told_from_text(make_text: Callable[[], str], legible: bool) -> None:
     assert is_legible(make_text()) is legible
+
+
+@pytest.mark.parametrize("count", [2, 4, 6])
+def test_lines_of_what_was_left_out_add_up(count: int) -> None:
+    figures = Figures()
+    figures.funnel = [FunnelRow(f"reason {n}", 10 + n, 0.1, "loss") for n in range(count)]
+    tile = next(tile for tile in tiles(figures) if tile.name == "left out")
+    assert sum(int(line.split()[0]) for line in tile.words) == sum(row.count for row in figures.funnel)
+    assert len(tile.words) == min(count, 4)
