@@ -11,7 +11,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.words import counted, listed
 from pipeline.clean.settings import Settings, job_config
 from pipeline.clean.stage import source_inputs
-from pipeline.proposal.sources import text_fields
+from pipeline.proposal.text_fields import text_fields
 from pipeline.readers.parts.first import FIRST_RECORDS, TABULAR, first_records
 from pipeline.readers.parts.formats import format_if_told
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, odd_names

@@ -40,7 +40,9 @@ class Looked:
         """For a person."""
         found = self.found
         size = f"{counted(found.files, 'file')}, {found.bytes / 1e6:,.1f} MB"
-        yield f"source {self.name}: {size}: {_kinds(found.formats) or 'nothing that is read'}"
+        unwanted = found.inputs.unwanted
+        more = f"; {counted(unwanted, 'other file')} not by include and exclude" if unwanted else ""
+        yield f"source {self.name}: {size}: {_kinds(found.formats) or 'nothing that is read'}{more}"
         for path, names in self.columns.items():
             yield f"  columns of {path}: {listed(names)}"
         if found.unsupported or found.excluded:

@@ -5,38 +5,22 @@ Which column holds the text is tried, with the reader that the run will use: the
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.words import counted, listed
-from pipeline.clean.language import stated_label
-from pipeline.proposal import lists
 from pipeline.proposal.not_written import LeftOut, not_written
+from pipeline.proposal.text_fields import fields_of, has_no_text, text_fields
 from pipeline.proposal.within import Within, look_into
-from pipeline.readers.nested import value_of_json
-from pipeline.readers.parts.first import TABULAR, Column, FirstRecords, first_records, value_at
+from pipeline.readers.parts.first import TABULAR, FirstRecords, first_records
 from pipeline.readers.parts.formats import ARCHIVES, BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, source_root
-from pipeline.readers.records import USUAL_NAMES
 from pipeline.recipe.globs import Selection
 
 MOST_LOOKED_AT = 200  # tables of a kind, and archives
 MOST_TOLD = 3
 ARCHIVE = "archive"  # the name of sources that are archives with tables in them
-FEWEST_WORDS = 5
-FIRST_WITHOUT_SPACES = "\u2e80"  # radicals, kana, characters
-SHORTEST_TEXT = 40  # characters on average; shorter columns are titles and codes
-LANGUAGES = frozenset({"language", "lang", "locale", "language_code", "lang_code"})
-_HTML = re.compile(r"\s*<(!doctype|html|p|div|h\d|body)\b", re.IGNORECASE)
-# beside those that a reader looks for by itself
-_USUAL = {
-    "id": (*USUAL_NAMES["id"], "_id", "doc_id", "document_id", "uid", "uuid", "key"),
-    "url": (*USUAL_NAMES["url"], "source_url", "link", "uri", "href"),
-    "date": (*USUAL_NAMES["date"], "created_at", "published", "published_at"),
-    "licence": USUAL_NAMES["licence"],
-}
 
 
 @dataclass
@@ -131,15 +115,28 @@ class _Alike:
     example: str = ""  # the table in an archive that ``columns`` are of
     told: tuple[str, ...] = ()  # what these fields do not reach
 
-    def names_only_its_own(self, inputs: SourceInputs, gone: Sequence[LeftOut]) -> bool:
-        """False where a glob would take another file with it: a name without a folder stands for it in any folder."""
+    def others(self, inputs: SourceInputs, gone: Sequence[LeftOut]) -> list[str]:
+        """Files that its globs would take along: a name without a folder stands for it in any folder."""
         chosen, own = Selection(self.globs(), _globs_of(gone)), {file.path for file in self.files}
-        return all(file.path in own or not chosen.wants(file.path) for file in inputs.files)
+        return [file.path for file in inputs.files if file.path not in own and chosen.wants(file.path)]
 
-    def exclude(self, gone: Sequence[LeftOut]) -> tuple[str, ...]:
-        """Globs of what is left out and would be one of them by its ending."""
+    def exclude(self, inputs: SourceInputs, gone: Sequence[LeftOut]) -> tuple[str, ...]:
+        """Globs of what would be one of them by its name, and is left out or of another source."""
         chosen = Selection(self.globs())
-        return _globs_of([one for one in gone if any(map(chosen.wants, one.paths))])
+        by_ending = _globs_of([one for one in gone if any(map(chosen.wants, one.paths))])
+        return (*by_ending, *map(escaped, self.others(inputs, gone)))
+
+    def can_be_told_apart(self, inputs: SourceInputs, gone: Sequence[LeftOut], placed: Collection[str]) -> bool:
+        """Whether globs name these files alone, and keep no other file from the source of the rest.
+
+        Args:
+            inputs: All files.
+            gone: What is left out.
+            placed: Files that the source of the rest does not read.
+        """
+        others = self.others(inputs, gone)
+        chosen = Selection(self.globs(), self.exclude(inputs, gone))
+        return all(path in placed for path in others) and all(chosen.wants(file.path) for file in self.files)
 
     def globs(self) -> tuple[str, ...]:
         """Which files they are: by their endings where these are theirs alone."""
@@ -163,7 +160,7 @@ def propose(found: Found) -> list[Proposed]:
     gone = not_written(found.read, found.formats["html"])
     alike = [group for kind, files in _tables(found, gone) for group in _alike(found.inputs, kind, files)]
     alike += _archives_alike(found)
-    alike = [group for group in alike if group.names_only_its_own(found.inputs, gone)]
+    alike = _told_apart(found.inputs, [group for group in alike if group.fields != {}], gone)
     apart = [group for group in alike if group.fields]
     without = [group for group in alike if group.fields is None]
     sources = [_the_rest(found, apart, without, gone)]
@@ -175,8 +172,19 @@ def propose(found: Found) -> list[Proposed]:
         why += "; its own word for the language is believed" if "language" in (group.fields or {}) else ""
         why += "".join(f"; {told}" for told in group.told[:MOST_TOLD])
         named = "auto" if group.kind == ARCHIVE else group.kind
-        sources.append(Proposed(name, named, group.globs(), group.exclude(gone), fields=group.fields or {}, why=why))
+        exclude = group.exclude(found.inputs, gone)
+        sources.append(Proposed(name, named, group.globs(), exclude, fields=group.fields or {}, why=why))
     return [source for source in sources if reads_something(source, found)]
+
+
+def _told_apart(inputs: SourceInputs, groups: list[_Alike], gone: Sequence[LeftOut]) -> list[_Alike]:
+    """Those groups that globs can name; the files of the others stay with the rest."""
+    while True:
+        placed = {file.path for group in groups for file in group.files}
+        left = [group for group in groups if group.can_be_told_apart(inputs, gone, placed)]
+        if len(left) == len(groups):
+            return left
+        groups = left
 
 
 def reads_something(source: Proposed, found: Found) -> bool:
@@ -267,12 +275,6 @@ def _fields_if_text(first: FirstRecords) -> dict[str, str] | None:
     return fields_of(first) or (None if has_no_text(first) else {})
 
 
-def has_no_text(first: FirstRecords) -> bool:
-    """Whether a table was read, and has no column that a reader takes for its text."""
-    texts = {column.name for column in first.columns if column.filled and set(column.kinds) & {"string", "bytes"}}
-    return bool(first.values) and not texts & set(USUAL_NAMES["text"])
-
-
 def escaped(path: str) -> str:
     """A path as a glob that names it alone."""
     return re.sub(r"([*?\[])", r"[\1]", path)
@@ -295,89 +297,3 @@ def _long_ending(name: str) -> tuple[str, str, str]:
         stem, _, inner = stem.rpartition(".")
         return stem, dot, f"{inner}.{ending}"
     return stem, dot, ending
-
-
-def text_fields(inputs: SourceInputs, file: InputFile) -> tuple[dict[str, str], list[str]]:
-    """The ``fields`` that a table needs, and its columns; no fields where the readers find the text by themselves."""
-    first = first_records(inputs, file)
-    return fields_of(first), [column.name for column in first.columns]
-
-
-def fields_of(first: FirstRecords) -> dict[str, str]:
-    """As ``text_fields``, of records that are read already."""
-    names = [column.name for column in first.columns]
-    texts = [column for column in first.columns if set(column.kinds) & {"string", "bytes"}]
-    if any(column.name in USUAL_NAMES["text"] and 2 * column.filled > len(first.values) for column in texts):
-        return {**_within(names), **_stated_language(first)}
-    usual = {ours: name for ours, usual in _USUAL.items() for name in names if name.lower() in usual}
-    usual = {**_within(names), **usual, **_stated_language(first)}
-    if (chat := lists.chat_field(first.values)) is not None:
-        return {"messages": chat, **usual}
-    worded = [column for column in texts if _words(column, first.values) >= FEWEST_WORDS]
-    prose = [column for column in worded if not _is_json(column, first.values)]
-    best = max(prose or worded, key=lambda column: column.characters, default=None)
-    if best is None or best.characters < SHORTEST_TEXT:
-        return _fields_in_lists(first.values)
-    pages = sum(_is_html(value_at(value, best.name)) for value in first.values)
-    return {"html" if 4 * pages > len(first.values) else "text": best.name, **usual}
-
-
-def _within(names: Sequence[str]) -> dict[str, str]:
-    """Fields that stand within an object alone, such as ``meta.source_url``: no reader looks for them there."""
-    beside = {name.lower() for name in names}
-    found: dict[str, str] = {}
-    for ours in ("url", "date", "licence"):
-        within = [name for name in names if "." in name and name.rpartition(".")[2].lower() in _USUAL[ours]]
-        if within and not beside & set(_USUAL[ours]):
-            found[ours] = within[0]
-    return found
-
-
-def _stated_language(first: FirstRecords) -> dict[str, str]:
-    """The field that names the language, where most records have one and all of them are languages."""
-    for column in first.columns:
-        if column.name.rpartition(".")[2].lower() in LANGUAGES and 2 * column.filled > len(first.values):
-            said = {value for record in first.values if (value := value_at(record, column.name)) is not None}
-            if all(isinstance(word, str) and stated_label(word) for word in said):
-                return {"language": column.name}
-    return {}
-
-
-def _is_json(column: Column, values: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether most of a column's strings are JSON: the same as the other columns, or settings."""
-    texts = [text for value in values if isinstance(text := value_at(value, column.name), str)]
-    return 2 * sum(isinstance(value_of_json(text), dict | list) for text in texts) > len(texts)
-
-
-def _words(column: Column, values: Sequence[Mapping[str, Any]]) -> float:
-    """Words of a column's values, on average."""
-    found = [value_at(value, column.name) for value in values]
-    return _mean_words([value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in found])
-
-
-def _mean_words(texts: Sequence[Any]) -> float:
-    """Words of texts, on average; a character of a script without spaces counts as one.
-
-    A path, a link or a key may be long, and is no text.
-    """
-    counts = [
-        len(text.split()) + sum(character >= FIRST_WITHOUT_SPACES for character in text)
-        for text in texts
-        if isinstance(text, str)
-    ]
-    return sum(counts) / max(1, len(counts))
-
-
-def _fields_in_lists(values: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The fields of records whose text lies in lists of objects."""
-    name, texts = lists.longest_in_lists(values) or ("", [])
-    if not texts or sum(map(len, texts)) < SHORTEST_TEXT * len(texts) or _mean_words(texts) < FEWEST_WORDS:
-        return {}
-    if 4 * sum(map(_is_html, texts)) > len(texts):
-        return {"html": name, **lists.beside(name, values, _USUAL)}
-    text = lists.marked(name, values)
-    return {"text": text, **(lists.beside(name, values, _USUAL) if text != name else {})}
-
-
-def _is_html(value: Any) -> bool:
-    return isinstance(value, str) and bool(_HTML.match(value))

@@ -48,11 +48,12 @@ class InputFile:
 
 @dataclass(frozen=True)
 class SourceInputs:
-    """The files of one source, sorted by path in byte order."""
+    """The files of one source, sorted by path in byte order; ``unwanted`` counts those that the recipe leaves out."""
 
     name: str
     root: str
     files: tuple[InputFile, ...]
+    unwanted: int = 0
 
 
 def odd_names(root: str, files: Iterable[InputFile]) -> dict[str, str]:
@@ -116,7 +117,7 @@ def list_inputs(
     wanted = tuple(file for file in files if selection is None or selection.wants(file.path))
     if not wanted:
         raise UserError(f"{_of(name)}include and exclude leave none of the {len(files):,} files at the paths")
-    return SourceInputs(name, root, wanted)
+    return SourceInputs(name, root, wanted, len(files) - len(wanted))
 
 
 def _of(name: str) -> str:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -79,6 +80,37 @@ def test_tables_of_an_archive_that_its_fields_do_not_reach_are_told(folder: Path
     assert "1 table in it, such as old.zip/other.jsonl, have their texts in other columns" in source.why
 
 
+def test_tables_of_one_name_in_two_folders_keep_their_own_fields(folder: Path) -> None:
+    (folder / "2023").mkdir()
+    (folder / "tickets.csv").write_text(ROWS)
+    (folder / "2023/tickets.csv").write_text(ROWS.replace("note", "report"))
+    (folder / "a.txt").write_text(NOTE.format(1))
+    assert init(str(folder), workers=1) == 0
+    by_text = {source.fields.get("text"): source for source in load_recipe("own.toml").sources}
+    assert (by_text["note"].include, by_text["note"].exclude) == (["tickets.csv"], ["2023/tickets.csv"])
+    assert by_text["report"].include == ["2023/tickets.csv"]
+    assert sorted(part["path"] for job in plan_jobs(load_recipe("own.toml")) for part in job.config["parts"]) == [
+        *("2023/tickets.csv", "a.txt", "tickets.csv")
+    ]
+
+
+def test_table_that_needs_no_fields_is_not_lost_with_one_of_its_name(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "a.jsonl").write_text(json.dumps({"note": NOTE.format(1)}) + "\n")
+    (folder / "sub/a.jsonl").write_text(json.dumps({"text": NOTE.format(2)}) + "\n")
+    assert init(str(folder), workers=1) == 0
+    assert read("own.toml") == {"a.jsonl", "sub/a.jsonl"}
+
+
+def test_packed_table_in_a_tar_archive_gets_its_fields(folder: Path) -> None:
+    with tarfile.open(folder / "old.tar.gz", "w:gz") as made:
+        packed = gzip.compress(ROWS.encode())
+        info = tarfile.TarInfo("in/tickets.csv.gz")
+        info.size = len(packed)
+        made.addfile(info, io.BytesIO(packed))
+    assert proposed(folder)["archive"].fields == {"text": "note", "id": "id"}
+
+
 def test_archive_whose_tables_need_no_fields_stays_with_the_rest(folder: Path) -> None:
     (folder / "old.zip").write_bytes(archive({"a.jsonl": json.dumps({"text": NOTE.format(1)}) + "\n"}))
     assert set(proposed(folder)) == {"files"}
@@ -146,6 +178,12 @@ def test_prose_is_taken_before_the_same_as_json(folder: Path) -> None:
     as_json = [json.dumps({"title": "pump", "rating": 5.0, "body": body}) for body in bodies]
     pq.write_table(pa.table({"full_json": as_json, "full": bodies}), folder / "reports.parquet")
     assert proposed(folder)["parquet"].fields == {"text": "full"}
+
+
+def test_vector_in_a_string_is_no_text(folder: Path) -> None:
+    vectors = [" ".join(f"0.{n}{m}" for m in range(200)) for n in range(5)]
+    pq.write_table(pa.table({"vector": vectors, "body": [NOTE.format(n) for n in range(5)]}), folder / "v.parquet")
+    assert proposed(folder)["parquet"].fields == {"text": "body"}
 
 
 # -- presets

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.proposal.sources import text_fields
+from pipeline.proposal.text_fields import text_fields
 from pipeline.readers.parts.inputs import list_inputs
 
 TEXT = "The harbour of our town was dug by hand, and two hundred men worked on it."
