@@ -89,12 +89,18 @@ def _mean_words(texts: Sequence[Any]) -> float:
     A path, a link or a key may be long, and is no text; neither are the numbers of a vector.
     """
     counts = [
-        sum(any(map(str.isalpha, word)) for word in text.split())
-        + sum(character >= FIRST_WITHOUT_SPACES for character in text)
+        _spaced_words(text) + sum(character >= FIRST_WITHOUT_SPACES for character in text)
         for text in texts
         if isinstance(text, str)
     ]
     return sum(counts) / max(1, len(counts))
+
+
+def _spaced_words(text: str) -> int:
+    """The words between spaces; where most are numbers, those that are none."""
+    words = text.split()
+    worded = sum(any(map(str.isalpha, word)) for word in words)
+    return len(words) if 2 * worded >= len(words) else worded
 
 
 def _fields_in_lists(values: Sequence[Mapping[str, Any]]) -> dict[str, str]:

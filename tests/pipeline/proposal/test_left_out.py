@@ -180,6 +180,12 @@ def test_prose_is_taken_before_the_same_as_json(folder: Path) -> None:
     assert proposed(folder)["parquet"].fields == {"text": "full"}
 
 
+def test_short_sentences_with_numbers_are_a_text(folder: Path) -> None:
+    rows = "".join(f"{n},This is row {n} of 10000000 in list 0000000{n}\n" for n in range(5))
+    (folder / "a.csv").write_text(f"number,said\n{rows}")
+    assert proposed(folder)["csv"].fields == {"text": "said"}
+
+
 def test_vector_in_a_string_is_no_text(folder: Path) -> None:
     vectors = [" ".join(f"0.{n}{m}" for m in range(200)) for n in range(5)]
     pq.write_table(pa.table({"vector": vectors, "body": [NOTE.format(n) for n in range(5)]}), folder / "v.parquet")
