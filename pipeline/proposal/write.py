@@ -20,6 +20,7 @@ from pipeline.recipe.options import Clean
 
 WEB_FORMATS = ("warc",)
 WEB_SHARE = 0.5  # of the text: below, pages of a crawl lie among other things
+CRAWL_ALONE = 0.95  # of the text: the rules for the web keep a third of a crawl, and that is what they are for
 CLEAN_FORMATS = frozenset({"parquet", "arrow", "jsonl", "json"})
 LEAST_TOLD = 0.001
 MIN_KEPT = 0.3  # filter.min_kept of a recipe
@@ -57,7 +58,7 @@ class Proposal:
 def choose_preset(found: Found, tried: Estimate) -> tuple[str, str]:
     """The preset that suits the files, and why."""
     crawled, share = _crawled(tried), kept_share(tried, "web")
-    if crawled >= WEB_SHARE and not _keeps_too_little(tried):
+    if crawled >= CRAWL_ALONE or (crawled >= WEB_SHARE and not _keeps_too_little(tried)):
         return "web", f"{crawled:.0%} of the text is of WARC files"
     chosen, why = _without_a_crawl(found, tried)
     if crawled >= WEB_SHARE:

@@ -208,6 +208,7 @@ def tried(web: int, own: int, warc: int, text: int) -> Estimate:
         (60, 90, "web", "90% of the text is of WARC files"),
         (60, 20, "own", "20.0% of the text is of WARC files; the web rules would keep 60%"),
         (31, 90, "own", '90% of the text is of WARC files, but "web" would keep 31%'),
+        (31, 99, "web", "99% of the text is of WARC files"),
     ],
 )
 def test_crawl_is_told_by_its_share_of_the_text_and_not_below_the_gate(
