@@ -84,7 +84,8 @@ def test_lookups_load_neither_pandas_nor_torch(run: Run) -> None:
     import sys
 
     doc_id = Training(run).dataset.documents(3, Training(run).sequences)[0]
-    code = "import sys; from flows.cli.app import _run; codes = [_run(a.split('|'), True) for a in sys.argv[1:]]; "
+    code = "import sys; from flows.cli.app import _Interrupts, _run; "
+    code += "codes = [_run(a.split('|'), True, _Interrupts()) for a in sys.argv[1:]]; "
     code += "print([m for m in ('pandas', 'pyarrow.compute', 'torch', 'prefect', 'numba') if m in sys.modules], codes)"
     asked = [f"explain|{run.root}|{doc_id}", f"explain|{run.root}|--id|record 7", f"trace|{run.root}|--step|3"]
     done = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True)
