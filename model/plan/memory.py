@@ -62,7 +62,7 @@ def memory(config: ModelConfig, train: Train, *, processes: int = 1, cpu: bool =
     counts = parameter_counts(config, padded=True)
     total, hidden = sum(counts.values()), counts["attention"] + counts["feed_forward"]
     muon = hidden if train.optimizer == "muon" else 0
-    value = 4 if train.precision == "float32" else 2
+    value = value_bytes(train)
     sequences = min(
         train.micro_batch_sequences, max(1, train.global_batch_tokens // config.context_length // processes)
     )
@@ -86,6 +86,11 @@ def memory(config: ModelConfig, train: Train, *, processes: int = 1, cpu: bool =
     )
 
 
+def value_bytes(train: Train) -> int:
+    """Bytes of a number in the matrix products."""
+    return 4 if train.precision == "float32" else 2
+
+
 def _update_bytes(muon: int, value: int, share: int, processes: int) -> int:
     """What Muon works with: updates and their casts here; a stack, an iteration and results of the matrices owned."""
     here = (4 + value % 4) * muon // share + (value * muon // share if processes > 1 else 0)
@@ -94,7 +99,7 @@ def _update_bytes(muon: int, value: int, share: int, processes: int) -> int:
 
 def kept_bytes(config: ModelConfig, train: Train, *, cpu: bool) -> int:
     """Bytes per token that one block keeps from its forward pass, as ``train.activation_checkpointing`` has it."""
-    value = 4 if train.precision == "float32" else 2
+    value = value_bytes(train)
     if not train.activation_checkpointing:
         return _block_bytes(config, value, cpu=cpu)
     given = 4 * config.width  # its input

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from model.network.config import ModelConfig
 from model.plan.flops import parameter_counts
+from model.plan.memory import value_bytes
 from pipeline.recipe.training_options import Train
 
 
@@ -42,7 +43,7 @@ def step_traffic(config: ModelConfig, train: Train, processes: int) -> Traffic:
     """
     counts = parameter_counts(config, padded=True)
     total, hidden = sum(counts.values()), counts["attention"] + counts["feed_forward"]
-    value = 4 if train.precision == "float32" else 2
+    value = value_bytes(train)
     others = (processes - 1) / processes
     muon = hidden if train.optimizer == "muon" else 0
     if train.parallel != "fsdp":

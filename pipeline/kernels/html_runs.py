@@ -7,8 +7,7 @@ text.  What is declined is read in Python (pipeline/extraction/inline.py), which
 import numba
 import numpy as np
 
-from pipeline.kernels.html_blocks import _name
-from pipeline.kernels.jit import inlined
+from pipeline.kernels.html_blocks import _name, _one_of
 from pipeline.kernels.words import U8
 
 U8_OUT = numba.types.Array(numba.uint8, 1, "C")
@@ -33,14 +32,6 @@ _SILENT = np.array([_key(name) for name in SILENT], np.uint64)
 _IN_PLAIN_TEXT = np.array([_key(name) for name in SILENT_IN_PLAIN_TEXT], np.uint64)
 _LINK = _key(LINK)
 _LT, _GT, _AMP, _QUOTE, _EQUALS, _SLASH = 0x3C, 0x3E, 0x26, 0x22, 0x3D, 0x2F
-
-
-@inlined
-def _is_among(key, keys):  # type: ignore[no-untyped-def]
-    found = False
-    for one in keys:
-        found |= one == key
-    return found
 
 
 @numba.njit(cache=True, nogil=True)
@@ -78,7 +69,7 @@ def _past_silent_tag(data, i, end, plain, code):  # type: ignore[no-untyped-def]
     if key == _LINK:
         if code:  # its text may be a sign that only links
             return DECLINED
-    elif not _is_among(key, _SILENT) and not (plain and _is_among(key, _IN_PLAIN_TEXT)):
+    elif not _one_of(key, _SILENT) and not (plain and _one_of(key, _IN_PLAIN_TEXT)):
         return DECLINED
     quoted = False
     while i < end:
