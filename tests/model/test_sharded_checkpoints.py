@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ from torch.distributed.tensor import DTensor
 from model.checkpoints import writer
 from model.checkpoints.tensor_file import Rows, TensorFile
 from model.checkpoints.writer import write_checkpoint
-from model.devices.world import World, let_go
+from model.devices.world import World
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer, load_weights
 from model.training.parallel import shared
 from pipeline.base.errors import RunError
 from pipeline.recipe.training_options import Train
+from tests.model.gloo import in_processes
 
 SIZE = 3  # divides neither the rows of most matrices nor those of the gains
 CONFIG = ModelConfig("qwen3", 100, 16, layers=2, heads=2, width=20)
@@ -69,27 +69,15 @@ def fails(folder: Path, group: dist.ProcessGroup) -> None:
         (folder / f"said-{dist.get_rank()}").write_text(str(error))
 
 
-def one_process(rank: int, port: int, work: Callable[[Path, dist.ProcessGroup], None], folder: Path) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=SIZE)
+def one_process(work: Callable[[Path, dist.ProcessGroup], None], folder: Path) -> None:
     DTensor.full_tensor = gathered  # type: ignore[method-assign]
-    try:
-        group = dist.new_group(backend="gloo")
-        work(folder, group)
-        dist.barrier(group)
-        let_go()
-    finally:
-        dist.destroy_process_group()
-
-
-def in_processes(work: Callable[[Path, dist.ProcessGroup], None], folder: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(one_process, (port, work, folder), nprocs=SIZE)  # type: ignore[attr-defined]
+    group = dist.new_group(backend="gloo")
+    work(folder, group)
+    dist.barrier(group)
 
 
 def test_model_that_was_drawn_and_written_in_shards_is_that_of_one_process(tmp_path: Path) -> None:
-    in_processes(writes, tmp_path)
+    in_processes(SIZE, one_process, writes, tmp_path)
     found, expected = load_file(tmp_path / "checkpoints/step-0000001" / FILE), Transformer(CONFIG, 7).state_dict()
     assert found.keys() == expected.keys()
     assert [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
@@ -97,12 +85,12 @@ def test_model_that_was_drawn_and_written_in_shards_is_that_of_one_process(tmp_p
 
 def test_sharded_model_reads_the_weights_of_one_process(tmp_path: Path) -> None:
     save_file(Transformer(CONFIG, 3).state_dict(), tmp_path / "given", metadata={"format": "pt"})
-    in_processes(reads, tmp_path)
+    in_processes(SIZE, one_process, reads, tmp_path)
     assert (tmp_path / "checkpoints/step-0000001" / FILE).read_bytes() == (tmp_path / "given").read_bytes()
 
 
 def test_disk_that_is_full_for_one_of_them_is_told_by_the_leading_one(tmp_path: Path) -> None:
-    in_processes(fails, tmp_path)
+    in_processes(SIZE, one_process, fails, tmp_path)
     assert [path.name for path in tmp_path.glob("said-*")] == ["said-0"]
     assert "no space left on the disk" in (tmp_path / "said-0").read_text()
     assert list(tmp_path.glob(".scratch/*")) == list(tmp_path.glob("checkpoints/*")) == []

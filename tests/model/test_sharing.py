@@ -1,6 +1,5 @@
 """Muon's work shared out over processes: the weights of one process, whatever the number of processes and rows."""
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
 from model.devices.shards import first_row
-from model.devices.world import let_go
 from model.updates.muon import Muon
+from tests.model.gloo import in_processes
 
 SHAPES = [(8, 8), (10, 6), (2, 12), (21, 7), (7, 21)]  # not all rows divide among the processes, nor the matrices
 STACKS = {3: [14, 7]}  # two matrices one above the other, with scales of their own
@@ -42,22 +41,14 @@ def updated(place: str) -> list[torch.Tensor]:
     return [p.full_tensor() if place == "sharded" else p.detach() for p in parameters]  # type: ignore[attr-defined]
 
 
-def one_process(rank: int, size: int, port: int, place: str, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
-    try:
-        torch.save(updated(place), Path(folder, f"{rank}.pt"))
-        let_go()
-    finally:
-        dist.destroy_process_group()
+def one_process(place: str, folder: Path) -> None:
+    torch.save(updated(place), folder / f"{dist.get_rank()}.pt")
 
 
 @pytest.mark.parametrize("place", ["whole", "sharded"])
 @pytest.mark.parametrize("size", [2, 3])
 def test_the_weights_of_one_process(place: str, size: int, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(one_process, (size, port, place, str(tmp_path)), nprocs=size)  # type: ignore[attr-defined]
+    in_processes(size, one_process, place, tmp_path)
     alone = updated("alone")
     for rank in range(size):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
