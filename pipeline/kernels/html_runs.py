@@ -31,7 +31,7 @@ _SPEAKING = tuple(
 _SILENT = np.array([_key(name) for name in SILENT], np.uint64)
 _IN_PLAIN_TEXT = np.array([_key(name) for name in SILENT_IN_PLAIN_TEXT], np.uint64)
 _LINK = _key(LINK)
-_LT, _GT, _AMP, _QUOTE, _EQUALS, _SLASH = 0x3C, 0x3E, 0x26, 0x22, 0x3D, 0x2F
+_LT, _GT, _AMP, _QUOTE, _EQUALS, _SLASH, _SPACE, _FIRST_NOT_ASCII = 0x3C, 0x3E, 0x26, 0x22, 0x3D, 0x2F, 0x20, 0x80
 
 
 @numba.njit(cache=True, nogil=True)
@@ -60,6 +60,37 @@ def _speaks(data, i, end):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
+def _past_value(data, i, end):  # type: ignore[no-untyped-def]
+    """Past an attribute's value, from the equals sign on, or DECLINED."""
+    i += 1
+    if i >= end or data[i] != _QUOTE:
+        return DECLINED
+    i += 1
+    while i < end and data[i] != _QUOTE:
+        if _speaks(data, i, end):
+            return DECLINED
+        i += 1
+    return i + 1 if i < end else DECLINED
+
+
+@numba.njit(cache=True, nogil=True)
+def _past_attributes(data, i, end):  # type: ignore[no-untyped-def]
+    """Past what follows the name of a tag, or DECLINED unless it stands as lexbor writes it: one space before each."""
+    while i < end and data[i] == _SPACE:
+        i += 1
+        name = i
+        while i < end and _SPACE < data[i] < _FIRST_NOT_ASCII and data[i] != _GT and data[i] != _EQUALS:
+            i += 1
+        if i == name:
+            return DECLINED
+        if i < end and data[i] == _EQUALS:
+            i = _past_value(data, i, end)
+            if i < 0:
+                return DECLINED
+    return i + 1 if i < end and data[i] == _GT else DECLINED
+
+
+@numba.njit(cache=True, nogil=True)
 def _past_silent_tag(data, i, end, plain, code):  # type: ignore[no-untyped-def]
     """Past a tag that writes nothing, or DECLINED."""
     i += 1
@@ -71,23 +102,7 @@ def _past_silent_tag(data, i, end, plain, code):  # type: ignore[no-untyped-def]
             return DECLINED
     elif not _one_of(key, _SILENT) and not (plain and _one_of(key, _IN_PLAIN_TEXT)):
         return DECLINED
-    quoted = False
-    while i < end:
-        byte = data[i]
-        if byte == _QUOTE:
-            if not quoted and data[i - 1] != _EQUALS:
-                return DECLINED
-            quoted = not quoted
-        elif quoted:
-            if _speaks(data, i, end):
-                return DECLINED
-        else:
-            if byte == _GT:
-                return i + 1
-            if byte == _EQUALS and (i + 1 >= end or data[i + 1] != _QUOTE):
-                return DECLINED
-        i += 1
-    return DECLINED
+    return _past_attributes(data, i, end)
 
 
 @numba.njit((U8, numba.int64, numba.int64, numba.boolean, numba.boolean, U8_OUT), cache=True, nogil=True)

@@ -13,6 +13,7 @@ PIECES = (
     "<b>", "</b>", '<a href="#x">', "</a>", '<span class="katex-html">', '<span title="a > b">', "</span>",
     "<em>", "</em>", "<code>", "</code>", "<sup>", "</sup>", "<br>", "<!-- a -->", "<script>x</script>", "<wbr>",
     "<ruby>", "<rt>", "</rt>", "</ruby>", '<img alt="x^2" class="tex">', "<b", "<i/>", "&#10;", "\u3000", "\t",
+    "<b ", '<b title="a"', " two>", "=", '"',
 )  # fmt: skip
 
 
@@ -47,7 +48,19 @@ def test_most_runs_are_read_in_one_go() -> None:
 
 
 @pytest.mark.parametrize(
-    "run", ["x<br>y", "<!-- a -->x", "<b", "x<", "&copy; <b>x</b>", "<b a=b>x", '<b a"="">x', "<math>x</math>", "<bb>x"]
+    "run",
+    [
+        "x<br>y",
+        "<!-- a -->x",
+        "<b",
+        "x<",
+        "&copy; <b>x</b>",
+        "<b a=b>x",
+        "<math>x</math>",
+        "<bb>x",
+        "<b  two>x",
+        '<b a="" >x',
+    ],
 )
 def test_run_that_wants_a_closer_look_is_declined(run: str) -> None:
     assert in_one_go(run) is None
