@@ -64,9 +64,14 @@ DETAIL_CHARACTERS = 500
 NO_RECORD_S_FAULT = (TokenmillError, OSError, ImportError)
 
 
-def in_words(error: Exception) -> str:
-    """An exception's type and message, as a table can hold them."""
-    message = f"{type(error).__name__}: {error}"[:DETAIL_CHARACTERS]
+def in_words(error: BaseException) -> str:
+    """An exception's type and message, as a table can hold them.
+
+    Example:
+        >>> in_words(KeyError("a")), in_words(EOFError())
+        ("KeyError: 'a'", 'EOFError')
+    """
+    message = f"{type(error).__name__}: {error}".removesuffix(": ")[:DETAIL_CHARACTERS]
     return message.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

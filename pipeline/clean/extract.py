@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, in_words
 from pipeline.clean.decode import decode
 from pipeline.clean.html_facts import TELLING, Facts, facts
 from pipeline.extraction.combined import Choose, combined
@@ -78,7 +78,7 @@ class Extractor:
         try:
             return self._extract(html)
         except (ValueError, RuntimeError, RecursionError, TypeError, LookupError) as error:
-            raise ExtractionError("extractor_failed", f"{type(error).__name__}: {error}"[:500]) from error
+            raise ExtractionError("extractor_failed", in_words(error)) from error
 
     def _within_limits(self, body: bytes) -> html_scan.Scan:
         """Refuses a page that would take a parser too long."""

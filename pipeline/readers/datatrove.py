@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.base.class_path import load_class, make
 from pipeline.base.digests import hasher
+from pipeline.base.errors import UserError, in_words
 from pipeline.readers.records import Damaged, Fields, Item
 
 
@@ -23,8 +24,6 @@ def is_file_reader(path: str) -> bool:
         UserError: If there is no such reader.
     """
     from datatrove.pipeline.readers.base import BaseDiskReader, BaseReader
-
-    from pipeline.base.errors import UserError
 
     loaded = load_class(path)
     if not issubclass(loaded, BaseReader):
@@ -82,7 +81,7 @@ def _items(documents: Iterator[Any], path: str, fields: Fields, size: int) -> It
         try:
             document = next(documents, None)
         except Exception as error:  # noqa: BLE001  a foreign reader may raise anything; the rest of its input is lost
-            detail = f"records from {number:,} on: {type(error).__name__}: {error}"[:500]
+            detail = f"records from {number:,} on: {in_words(error)}"
             yield Damaged(path, number, None, "reader_failed", detail)
             return
         if document is None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.base.errors import in_words
 from pipeline.readers import nested
 
 INT64_MAX = (1 << 63) - 1
@@ -167,7 +168,7 @@ class Fields:
                 return self._record(value, path, offset, raw)
             return self._deep(value, path, offset, raw)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:  # of a value that is no text at all
-            return Damaged(path, offset, len(raw) or None, "record_failed", f"{type(error).__name__}: {error}", raw)
+            return Damaged(path, offset, len(raw) or None, "record_failed", in_words(error), raw)
 
     def _deep(self, value: dict[str, Any], path: str, offset: int, raw: bytes) -> Item:
         """The record where its text may lie in lists: one of several parts where each item is a document."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pipeline.base.errors import naming, raise_the_systems
+from pipeline.base.errors import in_words, naming, raise_the_systems
 from pipeline.readers.parts.formats import (
     ARCHIVES,
     BINARY,
@@ -183,7 +183,7 @@ def read_zip(local: Path, path: str, members: MemberReader) -> Iterator[Item]:
         raise_the_systems(error)
         found = walked(local)
         if found is None:
-            yield Damaged(path, 0, size, "corrupt_file", f"zip: {words_of(error)}")
+            yield Damaged(path, 0, size, "corrupt_file", f"zip: {in_words(error)}")
             return
         with found:
             yield from _zip_members(found, local, path, members)
@@ -212,7 +212,7 @@ def _opened(local: Path) -> zipfile.ZipFile:
 def _lost_end(archive: WalkedArchive, size: int, path: str, error: Exception) -> Damaged:
     """The item for the lost directory of an archive, and for the member that is cut with it."""
     what = "a member that is cut" if archive.cut else "no directory"
-    detail = f"zip: {words_of(error)}; {len(archive.filelist):,} members were read by their own headers, then {what}"
+    detail = f"zip: {in_words(error)}; {len(archive.filelist):,} members were read by their own headers, then {what}"
     left = size - archive.known
     return Damaged(path, archive.known, left, "truncated" if archive.cut else "corrupt_file", detail, lost=left)
 
@@ -259,7 +259,7 @@ def _zip_member(
         raise_the_systems(error)
         reason = "encrypted" if info.flag_bits & 1 else "corrupt_compression"
         inner = f"{path}/{printable(name)}"
-        yield Damaged(inner, where, info.compress_size, reason, words_of(error), lost=info.compress_size)
+        yield Damaged(inner, where, info.compress_size, reason, in_words(error), lost=info.compress_size)
 
 
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -316,11 +316,6 @@ def _apart(infos: list[zipfile.ZipInfo], end: int) -> tuple[list[zipfile.ZipInfo
         if stops <= end:  # one that goes beyond the members has a damaged size, and hides none
             taken = stops
     return [info for number, info in enumerate(infos) if number in free], overlapping
-
-
-def words_of(error: Exception) -> str:
-    """An exception's type and message."""
-    return f"{type(error).__name__}: {error}"
 
 
 def printable(name: str) -> str:

@@ -8,8 +8,8 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.base.errors import NO_RECORD_S_FAULT, raise_the_systems
-from pipeline.readers.parts.archives import ERRORS, Member, MemberReader, is_hidden, leaves_archive, printable, words_of
+from pipeline.base.errors import NO_RECORD_S_FAULT, in_words, raise_the_systems
+from pipeline.readers.parts.archives import ERRORS, Member, MemberReader, is_hidden, leaves_archive, printable
 from pipeline.readers.ranges import RangeReader
 from pipeline.readers.records import INT64_MAX, Damaged, Item
 from pipeline.readers.streams import Gap, Limits, chunks
@@ -90,7 +90,7 @@ def _headers(damaged: list[int]) -> type[tarfile.TarInfo]:
                 if open_headers == 1:
                     damaged[:] = [damaged[0] if damaged else at, stream.tell()]
                     archive.offset = stream.tell() - tarfile.BLOCKSIZE  # from where it looks for the next one
-                raise _invalid(words_of(error)) from error
+                raise _invalid(in_words(error)) from error
             finally:
                 open_headers -= 1
 

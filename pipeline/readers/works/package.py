@@ -3,6 +3,8 @@
 import io
 import zipfile
 
+from pipeline.base.errors import in_words
+
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what Office wraps around a file that has a password
 _LOCKED = "EncryptedPackage".encode("utf-16-le")
 
@@ -28,7 +30,7 @@ class Package:
         except Exception as error:
             if data.startswith(_OLE) and _LOCKED in data:
                 raise PaperError("it is encrypted with a password") from error
-            raise PaperError(f"zip: {type(error).__name__}: {error}") from error
+            raise PaperError(f"zip: {in_words(error)}") from error
         self._left = max_bytes
         self.names = frozenset(self._archive.namelist())
 
@@ -44,7 +46,7 @@ class Package:
             with self._archive.open(name) as opened:
                 data = opened.read(self._left + 1)
         except Exception as error:
-            raise PaperError(f"{name}: {type(error).__name__}: {error}") from error
+            raise PaperError(f"{name}: {in_words(error)}") from error
         self._left -= len(data)
         if self._left < 0:
             raise PaperError(f"{name}: more than max_record_bytes when unpacked")

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.errors import TokenmillError, parse_json
+from pipeline.base.errors import TokenmillError, in_words, parse_json
 from pipeline.run.engine import Job, Step, run_job
 
 JOBS_A_FILE = 1000
@@ -55,6 +55,6 @@ def work(folder: str, rank: int) -> None:
     except TokenmillError as error:
         result["error"] = {"kind": type(error).__name__, "text": str(error)}
     except Exception as error:  # noqa: BLE001  any error of a shard is carried to the waiting process, not lost here
-        result["error"] = {"kind": "RunError", "text": f"{type(error).__name__}: {error}\n{traceback.format_exc()}"}
+        result["error"] = {"kind": "RunError", "text": f"{in_words(error)}\n{traceback.format_exc()}"}
     result["seconds"] = round(time.perf_counter() - started, 3)
     storage.publish_bytes(json.dumps(result).encode(), result_url(folder, rank), record["root"])

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, in_words
 from pipeline.base.words import counted
 from pipeline.run.tokenizer import Tokenizer
 
@@ -195,7 +195,7 @@ def choose(definition: str, samples: Sequence[str], asked: str, *, cut_long_text
 
 
 def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    return in_words(error).splitlines()[0][:200]
 
 
 def make_encoder(engine: str, definition: str, *, cut_long_texts: bool) -> Encoder:
