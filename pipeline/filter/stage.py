@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.errors import GateError, UserError
+from pipeline.base.words import counted
 from pipeline.clean.language import FASTTEXT
 from pipeline.filter.decontamination.reach import REACH, out_of_reach
 from pipeline.recipe.filter_options import NOT_IN_THE_BYTES, Classifier, Filter
@@ -49,7 +50,7 @@ def run(context: Context) -> dict[str, Any]:
     signals = context.run_step(SIGNALS_STEP, _signal_jobs(context, index))
     verdicts = context.run_step(VERDICTS_STEP, _verdict_jobs(context, signals))
     figures = summary(total_counts(verdicts.values())) | _reach(index, context.recipe.filter)
-    notes = [*figures.get("notes", ()), *lists]
+    notes = [*figures.get("notes", ()), *lists, *_without_bad_words(signals)]
     figures |= {"notes": notes} if notes else {}
     check_gate(figures, context.recipe.filter.min_kept)
     return figures
@@ -85,6 +86,12 @@ def _reach(index: Manifest | None, options: Filter) -> dict[str, Any]:
     return {"evaluation_sets": sets, **({"notes": notes} if notes else {})}
 
 
+def _without_bad_words(signals: dict[str, Manifest]) -> list[str]:
+    """How many documents the rule on bad words says nothing of, in words."""
+    count = total_counts(signals.values()).get("without_bad_words", 0)
+    return [f"max_bad_words judges {counted(count, 'document')} not: their language has no list"] if count else []
+
+
 def _signal_jobs(context: Context, index: Manifest | None) -> list[Job]:
     options = context.recipe.filter
     config = signal_config(options)
@@ -99,8 +106,9 @@ def _signal_jobs(context: Context, index: Manifest | None) -> list[Job]:
 
 
 def signal_config(options: Filter) -> dict[str, Any]:
-    """What of the recipe decides the signals: classifiers, evaluation sets, datatrove filters; no threshold."""
+    """What of the recipe decides the signals: classifiers, evaluation sets, datatrove filters, bad words; no threshold."""
     return {
+        **_bad_words_config(options),
         "classifiers": {
             name: {"label": c.label, "digest": _digest(c.path, f"filter.classifiers.{name}.path")}
             if c.path
@@ -111,6 +119,15 @@ def signal_config(options: Filter) -> dict[str, Any]:
         "ngram": options.decontamination.ngram if options.decontamination.sets else None,
         "datatrove": {path: options.datatrove.get(path, {}) for path in options.rules if is_class_path(path)},
     }
+
+
+def _bad_words_config(options: Filter) -> dict[str, str]:
+    """Nothing where the recipe does not ask for them: its signals stay as they are."""
+    if options.max_bad_words is None:
+        return {}
+    from pipeline.filter.rules.bad_words import LISTS
+
+    return {"bad_words": digest_file(LISTS)}
 
 
 def _training_config(classifier: Classifier) -> dict[str, Any]:
@@ -165,7 +182,8 @@ def _digests(path: str, key: str) -> dict[str, str]:
 
 def _verdict_jobs(context: Context, signals: dict[str, Manifest]) -> list[Job]:
     options = context.recipe.filter
-    config = options.model_dump(mode="json", exclude=set(NOT_IN_THE_BYTES))
+    off = {"max_bad_words"} if options.max_bad_words is None else set()  # a run from before the key is as it was
+    config = options.model_dump(mode="json", exclude={*NOT_IN_THE_BYTES, *off})
     for classifier in config["classifiers"].values():
         classifier.pop("path")  # its digest decides, and is part of the signals' fingerprint
     for evaluation in config["decontamination"]["sets"]:

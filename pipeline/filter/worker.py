@@ -10,6 +10,8 @@ from pipeline.base import storage
 from pipeline.base.errors import RunError
 from pipeline.base.progress import count_done
 from pipeline.filter.decontamination.reach import REACH
+from pipeline.filter.rules.bad_words import COLUMN as BAD_WORDS
+from pipeline.filter.rules.bad_words import bad_word_counts
 from pipeline.filter.rules.document_rules import DOCUMENT_COLUMNS, read_blocklist
 from pipeline.filter.rules.verdicts import (
     DATATROVE_REASONS,
@@ -38,7 +40,7 @@ REASONS = pa.list_(pa.string())
 
 
 def signals_schema(config: dict[str, Any]) -> pa.Schema:
-    """The signals table's schema, with the columns of classifiers, evaluation sets and datatrove filters."""
+    """The signals table's schema, with the columns of classifiers, evaluation sets, bad words and datatrove filters."""
     schema = SIGNALS.schema
     for name in config["classifiers"]:
         schema = schema.append(pa.field(score_column(name), pa.float32(), nullable=False))
@@ -48,6 +50,8 @@ def signals_schema(config: dict[str, Any]) -> pa.Schema:
     if config["evaluation_sets"]:
         schema = schema.append(pa.field(OVERLAP_SPANS, pa.list_(pa.int32()), nullable=False))
         schema = schema.append(pa.field(OVERLAP_SHARES, pa.list_(pa.float32()), nullable=False))
+    if "bad_words" in config:
+        schema = schema.append(pa.field(BAD_WORDS, pa.int32()))
     if config["datatrove"]:
         schema = schema.append(pa.field(DATATROVE_REASONS, REASONS, nullable=False))
     return schema
@@ -59,16 +63,19 @@ def measure_shard(job: Job, outputs: Outputs) -> None:
 
     schema = signals_schema(job.config)
     extras = _extra_signals(job, outputs)
+    unjudged = 0
     with outputs.table(layout.signals(job.shard), SIGNALS, schema=schema) as writer:
         for batch in batches(outputs.run_path(layout.documents(job.shard)), DOCUMENTS):
             table = measure(batch["text"], batch["language"])
             columns = [batch["doc_id"], *table.columns]
             for extra in extras:
                 columns += extra(batch)
-            writer.write(pa.table(columns, schema=schema.with_metadata(writer.schema.metadata)))
+            written = pa.table(columns, schema=schema.with_metadata(writer.schema.metadata))
+            unjudged += written[BAD_WORDS].null_count if BAD_WORDS in schema.names else 0
+            writer.write(written)
             count_done(batch.num_rows)
         rows = writer.rows
-    outputs.count(documents=rows)
+    outputs.count(documents=rows, **({"without_bad_words": unjudged} if "bad_words" in job.config else {}))
 
 
 def _extra_signals(job: Job, outputs: Outputs) -> list[Any]:
@@ -101,6 +108,8 @@ def extra_signals(config: dict[str, Any], model: Callable[[str], Path], index: C
     if config["evaluation_sets"]:
         opened = index()
         extras.append(lambda batch: opened.columns(batch["text"]))
+    if "bad_words" in config:
+        extras.append(lambda batch: [bad_word_counts(batch["text"], batch["language"])])
     if config["datatrove"]:
         from pipeline.filter.datatrove import DatatroveStep
 

@@ -121,6 +121,11 @@ class Filter(Section):
     max_replaced_share: Share = Field(
         1.0, description="share of characters that are U+FFFD (broken bytes) above which a document is dropped; 1: off"
     )
+    max_bad_words: int | None = Field(
+        None,
+        ge=0,
+        description="C4's bad words of its language above which a document is dropped; C4's own is 0; not given: off",
+    )
     min_extraction_score: Share = Field(
         0.0, description="extraction_score of a page below which a document is dropped; 0: off"
     )

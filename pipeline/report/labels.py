@@ -75,6 +75,7 @@ REASONS: Mapping[str, str] = {
     "language.languages": "in a language that was not asked for",
     "language.min_language_score": "language not certain enough",
     "text.max_replaced_share": "too many broken characters",
+    "text.max_bad_words": "more of C4's bad words than allowed",
     "text.min_extraction_score": "text that is unlikely to be that of its page",
     "tokenize.near_validation": "too near to a document that is held out",
     "record_type": "a WARC record that is no page",

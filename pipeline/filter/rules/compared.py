@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from pipeline.filter.rules.bad_words import COLUMN as BAD_WORDS
 from pipeline.recipe.filter_options import NO_LIMIT, Filter
 from pipeline.recipe.rule_sets import RULE_SETS
 
@@ -30,13 +31,15 @@ def compared(
 def _of_columns(
     options: Filter, record: Mapping[str, Any], signals: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, Any, str, float]]:
-    """How sure the language is, broken characters, how good an extraction is, and lengths."""
+    """How sure the language is, broken characters, bad words, how good an extraction is, and lengths."""
     least = options.min_language_scores.get(record.get("language") or "", options.min_language_score)
     if least > 0:
         yield "language.min_language_score", "language_score", record.get("language_score"), "min", least
     if options.max_replaced_share < 1:
         share = record.get("replaced_share")
         yield "text.max_replaced_share", "replaced_share", share, "max", options.max_replaced_share
+    if options.max_bad_words is not None:
+        yield "text.max_bad_words", BAD_WORDS, signals.get(BAD_WORDS), "max", options.max_bad_words
     if options.min_extraction_score > 0 and record.get("extraction_score") is not None:
         score = record["extraction_score"]
         yield "text.min_extraction_score", "extraction_score", score, "min", options.min_extraction_score

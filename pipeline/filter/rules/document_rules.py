@@ -1,4 +1,4 @@
-"""Rules over columns of the documents themselves: language, length, licence, opt-out, URL, personal data.
+"""Rules over columns of the documents themselves: language, length, licence, opt-out, URL, personal data, bad words.
 
 Each gives masks like the rules over signals; ``DOCUMENT_COLUMNS`` is what they read of documents/.
 """
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.clean.urls import UrlList
+from pipeline.filter.rules.bad_words import COLUMN as BAD_WORDS
 from pipeline.filter.rules.predicates import Failures, Mask, as_mask
 from pipeline.recipe.filter_options import Filter, LicenceRules
 
@@ -45,6 +46,9 @@ def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, b
     _length(signals, options, add)
     if options.max_replaced_share < 1:
         add("text.max_replaced_share", _broken(documents, options.max_replaced_share))
+    if options.max_bad_words is not None:
+        bad_words = pc.fill_null(signals[BAD_WORDS], 0).to_numpy()
+        add("text.max_bad_words", bad_words > options.max_bad_words)
     if options.min_extraction_score > 0:
         add("text.min_extraction_score", _badly_extracted(documents, options.min_extraction_score))
     _licence(documents["licence"], options.licence, add)
