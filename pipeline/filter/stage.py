@@ -106,7 +106,7 @@ def _signal_jobs(context: Context, index: Manifest | None) -> list[Job]:
 
 
 def signal_config(options: Filter) -> dict[str, Any]:
-    """What of the recipe decides the signals: classifiers, evaluation sets, datatrove filters, bad words; no threshold."""
+    """What of the recipe decides the signals: classifiers, evaluation sets, filters of datatrove, bad words."""
     return {
         **_bad_words_config(options),
         "classifiers": {

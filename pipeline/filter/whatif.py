@@ -119,8 +119,8 @@ def changed_recipe(root: str, overrides: Sequence[str]) -> tuple[Run, Recipe]:
     recipe = load_recipe(run.url(layout.RECIPE), overrides)
     if signal_config(recipe.filter) != signal_config(run.recipe.filter):
         raise UserError(
-            "this change needs signals that the run does not have (classifiers, evaluation sets, bad words and datatrove "
-            "filters read the text): put it into the recipe and use `tokenmill run`"
+            "this change needs signals that the run does not have (classifiers, evaluation sets, bad words and "
+            "datatrove filters read the text): put it into the recipe and use `tokenmill run`"
         )
     return run, recipe
 

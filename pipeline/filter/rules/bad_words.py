@@ -3,8 +3,8 @@
 An entry is found in the text in lower case, between characters that belong to no word; in Chinese, Japanese and Thai
 anywhere.  Two entries with one character between them count once, for the first one takes that character.
 
-``bad_words.json`` is written by tests/tools/make_bad_words.py from the List of Dirty, Naughty, Obscene and Otherwise Bad
-Words.  Parity: tests/parity/test_datatrove_bad_words.py.
+``bad_words.json`` is written by tests/tools/make_bad_words.py from the List of Dirty, Naughty, Obscene and Otherwise
+Bad Words.  Parity: tests/parity/test_datatrove_bad_words.py.
 """
 
 import re
