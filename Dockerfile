@@ -32,7 +32,7 @@ ENV PATH=/opt/tokenmill/bin:$PATH \
 COPY . /src/tokenmill
 # hadolint ignore=DL3013,DL3042
 RUN case "$TORCH" in *+cpu) set -- --extra-index-url "$TORCH_INDEX";; esac; \
-    pip install --no-cache-dir --constraint /src/tokenmill/constraints.txt "$@" "$TORCH" '/src/tokenmill[documents]'; \
+    pip install --no-cache-dir --constraint /src/tokenmill/constraints.txt "$@" "$TORCH" /src/tokenmill; \
     rm -rf /src/tokenmill; \
     mkdir -p "$TOKENMILL_CACHE"; \
     python -m pipeline.warm; \

@@ -1,17 +1,17 @@
 """What the sources of a recipe hold: files, bytes, formats, columns of the first record, and what nobody will read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.base.words import counted, largest_first, listed
+from pipeline.base.words import counted, listed
 from pipeline.clean.stage import source_inputs
 from pipeline.proposal.sources import Found, look_at
 from pipeline.readers.parts.first import TABULAR, first_records
 from pipeline.readers.parts.inputs import InputFile
+from pipeline.readers.raw.kind_words import kinds_listed, tally
 from pipeline.recipe.options import Recipe, Source
 
-MOST_KINDS = 8
 MOST_NAMED = 3
 
 
@@ -42,11 +42,11 @@ class Looked:
         size = f"{counted(found.files, 'file')}, {found.bytes / 1e6:,.1f} MB"
         unwanted = found.inputs.unwanted
         more = f"; {counted(unwanted, 'other file')} not by include and exclude" if unwanted else ""
-        yield f"source {self.name}: {size}: {_kinds(found.formats) or 'nothing that is read'}{more}"
+        yield f"source {self.name}: {size}: {tally(found.formats) or 'nothing that is read'}{more}"
         for path, names in self.columns.items():
             yield f"  columns of {path}: {listed(names)}"
         if found.unsupported or found.excluded:
-            yield f"  not read: {_kinds(found.unsupported + found.excluded)}"
+            yield f"  not read: {kinds_listed(found.unsupported + found.excluded)}"
         if found.unreadable:
             named = ", ".join(found.unreadable[:MOST_NAMED])
             yield f"  cannot be read: {counted(len(found.unreadable), 'file')}, such as {named}"
@@ -77,10 +77,3 @@ def _look_at(source: Source) -> Looked:
 def _columns(found: Found, file: InputFile, source: Source) -> list[str]:
     first = first_records(found.inputs, file, source.format, limit=1)
     return [column.name for column in first.columns]
-
-
-def _kinds(counts: Mapping[str, int]) -> str:
-    ordered = largest_first(counts)
-    shown = ", ".join(f"{name} {count:,}" for name, count in ordered[:MOST_KINDS])
-    more = len(ordered) - MOST_KINDS
-    return shown + (f", and {counted(more, 'more kind')}" if more > 0 else "")

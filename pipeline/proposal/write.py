@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base import storage
-from pipeline.base.words import counted, largest_first, rounded
+from pipeline.base.words import counted, rounded
 from pipeline.proposal.estimate import LANGUAGE_CHARACTERS, Estimate, Sample
 from pipeline.proposal.not_written import are_source_code
 from pipeline.proposal.sizes import FEWEST_TOKENS, LEAST_HELD_OUT, MOST_HELD_OUT, VALIDATION_TOKENS, Sizes
 from pipeline.proposal.sources import Found, Proposed
+from pipeline.readers.raw.kind_words import kinds_listed, tally
 from pipeline.recipe.load import toml_value
 from pipeline.recipe.options import Clean
 
@@ -29,7 +30,6 @@ FAR_MORE = 1.5  # times what the other keeps
 FEWEST_KEPT = 0.5  # of the sample: below, the rules take these texts for something that they are not
 LANGUAGE_IS_SURE = 0.9  # of what the rules without a language keep, the rules with one keep at least so much
 SURE = 0.8  # of the sample's documents that the web rules keep: then the text is of the kind they were made for
-MOST_SHOWN = 8
 MOST_DAMAGED_SHOWN = 3
 PII_TOLD = 'clean.pii = "replace" puts placeholders for mail addresses, telephone and card numbers; "off" leaves them'
 WIDTH = 100  # of a comment
@@ -212,9 +212,10 @@ def _held_out(share: float) -> str:
 
 def files_in_words(found: Found) -> list[str]:
     """The files, a line each for what is read, what nobody reads, and what cannot be opened."""
-    lines = [f"{counted(found.files, 'file')}, {found.bytes / 1e6:,.1f} MB: {_listed(found.formats)}"]
+    size = f"{counted(found.files, 'file')}, {found.bytes / 1e6:,.1f} MB"
+    lines = [f"{size}: {tally(found.formats) or 'nothing that is read'}"]
     if found.unsupported or found.excluded:
-        lines.append(f"not read: {_listed(found.unsupported + found.excluded)}")
+        lines.append(f"not read: {kinds_listed(found.unsupported + found.excluded)}")
     if found.unreadable:
         shown = ", ".join(found.unreadable[:3])
         lines.append(f"cannot be read: {counted(len(found.unreadable), 'file')}, such as {shown}")
@@ -228,7 +229,7 @@ def told(proposal: Proposal, recipe: str) -> str:
     told = [source for source in proposal.sources if source.why]
     lines += [f"source {source.name}: {source.why}{_fields(source.fields)}" for source in told]
     lines.append(f"{looked_at(tried)}; languages {_shares(tried.languages) or 'unknown'}")
-    lines += [f"  {kind}: {_listed(counts)}" for kind, counts in _not_read(tried.sample) if counts]
+    lines += [f"  {kind}: {tally(counts)}" for kind, counts in _not_read(tried.sample) if counts]
     lines += [f"    {place}" for place in tried.sample.damaged_places[:MOST_DAMAGED_SHOWN]]
     if gate(tried) is not None:
         lines.append(f"  so the recipe has clean.max_quarantined = {gate(tried):g}: see what is damaged, then lower it")
@@ -285,10 +286,3 @@ def _size_in_words(proposal: Proposal) -> str:
 def _shares(counts: Counter[str]) -> str:
     total = sum(counts.values())
     return ", ".join(f"{name} {count / total:.0%}" for name, count in counts.most_common(4) if count >= 0.005 * total)
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    ordered = largest_first(counts)
-    shown = ", ".join(f"{name} {count:,}" for name, count in ordered[:MOST_SHOWN])
-    more = len(ordered) - MOST_SHOWN
-    return (shown or "nothing") + (f", and {counted(more, 'more kind')}" if more > 0 else "")

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import ParseError
 
 from pipeline.base.errors import NO_RECORD_S_FAULT, in_words
 from pipeline.readers.lines import lines
-from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large, unsupported
+from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large
 from pipeline.readers.streams import Gap, Limits
 from pipeline.readers.text import whole
 from pipeline.readers.works import books, office, pdf
@@ -40,10 +40,6 @@ def read_paper(chunks: Iterator[bytes | Gap], path: str, kind: str, limits: Limi
 
 
 def _whole(data: bytes, path: str, kind: str, limits: Limits) -> Iterator[Item]:
-    if kind == "pdf" and not pdf.installed():
-        detail = "install tokenmill[documents] to read its text"
-        yield Excluded(path, 0, unsupported("application/pdf"), detail, length=len(data))
-        return
     items = list(_converted(data, path, kind, limits))
     if not items:
         yield Excluded(path, 0, "empty", f"no text in the {kind} file", length=len(data))

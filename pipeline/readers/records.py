@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.base.errors import in_words
 from pipeline.readers import nested
+from pipeline.readers.raw.kind_words import UNSUPPORTED
 
 INT64_MAX = (1 << 63) - 1
 HEAD_BYTES = 256  # how much of a damaged record the quarantine keeps
@@ -106,7 +107,7 @@ class Excluded:
 
 def unsupported(kind: str) -> str:
     """The reason of what no reader reads: one line a kind in every count of reasons."""
-    return f"unsupported: {kind}"
+    return f"{UNSUPPORTED}{kind}"
 
 
 Item = Record | Damaged | Excluded

@@ -9,6 +9,7 @@
 Whole columns are read for counts; of the text, only the record batches that hold an example.
 """
 
+from pipeline.readers.raw.kind_words import UNSUPPORTED, reason_named
 from pipeline.report.documents import collect_documents
 from pipeline.report.duplicates import collect_duplicates
 from pipeline.report.figures import Figures, FunnelRow, Reason, rule_of, threshold_of
@@ -71,8 +72,13 @@ def _funnel(run: Run, figures: Figures, records: dict[str, int], judged: dict[st
 def _words(run: Run, reason: Reason) -> str:
     rule = rule_of(reason.name) if reason.stage == "filter" else None
     if rule is None:
-        return REASONS.get(reason.name, "")
+        return REASONS.get(reason.name) or _of_a_kind(reason.name)
     return rule_words(rule.signal, rule.bound, threshold_of(run.recipe, reason.name))
+
+
+def _of_a_kind(reason: str) -> str:
+    """What a kind of file that no reader reads is called; nothing for another reason."""
+    return f"{reason_named(reason, 2)}: no reader reads them" if reason.startswith(UNSUPPORTED) else ""
 
 
 def _environment(run: Run, figures: Figures) -> None:

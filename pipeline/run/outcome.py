@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.base.words import counted, largest_first
+from pipeline.readers.raw.kind_words import counted_reason
 
 MOST_REASONS = 5
 FEW_KEPT = 0.3
@@ -88,7 +89,7 @@ def reasons_in_words(summary: Mapping[str, Any]) -> str:
     alone = summary.get("alone")
     ordered = largest_first(counts)
     shown = [
-        f"{name} {count:,}" + (f" ({alone.get(name, 0):,} alone)" if alone else "")
+        counted_reason(name, count) + (f" ({alone.get(name, 0):,} alone)" if alone else "")
         for name, count in ordered[:MOST_REASONS]
     ]
     more = len(ordered) - len(shown)

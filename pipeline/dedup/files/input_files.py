@@ -21,6 +21,7 @@ from pipeline.readers.parts import partition
 from pipeline.readers.parts.formats import BINARY, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.parts.inputs import InputFile, list_inputs
 from pipeline.readers.raw.compression import compression_of
+from pipeline.readers.raw.kind_words import reason_named
 from pipeline.readers.records import unsupported
 
 COLUMNAR = ("parquet", "arrow")
@@ -126,7 +127,7 @@ def list_files(inputs: Sequence[str], leaving_out: Path | None = None) -> Listin
         if file is not None and file.format == BINARY:
             reason = unsupported(_binary_kind(file.local))
             if item.url in named:
-                raise UserError(f"{item.path}: {reason}; expected {READABLE}")
+                raise UserError(f"{item.path}: not read ({reason_named(reason, 1)}); expected {READABLE}")
         if file is None or reason is not None:
             passed_over[item.path] = str(reason)
         else:
@@ -144,7 +145,7 @@ def _say_passed_over(passed_over: Mapping[str, str]) -> None:
         by_reason[reason].append(path)
     for reason, names in sorted(by_reason.items()):
         such = names[0] if len(names) == 1 else f"{counted(len(names), 'file')}, such as {names[0]}"
-        say(f"passed over ({reason.replace('_', ' ')}): {such}")
+        say(f"passed over ({reason_named(reason, len(names))}): {such}")
 
 
 def _binary_kind(local: Path) -> str:

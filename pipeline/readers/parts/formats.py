@@ -6,7 +6,7 @@ from pipeline.base import storage
 from pipeline.readers.encodings import utf16_of
 from pipeline.readers.parts.inputs import InputFile
 from pipeline.readers.raw.compression import Inflater, compression_of, decompression_errors
-from pipeline.readers.raw.kinds import OCTETS, kind_of, package_kind, why_no_text
+from pipeline.readers.raw.kinds import OCTETS, PDF, kind_of, package_kind, why_no_text
 
 COMPRESSION_SUFFIXES = (".gz", ".zst", ".zstd", ".bz2", ".xz")
 SUFFIXES = {
@@ -116,7 +116,7 @@ def format_of_bytes(head: bytes) -> str:
     if head[257:262] == b"ustar":
         return "tar"
     if is_binary(head):
-        return "pdf" if kind_of(head) == "application/pdf" else BINARY
+        return "pdf" if kind_of(head) == PDF else BINARY
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:SNIFF_BYTES]
     if _JSON_OBJECT.match(start):
         return "json"

@@ -21,7 +21,7 @@ from pipeline.readers.parts.partition import Part
 from pipeline.readers.parts.saved_datasets import CACHED_COPY, LIBRARY_FILE
 from pipeline.readers.parts.tar_archives import read_tar
 from pipeline.readers.ranges import RangeReader
-from pipeline.readers.raw.kinds import kind_of
+from pipeline.readers.raw.kinds import PDF, kind_of
 from pipeline.readers.raw.ledger import Ledger
 from pipeline.readers.records import Damaged, Excluded, Fields, Item, Record, unsupported
 from pipeline.readers.streams import Gap, Limits, Watched, chunks, counted
@@ -252,7 +252,7 @@ def read_stream(
     first = next(data, b"")
     looked_at = isinstance(first, bytes) and start == 0 and kind not in PAPERS
     binary = kind_of(first) if isinstance(first, bytes) and looked_at else None
-    if binary == "application/pdf" and kind in ("text", "html"):
+    if binary == PDF and kind in ("text", "html"):
         kind = "pdf"
     elif isinstance(first, bytes) and binary is not None:  # whatever its name says
         rest = sum(len(chunk) for chunk in data if isinstance(chunk, bytes))

@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 
+PDF = "application/pdf"
 OCTETS = "application/octet-stream"  # bytes that are no text, of no kind that is known
 HEAD_BYTES = 1 << 12  # what is looked at
 SAMPLE_BYTES = 1 << 16
@@ -19,7 +20,7 @@ UTF8_SHARE, OTHER_SHARE = 0.1, 0.03
 
 _KINDS: tuple[tuple[str, bytes], ...] = (
     # documents that are no plain text
-    ("application/pdf", rb"\s*%PDF-\d"),
+    (PDF, rb"\s*%PDF-\d"),
     ("application/postscript", rb"%!PS|\xc5\xd0\xd3\xc6"),
     ("application/rtf", rb"\{\\rtf\d"),
     ("application/x-ole-storage", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),  # Word, Excel, PowerPoint of 1997 to 2003

@@ -7,5 +7,5 @@
 3. ``books``     EPUB: one page of HTML per chapter
 4. ``mail``      one message
 5. ``notebook``  Jupyter notebooks
-6. ``pdf``       the text layer of PDF files, with the extra ``documents``
+6. ``pdf``       the text layer of PDF files
 """

@@ -8,13 +8,6 @@ MAX_PAGES = 20_000
 JOINED_HYPHEN = "\ufffe"  # how PDFium marks a word that was divided at the end of a line
 
 
-def installed() -> bool:
-    """Whether the package that reads PDF files is there: the extra ``documents``."""
-    from importlib.util import find_spec
-
-    return find_spec("pypdfium2") is not None
-
-
 def pdf_text(data: bytes, max_bytes: int) -> str:
     """The text of a file's pages, a blank line between two; a word that a line's end divides is whole.
 

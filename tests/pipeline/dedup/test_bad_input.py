@@ -130,7 +130,7 @@ def test_columnar_file_without_texts_is_refused(tmp_path: Path, columns: dict[st
     [
         ("a.parquet", b"PAR1 no parquet", "not parquet, or damaged: .*; fix it or leave it out"),
         ("a.arrow", b"ARROW1 no arrow", "not arrow, or damaged: .*; fix it or leave it out"),
-        ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "unsupported: image/png; expected text"),
+        ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(64), r"not read \(PNG picture\); expected text"),
     ],
 )
 def test_file_of_another_kind_is_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -162,8 +162,8 @@ def test_other_files_of_a_folder_are_passed_over_and_counted(
     summary = run(request([corpus.parent], tmp_path / "out"))
     assert (summary["files"], summary["files_passed_over"]) == (1, 3)
     said = capsys.readouterr().err
-    assert "passed over (unsupported: image/png): 2 files, such as a.png\n" in said
-    assert "passed over (broken link): gone.txt\n" in said
+    assert "passed over (PNG pictures): 2 files, such as a.png\n" in said
+    assert "passed over (link to nothing): gone.txt\n" in said
 
 
 @pytest.mark.parametrize("columns", [["records", "kept"], ["README"]])

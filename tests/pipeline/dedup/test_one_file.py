@@ -196,7 +196,7 @@ def test_dry_run_tells_what_would_be_read_and_writes_nothing(capfd: pytest.Captu
         0,
         f"would read 2 files (1 jsonl, 1 text) and write {tmp_path}/new/out; nothing is written\n",
     )
-    assert "passed over (unsupported: image/png): c.png" in error
+    assert "passed over (PNG picture): c.png" in error
     assert "memory about" in error
     code, out, _ = call(capfd, "run", tmp_path, "--output", tmp_path / "new/out", "--dry-run", "--json")
     found: dict[str, Any] = json.loads(out)

@@ -54,7 +54,7 @@ def test_sources_are_described_by_kind_with_columns_and_what_is_not_read(folder:
     (looked,) = look_at_sources(recipe(folder))
     assert list(looked.lines())[1:] == [
         "  columns of mail.jsonl.gz: title, text",
-        "  not read: broken_link 1, image/png 1",
+        "  not read: 1 link to nothing, 1 PNG picture",
     ]
     assert next(looked.lines()).endswith("MB: text 60, jsonl 1")
     assert looked.as_dict()["formats"] == {"jsonl": 1, "text": 60}

@@ -93,7 +93,7 @@ def test_recipe_that_stands_there_is_not_overwritten(folder: Path, tmp_path: Pat
 
 
 def test_folder_of_pictures_is_refused_with_what_is_in_it(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no file that is read; .*not read: image/png 12"):
+    with pytest.raises(UserError, match=r"no file that is read; .*not read: 12 PNG pictures"):
         init(str(folder / "img"), workers=1)
     assert not (tmp_path / "img.toml").exists()
 

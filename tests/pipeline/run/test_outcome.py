@@ -43,3 +43,10 @@ def test_few_that_are_kept_are_warned_of() -> None:
 
 def test_stage_without_documents_has_no_warning() -> None:
     assert list(outcome_lines("filter", {"documents_in": 0, "kept": 0})) == ["filter: 0 of 0 documents kept"]
+
+
+def test_kinds_of_files_that_are_not_read_are_told_in_words() -> None:
+    clean = {"records_in": 10, "documents": 7, "excluded_reasons": {"unsupported: image/jpeg": 2, "empty": 1}}
+    assert list(outcome_lines("clean", clean)) == [
+        "clean: 7 of 10 records became documents; 2 JPEG pictures not read, empty 1"
+    ]
