@@ -15,7 +15,7 @@ from typing import Any
 
 from model.checkpoints.steps import next_start
 from model.devices.gpus import wait_for_gpus
-from model.training.continuation import continuation, replaces_text
+from model.training.continuation import RESTARTED, continuation, replaces_text
 from model.training.job import SHARD, STEP, summary, training_of, unfinished
 from model.training.refusals import passed_over
 from pipeline.base import storage
@@ -44,7 +44,7 @@ def run(context: Context) -> dict[str, Any]:
     else:
         if told := passed_over(context.recipe.model):  # what is trained is the run folder's recipe, without them
             context.progress.note(told)
-        _Processes(context).run()
+        _Processes(context, anew=way.reason == RESTARTED).run()
         context.shards_run += 1
     return summary(context.run)
 
@@ -54,10 +54,14 @@ class _Processes:
 
     They also end by themselves when this process dies, however it does: their standard input closes.  So it stays open
     while they save a checkpoint.
+
+    Args:
+        context: The run and its progress.
+        anew: What earlier attempts made is given up.
     """
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, *, anew: bool = False) -> None:
+        self._context, self._anew = context, anew
         self._failure: tuple[str, int] | None = None
         self._begun = False  # it has said which step it goes on from
         self._step_seconds = 0.0  # of one training step, as far as it is known
@@ -117,6 +121,8 @@ class _Processes:
         if event["event"] == "started":
             self._context.progress.step_started(STEP.name, train.steps, event["step"], "step")
             self._context.resumed = event["step"] > 0
+            if self._anew:  # only now: what is refused before throws nothing away
+                self._context.begins_anew()
             self._begun = True
         elif event["event"] == "moment":
             told = {**event, "words": tuple(event["words"])}

@@ -137,6 +137,11 @@ class Context:
         if self._attempt is not None:
             self._attempt.worked(goes_on=self.goes_on)
 
+    def begins_anew(self) -> None:
+        """Nothing of what earlier attempts made is used."""
+        if self._attempt is not None:
+            self._attempt.begins_anew()
+
     def manifests(self, step: str) -> dict[str, Manifest]:
         """Manifests of an earlier step, by shard."""
         if step not in self._current:

@@ -110,6 +110,11 @@ class Attempt:
         """
         return self.seconds + (self._before if goes_on or self._interrupted else 0.0)
 
+    def begins_anew(self) -> None:
+        """What earlier attempts made is thrown away: their time counts no more, whatever becomes of this one."""
+        self._before, self._interrupted = 0.0, False
+        self.broken_off(goes_on=False)
+
     def worked(self, *, goes_on: bool) -> None:
         """Something was made: records the time so far, now and then."""
         if self._clock() - self._recorded >= RECORD_SECONDS:

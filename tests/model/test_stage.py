@@ -16,6 +16,7 @@ from model.stage import run as run_stage
 from pipeline.base.errors import RunError, UserError
 from pipeline.base.progress import Moment, Silent
 from pipeline.recipe.load import load_recipe
+from pipeline.run import logs
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
 from tests.model.runs import make_run
@@ -163,6 +164,25 @@ def test_trainer_that_saves_is_not_ended_by_a_signal_that_comes_once_more(tmp_pa
 
 def test_a_cancelled_run_leaves_its_trainer_half_of_the_ten_seconds() -> None:
     assert 1.0 <= stage.GRACE_SECONDS <= 5.0  # type: ignore[attr-defined]
+
+
+STARTED = """print('{"event": "started", "step": 0}', flush=True)"""
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_time_of_a_training_that_is_thrown_away_is_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restart: bool
+) -> None:
+    run, clock = make_run(tmp_path), Mock(return_value=0.0)
+    logs.remember_seconds(run, "train", 400.0, finished=False)
+    context = Context(run, restart=restart)
+    context.begin(attempt := logs.Attempt(run, "train", clock))
+    monkeypatch.setattr(stage, "launch_command", lambda *_: [sys.executable, "-c", STARTED])
+    clock.return_value = 7.0
+    with pytest.raises(KeyboardInterrupt):  # it has begun, and is not finished
+        run_stage(context)
+    assert attempt.total(goes_on=context.goes_on) == (7.0 if restart else 407.0)
+    assert logs.stage_seconds(run)["train"] == (7.0 if restart else 400.0)
 
 
 FALLS_OUT = """

@@ -110,3 +110,16 @@ def test_gate_and_interrupt_count_and_a_stage_that_did_nothing_is_not_called_fin
     first = run_stage("report", name, context)["seconds"]
     assert run_stage("report", name, context)["seconds"] == first == logs.stage_seconds(run)["report"]
     assert told.ends == [("report", False), ("report", False)]
+
+
+def test_attempt_that_begins_anew_counts_alone_and_so_does_one_that_goes_on_from_it(run: Run) -> None:
+    attempt(run, 400.0).interrupted(goes_on=False)
+    clock = Clock()
+    anew = Attempt(run, "clean", clock)
+    clock.now = 3.0
+    anew.begins_anew()
+    assert logs.stage_seconds(run) == {"clean": 3.0}, "a kill from here on leaves no time of what is thrown away"
+    clock.now = 10.0
+    assert (anew.interrupted_seconds, anew.total(goes_on=False)) == (0.0, 10.0)
+    anew.interrupted(goes_on=False)
+    assert attempt(run, 20.0).finished(worked=True, goes_on=True) == 30.0
