@@ -38,6 +38,8 @@ class Clone:
     absent: list[str] = field(default_factory=list)
 
     def _git(self) -> Path | None:
+        if (self.folder / ".git").is_file():  # a work tree beside the first one
+            return Path((self.folder / ".git").read_text(encoding="utf-8").removeprefix("gitdir:").strip())
         for place in (self.folder / ".git", self.folder):
             if (place / "HEAD").is_file() and (place / "objects").is_dir():
                 return place
