@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.base.words import counted
+from pipeline.base.words import counted, rounded
 from pipeline.preview.room import free_bytes, too_little
 from pipeline.preview.sources import Looked, look_at_sources
 from pipeline.proposal.estimate import Estimate, estimate
@@ -78,7 +78,7 @@ class Preview:
         others = " of the others" if same and kept else " of them" if kept else ""
         yield (
             f"estimate, {looked}: about {counted(round(found.documents), 'document')} with "
-            f"{found.text_bytes / 1e6:,.1f} MB of text{same}{kept}{others}; some {self.tokens:,} tokens"
+            f"{found.text_bytes / 1e6:,.1f} MB of text{same}{kept}{others}; some {rounded(self.tokens)} tokens"
             + ("" if found.whole else ", before duplicates go that the sample does not show")
         )
         if found.not_sampled:
@@ -127,7 +127,9 @@ def preview(run: Run, plans: Sequence[StagePlan], workers: int) -> Preview | Non
     found = estimate(run.recipe)
     tokens = found.tokens(run.recipe.tokenize)
     training = _training(run, found, tokens) if "train" in working else None
-    return Preview(run, look_at_sources(run.recipe), found, tokens, training, workers or len(os.sched_getaffinity(0)))
+    return Preview(
+        run, look_at_sources(run.recipe, run.root), found, tokens, training, workers or len(os.sched_getaffinity(0))
+    )
 
 
 def _training(run: Run, found: Estimate, tokens: int) -> Training:

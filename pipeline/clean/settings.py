@@ -9,6 +9,7 @@ from pipeline.base.errors import UserError, in_a_sentence
 from pipeline.clean.facts.site_files import files_of_sites
 from pipeline.clean.language import check_model
 from pipeline.recipe.csv_options import Csv
+from pipeline.recipe.globs import into_archives
 from pipeline.recipe.options import Clean, Source
 from pipeline.run.manifest import canonical_json, digest_bytes, digest_file
 
@@ -31,6 +32,7 @@ class SourceSettings:
     options: dict[str, Any] = field(default_factory=dict)
     metadata: list[str] | None = None
     csv: Csv | None = None
+    members: dict[str, list[str]] | None = None  # globs of those that are read (``into_archives``)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Settings:
         from pipeline.readers.parts.part_reader import ReadOptions
         from pipeline.readers.records import Fields
         from pipeline.readers.streams import Limits
+        from pipeline.recipe.globs import Members
 
         clean, source = self.clean, self.source
         return ReadOptions(
@@ -62,6 +65,7 @@ class Settings:
             encoding=source.encoding,
             csv=source.csv,
             reader_options=source.options,
+            members=Members(**source.members) if source.members else None,
             named_format="warc" if source.format == "wet" else source.format,
         )
 
@@ -69,9 +73,11 @@ class Settings:
 def job_config(clean: Clean, source: Source, parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Config of a job: everything that defines its bytes but the content of its inputs."""
     keys = {key.name for key in fields(SourceSettings)}
+    members = into_archives(source.include, source.exclude)
     return {
         "clean": _with_lists_by_digest(clean.model_dump(mode="json", exclude=_not_in_the_bytes(clean))),
-        "source": source.model_dump(mode="json", include=keys, exclude_none=True),
+        "source": source.model_dump(mode="json", include=keys, exclude_none=True)
+        | ({"members": members} if members else {}),
         "parts": parts,
     }
 

@@ -56,7 +56,7 @@ def run(context: Context) -> dict[str, Any]:
     _check_gate(context.root, manifests, recipe.clean.max_quarantined)
     empty = [file.path for source in inputs for file in source.files if _is_empty(file)]
     notes = [f"{empty_in_words(empty)}; that is no record"] if empty else []
-    return _summary(counts, recipe, [*notes, *listed])
+    return _summary(counts, recipe, [*notes, *listed, *_globs_in_vain(counts, recipe, inputs, context.root)])
 
 
 def list_notes(clean: Clean) -> list[str]:
@@ -261,3 +261,14 @@ def _unknown_metadata(counts: dict[str, int], recipe: Recipe) -> Iterator[str]:
         for name in source.metadata or ():
             if counts.get(f"metadata_kept.{source.name}.{name}") == 0:
                 yield f"source {source.name}: no record has the field {name!r} that `metadata` names"
+
+
+def _globs_in_vain(counts: dict[str, int], recipe: Recipe, inputs: Sequence[SourceInputs], root: str) -> Iterator[str]:
+    """Globs of a source that name no file, or no member of the archives that they go into."""
+    for source, found in zip(recipe.sources, inputs, strict=True):
+        if told := found.globs_in_vain(root):
+            yield f"source {source.name}: {told}"
+        for glob in (*source.include, *source.exclude):
+            in_vain = counts.get(f"members_named.{source.name}.{glob}") == 0
+            if in_vain and glob not in found.naming_nothing:
+                yield f"source {source.name}: of include and exclude, {glob!r} names no member of its archives"

@@ -128,7 +128,7 @@ def _count(outputs: Outputs, writer: PartitionWriter, cleaner: "Cleaner", reader
 
 
 def _told_of_fields(reader: PartReader, cleaner: "Cleaner") -> dict[str, Any]:
-    """What the stage tells of a source's ``language`` and ``metadata``; nothing where the recipe names none."""
+    """What the stage tells of a source's ``language``, ``metadata`` and globs of members; nothing without these."""
     told: dict[str, Any] = {}
     if "language" in cleaner.source.fields:
         told["languages_stated"] = cleaner.stated_languages
@@ -136,6 +136,8 @@ def _told_of_fields(reader: PartReader, cleaner: "Cleaner") -> dict[str, Any]:
     if cleaner.source.metadata is not None:
         kept = reader.options.fields.kept
         told["metadata_kept"] = {cleaner.source.name: {name: kept[name] for name in cleaner.source.metadata}}
+    if (members := reader.options.members) is not None:
+        told["members_named"] = {cleaner.source.name: dict(members.counts)}
     return told
 
 

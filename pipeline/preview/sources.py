@@ -21,6 +21,7 @@ class Looked:
 
     name: str
     found: Found
+    run: str = ""  # the run folder
     columns: dict[str, list[str]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -34,6 +35,7 @@ class Looked:
             "unsupported": dict(sorted(found.unsupported.items())),
             "excluded": dict(sorted(found.excluded.items())),
             "unreadable": found.unreadable,
+            "naming_nothing": list(found.inputs.naming_nothing),
         }
 
     def lines(self) -> Iterator[str]:
@@ -43,6 +45,8 @@ class Looked:
         unwanted = found.inputs.unwanted
         more = f"; {counted(unwanted, 'other file')} not by include and exclude" if unwanted else ""
         yield f"source {self.name}: {size}: {tally(found.formats) or 'nothing that is read'}{more}"
+        if told := found.inputs.globs_in_vain(self.run):
+            yield f"  {told}"
         for path, names in self.columns.items():
             yield f"  columns of {path}: {listed(names)}"
         if found.unsupported or found.excluded:
@@ -52,22 +56,26 @@ class Looked:
             yield f"  cannot be read: {counted(len(found.unreadable), 'file')}, such as {named}"
 
 
-def look_at_sources(recipe: Recipe) -> list[Looked]:
+def look_at_sources(recipe: Recipe, run: str = "") -> list[Looked]:
     """Each source of a recipe; members of archives are not looked into.
+
+    Args:
+        recipe: The recipe.
+        run: The run folder.
 
     Raises:
         UserError: If a path names no file.
     """
-    return [_look_at(source) for source in recipe.sources]
+    return [_look_at(source, run) for source in recipe.sources]
 
 
-def _look_at(source: Source) -> Looked:
+def _look_at(source: Source, run: str) -> Looked:
     inputs = source_inputs(source)
     if "." in source.format:  # a datatrove reader finds its records itself
         found = Found(inputs, len(inputs.files), sum(file.size for file in inputs.files))
         found.formats[source.format] = len(inputs.files)
-        return Looked(source.name, found)
-    looked = Looked(source.name, look_at(inputs, source.format))
+        return Looked(source.name, found, run)
+    looked = Looked(source.name, look_at(inputs, source.format), run)
     for kind in TABULAR:
         for file in looked.found.tables.get(kind, ())[:1]:
             looked.columns[file.path] = _columns(looked.found, file, source)

@@ -8,13 +8,14 @@ from xml.etree.ElementTree import ParseError
 
 from pipeline.base.errors import NO_RECORD_S_FAULT, in_words
 from pipeline.readers.lines import lines
+from pipeline.readers.raw.kind_words import NO_TEXT_LAYER
 from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large
 from pipeline.readers.streams import Gap, Limits
 from pipeline.readers.text import whole
 from pipeline.readers.works import books, office, pdf
 from pipeline.readers.works.mail import message_of
 from pipeline.readers.works.notebook import notebook_text
-from pipeline.readers.works.package import Package, PaperError
+from pipeline.readers.works.package import LockedError, Package, PaperError
 
 FROM = b"From "
 NO_FAULT_OF_A_FILE = (*NO_RECORD_S_FAULT, MemoryError)
@@ -45,7 +46,12 @@ def _whole(data: bytes, path: str, kind: str, limits: Limits) -> Iterator[Item]:
         yield Excluded(path, 0, "empty", f"no text in the {kind} file", length=len(data))
     for item in items:
         item.length = len(data) // len(items)
-        yield item
+        yield item if kind != "pdf" or not isinstance(item, Record) or item.text.strip() else _scan(item)
+
+
+def _scan(record: Record) -> Excluded:
+    detail = "none of its pages has text, as in a scan: OCR adds it, such as ocrmypdf"
+    return Excluded(record.path, record.offset, NO_TEXT_LAYER, detail, length=record.length)
 
 
 def _converted(data: bytes, path: str, kind: str, limits: Limits) -> Iterator[Record | Damaged]:
@@ -87,7 +93,8 @@ def _guarded(convert: Callable[[], Record], path: str, offset: int, kind: str, d
 
 def _refused(path: str, offset: int, kind: str, error: Exception, data: bytes) -> Damaged:
     said = str(error) if isinstance(error, PaperError | ParseError) else in_words(error)
-    return Damaged(path, offset, len(data), "corrupt_file", f"{kind}: {said}", data)
+    reason = "encrypted" if isinstance(error, LockedError) else "corrupt_file"
+    return Damaged(path, offset, len(data), reason, f"{kind}: {said}", data)
 
 
 def _letter(data: bytes, path: str, offset: int) -> Record:

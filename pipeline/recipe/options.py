@@ -46,9 +46,13 @@ class Source(Section):
         min_length=1, description="files, globs, folders, archives or fsspec URLs, relative to the recipe's folder"
     )
     include: list[str] = Field(
-        default_factory=list, description="globs of the files that are read, below the paths' folder; empty: all"
+        default_factory=list,
+        description="globs of files, or of members (`*.zip/*.md`), that are read, below the paths' folder; empty: all",
     )
-    exclude: list[str] = Field(default_factory=list, description="globs of files and folders that are not read")
+    exclude: list[str] = Field(
+        default_factory=list,
+        description="globs of files, folders and members of archives (`*.zip/**/*.csv`) that are not read",
+    )
     follow_links: bool = Field(False, description="follow symbolic links that lead out of the paths' folder")
     format: str = Field(
         "auto",

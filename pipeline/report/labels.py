@@ -85,6 +85,7 @@ REASONS: Mapping[str, str] = {
     "url_list": "by the recipe's lists of addresses",
     "opt_out": "the page or its server says that it is not to be trained on",
     "empty": "no text",
+    "no_text_layer": "a PDF file whose pages have no text, as a scan: OCR adds it",
     "empty_extraction": "no text in the page's main content",
     "nested_archive": "an archive inside an archive",
     "outside_link": "a link out of the source's folder",

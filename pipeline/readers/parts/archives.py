@@ -32,6 +32,7 @@ from pipeline.readers.parts.lost_directory import WalkedArchive, walked
 from pipeline.readers.raw.compression import decompression_errors
 from pipeline.readers.records import INT64_MAX, Damaged, Excluded, Item, unsupported
 from pipeline.readers.streams import CHUNK_BYTES, RATIO_GRACE_BYTES, Budget, Gap, Limits
+from pipeline.recipe.globs import Members
 
 # (chunks, path, format) and (file, path, format) -> items
 ReadStream = Callable[[Iterator[bytes | Gap], str, str], Iterator[Item]]
@@ -65,6 +66,7 @@ class MemberReader:
         limits: Bounds of what a member, and all of them together, may become.
         read_stream: Reads a member from front to back.
         read_file: Reads a member from a file.
+        selection: Which members the recipe wants; None: all.
     """
 
     path: str
@@ -72,6 +74,7 @@ class MemberReader:
     limits: Limits
     read_stream: ReadStream
     read_file: ReadFile
+    selection: Members | None = None
     refused: int = 0  # members that were bombs
     _seen: set[str] = field(default_factory=set)
 
@@ -96,6 +99,10 @@ class MemberReader:
             yield from self.read_stream(data, path, kind)
         else:
             yield from self._through_file(data, path, kind)
+
+    def wants(self, name: str) -> bool:
+        """Whether a member is to be read; what is not is counted nowhere, as a file that the recipe leaves out."""
+        return not is_hidden(name) and (self.selection is None or self.selection.wants(self.path, printable(name)))
 
     def path_of(self, member: Member) -> str:
         """The path of a member's records; another one for a second member of the same name."""
@@ -247,7 +254,7 @@ def _zip_member(
         inner, packed = f"{path}/{printable(name)}", info.compress_size
         yield Damaged(inner, where, packed, "unsafe_path", detail, lost=packed)
         return
-    if name.endswith("/") or stat.S_ISLNK(info.external_attr >> 16) or is_hidden(name):
+    if name.endswith("/") or stat.S_ISLNK(info.external_attr >> 16) or not members.wants(name):
         return
     if not info.flag_bits & 1 and info.compress_type not in ZIP_METHODS:
         yield Excluded(f"{path}/{printable(name)}", where, unsupported(f"zip method {info.compress_type}"))

@@ -19,12 +19,14 @@ from pathlib import Path
 
 from pipeline.base import storage, stores
 from pipeline.base.errors import NoBucketError, UserError
+from pipeline.base.words import listed
 from pipeline.readers.parts.saved_datasets import library_files
-from pipeline.recipe.globs import Selection
+from pipeline.recipe.globs import Selection, pattern
 
 GLOB_CHARACTERS = frozenset("*?[")
 BROKEN_LINK, OUTSIDE_LINK = "broken_link", "outside_link"  # reasons of what is not read
 _CACHED = re.compile(r"(?:\.\./)+blobs/[0-9a-f]{40,64}")
+MOST_GLOBS = 5  # told of those that name nothing
 LOCK = "~$"  # before the name of a document that an office program has open
 
 
@@ -48,12 +50,25 @@ class InputFile:
 
 @dataclass(frozen=True)
 class SourceInputs:
-    """The files of one source, sorted by path in byte order; ``unwanted`` counts those that the recipe leaves out."""
+    """The files of one source, sorted by path in byte order.
+
+    ``unwanted`` counts those that the recipe leaves out; ``naming_nothing`` are its globs that name none at all.
+    """
 
     name: str
     root: str
     files: tuple[InputFile, ...]
     unwanted: int = 0
+    naming_nothing: tuple[str, ...] = ()
+
+    def globs_in_vain(self, run: str) -> str:
+        """The globs that name nothing, in words; but for one of the run's own folder, which may not be there yet."""
+        below = run.removeprefix(f"{self.root.rstrip('/')}/")
+        globs = [glob for glob in self.naming_nothing if below == run or not pattern(glob).match(below)]
+        if not globs:
+            return ""
+        named = "name nothing" if len(globs) > 1 else "names nothing"
+        return f"of include and exclude, {listed([repr(glob) for glob in globs], MOST_GLOBS)} {named} that is there"
 
 
 def odd_names(root: str, files: Iterable[InputFile]) -> dict[str, str]:
@@ -117,7 +132,8 @@ def list_inputs(
     wanted = tuple(file for file in files if selection is None or selection.wants(file.path))
     if not wanted:
         raise UserError(f"{_of(name)}include and exclude leave none of the {len(files):,} files at the paths")
-    return SourceInputs(name, root, wanted, len(files) - len(wanted))
+    in_vain = () if selection is None else selection.naming_nothing(file.path for file in files)
+    return SourceInputs(name, root, wanted, len(files) - len(wanted), in_vain)
 
 
 def _of(name: str) -> str:

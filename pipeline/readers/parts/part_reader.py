@@ -28,6 +28,7 @@ from pipeline.readers.streams import Gap, Limits, Watched, chunks, counted
 from pipeline.readers.text import read_separated, read_whole
 from pipeline.readers.warc import read_warc
 from pipeline.recipe.csv_options import Csv
+from pipeline.recipe.globs import Members
 
 DETAILS = {
     BROKEN_LINK: "a symbolic link to nothing",
@@ -48,6 +49,7 @@ class ReadOptions:
     encoding: str | None = None
     csv: Csv | None = None
     named_format: str = "auto"
+    members: Members | None = None  # which of an archive; None: all
     reader_options: Mapping[str, Any] = field(default_factory=dict)  # of a datatrove reader
 
 
@@ -161,7 +163,8 @@ class PartReader:
                 items = self._items(reader, local, Part(member, kind, 0, size))
                 yield from guarded(items, member, lambda: (0, None))
 
-        return MemberReader(path, self.options.named_format, self.options.limits, stream, file)
+        options = self.options
+        return MemberReader(path, options.named_format, options.limits, stream, file, options.members)
 
 
 def why_unread(error: OSError) -> str:

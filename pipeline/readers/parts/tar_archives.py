@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.base.errors import NO_RECORD_S_FAULT, in_words, raise_the_systems
-from pipeline.readers.parts.archives import ERRORS, Member, MemberReader, is_hidden, leaves_archive, printable
+from pipeline.readers.parts.archives import ERRORS, Member, MemberReader, leaves_archive, printable
 from pipeline.readers.ranges import RangeReader
 from pipeline.readers.records import INT64_MAX, Damaged, Item
 from pipeline.readers.streams import Gap, Limits, chunks
@@ -55,7 +55,7 @@ def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo, path: str, memb
     if not name or leaves_archive(name):
         detail = name or "a member without a name"
         yield Damaged(f"{path}/{printable(name)}", info.offset, info.size, "unsafe_path", printable(detail))
-    elif info.isfile() and not is_hidden(name):
+    elif info.isfile() and members.wants(name):
         opened = archive.extractfile(info)
         # the holes of a sparse file are no bytes of the archive
         sparse: Any = info.sparse

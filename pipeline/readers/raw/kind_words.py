@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from pipeline.base.words import counted, largest_first
 
 UNSUPPORTED = "unsupported: "  # begins the reason of what no reader reads
+NO_TEXT_LAYER = "no_text_layer"  # the reason of a PDF file that is pictures alone
 MOST_KINDS = 8
 _WORDS = {
     "application/pdf": "PDF file",
     "application/postscript": "PostScript file",
     "application/rtf": "RTF document",
-    "application/x-ole-storage": "Word, Excel or PowerPoint file of 1997 to 2003",
+    "application/x-ole-storage": "Office file of 1997 to 2003 or Outlook message",
     "image/vnd.djvu": "DjVu file",
     "application/x-dvi": "DVI file of TeX",
     "image/png": "PNG picture",
@@ -100,7 +101,8 @@ _WORDS = {
     "application/epub+zip": "EPUB",
     "application/octet-stream": "file of no known kind",
     "bytes before an archive": "run of bytes before an archive",
-    # reasons that the listing gives
+    # reasons
+    NO_TEXT_LAYER: "PDF file without a text layer, as a scan",
     "broken_link": "link to nothing",
     "outside_link": "link out of the folder",
     "dataset_info": "file of the library datasets about its data",
@@ -108,7 +110,8 @@ _WORDS = {
 }
 _FAMILIES = {"image": "picture", "audio": "sound file", "video": "film", "font": "font"}
 _PLURALS = {
-    "application/x-ole-storage": "Word, Excel or PowerPoint files of 1997 to 2003",
+    NO_TEXT_LAYER: "PDF files without a text layer, as scans",
+    "application/x-ole-storage": "Office files of 1997 to 2003 or Outlook messages",
     "application/x-dvi": "DVI files of TeX",
     "application/x-archive": "ar archives, such as .deb files",
     "application/x-elf": "Linux programs or libraries",
@@ -146,7 +149,7 @@ def kind_named(kind: str, count: int) -> str:
 
 
 def counted_reason(reason: str, count: int) -> str:
-    """A reason with its count; of what no reader reads, the kind in words.
+    """A reason with its count; of a kind of file without a text, in words.
 
     Example:
         >>> counted_reason("empty", 3), counted_reason("unsupported: image/png", 2)
@@ -154,7 +157,7 @@ def counted_reason(reason: str, count: int) -> str:
     """
     if reason.startswith(UNSUPPORTED):
         return f"{counted_kind(reason.removeprefix(UNSUPPORTED), count)} not read"
-    return f"{reason} {count:,}"
+    return counted_kind(reason, count) if reason == NO_TEXT_LAYER else f"{reason} {count:,}"
 
 
 def reason_named(reason: str, count: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from pipeline.readers.works.package import Package, PaperError
+from pipeline.readers.works.package import LockedError, Package, PaperError
 
 _CONTAINER = "META-INF/container.xml"
 _PAGES = frozenset({"application/xhtml+xml", "text/html"})
@@ -33,7 +33,7 @@ def page_names(package: Package) -> list[str]:
             continue
         names.append(posixpath.normpath(posixpath.join(folder, unquote(item.get("href", "")))))
     if not _encrypted(package, around).isdisjoint(names):
-        raise PaperError("its pages are encrypted")
+        raise LockedError("its pages are encrypted")
     return names
 
 

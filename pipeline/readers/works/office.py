@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from pipeline.readers.works.package import Package, PaperError
+from pipeline.readers.works.package import LockedError, Package
 
 # as Word writes it, and as "Strict Open XML Document"
 _WORD = (
@@ -51,10 +51,10 @@ def odt_text(package: Package) -> str:
     """The text of an OpenDocument file.
 
     Raises:
-        PaperError: If it is encrypted.
+        LockedError: If it is encrypted.
     """
     if _MANIFEST in package.names and b":encryption-data" in package.read(_MANIFEST):
-        raise PaperError("it is encrypted with a password")
+        raise LockedError("it is encrypted with a password")
     return _text_of(package.read("content.xml"))
 
 

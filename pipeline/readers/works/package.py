@@ -13,6 +13,10 @@ class PaperError(ValueError):
     """A file that is not what its format asks for."""
 
 
+class LockedError(PaperError):
+    """A file that only its password opens."""
+
+
 class Package:
     """Reads parts by their names.
 
@@ -29,7 +33,7 @@ class Package:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
         except Exception as error:
             if data.startswith(_OLE) and _LOCKED in data:
-                raise PaperError("it is encrypted with a password") from error
+                raise LockedError("it is encrypted with a password") from error
             raise PaperError(f"zip: {in_words(error)}") from error
         self._left = max_bytes
         self.names = frozenset(self._archive.namelist())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.readers.works.package import PaperError
+from pipeline.readers.works.package import LockedError, PaperError
 
 MAX_PAGES = 20_000
 JOINED_HYPHEN = "\ufffe"  # how PDFium marks a word that was divided at the end of a line
@@ -28,7 +28,9 @@ def pdf_text(data: bytes, max_bytes: int) -> str:
                 if size > max_bytes:
                     raise PaperError("more text than max_record_bytes")
     except pypdfium2.PdfiumError as error:
-        raise PaperError("it needs a password" if "password" in str(error).lower() else str(error)) from error
+        if "password" in str(error).lower():
+            raise LockedError("it needs a password") from error
+        raise PaperError(str(error)) from error
     return "\n\n".join(filter(None, pages))
 
 

@@ -27,6 +27,7 @@ def test_kinds_are_counted_in_words_and_named_by_media_type_only_without_one() -
 def test_reasons_keep_their_names_but_for_kinds_that_are_not_read() -> None:
     assert counted_reason("empty_extraction", 4) == "empty_extraction 4"
     assert counted_reason(unsupported("image/jpeg"), 3) == "3 JPEG pictures not read"
+    assert counted_reason("no_text_layer", 2) == "2 PDF files without a text layer, as scans"
     assert reason_named(unsupported("image/jpeg"), 1) == "JPEG picture"
     assert reason_named("outside_link", 2) == "links out of the folder"
     assert reason_named("output of an earlier dedup run", 2) == "output of an earlier dedup run"
