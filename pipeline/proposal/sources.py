@@ -3,20 +3,21 @@
 Which column holds the text is tried, with the reader that the run will use: the one whose first values are longest.
 """
 
-import re
+import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.base import storage
 from pipeline.base.words import counted, listed
+from pipeline.proposal.earlier_work import earlier_work, refuse_nothing_else
 from pipeline.proposal.not_written import LeftOut, not_written
 from pipeline.proposal.text_fields import fields_of, has_no_text, text_fields
 from pipeline.proposal.within import Within, look_into
 from pipeline.readers.parts.first import TABULAR, FirstRecords, first_records
 from pipeline.readers.parts.formats import ARCHIVES, BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, source_root
-from pipeline.recipe.globs import Selection
+from pipeline.recipe.globs import Selection, escaped
 
 MOST_LOOKED_AT = 200  # tables of a kind, and archives
 MOST_TOLD = 3
@@ -35,6 +36,7 @@ class Found:
     excluded: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
     left_out: tuple[str, ...] = ()  # globs of what a run will put among them
+    earlier: list[LeftOut] = field(default_factory=list)  # what earlier commands left among them
     read: list[InputFile] = field(default_factory=list)  # those counted in ``formats``
     archives: list[InputFile] = field(default_factory=list)
     tables: dict[str, list[InputFile]] = field(default_factory=lambda: defaultdict(list))
@@ -63,10 +65,21 @@ def look(paths: Sequence[str], recipe: str = "", name: str = "") -> Found:
     Raises:
         UserError: If a path names no file.
     """
+    there = list_inputs("", list(paths))
     left_out = of_the_run(source_root(paths), recipe, name)
-    found = look_at(list_inputs("", list(paths), Selection(exclude=left_out)), "auto")
-    found.left_out = left_out
+    others = _without(there, left_out)
+    earlier = earlier_work(others)
+    inputs = _without(others, _globs_of(earlier))
+    if not inputs.files:
+        refuse_nothing_else(paths, earlier_work(there))
+    found = look_at(inputs, "auto")
+    found.left_out, found.earlier = left_out, earlier
     return found
+
+
+def _without(inputs: SourceInputs, globs: Sequence[str]) -> SourceInputs:
+    chosen = Selection(exclude=globs)
+    return replace(inputs, files=tuple(file for file in inputs.files if chosen.wants(file.path)))
 
 
 def look_at(inputs: SourceInputs, named_format: str) -> Found:
@@ -112,6 +125,7 @@ class _Alike:
     files: list[InputFile]
     columns: list[str]
     whole: bool  # all tables of the kind
+    folder: str = ""  # that holds these tables of the kind and no others
     example: str = ""  # the table in an archive that ``columns`` are of
     told: tuple[str, ...] = ()  # what these fields do not reach
 
@@ -139,8 +153,12 @@ class _Alike:
         return all(path in placed for path in others) and all(chosen.wants(file.path) for file in self.files)
 
     def globs(self) -> tuple[str, ...]:
-        """Which files they are: by their endings where these are theirs alone."""
-        return tuple(sorted(_globs(self.files) if self.whole else {escaped(file.path) for file in self.files}))
+        """Which files they are: by their endings where these are theirs alone, in all or in a folder."""
+        if self.whole:
+            return tuple(sorted(_globs(self.files)))
+        if self.folder:
+            return tuple(sorted(f"{escaped(self.folder)}/{glob}" for glob in _globs(self.files)))
+        return tuple(sorted({escaped(file.path) for file in self.files}))
 
 
 def of_the_run(root: str, recipe: str, name: str) -> tuple[str, ...]:
@@ -157,7 +175,7 @@ def propose(found: Found) -> list[Proposed]:
 
     Tables without any text (settings, lists of numbers) are left out, and said so.
     """
-    gone = not_written(found.read, found.formats["html"])
+    gone = [*found.earlier, *not_written(found.read, found.formats["html"])]
     alike = [group for kind, files in _tables(found, gone) for group in _alike(found.inputs, kind, files)]
     alike += _archives_alike(found)
     alike = _told_apart(found.inputs, [group for group in alike if group.fields != {}], gone)
@@ -172,9 +190,12 @@ def propose(found: Found) -> list[Proposed]:
         why += "; its own word for the language is believed" if "language" in (group.fields or {}) else ""
         why += "".join(f"; {told}" for told in group.told[:MOST_TOLD])
         named = "auto" if group.kind == ARCHIVE else group.kind
-        exclude = group.exclude(found.inputs, gone)
+        exclude = (*found.left_out, *group.exclude(found.inputs, gone))
         sources.append(Proposed(name, named, group.globs(), exclude, fields=group.fields or {}, why=why))
-    return [source for source in sources if reads_something(source, found)]
+    read = [source for source in sources if reads_something(source, found)]
+    if read and read[0] is not sources[0]:  # what it would have said of what is left out is said all the same
+        read[0] = replace(read[0], why="; ".join(filter(None, (read[0].why, sources[0].why))))
+    return read
 
 
 def _told_apart(inputs: SourceInputs, groups: list[_Alike], gone: Sequence[LeftOut]) -> list[_Alike]:
@@ -246,7 +267,15 @@ def _alike(inputs: SourceInputs, kind: str, files: Sequence[InputFile]) -> Itera
         needed: dict[str, str] | None = fields if fields or not has_no_text(first_records(inputs, file)) else None
         groups.setdefault(repr(needed), (needed, columns, []))[2].append(file)
     for needed, columns, own in groups.values():
-        yield _Alike(kind, needed, own, columns, whole=len(own) == len(files))
+        yield _Alike(kind, needed, own, columns, whole=len(own) == len(files), folder=_folder_of(own, files))
+
+
+def _folder_of(own: Sequence[InputFile], files: Sequence[InputFile]) -> str:
+    """The deepest folder that holds several tables, where it holds no others of their kind, and all have endings."""
+    folder = os.path.commonpath([file.path.rpartition("/")[0] for file in own])
+    below = [file for file in files if file.path.startswith(f"{folder}/")]
+    named = all("." in file.path.rsplit("/", 1)[-1] for file in own)
+    return folder if len(own) > 1 and len(below) == len(own) and named else ""
 
 
 def _archives_alike(found: Found) -> list[_Alike]:
@@ -273,11 +302,6 @@ def _archives_alike(found: Found) -> list[_Alike]:
 def _fields_if_text(first: FirstRecords) -> dict[str, str] | None:
     """The fields that a table needs; None where it has no text."""
     return fields_of(first) or (None if has_no_text(first) else {})
-
-
-def escaped(path: str) -> str:
-    """A path as a glob that names it alone."""
-    return re.sub(r"([*?\[])", r"[\1]", path)
 
 
 def _globs(files: Sequence[InputFile]) -> set[str]:

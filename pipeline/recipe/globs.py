@@ -59,6 +59,16 @@ def _piece(piece: str) -> str:
     return re.escape(piece)
 
 
+def escaped(path: str) -> str:
+    """A path as a glob that names it alone.
+
+    Example:
+        >>> escaped("minutes [old].md")
+        'minutes [[]old].md'
+    """
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
 def wrong(glob: str) -> str | None:
     """Why a glob names nothing, in words; None where it may name something."""
     if glob.startswith("/") or "://" in glob:

@@ -38,7 +38,7 @@ def own_outputs(paths: Sequence[str], files: Sequence[InputFile]) -> dict[str, s
     urls = {file.url for file in files}
     named = {os.path.normpath(source_root([path])) for path in paths}
     left_out: dict[str, str] = {}
-    for folder, why in _folders(urls):
+    for folder, why in output_folders(urls):
         inside = f"{folder}/"
         if os.path.normpath(folder) not in named:
             left_out |= {url: why for url in urls if url.startswith(inside)}
@@ -47,7 +47,7 @@ def own_outputs(paths: Sequence[str], files: Sequence[InputFile]) -> dict[str, s
     return {url: why for url, why in left_out.items() if url in urls}
 
 
-def _folders(urls: set[str]) -> Iterator[tuple[str, str]]:
+def output_folders(urls: set[str]) -> Iterator[tuple[str, str]]:
     """Folders among the files that an earlier command has made."""
     for url in sorted(urls):
         folder, _, name = url.rpartition("/")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,50 @@ def test_recipe_and_run_in_the_folder_of_the_files_are_not_read(folder: Path, mo
     assert not {path for path in read if path.startswith(("runs", "manuals.toml"))}
     with pytest.raises(UserError, match="is itself one of the files to look at"):
         init("manuals.toml", output=folder / "manuals.toml", workers=1, overwrite=True)
+
+
+def test_folder_with_nothing_but_an_earlier_recipe_and_its_run_is_refused_with_what_to_do(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    assert init(str(folder), workers=1) == 0
+    message = r"no text is here, .*manuals\.toml, written by `tokenmill init`.*`tokenmill run manuals\.toml` runs that"
+    with pytest.raises(UserError, match=message):
+        init(".", workers=1)
+    _run_folder(tmp_path / "project" / "runs" / "manuals")
+    with pytest.raises(UserError, match="runs/manuals, a run folder"):
+        init(".", workers=1)
+    with pytest.raises(UserError, match=message):
+        init(".", output=tmp_path / "project" / "manuals.toml", workers=1, overwrite=True)
+    assert [path.name for path in (tmp_path / "project").glob("*.toml")] == ["manuals.toml"]
+
+
+def test_earlier_recipes_and_run_folders_among_the_files_are_left_out_of_every_source(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    assert init(".", output=folder / "first.toml", workers=1) == 0
+    _run_folder(folder / "runs" / "first")
+    assert init(".", output=folder / "second.toml", workers=1) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "runs/first left out: a run folder; first.toml left out: written by `tokenmill init`" in told
+    recipe = load_recipe("second.toml")
+    assert len(recipe.sources) > 1
+    read = [part["path"] for job in plan_jobs(recipe) for part in job.config["parts"]]
+    assert "tickets.parquet" in read
+    assert [path for path in read if path.startswith("runs/") or path.endswith(".toml")] == []
+    (folder / "runs/manuals").mkdir()
+    shutil.copy(folder / "tickets.parquet", folder / "runs/manuals/of the run.parquet")
+    assert [part["path"] for job in plan_jobs(recipe) for part in job.config["parts"]] == read
+
+
+def _run_folder(root: Path) -> None:
+    """What tells a run folder, with a table of documents."""
+    (root / "manifests").mkdir(parents=True)
+    (root / "documents").mkdir()
+    (root / "recipe.toml").write_text('name = "x"\n')
+    pq.write_table(pa.table({"text": [manual(1)]}), root / "documents" / "00000.parquet")
 
 
 def test_names_with_blanks_quotes_and_brackets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,6 +94,24 @@ def test_tables_of_one_name_in_two_folders_keep_their_own_fields(folder: Path) -
     ]
 
 
+def test_tables_that_fill_a_folder_are_named_by_it(folder: Path) -> None:
+    for package in ("a", "b [1]"):
+        (folder / "duck" / f"package={package}").mkdir(parents=True)
+        (folder / "duck" / f"package={package}" / "data.csv").write_text(ROWS)
+    (folder / "polars.csv").write_text(ROWS.replace("note", "report"))
+    assert {source.include for source in proposed(folder).values()} == {("duck/**/*.csv",), ("polars.csv",)}
+    (folder / "duck" / "other.csv").write_text(ROWS.replace("note", "report"))
+    found = {source.fields["text"]: source.include for source in proposed(folder).values()}
+    assert found["note"] == ("duck/package=a/data.csv", "duck/package=b [[]1]/data.csv")
+
+
+def test_tables_without_a_text_are_told_also_where_all_others_need_fields(folder: Path) -> None:
+    (folder / "tickets.csv").write_text(ROWS)
+    pq.write_table(pa.table({"day": [1, 2], "views": [3, 4]}), folder / "stats.parquet")
+    (source,) = proposed(folder).values()
+    assert source.why.endswith("; 1 parquet file without a text left out, such as stats.parquet (day, views)")
+
+
 def test_table_that_needs_no_fields_is_not_lost_with_one_of_its_name(folder: Path) -> None:
     (folder / "sub").mkdir()
     (folder / "a.jsonl").write_text(json.dumps({"note": NOTE.format(1)}) + "\n")
