@@ -9,8 +9,8 @@ from pipeline.clean.stage import source_inputs
 from pipeline.proposal.sources import Found, look_at
 from pipeline.readers.parts.first import TABULAR, first_records
 from pipeline.readers.parts.inputs import InputFile
-from pipeline.readers.raw.kind_words import kinds_listed, tally
 from pipeline.recipe.options import Recipe, Source
+from pipeline.screen.kind_words import kinds_listed, tally
 
 MOST_NAMED = 3
 

@@ -15,9 +15,9 @@ from pipeline.proposal.estimate import LANGUAGE_CHARACTERS, Estimate, Sample
 from pipeline.proposal.not_written import are_source_code
 from pipeline.proposal.sizes import FEWEST_TOKENS, LEAST_HELD_OUT, MOST_HELD_OUT, VALIDATION_TOKENS, Sizes
 from pipeline.proposal.sources import Found, Proposed
-from pipeline.readers.raw.kind_words import kinds_listed, tally
 from pipeline.recipe.load import toml_value
 from pipeline.recipe.options import Clean
+from pipeline.screen.kind_words import kinds_listed, tally
 
 WEB_FORMATS = ("warc",)
 WEB_SHARE = 0.5  # of the text: below, pages of a crawl lie among other things

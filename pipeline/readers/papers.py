@@ -8,7 +8,6 @@ from xml.etree.ElementTree import ParseError
 
 from pipeline.base.errors import NO_RECORD_S_FAULT, in_words
 from pipeline.readers.lines import lines
-from pipeline.readers.raw.kind_words import NO_TEXT_LAYER
 from pipeline.readers.records import Damaged, Excluded, Item, Record, too_large
 from pipeline.readers.streams import Gap, Limits
 from pipeline.readers.text import whole
@@ -16,6 +15,7 @@ from pipeline.readers.works import books, office, pdf
 from pipeline.readers.works.mail import message_of
 from pipeline.readers.works.notebook import notebook_text
 from pipeline.readers.works.package import LockedError, Package, PaperError
+from pipeline.screen.kind_words import NO_TEXT_LAYER
 
 FROM = b"From "
 NO_FAULT_OF_A_FILE = (*NO_RECORD_S_FAULT, MemoryError)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.base.errors import in_words
 from pipeline.readers import nested
-from pipeline.readers.raw.kind_words import UNSUPPORTED
+from pipeline.screen.kind_words import UNSUPPORTED
 
 INT64_MAX = (1 << 63) - 1
 HEAD_BYTES = 256  # how much of a damaged record the quarantine keeps

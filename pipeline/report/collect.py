@@ -9,7 +9,6 @@
 Whole columns are read for counts; of the text, only the record batches that hold an example.
 """
 
-from pipeline.readers.raw.kind_words import UNSUPPORTED, reason_named
 from pipeline.report.documents import collect_documents
 from pipeline.report.duplicates import collect_duplicates
 from pipeline.report.figures import Figures, FunnelRow, Reason, rule_of, threshold_of
@@ -20,6 +19,7 @@ from pipeline.report.training import collect_training
 from pipeline.run import logs
 from pipeline.run import manifest as manifests
 from pipeline.run.folder import Run
+from pipeline.screen.kind_words import UNSUPPORTED, reason_named
 
 STEPS = ("clean", "dedup.signatures", "filter.signals", "tokenize.tokenizer", "tokenize", "train")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.base.words import counted, largest_first
-from pipeline.readers.raw.kind_words import counted_reason
+from pipeline.screen.kind_words import counted_reason
 
 MOST_REASONS = 5
 FEW_KEPT = 0.3

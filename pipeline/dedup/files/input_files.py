@@ -21,8 +21,8 @@ from pipeline.readers.parts import partition
 from pipeline.readers.parts.formats import BINARY, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.parts.inputs import InputFile, list_inputs
 from pipeline.readers.raw.compression import compression_of
-from pipeline.readers.raw.kind_words import reason_named
 from pipeline.readers.records import unsupported
+from pipeline.screen.kind_words import reason_named
 
 COLUMNAR = ("parquet", "arrow")
 READABLE = "text, HTML, JSON, CSV, Parquet, Arrow, WARC, Office and mail files, and archives of these"

@@ -2,9 +2,10 @@
 
 import pytest
 
-from pipeline.readers.raw import kind_words, kinds
-from pipeline.readers.raw.kind_words import counted_kind, counted_reason, kinds_listed, reason_named, tally
+from pipeline.readers.raw import kinds
 from pipeline.readers.records import unsupported
+from pipeline.screen import kind_words
+from pipeline.screen.kind_words import counted_kind, counted_reason, kinds_listed, reason_named, tally
 
 
 def test_every_kind_that_is_told_by_its_bytes_has_a_word() -> None:
