@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from pipeline import __version__
 from pipeline.base.words import largest_first
-from pipeline.export.request import DATA, Request
+from pipeline.export.hub import hub_licences, size_category
+from pipeline.export.request import DATA, STEPS, Request
 from pipeline.recipe.load import recipe_toml
 from pipeline.run.manifest import load_manifests, total_counts
 
@@ -20,8 +21,6 @@ CARD, CROISSANT, RECIPE = "README.md", "croissant.json", "recipe.toml"
 NAMES = (CARD, CROISSANT, RECIPE)
 UNKNOWN = "unknown"
 KINDS = ("source", "licence", "language")
-_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
-_LARGER = ((10**8, "10M<n<100M"), (10**9, "100M<n<1B"))
 _ENCODINGS = {
     "parquet": "application/x-parquet",
     "hf": "application/x-parquet",
@@ -124,6 +123,7 @@ def _card(request: Request, records: Sequence[dict[str, Any]], kinds: Counter[tu
     fields = request.chosen.schema
     described = [(f"`{f.name}`", f"{f.type}", _cell(request.chosen.descriptions[f.name])) for f in fields]
     lines += ["## Columns", "", *_table(("column", "type", "what it holds"), described), ""]
+    lines += _versions(request)
     return "\n".join(lines)
 
 
@@ -133,11 +133,10 @@ def _front_matter(request: Request, documents: int, kinds: Counter[tuple[str, st
     licences = [name for name, _ in _sums(kinds, "licence") if name != UNKNOWN]
     languages = [name for name, _ in _sums(kinds, "language") if name != UNKNOWN]
     if licences:
-        lines += ["license:", *(f"- {json.dumps(name.lower())}" for name in licences)]
+        lines += ["license:", *(f"- {json.dumps(name)}" for name in hub_licences(licences))]
     if languages:
         lines += ["language:", *(f"- {json.dumps(name)}" for name in languages)]
-    size = next((name for limit, name in _SIZES + _LARGER if documents < limit), "n>1B")
-    lines += ["size_categories:", f"- {size}", "task_categories:", "- text-generation"]
+    lines += ["size_categories:", f"- {size_category(documents)}", "task_categories:", "- text-generation"]
     pattern = f"{DATA}*.{_SUFFIX[request.format]}"
     lines += ["configs:", "- config_name: default", "  data_files:", "  - split: train", f'    path: "{pattern}"']
     return [*lines, "---", ""]
@@ -158,6 +157,17 @@ def _curation(request: Request) -> list[str]:
         rules = ", ".join(recipe.filter.rules) or "none"
         lines += [f"Rules: {rules}. Languages: {', '.join(recipe.filter.languages) or 'all'}.", ""]
     return lines
+
+
+def _versions(request: Request) -> list[str]:
+    """The libraries that the documents and verdicts were made with, from the manifests."""
+    found: dict[str, set[str]] = {}
+    for step in STEPS:
+        for manifest in load_manifests(request.run.root, step).values():
+            for name, version in manifest.libraries.items():
+                found.setdefault(name, set()).add(version)
+    rows = [(_cell(name), _cell(", ".join(sorted(versions)))) for name, versions in sorted(found.items())]
+    return ["## Versions", "", *_table(("made with", "version"), [("tokenmill", __version__), *rows]), ""]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

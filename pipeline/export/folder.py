@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.errors import RunError, UserError, parse_json
@@ -22,7 +20,7 @@ from pipeline.base.pool import InProcess, Pool
 from pipeline.base.words import counted, megabytes
 from pipeline.export import card
 from pipeline.export.documents import Documents
-from pipeline.export.formats import json_lines, write_file
+from pipeline.export.formats import json_lines, text_bytes, write_file
 from pipeline.export.request import DATA, Planned, Request, state_of
 from pipeline.run.manifest import canonical_json
 
@@ -98,7 +96,7 @@ def write_one(request: Request, output: str, file: Planned) -> dict[str, Any]:
         batches = (batch for part in file.parts for batch in documents.read(part))
         for batch in write_file(partial, request.format, request.chosen.schema, batches):
             count += batch.num_rows
-            text += _text_bytes(batch)
+            text += text_bytes(batch)
             kinds.update(card.kinds_of(batch))
         with open(partial, "rb") as written:
             digest = hashlib.file_digest(written, "sha256").hexdigest()
@@ -116,14 +114,6 @@ def write_one(request: Request, output: str, file: Planned) -> dict[str, Any]:
     }
     storage.publish_bytes(canonical_json(record).encode(), _record(output, file.path), output)
     return record
-
-
-def _text_bytes(batch: pa.RecordBatch) -> int:
-    import pyarrow.compute as pc
-
-    if "text" not in batch.schema.names:
-        return 0
-    return int(pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0)
 
 
 def _record(output: str, path: str) -> str:
@@ -152,12 +142,11 @@ def _held(output: str) -> Iterator[None]:
 
 
 def _leave_nothing_begun(folder: Path) -> None:
-    """What only an unfinished export has goes where no file of it is finished."""
+    """What is half-written goes; where no file is finished, so does all that only an unfinished export has."""
+    shutil.rmtree(folder / storage.SCRATCH, ignore_errors=True)
     records = {path.name for path in (folder / UNFINISHED).glob("*.json")} - {Path(ASKED).name}
-    if records:
-        return
-    for name in (UNFINISHED, storage.SCRATCH):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    if not records:
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
 
 
 def _prepare(output: str, asked: str, files: Sequence[Planned], *, overwrite: bool) -> dict[str, dict[str, Any]]:
@@ -223,5 +212,3 @@ def _finish(request: Request, output: str, asked: str, records: list[dict[str, A
     for name in storage.list_files(storage.join(output, UNFINISHED)):
         if f"{UNFINISHED}{name}" != LOCK:
             storage.delete(storage.join(output, UNFINISHED, name))
-    if storage.is_local(output):
-        shutil.rmtree(storage.local_path(output) / storage.SCRATCH, ignore_errors=True)

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.base.arrow import parquet_writer
 
@@ -138,3 +139,10 @@ def json_lines(batch: pa.RecordBatch) -> Iterator[bytes]:
         columns[at] = [None if held is None else orjson.Fragment(held) for held in columns[at]]
     for row in zip(*columns, strict=True):
         yield orjson.dumps(dict(zip(names, row, strict=True)), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def text_bytes(batch: pa.RecordBatch) -> int:
+    """Bytes of text in a batch; 0 where it has no such column."""
+    if "text" not in batch.schema.names:
+        return 0
+    return int(pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0)

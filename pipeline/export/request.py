@@ -10,19 +10,23 @@ from typing import Any, Literal, get_args
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.export.columns import Chosen
-from pipeline.export.documents import Part, Select, batch_rows, stages_judged
+from pipeline.export.documents import Documents, Part, Select, batch_rows, stages_judged
+from pipeline.export.formats import json_lines, text_bytes
 from pipeline.run import layout
 from pipeline.run.folder import Run
 from pipeline.run.manifest import canonical_json, digest_bytes, load_manifests
 from pipeline.run.rows import shard_names
+from pipeline.run.table_files import open_table
+from pipeline.run.tables import DOCUMENTS
 
 Format = Literal["parquet", "jsonl", "arrow", "hf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 DATA = "data/"
-VERSION = 1  # of the bytes of an export; raised where the same request gives others
+VERSION = 2  # of the bytes of an export; raised where the same request gives others
+STEPS = ("clean", "dedup", "filter.signals", "filter", "tokenize.split")  # whose tables an export reads
 SHARD_BYTES = 512 << 20
 _ENDINGS = {"parquet": ".parquet", "hf": ".parquet", "jsonl": ".jsonl", "arrow": ".arrow"}
-_JSONL_GROWTH = 1.35  # bytes of a line over those of its text: keys, metadata, escapes; measured on data/sample
+_SAMPLE_ROWS = 1000  # of each output file, to estimate its size
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,23 @@ class Planned:
 
     path: str
     parts: tuple[Part, ...]
-    text_bytes: float
-    stored_bytes: float
+    holds: "Holds"
+
+
+@dataclass(frozen=True)
+class Holds:
+    """What some batches of documents/ are estimated to hold of documents that are asked for."""
+
+    documents: float = 0.0
+    text_bytes: float = 0.0
+    stored_bytes: float = 0.0  # in documents/, with all columns
+
+    def __add__(self, other: "Holds") -> "Holds":
+        return Holds(
+            self.documents + other.documents,
+            self.text_bytes + other.text_bytes,
+            self.stored_bytes + other.stored_bytes,
+        )
 
 
 @dataclass(frozen=True)
@@ -58,32 +77,32 @@ class Request:
             UserError: If a stage whose verdicts are needed has not finished.
         """
         stages_judged(self.run, self.chosen, self.select)
-        groups: list[tuple[list[Part], float, float]] = []
-        for part, text, stored in self._batches():
-            if not groups or groups[-1][1] + text > self.shard_bytes:
-                groups.append(([], 0.0, 0.0))
-            parts, text_bytes, stored_bytes = groups[-1]
+        groups: list[tuple[list[Part], Holds]] = []
+        for part, holds in self._batches():
+            if not groups or groups[-1][1].text_bytes + holds.text_bytes > self.shard_bytes:
+                groups.append(([], Holds()))
+            parts, before = groups[-1]
             if parts and parts[-1].shard == part.shard:
                 parts[-1] = Part(part.shard, parts[-1].first, part.last)
             else:
                 parts.append(part)
-            groups[-1] = parts, text_bytes + text, stored_bytes + stored
+            groups[-1] = parts, before + holds
         return [
-            Planned(self._name(number, len(groups)), tuple(parts), text, stored)
-            for number, (parts, text, stored) in enumerate(groups)
+            Planned(self._name(number, len(groups)), tuple(parts), holds)
+            for number, (parts, holds) in enumerate(groups)
         ]
 
-    def _batches(self) -> Iterator[tuple[Part, float, float]]:
-        """Each batch of each shard, with its share of the shard's text and of its bytes on disk."""
+    def _batches(self) -> Iterator[tuple[Part, Holds]]:
+        """Each batch of each shard, with its share of what the shard holds."""
         clean, shares = load_manifests(self.run.root, "clean"), self._shares()
         for shard in shard_names(self.run):
             rows, manifest = batch_rows(self.run, shard), clean.get(shard)
             text = manifest.counts.get("text_bytes", 0) if manifest else 0
             stored = storage.size(self.run.url(layout.documents(shard))) or 0
-            total = max(1, sum(rows))
+            wanted, total = shares.get(shard, 1.0), max(1, sum(rows))
             for number, count in enumerate(rows):
-                share = shares.get(shard, 1.0) * count / total
-                yield Part(shard, number, number + 1), text * share, stored * share
+                share = wanted * count / total
+                yield Part(shard, number, number + 1), Holds(wanted * count, text * share, stored * share)
 
     def _shares(self) -> dict[str, float]:
         """The share of each shard's documents that is asked for; 1 where no stage has judged it."""
@@ -103,16 +122,28 @@ class Request:
         return f"{DATA}{number:05d}{ending}"
 
     def expected_bytes(self, files: list[Planned]) -> int:
-        """An estimate of the bytes of these files on disk."""
+        """An estimate of the bytes of these files on disk; the first documents of each say what its columns take."""
+        documents = Documents(self.run, self.chosen, self.select)
+        return int(sum(self._expected(documents, file) for file in files))
+
+    def _expected(self, documents: Documents, file: Planned) -> float:
+        first = next((batch for part in file.parts for batch in documents.read(part)), None)
+        if first is None:
+            return 0.0
+        sample = first.slice(0, _SAMPLE_ROWS)
         if self.format == "jsonl":
-            return int(sum(file.text_bytes for file in files) * _JSONL_GROWTH)
-        return int(sum(file.stored_bytes for file in files))
+            text = text_bytes(sample)
+            beside = (sum(map(len, json_lines(sample))) - text) / sample.num_rows
+            return beside * file.holds.documents + (file.holds.text_bytes if text else 0.0)
+        part = file.parts[0]
+        whole = open_table(self.run.local(layout.documents(part.shard)), DOCUMENTS).get_batch(part.first)
+        share = (first.nbytes / first.num_rows) / max(1.0, whole.nbytes / whole.num_rows)
+        return file.holds.stored_bytes * share
 
 
 def state_of(run: Run) -> dict[str, str]:
     """Digests of what an export reads: it is the same as long as nothing of the curation was made again."""
-    steps = ("clean", "dedup", "filter.signals", "filter", "tokenize.split")
-    paths = [*map(layout.stage_manifest, steps), layout.TAKEDOWN, layout.RESTORED]
+    paths = [*map(layout.stage_manifest, STEPS), layout.TAKEDOWN, layout.RESTORED]
     found = {path: storage.read_if_there(run.url(path)) for path in paths}
     return {path: digest_bytes(data) for path, data in found.items() if data is not None}
 

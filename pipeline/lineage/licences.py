@@ -234,5 +234,11 @@ def attribution(found: dict[str, Any], run: Run) -> str:
 
 
 def cell(text: str) -> str:
-    """Text from outside, harmless in a Markdown table."""
-    return html.escape(" ".join(text.split())).replace("|", "\\|").replace("`", "&#96;").replace("[", "&#91;")
+    r"""Text from outside, harmless in a Markdown table, and legible where nothing shows it as one.
+
+    Example:
+        >>> print(cell("L'art | <b>\n[x](y)"))
+        L'art \| &lt;b&gt; &#91;x](y)
+    """
+    harmless = html.escape(" ".join(text.split()), quote=False)
+    return harmless.replace("|", "\\|").replace("`", "&#96;").replace("[", "&#91;")

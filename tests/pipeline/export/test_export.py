@@ -9,12 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from flows.cli.app import main
+from pipeline.base import storage
 from pipeline.base.errors import RunError, UserError
 from pipeline.export import folder
 from pipeline.export.columns import choose_columns
 from pipeline.export.documents import Select
+from pipeline.export.hub import hub_licences
 from pipeline.export.request import Format, Request
 from pipeline.recipe.stage_names import SELECTION
 from pipeline.run import layout
@@ -106,6 +109,7 @@ def test_interrupted_export_goes_on_and_ends_in_the_same_bytes(
 
     def dies_at_the_second(*arguments: Any) -> Any:
         if next(ended):
+            storage.scratch(str(output)).write_bytes(b"half-written, by a worker that was killed")
             raise KeyboardInterrupt
         return real(*arguments)
 
@@ -114,12 +118,12 @@ def test_interrupted_export_goes_on_and_ends_in_the_same_bytes(
         with pytest.raises(KeyboardInterrupt):
             folder.write(asked, str(output), 1)
     assert not (output / "export.json").exists()
+    assert not (output / ".scratch").exists()
     with pytest.raises(UserError, match="an interrupted export of another request"):
         folder.write(request(run, "all"), str(output), 1)
     assert folder.write(asked, str(output), 1)["resumed_files"] == 1
     assert tree(output) == tree(tmp_path / "whole")
     assert not (output / ".export").exists()
-    assert not (output / ".scratch").exists()
 
 
 def test_what_was_taken_down_is_in_no_export(run: Run, tmp_path: Path) -> None:
@@ -159,6 +163,22 @@ def test_disk_without_room_is_refused_before_anything_is_written(
     with pytest.raises(RunError, match="bytes are needed, 1 are free there"):
         folder.write(request(run), str(tmp_path / "mine"), 1)
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+@pytest.mark.parametrize("columns", [None, ["doc_id", "word_count"], ["text"]])
+@pytest.mark.parametrize("select", ["kept", "dropped"])
+def test_json_lines_take_the_room_that_is_said(
+    run: Run, tmp_path: Path, select: Select, columns: list[str] | None
+) -> None:
+    asked = request(run, select, "jsonl", columns)
+    said = asked.expected_bytes(asked.plan())
+    written = folder.write(asked, str(tmp_path / "out"), 1)["bytes"]
+    assert 0.75 < said / written < 1.34
+
+
+def test_columns_that_are_left_out_need_no_room(run: Run) -> None:
+    everything, ids = request(run), request(run, columns=["doc_id"])
+    assert 0 < ids.expected_bytes(ids.plan()) < 0.2 * everything.expected_bytes(everything.plan())
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "arrow"])
@@ -281,6 +301,9 @@ def test_card_and_croissant_say_what_the_files_hold(run: Run, tmp_path: Path) ->
     card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
     for source in ("prose", "web"):
         assert f"| {source} | {table['source'].to_pylist().count(source):,} |" in card
+    head = card.split("---")[1]
+    assert yaml.safe_load(head)["license"] == hub_licences(dict.fromkeys(table["licence"].drop_null().to_pylist()))
+    assert f"| pyarrow | {pa.__version__} |" in card
     croissant = json.loads((tmp_path / "out/croissant.json").read_text(encoding="utf-8"))
     (file,) = [part for part in croissant["distribution"] if part["@type"] == "cr:FileObject"]
     data = (tmp_path / "out" / file["contentUrl"]).read_bytes()
@@ -299,3 +322,20 @@ def test_mlcroissant_validates_the_metadata_and_reads_the_records(run: Run, tmp_
     found = list(data_set.records(record_set="documents"))
     expected = export(run, tmp_path / "again", columns=["text"])["text"].to_pylist()
     assert [record["documents/text"].decode() for record in found] == expected
+
+
+@pytest.mark.slow  # the start of a virtual machine for Java
+def test_pyspark_reads_the_folder(run: Run, tmp_path: Path) -> None:
+    pyspark_sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed: 456 MB, and needs a Java 17")
+    if shutil.which("java") is None:
+        pytest.skip("no Java here")
+    names = ["doc_id", "text", "reasons", "language_score", "metadata"]
+    table = export(run, tmp_path / "out", "all", columns=names, size=1)
+    options = {"spark.ui.enabled": "false", "spark.sql.warehouse.dir": str(tmp_path / "warehouse")}
+    session = pyspark_sql.SparkSession.builder.master("local[1]").config(map=options).getOrCreate()
+    try:
+        found = session.read.parquet(str(tmp_path / "out/data")).collect()
+    finally:
+        session.stop()
+    rows = sorted((row.asDict() for row in found), key=lambda row: row["doc_id"])
+    assert rows == table.sort_by("doc_id").to_pylist()
