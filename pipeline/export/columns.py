@@ -104,8 +104,9 @@ def _unknown(run: Run, names: list[str], fields: dict[str, pa.DataType]) -> str:
     for name in names:
         step = _MADE_BY.get(name) or (_MEASURED_BY if name in SIGNALS.schema.names else None)
         if step is None:
-            hints.append(f"no column {name!r}{nearest(name, fields)}")
-            listed = f"; {run.root} has {', '.join(fields)}"
+            near = nearest(name, fields)
+            hints.append(f"no column {name!r}{near}")
+            listed = listed if near else f"; {run.root} has {', '.join(fields)}"
         else:
             stage = stage_of(step)
             which = "has not finished" if stage in run.recipe.stages else "the recipe leaves out"

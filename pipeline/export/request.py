@@ -133,11 +133,11 @@ class Request:
         sample = first.slice(0, _SAMPLE_ROWS)
         if self.format == "jsonl":
             text = text_bytes(sample)
-            beside = (sum(map(len, json_lines(sample))) - text) / sample.num_rows
+            beside: float = (sum(map(len, json_lines(sample))) - text) / sample.num_rows
             return beside * file.holds.documents + (file.holds.text_bytes if text else 0.0)
         part = file.parts[0]
         whole = open_table(self.run.local(layout.documents(part.shard)), DOCUMENTS).get_batch(part.first)
-        share = (first.nbytes / first.num_rows) / max(1.0, whole.nbytes / whole.num_rows)
+        share: float = (first.nbytes / first.num_rows) / max(1.0, whole.nbytes / max(1, whole.num_rows))
         return file.holds.stored_bytes * share
 
 

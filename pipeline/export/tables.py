@@ -30,7 +30,8 @@ def table_batches(run: Run, folder: str, columns: Sequence[str] | None) -> Itera
         has = open_table(run.local(paths[0]), table).schema.names
         unknown = [name for name in columns if name not in has]
         if unknown:
-            raise UserError(f"{folder}: no column {unknown[0]!r}{nearest(unknown[0], has)}; it has {', '.join(has)}")
+            hint = nearest(unknown[0], has) or f"; it has {', '.join(has)}"
+            raise UserError(f"{folder}: no column {unknown[0]!r}{hint}")
     return (batch for path in paths for batch in batches(run.local(path), table, columns))
 
 

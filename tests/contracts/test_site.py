@@ -18,6 +18,13 @@ ASSET = re.compile(r"<(?:script|img|iframe|source|video|audio|embed|object)\b[^>
 LINKED = re.compile(r"<link\b(?![^>]*rel=[\"']?(?:canonical|next|prev))[^>]*href=[\"']?(?P<from>[^\"'\s>]+)")
 STYLED = re.compile(r"(?:url\(|@import\s+)[\"']?(?P<from>[^)\"']+)")
 
+ANSWERS = {
+    "why was a document dropped": "/how-to/why-dropped.html",  # not the record of a decision
+    "load model in transformers": "/how-to/use-the-model.html",
+    "no space left on the disk": "/troubleshooting.html",
+    "export jsonl": "/export.html",
+    "resume an interrupted export": "/export.html",
+}
 FOUND = """new Promise(done => { const look = () => {
   const links = [...document.querySelectorAll('.md-search-result__link')].map(link => link.pathname);
   links.length ? done(links) : setTimeout(look, 50) }; look() })"""
@@ -119,11 +126,17 @@ def test_in_a_browser_the_search_finds_and_nothing_else_is_asked(
 def test_questions_find_the_page_that_answers_them_first(address: str) -> None:
     found = {}
     with Browser() as browser:
-        for question in ("why was a document dropped", "load model in transformers", "no space left on the disk"):
+        for question in ANSWERS:
             browser.open(f"{address}/index.html?q={question.replace(' ', '+')}", width=1280)
             found[question] = browser.value(FOUND)[0]
-    assert found == {
-        "why was a document dropped": "/how-to/why-dropped.html",  # not the record of a decision
-        "load model in transformers": "/how-to/use-the-model.html",
-        "no space left on the disk": "/troubleshooting.html",
-    }
+    assert found == ANSWERS
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@pytest.mark.xdist_group("chromium")
+def test_a_wide_window_shows_lines_of_code_whole(address: str) -> None:
+    with Browser() as browser:
+        browser.open(f"{address}/export.html", width=1920)
+        cut = "[...document.querySelectorAll('pre code')].filter(code => code.scrollWidth > code.clientWidth).length"
+        assert browser.value(cut) == 0
+        assert browser.value("document.querySelectorAll('pre code').length") > 2

@@ -190,8 +190,10 @@ def test_file_that_cannot_grow_ends_in_its_own_error(run: Run, tmp_path: Path, k
 
 
 def test_run_without_the_stage_and_unknown_columns_are_told(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no column 'txt'; did you mean text"):
+    with pytest.raises(UserError, match=r"^--columns: no column 'txt'; did you mean text\?$"):
         request(run, columns=["txt"])
+    with pytest.raises(UserError, match=r"no column 'qqqq'; \S+ has doc_id, id, text, .*kept, reasons"):
+        request(run, columns=["qqqq"])
     with pytest.raises(UserError, match="text more than once"):
         request(run, columns=["text", "text"])
     (Path(run.root) / layout.stage_manifest("filter")).unlink()
