@@ -1,5 +1,6 @@
 """The summary as a Word document, through python-docx (extra ``docx``): fields in tables, as the template has them."""
 
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,9 @@ def write_docx(summary: Summary, path: Path) -> None:
             document.add_heading(_text(section.title), section.level)
         if section.fields:
             _fields(document, section.fields)
-    document.save(str(path))
+    packed = io.BytesIO()  # a disk that is full ends in one error here; the archive would tell of it once more
+    document.save(packed)
+    path.write_bytes(packed.getvalue())
 
 
 def _fields(document: Any, fields: tuple[Field, ...]) -> None:

@@ -26,6 +26,7 @@ from pipeline.recipe.opt_outs import OPT_OUTS
 from pipeline.run.folder import Run
 from pipeline.takedown.choose import Choice as Chosen
 from pipeline.takedown.takedown import take_down
+from tests.full_disk import files_of_at_most
 from tests.pipeline.disclosure.conftest import STEPS
 from tests.trees import tree
 
@@ -252,6 +253,14 @@ def test_what_cannot_be_told_is_refused_and_leaves_nothing(run: Run, tmp_path: P
     for (name, *more), message in cases.items():
         with pytest.raises(UserError, match=message):
             build_app([])(["disclose", run.root, "--output", str(tmp_path / name), *more])
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("suffix", ["md", "html", "docx"])
+def test_a_full_disk_ends_in_one_error_and_leaves_nothing(run: Run, tmp_path: Path, suffix: str) -> None:
+    before = tree(tmp_path)
+    with files_of_at_most(2_000), pytest.raises(UserError, match="cannot be written: File too large"):
+        build_app([])(["disclose", run.root, "--output", str(tmp_path / f"summary.{suffix}")])
     assert tree(tmp_path) == before
 
 
