@@ -181,6 +181,7 @@ def _server_variables(key: str) -> dict[str, str]:
         "PREFECT_HOME": os.path.abspath(os.environ["PREFECT_HOME"]),
         "PREFECT_UI_ENABLED": "0",
         "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",  # we use none, and they are a fifth of the start
+        "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "0",  # nor automations, whose stop fails where they begin late
         "PREFECT_SERVER_API_AUTH_STRING": key,
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": "http://localhost",  # no page of anybody's
         "PREFECT__SERVER_EPHEMERAL": "1",

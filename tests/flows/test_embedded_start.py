@@ -1,5 +1,6 @@
 """An embedded server that does not start ends no run; what is said of it is what was seen."""
 
+import ast
 import os
 import shutil
 import sqlite3
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.server.embedded import _database_in_words, _disk_in_words
+from flows.server.embedded import _database_in_words, _disk_in_words, _server_variables
 from pipeline.base import storage
 from tests.conftest import REPOSITORY
 from tests.flows.processes import ENVIRONMENT, tokenmill
@@ -45,6 +46,18 @@ def test_disk_is_named_only_where_it_is_full(tmp_path: Path, monkeypatch: pytest
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=4096))
     assert _disk_in_words(home) == f"no space left on the disk of {home}: 4,096 bytes are free"
+
+
+def test_services_are_those_that_record_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    asked = (
+        "from prefect.server.services.base import RunInEphemeralServers as services; "
+        "print({service.__name__ for service in services.enabled_services()})"
+    )
+    command = [sys.executable, "-c", asked]
+    done = subprocess.run(command, env=_server_variables("key"), capture_output=True, text=True, check=True)
+    assert {"EventPersister", "TaskRunRecorder"} <= (found := ast.literal_eval(done.stdout))
+    assert not {"Actions", "ReactiveTriggers"} & found
 
 
 @pytest.mark.flow
