@@ -38,7 +38,7 @@ from urllib.parse import quote
 from flows.display.loading import loading
 from flows.server.address import configured
 from pipeline.base import storage
-from pipeline.base.console import guard_streams
+from pipeline.base.console import guard_streams, say
 from pipeline.base.processes import end_with_parent, environment
 
 ANOTHER_SERVERS = ("PREFECT_SERVER_API_BASE_PATH", "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS")
@@ -148,29 +148,58 @@ def _listening() -> socket.socket:
     return listener
 
 
-@contextlib.contextmanager
-def _child(listener: socket.socket, key: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """The server process; its own session, so that Ctrl-C leaves it up to record how the run ended."""
-    command = [sys.executable, "-m", "flows.server.embedded", str(listener.fileno())]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=sys.stderr,
-        pass_fds=[listener.fileno()],
-        env=_server_variables(key),
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
+class _Server:
+    """The server process; its own session, so that Ctrl-C leaves it up to record how the run ended.
+
+    What it says is passed on, but where the disk is full: there the run says so, and what the server adds is noise.
+    """
+
+    def __init__(self, listener: socket.socket, key: str) -> None:
+        self._home = Path(os.environ["PREFECT_HOME"])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "flows.server.embedded", str(listener.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[listener.fileno()],
+            env=_server_variables(key),
+            start_new_session=True,
+        )
+        self._said = threading.Thread(target=self._pass_on, name="what the server says", daemon=True)
+        self._said.start()
+
+    def _pass_on(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if not _disk_in_words(self._home):
+                say(line.decode(errors="replace").rstrip())
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it has ended and all that it said is passed on."""
+        code = self._process.wait(timeout)
+        self._said.join(STOP_SECONDS)
+        return code
+
+    def end(self) -> None:
+        """Ends it."""
+        self._process.terminate()
         try:
-            process.wait(STOP_SECONDS)
+            self.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
+            self._process.kill()
+            self.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+@contextlib.contextmanager
+def _child(listener: socket.socket, key: str) -> Iterator[_Server]:
+    server = _Server(listener, key)
+    try:
+        yield server
+    finally:
+        server.end()
 
 
 def _server_variables(key: str) -> dict[str, str]:
@@ -189,7 +218,7 @@ def _server_variables(key: str) -> dict[str, str]:
     }
 
 
-def _start_or_lose(url: str, child: "subprocess.Popen[bytes]") -> None:
+def _start_or_lose(url: str, child: _Server) -> None:
     """Waits for the server's first answer; a run that it does not start for goes on without it, and says so."""
     problem = _await_health(url, child)
     if problem:
@@ -199,7 +228,7 @@ def _start_or_lose(url: str, child: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def _watched(url: str, child: "subprocess.Popen[bytes]") -> Iterator[None]:
+def _watched(url: str, child: _Server) -> Iterator[None]:
     """A server that ends within the block is lost at once: Prefect's client would go on asking it for a minute."""
     from flows.server.lost_server import lose
 
@@ -221,7 +250,7 @@ def _watched(url: str, child: "subprocess.Popen[bytes]") -> Iterator[None]:
         is_over.set()
 
 
-def _await_health(url: str, child: "subprocess.Popen[bytes]") -> str:
+def _await_health(url: str, child: _Server) -> str:
     """Waits for the first answer; the socket listens already, so one request waits as long as the start takes.
 
     Returns:
@@ -234,13 +263,14 @@ def _await_health(url: str, child: "subprocess.Popen[bytes]") -> str:
     except OSError as error:
         if getattr(getattr(error, "reason", error), "errno", 0) in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
             return f"this machine has no loopback interface ({HOST}: {error}); `ip link set lo up` makes it one"
+        code = None
         with contextlib.suppress(subprocess.TimeoutExpired):  # it closes its socket a moment before it ends
-            child.wait(STOP_SECONDS)
+            code = child.wait(STOP_SECONDS)
         home = Path(os.environ["PREFECT_HOME"])
         found = _disk_in_words(home) or _database_in_words(home / "prefect.db")
-        if child.returncode is not None:
+        if code is not None:
             found = found or "what it said stands above"
-            return f"the embedded Prefect server ended with code {child.returncode} before it answered; {found}"
+            return f"the embedded Prefect server ended with code {code} before it answered; {found}"
         found = found or f"{error}"
         return f"the embedded Prefect server did not answer within {START_SECONDS:.0f} s; {found}"
 
