@@ -18,7 +18,7 @@ from pipeline.clean.stage import damaged_share, step_for
 from pipeline.dedup.stage import plan as dedup_stage
 from pipeline.filter import stage as filter_stage
 from pipeline.filter.whatif import Funnel, funnel_of
-from pipeline.proposal.sample import MOST_WHOLE, Group, groups_of, jobs_of
+from pipeline.proposal.sample import MOST_ALONE, Group, groups_of, jobs_of
 from pipeline.proposal.token_bytes import TEXT_BYTES, bytes_a_token
 from pipeline.readers.parts.formats import ARCHIVES
 from pipeline.recipe.filter_options import Filter
@@ -312,7 +312,7 @@ def _counts(counts: Mapping[str, int]) -> Sample:
 
 def _why_none(recipe: Recipe, groups: Sequence[Group]) -> str:
     if groups:
-        return f"no estimate: every file is larger than {MOST_WHOLE:,} bytes and must be read whole"
+        return f"no estimate: every file is larger than {MOST_ALONE:,} bytes and must be read whole"
     if any(is_class_path(source.format) for source in recipe.sources):
         return "no estimate: a datatrove reader finds its records itself"
     if not all(storage.is_local(path) for source in recipe.sources for path in source.paths):

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pipeline.base import storage
 from pipeline.clean.settings import list_paths
 from pipeline.clean.stage import job_of, source_inputs
+from pipeline.readers.columnar import first_rows
 from pipeline.readers.parts.formats import BINARY, PAPERS, format_if_told
 from pipeline.readers.parts.inputs import InputFile, SourceInputs
-from pipeline.readers.parts.partition import Part, Partition, split
+from pipeline.readers.parts.partition import FIRST_ROWS, Part, Partition, split
 from pipeline.recipe.options import Recipe, Source
 from pipeline.recipe.rule_sets import is_class_path
 from pipeline.run.engine import Job
@@ -21,7 +22,9 @@ SAMPLE_BYTES = 8 << 20  # of all groups together
 PIECE_BYTES = 1 << 20  # of a large file
 MOST_FILES = 400  # of a group that is not read whole
 MOST_WHOLE = 4 << 20  # of a file that is read whole or not at all
+MOST_ALONE = 32 << 20  # of the only file that is read
 MOST_OF_ONE = 2  # a file that takes more than one part in so many of a group's bytes stands for itself alone
+TABLES = frozenset({"parquet", "arrow"})  # of which the first rows can be read alone
 CUT = frozenset({"jsonl", "csv", "tsv", "warc"})  # read from their beginning: a piece is as good as the whole
 
 
@@ -77,7 +80,17 @@ def groups_of(recipe: Recipe) -> list[Group]:
     for number, group in enumerate(smallest_first):
         group.parts = _sample(group, max(least, left // (len(smallest_first) - number)))
         left -= sum(part.size for part in group.parts)
+    if not any(group.parts for group in smallest_first):
+        _at_least_one(smallest_first)
     return list(found.values())
+
+
+def _at_least_one(groups: Sequence[Group]) -> None:
+    """Where every file is large and must be read whole, the smallest of them, if it is not very large."""
+    files = [(file.size, number, file) for number, group in enumerate(groups) for file in group.files]
+    size, number, file = min(files, key=lambda item: item[:2], default=(MOST_ALONE + 1, 0, None))
+    if file is not None and size <= MOST_ALONE:
+        groups[number].parts = [Part(file.path, groups[number].kind, 0, size, size=size)]
 
 
 def _sample(group: Group, budget: int) -> list[Part]:
@@ -106,6 +119,8 @@ def _from_all_over(files: Sequence[InputFile]) -> list[InputFile]:
 def _piece(file: InputFile, group: Group) -> Part | None:
     if file.size <= PIECE_BYTES:
         return Part(file.path, group.kind, 0, file.size, size=file.size)
+    if group.kind in TABLES and (rows := first_rows(storage.open_local(file.url), group.kind, PIECE_BYTES)) is not None:
+        return Part(file.path, group.kind, 0, rows[0], unit=FIRST_ROWS, size=rows[1])
     if group.kind in CUT or group.source.separator:
         return Part(file.path, group.kind, 0, PIECE_BYTES, size=PIECE_BYTES)
     first = next(split(file, group.source.format, PIECE_BYTES))

@@ -57,6 +57,8 @@ class Proposal:
 
 def choose_preset(found: Found, tried: Estimate) -> tuple[str, str]:
     """The preset that suits the files, and why."""
+    if tried.why_none:
+        return "own", "a guess, as nothing was sampled"
     crawled, share = _crawled(tried), kept_share(tried, "web")
     if crawled >= CRAWL_ALONE or (crawled >= WEB_SHARE and not _keeps_too_little(tried)):
         return "web", f"{crawled:.0%} of the text is of WARC files"
@@ -228,7 +230,10 @@ def told(proposal: Proposal, recipe: str) -> str:
     lines = files_in_words(proposal.found)
     told = [source for source in proposal.sources if source.why]
     lines += [f"source {source.name}: {source.why}{_fields(source.fields)}" for source in told]
-    lines.append(f"{looked_at(tried)}; languages {_shares(tried.languages) or 'unknown'}")
+    if tried.why_none:
+        lines.append(f"{tried.why_none}; so preset, model and steps are guesses by the bytes of the files")
+    else:
+        lines.append(f"{looked_at(tried)}; languages {_shares(tried.languages) or 'unknown'}")
     lines += [f"  {kind}: {tally(counts)}" for kind, counts in _not_read(tried.sample) if counts]
     lines += [f"    {place}" for place in tried.sample.damaged_places[:MOST_DAMAGED_SHOWN]]
     if gate(tried) is not None:

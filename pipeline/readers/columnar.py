@@ -239,6 +239,39 @@ def schema_and_rows(file: Path, kind: str) -> tuple[pa.Schema, int | None]:
         return schema, rows
 
 
+def first_rows(file: Path, kind: str, most: int) -> tuple[int, int] | None:
+    """Rows at the beginning of a Parquet or Arrow file that are about so many of its bytes, and their bytes.
+
+    Returns:
+        None of a file that cannot be read, whose reader says why.
+    """
+    try:
+        rows, size = _rows_of_bytes(file, kind)
+    except ERRORS:
+        return None
+    taken = -(-rows * most // max(1, size))
+    return (taken, taken * size // rows) if rows else None
+
+
+def _rows_of_bytes(file: Path, kind: str) -> tuple[int, int]:
+    """Rows, and the bytes of the file that they take: of all, or of the first batch where the file does not say."""
+    _, rows = schema_and_rows(file, kind)
+    size = file.stat().st_size
+    if rows is not None:
+        return rows, size
+    with pa.memory_map(str(file)) as source:
+        batches, _, _ = open_ipc(source)
+        first = next(batches, None)
+        if first is None:
+            return 0, size
+        if source.seek(0) == 0 and source.read(6) == b"ARROW1":
+            source.seek(0)
+            return first.num_rows, size // pa.ipc.open_file(source).num_record_batches
+        source.seek(0)
+        stream = pa.ipc.open_stream(source)
+        return stream.read_next_batch().num_rows, source.tell()
+
+
 def open_ipc(source: pa.NativeFile) -> tuple[Iterator[pa.RecordBatch], pa.Schema, int | None]:
     """Batches, schema and (where it is known) rows of an Arrow IPC file, IPC stream or Feather file."""
     head = source.read(6)

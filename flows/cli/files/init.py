@@ -102,6 +102,9 @@ def _propose(name: str, paths: list[str], preset: str | None, workers: int, targ
     chosen, why = (preset, "asked for with --preset") if preset else write.choose_preset(found, tried)
     vocabulary = sizes.vocabulary_for(round(tried.kept_bytes(chosen) / USUAL))
     tokens = tried.tokens(Tokenize(vocabulary_size=vocabulary), chosen)
+    if tried.why_none:
+        tokens = round(found.bytes / USUAL)
+        vocabulary = sizes.vocabulary_for(tokens)
     one = tried.whole and tried.sample.kept.get(chosen, 0) <= 1
     cores, gpu = len(os.sched_getaffinity(0)), bool(visible_gpus())
     suited = sizes.sizes(tokens, cores, gpu, one_document=one)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pipeline.readers.papers import read_paper
 from pipeline.readers.parts.archives import MemberReader, read_zip
 from pipeline.readers.parts.formats import BINARY, HEAD_BYTES, PAPERS, SNIFF_BYTES, binary_kind, format_of_bytes
 from pipeline.readers.parts.inputs import BROKEN_LINK, OUTSIDE_LINK
-from pipeline.readers.parts.partition import Part
+from pipeline.readers.parts.partition import FIRST_ROWS, Part
 from pipeline.readers.parts.saved_datasets import CACHED_COPY, LIBRARY_FILE
 from pipeline.readers.parts.tar_archives import read_tar
 from pipeline.readers.ranges import RangeReader
@@ -105,9 +105,11 @@ class PartReader:
             return
         with reader:
             try:
-                for item in guarded(self._items(reader, local, part), path, lambda: _left(reader)):
+                items = self._items(reader, local, part)
+                some = islice(items, part.end) if part.unit == FIRST_ROWS else items
+                for item in guarded(some, path, lambda: _left(reader)):
                     yield item if isinstance(item, Record) else _with_hint(item, reader, part.format)
-                if self.digesting:
+                if self.digesting and part.unit != FIRST_ROWS:
                     self.digests[part.key] = reader.digest()
                 if path in self.planned and not reader.shrank and storage.is_local(url):
                     yield from changes_since(self.planned[path], opened, local, part)

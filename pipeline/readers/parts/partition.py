@@ -71,6 +71,9 @@ class Part:
         return RangeReader(local, start, end, digests=digests)
 
 
+FIRST_ROWS = "first_rows"  # unit of a part of a sample: so many records of a table, from its beginning
+
+
 @dataclass(frozen=True)
 class Partition:
     """The input of one document shard."""

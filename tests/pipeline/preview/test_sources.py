@@ -14,7 +14,7 @@ from pipeline.clean.stage import run as clean
 from pipeline.preview.room import free_bytes, too_little
 from pipeline.preview.sources import look_at_sources
 from pipeline.proposal.estimate import estimate
-from pipeline.proposal.sample import MOST_WHOLE
+from pipeline.proposal.sample import MOST_ALONE, MOST_WHOLE
 from pipeline.recipe.load import load_recipe
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
@@ -121,7 +121,10 @@ def test_file_too_large_to_be_read_whole_gives_no_estimate(tmp_path: Path, monke
     (tmp_path / "in").mkdir()
     (tmp_path / "in/book.txt").write_text(text(1, MOST_WHOLE // 60))
     found = estimate(recipe(tmp_path / "in"))
-    assert found.why_none == f"no estimate: every file is larger than {MOST_WHOLE:,} bytes and must be read whole"
+    assert found.documents == 1, "the only file is read all the same"
+    monkeypatch.setattr("pipeline.proposal.sample.MOST_ALONE", MOST_WHOLE)
+    found = estimate(recipe(tmp_path / "in"))
+    assert found.why_none == f"no estimate: every file is larger than {MOST_ALONE:,} bytes and must be read whole"
 
 
 def test_disk_with_too_little_room_is_told(tmp_path: Path) -> None:

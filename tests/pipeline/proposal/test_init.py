@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
@@ -299,6 +300,48 @@ def test_one_large_file_does_not_use_up_the_sample_of_the_others(tmp_path: Path)
     assert len(groups["html"].parts) > 300
     paths = [part.path for part in groups["html"].parts]
     assert {path[: len("page0")] for path in paths} == {"page0", "page1"}
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "stream", "feather"])
+def test_first_rows_stand_for_a_large_table_of_one_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("pipeline.proposal.sample.SAMPLE_BYTES", 100_000)
+    monkeypatch.setattr("pipeline.proposal.sample.PIECE_BYTES", 30_000)
+    monkeypatch.setattr("pipeline.proposal.sample.MOST_WHOLE", 50_000)
+    table = pa.table({"text": [f"{number} {manual(number)}" for number in range(1000)]})
+    (tmp_path / "in").mkdir()
+    file = tmp_path / "in" / ("all.parquet" if kind == "parquet" else "all.arrow")
+    if kind == "parquet":
+        pq.write_table(table, file, compression="none", use_dictionary=False)
+    elif kind == "feather":
+        pa.feather.write_feather(table, file, compression="uncompressed", chunksize=100)
+    else:
+        opened = pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file
+        with opened(file, table.schema) as sink:
+            sink.write_table(table, max_chunksize=None if kind == "arrow" else 100)
+    source = {"name": "s", "paths": [str(tmp_path / "in")]}
+    made = of_presets([source], 1)
+    assert 40 < made.sample.documents < 80, "30,000 of some 540,000 bytes"
+    assert abs(made.documents - 1000) < 60
+    assert not made.whole
+
+
+def test_recipe_of_which_nothing_was_sampled_says_that_it_is_a_guess(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("SAMPLE_BYTES", "MOST_WHOLE", "MOST_ALONE"):
+        monkeypatch.setattr(f"pipeline.proposal.sample.{name}", 10_000)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "book.txt").write_text(manual(1) * 3000)
+    monkeypatch.chdir(tmp_path)
+    assert init("in", workers=1) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "must be read whole; so preset, model and steps are guesses by the bytes of the files" in told
+    recipe = load_recipe("in.toml")
+    assert recipe.filter.preset == "own"
+    size = (tmp_path / "in" / "book.txt").stat().st_size
+    assert recipe.train.steps * recipe.train.global_batch_tokens > size / 4
 
 
 def test_damage_of_the_sample_is_told_with_its_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
