@@ -181,6 +181,28 @@ def cut(text: str, width: int) -> str:
     return set_cell_size(text, width).rstrip()
 
 
+def aligned(rows: Sequence[Sequence[str]], names: int = 1) -> list[str]:
+    """Rows as lines of columns that are as wide as what stands in them, so that a terminal has room for most tables.
+
+    Args:
+        rows: Titles and cells.
+        names: How many of the first columns hold words, which begin on the left; figures end on the right.
+
+    Example:
+        >>> aligned([["", "now", "then"], ["kept", "1,338", "642"]])
+        ['        now  then', 'kept  1,338   642']
+    """
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        parts = [
+            cell + " " * (width - cells(cell)) if number < names else " " * (width - cells(cell)) + cell
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(parts).rstrip())
+    return lines
+
+
 def wrapped(text: str, width: int, hang: int = 2) -> str:
     r"""``text`` with its lines broken between words where they are longer than ``width`` columns.
 

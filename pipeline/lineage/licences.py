@@ -5,7 +5,7 @@ over a source's windows then gives every document's share, so the time grows wit
 """
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.base import storage
 from pipeline.base.arrow import doc_id_column
 from pipeline.base.progress import each
-from pipeline.base.words import counted
+from pipeline.base.words import aligned, counted
 from pipeline.lineage.training import Training
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
@@ -27,6 +27,7 @@ from pipeline.tokens.restored import parse_name
 from pipeline.tokens.shards.shard_facts import token_layout
 
 UNKNOWN = "unknown"
+TITLES = ("licence", "source", "evidence", "documents", "tokens", "share")
 
 
 def licences(run: Run, steps: int | None = None) -> dict[str, Any]:
@@ -186,18 +187,18 @@ def as_text(found: dict[str, Any]) -> str:
     lines = [
         f"{counted(found['tokens'], 'token')} of {counted(found['documents'], 'document')} {what}",
         "",
-        f"{'licence':24} {'source':24} {'evidence':10} {'documents':>12} {'tokens':>16} {'share':>8}",
+        *aligned([TITLES, *map(_cells, found["rows"])], names=3),
     ]
-    for row in found["rows"]:
-        lines.append(
-            f"{row['licence']:24} {row['source']:24} {row['evidence']:10} {row['documents']:>12,} {row['tokens']:>16,} "
-            f"{row['share']:>8.2%}"
-        )
     lines += ["", f"licence unknown: {counted(found['unknown_tokens'], 'token')}, {found['unknown_share']:.2%}"]
     if found["tokens_since_taken_down"]:
         gone = counted(found["tokens_since_taken_down"], "token")
         lines.append(f"of documents taken down since: {gone} (their text is gone)")
     return "\n".join(lines)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    figures = [f"{row['documents']:,}", f"{row['tokens']:,}", f"{row['share']:.2%}"]
+    return [row["licence"], row["source"], row["evidence"], *figures]
 
 
 def attribution(found: dict[str, Any], run: Run) -> str:

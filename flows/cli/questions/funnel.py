@@ -4,23 +4,23 @@ What is the same under both is left out, but for the head of the funnel.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.base.words import counted, largest_first, place
+from pipeline.base.words import aligned, counted, largest_first, place
 
 MOST_HELD = 3
 LEAST_HELD = 0.01  # of the documents: fewer that another rule still drops change no decision
 KINDS = {"reasons": "dropped for", "alone": "dropped for nothing else", "sources": "kept by source"}
-NARROWEST, FIGURES = 28, 9  # columns of names, of a figure
+TITLES = ["now", "then", "change"]
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
     """The answer of ``what_if``, line by line."""
     if not result["overrides"]:
-        yield from _as_it_is(result["before"], _width(result["before"]))
+        yield from _as_it_is(result["before"])
         return
-    yield from _compared(result["before"], result["after"], _width(result["before"], result["after"]))
+    yield from _compared(result["before"], result["after"])
     yield from _held(result)
     yield from result["without_effect"]
     for name, title in (("come_in", "would come in"), ("go_out", "would go out")):
@@ -33,23 +33,16 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield "\n" + ("applied" if result["applied"] else "nothing was written; --apply writes it")
 
 
-def _width(*funnels: Mapping[str, Any]) -> int:
-    """Of the names of all tables, so that their figures stand below each other."""
-    return max([NARROWEST, *(2 + len(name) for funnel in funnels for kind in KINDS for name in funnel[kind])])
-
-
-def _as_it_is(funnel: Mapping[str, Any], width: int) -> Iterator[str]:
+def _as_it_is(funnel: Mapping[str, Any]) -> Iterator[str]:
     """One column where nothing else was asked for, and what each rule drops, also alone."""
-    head = [(name, [f"{value:,}"]) for name, value in _head(funnel).items()]
-    yield from _table(width, [], head)
+    yield from aligned([[name, f"{value:,}"] for name, value in _head(funnel).items()])
     reasons = [
-        (name, [f"{count:,}", f"{funnel['alone'].get(name, 0):,}"]) for name, count in largest_first(funnel["reasons"])
+        [name, f"{count:,}", f"{funnel['alone'].get(name, 0):,}"] for name, count in largest_first(funnel["reasons"])
     ]
     if reasons:
-        yield ""
-        yield from _table(width, ["drops", "alone"], reasons)
-    yield ""
-    yield from _table(width, ["kept"], [(name, [f"{count:,}"]) for name, count in largest_first(funnel["sources"])])
+        yield from ("", *aligned([["", "drops", "alone"], *reasons]))
+    sources = [[name, f"{count:,}"] for name, count in largest_first(funnel["sources"])]
+    yield from ("", *aligned([["", "kept"], *sources]))
 
 
 def _head(funnel: Mapping[str, Any]) -> dict[str, int]:
@@ -57,22 +50,18 @@ def _head(funnel: Mapping[str, Any]) -> dict[str, int]:
     return {name.replace("_", " "): funnel[name] for name in names}
 
 
-def _compared(before: Mapping[str, Any], after: Mapping[str, Any], width: int) -> Iterator[str]:
-    titles = ["now", "then", "change"]
+def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     then = _head(after)
-    yield from _table(width, titles, [(name, _change(value, then[name])) for name, value in _head(before).items()])
-    for kind, words in (
-        ("reasons", "dropped for"),
-        ("alone", "dropped for nothing else"),
-        ("sources", "kept by source"),
-    ):
+    yield from aligned([["", *TITLES], *([name, *_change(value, then[name])] for name, value in _head(before).items())])
+    for kind, words in KINDS.items():
         now, new = Counter(before[kind]), Counter(after[kind])
         ordered = [name for name, _ in largest_first(now | new)]
         moved = [name for name in ordered if now[name] != new[name]]
         same = len(ordered) - len(moved)
         if moved:
-            yield f"\n{words}{f' ({same} more as now)' if same else ''}"
-            yield from _table(width, [], [(f"  {name}", _change(now[name], new[name])) for name in moved])
+            title = f"{words}{f' ({same} more as now)' if same else ''}"
+            rows = [[f"  {name}", *_change(now[name], new[name])] for name in moved]
+            yield from ("", *aligned([[title, *TITLES], *rows]))
 
 
 def _held(result: Mapping[str, Any]) -> Iterator[str]:
@@ -90,9 +79,3 @@ def _held(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _change(before: int, after: int) -> list[str]:
     return [f"{before:,}", f"{after:,}", f"{after - before:+,}"]
-
-
-def _table(width: int, titles: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
-    """Names on the left, figures on the right."""
-    for name, figures in [("", titles), *rows] if titles else rows:
-        yield f"{name:{width}}{''.join(f' {figure:>{FIGURES}}' for figure in figures)}"

@@ -225,9 +225,27 @@ def test_what_if_is_aligned_and_silent_about_what_stays_the_same(
     filter_run(context.root, set=["filter.gopher_quality.min_words=5"])
     compared = capsys.readouterr().out
     assert "gopher_repetition" not in compared.split("would")[0]
-    table = [line for line in compared.splitlines() if re.search(r"\d +[+-]\d+$", line)]
-    assert len({len(line) for line in table}) == 1
+    tables = [
+        [line for line in part.splitlines() if re.search(r"\d +[+-]\d+$", line)] for part in compared.split("\n\n")
+    ]
+    assert sum(map(bool, tables)) == 2, "the head, and the rules of which other numbers are dropped"
+    assert [len({len(line) for line in table}) for table in tables if table] == [1, 1]
     assert "dropped for (" in compared, "how many are the same"
+
+
+def test_what_if_of_many_documents_fits_a_terminal() -> None:
+    from flows.cli.questions.funnel import lines
+
+    name = "gopher_repetition.max_duplicate_paragraph_char_ratio"
+    head = {"documents_in": 9_876_543, "kept": 8_000_000, "cut": 0, "dropped": 1_876_543, "tokens_estimated": 10**10}
+    now = {**head, "reasons": {name: 17_654}, "alone": {name: 9_321}, "sources": {"files": 8_000_000}}
+    then = {**head, "reasons": {name: 99}, "alone": {}, "sources": {"files": 9_000_000}}
+    none = {"documents": 0, "examples": []}
+    result = {"overrides": ["x=1"], "before": now, "after": then, "still_failing": {}, "without_effect": []}
+    for asked in (result, {"overrides": [], "before": now}):
+        shown = "\n".join(lines({**asked, "come_in": none, "go_out": none, "applied": False})).splitlines()
+        assert any(name in line for line in shown)
+        assert [line for line in shown if len(line) > 80] == []
 
 
 def test_what_if_says_that_a_threshold_belongs_to_no_rule_set_of_the_run(
