@@ -90,6 +90,7 @@ _WORDS = {
     "application/x-bittorrent": "torrent",
     "application/x-arc": "ARC web archive",
     "application/x-ms-shortcut": "Windows shortcut",
+    "application/x-gettext-translation": "compiled gettext translation",
     "application/vnd.openxmlformats-officedocument.wordprocessingml": "Word document",
     "application/vnd.openxmlformats-officedocument.spreadsheetml": "Excel workbook",
     "application/vnd.openxmlformats-officedocument.presentationml": "PowerPoint presentation",

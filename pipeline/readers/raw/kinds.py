@@ -104,6 +104,7 @@ _KINDS: tuple[tuple[str, bytes], ...] = (
     ("application/x-git-pack", rb"PACK\0\0\0[\x02\x03]|\xfftOc|DIRC\0\0\0"),
     ("application/x-bittorrent", rb"d8:announce\d"),
     ("application/x-arc", rb"filedesc://\S+ \d"),  # web archives before WARC
+    ("application/x-gettext-translation", rb"\xde\x12\x04\x95\0\0[\0\x01]\0|\x95\x04\x12\xde\0[\0\x01]\0\0"),
     ("application/x-ms-shortcut", rb"L\0\0\0\x01\x14\x02\0"),
 )
 _PATTERN = re.compile(

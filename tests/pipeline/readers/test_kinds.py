@@ -49,6 +49,8 @@ def test_text_is_of_no_other_kind(text: str) -> None:
         (b"wOF2\0\1\0\0" + bytes(9), "font/woff2"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
         (b"Obj\x01\x02\x16avro.schema", "application/vnd.apache.avro"),
+        (b"\xde\x12\x04\x95\0\0\0\0\x02\0\0\0", "application/x-gettext-translation"),
+        (b"\x95\x04\x12\xde\0\x01\0\0\0\0\0\x02", "application/x-gettext-translation"),
         (b"\xff\x06\0\0sNaPpY", "application/x-snappy-framed"),
         (b"\x04\x22\x4d\x18d@\xa7", "application/x-lz4"),
         (rb"{\rtf1\ansi", "application/rtf"),
