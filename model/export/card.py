@@ -11,7 +11,8 @@ from model.plan.flops import parameter_counts
 from pipeline.base.console import say
 from pipeline.base.errors import TokenmillError, UnansweredError
 from pipeline.base.words import counted
-from pipeline.disclosure.facts import NO_LANGUAGE, Facts, collect
+from pipeline.disclosure.facts import Facts, collect
+from pipeline.export.hub import hub_languages
 from pipeline.lineage.licences import attribution, cell
 from pipeline.lineage.training import read_json_lines
 from pipeline.recipe.load import toml_value
@@ -70,7 +71,7 @@ def _facts(run: Run, step: int) -> Facts | str:
 def _language_tags(facts: Facts) -> list[str]:
     """The languages of a hundredth of the tokens or more, for the hub; values as JSON, which YAML reads."""
     least = facts.total["tokens"] / 100
-    names = sorted(name for name, size in facts.languages.items() if size.read >= least and name != NO_LANGUAGE)
+    names = hub_languages(sorted(name for name, size in facts.languages.items() if size.read >= least))
     return ["language:", *(f"- {json.dumps(name)}" for name in names)] if names else []
 
 

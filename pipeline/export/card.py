@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline import __version__
 from pipeline.base.words import largest_first
-from pipeline.export.hub import hub_licences, size_category
+from pipeline.export.hub import hub_languages, hub_licences, size_category
 from pipeline.export.request import DATA, STEPS, Request
 from pipeline.recipe.load import recipe_toml
 from pipeline.run.manifest import load_manifests, total_counts
@@ -131,7 +131,7 @@ def _front_matter(request: Request, documents: int, kinds: Counter[tuple[str, st
     """The head of the card as YAML; every value is written as JSON, which YAML reads."""
     lines = ["---", f"pretty_name: {json.dumps(request.run.recipe.name)}"]
     licences = [name for name, _ in _sums(kinds, "licence") if name != UNKNOWN]
-    languages = [name for name, _ in _sums(kinds, "language") if name != UNKNOWN]
+    languages = hub_languages(name for name, _ in _sums(kinds, "language"))
     if licences:
         lines += ["license:", *(f"- {json.dumps(name)}" for name in hub_licences(licences))]
     if languages:

@@ -1,4 +1,4 @@
-"""What the head of a dataset card may say: the Hugging Face hub refuses a card with a licence that it does not list.
+"""What the head of a card may say: the Hugging Face hub refuses licences that it does not list, and odd languages.
 
 The names: https://huggingface.co/docs/hub/repositories-licenses.
 """
@@ -21,6 +21,7 @@ _LISTED = frozenset(
 )
 _OF_ANY_VERSION = ("gfdl", "odc-by", "odbl", "pddl")
 _CHOICE = re.compile(r"-(?:only|or-later)$|\+$")  # of SPDX; the hub leaves them out
+_LANGUAGE = re.compile(r"([a-z]{2,3})(?:[-_][A-Za-z]+)*")  # of ISO 639, with or without a script
 _SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
 
@@ -40,6 +41,16 @@ def _hub_licence(name: str) -> str:
     name = _CHOICE.sub("", re.sub(r"[\s_]+", "-", name))
     family = next((family for family in _OF_ANY_VERSION if name.startswith(f"{family}-")), name)
     return family if family in _LISTED else OTHER
+
+
+def hub_languages(names: Iterable[str]) -> list[str]:
+    """The hub's codes of languages, each once; a label that is no code, such as a reader's own words, is left out.
+
+    Example:
+        >>> hub_languages(["en", "deu_Latn", "zh-Hant", "unknown", "deu_Latf", "English"])
+        ['en', 'deu', 'zh']
+    """
+    return list(dict.fromkeys(found[1] for name in names if (found := _LANGUAGE.fullmatch(name))))
 
 
 def size_category(documents: int) -> str:
