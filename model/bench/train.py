@@ -128,15 +128,20 @@ def flatten(root: Path, folder: Path) -> None:
         say(f"{split}: {counts['tokens']:,} tokens, {counts['documents']:,} documents")
     if (found := common_format(open_folder(root / layout.TRAIN_TOKENS)).vocabulary_size) != VOCABULARY:
         raise UserError(f"{root}: a vocabulary of {found:,}; the benchmark's model has {VOCABULARY:,}")
-    import pickle  # nanoGPT's own format for the size of a vocabulary
+    write_vocabulary_size(flat, VOCABULARY)
 
-    (flat / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": VOCABULARY}))
+
+def write_vocabulary_size(folder: Path, size: int) -> None:
+    """Tells nanoGPT how large the vocabulary of its flat files is."""
+    import pickle  # its own format
+
+    (folder / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": size}))
 
 
 def run_transformers(folder: Path, dtype: str) -> dict[str, Any]:
     """Speed and memory of transformers' GPT2LMHeadModel in a plain training loop."""
     program = str(PROGRAMS / "transformers_loop.py")
-    said, memory, wall = _run([sys.executable, program, str(SPEED_STEPS), dtype], folder)
+    said, memory, wall = measured_process([sys.executable, program, str(SPEED_STEPS), dtype], folder)
     found = parse_json(said.splitlines()[-1])
     name = f"transformers GPT2LMHeadModel, fused AdamW, {dtype}"
     return _row(name, found["parameters"], SPEED_STEPS, found["times"], None, memory, wall)
@@ -146,7 +151,7 @@ def run_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) 
     """Trains with a nanoGPT checkout; seconds of its steps, its loss on all validation windows, its peak memory."""
     row = train_nanogpt(checkout, folder, steps, learning_rate)
     shutil.copy(PROGRAMS / "score_nanogpt.py", folder)  # its folder comes first where Python looks for model.py
-    scored, _, _ = _run([sys.executable, "score_nanogpt.py"], folder)
+    scored, _, _ = measured_process([sys.executable, "score_nanogpt.py"], folder)
     score = parse_json(scored.splitlines()[-1])
     return {**row, "parameters": score["parameters"], "validation_loss": round(score["loss"], 4)}
 
@@ -177,7 +182,7 @@ def train_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float
         "log_interval": 1,
     }
     command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in options.items())]
-    said, memory, wall = _run(command, folder)
+    said, memory, wall = measured_process(command, folder)
     times = [float(value) / 1000 for value in re.findall(r"time ([\d.]+)ms", said)]
     times = times[1:-1]  # the first and the last step's time hold an evaluation
     name = f"nanoGPT, AdamW {learning_rate:g}, warm-up {options['warmup_iters']} steps"
@@ -207,7 +212,7 @@ def run_ours(root: Path, name: str, steps: int, overrides: list[str]) -> dict[st
     recipe.write_text(RECIPE, encoding="utf-8")
     options = [f"--set={item}" for item in (f"train.steps={steps}", *overrides)]
     command = [sys.executable, "-m", "model.train", "--recipe", str(recipe), "--root", str(copy), "--json", *options]
-    said, memory, wall = _run(command, copy)
+    said, memory, wall = measured_process(command, copy)
     result = parse_json(said.splitlines()[-1])
     lines = [line for line in read_lines(str(copy)) if "loss" in line]
     times = [BATCH * CONTEXT / line["tokens_per_second"] for line in lines]
@@ -216,7 +221,7 @@ def run_ours(root: Path, name: str, steps: int, overrides: list[str]) -> dict[st
     return {**row, "loader_share": round(loader, 5), "bits_per_byte": result["bits_per_byte"]}
 
 
-def _run(command: list[str], folder: Path) -> tuple[str, float, float]:
+def measured_process(command: list[str], folder: Path) -> tuple[str, float, float]:
     """Standard output, peak memory (MB) and seconds of a process.
 
     Raises:
@@ -254,12 +259,12 @@ def compare(root: Path | None, files: list[Path], options: argparse.Namespace) -
 def whole_runs(root: Path, peer: Path, best: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
     """Runs nanoGPT to the end of its schedule at every rate, and ours in a part of the first one's time."""
     rates = options.rates.split(",") if options.nanogpt else []
-    rows = [_shown(run_nanogpt(options.nanogpt, peer, options.steps, float(rate))) for rate in rates]
+    rows = [shown(run_nanogpt(options.nanogpt, peer, options.steps, float(rate))) for rate in rates]
     probe = run_ours(root, "ours, qwen3, Muon, WSD, bfloat16: speed", SPEED_STEPS, best)
     whole = rows[0]["train_seconds"] if rows else options.steps * probe["train_seconds"] / SPEED_STEPS
     for times in map(float, options.times.split(",")):
         steps = max(20, int(whole / times * SPEED_STEPS / probe["train_seconds"]))
-        rows.append(_shown(run_ours(root, f"ours, qwen3, Muon, WSD, bfloat16, 1/{times:g} of the time", steps, best)))
+        rows.append(shown(run_ours(root, f"ours, qwen3, Muon, WSD, bfloat16, 1/{times:g} of the time", steps, best)))
     return [*rows[:1], *(_compared(row, rows[0]) for row in rows[1:])] if rates else rows
 
 
@@ -275,7 +280,7 @@ def speed_rows(root: Path, peer: Path, best: list[str], nanogpt: Path | None) ->
         lambda: run_ours(root, "ours, gpt2, fused AdamW, bfloat16", SPEED_STEPS, [*SAME_ARCHITECTURE, short]),
         lambda: run_ours(root, "ours, qwen3, Muon, WSD, bfloat16", SPEED_STEPS, [*best, short]),
     ]
-    rounds = [[_shown(run()) for run in who] for _ in range(ROUNDS)]
+    rounds = [[shown(run()) for run in who] for _ in range(ROUNDS)]
     return [_median_row(rows, [each[0] for each in rounds]) for rows in zip(*rounds, strict=True)]
 
 
@@ -291,7 +296,8 @@ def _median_row(rows: tuple[dict[str, Any], ...], references: list[dict[str, Any
     return {**row, "validation_loss": None, "rounds": len(rows), **ratios}
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, once a person has seen it."""
     say(json.dumps(row))
     return row
 
