@@ -15,7 +15,8 @@ from pipeline.base.errors import UserError, parse_json
 
 # of tokens, generation and bookkeeping: no weight and no logit depends on them
 _NAMES_OF_NO_WEIGHT = """
-_name_or_path _attn_implementation attn_implementation _attn_implementation_autoset architectures model_type
+_name_or_path _model_name_or_path _attn_implementation attn_implementation _attn_implementation_autoset
+architectures model_type
 transformers_version transformers.js_config torch_dtype dtype use_cache return_dict return_dict_in_generate
 output_attentions output_hidden_states output_scores chunk_size_feed_forward id2label label2id num_labels
 problem_type finetuning_task task_specific_params tokenizer_class tokenizer_name prefix is_llama_config

@@ -204,7 +204,7 @@ def test_run_in_an_empty_folder_or_one_with_hidden_files_is_planned(recipe: Path
 @pytest.mark.flow
 @pytest.mark.xdist_group("prefect")
 def test_overrides_beyond_what_a_server_takes_are_given_as_a_recipe(recipe: Path, tmp_path: Path) -> None:
-    long = f'sources.0.paths=["{tmp_path}/{"x" * 100_000}"]'
+    long = f'sources.0.licence="{"x" * 100_000}"'
     sets = [part for _ in range(6) for part in ("--set", long)]
     result = tokenmill("run", str(recipe), "--root", str(tmp_path / "run"), *sets, "--json")
     assert result.returncode == 0, result.stderr[-2000:]
