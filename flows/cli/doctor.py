@@ -15,7 +15,7 @@ from model.devices.gpus import visible_gpus
 from pipeline.base import storage
 from pipeline.base.errors import UserError
 from pipeline.base.words import counted
-from pipeline.clean.language import FASTTEXT
+from pipeline.clean.languages.identify import FASTTEXT
 from pipeline.run.engines import EngineOptions, why_not
 from pipeline.screen.cold import MODULES, are_compiled
 

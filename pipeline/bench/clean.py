@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.bench.corpus import sample_jsonl, sample_warc
+from pipeline.bench.corpus import LID_176, sample_jsonl, sample_warc
 from pipeline.bench.rates import row_of, with_ratios
 from pipeline.clean.decode import decode
-from pipeline.clean.language import model
+from pipeline.clean.languages.identify import model_of
 from pipeline.clean.settings import job_config
 from pipeline.clean.worker import clean_partition
 from pipeline.recipe.options import Clean, Source
@@ -76,7 +76,7 @@ def _language_filter() -> Any:
     from datatrove.pipeline.filters import LanguageFilter
 
     language = LanguageFilter(label_only=True)
-    language.model._model = model()  # its own would be downloaded; the same kind of model, so the same work
+    language.model._model = model_of(str(LID_176))  # its own, compressed; it would be downloaded
     return language
 
 

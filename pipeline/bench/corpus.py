@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
+LID_176 = Path(__file__).with_name("lid.176.ftz")  # a peer's language model
 ARTICLES = SAMPLE / "wikipedia-en.parquet"
 
 

@@ -9,7 +9,7 @@
    ``html_facts``  what a page says about itself
    ``normalise``   line ends, invisible characters, mojibake, NFC; ``hidden`` what is invisible where it stands
    ``lines``       C4's rules for lines
-   ``language``    lid.176
+   ``language``    which language a text is in
    ``pii``         personal data and secrets
 4. ``shard``       the tables that a partition becomes (``metadata``: what is left of a record, as JSON)
 

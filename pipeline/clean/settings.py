@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base import storage
 from pipeline.base.errors import UserError, in_a_sentence
 from pipeline.clean.facts.site_files import files_of_sites
-from pipeline.clean.language import check_model
+from pipeline.clean.languages.identify import check_model
 from pipeline.recipe.csv_options import Csv
 from pipeline.recipe.globs import into_archives
 from pipeline.recipe.options import Clean, Source

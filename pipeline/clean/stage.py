@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.errors import GateError, RunError, UserError, parse_json
 from pipeline.base.words import counted, largest_first
-from pipeline.clean.language import FASTTEXT
+from pipeline.clean.languages.identify import FASTTEXT
 from pipeline.clean.settings import job_config, list_paths
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, odd_names
 from pipeline.readers.parts.partition import Part, Partition, plan
@@ -25,7 +25,7 @@ from pipeline.run.manifest import Manifest, total_counts
 
 STEP = Step(
     name="clean",
-    logic_version=9,
+    logic_version=10,
     function="pipeline.clean.worker:clean_partition",
     libraries=(
         *("pyarrow", "resiliparse", "chardet", "ftfy", FASTTEXT, "orjson", "tldextract", "phonenumbers"),

@@ -4,7 +4,7 @@
 2. URL         block and allow lists; what the page's site says of all of its pages
 3. body        bytes -> text: decoding, and where it is HTML the limits, the facts, and extraction
 4. normalise   line ends, invisible characters, mojibake, NFC; lines that the recipe drops
-5. language    lid.176 on a sample
+5. language    a fastText model on a sample
 6. PII         counted, and replaced by placeholders
 7. write       rows, in input order
 
@@ -29,7 +29,7 @@ from pipeline.clean.decode import NotText, decode
 from pipeline.clean.extract import ExtractionError, Extractor
 from pipeline.clean.facts.site_files import read_sites
 from pipeline.clean.html_facts import Facts
-from pipeline.clean.language import detect, stated_label
+from pipeline.clean.languages.identify import detect, stated_label
 from pipeline.clean.lines import clean_lines
 from pipeline.clean.net import guarded_step, one_by_one
 from pipeline.clean.normalise import normalise

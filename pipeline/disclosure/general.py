@@ -134,7 +134,8 @@ def _languages(facts: Facts) -> list[Table | Said]:
     words = f"{counted(len(known), 'language')}, of which official languages of the Union: {len(official)} of 24"
     more = f" ({', '.join(official)})." if official else "."
     rest = len(by_size) - len(rows)
-    told = [Said(f"{words}{more} Languages are told by fastText (lid.176) or stated by the record.")]
+    how = "Languages are told by fastText, with a model of the package or the recipe, or stated by the record."
+    told = [Said(f"{words}{more} {how}")]
     if rest:
         told.append(Said(f"And {counted(rest, 'language')} of which less was read."))
     return [Table(("language", "documents", "tokens read", "share"), rows, numbers=(1, 2, 3)), *told]

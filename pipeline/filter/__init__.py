@@ -24,8 +24,8 @@ def signals(texts: "pa.Array | Sequence[str]", language: "str | pa.Array" = "en"
 
     Args:
         texts: A string or large_string array, or a list of strings.  Bytes that are not UTF-8 count as U+FFFD.
-        language: Label of lid.176, of all texts or one per text; it decides stop words and the tokens of scripts that
-            are written without spaces.
+        language: Its label, of all texts or one per text; it decides stop words and the tokens of scripts that are
+            written without spaces.
 
     Example:
         >>> table = signals(["The cat sat with the dog.", ""])

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.base import storage
 from pipeline.base.errors import GateError, UserError
 from pipeline.base.words import counted
-from pipeline.clean.language import FASTTEXT
+from pipeline.clean.languages.identify import FASTTEXT
 from pipeline.filter.decontamination.reach import REACH, out_of_reach
 from pipeline.recipe.filter_options import NOT_IN_THE_BYTES, Classifier, Filter
 from pipeline.recipe.rule_sets import is_class_path

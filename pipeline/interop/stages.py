@@ -16,7 +16,7 @@ from pipeline.base.errors import UserError
 from pipeline.clean import pii
 from pipeline.clean.decode import NotText
 from pipeline.clean.extract import ExtractionError, Extractor
-from pipeline.clean.language import detect
+from pipeline.clean.languages.identify import detect
 from pipeline.clean.normalise import normalise
 from pipeline.filter.rules.predicates import check_rules
 from pipeline.readers.records import Record

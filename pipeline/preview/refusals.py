@@ -49,7 +49,7 @@ def _of_clean(run: Run) -> Iterator[str]:
     missing = list(refusal(list_paths, clean))
     yield from missing or refusal(list_notes, clean)
     if clean.language_model:
-        from pipeline.clean.language import check_model
+        from pipeline.clean.languages.identify import check_model
 
         yield from refusal(check_model, clean.language_model)
     for name in clean.all_extractors:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.clean.language import stated_label
+from pipeline.clean.languages.identify import stated_label
 from pipeline.proposal import lists
 from pipeline.readers.nested import value_of_json
 from pipeline.readers.parts.first import Column, FirstRecords, first_records, value_at

@@ -1,4 +1,4 @@
-"""From language codes as people write them to labels of lid.176.
+"""From language codes as people write them to the labels that clean gives.
 
 ``en``, ``eng``, ``en-US`` and ``English`` mean the label ``en``; a code that the model cannot give is a clear error,
 not a filter that silently drops everything.
@@ -8,12 +8,12 @@ from pipeline.base.errors import UserError
 from pipeline.base.words import nearest
 
 _LABELS = """
-    af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv cy da de
-    diq dsb dty dv el eml en eo es et eu fa fi fr frr fy ga gd gl gn gom gu gv he hi hif hr hsb ht hu hy ia id ie
-    ilo io is it ja jbo jv ka kk km kn ko krc ku kv kw ky la lb lez li lmo lo lrc lt lv mai mg mhr min mk ml mn mr
-    mrj ms mt mwl my myv mzn nah nap nds ne new nl nn no oc or os pa pam pfl pl pms pnb ps pt qu rm ro ru rue sa sah
-    sc scn sco sd sh si sk sl so sq sr su sv sw ta te tg th tk tl tr tt tyv ug uk ur uz vec vep vi vls vo wa war wuu
-    xal xmf yi yo yue zh
+    af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb chr ckb co cs cv cy
+    da de diq dsb dty dv dz el eml en eo es et eu fa fi fo fr frr fy ga gd gl gn gom gu gv he hi hif hr hsb ht hu hy
+    ia id ie ilo io is it iu ja jbo jv ka kk km kn ko krc ku kv kw ky la lb lez lg li lmo lo lrc lt lv mai mg mhr mi
+    min mk ml mn mr mrj ms mt mwl my myv mzn nah nap nds ne new nl nn no oc om or os pa pam pfl pl pms pnb ps pt qu
+    rm ro ru rue sa sah sc scn sco sd si sk sl sn so sq sr st su sv sw ta te tg th ti tk tl tn to tr ts tt tyv
+    ug uk ur uz vec vep vi vls vo wa war wuu xal xh xmf yi yo yue zh zu
 """
 LABELS = frozenset(_LABELS.split())
 # ISO 639-2 and 639-3 codes, and English names, of languages that have another label here
@@ -31,12 +31,15 @@ _ALIASES = """
     spanish=es italian=it portuguese=pt dutch=nl russian=ru chinese=zh japanese=ja korean=ko arabic=ar hindi=hi
     polish=pl turkish=tr swedish=sv greek=el czech=cs danish=da finnish=fi norwegian=no hungarian=hu romanian=ro
     ukrainian=uk vietnamese=vi thai=th hebrew=he persian=fa indonesian=id catalan=ca
+    zul=zu xho=xh sot=st tsn=tn tso=ts sna=sn lug=lg mri=mi mao=mi orm=om gaz=om tir=ti fao=fo ton=to iku=iu ike=iu
+    dzo=dz ekk=et khk=mn plt=mg uzn=uz azj=az ydd=yi kmr=ku gug=gn hyw=hy prs=fa zlm=ms src=sc sro=sc qud=qu
+    qug=qu quh=qu qus=qu quy=qu quz=qu qva=qu qvc=qu qvh=qu qvm=qu qvn=qu qwh=qu qxa=qu qxn=qu qxu=qu
 """
 ALIASES = dict(pair.split("=") for pair in _ALIASES.split())
 
 
 def language_label(code: str) -> str:
-    """The label of lid.176 that a code means.
+    """The label that a code means.
 
     Args:
         code: ISO 639-1, -2 or -3, a tag such as ``en-US``, or an English name.
@@ -54,4 +57,6 @@ def language_label(code: str) -> str:
     if plain in ALIASES:
         return ALIASES[plain]
     hint = nearest(plain, [*LABELS, *ALIASES])
-    raise UserError(f"language {code!r}: not one that lid.176 can tell{hint} (docs/clean.md lists its 176 labels)")
+    raise UserError(
+        f"language {code!r}: not one that clean can tell{hint} (docs/clean.md lists its {len(LABELS)} labels)"
+    )

@@ -155,10 +155,10 @@ class Clean(Section):
     )
     fix_mojibake: bool = Field(True, description="repair UTF-8 that was read as a one-byte encoding, where it shows")
     language_characters: int = Field(
-        300, ge=50, le=100_000, description="characters of the sample by which the language is told"
+        240, ge=50, le=100_000, description="characters of the sample by which the language is told"
     )
     language_model: OptionalRecipePath = Field(
-        None, description="another fastText model than lid.176, such as GlotLID's, OpenLID's or lid.176.bin"
+        None, description="another fastText model than the package's, such as GlotLID's, OpenLID's or lid.176.bin"
     )
     language_labels: dict[str, str] = Field(
         default_factory=dict, description="label of that model -> language, where its name is no language code"

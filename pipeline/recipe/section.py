@@ -80,5 +80,5 @@ UrlEntry = Annotated[str, AfterValidator(_absolute_list_file)]  # @FILE is a pat
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-LanguageCode = Annotated[str, AfterValidator(language_label)]  # becomes the label of lid.176
+LanguageCode = Annotated[str, AfterValidator(language_label)]  # becomes a label that clean gives
 MemorySize = Annotated[str, StringConstraints(pattern=SIZE_PATTERN)]

@@ -20,8 +20,8 @@ class CleanText:
 
     Attributes:
         text: Normalised, with placeholders for personal data unless the options say otherwise; empty if excluded.
-        language: Label of lid.176; None where nothing can be told.
-        language_score: Its probability; None also where the language was stated.
+        language: Label of the language; None where nothing can be told.
+        language_score: How sure it is, from 0 to 1; None also where the language was stated.
         pii: Personal data found, by kind; kinds of which there is none are left out.
         excluded: Why it would be no document: ``empty``, ``url_list``; None otherwise.
     """

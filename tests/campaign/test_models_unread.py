@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.clean.language import MODEL
+from pipeline.clean.languages.identify import MODEL
 from pipeline.filter.classifier.train import Options, train
 from tests.campaign import shim
 from tests.conftest import REPOSITORY
@@ -52,7 +52,7 @@ for target in range(most):
 print(json.dumps([right, found]))
 """
 LANGUAGE = """
-from pipeline.clean import language
+from pipeline.clean.languages import identify as language
 def opened(path):
     language.MODEL = path
     language.model.cache_clear()
@@ -60,7 +60,7 @@ def opened(path):
 def forget(): language.model.cache_clear()
 """
 ANOTHER_MODEL = """
-from pipeline.clean import language
+from pipeline.clean.languages import identify as language
 def opened(path): return language.detect(["Ceci est une phrase."], 300, str(path))[0][0]
 def forget(): language.model_of.cache_clear()
 language.model()

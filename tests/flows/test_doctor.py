@@ -9,7 +9,7 @@ import pytest
 
 from flows.cli import doctor
 from model.devices import gpus
-from pipeline.clean.language import FASTTEXT
+from pipeline.clean.languages.identify import FASTTEXT
 
 
 def row(name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 3. ``tokens``      DocumentTokenizer, shuffled by document
 
 Run as ``python -m pipeline.bench.recipe.datatrove STAGE FOLDER PROCESSES``; FOLDER holds ``input/*.jsonl.gz`` and
-``tokenizer.json``.  The language model is the one that ours uses: its own would be downloaded.
+``tokenizer.json``.  The language model is the one that it would download, lid.176 (in its compressed form).
 """
 
 import os
@@ -33,8 +33,8 @@ from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.tokens import DocumentTokenizer
 from datatrove.pipeline.writers import JsonlWriter
 
+from pipeline.bench.corpus import LID_176
 from pipeline.bench.dedup_peers import BANDS, datatrove_config
-from pipeline.clean.language import MODEL
 
 LANGUAGE = "en"
 END_OF_TEXT = "<|endoftext|>"
@@ -43,7 +43,7 @@ END_OF_TEXT = "<|endoftext|>"
 def filters(folder: Path, processes: int) -> None:
     """Reads, filters and writes."""
     language = LanguageFilter(LANGUAGE)
-    language.model.MODEL_URL = str(MODEL)
+    language.model.MODEL_URL = str(LID_176)
     steps = [
         JsonlReader(str(folder / "input")),
         language,

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.errors import RunError, UserError
-from pipeline.clean.language import FASTTEXT
+from pipeline.clean.languages.identify import FASTTEXT
 from pipeline.filter.classifier import fasttext_fit
 from pipeline.filter.classifier.card import CARD_FILES, chosen_threshold, held_out_report, write_card
 from pipeline.filter.classifier.scorer import NEGATIVE, POSITIVE, Scorer, prepare

@@ -28,13 +28,13 @@ DOCUMENTS = Table(
         Column(
             "language",
             pa.string(),
-            "label of lid.176, or of what the record states; null where the text has no letters",
+            "label of the language, or of what the record states; null where the text is in none that can be told",
             nullable=True,
         ),
         Column(
             "language_score",
             pa.float32(),
-            "probability of that label, 0 to 1; null where the record states it",
+            "how sure that label is, 0 to 1, on one scale for all languages; null where the record states it",
             nullable=True,
         ),
         Column("path", pa.string(), "input file, relative to the source's root"),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 
-from pipeline.clean.language import detect, stated_label
+from pipeline.clean.languages.identify import detect, stated_label
 from pipeline.recipe.filter_options import Filter
 from pipeline.recipe.options import Clean
 from tests.conformance.clones import Clone, Repository

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from pipeline.clean.language import detect, stated_label
+from pipeline.clean.languages.identify import detect, stated_label
 from pipeline.recipe.options import Clean, Filter  # type: ignore[attr-defined]
 from tests.conformance.clones import Clone, Repository
 from tests.conformance.facts.figures import Figure, measure
@@ -16,7 +16,7 @@ SAME = {"no": {"no", "nn"}, "nn": {"no", "nn"}}  # a label for both written norm
 
 @measure("lingua-py", Repository("pemistahl", "lingua-py"))
 def languages(clone: Clone) -> Iterator[Figure]:
-    """Shares of the languages that lid.176 has, and how many texts in others are accepted."""
+    """Shares of the languages that have a label, and how many texts in others are accepted."""
     kinds: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for path, data in clone.files(FOLDER):
         kind, _, name = path.removeprefix(FOLDER).partition("/")
@@ -48,4 +48,5 @@ def _figures(what: str, texts: dict[str, list[str]]) -> Iterator[Figure]:
         sure[code] = sum(a and b for a, b in zip(same, taken, strict=True)) / len(own)
     yield Figure(f"{what}: right", sum(right.values()) / len(right), len(right), mean=True)
     yield Figure(f"{what}: right and accepted", sum(sure.values()) / len(sure), len(sure), mean=True)
-    yield Figure(f"{what}: in a language without a label, and not accepted", foreign - accepted, foreign)
+    if foreign:
+        yield Figure(f"{what}: in a language without a label, and not accepted", foreign - accepted, foreign)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.clean.language import detect, sample
+from pipeline.clean.languages.identify import detect
+from pipeline.clean.languages.sample import sample
 
 TEXTS = {
     "en": "The parties agree that the goods are delivered to the warehouse before the end of the month. ",

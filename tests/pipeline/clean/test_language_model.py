@@ -1,4 +1,4 @@
-"""Another fastText model than lid.176: its labels, its digest, and what is refused."""
+"""Another fastText model than the package's: its labels, its digest, and what is refused."""
 
 import json
 import random
@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.clean.language import detect, label_of
+from pipeline.clean.languages.identify import detect, label_of
 from pipeline.clean.stage import plan_jobs
 from pipeline.filter.classifier import fasttext_fit
 from pipeline.recipe.options import Recipe
 from tests.pipeline.clean.inputs import Clean
 
 WORDS = {
-    "lug_Latn": "omuntu ekitabo okusoma enkya ennyumba abaana emmere",
+    "kin_Latn": "omuntu ekitabo okusoma enkya ennyumba abaana emmere",
     "eng_Latn": "the mill stands by a river and turns",
     "x-mill": "klap klop klap klip klop",
     "zxx_Zyyy": "00110 10101 0110 1110 0001",
@@ -53,7 +53,7 @@ def test_labels_become_languages(model: Path, tmp_path: Path, clean: Clean) -> N
     rows = [{"text": words} for words in WORDS.values()]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = clean(tmp_path / "a.jsonl", language_model=str(model), language_labels={"x-mill": "fy"}).documents
-    assert [row["language"] for row in found] == ["lug", "en", "fy", None]
+    assert [row["language"] for row in found] == ["kin", "en", "fy", None]
     assert found[3]["language_score"] is None, "no language at all is no label"
     assert all(row["language_score"] > 0.9 for row in found[:3])
     assert [row["language"] for row in clean(tmp_path / "a.jsonl").documents][1] == "en"

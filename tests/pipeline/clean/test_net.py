@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.base.pool import Pool
-from pipeline.clean import language, worker
+from pipeline.clean import worker
+from pipeline.clean.languages import identify as language
 from pipeline.clean.stage import run as run_clean
 from pipeline.readers.columns.footers import Footers
 from pipeline.readers.parts import part_reader
