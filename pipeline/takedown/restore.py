@@ -21,7 +21,7 @@ from pipeline.run import layout, ledger
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.ledger import Ledger
-from pipeline.run.manifest import Manifest, load_manifests, missing_output, stage_manifest_bytes
+from pipeline.run.manifest import load_manifests, missing_output, stage_manifest_stands
 from pipeline.run.rows import matching_rows, read_row, read_rows, shard_names
 from pipeline.run.table_files import batches
 from pipeline.run.tables import CLUSTERS, DOCUMENTS, SIGNALS, SIGNATURES, VERDICTS
@@ -69,16 +69,11 @@ def finish_restoring(run: Run) -> bool:
     """Makes what a killed restoration has recorded and not made; True if there was something."""
     found = {f"{item.number:04d}-{shard}" for item in restored.load(run.root) for shard in item.shards()}
     done = load_manifests(run.root, restored.STEP)
-    stage = run.url(layout.stage_manifest(restored.STEP))
-    is_told = not found or storage.read_if_there(stage) == _told(done)
+    is_told = not found or stage_manifest_stands(run.root, restored.STEP, done)
     if is_told and all(name in done and not missing_output(run.root, done[name]) for name in found):
         return False
     make(run)
     return True
-
-
-def _told(done: dict[str, Manifest]) -> bytes:
-    return stage_manifest_bytes(restored.STEP, done)
 
 
 def make(run: Run) -> None:

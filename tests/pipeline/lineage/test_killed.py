@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.run import step_digests
 from pipeline.run.folder import Run
 from pipeline.takedown.choose import Choice
 from pipeline.takedown.takedown import take_down
+from pipeline.tokens import restored
 from tests.pipeline.lineage.helpers import kept_twin, read_document, tree, twin
 
 SCRIPT = Path(__file__).with_name("killed.py")
@@ -57,6 +59,17 @@ def test_killed_at_every_change_ends_byte_identical(finished: Path, tmp_path: Pa
 
 def test_killed_at_some_changes_ends_byte_identical(finished: Path, tmp_path: Path) -> None:
     check(finished, tmp_path, 0.4)
+
+
+def test_restoration_killed_before_its_digest_is_recorded_ends_byte_identical(finished: Path, tmp_path: Path) -> None:
+    run = copy(finished, tmp_path / "run")
+    take_down(run, Choice(ids=(kept_twin(run),)))
+    doc_id = twin(run).doc_id.hex()
+    take_down(run, Choice(), restoring=[doc_id])
+    whole = tree(run)
+    step_digests.forget(run.root, restored.STEP)
+    assert take_down(run, Choice(), restoring=[doc_id])["status"] == "done"
+    assert tree(run) == whole
 
 
 @pytest.mark.slow
