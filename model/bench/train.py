@@ -24,7 +24,6 @@ import os
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -39,6 +38,7 @@ from model.training.metrics import read_lines
 from pipeline.base.console import say
 from pipeline.base.digests import digest
 from pipeline.base.errors import UserError, parse_json
+from pipeline.bench.program import measured
 from pipeline.run import layout
 from pipeline.run.manifest import digest_file
 from pipeline.tokens.shards.exchange import export_nanogpt
@@ -229,14 +229,13 @@ def measured_process(command: list[str], folder: Path) -> tuple[str, float, floa
     """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     started = time.perf_counter()
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None  # it is a pipe
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise UserError(f"{' '.join(command[:4])} … failed with exit code {process.returncode}")
-    return said, usage.ru_maxrss / 1024, time.perf_counter() - started
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        used = measured(command, cwd=folder, env=environment, stdout=said)
+        seconds = time.perf_counter() - started
+        if used.exit_code:
+            raise UserError(f"{' '.join(command[:4])} … failed with exit code {used.exit_code}")
+        said.seek(0)
+        return said.read(), used.peak_bytes / 1e6, seconds
 
 
 def compare(root: Path | None, files: list[Path], options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ is small: what it takes is the start of a stage, and growth is that of what is b
 
 import gzip
 import math
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from pipeline.base import storage
 from pipeline.base.console import say
 from pipeline.base.pool import InProcess
 from pipeline.bench.dedup_scale import COPIES, corpus_sentences
+from pipeline.bench.program import measured
 from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
 from pipeline.run.engine import load_function
@@ -95,11 +95,10 @@ def measure(folder: Path, stage: str) -> Row:
     """The figures of one stage, made in a process of its own."""
     before = _size(folder / "run")
     code = f"from pipeline.bench.growth import make; make({str(folder)!r}, {stage!r})"
-    pid = os.posix_spawn(sys.executable, [sys.executable, "-c", code], os.environ)
-    _, status, used = os.wait4(pid, 0)
-    if status:
-        raise RuntimeError(f"stage {stage} in {folder} ended with status {os.waitstatus_to_exitcode(status)}")
-    figures = (used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6, (_size(folder / "run") - before) / 1e6)
+    used = measured([sys.executable, "-c", code])
+    if used.exit_code:
+        raise RuntimeError(f"stage {stage} in {folder} ended with status {used.exit_code}")
+    figures = (used.cpu_seconds, used.peak_bytes / 1e6, (_size(folder / "run") - before) / 1e6)
     return {name: round(figure, 2) for name, figure in zip(FIGURES, figures, strict=True)}
 
 

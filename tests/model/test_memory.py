@@ -1,6 +1,4 @@
 import gc
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 from model.network.config import ModelConfig
 from model.network.transformer import Transformer
 from model.plan.memory import kept_bytes, memory, memory_advice
+from pipeline.bench.program import measured
 from pipeline.recipe.training_options import Train
 from tests.model.runs import make_run
 
@@ -131,11 +130,9 @@ def peak_bytes(folder: Path, model: dict[str, object], train: dict[str, object])
     run = make_run(folder, overrides=overrides)
     command = [sys.executable, "-m", "model.train", "--recipe", f"{run.root}/recipe.toml", "--root", run.root]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, (folder / "log").read_text()
-    return usage.ru_maxrss * 1024
+        used = measured(command, stdout=log, stderr=log)
+    assert used.exit_code == 0, (folder / "log").read_text()
+    return used.peak_bytes
 
 
 @pytest.mark.slow

@@ -59,16 +59,21 @@ class SlurmCluster(Cluster):
         storage.publish_bytes(json.dumps({"name": name}).encode(), storage.join(root, ACTIVE), root)
         batch = SlurmBatch(root, folder, name, step.name, self.options)
         executor = make_executor(self.options, self.workers, folder, tasks, name, shard_seconds)
+        answered = False
         while True:
             try:
                 executor.run()
             except subprocess.CalledProcessError as error:
-                if batch.states() is not None:
+                if batch.states() is None:
+                    answered = False
+                    time.sleep(self.options.poll_seconds)  # the controller is away: states() counts for how long
+                    continue
+                if answered:
                     raise RunError(
                         f"sbatch refused {step.name} (code {error.returncode}); what it said stands above, "
                         f"the script is in {folder}/datatrove"
                     ) from error
-                time.sleep(self.options.poll_seconds)  # the controller is away: states() counts for how long
+                answered = True  # once may be a controller that has come back since: asked again, it tells
                 continue
             return batch
 
