@@ -64,6 +64,12 @@ def function_of(item_id: str) -> str:
     return item_id.partition("[")[0]
 
 
+def still_there(seconds: Mapping[str, float], names: set[str]) -> dict[str, float]:
+    """What of the seconds is of tests that are there, or of files that were not looked at."""
+    files = {name.partition("::")[0] for name in names}
+    return {name: took for name, took in seconds.items() if name in names or name.partition("::")[0] not in files}
+
+
 def lines_of(slices: list[list[str]], number: int, seconds: Mapping[str, float]) -> list[str]:
     """What a slice holds, for a person."""
     names = sorted(slices[number])
@@ -110,5 +116,5 @@ class Slices:
             session.exitstatus = pytest.ExitCode.OK  # that no test has run is no failure
         if self.note:
             found = known_seconds() | {name: round(seconds, 1) for name, seconds in self.measured.items()}
-            found = {name: seconds for name, seconds in found.items() if name in self.names}
+            found = still_there(found, self.names)
             SECONDS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")

@@ -27,7 +27,7 @@ class Memory:
         casts: bfloat16 copies of the matrices, kept for the backward pass.
         loss: A chunk of logits, the head's gradient, and the gradients of the last hidden states.
         update: What Muon works with.
-        checkpoint: On a CPU, the copies that a checkpoint is written from; on a slow disk they last into the next step.
+        checkpoint: On a CPU, the copies that a checkpoint is written from; they last into the next step.
     """
 
     weights: int
@@ -42,12 +42,12 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """The most that exists at once: a backward pass or a checkpoint's copies, on top of what stays.
+        """The most that a process holds: a backward pass and a checkpoint's copies, on top of what stays.
 
         Muon's update is added: its batches of matrices are too large for the pieces that activations leave behind.
         """
-        passing = max(self.activations + self.backward + self.casts + self.loss, self.checkpoint)
-        return self.weights + self.gradients + self.optimizer + passing + self.update
+        passing = self.activations + self.backward + self.casts + self.loss
+        return self.weights + self.gradients + self.optimizer + passing + self.checkpoint + self.update
 
 
 def memory(config: ModelConfig, train: Train, *, processes: int = 1, cpu: bool = False) -> Memory:

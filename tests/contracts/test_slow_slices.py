@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.slow_slices import SLICE_SECONDS, known_seconds, number_of, slices_of
+from tests.slow_slices import SLICE_SECONDS, known_seconds, number_of, slices_of, still_there
 
 
 def test_every_slow_test_is_in_one_slice() -> None:
@@ -30,3 +30,8 @@ def test_slice_that_does_not_exist_is_refused(asked: str) -> None:
 
 def test_slice_is_counted_from_one() -> None:
     assert number_of("3", 7, 0) == 2
+
+
+def test_seconds_of_a_part_of_the_tests_leave_those_of_other_files() -> None:
+    seconds = {"a.py::test_one": 1.0, "a.py::test_gone": 2.0, "b.py::test_two": 3.0}
+    assert still_there(seconds, {"a.py::test_one"}) == {"a.py::test_one": 1.0, "b.py::test_two": 3.0}

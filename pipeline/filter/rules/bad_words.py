@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.base.errors import parse_json
 
@@ -40,6 +39,8 @@ def bad_word_counts(texts: pa.Array, languages: pa.Array) -> pa.Array:
         >>> bad_word_counts(texts, pa.array(["en", "en", "lb"])).to_pylist()
         [1, 0, None]
     """
+    import pyarrow.compute as pc  # a tenth of a second, which who only looks something up need not wait
+
     counts = np.zeros(len(texts), np.int32)
     judged = np.zeros(len(texts), bool)
     for language in pc.unique(languages).to_pylist():
