@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from model.bench.train import measured_process, shown, write_vocabulary_size
+from model.bench.train import measured_process, run_nanogpt_program, shown, write_vocabulary_size
 from model.devices.hardware import Device, known_device
 from model.network.config import ModelConfig
 from model.plan.flops import flops_per_token
@@ -225,8 +225,6 @@ class Bench:
     def nanogpt(self, checkout: Path) -> dict[str, Any]:
         """A nanoGPT checkout's training of the shape, on one device."""
         folder, shape = self.folder / "run" / "flat", self.shape
-        for name in ("train.py", "model.py", "configurator.py"):
-            shutil.copy(checkout / name, folder / name)
         options = {
             "dataset": "bench",
             "device": self.on,
@@ -242,11 +240,9 @@ class Bench:
             "eval_iters": 1,
             "always_save_checkpoint": False,
         }
-        command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in options.items())]
         used = DeviceMemory()
         with used.watched():
-            said, _, _ = measured_process(command, folder)
-        seconds = [float(value) / 1000 for value in re.findall(r"^iter .* time ([\d.]+)ms", said, re.MULTILINE)]
+            seconds, _, _ = run_nanogpt_program(checkout, folder, options)
         config = ModelConfig("gpt2", shape.vocabulary, shape.context, shape.layers, shape.heads, shape.width)
         return self._row("nanoGPT", config, 1, [shape.step_tokens(1) / one for one in seconds], used)
 

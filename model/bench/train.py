@@ -158,8 +158,6 @@ def run_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) 
 
 def train_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float) -> dict[str, Any]:
     """Trains with a nanoGPT checkout; seconds of its steps and its peak memory."""
-    for name in ("train.py", "model.py", "configurator.py"):
-        shutil.copy(checkout / name, folder / name)
     options = {
         "dataset": "bench",
         "device": "cpu",
@@ -181,12 +179,19 @@ def train_nanogpt(checkout: Path, folder: Path, steps: int, learning_rate: float
         "eval_iters": 1,
         "log_interval": 1,
     }
-    command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in options.items())]
-    said, memory, wall = measured_process(command, folder)
-    times = [float(value) / 1000 for value in re.findall(r"time ([\d.]+)ms", said)]
+    times, memory, wall = run_nanogpt_program(checkout, folder, options)
     times = times[1:-1]  # the first and the last step's time hold an evaluation
     name = f"nanoGPT, AdamW {learning_rate:g}, warm-up {options['warmup_iters']} steps"
     return _row(name, None, steps, times, None, memory, wall)
+
+
+def run_nanogpt_program(checkout: Path, folder: Path, options: dict[str, Any]) -> tuple[list[float], float, float]:
+    """Seconds of each step, peak memory (MB) and seconds of nanoGPT's train.py, copied to where its data lie."""
+    for name in ("train.py", "model.py", "configurator.py"):
+        shutil.copy(checkout / name, folder / name)
+    command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in options.items())]
+    said, memory, wall = measured_process(command, folder)
+    return [float(value) / 1000 for value in re.findall(r"time ([\d.]+)ms", said)], memory, wall
 
 
 def _row(
