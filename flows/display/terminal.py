@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pipeline.base.console import say
 from pipeline.base.progress import Moment, watcher
-from pipeline.base.words import cells, counted, duration, figure, printable, wrapped
+from pipeline.base.words import aligned, cells, counted, duration, figure, printable, wrapped
 from pipeline.screen.line import last_line, line_seconds
 from pipeline.screen.wording import sentence
 
@@ -164,17 +164,10 @@ def funnel_rows(summaries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, st
 def summary_table(summaries: Mapping[str, Mapping[str, Any]], width: int | None = None) -> str:
     """The funnel as aligned text; in ``width`` columns, if a terminal has so many."""
     rows = [{name: name for name in COLUMNS}, *funnel_rows(summaries)]
-    widths = {name: max(len(row[name]) for row in rows) for name in COLUMNS}
-    if width is not None and sum(widths[name] + 2 for name in COLUMNS[:-1]) > width:
+    lines = [f"{line}  " for line in aligned([[row[name] for name in COLUMNS[:-1]] for row in rows])]
+    if width is not None and len(lines[0]) > width:
         return "\n".join(wrapped(_in_words(row), width) for row in rows[1:])
-    lines = []
-    for row in rows:
-        line = (
-            f"{row['stage']:<{widths['stage']}}  {row['in']:>{widths['in']}}  {row['out']:>{widths['out']}}  "
-            f"{row['seconds']:>{widths['seconds']}}  "
-        )
-        lines.append(with_more(line, row["more"], width).rstrip())
-    return "\n".join(lines)
+    return "\n".join(with_more(line, row["more"], width).rstrip() for line, row in zip(lines, rows, strict=True))
 
 
 def _in_words(row: Mapping[str, str]) -> str:
