@@ -36,7 +36,7 @@ SIGNALS_STEP = Step(
     "pipeline.filter.worker:measure_shard",
     libraries=("pyarrow", "numba", "stopwordsiso", FASTTEXT, "datatrove"),
 )
-VERDICTS_STEP = Step("filter", 3, "pipeline.filter.worker:judge_shard", libraries=("pyarrow",))
+VERDICTS_STEP = Step("filter", 4, "pipeline.filter.worker:judge_shard", libraries=("pyarrow",))
 
 
 def run(context: Context) -> dict[str, Any]:

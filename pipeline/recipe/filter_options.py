@@ -23,6 +23,7 @@ from pipeline.recipe.section import (
 
 NOT_IN_THE_BYTES = ("preset", "min_kept")  # what a preset sets stands in the other keys; a gate makes no shard again
 NO_LIMIT = 2**31 - 1  # of a count that fits 32 bits
+SHORT = 20  # characters: what is shorter says too little of its language, which is another reason than doubt
 
 
 class LengthRules(Section):

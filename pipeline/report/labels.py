@@ -74,6 +74,7 @@ REASONS: Mapping[str, str] = {
     "dedup.url": "the same address as a document that is kept",
     "language.languages": "in a language that was not asked for",
     "language.min_language_score": "language not certain enough",
+    "language.too_short": "too short to tell the language",
     "text.max_replaced_share": "too many broken characters",
     "text.max_bad_words": "more of C4's bad words than allowed",
     "text.min_extraction_score": "text that is unlikely to be that of its page",

@@ -13,6 +13,7 @@ _END = r"(?![A-Za-z0-9_-])"
 _SAFE = r"[A-Za-z0-9_-]"
 _JWT = rf"eyJ{_SAFE}{{10,2000}}\.eyJ{_SAFE}{{10,8000}}\.(?:{_SAFE}{{16,2000}}{_END}|(?!{_SAFE}))"
 _BLOCK = r"(?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+_GITLAB = "(?:glpat|gldt|glrt|glrtr|glft|glimt|glagent|gloas|glsoat|glffct)"
 _FORMS = [
     # AWS: access key ids; the secret key beside its name
     r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])",
@@ -25,14 +26,14 @@ _FORMS = [
     # GitHub: personal, OAuth, server, refresh, user tokens; fine-grained ones
     r"gh[posru]_[A-Za-z0-9]{36,251}(?![A-Za-z0-9])",
     r"github_pat_[A-Za-z0-9_]{60,90}(?![A-Za-z0-9_])",
-    # GitLab: personal (also routable), deploy, runner, CI job, trigger, feed, incoming mail, agent, OAuth, SCIM, flag
-    rf"glpat-{_SAFE}{{27,300}}\.[0-9a-z]{{2}}\.?[0-9a-z]{{7,9}}{_END}",
-    rf"(?:glpat|gldt|glrt|glrtr|glft|glimt|glagent|gloas|glsoat|glffct)-{_SAFE}{{20,100}}{_END}",
+    # GitLab: personal, deploy, runner, feed, incoming mail, agent, OAuth, SCIM, flag, also routable; CI job, trigger
+    rf"{_GITLAB}-{_SAFE}{{27,300}}\.[0-9a-z]{{2}}\.?[0-9a-z]{{7,9}}{_END}",
+    rf"{_GITLAB}-{_SAFE}{{20,100}}{_END}",
     rf"glcbt-[0-9a-zA-Z]{{1,5}}_{_SAFE}{{20,60}}{_END}",
     r"glptt-[0-9a-f]{40}(?![A-Za-z0-9])",
     rf"GR1348941{_SAFE}{{20}}{_END}",
     # Anthropic; OpenAI: project, service account, admin and older keys
-    rf"sk-ant-[a-z0-9]{{2,12}}-{_SAFE}{{40,200}}{_END}",
+    rf"sk-ant-[a-z0-9]{{2,12}}-{_SAFE}{{70,198}}AA{_END}",
     rf"sk-(?:(?:proj|svcacct|admin|None)-)?{_SAFE}{{20,100}}T3BlbkFJ{_SAFE}{{20,100}}{_END}",
     rf"sk-(?:proj|svcacct|admin)-{_SAFE}{{32,200}}{_END}",
     r"(?P<plain>sk-[A-Za-z0-9]{32,64})(?![A-Za-z0-9_-])",
@@ -57,6 +58,7 @@ _SECRET_FORMS = re.compile("|".join(_FORMS).encode())
 _WRAPPED_JWT = re.compile(_JWT.encode())
 _LONG = (b"-----", b"eyJ", b"ZXlK", b"hooks.")  # too long to be made of one letter, or words in part
 _EXAMPLE = (b"EXAMPLE", b"EXAMPLEKEY")  # how AWS ends the keys of its manuals
+_ALPHABET = b"abcdefghijklmnopqrstuvwxyz"  # what stands for a key in others
 _FEWEST_LETTERS = 10  # different ones, in a key
 _SLACK_DIGITS = 6  # the fewest, in a token of Slack
 _MIXED = (re.compile(rb"[0-9]"), re.compile(rb"[A-Za-z]"))
@@ -71,7 +73,11 @@ def secret(text: bytes, first: int, _last: int, _card: int) -> Span | None:
     key = match.group(named or 0)
     if named == "wrapped":
         return (first, match.end(), "secret") if _holds_jwt(key) else None
-    if key.endswith(_EXAMPLE) or (not key.startswith(_LONG) and len(set(key[4:])) < _FEWEST_LETTERS):
+    if (
+        key.endswith(_EXAMPLE)
+        or _ALPHABET in key.lower()
+        or (not key.startswith(_LONG) and len(set(key[4:])) < _FEWEST_LETTERS)
+    ):
         return None
     if key.startswith(b"xox") and sum(byte in b"0123456789" for byte in key) < _SLACK_DIGITS:
         return None  # xoxe.xoxp-1-YourTokenStandsHere

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline.filter.rules.bad_words import COLUMN as BAD_WORDS
-from pipeline.recipe.filter_options import NO_LIMIT, Filter
+from pipeline.recipe.filter_options import NO_LIMIT, SHORT, Filter
 from pipeline.recipe.rule_sets import RULE_SETS
 
 NAMES = ("rule", "signal", "value", "bound", "threshold")
@@ -34,7 +34,9 @@ def _of_columns(
     """How sure the language is, broken characters, bad words, how good an extraction is, and lengths."""
     least = options.min_language_scores.get(record.get("language") or "", options.min_language_score)
     if least > 0:
-        yield "language.min_language_score", "language_score", record.get("language_score"), "min", least
+        is_short = (signals.get("character_count") or SHORT) < SHORT
+        rule = "language.too_short" if is_short else "language.min_language_score"
+        yield rule, "language_score", record.get("language_score"), "min", least
     if options.max_replaced_share < 1:
         share = record.get("replaced_share")
         yield "text.max_replaced_share", "replaced_share", share, "max", options.max_replaced_share

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pipeline.clean.urls import UrlList
 from pipeline.filter.rules.bad_words import COLUMN as BAD_WORDS
 from pipeline.filter.rules.predicates import Failures, Mask, as_mask
-from pipeline.recipe.filter_options import Filter, LicenceRules
+from pipeline.recipe.filter_options import SHORT, Filter, LicenceRules
 
 KEY = "filter.url"
 DOCUMENT_COLUMNS = (
@@ -42,7 +42,10 @@ def document_failures(documents: pa.Table, signals: pa.Table, options: Filter, b
     if options.languages:
         wanted = pc.is_in(documents["language"], value_set=pa.array(options.languages, pa.string()))
         add("language.languages", ~as_mask(wanted))
-    add("language.min_language_score", _unsure(documents, options))
+    unsure = _unsure(documents, options)
+    is_short = signals["character_count"].to_numpy() < SHORT
+    add("language.too_short", unsure & is_short)
+    add("language.min_language_score", unsure & ~is_short)
     _length(signals, options, add)
     if options.max_replaced_share < 1:
         add("text.max_replaced_share", _broken(documents, options.max_replaced_share))

@@ -26,6 +26,7 @@ SUITES = {  # in the order of the table
     "udhr": "declarations",
     "htmldate": "dates",
     "presidio-research": "private_data",
+    "gitleaks": "leaks",
     "decon": "evaluation",
 }
 REPOSITORY = Path(__file__).parents[3]

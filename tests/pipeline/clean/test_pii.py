@@ -103,6 +103,7 @@ PERSONAL = {
         "xapp-1-A03PB5G7XYZ-4012345678901-" + "0a1b2c3d4e5f6789" * 4,
         "https://hooks.slack.com/services/T0ABCDEFG/B0HIJKLMN/abcDEF123ghiJKL456mnoPQR",
         "glrt-aB3dE6gH9jK2mN5pQ8rS",
+        "sk-ant-admin01-" + "aB3dE6gH9jK2mN5pQ8rS_-x" * 4 + "1AA",
         "whsec_aB3dE6gH9jK2mN5pQ8rSaB3dE6gH9jK2",
         "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
         "key=sk-proj-abcdEFGHijklMNOPqrstUVWX1234567890abcd",
@@ -125,7 +126,8 @@ Parcel 4111111111111112|4539 1488 0343 6467 0|EAN 4006381333931|0.45391488034364
 Update from 1.2.99.2 to 1.2.99.4|OID 1.3.6.1.4.1.311|section 52.1.3.7|Oct 25 2000::|M: 70.54 ( 46.84 %)|port = 1234.5678
 AKIAIOSFODNN7EXAMPLE|sk-learn-pipeline-with-a-very-long-name-in-python|Telephone 1876-1976|cell 1234567 divided
 mobile 20190405|does not work 1614 9.0.1210|390.533.447-06|social security number is 853-37-1694
-xoxe.xoxp-1-YourTokenStandsHere
+xoxe.xoxp-1-YourTokenStandsHere|AIzaSyabcdefghijklmnopqrstuvwxyz1234567
+sk-ant-api03-abc123xyz-456de-klMnopqrstuvwx-3456yza789bcde-1234fghijklmnopAA
 {"a": 12345678901234}|0000000000000000|1e-10|16:9|64-bit|IPv4|127.0.0.1:8080|::1|00000000-0000-0000-0000-000000000000"""
 
 
@@ -141,6 +143,12 @@ def test_personal_data_is_found(kind: str) -> None:
 @pytest.mark.parametrize("text", [line for row in LOOK_ALIKES.split("\n") for line in row.split("|")])
 def test_look_alike_stays_untouched(text: str) -> None:
     assert pii.find([text, f"see {text}, there"], COUNTRIES) == {}
+
+
+def test_keys_are_replaced_whole() -> None:
+    key = "glrt-t1_aB3dE6gH9jK2mN5pQ8rStUvWxYz.01a2b3c4d"
+    data, spans = pii.find([f'token = "{key}"'])[0]
+    assert pii.replace(data, spans) == 'token = "<SECRET>"'
 
 
 def test_addresses_are_replaced_whole() -> None:

@@ -120,6 +120,24 @@ def test_a_language_has_its_own_score(tmp_path: Path) -> None:
     assert verdicts(context)[2]["reasons"] == ["language.min_language_score"]
 
 
+def test_a_short_text_in_doubt_goes_for_its_length(tmp_path: Path) -> None:
+    found = [
+        ("Buy milk.", "en", 0.3),
+        ("Buy bread.", "en", 0.7),
+        ("Twenty characters go", "en", 0.3),
+        ("Brot.", None, None),
+    ]
+    rows = [{"text": text, "language": name, "language_score": score} for text, name, score in found]
+    context = make_run(tmp_path, {"00000": rows}, "rules = []")
+    run_filter(context)
+    assert [row["reasons"] for row in verdicts(context)] == [
+        ["language.too_short"],
+        [],
+        ["language.min_language_score"],
+        ["language.too_short"],
+    ]
+
+
 def test_a_language_that_the_record_states_is_sure(tmp_path: Path) -> None:
     found = [("en", None), ("de", None), (None, None), ("en", 0.6)]
     rows = [{"text": f"{GOOD} {n}", "language": name, "language_score": score} for n, (name, score) in enumerate(found)]
