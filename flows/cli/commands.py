@@ -7,6 +7,7 @@ never loads Prefect.
 from importlib import import_module
 from typing import Any, Literal
 
+from flows.cli.help_lines import unfold_help
 from flows.display.answer import answer
 from flows.display.loading import loading
 from flows.display.options import Json
@@ -123,15 +124,17 @@ def build_app(arguments: list[str]) -> Any:
             told = {} if name == called else {"help": summary}
             app.command(target, name=name, group=group, sort_key=order, **told)
     app["--help"].group = app["--version"].group = Group("Help", sort_key=len(GROUPS))
+    if called:
+        unfold_help(app[called])
     return app
 
 
 def completion(shell: Literal["bash", "zsh", "fish"], *, json: Json = False) -> int:
     """Print the script that makes a shell complete commands, options, their choices, and paths.
 
-    Write it where the shell looks (the folder must be there): for bash ~/.local/share/bash-completion/completions/
-    tokenmill; for fish ~/.config/fish/completions/tokenmill.fish; for zsh a file _tokenmill in a folder of $fpath. For
-    this shell alone: source <(tokenmill completion bash)
+    Write it where the shell looks (the folder must be there): for bash as a file tokenmill in
+    ~/.local/share/bash-completion/completions, for fish as tokenmill.fish in ~/.config/fish/completions, for zsh as
+    _tokenmill in a folder of $fpath. For this shell alone: source <(tokenmill completion bash)
 
     Example: tokenmill completion bash > ~/.local/share/bash-completion/completions/tokenmill
 

@@ -155,6 +155,11 @@ def bench(*names: str, json: Json = False) -> int:
     Without names: all but gpu, which wants one.
 
     Example: tokenmill bench dedup filter
+
+    Parameters
+    ----------
+    names
+        Benchmarks; a name that is none says which there are.
     """
     known = BENCHMARKS | ON_GPUS
     unknown = [name for name in names if name not in known]

@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from flows.display.answer import answer
-from flows.display.options import Checkpoint, Flag, GivenFile, Json, Output, Overrides, Overwrite, refuse_overwriting
+from flows.display.options import (
+    Checkpoint,
+    Flag,
+    GivenFile,
+    Json,
+    Output,
+    Overrides,
+    Overwrite,
+    Several,
+    refuse_overwriting,
+)
 from flows.display.standard import STANDARD, as_files, standard_text
 from pipeline.base.console import release_stdout, say
 from pipeline.base.errors import UserError, naming
@@ -199,7 +209,7 @@ def plan(
     *,
     set: Overrides | None = None,
     root: str | None = None,
-    hardware: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    hardware: Several | None = None,
     price: float | None = None,
     devices: int = 1,
     mfu: float = 0.4,

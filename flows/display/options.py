@@ -21,15 +21,16 @@ def _not_negative(kind: Any, value: int) -> None:
         raise ValueError("expected 0 or more")
 
 
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="print exactly one JSON object on standard output")]
-Flag = Annotated[bool, Parameter(negative=())]
+_SWITCH = Parameter(negative=(), show_default=False)  # there or not: "default: False" says nothing more
+Flag = Annotated[bool, _SWITCH]
+Json = Annotated[Flag, Parameter(name="--json", help="Print exactly one JSON object on standard output.")]
 Repeated = Annotated[list[str], Parameter(negative=())]
 Several = Annotated[list[str], Parameter(negative=(), consume_multiple=True)]
 Overrides = Annotated[list[str], Parameter(name="--set", negative=())]
 LocalPath = Annotated[Path, Parameter(converter=_local)]  # a plain Path makes a folder "s3:" of s3://bucket
 GivenFile = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-": standard input (flows/display/standard.py)
 Output = Annotated[LocalPath, Parameter(name=["--output", "-o"])]
-DryRun = Annotated[bool, Parameter(name=["--dry-run", "-n"], negative=())]  # as make and rsync have it
+DryRun = Annotated[Flag, Parameter(name=["--dry-run", "-n"])]  # as make and rsync have it
 Workers = Annotated[int, Parameter(name=["--workers", "-j"], validator=_not_negative)]
 Checkpoint = Annotated[
     str | None,
@@ -37,7 +38,7 @@ Checkpoint = Annotated[
         name="--checkpoint", help="The checkpoint to use: a step, or its folder in the run; by default the last one."
     ),
 ]
-Overwrite = Annotated[bool, Parameter(negative=(), help="Replace what the output holds.")]
+Overwrite = Annotated[Flag, Parameter(help="Replace what the output holds.")]
 
 # of deduplication
 TextField = Annotated[str, Parameter(help="Field or column with the text.")]

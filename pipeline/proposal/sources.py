@@ -5,7 +5,7 @@ Which column holds the text is tried, with the reader that the run will use: the
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.base import storage
@@ -13,7 +13,7 @@ from pipeline.base.words import counted, listed
 from pipeline.proposal.earlier_work import earlier_work, refuse_nothing_else
 from pipeline.proposal.not_written import LeftOut, not_written
 from pipeline.proposal.text_fields import fields_of, has_no_text, text_fields
-from pipeline.proposal.within import Within, look_into
+from pipeline.proposal.within import Within, look_into, without_in_words
 from pipeline.readers.parts.first import TABULAR, FirstRecords, first_records
 from pipeline.readers.parts.formats import ARCHIVES, BINARY, COMPRESSION_SUFFIXES, HEAD_BYTES, binary_kind, format_of
 from pipeline.readers.parts.inputs import InputFile, SourceInputs, list_inputs, source_root
@@ -128,6 +128,7 @@ class _Alike:
     folder: str = ""  # that holds these tables of the kind and no others
     example: str = ""  # the table in an archive that ``columns`` are of
     told: tuple[str, ...] = ()  # what these fields do not reach
+    without: tuple[str, ...] = ()  # globs of tables in archives that hold no text
 
     def others(self, inputs: SourceInputs, gone: Sequence[LeftOut]) -> list[str]:
         """Files that its globs would take along: a name without a folder stands for it in any folder."""
@@ -138,7 +139,7 @@ class _Alike:
         """Globs of what would be one of them by its name, and is left out or of another source."""
         chosen = Selection(self.globs())
         by_ending = _globs_of([one for one in gone if any(map(chosen.wants, one.paths))])
-        return (*by_ending, *map(escaped, self.others(inputs, gone)))
+        return (*by_ending, *map(escaped, self.others(inputs, gone)), *self.without)
 
     def can_be_told_apart(self, inputs: SourceInputs, gone: Sequence[LeftOut], placed: Collection[str]) -> bool:
         """Whether globs name these files alone, and keep no other file from the source of the rest.
@@ -177,11 +178,12 @@ def propose(found: Found) -> list[Proposed]:
     """
     gone = [*found.earlier, *not_written(found.read, found.formats["html"])]
     alike = [group for kind, files in _tables(found, gone) for group in _alike(found.inputs, kind, files)]
-    alike += _archives_alike(found)
+    archives = {file.path: within for file in found.archives[:MOST_LOOKED_AT] if (within := _within(found, file))}
+    alike += _archives_alike(found, archives)
     alike = _told_apart(found.inputs, [group for group in alike if group.fields != {}], gone)
     apart = [group for group in alike if group.fields]
     without = [group for group in alike if group.fields is None]
-    sources = [_the_rest(found, apart, without, gone)]
+    sources = [_the_rest(found, apart, without, gone, archives)]
     names: Counter[str] = Counter()
     for group in apart:
         names[group.kind] += 1
@@ -226,11 +228,19 @@ def _globs_of(gone: Sequence[LeftOut]) -> tuple[str, ...]:
     return tuple(glob for one in gone for glob in one.globs)
 
 
-def _the_rest(found: Found, apart: Sequence[_Alike], without: Sequence[_Alike], gone: Sequence[LeftOut]) -> Proposed:
+def _the_rest(
+    found: Found,
+    apart: Sequence[_Alike],
+    without: Sequence[_Alike],
+    gone: Sequence[LeftOut],
+    archives: Mapping[str, Within],
+) -> Proposed:
     """The source of all that needs no fields, without what is another source or nothing to be read."""
-    why = [*map(_without_text, without), *(one.told for one in gone)]
+    why = [*map(_without_text, without), *(one.told for one in gone), without_in_words(archives.values())]
+    elsewhere = {file.path for group in apart for file in group.files}
+    within = [glob for path, one in archives.items() if path not in elsewhere for glob in one.globs]
     out = (*found.left_out, *(glob for group in (*apart, *without) for glob in group.globs()))
-    return Proposed("files", exclude=(*out, *_globs_of(gone)), why="; ".join(why))
+    return Proposed("files", exclude=(*out, *_globs_of(gone), *within), why="; ".join(filter(None, why)))
 
 
 def leave_out(found: Found, sources: Sequence[Proposed], archives: Sequence[str]) -> list[Proposed]:
@@ -278,11 +288,15 @@ def _folder_of(own: Sequence[InputFile], files: Sequence[InputFile]) -> str:
     return folder if len(own) > 1 and len(below) == len(own) and named else ""
 
 
-def _archives_alike(found: Found) -> list[_Alike]:
+def _within(found: Found, archive: InputFile) -> Within | None:
+    return look_into(found.inputs, archive, _fields_if_text)
+
+
+def _archives_alike(found: Found, archives: Mapping[str, Within]) -> list[_Alike]:
     """The archives whose tables need fields, by these."""
     groups: dict[str, list[tuple[InputFile, Within]]] = {}
-    for file in found.archives[:MOST_LOOKED_AT]:
-        within = look_into(found.inputs, file, _fields_if_text)
+    for file in found.archives:
+        within = archives.get(file.path)
         if within is not None and within.fields:
             groups.setdefault(repr(within.fields), []).append((file, within))
     return [
@@ -294,6 +308,7 @@ def _archives_alike(found: Found) -> list[_Alike]:
             whole=False,
             example=alike[0][1].member,
             told=tuple(within.told for _, within in alike if within.told),
+            without=tuple(glob for _, within in alike for glob in within.globs),
         )
         for alike in groups.values()
     ]

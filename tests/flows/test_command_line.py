@@ -1,5 +1,6 @@
 """The command line as people type it: mistakes in our words, short options, groups of commands, completion."""
 
+import itertools
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cyclopts import CycloptsError
 from flows.cli.commands import COMMANDS, GROUPS, build_app
 from flows.cli.completion import script
 from flows.cli.mistakes import explained
+from flows.cli.reference import WIDTH, help_text
 from tests.contracts.commands import commands
 
 
@@ -71,6 +73,22 @@ def test_help_is_grouped_and_begins_with_what_makes_a_model() -> None:
     }
     places = [groups[name].sort_key for name in COMMANDS if name in groups]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_broken_where_the_terminal_ends_and_not_where_the_source_does(name: str) -> None:
+    shown = help_text([name]).split("╭")[0].splitlines()
+    early = [
+        line
+        for line, following in itertools.pairwise(shown)
+        if line and following and len(line) + 1 + len(following.split()[0]) <= WIDTH
+    ]
+    assert early == []
+
+
+def test_help_says_no_default_of_what_is_there_or_not() -> None:
+    assert "default: False" not in help_text(["run"])
+    assert "--rebuild" in help_text(["run"])
 
 
 def test_one_short_option_means_one_thing_in_every_command() -> None:

@@ -126,6 +126,18 @@ def train_classifier(
         Texts that stand for the corpus; without it the held-out texts of both classes.
     holdout
         Share of the documents that is not trained on.
+    epochs
+        Passes over the texts.
+    learning_rate
+        Of fastText.
+    dimension
+        Size of a word vector.
+    word_ngrams
+        Longest run of words that has a vector.
+    buckets
+        Vectors of runs of words, by hash.
+    seed
+        Of the weights and of what is held out.
     """
     from pipeline.filter.classifier.train import Options, train
 

@@ -97,8 +97,16 @@ def first_items(
     return islice(reader.read(part), limit) if part is not None else iter(())
 
 
-def tables_within(inputs: SourceInputs, file: InputFile) -> dict[str, FirstRecords]:
-    """The first records of the tables in an archive, by their paths; what is no table is passed over unread.
+@dataclass(frozen=True)
+class TablesWithin:
+    """What an archive holds: the first records of its tables by their paths, and how many members are other text."""
+
+    tables: dict[str, FirstRecords]
+    others: int
+
+
+def tables_within(inputs: SourceInputs, file: InputFile) -> TablesWithin:
+    """The first records of the tables in an archive; what is no table is passed over unread.
 
     Args:
         inputs: The source.
@@ -114,22 +122,29 @@ def tables_within(inputs: SourceInputs, file: InputFile) -> dict[str, FirstRecor
             if len(found) > MOST_TABLES:
                 break
     values = {path: tuple(record.metadata or {} for record in records) for path, records in found.items()}
-    return {path: FirstRecords(own, columns_of(own), tuple(found[path])) for path, own in values.items()}
+    tables = {path: FirstRecords(own, columns_of(own), tuple(found[path])) for path, own in values.items()}
+    return TablesWithin(tables, reader.others)
 
 
 class _TablesAlone(PartReader):
     """Reads the first records of the tables in an archive, and of the other members what tells their kind."""
 
+    others = 0  # members that are read, and are no tables
+
     def _stream(self, data: Iterator[bytes | Gap], path: str, kind: str, start: int = 0) -> Iterator[Item]:
         if kind in TABULAR:
             options, ledger = self.options, Ledger(0)
             yield from islice(read_stream(data, path, kind, options, start, ledger), FIRST_RECORDS)
+        else:
+            self.others += 1
 
     def _items(self, reader: RangeReader, local: Path, part: Part) -> Iterator[Item]:
         if part.format in ARCHIVES:
             yield from super()._items(reader, local, part)
         elif part.format in TABULAR:
             yield from islice(super()._items(reader, local, part), FIRST_RECORDS)
+        else:
+            self.others += 1
 
 
 class WholeRecords(Fields):

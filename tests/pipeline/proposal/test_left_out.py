@@ -129,6 +129,38 @@ def test_packed_table_in_a_tar_archive_gets_its_fields(folder: Path) -> None:
     assert proposed(folder)["archive"].fields == {"text": "note", "id": "id"}
 
 
+INDEX = "file,pages\n" + "".join(f"{n}.txt,{n}\n" for n in range(30))
+
+
+def test_index_in_an_archive_of_texts_is_left_out_as_outside_of_one(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "old.zip").write_bytes(archive({"index.csv": INDEX, "a.txt": NOTE.format(1), "b.txt": NOTE.format(2)}))
+    (folder / "new.zip").write_bytes(archive({"tickets.csv": ROWS, "in/index.csv": INDEX}))
+    assert init(str(folder), workers=1) == 0
+    said = capsys.readouterr().out
+    assert "2 tables without a text in archives left out, such as new.zip/in/index.csv (file, pages)" in said
+    assert "damaged" not in said
+    recipe = load_recipe("own.toml")
+    assert {source.name: source.exclude for source in recipe.sources} == {
+        "files": ["new.zip", "old.zip/index.csv"],
+        "archive": ["new.zip/in/index.csv"],
+    }
+    assert recipe.clean.max_quarantined == 0.05
+
+
+def test_many_tables_without_a_text_in_an_archive_are_named_by_their_ending(folder: Path) -> None:
+    settings = {f"{number}.json": json.dumps({"p": number}) for number in range(30)}
+    (folder / "old.zip").write_bytes(archive({**settings, "a.csv": INDEX, "b.csv": ROWS}))
+    assert proposed(folder)["archive"].exclude == ("old.zip/**/*.json", "old.zip/a.csv")
+
+
+def test_table_within_an_archive_that_no_glob_goes_into_stays(folder: Path) -> None:
+    (folder / "old.backup").write_bytes(archive({"index.csv": INDEX, "a.txt": NOTE.format(1)}))
+    (source,) = proposed(folder).values()
+    assert (source.exclude, source.why) == ((), "")
+
+
 def test_archive_whose_tables_need_no_fields_stays_with_the_rest(folder: Path) -> None:
     (folder / "old.zip").write_bytes(archive({"a.jsonl": json.dumps({"text": NOTE.format(1)}) + "\n"}))
     assert set(proposed(folder)) == {"files"}
