@@ -40,11 +40,17 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def filled(section: Mapping[str, Any]) -> dict[str, Any]:
-    """A ``[filter]`` section with the keys of its preset where it does not give them itself.
+    """A ``[filter]`` section with the keys, and the thresholds, of its preset where it does not give them itself.
 
     Example:
         >>> filled({"preset": "clean", "min_language_score": 0.5})
         {'rules': [], 'min_language_score': 0.5, 'preset': 'clean'}
     """
     preset = section.get("preset")
-    return {**(PRESETS.get(preset, {}) if isinstance(preset, str) else {}), **section}
+    keys = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+    tables = {
+        name: {**thresholds, **section[name]}
+        for name, thresholds in keys.items()
+        if isinstance(thresholds, Mapping) and isinstance(section.get(name), Mapping)
+    }
+    return {**keys, **section, **tables}

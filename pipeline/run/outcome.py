@@ -40,10 +40,10 @@ def outcome_lines(stage: str, summary: Mapping[str, Any]) -> Iterator[str]:
         which = "`tokenmill inspect` of quarantine/ in the run folder says which"
         yield f"{stage}: {counted(damaged, 'record')} {'is' if damaged == 1 else 'are'} damaged; {which}"
     if left < FEW_KEPT * total:
+        other = ", `tokenmill filter RUN --set filter.preset=own` what the rules for texts of one's own would keep"
         yield (
             f"warning: {stage} keeps {left / total:.1%}; `tokenmill explain` and `tokenmill inspect` show documents "
-            "and records with their reasons"
-            + (", `filter.preset` has rules for other kinds of text" * (stage == "filter"))
+            f"and records with their reasons{other if stage == 'filter' else ''}"
         )
 
 

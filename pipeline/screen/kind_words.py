@@ -150,15 +150,15 @@ def kind_named(kind: str, count: int) -> str:
 
 
 def counted_reason(reason: str, count: int) -> str:
-    """A reason with its count; of a kind of file without a text, in words.
+    """A reason with its count; of a file that is not read, in words.
 
     Example:
-        >>> counted_reason("empty", 3), counted_reason("unsupported: image/png", 2)
-        ('empty 3', '2 PNG pictures not read')
+        >>> counted_reason("empty", 3), counted_reason("unsupported: image/png", 2), counted_reason("broken_link", 1)
+        ('empty 3', '2 PNG pictures not read', '1 link to nothing')
     """
     if reason.startswith(UNSUPPORTED):
         return f"{counted_kind(reason.removeprefix(UNSUPPORTED), count)} not read"
-    return counted_kind(reason, count) if reason == NO_TEXT_LAYER else f"{reason} {count:,}"
+    return counted_kind(reason, count) if reason in _WORDS else f"{reason} {count:,}"
 
 
 def reason_named(reason: str, count: int) -> str:

@@ -35,6 +35,17 @@ def test_keys_of_the_recipe_win_over_its_preset(tmp_path: Path) -> None:
     assert (made.rules, made.gopher_repetition) == (["c4"], REPETITION_ONLY)
 
 
+def test_one_threshold_of_the_recipe_leaves_the_others_to_its_preset(tmp_path: Path) -> None:
+    threshold = "max_top_2gram_char_ratio"
+    expected = {**REPETITION_ONLY, threshold: 0.5}
+    made = load(tmp_path, f'preset = "own"\ngopher_repetition = {{ {threshold} = 0.5 }}')
+    assert made.filter.gopher_repetition == expected
+    by_option = load(tmp_path, 'preset = "own"', f"filter.gopher_repetition.{threshold}=0.5")
+    assert by_option.filter == made.filter
+    (tmp_path / "resolved.toml").write_text(recipe_toml(made))
+    assert load_recipe(tmp_path / "resolved.toml").filter == made.filter
+
+
 def test_preset_of_the_command_line_wins_over_the_keys_of_a_resolved_recipe(tmp_path: Path) -> None:
     made = load(tmp_path, 'rules = ["c4"]\nmin_language_score = 0.9', "filter.preset=own", "filter.rules=[]").filter
     assert (made.rules, made.min_language_score) == ([], PRESETS["own"]["min_language_score"])
