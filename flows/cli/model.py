@@ -228,7 +228,7 @@ def plan(
     root
         The run folder whose tokens are there to train on; by default runs/NAME, where it has some.
     hardware
-        Words of the names of the devices to show; by default all that are known.
+        Words of the names of the devices to show; cpu: this machine alone. By default all that are known.
     price
         Dollars for an hour of one device, in place of the table's.
     devices

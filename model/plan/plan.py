@@ -82,17 +82,18 @@ def chosen_devices(names: Sequence[str], price: float | None = None) -> list[Dev
     """The devices whose names hold one of these words; all without any.
 
     Args:
-        names: Words, in capitals or not, such as ``h100``.
+        names: Words, in capitals or not, such as ``h100``; ``cpu`` is this machine's processor, which is shown anyway.
         price: Dollars for an hour of each, in place of those of the table.
 
     Raises:
         UserError: If a word is in no name.
     """
     known = [device.name for device in DEVICES]
-    for name in names:
-        if not any(name.lower() in one.lower() for one in known):
-            raise UserError(f"--hardware {name}: no such device; known are {', '.join(known)}")
-    wanted = [device for device in DEVICES if not names or any(name.lower() in device.name.lower() for name in names)]
+    asked = [name.lower() for name in names if name.lower() != "cpu"]
+    for name in asked:
+        if not any(name in one.lower() for one in known):
+            raise UserError(f"--hardware {name}: no such device; known are cpu, {', '.join(known)}")
+    wanted = [device for device in DEVICES if not names or any(name in device.name.lower() for name in asked)]
     return wanted if price is None else [replace(device, dollars_per_hour=price) for device in wanted]
 
 

@@ -67,8 +67,10 @@ def test_plan_has_this_machine_chosen_devices_and_a_price_of_ones_own() -> None:
     assert (rows[cpu]["devices"], rows[cpu]["dollars"]) == (1, 0)
     assert rows[cpu]["hours"] > rows["H200"]["hours"]
     assert rows["H200"]["tokens_per_second"] * 3600 * rows["H200"]["hours"] == pytest.approx(plan["tokens"])
-    with pytest.raises(UserError, match="--hardware h1000: no such device; known are V100"):
+    with pytest.raises(UserError, match="--hardware h1000: no such device; known are cpu, V100"):
         chosen_devices(["h1000"])
+    assert chosen_devices(["CPU"]) == []
+    assert [device.name for device in chosen_devices(["cpu", "h200"])] == ["H200"]
 
 
 def test_plan_shows_the_tokens_that_are_there_and_no_figure_of_ten_zeros() -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -69,8 +70,14 @@ def init(
 
 
 def _name(path: str) -> str:
+    """The name of a recipe for a path, which is also that of a folder.
+
+    Example:
+        >>> _name("/home/me/Büro Müller/"), _name("crawl/*.warc.gz"), _name("a b.tar.gz")
+        ('Büro-Müller', 'recipe', 'a-b')
+    """
     last = path.rstrip("/").rsplit("/", 1)[-1].split("*")[0]
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", last.partition(".")[0] or last).strip("-")
+    plain = re.sub(r"[^\w-]+", "-", unicodedata.normalize("NFC", last.partition(".")[0] or last)).strip("-")
     return plain or "recipe"
 
 

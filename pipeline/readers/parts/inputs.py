@@ -5,8 +5,9 @@ of its paths share, read off the paths alone; every file is named by its path be
 table holds a machine's folder.
 
 A symbolic link that a folder holds is followed within the source's folder.  One that leads out of it was named by
-nobody: it is an entry that says so, unless ``follow_links`` asks for it.  The links of a Hugging Face cache
-(``../../blobs/…``) are followed.  The files that the library datasets keeps beside its own data are no input, and told.
+nobody: it is an entry that says so, unless ``follow_links`` asks for it.  One to what is an input anyway, by its own
+name, is passed over, as one that leads back is.  The links of a Hugging Face cache (``../../blobs/…``) are followed.
+The files that the library datasets keeps beside its own data are no input, and told.
 """
 
 import glob
@@ -14,7 +15,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.base import storage, stores
@@ -126,14 +127,15 @@ def list_inputs(
     """
     try:
         root = source_root(paths)
-        files = _files(name, paths, _Root(root, None if follow_links else os.path.realpath(root)))
+        place = _Root(root, None if follow_links else os.path.realpath(root))
+        files = _files(name, paths, place)
     except NoBucketError as error:
         raise UserError(f"{_of(name)}no file at {', '.join(paths)}: {error}") from error
     wanted = tuple(file for file in files if selection is None or selection.wants(file.path))
     if not wanted:
         raise UserError(f"{_of(name)}include and exclude leave none of the {len(files):,} files at the paths")
     in_vain = () if selection is None else selection.naming_nothing(file.path for file in files)
-    return SourceInputs(name, root, wanted, len(files) - len(wanted), in_vain)
+    return SourceInputs(name, root, tuple(_once(wanted, place)), len(files) - len(wanted), in_vain)
 
 
 def _of(name: str) -> str:
@@ -147,6 +149,7 @@ class _Root:
 
     path: str
     inside: str | None
+    followed: set[str] = field(default_factory=set)  # links below it, those to folders with a slash at their end
 
     def relative(self, name: str) -> str:
         """A file's path below the root, always valid Unicode."""
@@ -167,6 +170,21 @@ class _Root:
             return None
         real = os.path.realpath(name)
         return None if os.path.commonpath([real, self.inside]) == self.inside else OUTSIDE_LINK
+
+
+def _once(files: Sequence[InputFile], root: _Root) -> Iterator[InputFile]:
+    """The files without those that a link leads to, and that are among them by their own name or by another link."""
+    folders = tuple(link for link in root.followed if link.endswith("/"))
+    linked = {file.url for file in files if file.url in root.followed or (folders and file.url.startswith(folders))}
+    place = os.path.realpath(root.path).rstrip("/") if linked else ""
+    seen = {f"{place}/{file.url[len(root.path) :].lstrip('/')}" for file in files if linked and file.url not in linked}
+    for file in files:
+        if file.url in linked and file.error is None:
+            real = os.path.realpath(file.url)
+            if real in seen:
+                continue
+            seen.add(real)
+        yield file
 
 
 def _files(name: str, paths: Sequence[str], root: _Root) -> tuple[InputFile, ...]:
@@ -252,7 +270,7 @@ def _walk(folder: str, root: _Root) -> Iterator[InputFile]:
         folders[:] = [
             name
             for name in sorted(folders)
-            if not _is_hidden(name) and name not in links and _enter(place, name, entered)
+            if not _is_hidden(name) and name not in links and _enter(place, name, entered, root)
         ]
         for name in (*names, *links):
             if not _is_hidden(name):
@@ -267,7 +285,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith((".", LOCK))
 
 
-def _enter(place: str, name: str, entered: set[str]) -> bool:
+def _enter(place: str, name: str, entered: set[str], root: _Root) -> bool:
     """False where a symbolic link leads back to a folder that is walked already."""
     path = os.path.join(place, name)
     if not os.path.islink(path):
@@ -276,13 +294,18 @@ def _enter(place: str, name: str, entered: set[str]) -> bool:
     if real in entered or any(os.path.commonpath([real, known]) == real for known in entered):
         return False
     entered.add(real)
+    root.followed.add(f"{path}/")
     return True
 
 
 def _found_file(name: str, root: _Root) -> InputFile:
     """A file that nobody named, but a folder holds or a glob finds."""
     reason = root.link_out(name)
-    return _local_file(name, root) if reason is None else InputFile(root.relative(name), name, 0, excluded=reason)
+    if reason is not None:
+        return InputFile(root.relative(name), name, 0, excluded=reason)
+    if os.path.islink(name) and not _CACHED.fullmatch(os.readlink(name)):
+        root.followed.add(name)
+    return _local_file(name, root)
 
 
 def _local_file(name: str, root: _Root) -> InputFile:

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 def test_link_out_of_the_folder_is_not_followed_but_told(folder: Path, path: str) -> None:
     found = {file.path: file.excluded for file in listed(folder / path)}
     assert found == {
-        **dict.fromkeys(("a.txt", "sub/b.txt", "within.txt", "absolute.txt")),
+        **dict.fromkeys(("a.txt", "sub/b.txt")),
         **{"out.txt": "outside_link", "out": "outside_link", "nothing.txt": "broken_link"},
     }
 
@@ -48,6 +48,22 @@ def test_link_is_followed_where_it_is_named_or_asked_for(folder: Path) -> None:
     assert found["out.txt"] is None
     assert found["out/c.txt"] is None
     assert found["nothing.txt"] == "broken_link"
+
+
+def test_link_to_what_is_read_anyway_is_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, "manuals/a.txt", "manuals/deep/b.txt", ".store/c.txt")
+    for link, target in {
+        "latest": "manuals",
+        "z": "manuals/deep",
+        "c1.txt": ".store/c.txt",
+        "c2.txt": "c1.txt",
+    }.items():
+        (tmp_path / link).symlink_to(target)
+    (tmp_path / "manuals/up").symlink_to("..")
+    assert [file.path for file in listed(tmp_path)] == ["c1.txt", "manuals/a.txt", "manuals/deep/b.txt"]
+    linked = listed(tmp_path, selection=Selection(include=["latest/**"]))
+    assert [file.path for file in linked] == ["latest/a.txt", "latest/deep/b.txt"], "by its only wanted name"
+    assert [file.path for file in listed(tmp_path / "latest") if not file.excluded] == ["a.txt", "deep/b.txt"]
 
 
 INFO, CACHE = "dataset_info.json", "cache-0123456789abcdef"
