@@ -43,7 +43,7 @@ class Looked:
         found = self.found
         size = f"{counted(found.files, 'file')}, {found.bytes / 1e6:,.1f} MB"
         unwanted = found.inputs.unwanted
-        more = f"; {counted(unwanted, 'other file')} not by include and exclude" if unwanted else ""
+        more = f"; {counted(unwanted, 'other')} left out by include and exclude" if unwanted else ""
         yield f"source {self.name}: {size}: {tally(found.formats) or 'nothing that is read'}{more}"
         if told := found.inputs.globs_in_vain(self.run):
             yield f"  {told}"

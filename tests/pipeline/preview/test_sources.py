@@ -63,7 +63,7 @@ def test_sources_are_described_by_kind_with_columns_and_what_is_not_read(folder:
 def test_files_that_the_recipe_leaves_out_are_counted(folder: Path) -> None:
     sources = [{"name": "files", "paths": [str(folder)], "exclude": ["*.png", "1.txt"]}]
     looked = look_at_sources(Recipe.model_validate({"stages": ["clean"], "sources": sources}))[0]
-    assert next(looked.lines()).endswith("; 2 other files not by include and exclude")
+    assert next(looked.lines()).endswith("; 2 others left out by include and exclude")
 
 
 def test_estimate_is_near_what_the_clean_stage_makes(
