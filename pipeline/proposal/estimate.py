@@ -35,6 +35,7 @@ from pipeline.run.tables.alive import alive
 
 NO_TEXT = "missing_text"
 ASKED = ""  # the rules of the recipe itself
+UNKNOWN = "unknown"  # in the place of a language
 LANGUAGE_CHARACTERS = 1000  # for what is no page of a crawl: lists, code and headings say little of a language
 BYTES_A_SECOND_LATER = 45e6  # of text, for dedup and tokenize on one core
 BYTES_A_SECOND_RULES = 37e6  # of text, for the signals, where they are not sampled
@@ -232,9 +233,9 @@ def _add_group(made: Estimate, context: Context, shard: str, group: Group, rules
     made.disk_bytes += group.factor * sum(output.bytes for output in cleaned.outputs)
     _add_damaged(made.sample, context, shard, group)
     for name in (part for part in context.document_shards() if part.partition("-")[0] == shard):
-        table = read_table(context.run.local(layout.documents(name)), DOCUMENTS, ["language"])
-        for language, count in Counter(table["language"].to_pylist()).items():
-            made.languages[language or "unknown"] += round(times * count)
+        table = read_table(context.run.local(layout.documents(name)), DOCUMENTS, ["language", "language_score"])
+        for language, count in Counter(map(sure_language, table.to_pylist())).items():
+            made.languages[language] += round(times * count)
         funnels = {of: funnel_of(context, name, options) for of, options in rules.items()}
         whole = next(iter(funnels.values()), None) or _unjudged(context, name)
         made.unique += times * whole.documents_in
@@ -243,6 +244,18 @@ def _add_group(made: Estimate, context: Context, shard: str, group: Group, rules
             made.by[of].documents += times * funnel.kept
             made.by[of].bytes += group.factor * funnel.kept_bytes
             made.sample.kept[of] = made.sample.kept.get(of, 0) + funnel.kept
+
+
+def sure_language(document: Mapping[str, Any]) -> str:
+    """The language of a document; a guess that the rules for one's own text would drop is none.
+
+    Example:
+        >>> [sure_language({"language": "wa", "language_score": score}) for score in (0.2, 0.3, None)]
+        ['unknown', 'wa', 'wa']
+    """
+    score = document["language_score"]  # null of one that the record states
+    sure = score is None or score >= PRESETS["own"]["min_language_score"]
+    return document["language"] if document["language"] and sure else UNKNOWN
 
 
 def _add_damaged(sample: Sample, context: Context, shard: str, group: Group) -> None:

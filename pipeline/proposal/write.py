@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.base import storage
 from pipeline.base.words import counted, rounded
-from pipeline.proposal.estimate import LANGUAGE_CHARACTERS, Estimate, Sample
+from pipeline.proposal.estimate import LANGUAGE_CHARACTERS, UNKNOWN, Estimate, Sample
 from pipeline.proposal.not_written import are_source_code
 from pipeline.proposal.sizes import FEWEST_TOKENS, LEAST_HELD_OUT, MOST_HELD_OUT, VALIDATION_TOKENS, Sizes
 from pipeline.proposal.sources import Found, Proposed
@@ -166,7 +166,8 @@ def _comment(lines: Sequence[str]) -> Iterator[str]:
 
 def _curation_lines(proposal: Proposal) -> Iterator[str]:
     tried = proposal.tried
-    main = [name for name, count in tried.languages.most_common(4) if count >= 0.02 * max(1, tried.documents)]
+    common = [name for name, count in tried.languages.most_common(4) if count >= 0.02 * max(1, tried.documents)]
+    main = [name for name in common if name != UNKNOWN]
     yield from ("", "[clean]", 'pii = "replace"  # e-mail and IP addresses, telephone, card, account numbers; or off')
     if (share := gate(tried)) is not None:
         told = f"of the sample {tried.sample.damaged_share:.1%} are damaged; see what, then lower it"

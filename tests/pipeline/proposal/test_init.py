@@ -289,6 +289,15 @@ def test_language_is_told_of_the_whole_folder_and_not_of_the_sample(tmp_path: Pa
     assert tried.documents == pytest.approx(2300)
 
 
+def test_text_without_a_language_proposes_none(folder: Path) -> None:
+    for number in range(12):
+        (folder / f"stub{number}.txt").write_text(f"{number} 64423 +++\n")
+    assert init(str(folder), workers=1) == 0
+    text = Path("manuals.toml").read_text(encoding="utf-8")
+    assert re.search(r"languages, by the sample: .*unknown \d+%", text)
+    assert '# languages = ["en"]' in text
+
+
 def test_one_large_file_does_not_use_up_the_sample_of_the_others(tmp_path: Path) -> None:
     place = tmp_path / "mixed"
     place.mkdir()

@@ -119,6 +119,12 @@ def test_number_that_decides_stands_in_the_row(run: Run) -> None:
     assert "fewer than 50 words" in text_of(row[0])
 
 
+def test_row_of_nothing_has_no_bar(run: Run) -> None:
+    page = page_of(run)
+    assert "width:0.000%" not in page
+    assert page.count('class="bar') > 3
+
+
 def test_picture_among_the_records_is_not_shown_as_text(run: Run) -> None:
     page = page_of(run)
     assert "IHDR" not in page
