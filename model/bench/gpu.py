@@ -5,8 +5,8 @@ since speed does not depend on what they say: 12 sequences at a time, five times
 configuration for one GPU has it.  Each runs in processes of its own, in turn.
 
 1. nanoGPT from a checkout (``TOKENMILL_NANOGPT``), as its README has it for a GPU: bfloat16, compiled.
-2. Ours: the same architecture and optimizer, without the compiler, Qwen3's architecture with Muon, activations made
-   again; and with several GPUs ``ddp`` and ``fsdp`` over all of them (``TOKENMILL_BENCH_GPUS`` says how many).
+2. Ours: the same architecture and optimizer, without the compiler, with CUDA graphs, activations made again, Qwen3's
+   architecture with Muon; and with several GPUs ``ddp`` and ``fsdp`` over all of them (``TOKENMILL_BENCH_GPUS`` says how many).
 3. A training of torchtitan that somebody ran, from its log (``TOKENMILL_TORCHTITAN_LOG``): its configurations load
    models and data from a hub, and nothing here downloads.
 
@@ -50,6 +50,7 @@ LOOK_SECONDS = 0.2
 ARCHITECTURES: dict[str, tuple[str, ...]] = {
     "gpt2, AdamW": (),
     "gpt2, AdamW, not compiled": ("train.compile=off",),
+    "gpt2, AdamW, CUDA graphs": ("train.compile=graphs",),
     "gpt2, AdamW, activation_checkpointing selective": ("train.activation_checkpointing=selective",),
     "qwen3, Muon": ("model.architecture=qwen3", "train.optimizer=muon"),
 }

@@ -77,7 +77,7 @@ def chosen_precision(wanted: str, device: "torch.device") -> "torch.dtype":
 
 def compiles(wanted: str, device: "torch.device") -> bool:
     """Whether torch.compile is used: as the recipe says, or where it pays, which is on a GPU."""
-    return wanted == "on" or (wanted == "auto" and device.type == "cuda")
+    return wanted in ("on", "graphs") or (wanted == "auto" and device.type == "cuda")
 
 
 def uncompiled(wanted: str, device: "torch.device") -> contextlib.AbstractContextManager[Any]:

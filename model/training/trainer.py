@@ -83,7 +83,7 @@ class Trainer:
         state = None if start is None else self.checkpoints.load_weights(self.model, start)
         if compiles(self.train.compile, self.world.device):
             for block in self.model.blocks:
-                block.compile()
+                block.compile(mode="reduce-overhead" if self.train.compile == "graphs" else None)
         self.optimizers = Optimizers(self.model, self.train)
         self.progress = Progress(Guard(self.train.spike_sigmas), dict(prepared.unigram))
         if state is not None:

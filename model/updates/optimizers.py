@@ -68,6 +68,10 @@ class Optimizers:
             rate, decay = train.muon_learning_rate, train.weight_decay
             muon = Muon(matrices, rate, decay, train.momentum, rows, model.precision)
             self._peaks.append((muon, train.muon_learning_rate))
+        self._keeps_gradients = train.compile == "graphs"
+        if self._keeps_gradients:
+            for parameter in model.parameters():
+                parameter.grad = torch.zeros_like(parameter)
         self.updates = 0
 
     def step(self, factor: float) -> None:
@@ -79,9 +83,12 @@ class Optimizers:
         self.updates += 1
 
     def zero_grad(self) -> None:
-        """Drops the gradients."""
+        """Drops the gradients, or where CUDA graphs make them sets them to zero.
+
+        What a graph has written is overwritten when it is replayed: a gradient must be added to memory of its own.
+        """
         for optimizer, _ in self._peaks:
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=not self._keeps_gradients)
 
     def tensors(self) -> dict[str, Tensor]:
         """The state as ``<parameter>.<kind>``, laid out as the parameters are."""

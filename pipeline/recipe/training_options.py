@@ -100,7 +100,9 @@ class Train(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of matrix products; auto: bfloat16 where the processor has it"
     )
-    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: on a GPU only")
+    compile: Literal["auto", "on", "graphs", "off"] = Field(
+        "auto", description="torch.compile; auto: on a GPU only; graphs: on, and a GPU replays it as CUDA graphs"
+    )
     activation_checkpointing: bool | Literal["selective"] = Field(
         False, description="true: recompute each block in the backward pass; selective: all but its matrix products"
     )
@@ -137,3 +139,10 @@ class Train(Section):
         False, description="with a checkpoint in model.init: go on with the state of its optimizer too"
     )
     seed: int = Field(1, ge=0, lt=2**32, description="seed of the weights and of the data order")
+
+    @model_validator(mode="after")
+    def _graphs_replay_the_same_shapes_in_the_same_memory(self) -> "Train":
+        moving = 'parallel = "fsdp"' if self.parallel == "fsdp" else "mask_documents" if self.mask_documents else None
+        if self.compile == "graphs" and moving:
+            raise ValueError(f'compile = "graphs" and {moving} do not go together; give compile = "on" instead')
+        return self

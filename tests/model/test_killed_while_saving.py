@@ -11,15 +11,15 @@ from pipeline.run.folder import Run
 from tests.model import dying
 from tests.model.runs import losses, make_run, promised, train
 
-# one checkpoint: write_rows x 2, each with fsync; fsync of two more files; digest x 4; fsync of state.json and of the
-# folder; rename; fsync
+# one checkpoint: write_rows x 2; fsync of two more files; digest x 4; fsync of state.json and of the folder; rename;
+# fsync of where it now lies
 MOMENTS = [
     ("write_rows", "before", 3),
     ("write_rows", "half", 3),
     ("write_rows", "half", 4),
-    ("fsync", "after", 9),
+    ("fsync", "after", 7),
     ("digest", "before", 6),
-    ("fsync", "before", 13),
+    ("fsync", "before", 9),
     ("rename", "before", 2),
     ("rename", "after", 2),
 ]
