@@ -6,6 +6,7 @@ Started by torchrun (RANK, WORLD_SIZE in the environment) or alone.  ``ddp`` kee
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -14,10 +15,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pipeline.base.errors import TokenmillError, UserError
+from pipeline.base.errors import RunError, TokenmillError, UserError
 from pipeline.recipe.training_options import Train
 
 Result = TypeVar("Result")
+LAUNCHER_SECONDS = 60.0  # of waiting for torchrun, which answers before it starts anybody
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,32 @@ def let_go() -> None:
     dist.barrier()
 
 
+def find_launcher() -> None:
+    """Makes sure that torchrun, which holds what the processes tell one another, is still there.
+
+    One that was killed before this process could watch it would be waited for by all, half an hour.
+
+    Raises:
+        RunError: If it is gone.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return
+    host, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
+    try:
+        socket.create_connection((host, int(port)), LAUNCHER_SECONDS).close()
+    except OSError as error:
+        raise RunError(
+            f"torchrun does not answer at {host}:{port} ({error}), so it has ended; run the same command again"
+        ) from error
+
+
 @contextlib.contextmanager
 def joined(train: Train) -> Iterator[World]:
     """Joins the other processes, and leaves them at the end.
 
     Raises:
         UserError: If the recipe asks for a GPU and there is none.
+        RunError: If torchrun has ended.
     """
     cuda = torch.cuda.is_available()
     if train.device == "cuda" and not cuda:
@@ -90,6 +112,7 @@ def joined(train: Train) -> Iterator[World]:
         torch.cuda.set_device(device)
     needs_group = size > 1 or train.parallel == "fsdp"
     if needs_group:
+        find_launcher()
         store = None if "MASTER_ADDR" in os.environ else torch._C._distributed_c10d.HashStore()
         dist.init_process_group("nccl" if use_cuda else "gloo", store=store, rank=rank, world_size=size)
     try:
