@@ -6,7 +6,8 @@ configuration for one GPU has it.  Each runs in processes of its own, in turn.
 
 1. nanoGPT from a checkout (``TOKENMILL_NANOGPT``), as its README has it for a GPU: bfloat16, compiled.
 2. Ours: the same architecture and optimizer, without the compiler, with CUDA graphs, activations made again, Qwen3's
-   architecture with Muon; and with several GPUs ``ddp`` and ``fsdp`` over all of them (``TOKENMILL_BENCH_GPUS`` says how many).
+   architecture with Muon; and with several GPUs ``ddp`` and ``fsdp`` over all of them (``TOKENMILL_BENCH_GPUS`` says
+   how many).
 3. A training of torchtitan that somebody ran, from its log (``TOKENMILL_TORCHTITAN_LOG``): its configurations load
    models and data from a hub, and nothing here downloads.
 

@@ -1,7 +1,7 @@
 """``train.compile = "graphs"``: gradients stay where they are, and nothing else of a training changes.
 
-A CUDA graph writes to the same memory at every replay, so a gradient that is the graph's own tensor would be overwritten
-by the next micro-batch.  No GPU has replayed one here: docs/gpu.md says so.
+A CUDA graph writes to the same memory at every replay, so a gradient that is the graph's own tensor would be
+overwritten by the next micro-batch.  No GPU has replayed one here: docs/gpu.md says so.
 """
 
 import pytest
