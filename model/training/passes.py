@@ -58,7 +58,8 @@ def pass_over(objective: nn.Module, model: nn.Module, batch: tuple[Tensor, ...],
     likelihood = torch.zeros((), dtype=torch.float64, device=world.device)
     for number, (inputs, targets, *documents) in enumerate(parts):
         if train.compile == "graphs" and world.device.type == "cuda":
-            torch.compiler.cudagraph_mark_step_begin()  # what the graphs gave for the last micro-batch is done with
+            # what the graphs gave for the last micro-batch is done with
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         moved = [tensor.to(world.device, non_blocking=True) for tensor in (inputs, targets)]
         with synchronised(objective, last=number == len(parts) - 1):
             loss = objective(*moved, tuple(documents) or None, train.z_loss)
