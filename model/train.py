@@ -11,7 +11,16 @@ import sys
 from typing import Any, NoReturn
 
 from model.training.report import Reporter
-from model.training.signals import SAVING_SECONDS, Interrupted, Stopped, answered, interrupt, name_of, under_torchrun
+from model.training.signals import (
+    SAVING_SECONDS,
+    Interrupted,
+    Stopped,
+    answered,
+    ignore,
+    interrupt,
+    name_of,
+    under_torchrun,
+)
 from pipeline.base.console import claim_stdout, emit, guard_streams, out, say
 from pipeline.base.errors import RunError, TokenmillError, in_a_sentence
 from pipeline.base.processes import end_with_parent, end_with_process
@@ -60,6 +69,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if options.json and leads:
             emit({"status": "failed", "exit_code": error.exit_code, "error": str(error)})
         sys.exit(error.exit_code)
+    ignore()
     if options.json and leads:
         emit(result)
     elif leads and not options.events:

@@ -97,7 +97,7 @@ def joined(train: Train) -> Iterator[World]:
 
     Raises:
         UserError: If the recipe asks for a GPU and there is none.
-        RunError: If torchrun has ended.
+        RunError: If torchrun has ended, or one of the others.
     """
     cuda = torch.cuda.is_available()
     if train.device == "cuda" and not cuda:
@@ -116,12 +116,32 @@ def joined(train: Train) -> Iterator[World]:
         store = None if "MASTER_ADDR" in os.environ else torch._C._distributed_c10d.HashStore()
         dist.init_process_group("nccl" if use_cuda else "gloo", store=store, rank=rank, world_size=size)
     try:
-        writers = dist.new_group(backend="gloo") if size > 1 and train.parallel == "fsdp" else None
-        yield World(rank, size, device, int(os.environ.get("LOCAL_WORLD_SIZE", size)) == size, writers)
-        if writers is not None:
-            dist.barrier(writers)
-        if needs_group and not use_cuda:
-            let_go()
+        with others_told():
+            writers = dist.new_group(backend="gloo") if size > 1 and train.parallel == "fsdp" else None
+            yield World(rank, size, device, int(os.environ.get("LOCAL_WORLD_SIZE", size)) == size, writers)
+            if writers is not None:
+                dist.barrier(writers)
+            if needs_group and not use_cuda:
+                let_go()
     finally:
         if needs_group:
             dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def others_told() -> Iterator[None]:
+    """What gloo or NCCL raises where another process is gone, in a sentence.
+
+    Raises:
+        RunError: In its place.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        reason = str(error).splitlines()[0].split("] ", 1)[-1].split(". ")[0]
+        raise RunError(
+            f"another process of this training has ended, and says why if it could ({reason}); "
+            "run the same command again"
+        ) from error

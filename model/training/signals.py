@@ -63,6 +63,12 @@ def answered(answer: Callable[[int, Any], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def ignore() -> None:
+    """From here on signals change nothing: what is left takes a moment, or is another process's to end."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def interrupt(number: int, frame: Any) -> NoReturn:
     """An answer: ends the training where it is."""
     if number == signal.SIGHUP:

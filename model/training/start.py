@@ -26,6 +26,7 @@ from model.training.job import SHARD, STEP, Training, summary, training_of, writ
 from model.training.prepare import prepare, tell_budget
 from model.training.refusals import check_loggers
 from model.training.report import Reporter
+from model.training.signals import ignore
 from model.training.trainer import Trainer
 from pipeline.base import storage
 from pipeline.base.console import say
@@ -70,6 +71,7 @@ def train_run(
         trainer = Trainer(prepared, reporter, start=start, replaces=way.succession.replaces)
         result = trainer.execute()
         if not world.leads:
+            ignore()  # the leading process, which has work left, answers them, and its end is noticed
             return result
         result["trained_on"] = tell_budget(
             prepared.corpus.train, result["steps"] * prepared.sequences, reporter, "read"

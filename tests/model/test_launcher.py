@@ -1,10 +1,10 @@
-"""A process of a training whose torchrun was killed before anybody watched it ends at once, and says so."""
+"""A process of a training whose torchrun or neighbour is gone ends at once, and says so."""
 
 import socket
 
 import pytest
 
-from model.devices.world import find_launcher, joined
+from model.devices.world import find_launcher, joined, others_told
 from pipeline.base.errors import RunError
 from pipeline.recipe.training_options import Train
 
@@ -37,3 +37,12 @@ def test_another_launcher_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     as_under_torchrun(monkeypatch, 1)
     monkeypatch.delenv("TORCHELASTIC_USE_AGENT_STORE")
     find_launcher()
+
+
+def test_what_gloo_raises_without_its_peer_is_a_sentence_and_other_errors_are_themselves() -> None:
+    raised = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer. This is typically"
+    told = r"another process .* \(Connection closed by peer\); run the same command"
+    with pytest.raises(RunError, match=told), others_told():
+        raise RuntimeError(raised)
+    with pytest.raises(RuntimeError, match="shapes"), others_told():
+        raise RuntimeError("shapes do not fit")
