@@ -53,14 +53,18 @@ class Model:
         """Probability that a block is wanted, in PROBABILITY_UNIT."""
         return probabilities(sums, self.wanted)  # type: ignore[no-any-return]
 
-    def page_type(self, page: NDArray[np.float32]) -> str:
-        """The type that most speaks for, the first of several."""
-        sums = [int(sums_of(page[None], *trees)[0]) for trees in self.types]
-        return PAGE_TYPES[sums.index(max(sums))]
+    def type_sums(self, page: NDArray[np.float32]) -> list[int]:
+        """How much speaks for each of PAGE_TYPES, in LEAF_UNIT."""
+        return [int(sums_of(page[None], *trees)[0]) for trees in self.types]
 
     def score(self, page: NDArray[np.float32]) -> float:
         """F1 that the text is likely to have, 0 to 1."""
         return float(probabilities(sums_of(page[None], *self.quality), self.scores)[0]) / PROBABILITY_UNIT
+
+
+def type_of(sums: list[int]) -> str:
+    """The type that most speaks for, the first of several."""
+    return PAGE_TYPES[sums.index(max(sums))]
 
 
 def page_row(

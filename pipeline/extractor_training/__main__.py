@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extraction.model import MODEL_FILE
+from pipeline.extraction.model import MODEL_FILE, type_of
 from pipeline.extractor_training import fit
 from pipeline.extractor_training.metrics import page_score, set_score
 from pipeline.extractor_training.tables import TRAINED, PageTable, fold_of, held_out_domains, read_tables
@@ -37,19 +37,21 @@ def main() -> None:
     blocks = fit.fit_blocks(tables)
     sums = fit.unseen_sums(tables)
     wanted = fit.calibrated(*_known(tables, sums))
-    rows, kept = fit.page_rows(tables, sums, wanted)
+    rows = fit.page_rows(tables, sums, wanted)
+    kinds = [table.page.page_type or "" for table in tables]
+    type_sums = fit.unseen_types(rows, kinds, np.array([fold_of(table.page.domain) for table in tables]))
+    kept = fit.kept_of(tables, sums, wanted, type_sums)
     report_unseen(seen, tables, kept)
-    typed = [place for place, table in enumerate(tables) if table.page.page_type]
-    kinds = [tables[place].page.page_type or "" for place in typed]
+    report_types(type_sums, kinds)
+    typed = [place for place, kind in enumerate(kinds) if kind]
     with_text = [place for place, table in enumerate(tables) if table.page.text]
     f1 = np.array([page_score("wcxb", tables[place].page, said(tables[place], kept[place]))[2] for place in with_text])
-    report_types(rows[typed], kinds, [fold_of(tables[place].page.domain) for place in typed])
     folds = np.array([fold_of(tables[place].page.domain) for place in with_text])
     quality = fit.fit_quality(rows[with_text], f1.astype(np.float32))
     unseen = fit.unseen_quality(rows[with_text], f1.astype(np.float32), folds)
     scores = fit.calibrated(unseen, f1, np.ones(len(f1)))
     report_quality(probabilities(unseen, scores) / PROBABILITY_UNIT, f1)
-    fit.save(given.out, blocks, wanted, fit.fit_types(rows[typed], kinds), quality, scores)
+    fit.save(given.out, blocks, wanted, fit.fit_types(rows[typed], [kinds[p] for p in typed]), quality, scores)
     say(f"{given.out}: {given.out.stat().st_size:,} bytes")
 
 
@@ -73,15 +75,14 @@ def report_unseen(seen: dict[str, list[PageTable]], tables: list[PageTable], kep
             say("  " + ", ".join(f"{kind} {sum(f1s) / len(f1s):.3f}" for kind, f1s in sorted(kinds.items())))
 
 
-def report_types(rows: NDArray[np.float32], kinds: list[str], folds: list[int]) -> None:
+def report_types(type_sums: NDArray[np.int64], kinds: list[str]) -> None:
     """How many pages' types are told right by trees of the other folds, and of each type."""
-    told = fit.unseen_types(rows, kinds, np.array(folds))
-    right = [said == kind for said, kind in zip(told, kinds, strict=True)]
-    say(f"page types: {sum(right)} of {len(right)} right")
-    for kind in sorted(set(kinds)):
-        said = sum(one == kind for one in told)
-        hits = sum(one == wanted == kind for one, wanted in zip(told, kinds, strict=True))
-        say(f"  {kind}: {hits} of {kinds.count(kind)} found, {hits} of {said} right")
+    pairs = [(type_of(sums), kind) for sums, kind in zip(type_sums.tolist(), kinds, strict=True) if kind]
+    say(f"page types: {sum(told == kind for told, kind in pairs)} of {len(pairs)} right")
+    for wanted in sorted({kind for _, kind in pairs}):
+        hits = pairs.count((wanted, wanted))
+        there, said = (sum(pair[place] == wanted for pair in pairs) for place in (1, 0))
+        say(f"  {wanted}: {hits} of {there} found, {hits} of {said} right")
 
 
 def report_quality(scores: NDArray[np.float64], f1: NDArray[np.float64]) -> None:

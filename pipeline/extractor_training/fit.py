@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extraction.model import PAGE_TYPES, page_row
+from pipeline.extraction.choice import chosen, first_look
+from pipeline.extraction.model import PAGE_TYPES
 from pipeline.extractor_training.tables import FOLDS, PageTable, in_folds, joined
 from pipeline.kernels.boosted_trees import (
     LEAF_UNIT,
@@ -14,7 +15,6 @@ from pipeline.kernels.boosted_trees import (
     PROBABILITY_UNIT,
     STEPS,
     Trees,
-    best_choice,
     probabilities,
     sums_of,
 )
@@ -100,15 +100,26 @@ def calibrated(sums: NDArray[np.int64], truth: NDArray[np.float64], weights: NDA
 
 def page_rows(
     tables: list[PageTable], sums: dict[int, NDArray[np.int64]], wanted: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], list[NDArray[np.bool_]]]:
-    """Rows of the pages for the trees of types and quality, and what is kept of each."""
-    rows, kept = [], []
-    for table in tables:
-        found = probabilities(sums[id(table)], wanted)
-        keep, expected = best_choice(sums[id(table)], found, table.units)
-        rows.append(page_row(table.features, found, keep, float(expected)))
-        kept.append(keep)
-    return np.array(rows, np.float32), kept
+) -> NDArray[np.float32]:
+    """Rows of the pages for the trees of types and quality."""
+    found = (
+        first_look(table.layout, table.features, sums[id(table)], probabilities(sums[id(table)], wanted))
+        for table in tables
+    )
+    return np.array(list(found), np.float32)
+
+
+def kept_of(
+    tables: list[PageTable],
+    sums: dict[int, NDArray[np.int64]],
+    wanted: NDArray[np.int64],
+    type_sums: NDArray[np.int64],
+) -> list[NDArray[np.bool_]]:
+    """What is kept of each page; ``type_sums``: what speaks for each type, a row a page."""
+    return [
+        chosen(table.layout, table.features, sums[id(table)], probabilities(sums[id(table)], wanted), of_types)[0]
+        for table, of_types in zip(tables, type_sums.tolist(), strict=True)
+    ]
 
 
 def fit_types(rows: NDArray[np.float32], kinds: list[str]) -> tuple[Trees, ...]:
@@ -133,15 +144,15 @@ def unseen_quality(rows: NDArray[np.float32], f1: NDArray[np.float32], folds: ND
     return found
 
 
-def unseen_types(rows: NDArray[np.float32], kinds: list[str], folds: NDArray[np.int64]) -> list[str]:
-    """The type of each page, by trees that were fitted to the other folds."""
-    found = np.zeros((len(PAGE_TYPES), len(rows)), np.int64)
+def unseen_types(rows: NDArray[np.float32], kinds: list[str], folds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What speaks for each type of each page, by trees that were fitted to the other folds; a kind may be ""."""
+    found = np.zeros((len(rows), len(PAGE_TYPES)), np.int64)
+    typed = np.array([bool(kind) for kind in kinds])
     for fold in range(FOLDS):
-        here = folds == fold
-        seen = [kind for kind, mine in zip(kinds, here.tolist(), strict=True) if not mine]
-        for number, trees in enumerate(fit_types(rows[~here], seen)):
-            found[number, here] = sums_of(rows[here], *trees)
-    return [PAGE_TYPES[number] for number in found.argmax(0).tolist()]
+        here, seen = folds == fold, np.flatnonzero((folds != fold) & typed)
+        for number, trees in enumerate(fit_types(rows[seen], [kinds[place] for place in seen.tolist()])):
+            found[here, number] = sums_of(rows[here], *trees)
+    return found
 
 
 def save(path: Path, blocks: Trees, wanted: Any, types: tuple[Trees, ...], quality: Trees, scores: Any) -> None:

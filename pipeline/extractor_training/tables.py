@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.extraction.page_tree import page_tree
 from pipeline.extractor_training.gold import GoldPage, read_set
 from pipeline.extractor_training.labels import labels, labels_of_segments, plain
-from pipeline.kernels.html_blocks import FROM, TO, UNITS
+from pipeline.kernels.html_blocks import FROM, TO, UNITS, Layout
 
 TRAINED = ("wcxb-dev", "trafilatura", "scrapinghub", "magic-article", "magic-forum")
 FOLDS = 3
@@ -27,6 +27,7 @@ class PageTable:
     """The blocks of one page.
 
     Attributes:
+        layout: Its elements and blocks.
         features: float32 (blocks, columns).
         share: Of each block, how much of it is wanted; -1: not known. float32 (blocks).
         units: Its words, int64 (blocks).
@@ -34,6 +35,7 @@ class PageTable:
     """
 
     page: GoldPage
+    layout: Layout
     features: NDArray[np.float32]
     share: NDArray[np.float32]
     units: NDArray[np.int64]
@@ -81,7 +83,7 @@ def page_table(page: GoldPage) -> PageTable:
     texts = [plain(tree.html[start:end]) for start, end in blocks[:, [FROM, TO]].tolist()]
     known = page.text is not None
     share = labels(texts, page.text or "") if known else labels_of_segments(texts, page.wanted, page.unwanted)
-    return PageTable(page, tree.features, share, blocks[:, UNITS].astype(np.int64), texts)
+    return PageTable(page, tree.layout, tree.features, share, blocks[:, UNITS].astype(np.int64), texts)
 
 
 def joined(tables: list[PageTable]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:

@@ -19,7 +19,7 @@ from pipeline.base import storage
 from pipeline.base.arrow import doc_id_array
 from pipeline.base.words import head, visible
 from pipeline.recipe.stage_names import JUDGES
-from pipeline.report.figures import MIXES, UNKNOWN, Example, Figures, Reason, rule_of, threshold_of
+from pipeline.report.figures import DOUBTFUL_SCORE, MIXES, UNKNOWN, Example, Figures, Reason, rule_of, threshold_of
 from pipeline.report.hidden import is_legible
 from pipeline.report.labels import BOUNDS, signal_label
 from pipeline.run import layout
@@ -32,6 +32,7 @@ from pipeline.run.tables import DOCUMENTS, SIGNALS, VERDICTS
 from pipeline.run.tables.alive import alive_in_run
 
 HEAD_CHARACTERS = 600
+PAGE_COLUMNS = ("page_type", "extraction_score")
 LENGTH_DOCUMENTS = 1_000_000  # lengths kept for the histogram
 Mask = NDArray[np.bool_]
 
@@ -40,6 +41,16 @@ Mask = NDArray[np.bool_]
 class Noted:
     """A document to show under a reason; ``key`` draws it."""
 
+    key: int
+    shard: str
+    row: int
+
+
+@dataclass(frozen=True, order=True)
+class NotedPage:
+    """A page to show for its low score."""
+
+    score: float
     key: int
     shard: str
     row: int
@@ -71,10 +82,11 @@ class Walk:
         self.kept = 0
         self.reasons: dict[tuple[str, str], Reason] = {}
         self.noted: dict[tuple[str, str], list[Noted]] = defaultdict(list)
+        self.noted_pages: list[NotedPage] = []
 
     def count(self, shard: str) -> None:
         """Counts one document shard."""
-        documents = read_table(self.run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", *MIXES])
+        documents = read_table(self.run.local(layout.documents(shard)), DOCUMENTS, ["doc_id", *MIXES, *PAGE_COLUMNS])
         keys = keys_of(documents["doc_id"])
         for stage in self.stages:
             verdicts = self.run.url(layout.verdicts(stage, shard))
@@ -83,6 +95,26 @@ class Walk:
         alive = alive_in_run(self.run, self.stages, shard, documents.num_rows)
         self.kept += int(alive.sum())
         self._sizes(shard, documents, alive)
+        if documents.column_names[-len(PAGE_COLUMNS) :] == list(PAGE_COLUMNS):  # those of an old run have none
+            self._pages(shard, documents, keys, alive)
+
+    def _pages(self, shard: str, documents: pa.Table, keys: NDArray[np.uint64], alive: Mask) -> None:
+        """Adds the web pages that our own extractor has judged, and notes the most doubtful of those kept."""
+        scores = pc.fill_null(documents["extraction_score"], np.nan).to_numpy()
+        judged = ~np.isnan(scores)
+        types = np.array(documents["page_type"].to_pylist(), object)
+        for name in sorted(set(types[judged])):
+            of = judged & (types == name)
+            found = self.figures.page_types[name]
+            found.documents += int(of.sum())
+            found.kept += int((of & alive).sum())
+            found.scores += float(scores[of].sum(dtype=np.float64))
+            found.doubtful += int((scores[of] < DOUBTFUL_SCORE).sum())
+        most = self.run.recipe.report.examples
+        rows = np.flatnonzero(alive & (scores < DOUBTFUL_SCORE))
+        lowest = rows[np.lexsort((keys[rows], scores[rows]))[:most]]
+        noted = (NotedPage(float(scores[row]), int(keys[row]), shard, int(row)) for row in lowest)
+        self.noted_pages = sorted([*self.noted_pages, *noted])[:most]
 
     def _stage(self, stage: str, path: Path, documents: pa.Table, keys: NDArray[np.uint64], shard: str) -> None:
         verdicts = read_table(path, VERDICTS, ["keep", "reasons"])
@@ -179,6 +211,8 @@ def _examples(run: Run, walk: Walk, shown: set[tuple[str, str]]) -> None:
     for key in shown:
         for noted in walk.noted[key]:
             wanted[noted.shard].add(noted.row)
+    for page in walk.noted_pages:
+        wanted[page.shard].add(page.row)
     loaded: dict[tuple[str, int], dict[str, Any]] = {}
     for shard, numbers in wanted.items():
         rows = sorted(numbers)
@@ -188,11 +222,12 @@ def _examples(run: Run, walk: Walk, shown: set[tuple[str, str]]) -> None:
         walk.reasons[key].examples = [
             _example(run, stage, noted, loaded[noted.shard, noted.row]) for noted in walk.noted[key]
         ]
+    walk.figures.doubtful_pages = [_page(page, loaded[page.shard, page.row]) for page in walk.noted_pages]
 
 
 def documents_at(run: Run, shard: str, rows: list[int]) -> list[dict[str, Any]]:
     """What the pages show of some documents of a shard, in the order of ``rows``."""
-    columns = ["doc_id", "id", "source", "path", "offset", "language", "licence", "url", "title", "text"]
+    columns = ["doc_id", "id", "source", "path", "offset", "language", "licence", "url", "title", "text", "page_type"]
     found: list[dict[str, Any]] = read_rows(run.local(layout.documents(shard)), DOCUMENTS, rows, columns).to_pylist()
     return found
 
@@ -200,15 +235,25 @@ def documents_at(run: Run, shard: str, rows: list[int]) -> list[dict[str, Any]]:
 def _example(run: Run, stage: str, noted: Noted, values: dict[str, Any]) -> Example:
     verdicts = run.local(layout.verdicts(stage, noted.shard))
     reasons = read_table(verdicts, VERDICTS, ["reasons"])["reasons"][noted.row].as_py()
-    shown = values["text"][: HEAD_CHARACTERS + 1]
-    legible = is_legible(shown)
+    found = _shown(values)
+    found.reasons = [visible(reason) for reason in reasons]
+    found.measured = _measured(run, noted, reasons) if stage == "filter" else []
+    return found
+
+
+def _page(page: NotedPage, values: dict[str, Any]) -> Example:
+    found = _shown(values)
+    found.measured = [f"extraction_score: {page.score:.2f}", visible(str(values["page_type"]))]
+    return found
+
+
+def _shown(values: dict[str, Any]) -> Example:
+    legible = is_legible(values["text"][: HEAD_CHARACTERS + 1])
     return Example(
         title=values["doc_id"].hex(),
         facts=facts_of(values),
         head=head(values["text"], HEAD_CHARACTERS) if legible else "",
         note="" if legible else "Its first characters are no text that can be read.",
-        reasons=[visible(reason) for reason in reasons],
-        measured=_measured(run, noted, reasons) if stage == "filter" else [],
     )
 
 

@@ -14,6 +14,7 @@ from pipeline.report.labels import BOUNDS
 
 UNKNOWN = "unknown"
 MIXES = ("source", "language", "licence")
+DOUBTFUL_SCORE = 0.5  # extraction_score below which the text of a page is doubtful
 
 
 @dataclass
@@ -88,6 +89,21 @@ class Mix:
 
 
 @dataclass
+class PageType:
+    """Web pages of one type: documents, how many are kept, and what their texts are likely to be worth."""
+
+    documents: int = 0
+    kept: int = 0
+    scores: float = 0.0  # sum over the documents
+    doubtful: int = 0  # below DOUBTFUL_SCORE
+
+    @property
+    def score(self) -> float:
+        """The mean."""
+        return self.scores / self.documents if self.documents else 0.0
+
+
+@dataclass
 class Threshold:
     """One rule over a signal: the side that fails, its threshold, and how many documents failed it."""
 
@@ -140,6 +156,8 @@ class Figures:
     funnel: list[FunnelRow] = field(default_factory=list)
     reasons: dict[str, list[Reason]] = field(default_factory=dict)  # by stage, largest first
     mixes: dict[str, Mix] = field(default_factory=lambda: defaultdict(Mix))
+    page_types: dict[str, PageType] = field(default_factory=lambda: defaultdict(PageType))
+    doubtful_pages: list[Example] = field(default_factory=list)  # kept, the lowest scores first
     lengths_kept: list[int] = field(default_factory=list)
     lengths_dropped: list[int] = field(default_factory=list)
     lengths_of: int = 0  # documents that the lengths are of

@@ -8,7 +8,7 @@ from pipeline.base.words import counted, duration, visible
 from pipeline.recipe.load import Recipe, toml_text
 from pipeline.report.charts.chart import Histogram, Lines
 from pipeline.report.charts.svg import draw_svg
-from pipeline.report.figures import Figures, Signal
+from pipeline.report.figures import DOUBTFUL_SCORE, Figures, Signal
 from pipeline.report.hidden import Places
 from pipeline.report.labels import FIGURES, figure_label, signal_label
 from pipeline.report.summary import largest_reasons, remarks, tiles
@@ -67,6 +67,7 @@ def report_page(run: Run, figures: Figures, charts: Mapping[str, Histogram | Lin
         "reasons": {stage: figures.reasons[stage] for stage in WORST_FIRST if figures.reasons.get(stage)},
         "alone_stages": ALONE,
         "titles": TITLES,
+        "doubtful": DOUBTFUL_SCORE,
         "mixes": {name: mix.rows() for name, mix in figures.mixes.items()},
         "signal_words": {signal.name: signal_words(signal) for signal in figures.signals},
         "tokenizer": tokenizer_tables(figures.tokenizer),

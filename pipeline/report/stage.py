@@ -13,7 +13,7 @@ from pipeline.run import manifest as manifests
 from pipeline.run.context import Context, NeedsWork
 from pipeline.run.folder import Run
 
-LOGIC_VERSION = 4
+LOGIC_VERSION = 5
 FILES = ("funnel", "lengths", "similarity", "loss", "bits_per_byte", "throughput")  # also as report/NAME.png
 
 

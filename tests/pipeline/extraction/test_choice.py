@@ -5,7 +5,9 @@ import random
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from pipeline.extraction.choice import ARTICLE_RECALL_WEIGHT, stricter
 from pipeline.extraction.model import MODEL_FILE, PAGE_TYPES, load_model
 from pipeline.extractor_training.fit import calibrated, trees_of
 from pipeline.extractor_training.labels import labels, labels_of_segments, words
@@ -66,6 +68,23 @@ def test_choice_is_the_best_of_all(seed: int) -> None:
     best = max(value(chosen, RECALL_WEIGHT) for chosen in itertools.product((False, True), repeat=n))
     assert value(tuple(keep.tolist()), RECALL_WEIGHT) == pytest.approx(best)
     assert f1 == pytest.approx(2 * value(tuple(keep.tolist()), 1.0))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_choice_for_articles_is_the_best_of_all_with_less_recall(seed: int) -> None:
+    draw = random.Random(seed)
+    n = draw.randrange(1, 9)
+    wanted = np.array([draw.randrange(1, PROBABILITY_UNIT) for _ in range(n)], np.int64)
+    sizes = np.array([draw.randrange(1, 50) for _ in range(n)], np.int64)
+    keep, _ = best_choice(wanted, wanted, sizes)
+    likely = wanted / PROBABILITY_UNIT
+
+    def value(mask: NDArray[np.bool_]) -> float:
+        hits = likely * sizes
+        return float(hits[mask].sum() / (sizes[mask].sum() + ARTICLE_RECALL_WEIGHT * hits.sum()))
+
+    every = (np.array(chosen) for chosen in itertools.product((False, True), repeat=n))
+    assert value(stricter(keep, wanted, sizes)) == pytest.approx(max(map(value, every)))
 
 
 def test_table_of_probabilities_fits_what_was_true() -> None:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.extraction.choice import FILLED, choose
+from pipeline.extraction.choice import FILLED, NO_TEXT_AGAIN, choose
 from pipeline.extraction.extractor import extract_page
 from pipeline.extraction.model import PAGE_TYPES, load_model
 from pipeline.extraction.page_tree import page_tree
@@ -27,8 +27,8 @@ def page(body: str) -> str:
     return f"{head}<body><header>{NAV}</header>{body}{FOOTER}</body></html>"
 
 
-def paragraphs() -> str:
-    return "".join(f"<p>{text}</p>" for text in PARAGRAPHS)
+def paragraphs(end: str = "") -> str:
+    return "".join(f"<p>{text}{end}</p>" for text in PARAGRAPHS)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_posts_of_a_thread_stay_in_order_with_a_line_between() -> None:
     buttons = "<div class='buttons'><a href=#>Reply</a> <a href=#>Report</a></div>"
     posts = "".join(
         f"<div class='post comment reply' id='p{n}'><div class='author'>user{n}</div>"
-        f"<div class='post-date'>2021-03-1{n}</div><div class='postbody'>{text}</div>{buttons}</div>"
+        f"<div class='post-date'>2021-03-1{n}</div><div class='postbody'>{text} {n}.</div>{buttons}</div>"
         for n, text in enumerate(PARAGRAPHS * 2)
     )
     found = extract_page(page(f"<div id='posts' class='thread'><h1>Why is the ferry late?</h1>{posts}</div>"))
@@ -114,10 +114,34 @@ def test_hidden_text_goes_where_other_text_is_not_and_stays_where_all_is() -> No
     assert PARAGRAPHS[1] in extract_page(page(whole)).text
 
 
+def test_text_that_stands_there_twice_is_kept_once_and_cells_and_code_as_often_as_they_are() -> None:
+    table = f"<table>{''.join(f'<tr><th>{n}</th><td>{PARAGRAPHS[3]}</td></tr>' for n in range(3))}</table>"
+    body = (
+        f"<main><article><h1>Late ferry</h1>{paragraphs()}<p>{PARAGRAPHS[0]}</p>{table}{paragraphs()}</article></main>"
+    )
+    tree = page_tree(page(body))
+    choice = choose(tree, load_model())
+    again = [rule for rule in choice.rules.values() if rule == NO_TEXT_AGAIN]
+    text = extract_page(page(body)).text
+    assert len(again) == 5
+    assert [text.count(one) for one in PARAGRAPHS[:3]] == [1, 1, 1]
+    assert text.count(PARAGRAPHS[3]) == 4
+
+
+def test_comments_of_an_article_are_left_out_and_posts_of_a_thread_are_not() -> None:
+    said = "I was on that boat myself, and the captain told us that the engine had failed again before the pier."
+    remark = f"<div class='comment'><div class='comment-body'><p>{said}</p></div></div>"
+    article = f"<article><h1>Late ferry</h1>{paragraphs()}</article><section class='comments'>{remark}</section>"
+    head = "<meta property='og:type' content='article'>"
+    assert said not in extract_page(page(article).replace("<head>", f"<head>{head}")).text
+    thread = f"<div class='thread'><h1>Why late?</h1>{remark * 6}</div>"
+    assert said in extract_page(page(thread)).text
+
+
 def test_markdown_is_written_by_our_extractor_alone() -> None:
-    body = page(f"<main><h1>Late ferry</h1>{paragraphs()}</main>").encode()
-    assert "# Late ferry" in extract(body, markup="markdown").text
-    assert "# Late ferry" in extract(body, markup="markdown", extractor="tokenmill").text
+    body = page(f"<main>{paragraphs()}<h2>Why it was late</h2>{paragraphs('!')}</main>").encode()
+    assert "## Why it was late" in extract(body, markup="markdown").text
+    assert "## Why it was late" in extract(body, markup="markdown", extractor="tokenmill").text
     with pytest.raises(UserError, match="resiliparse writes plain text only"):
         extract(body, markup="markdown", extractor="resiliparse")
     with pytest.raises(UserError, match="allowed are plain, markdown"):

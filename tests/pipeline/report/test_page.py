@@ -15,6 +15,7 @@ from pipeline.base.pool import InProcess
 from pipeline.recipe.load import load_recipe
 from pipeline.recipe.rule_sets import RULE_SETS
 from pipeline.report.charts.svg import draw_svg
+from pipeline.report.collect import collect
 from pipeline.report.compare import compare_page, names_of, recipe_changes
 from pipeline.report.figures import Figures, FunnelRow
 from pipeline.report.hidden import Places, is_legible
@@ -245,3 +246,31 @@ def test_lines_of_what_was_left_out_add_up(count: int) -> None:
     tile = next(tile for tile in tiles(figures) if tile.name == "left out")
     assert sum(int(line.split()[0]) for line in tile.words) == sum(row.count for row in figures.funnel)
     assert len(tile.words) == min(count, 4)
+
+
+def test_web_pages_are_told_by_type_and_the_worst_of_those_kept_are_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    prose = "".join(
+        f"<p>The ferry of number {n} was late, and the children on the pier began to sing.</p>" for n in range(9)
+    )
+    cards = "".join(f"<div class='card'><a href='/{n}'>Boat {n}</a><span>{n} EUR</span></div>" for n in range(40))
+    (folder / "good.html").write_text(f"<title>Ferry</title><main><article><h1>Ferry</h1>{prose}</article></main>")
+    (folder / "poor.html").write_text(f"<title>Boats</title><div class='grid'>{cards}</div>")
+    recipe = folder / "pages.toml"
+    recipe.write_text(
+        'name = "pages"\nstages = ["clean", "report"]\n[[sources]]\nname = "web"\npaths = ["*.html"]\n'
+        '[clean]\nextractor = "tokenmill"\n'
+    )
+    run = Run(str(tmp_path / "run"), load_recipe(recipe, []))
+    run.write_recipe()
+    run_stage("clean", STAGES["clean"], Context(run, InProcess()))
+    figures = collect(run)
+    assert sum(found.documents for found in figures.page_types.values()) == 2
+    assert sum(found.kept for found in figures.page_types.values()) == 2
+    shown = figures.doubtful_pages
+    assert [any("poor.html" in fact for fact in example.facts) for example in shown] == [True]
+    words = text_of(page_of(run))
+    assert "Web pages: their types" in words
+    assert "The most doubtful texts that were kept" in words
+    assert shown[0].measured[0] in words
