@@ -173,7 +173,7 @@ def _summary(run: Run, chosen: Chosen) -> dict[str, Any]:
 
 
 def _trained_on(run: Run, documents: Sequence[Located]) -> dict[str, Any]:
-    """``checkpoints``, or none and ``checkpoints_unknown``: why it cannot be told which were trained on what."""
+    """``checkpoints``; where none saw them, how many there are, or why it cannot be told which saw what."""
     training = Training(run)
     if not documents or not training.checkpoints:
         return {"checkpoints": []}
@@ -183,7 +183,8 @@ def _trained_on(run: Run, documents: Sequence[Located]) -> dict[str, Any]:
         raise
     except RunError as error:
         return {"checkpoints": [], "checkpoints_unknown": str(error)}
-    return {"checkpoints": _checkpoints(training, documents)}
+    found = _checkpoints(training, documents)
+    return {"checkpoints": found, **({} if found else {"checkpoints_without": len(training.checkpoints)})}
 
 
 def _checkpoints(training: Training, documents: Sequence[Located]) -> list[dict[str, Any]]:

@@ -350,6 +350,8 @@ def takedown_text(found: dict[str, Any], history: list[dict[str, Any]]) -> str:
             f"{row['checkpoint']} was trained on {row['documents']:,} of them: {counted(row['tokens'], 'token')} in "
             f"{counted(len(steps), 'step')} ({shown})"
         )
+    if "checkpoints_without" in found:
+        lines.append(f"{counted(found['checkpoints_without'], 'checkpoint')} looked at: none was trained on them")
     if "checkpoints_unknown" in found:
         lines.append(found["checkpoints_unknown"])
     if found["tokenizer"]:

@@ -307,6 +307,13 @@ def test_checkpoints_that_saw_it_are_named_with_steps_and_tokens(run: Run) -> No
     assert found[0]["steps"] == [step for step in expected["steps"] if step < 20]
 
 
+def test_that_no_checkpoint_saw_it_is_told(run: Run) -> None:
+    found = take_down(run, Choice(ids=("exact twin",)), dry_run=True)
+    assert (found["checkpoints"], found["checkpoints_without"]) == ([], 2)
+    assert "2 checkpoints looked at: none was trained on them" in takedown_text(found, [])
+    assert "checkpoints_without" not in take_down(run, Choice(ids=(read_document(run)["doc_id"],)), dry_run=True)
+
+
 def test_near_duplicates_that_stay_are_listed(run: Run) -> None:
     kept = explain(run, one_by_key(run, "id", "exact twin"))["duplicates"]["kept_twin"]["kept_id"]
     found = take_down(run, Choice(ids=(kept,)))["near_duplicates"]
