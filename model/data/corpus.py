@@ -17,7 +17,7 @@ from pipeline.run.folder import Run
 from pipeline.run.manifest import digest_file
 from pipeline.run.table_files import batches
 from pipeline.run.tables import DOCUMENTS
-from pipeline.tokens.left import account
+from pipeline.tokens.left import account, cannot_be_held_out
 from pipeline.tokens.shards.token_shard import check_tokenizer, common_format, map_batches
 
 SPARE_WINDOWS = 3  # documents differ in length, so the tokens of a share do too
@@ -105,6 +105,8 @@ def _open_validation(run: Run, context_length: int, training_tokens: int) -> Tok
 
 def _more_validation(run: Run, window: int, held_out: int, training_tokens: int) -> str:
     """What gives the validation set its first window: a larger share where there is text for it."""
+    if cannot_be_held_out(run):
+        return account(run) or "Add text: nothing would be left to train on"
     total, share = held_out + training_tokens, run.recipe.tokenize.validation_share
     needed = max(SPARE_WINDOWS * window / max(1, total), 2 * share)
     if needed <= LARGEST_SHARE:

@@ -50,6 +50,12 @@ def _by_reason(counts: dict[str, int]) -> dict[str, dict[str, int]]:
     return found
 
 
+def cannot_be_held_out(run: Run) -> bool:
+    """Whether the split held no document out though a share was asked for: nothing would be left to train on."""
+    split = total_counts(load_manifests(run.root, "tokenize.split").values())
+    return bool(split.get("train_documents")) and not split.get("validation_documents")
+
+
 def account(run: Run) -> str:
     """Where the text went, in a sentence, and what would leave more of it; empty where no manifest tells.
 

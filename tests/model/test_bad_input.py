@@ -171,6 +171,17 @@ def test_validation_set_that_is_too_small_is_told_with_a_share_that_is_not(run: 
         train_run(run)
 
 
+def test_larger_share_is_no_cure_where_the_only_document_cannot_be_held_out(run: Run) -> None:
+    token_format = open_corpus(run, 32).train.data.format
+    for number in range(2):
+        rewrite_shard(run, f"tokens/validation/{number:05d}.arrow", token_format, [5, 0])
+    record(run, "tokenize.split", {"train_documents": 1, "validation_documents": 0})
+    record(run, "clean", {"records_in": 1, "documents": 1})
+    with pytest.raises(UserError, match="There is little text to begin with: add some; or train without") as caught:
+        train_run(run)
+    assert "Raise tokenize.validation_share" not in str(caught.value)
+
+
 def test_model_and_steps_that_do_not_suit_the_text_are_told() -> None:
     config = ModelConfig(vocabulary_size=300, layers=2, heads=2, width=32)
     weights = sum(parameter_counts(config).values())
