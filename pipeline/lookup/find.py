@@ -4,14 +4,17 @@ A record is looked for in documents/, and where it became none, in quarantine/ a
 looked for by ``scans``, which is loaded only where it is needed: an id or URL is found in milliseconds.
 """
 
+import shlex
 from collections.abc import Iterator
 
 import numpy as np
 
 from pipeline.base.errors import UserError
+from pipeline.base.words import counted
 from pipeline.lookup import locate, paths
 from pipeline.lookup.found import Found, Rows
 from pipeline.lookup.locate import DocIndex, Located
+from pipeline.recipe.globs import escaped
 from pipeline.run import layout, ledger
 from pipeline.run.folder import Run
 from pipeline.run.rows import read_rows
@@ -128,6 +131,9 @@ def _nowhere(run: Run, asked: str) -> str:
         empty = "the file is empty" if not inputs[named[0]] else "nothing of it is a document, damaged or excluded"
         return f"an input of the run ({named[0]}), but no table has a record of it: {empty}"
     told = "no doc_id, URL, record's id, path or file name in this run, and no phrase of its texts"
+    if holding := [path for path in inputs if asked.casefold() in path.casefold()]:
+        glob = shlex.quote(f"*{escaped(asked)}*")
+        return f"{told}; but it is a part of {counted(len(holding), 'path')}, such as {holding[0]}: ask for {glob}"
     if run.recipe.clean.pii == "replace":
         told += ". Personal data are placeholders in the texts (clean.pii), and cannot be found"
     return told

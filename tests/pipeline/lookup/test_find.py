@@ -113,6 +113,12 @@ def test_an_input_without_a_record_is_told_to_be_one(found_run: Run) -> None:
         find.find(found_run, "empty.txt")
 
 
+def test_part_of_a_name_is_told_with_the_glob_that_finds_it(found_run: Run) -> None:
+    with pytest.raises(UserError, match=r"it is a part of 1 path, such as .*/sql-insert.html: ask for '\*QL-inser\*'"):
+        find.find(found_run, "QL-inser")
+    assert matches(found_run, "*ql-inser*")[1][0]["path"].endswith("/sql-insert.html")
+
+
 def test_explain_takes_a_file_name_and_says_so(found_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     told = explained(capsys, found_run.root, "sql-insert.html")
     assert "'sql-insert.html' is a file's name: 1 document" in told
