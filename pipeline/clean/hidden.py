@@ -5,6 +5,7 @@ character, joiners and fillers spell Persian, Indic scripts, emoji and old Hangu
 """
 
 import re
+from collections.abc import Callable, Sequence
 
 import unicodedata2
 
@@ -25,10 +26,24 @@ LAST_LATIN = "\u02ff"  # beside a character up to here a joiner joins nothing
 
 def may_hide(text: str) -> bool:
     """Whether such characters are in a text; looked for at a fraction of the cost of looking at each character."""
-    if any(one in text for one in _SINGLE):
-        return True
-    beyond = len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
-    return beyond and _BEYOND.search(text) is not None
+    return _has_single(text) or (_is_beyond(text) and _BEYOND.search(text) is not None)
+
+
+def may_hide_in(pieces: Sequence[bytes]) -> bool:
+    """The same of a text in pieces, UTF-8, that are cut after a line feed or before a space."""
+
+    def any_of(found: Callable[[str], object]) -> bool:
+        return any(found(piece.decode()) for piece in pieces if not piece.isascii())
+
+    return any_of(_has_single) or (any_of(_is_beyond) and any_of(_BEYOND.search))
+
+
+def _has_single(text: str) -> bool:
+    return any(one in text for one in _SINGLE)
+
+
+def _is_beyond(text: str) -> bool:
+    return len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
 
 
 def without_hidden(text: str) -> str:

@@ -7,12 +7,13 @@ Cleaning a cleaned text changes nothing.  ``unicodedata2`` is the same Unicode o
 """
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import unicodedata2
 
 from pipeline.base.arrow import text_buffers
-from pipeline.clean.hidden import JOINERS, may_hide, without_hidden
+from pipeline.clean.hidden import JOINERS, may_hide, may_hide_in, without_hidden
 from pipeline.kernels import text_scan
 
 # zero-width joiner and non-joiner are not among them: Persian, Indic scripts and emoji are spelled with them
@@ -36,45 +37,92 @@ def normalise(texts: list[str], *, fix_mojibake: bool = True) -> tuple[list[str]
     """Normalises texts.
 
     Args:
-        texts: Without lone surrogates.
+        texts: Without lone surrogates.  A long one is taken out of the list when its turn comes, so that it need not
+            be held beside what it becomes.
         fix_mojibake: Repair UTF-8 that was read as a one-byte encoding.
 
     Returns:
         The texts, and how many of them were mojibake.
     """
-    repaired = 0
-    out = list(texts)
+    repaired, out = 0, list[str]()
     for number, flags in enumerate(flags_of(texts).tolist()):
-        text = texts[number]
-        if flags:
-            text, was_misread = _by_pieces(text, flags, fix_mojibake)
-            repaired += was_misread
-            if not text.isascii() and may_hide(text):
-                text = _without_hidden(text)
-        elif not text.isascii() and (JOINERS[0] in text or JOINERS[1] in text):
-            text = _without_hidden(text)
-        out[number] = text.strip()
+        steps = 255 if flags & _MISREAD and fix_mojibake else flags & ~_MISREAD
+        if len(texts[number]) > 2 * PIECE_CHARACTERS and (steps or _has_joiners(texts[number])):
+            text, was_misread = _by_pieces(texts, number, steps)
+        else:
+            text, was_misread = _as_a_whole(texts[number], steps)
+        repaired += was_misread
+        out.append(text)
     return out, repaired
 
 
-def _by_pieces(text: str, flags: int, fix_mojibake: bool) -> tuple[str, bool]:
-    """The text after the steps that look no further than a line, some lines of a long one at a time.
+def _as_a_whole(text: str, steps: int) -> tuple[str, bool]:
+    """The text after the steps of some flags, and whether it was mojibake."""
+    if not steps:
+        return (_without_hidden(text) if _has_joiners(text) else text).strip(), False
+    given, text = text, repair(text) if steps & _MISREAD else text
+    was_misread = text != given
+    text = _normalise_flagged(text, steps)
+    if not text.isascii() and may_hide(text):
+        text = _without_hidden(text)
+    return text.strip(), was_misread
 
-    One rare character makes four bytes of each one of a string, so copies of a long text are large.
 
-    Returns:
-        The text, and whether it was mojibake.
+def _by_pieces(texts: list[str], number: int, steps: int) -> tuple[str, bool]:
+    """The same of a long text, piece by piece.
+
+    One rare character makes four bytes of each one of a string.  So the text is a string only before and after, and
+    what the pieces become is kept as UTF-8.
     """
-    pieces, was_misread, at = [], False, 0
+    text, texts[number] = texts[number], ""
+    pieces: list[bytes] = []
+    was_misread = changed = False
+    for given in _cut(text, by_line=bool(steps & _MISREAD)):
+        piece = repair(given) if steps & _MISREAD else given
+        was_misread = was_misread or piece != given
+        piece = _normalise_flagged(piece, steps)
+        changed = changed or piece != given
+        pieces.append(piece.encode())
+    if may_hide_in(pieces) if steps else any(map(_has_joiners, map(bytes.decode, pieces))):
+        for place, data in enumerate(pieces):
+            pieces[place] = _without_hidden(data.decode()).encode()
+            changed = changed or pieces[place] != data
+    if not changed and not text[:1].isspace() and not text[-1:].isspace():
+        return text, was_misread
+    del text
+    data = b"".join(_stripped(pieces))
+    pieces.clear()
+    return data.decode(), was_misread
+
+
+def _cut(text: str, *, by_line: bool) -> Iterator[str]:
+    """Pieces of a text where no step but the repair of a line looks beyond: after a line feed, or before a space."""
+    at = 0
     while at < len(text):
         end = len(text)
         if end - at > 2 * PIECE_CHARACTERS:
             end = text.find("\n", at + PIECE_CHARACTERS) + 1 or end
-        given = text[at:end]
-        piece = repair(given) if flags & _MISREAD and fix_mojibake else given
-        was_misread, at = was_misread or piece != given, end
-        pieces.append(_normalise_flagged(piece, 255 if flags & _MISREAD and fix_mojibake else flags))
-    return "".join(pieces), was_misread
+        if end - at > 2 * PIECE_CHARACTERS and not by_line:
+            space = text.find(" ", at + PIECE_CHARACTERS, end)
+            end = space if space >= 0 else end
+        yield text[at:end]
+        at = end
+
+
+def _stripped(pieces: list[bytes]) -> list[bytes]:
+    """Pieces of a text without the white space at its ends."""
+    while pieces and not pieces[0].decode().strip():
+        del pieces[0]
+    while pieces and not pieces[-1].decode().strip():
+        del pieces[-1]
+    if pieces:
+        pieces[0] = pieces[0].decode().lstrip().encode()
+        pieces[-1] = pieces[-1].decode().rstrip().encode()
+    return pieces
+
+
+def _has_joiners(text: str) -> bool:
+    return not text.isascii() and any(joiner in text for joiner in JOINERS)
 
 
 def _normalise_flagged(text: str, flags: int) -> str:

@@ -72,6 +72,8 @@ class _Rows:
             batch = self._batch(self._rows)
         except VALUE_ERRORS:
             batch = self._batch([row for row in self._rows if self._fits(row)])
+        for row in self._rows:
+            row.clear()  # a large one is not held beside what is written of it
         self._rows, self._bytes, self._all_bytes = [], 0, 0
         self._writer.write(batch)
 
@@ -153,6 +155,7 @@ class PartitionWriter:
             "metadata": metadata,
             **values,
         }
+        record.text, record.metadata = "", None  # the reader holds the record until it reads the next one
         self._documents.add(row, size, len(metadata or ""))
         self._shard_bytes += size
         self.text_bytes += size

@@ -41,7 +41,7 @@ from pipeline.readers.parts.part_reader import PartReader
 from pipeline.readers.parts.partition import Part
 from pipeline.readers.raw.ledger import DOCUMENTS, EXCLUDED, QUARANTINED
 from pipeline.readers.raw.whatwg import BROKEN
-from pipeline.readers.records import Damaged, Excluded, Item, Record
+from pipeline.readers.records import HEAD_BYTES, Damaged, Excluded, Item, Record
 from pipeline.run.engine import Job, Outputs
 
 # of raw text or HTML worked on at a time: each step then finds its tables in the caches for longer than it takes to
@@ -151,13 +151,17 @@ def _each(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def slices(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Groups items, so that a step has many to work on and the memory is bounded."""
+    """Groups items, so that a step has many to work on and the memory is bounded; a large record is alone."""
     group: list[Item] = []
     size = 0
     for item in _each(items):
+        given = max(len(item.text) + len(item.body or b""), item.weight) if isinstance(item, Record) else 0
+        if given >= SLICE_BYTES and group:
+            yield group
+            group, size = [], 0
         group.append(item)
-        if isinstance(item, Record):
-            size += max(len(item.text) + len(item.body or b""), item.weight)
+        size += given
+        del item
         if size >= SLICE_BYTES or len(group) >= SLICE_ITEMS:
             yield group
             group, size = [], 0
@@ -240,7 +244,7 @@ class Cleaner:
         return [next(made) if isinstance(item, Record) else item for item in items]
 
     def _normalise(self, records: list[Record]) -> list[Item]:
-        texts, repaired = normalise([record.text for record in records], fix_mojibake=self.options.fix_mojibake)
+        texts, repaired = normalise(_taken_texts(records), fix_mojibake=self.options.fix_mojibake)
         if self.options.clean_lines:
             texts = [clean_lines(text, self.options.clean_lines) for text in texts]
         self.repaired += repaired
@@ -248,18 +252,19 @@ class Cleaner:
 
     def _columns(self, records: list[Record], rows: dict[int, dict[str, Any]]) -> list[Item]:
         """Puts the computed columns of each document into ``rows``; replaces personal data in its text."""
-        texts = [record.text for record in records]
+        texts = _taken_texts(records)
         languages, scores = self._languages(records, texts)
         found = {} if self.options.pii == "off" else pii.find(texts, self.options.national_ids)
-        replaced = {}
         if self.options.pii == "replace":
-            replaced = {number: pii.replace(text, spans) for number, (text, spans) in found.items()}
+            for number, (text, spans) in found.items():
+                texts[number] = ""
+                texts[number] = pii.replace(text, spans)
         for number, record in enumerate(records):
             row: dict[str, Any] = {"language": languages[number], "language_score": scores[number], **NO_PII}
             for _, _, kind in found[number][1] if number in found else ():
                 row[f"pii_{kind}"] += 1
                 self.pii[kind] += 1
-            record.text = replaced.get(number, record.text)
+            record.text = texts[number]
             row |= record.columns or {}
             row["replaced_share"] = replaced_share(record.text)
             if (encoding := row.get("decoded_as")) is not None:
@@ -342,6 +347,14 @@ class Cleaner:
         record.text, record.body = found.text, None
         record.columns = {**(record.columns or {}), "page_type": found.page_type, "extraction_score": found.score}
         return record
+
+
+def _taken_texts(records: list[Record]) -> list[str]:
+    """The texts of records; a lone record, which may be large, keeps but its text's head, in case that a step fails."""
+    texts = [record.text for record in records]
+    if len(records) == 1:
+        records[0].text = texts[0][:HEAD_BYTES]
+    return texts
 
 
 def replaced_share(text: str) -> float:

@@ -42,12 +42,17 @@ class PageTree:
 
 def page_tree(html: str) -> PageTree:
     """Reads a page."""
+    written = _written(html).encode("utf-8", "replace")
+    layout = read_blocks(written)
+    return PageTree(written, layout, features(layout, said_of_itself(written)))
+
+
+def _written(html: str) -> str:
+    """The page as lexbor writes it; the tree, which is several times as large, is gone when it is."""
     from resiliparse.parse.html import HTMLTree
 
     document = HTMLTree.parse(html).document
-    written = b"" if document is None else str(document.html).encode("utf-8", "replace")
-    layout = read_blocks(written)
-    return PageTree(written, layout, features(layout, said_of_itself(written)))
+    return "" if document is None else str(document.html)
 
 
 def said_of_itself(written: bytes) -> NDArray[np.float32]:

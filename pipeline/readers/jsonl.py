@@ -50,6 +50,7 @@ def read_jsonl(
                 item = fields.record(value, path, line.offset, data)
                 if isinstance(item, Record):
                     item.row, item.span = row, (line.offset, line.offset + len(data) + 1)
+                line.data = data = b""  # which may be large, and would be held for as long as the record
                 yield item
                 continue
             for item in records_of_line(data, path, line.offset, fields):

@@ -86,9 +86,9 @@ def _first_of(one: Rule | None, other: Rule) -> Rule:
 
 def replace(text: bytes, spans: list[Span]) -> str:
     """The text with a placeholder for each span."""
-    pieces: list[bytes] = []
+    view, pieces = memoryview(text), list[bytes | memoryview]()
     at = 0
     for first, last, kind in spans:
-        pieces += (text[at:first], PLACEHOLDERS[kind])
+        pieces += (view[at:first], PLACEHOLDERS[kind])
         at = last
-    return b"".join((*pieces, text[at:])).decode()
+    return b"".join((*pieces, view[at:])).decode()

@@ -24,9 +24,13 @@ from pipeline.base.words import counted
 from pipeline.run.tokenizer import Tokenizer
 
 CACHE_TEXT_BYTES = 256 << 20  # of text, after which an encoder is not kept for a further shard
-LONG_TEXT_BYTES = 4 << 20  # ``tokenizers`` needs about a hundred times a text's size: longer ones are cut for it
-# a line feed that ends a line of text and is followed by a letter: every named pretokenizer cuts there anyway
-_SAFE_CUT = re.compile(r"(?<=\S\n)(?=[A-Za-z])")
+LONG_TEXT = 1 << 20  # characters: ``tokenizers`` needs about a hundred times a text's size; longer ones are cut for it
+# where every named pretokenizer cuts anyway: between a line feed that ends a line of text and a letter, between a word
+# and the space before the next one, and between an ideograph, a kana or a syllable of Hangul and a mark
+_SAFE_CUT = re.compile(
+    r"(?<=\S\n)(?=[A-Za-z])|(?<=[A-Za-z])(?= [A-Za-z])"
+    "|(?<=[\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3])(?=[\u3001\u3002\uff01\uff0c\uff1b\uff1f])"
+)
 CANNOT_LOAD = "gigatoken cannot load this tokenizer"
 REFUSED = "gigatoken does not take its kind"
 _FEW_IDS = 64  # special ids below it are looked for among the few ids of text that are as small
@@ -132,7 +136,7 @@ class TokenizersEncoder:
         return flat, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
     def _encode(self, text: str) -> NDArray[np.uint32]:
-        pieces = cut(text, LONG_TEXT_BYTES) if self._cut_long_texts else [text]
+        pieces = cut(text, LONG_TEXT) if self._cut_long_texts else [text]
         encoded = [self._tokenizer.ids(piece) for piece in pieces]
         return np.concatenate([np.asarray(ids, np.uint32) for ids in encoded])
 

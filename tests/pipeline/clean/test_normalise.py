@@ -262,7 +262,7 @@ def test_long_text_by_pieces_becomes_what_it_becomes_as_a_whole(monkeypatch: pyt
     texts = ["".join(generator.choices((*PIECES, *MORE), k=generator.randrange(40))) for _ in range(3000)]
     whole, repaired = normalise(texts)
     monkeypatch.setattr(normalise_module, "PIECE_CHARACTERS", 2)
-    by_pieces, also_repaired = normalise(texts)
+    by_pieces, also_repaired = normalise(list(texts))
     assert [*zip(texts, by_pieces, strict=True)] == [*zip(texts, whole, strict=True)]
     assert repaired == also_repaired > 0
     assert sum("\n" in text and len(text) > 4 for text in texts) > 1000

@@ -73,7 +73,7 @@ def test_slice_of_an_arrow_array_is_encoded_alone(definitions: dict[str, str]) -
         assert no_ends.tolist() == [0]
 
 
-ALPHABET = "ab \n.A1'\r\té東"
+ALPHABET = "ab \n.A1'\r\té東の。，😀"
 
 
 @given(st.text(alphabet=ALPHABET, max_size=200), st.integers(1, 20))
