@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             result = _train(options, reporter, leads)
     except (Stopped, Interrupted) as stopped:
         result = _stopped(stopped, options, reporter)
-        code = 130 if stopped.number == signal.SIGINT and not under_torchrun() else 0  # torchrun takes it for a failure
+        code = exit_code(stopped)
     except (TokenmillError, OSError) as raised:
         error = raised if isinstance(raised, TokenmillError) else RunError(in_a_sentence(raised, options.root))
         reporter.event("failed", message=str(error), exit_code=error.exit_code)
@@ -98,6 +98,16 @@ def _end_with_starter(events: bool) -> None:
         end_with_parent(grace_seconds=SAVING_SECONDS)
     if under_torchrun():
         end_with_process(os.getppid(), grace_seconds=SAVING_SECONDS)
+
+
+def exit_code(stopped: Stopped | Interrupted) -> int:
+    """0 where a checkpoint is saved, but 130 after Ctrl-C; under torchrun, which takes that for a failure, 0.
+
+    A process of several that ends before they could agree on it is a failure: torchrun must end those that wait for it.
+    """
+    if under_torchrun():
+        return 128 + stopped.number if isinstance(stopped, Interrupted) else 0
+    return 130 if stopped.number == signal.SIGINT else 0
 
 
 def _stopped(stopped: Stopped | Interrupted, options: argparse.Namespace, reporter: Reporter) -> dict[str, Any]:

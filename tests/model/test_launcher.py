@@ -1,10 +1,13 @@
 """A process of a training whose torchrun or neighbour is gone ends at once, and says so."""
 
+import signal
 import socket
 
 import pytest
 
 from model.devices.world import find_launcher, joined, others_told
+from model.train import exit_code
+from model.training.signals import Interrupted, Stopped
 from pipeline.base.errors import RunError
 from pipeline.recipe.training_options import Train
 
@@ -46,3 +49,17 @@ def test_what_gloo_raises_without_its_peer_is_a_sentence_and_other_errors_are_th
         raise RuntimeError(raised)
     with pytest.raises(RuntimeError, match="shapes"), others_told():
         raise RuntimeError("shapes do not fit")
+
+
+@pytest.mark.parametrize("torchrun", [False, True])
+def test_a_process_that_ends_before_all_have_agreed_is_a_failure_for_torchrun(
+    torchrun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    if torchrun:
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    by = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM}
+    at_once = {name: exit_code(Interrupted(number)) for name, number in by.items()}
+    agreed = {name: exit_code(Stopped(number, 3)) for name, number in by.items()}
+    assert at_once == ({"Ctrl-C": 130, "SIGTERM": 143} if torchrun else {"Ctrl-C": 130, "SIGTERM": 0})
+    assert agreed == ({"Ctrl-C": 0, "SIGTERM": 0} if torchrun else {"Ctrl-C": 130, "SIGTERM": 0})
