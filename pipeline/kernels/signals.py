@@ -19,7 +19,7 @@ from pipeline.kernels.lines import (
     survey,
     table_size,
 )
-from pipeline.kernels.repetition import base_powers, repeated_ngrams, top_ngrams
+from pipeline.kernels.repetition import base_powers, parts_of, repeated_ngrams, top_ngrams
 from pipeline.kernels.spans import MIX
 from pipeline.kernels.tokens import ALL_SYMBOLS, HAS_LETTER, new_tokens, tokenize
 
@@ -91,8 +91,7 @@ def measure_texts(data, offsets, stop_sets, stop_tables, split_unspaced, tables,
         tokens, count, sentences, longest = tokenize(data, start, end, tables, cache, tokens, split_unspaced[k])
         row = result[:, k]
         row[3], row[5], row[30] = end - start, longest, sentences
-        char_ends = np.empty(count + 1, np.int64)
-        _words(tokens, count, char_ends, row)
+        _words(tokens, count, row)
         if stop_sets[k] >= 0:
             row[10] = _stop_words(tokens, count, stop_tables[stop_sets[k]], seen_stop, k)
         if len(places) < end - start + 1:  # untouched room costs no memory
@@ -108,10 +107,11 @@ def measure_texts(data, offsets, stop_sets, stop_tables, split_unspaced, tables,
         line = np.empty(end - start if kinds & SQUARE else 0, np.uint8)
         _line_ends(data, start, end, kinds, longest, places, tokens, count, tables, cache, spare, line, row)
         characters = row[2]
-        top = top_ngrams(tokens, count, char_ends)
+        parts = parts_of(count)
+        top = top_ngrams(tokens, count, parts)
         for n in range(3):
             row[17 + n] = _ratio(top[n], characters)
-        repeated = repeated_ngrams(tokens, count, char_ends, powers)
+        repeated = repeated_ngrams(tokens, count, powers, parts)
         for n in range(6):
             row[20 + n] = _ratio(repeated[n], characters)
     return result
@@ -123,18 +123,21 @@ def _ratio(part, whole):  # type: ignore[no-untyped-def]
 
 
 @bare
-def _words(tokens, count, char_ends, row):  # type: ignore[no-untyped-def]
-    """Counts of words; ``char_ends`` becomes the characters of the first k tokens."""
-    char_ends[0] = 0
+def _words(tokens, count, row):  # type: ignore[no-untyped-def]
+    """Counts of words; ``tokens.chars`` becomes the characters of the first 0, 1, ... ``count`` tokens."""
+    chars, total = np.int64(tokens.chars[0]), np.int64(0)
+    tokens.chars[0] = 0
     words, word_chars, with_letter = 0, 0, 0
     for i in range(count):
-        char_ends[i + 1] = char_ends[i] + tokens.chars[i]
         flags = tokens.flags[i]
         if not flags & ALL_SYMBOLS:
             words += 1
-            word_chars += tokens.chars[i]
+            word_chars += chars
         if flags & HAS_LETTER:
             with_letter += 1
+        total += chars
+        chars = np.int64(tokens.chars[i + 1])  # there is room for one more token
+        tokens.chars[i + 1] = total
     row[0], row[1] = count, words
     row[4], row[9] = _ratio(word_chars, words), _ratio(with_letter, count)
 

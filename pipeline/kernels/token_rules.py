@@ -66,24 +66,24 @@ def _maybe_exception(data, start, end, tables):  # type: ignore[no-untyped-def]
 class Scratch(NamedTuple):
     """Room for the chunk that is being cut, kept from chunk to chunk: an allocation would cost as much as the cut."""
 
-    codes: NDArray[np.int64]
-    bits: NDArray[np.int64]
+    codes: NDArray[np.int32]
+    bits: NDArray[np.int32]
     at: NDArray[np.int64]
-    suffix_sizes: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-    merged: NDArray[np.int64]
+    suffix_sizes: NDArray[np.int32]
+    sizes: NDArray[np.int32]
+    merged: NDArray[np.int32]
 
 
 @numba.njit(cache=True, nogil=True)
 def new_scratch(room: int) -> Any:
     """Room for chunks of up to ``room - 8`` bytes."""
     return Scratch(
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
         np.empty(room, np.int64),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
     )
 
 

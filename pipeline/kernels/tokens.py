@@ -59,8 +59,7 @@ class ChunkCache(NamedTuple):
 
 def new_cache() -> ChunkCache:
     """An empty cache."""
-    scratch = Scratch(*(np.zeros(SCRATCH_BYTES, np.int64) for _ in Scratch._fields))
-    return ChunkCache(np.zeros(CACHE_SLOTS, np.uint64), np.zeros(CACHE_SLOTS, np.uint64), scratch)
+    return ChunkCache(np.zeros(CACHE_SLOTS, np.uint64), np.zeros(CACHE_SLOTS, np.uint64), new_scratch(SCRATCH_BYTES))
 
 
 def hash_bytes(text: bytes) -> int:
