@@ -127,7 +127,7 @@ def _words(tokens, count, row):  # type: ignore[no-untyped-def]
     """Counts of words; ``tokens.chars`` becomes the characters of the first 0, 1, ... ``count`` tokens."""
     chars, total = np.int64(tokens.chars[0]), np.int64(0)
     tokens.chars[0] = 0
-    words, word_chars, with_letter = 0, 0, 0
+    words, word_chars, with_letter = 0, np.int64(0), 0
     for i in range(count):
         flags = tokens.flags[i]
         if not flags & ALL_SYMBOLS:
