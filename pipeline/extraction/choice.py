@@ -59,24 +59,23 @@ def choose(tree: PageTree, model: Model) -> Choice:
     """Chooses the blocks of a page."""
     sums = model.block_sums(tree.features)
     wanted = model.block_probabilities(sums)
-    page = first_look(tree.layout, tree.features, sums, wanted)
+    keep, expected = likeliest(tree.layout, sums, wanted)
+    page = page_row(tree.features, wanted, keep, expected)
     type_sums = model.type_sums(page)
-    keep, rules = chosen(tree.layout, tree.features, sums, wanted, type_sums)
+    keep, rules = chosen(tree.layout, tree.features, keep, wanted, type_sums)
     return Choice(keep, wanted, rules, type_of(type_sums), model.score(page))
 
 
-def first_look(
-    layout: Layout, features: NDArray[np.float32], sums: NDArray[np.int64], wanted: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """What the trees of the whole page look at, before its type is known."""
+def likeliest(layout: Layout, sums: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.bool_], float]:
+    """The blocks of a page whose expected F-measure is greatest, before its type is known; and that F-measure."""
     keep, expected = best_choice(sums, wanted, _sizes(layout))
-    return page_row(features, wanted, keep, float(expected))
+    return keep, float(expected)
 
 
 def chosen(
     layout: Layout,
     features: NDArray[np.float32],
-    sums: NDArray[np.int64],
+    keep: NDArray[np.bool_],
     wanted: NDArray[np.int64],
     type_sums: list[int],
 ) -> tuple[NDArray[np.bool_], dict[int, str]]:
@@ -85,12 +84,11 @@ def chosen(
     Args:
         layout: The page.
         features: Of its blocks.
-        sums: What the trees say of each block.
-        wanted: The probabilities of these.
+        keep: The likeliest of them; written over.
+        wanted: How likely each is, in PROBABILITY_UNIT.
         type_sums: How much speaks for each of PAGE_TYPES.
     """
     page_type = type_of(type_sums)
-    keep, _ = best_choice(sums, wanted, _sizes(layout))
     if page_type == "article":
         subheadings = np.isin(layout.nodes[layout.blocks[:, NODE], NODE_TAG], _SUBHEADINGS)
         keep = stricter(keep, wanted, _sizes(layout)) | (keep & subheadings)

@@ -1,13 +1,14 @@
 """Fits the trees with lightgbm, and writes them as pipeline/kernels/boosted_trees.py reads them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.extraction.choice import chosen, first_look
-from pipeline.extraction.model import PAGE_TYPES
+from pipeline.extraction.choice import chosen, likeliest
+from pipeline.extraction.model import PAGE_TYPES, page_row
 from pipeline.extractor_training.tables import FOLDS, PageTable, in_folds, joined
 from pipeline.kernels.boosted_trees import (
     LEAF_UNIT,
@@ -102,11 +103,21 @@ def page_rows(
     tables: list[PageTable], sums: dict[int, NDArray[np.int64]], wanted: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Rows of the pages for the trees of types and quality."""
-    found = (
-        first_look(table.layout, table.features, sums[id(table)], probabilities(sums[id(table)], wanted))
-        for table in tables
+    return np.array(
+        [
+            page_row(table.features, likely, *likeliest(table.layout, sums[id(table)], likely))
+            for table, likely in _likely(tables, sums, wanted)
+        ],
+        np.float32,
     )
-    return np.array(list(found), np.float32)
+
+
+def _likely(
+    tables: list[PageTable], sums: dict[int, NDArray[np.int64]], wanted: NDArray[np.int64]
+) -> Iterator[tuple[PageTable, NDArray[np.int64]]]:
+    """Each page, and how likely each of its blocks is wanted."""
+    for table in tables:
+        yield table, probabilities(sums[id(table)], wanted)
 
 
 def kept_of(
@@ -117,8 +128,8 @@ def kept_of(
 ) -> list[NDArray[np.bool_]]:
     """What is kept of each page; ``type_sums``: what speaks for each type, a row a page."""
     return [
-        chosen(table.layout, table.features, sums[id(table)], probabilities(sums[id(table)], wanted), of_types)[0]
-        for table, of_types in zip(tables, type_sums.tolist(), strict=True)
+        chosen(table.layout, table.features, likeliest(table.layout, sums[id(table)], likely)[0], likely, of_types)[0]
+        for (table, likely), of_types in zip(_likely(tables, sums, wanted), type_sums.tolist(), strict=True)
     ]
 
 

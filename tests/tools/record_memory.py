@@ -9,13 +9,11 @@ resident memory (``VmHWM``) beyond what was held before it.  docs/reliability.md
 import argparse
 import ctypes
 import gc
-import io
 import json
 import random
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +27,7 @@ from pipeline.recipe.options import Recipe
 from pipeline.run.context import Context
 from pipeline.run.folder import Run
 from pipeline.run.stages import run_stage
-from tests.pipeline.clean.inputs import response
+from tests.pipeline.clean.inputs import response, zip_with
 
 SMALL, SMALL_BYTES = 300, 2_000
 CODE = "from tests.tools.record_memory import report; report({!r}, {}, {!r})"
@@ -93,16 +91,7 @@ def word_file(text: str) -> bytes:
     space = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
     body = "".join(f"<w:p><w:r><w:t>{line}</w:t></w:r></w:p>" for line in text.split("\n"))
     document = f'<w:document xmlns:w="{space}"><w:body>{body}</w:body></w:document>'
-    return packed({"[Content_Types].xml": "<Types/>", "word/document.xml": document})
-
-
-def packed(members: dict[str, str]) -> bytes:
-    """A ZIP file."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
+    return zip_with({"[Content_Types].xml": b"<Types/>", "word/document.xml": document.encode()})
 
 
 def parquet(text: str) -> bytes:
@@ -114,7 +103,7 @@ def parquet(text: str) -> bytes:
 
 def zipped(text: str) -> bytes:
     """A text as a member of a ZIP."""
-    return packed({"a.txt": text})
+    return zip_with({"a.txt": text.encode()})
 
 
 def mail(text: str) -> bytes:

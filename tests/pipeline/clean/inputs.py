@@ -1,8 +1,11 @@
 """Good input for the clean stage, and how to damage it: the counts are exact, and the good records are all there."""
 
+import io
 import json
 import os
-from collections.abc import Callable
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Clean = Callable[..., Any]
@@ -12,6 +15,26 @@ def lines(first: int, last: int, size: int = 200) -> bytes:
     """JSON lines that hardly compress, so that a damaged byte lies in the middle of data."""
     records = [{"id": str(n), "text": f"record {n} {os.urandom(size).hex()}"} for n in range(first, last)]
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def zip_with(members: Mapping[str, bytes]) -> bytes:
+    """A ZIP file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def tar_with(members: Mapping[str, bytes]) -> bytes:
+    """A tar file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 def damage(data: bytes, at: int, size: int = 64) -> bytes:

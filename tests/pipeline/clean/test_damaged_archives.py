@@ -12,25 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.clean.inputs import Clean, damage
-
-
-def tar_with(names: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in names.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def zip_with(names: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in names.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
+from tests.pipeline.clean.inputs import Clean, damage, tar_with, zip_with
 
 
 @pytest.mark.parametrize(("name", "pack"), [("a.zip", zip_with), ("a.tar", tar_with)])

@@ -5,8 +5,6 @@ import gzip
 import io
 import json
 import lzma
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import pytest
 import zstandard
 
 from pipeline.clean.shard import doc_id
+from tests.pipeline.clean.inputs import tar_with, zip_with
 
 Clean = Callable[..., Any]
 RECORDS = [{"id": str(n), "text": f"Text number {n}, with café and 漢字.", "kind": "x"} for n in range(20)]
@@ -37,24 +36,6 @@ def ipc(stream: bool) -> bytes:
 def written(write: Callable[[Any], Any]) -> bytes:
     sink = io.BytesIO()
     write(sink)
-    return sink.getvalue()
-
-
-def packed_zip(names: dict[str, bytes]) -> bytes:
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in names.items():
-            archive.writestr(name, data)
-    return sink.getvalue()
-
-
-def packed_tar(names: dict[str, bytes]) -> bytes:
-    sink = io.BytesIO()
-    with tarfile.open(fileobj=sink, mode="w") as archive:
-        for name, data in names.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
     return sink.getvalue()
 
 
@@ -77,12 +58,12 @@ FILES = {
     "a.csv.gz": lambda: gzip.compress(written(lambda sink: pyarrow.csv.write_csv(TABLE, sink))),
     "semicolons.csv": lambda: b"id;text\n" + b"".join(f"{r['id']};{r['text']}\n".encode() for r in RECORDS),
     "a.tsv": lambda: b"id\ttext\n" + b"".join(f"{r['id']}\t{r['text']}\n".encode() for r in RECORDS),
-    "a.zip": lambda: packed_zip({"in/a.jsonl": JSONL}),
-    "compressed-in.zip": lambda: packed_zip({"in/a.jsonl.gz": gzip.compress(JSONL)}),
-    "parquet-in.zip": lambda: packed_zip({"a.parquet": written(lambda sink: pq.write_table(TABLE, sink))}),
-    "a.tar": lambda: packed_tar({"in/a.jsonl": JSONL}),
-    "a.tar.gz": lambda: gzip.compress(packed_tar({"in/a.jsonl": JSONL})),
-    "a.tar.zst": lambda: zstandard.ZstdCompressor().compress(packed_tar({"a.jsonl": JSONL})),
+    "a.zip": lambda: zip_with({"in/a.jsonl": JSONL}),
+    "compressed-in.zip": lambda: zip_with({"in/a.jsonl.gz": gzip.compress(JSONL)}),
+    "parquet-in.zip": lambda: zip_with({"a.parquet": written(lambda sink: pq.write_table(TABLE, sink))}),
+    "a.tar": lambda: tar_with({"in/a.jsonl": JSONL}),
+    "a.tar.gz": lambda: gzip.compress(tar_with({"in/a.jsonl": JSONL})),
+    "a.tar.zst": lambda: zstandard.ZstdCompressor().compress(tar_with({"a.jsonl": JSONL})),
 }
 
 
@@ -118,7 +99,7 @@ def test_stated_format_wins_over_the_name(tmp_path: Path, clean: Clean) -> None:
 
 
 def test_stated_archive_format_is_that_of_the_archive_not_of_its_members(tmp_path: Path, clean: Clean) -> None:
-    (tmp_path / "a.zip").write_bytes(packed_tar({"in/a.jsonl": JSONL}))
+    (tmp_path / "a.zip").write_bytes(tar_with({"in/a.jsonl": JSONL}))
     assert clean(tmp_path / "a.zip", source={"format": "tar"}).texts == TEXTS
 
 
