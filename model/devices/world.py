@@ -63,15 +63,6 @@ class World:
 ALONE = World(0, 1, torch.device("cpu"))
 
 
-def let_go() -> None:
-    """Waits for the others once more, so that gloo's threads let go of the tensors of the exchange before.
-
-    They need the interpreter for that, and abort the process where it is about to end by itself; what is exchanged here
-    holds no tensor of Python's.
-    """
-    dist.barrier()
-
-
 def find_launcher() -> None:
     """Makes sure that torchrun, which holds what the processes tell one another, is still there.
 
@@ -121,8 +112,6 @@ def joined(train: Train) -> Iterator[World]:
             yield World(rank, size, device, int(os.environ.get("LOCAL_WORLD_SIZE", size)) == size, writers)
             if writers is not None:
                 dist.barrier(writers)
-            if needs_group and not use_cuda:
-                let_go()
     finally:
         if needs_group:
             dist.destroy_process_group()

@@ -26,7 +26,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from pipeline.base.console import say
 
@@ -149,6 +149,17 @@ def end_here(code: int, grace_seconds: float = 0.0) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace_seconds)
     send(descendants(os.getpid()), signal.SIGKILL)
+    os._exit(code)
+
+
+def end_without_clean_up(code: int) -> NoReturn:
+    """Ends this process as it stands, once what it printed is written.
+
+    For one whose work is done, but whose libraries have threads that the interpreter's clean-up would hang on, as Ray's
+    on a cluster that has just gone, or abort in: gloo's, while they let go of the tensors of their last exchange.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
 
 

@@ -2,6 +2,8 @@
 
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -9,6 +11,7 @@ from model.devices.world import find_launcher, joined, others_told
 from model.train import exit_code
 from model.training.signals import Interrupted, Stopped
 from pipeline.base.errors import RunError
+from pipeline.base.processes import environment
 from pipeline.recipe.training_options import Train
 
 
@@ -63,3 +66,18 @@ def test_a_process_that_ends_before_all_have_agreed_is_a_failure_for_torchrun(
     agreed = {name: exit_code(Stopped(number, 3)) for name, number in by.items()}
     assert at_once == ({"Ctrl-C": 130, "SIGTERM": 143} if torchrun else {"Ctrl-C": 130, "SIGTERM": 0})
     assert agreed == ({"Ctrl-C": 0, "SIGTERM": 0} if torchrun else {"Ctrl-C": 130, "SIGTERM": 0})
+
+
+CLEANED_UP = """
+import atexit, os, runpy, sys
+atexit.register(os._exit, 99)
+sys.argv = ["train", *sys.argv[1:]]
+runpy.run_module("model.train", run_name="__main__")
+"""
+
+
+def test_process_ends_without_the_clean_up_that_the_threads_of_gloo_abort_in() -> None:
+    command = [sys.executable, "-c", CLEANED_UP, "--recipe", "nothing.toml", "--root", "nowhere"]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60)
+    assert ended.returncode == 2
+    assert "error: nothing.toml" in ended.stderr

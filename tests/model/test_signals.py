@@ -37,14 +37,15 @@ def training(command: list[str], *, ignored: signal.Signals | None = None) -> It
             signal.signal(ignored, signal.SIG_IGN)
 
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=prepare, env=environment
-    )
-    assert process.stderr is not None
-    read_until(process, "step ")
-    yield process
-    process.stderr.close()
-    process.wait(60)
+    ) as process:
+        try:
+            read_until(process, "step ")
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 def read_until(process: "subprocess.Popen[str]", start: str) -> str:
