@@ -107,8 +107,8 @@ def warc_rows(folder: Path) -> list[dict[str, Any]]:
     rows = [
         row_of("warc", "tokenmill, everything on", pages, size, lambda: ours(full, "warc", folder)),
         row_of(
-            *("warc", "tokenmill, everything on, its own extractor", pages, size),
-            lambda: ours(full, "warc", folder, extractor="tokenmill"),
+            *("warc", "tokenmill, everything on, resiliparse's text", pages, size),
+            lambda: ours(full, "warc", folder, extractor="resiliparse"),
         ),
         row_of("warc", "fastwarc + resiliparse, bare", pages, size, lambda: bare_loop(full)),
         row_of("warc sample", "tokenmill, everything on", peer_pages, peer_size, lambda: ours(part, "warc", folder)),

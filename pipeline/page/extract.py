@@ -47,7 +47,7 @@ def extract(
         html: The page as it was sent.
         content_type: Of the HTTP header, such as ``text/html; charset=utf-8``; its charset is believed where it fits.
         markup: ``plain`` or ``markdown``, which our own extractor writes.
-        extractor: As ``clean.extractor`` of a recipe names it; by default the recipe's default, of Markdown our own.
+        extractor: As ``clean.extractor`` of a recipe names it; by default the recipe's default.
 
     Raises:
         UserError: If an option has no such value, or the page is beyond a limit or no text.
@@ -72,8 +72,7 @@ def page_options(extractor: str | None, markup: str) -> Clean:
         raise UserError(f"markup = {markup!r}: allowed are {', '.join(MARKUPS)}")
     if markup == "markdown" and extractor not in (None, "tokenmill"):
         raise UserError(f"markup = 'markdown': {extractor} writes plain text only; extractor = 'tokenmill' writes it")
-    chosen = {"extractor": extractor or "tokenmill"} if extractor or markup == "markdown" else {}
-    return Clean.model_validate({**chosen, "markup": markup})
+    return Clean.model_validate({**({"extractor": extractor} if extractor else {}), "markup": markup})
 
 
 def extract_record(record: Record, options: Clean) -> ExtractedPage:

@@ -34,7 +34,7 @@ FORMATS = (
     *("docx", "odt", "epub", "eml", "mbox", "ipynb", "pdf"),
 )
 URL_LISTS = ("ut1", "ut1-words")  # that datatrove ships
-EXTRACTORS = ("resiliparse", "tokenmill", "trafilatura")  # of ours; any other is a datatrove class path
+EXTRACTORS = ("tokenmill", "resiliparse", "trafilatura")  # of ours; any other is a datatrove class path
 FIELDS = ("text", "html", "messages", "id", "url", "date", "licence", "language")
 
 
@@ -114,9 +114,9 @@ class Clean(Section):
     """From raw records to documents."""
 
     extractor: str = Field(
-        "resiliparse",
+        "tokenmill",
         description="what takes the main text out of a page",
-        json_schema_extra=allowed("resiliparse", "tokenmill", "trafilatura", "a datatrove extractor's class path"),
+        json_schema_extra=allowed("tokenmill", "resiliparse", "trafilatura", "a datatrove extractor's class path"),
     )
     extractors: list[str] = Field(
         default_factory=list,

@@ -39,7 +39,7 @@ def extract(
     markup
         plain | markdown, which our own extractor writes.
     extractor
-        As clean.extractor of a recipe; by default the recipe's default, of Markdown tokenmill.
+        As clean.extractor of a recipe; by default the recipe's default.
     blocks
         Instead of the text each block of the page, kept (+) or dropped (-), how likely it is text, and what was seen
         of it: text | html, a page for a browser.
@@ -48,7 +48,7 @@ def extract(
     from pipeline.page.find import find_page
 
     if blocks is not None:
-        return _show_blocks(find_page(file, url), page_options(extractor or "tokenmill", markup), blocks, json)
+        return _show_blocks(find_page(file, url), page_options(extractor, markup), blocks, json)
     page = extract_record(find_page(file, url), page_options(extractor, markup))
     return answer(json, asdict(page), page.text, verbatim=True)
 

@@ -99,5 +99,5 @@ def test_page_beyond_the_limits_is_refused_with_its_reason(body: bytes, told: st
 
 def test_extractor_that_does_not_exist_is_the_users_error(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(PAGE)
-    with pytest.raises(UserError, match="allowed are resiliparse, tokenmill"):
+    with pytest.raises(UserError, match="allowed are tokenmill, resiliparse"):
         command(str(tmp_path / "page.html"), extractor="nonsense")

@@ -56,7 +56,7 @@ def hugging_face(folder: Path) -> Path:
         ("", "tokenize.tokenizer_weights={a = 2.0}", "tokenizer_weights names a; the sources are s"),
         ("", "dedup.against=['before']", "dedup.against: .*before is neither"),
         ("", "clean.url_block=['@block.txt']", "block.txt: not found"),
-        ("", "clean.extractor=resilliparse", "clean.extractor = 'resilliparse': allowed are resiliparse, tokenmill"),
+        ("", "clean.extractor=resilliparse", "clean.extractor = 'resilliparse': allowed are tokenmill, resiliparse"),
         ("", "filter.url.blocklist=block.txt", "filter.url.blocklist = .*block.txt': no such file"),
         ("", "filter.classifiers.good.path=good.bin", "filter.classifiers.good.path = .*good.bin': no such file"),
         ("", "filter.classifiers.good.path=in.txt", "good.path: .*in.txt: not a fastText model"),
