@@ -23,7 +23,7 @@ from model.training.signals import (
 )
 from pipeline.base.console import claim_stdout, emit, guard_streams, out, say
 from pipeline.base.errors import RunError, TokenmillError, in_a_sentence
-from pipeline.base.processes import end_with_parent, end_with_process, end_without_clean_up
+from pipeline.base.processes import end_before_finalization, end_with_parent, end_with_process
 from pipeline.base.progress import working
 from pipeline.order.corpus import token_inputs
 from pipeline.recipe.load import load_recipe
@@ -125,4 +125,4 @@ if __name__ == "__main__":
     try:
         main()
     except SystemExit as ended:
-        end_without_clean_up(ended.code if isinstance(ended.code, int) else 1)
+        end_before_finalization(ended.code if isinstance(ended.code, int) else 1)

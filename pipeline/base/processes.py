@@ -15,6 +15,7 @@ have there would be taken for ours or for Python's: ``environment`` keeps it out
 """
 
 import _thread
+import atexit
 import contextlib
 import os
 import select
@@ -152,12 +153,13 @@ def end_here(code: int, grace_seconds: float = 0.0) -> None:
     os._exit(code)
 
 
-def end_without_clean_up(code: int) -> NoReturn:
-    """Ends this process as it stands, once what it printed is written.
+def end_before_finalization(code: int) -> NoReturn:
+    """Ends this process, what it printed written and what its libraries registered for the end done.
 
-    For one whose work is done, but whose libraries have threads that the interpreter's clean-up would hang on, as Ray's
-    on a cluster that has just gone, or abort in: gloo's, while they let go of the tensors of their last exchange.
+    For one of which threads may still let go of what is Python's, as gloo's do with the tensors of their last exchange:
+    they abort the process where the interpreter is being taken down.
     """
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

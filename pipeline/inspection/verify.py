@@ -26,7 +26,10 @@ LEARNED = (
     "tokenize.leakage",
     "filter.classifier",
 )  # steps whose outputs are learned from the texts
-ANOTHER = "bring it back from a copy: what is learned again, after a takedown, is another one"
+ANOTHER = (
+    "bring it back from a copy; without one delete it, and the next run learns it again, less what was taken down: "
+    "the tokenizer or classifier, the tokens and the model will be others"
+)
 
 
 @dataclass

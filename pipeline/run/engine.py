@@ -102,7 +102,7 @@ class Outputs:
         if _digest_of(local) != expected:
             raise RunError(
                 f"{path}: damaged, its checksum is not the one in its manifest; "
-                "`tokenmill verify RUN --delete` removes what is damaged, then run again"
+                "`tokenmill verify RUN --delete` removes what is damaged, or says what else heals it; then run again"
             )
         mark_sound(local)
         return local

@@ -39,7 +39,7 @@ from model.training.start import train_run
 from model.training.trainer import Stopped  # type: ignore[attr-defined]
 from pipeline.base.errors import UserError
 from pipeline.base.pool import InProcess
-from pipeline.inspection.verify import verify_run
+from pipeline.inspection.verify import ANOTHER, verify_run
 from pipeline.recipe.load import load_recipe
 from pipeline.run import checkpoints, layout
 from pipeline.run.folder import Run
@@ -159,7 +159,11 @@ class Life(RuleBasedStateMachine):
             path.write_bytes(data)
         else:
             path.unlink()
-        assert name in {found["path"] for found in verify_run(str(self.root), delete=True)[1]}
+        found = verify_run(str(self.root), delete=True)[1]
+        assert name in {entry["path"] for entry in found}
+        for entry in found:
+            if entry["cure"].startswith(ANOTHER):  # there is no copy
+                (self.root / entry["path"]).unlink(missing_ok=True)
 
     @precondition(lambda self: not self.taken)
     @rule()

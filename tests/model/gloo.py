@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from pipeline.base.processes import end_without_clean_up
+from pipeline.base.processes import end_before_finalization
 
 
 def in_processes(size: int, work: Callable[..., None], *arguments: Any) -> None:
@@ -24,4 +24,4 @@ def _one(rank: int, size: int, port: int, work: Callable[..., None], arguments: 
         work(*arguments)
     finally:
         dist.destroy_process_group()
-    end_without_clean_up(0)
+    end_before_finalization(0)

@@ -68,16 +68,21 @@ def test_a_process_that_ends_before_all_have_agreed_is_a_failure_for_torchrun(
     assert agreed == ({"Ctrl-C": 0, "SIGTERM": 0} if torchrun else {"Ctrl-C": 130, "SIGTERM": 0})
 
 
-CLEANED_UP = """
-import atexit, os, runpy, sys
-atexit.register(os._exit, 99)
+FINALIZED = """
+import os, runpy, sys
+
+class Late:
+    def __del__(self, end=os._exit):
+        end(99)
+
+sys.late = Late()
 sys.argv = ["train", *sys.argv[1:]]
 runpy.run_module("model.train", run_name="__main__")
 """
 
 
-def test_process_ends_without_the_clean_up_that_the_threads_of_gloo_abort_in() -> None:
-    command = [sys.executable, "-c", CLEANED_UP, "--recipe", "nothing.toml", "--root", "nowhere"]
+def test_process_ends_before_the_finalization_that_the_threads_of_gloo_abort_in() -> None:
+    command = [sys.executable, "-c", FINALIZED, "--recipe", "nothing.toml", "--root", "nowhere"]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60)
     assert ended.returncode == 2
     assert "error: nothing.toml" in ended.stderr

@@ -4,6 +4,7 @@ Ray ends a driver that cannot reach its head; here that is the child, and the ru
 ``python -m pipeline.run.engines.ray_cluster FOLDER TASKS WORKERS OPTIONS`` is the child.
 """
 
+import os
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.base.errors import RunError, parse_json
-from pipeline.base.processes import end_with_parent, end_without_clean_up, environment
+from pipeline.base.processes import end_with_parent, environment
 from pipeline.run.engine import Step
 from pipeline.run.engines.batch import Batch
 from pipeline.run.engines.cluster import Cluster, local_log
@@ -162,4 +163,5 @@ if __name__ == "__main__":
         int(at_once),
         RayOptions(**parse_json(settings)),
     )
-    end_without_clean_up(code)
+    sys.stderr.flush()
+    os._exit(code)  # Ray's threads may hang on a cluster that has just gone
