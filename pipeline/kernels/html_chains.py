@@ -14,8 +14,10 @@ _SHAPES = np.zeros(len(TAGS), np.bool_)
 _SHAPES[[TAG[name] for name in SHAPES]] = True
 _REGIONS = np.zeros(len(TAGS), np.bool_)
 _REGIONS[[TAG[name] for name in ("table", "dl", "ul", "ol", "figure")]] = True
+_PLAIN = np.zeros(len(TAGS), np.bool_)  # what holds the text of a list or of a table of data, nothing between
+_PLAIN[[TAG[name] for name in ("td", "th", "caption", "li", "dt", "dd")]] = True
 _MOST_LINKS = 2  # at most one word in so many of a region that is filled in stands in a link
-_PARAGRAPH, _H1, _H6 = TAG["p"], TAG["h1"], TAG["h6"]
+_PARAGRAPH, _H1, _H6, _DL = TAG["p"], TAG["h1"], TAG["h6"], TAG["dl"]
 
 
 def chains(nodes: NDArray[np.int32], blocks: NDArray[np.int32], wanted: NDArray[np.int64]) -> list[list[int]]:
@@ -91,28 +93,36 @@ def repeated_parts(nodes, signs, kept_nodes, kept_units, least_units, least_shar
 
 @numba.njit(cache=True, nogil=True)
 def within_kept_text(nodes, blocks, keep, wanted, least):  # type: ignore[no-untyped-def]
-    """Blocks of tables, lists and figures that stand in their parent between kept blocks, and are text by half.
+    """Blocks of tables, lists and figures that belong to what is kept: none of these is left with holes.
+
+    All of one that stands in its parent between kept blocks, and is likely enough on average; and the likely enough of
+    one that is kept by half, where its cells or items hold nothing but text, or descriptions nothing but paragraphs.
 
     Args:
         nodes: Elements.
         blocks: Blocks.
         keep: Of each block, whether it is kept.
         wanted: Of each block, how likely it is to be text.
-        least: So likely the words of such a region must be on average.
+        least: So likely the words of such a region must be on average, or each block of one that is kept by half.
     """
     n = len(blocks)
     first, last = np.full(len(nodes), n, np.int64), np.full(len(nodes), -1, np.int64)
-    sums = np.zeros((len(nodes), 3), np.int64)  # words, words in links, words times likelihood
+    # words, words in links, words times likelihood, words that are kept, in paragraphs, in other elements between
+    sums = np.zeros((len(nodes), 6), np.int64)
     for b in range(n):
         node, units = blocks[b, NODE], np.int64(blocks[b, UNITS])
         first[node], last[node] = min(first[node], b), b
         sums[node, 0] += units
         sums[node, 1] += blocks[b, LINK]
         sums[node, 2] += units * wanted[b]
+        sums[node, 3] += units * keep[b]
+        tag = nodes[node, NODE_TAG]
+        if not _PLAIN[tag]:
+            sums[node, 4 if tag == _PARAGRAPH else 5] += units
     for i in range(len(nodes) - 1, 0, -1):
         up = nodes[i, PARENT]
         first[up], last[up] = min(first[up], first[i]), max(last[up], last[i])
-        for k in range(3):
+        for k in range(6):
             sums[up, k] += sums[i, k]
     before, after = (
         np.full(n + 1, -1, np.int64),
@@ -122,19 +132,26 @@ def within_kept_text(nodes, blocks, keep, wanted, least):  # type: ignore[no-unt
         before[b + 1] = b if keep[b] else before[b]
     for b in range(n - 1, -1, -1):
         after[b] = b if keep[b] else after[b + 1]
-    covers = np.zeros(n + 1, np.int64)  # how many such regions begin less end here
+    covers = np.zeros(
+        (2, n + 1), np.int64
+    )  # how many regions between kept blocks, and kept by half, begin less end here
     for i in range(1, len(nodes)):
         up = nodes[i, PARENT]
         if not _REGIONS[nodes[i, NODE_TAG]] or sums[i, 0] == 0:
             continue
         if sums[i, 2] < least * sums[i, 0] or sums[i, 1] * _MOST_LINKS > sums[i, 0]:
             continue
-        if before[first[i]] >= first[up] and after[last[i] + 1] <= last[up]:
-            covers[first[i]] += 1
-            covers[last[i] + 1] -= 1
+        is_between = before[first[i]] >= first[up] and after[last[i] + 1] <= last[up]
+        is_plain = sums[i, 5] == 0 and (sums[i, 4] == 0 or nodes[i, NODE_TAG] == _DL)
+        is_kept_by_half = is_plain and 2 * sums[i, 3] >= sums[i, 0]
+        for kind, holds in enumerate((is_between, is_kept_by_half)):
+            covers[kind, first[i]] += holds
+            covers[kind, last[i] + 1] -= holds
     found = np.zeros(n, np.bool_)
-    depth = 0
+    between = by_half = 0
     for b in range(n):
-        depth += covers[b]
-        found[b] = depth > 0 and not keep[b] and nodes[blocks[b, NODE], IS_HIDDEN] == 0
+        between += covers[0, b]
+        by_half += covers[1, b]
+        belongs = between > 0 or (by_half > 0 and wanted[b] >= least)
+        found[b] = belongs and not keep[b] and nodes[blocks[b, NODE], IS_HIDDEN] == 0
     return found

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from pipeline.extraction.choice import ARTICLE_RECALL_WEIGHT, stricter
 from pipeline.extraction.model import MODEL_FILE, PAGE_TYPES, load_model
+from pipeline.extraction.page_tree import page_tree
 from pipeline.extractor_training.fit import calibrated, trees_of
 from pipeline.extractor_training.labels import labels, labels_of_segments, words
 from pipeline.extractor_training.tables import fold_of, is_held_out
 from pipeline.kernels.boosted_trees import LEAF_UNIT, PROBABILITY_UNIT, RECALL_WEIGHT, best_choice, sums_of
+from pipeline.kernels.html_chains import within_kept_text
 from pipeline.kernels.html_features import N_COLUMNS
 
 DUMPED = {
@@ -85,6 +87,33 @@ def test_choice_for_articles_is_the_best_of_all_with_less_recall(seed: int) -> N
 
     every = (np.array(chosen) for chosen in itertools.product((False, True), repeat=n))
     assert value(stricter(keep, wanted, sizes)) == pytest.approx(max(map(value, every)))
+
+
+TABLE = "<table><tr><th>Item</th><th>Limit</th></tr><tr><td>field size</td><td>1 GB</td></tr></table>"
+
+
+@pytest.mark.parametrize(
+    ("region", "kept", "likely", "expected"),
+    [
+        (TABLE, [2, 3], 0.3, [0, 1]),
+        (TABLE, [2, 3], 0.1, []),
+        (TABLE, [0], 0.3, []),
+        (TABLE.replace("Item", "<div>Item</div>"), [2, 3], 0.3, []),
+        ("<ul><li>one<li>two<li>three</ul>", [0, 2], 0.3, [1]),
+        ("<ul><li>one<li><p>two</p><li>three</ul>", [0, 2], 0.3, []),
+        ("<dl><dt>-v<dd><p>says what it does</p><dt>-q<dd><p>says nothing</p></dl>", [1, 3], 0.3, [0, 2]),
+    ],
+    ids=["table", "unlikely", "less-than-half", "layout", "list", "list-of-paragraphs", "descriptions"],
+)
+def test_region_that_is_kept_by_half_has_no_holes(
+    region: str, kept: list[int], likely: float, expected: list[int]
+) -> None:
+    layout = page_tree(f"<html><body><div>{region}</div></body></html>").layout
+    keep = np.zeros(len(layout.blocks), np.bool_)
+    keep[kept] = True
+    wanted = np.where(keep, PROBABILITY_UNIT, round(likely * PROBABILITY_UNIT)).astype(np.int64)
+    filled = within_kept_text(layout.nodes, layout.blocks, keep, wanted, round(0.15 * PROBABILITY_UNIT))
+    assert np.flatnonzero(filled).tolist() == expected
 
 
 def test_table_of_probabilities_fits_what_was_true() -> None:
