@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.tools import make_sbom
+from tests.tools import make_lock, make_sbom
 from tests.tools.make_lock import CHOSEN_BY_USER
 
 PINNED = re.compile(r"(?m)^([A-Za-z0-9][\w.-]*)==(\S+)")
@@ -71,3 +71,45 @@ def test_audit_names_what_an_advisory_is_of(
     (tmp_path / "a.json").write_text(json.dumps({"id": "X-1", "affected": affected}), encoding="utf-8")
     assert make_sbom.main([str(tmp_path), "--audit", str(tmp_path)]) == known
     assert capsys.readouterr().out.endswith(f"{known} advisories\n")
+
+
+def test_audit_of_a_folder_without_advisories_does_not_say_that_there_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "all.zip").write_bytes(b"PK")
+    assert make_sbom.main(["build", "--audit", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "no database of advisories" in said
+    assert "0 advisories" not in said
+
+
+@pytest.mark.parametrize("content", ['{"id":', "[" * 100_000, "[]", '"a"'])
+def test_audit_names_a_file_that_is_no_advisory(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(content, encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"a\.json: not .*database"):
+        make_sbom.main(["build", "--audit", str(tmp_path)])
+
+
+def test_audit_takes_a_local_build_for_the_version_that_advisories_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Installed:
+        version = "2.9.1+cpu"
+
+    monkeypatch.setattr(make_sbom, "needed", lambda: {"torch": Installed()})
+    affected = [{"package": {"ecosystem": "PyPI", "name": "torch"}, "versions": ["2.9.1"]}]
+    (tmp_path / "a.json").write_text(json.dumps({"id": "X-1", "affected": affected}), encoding="utf-8")
+    assert make_sbom.main(["build", "--audit", str(tmp_path)]) == 1
+    assert "torch 2.9.1: X-1" in capsys.readouterr().out
+
+
+def test_lock_without_uv_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"no-uv: not found; .*make lock UV="):
+        make_lock.main(str(tmp_path / "no-uv"))
+
+
+def test_lock_stays_as_it_was_where_nothing_fits() -> None:
+    before = make_lock.LOCK.read_bytes()
+    with pytest.raises(SystemExit, match="is as it was"):
+        make_lock.main("false")
+    assert make_lock.LOCK.read_bytes() == before

@@ -6,6 +6,7 @@ builds bring: which build there is decides whoever installs (`make setup TORCH=.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,13 +33,22 @@ def without_torch(text: str) -> str:
 
 
 def main(uv: str) -> None:
-    """Resolves and writes."""
+    """Resolves and writes.
+
+    Raises:
+        SystemExit: If there is no such uv, or it finds no versions that fit.
+    """
+    if shutil.which(uv) is None:
+        raise SystemExit(
+            f"{uv}: not found; `pip install uv` into an environment of its own, then `make lock UV=its/bin/uv`"
+        )
     with tempfile.TemporaryDirectory(prefix="tokenmill-lock-") as folder:
         made, build = Path(folder, "made"), Path(folder, "build.in")
         build.write_text(BUILD, encoding="utf-8")
         command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"]
         command += ["--no-header", "--no-annotate", "--constraints", "constraints.txt", "--output-file", str(made)]
-        subprocess.run([*command, "pyproject.toml", str(build)], cwd=REPOSITORY, check=True)
+        if subprocess.run([*command, "pyproject.toml", str(build)], cwd=REPOSITORY, check=False).returncode:
+            raise SystemExit("uv found no versions that fit, as it says above; requirements.lock is as it was")
         LOCK.write_text(HEAD + without_torch(made.read_text("utf-8")), encoding="utf-8")
 
 

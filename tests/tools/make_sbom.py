@@ -17,6 +17,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
+from pipeline.base.errors import parse_json
+
 ROOT = "tokenmill"
 OSI = re.compile(r"^License :: (?:OSI Approved :: )?(.+)$")
 
@@ -85,7 +87,7 @@ def licences(distributions: dict[str, metadata.Distribution]) -> str:
 def advisories(folder: Path, versions: dict[str, str]) -> Iterator[str]:
     """A line for each advisory that is of one of these versions."""
     for path in sorted(folder.rglob("*.json")):
-        advisory = json.loads(path.read_bytes())
+        advisory = _advisory(path)
         for affected in advisory.get("affected", ()):
             package = affected.get("package", {})
             name = name_of(package.get("name", ""))
@@ -93,6 +95,16 @@ def advisories(folder: Path, versions: dict[str, str]) -> Iterator[str]:
                 continue
             if versions[name] in affected.get("versions", ()) or _in_ranges(versions[name], affected.get("ranges", ())):
                 yield f"{name} {versions[name]}: {advisory['id']}: {advisory.get('summary', 'no summary')}"
+
+
+def _advisory(path: Path) -> dict[str, Any]:
+    try:
+        found = parse_json(path.read_text("utf-8"))
+    except ValueError as error:
+        raise SystemExit(f"{path}: not the JSON of an advisory ({error}); unpack the database anew") from error
+    if not isinstance(found, dict):
+        raise SystemExit(f"{path}: not an advisory, which is an object; leave only PyPI's database in the folder")
+    return found
 
 
 def _in_ranges(version: str, ranges: Iterable[dict[str, Any]]) -> bool:
@@ -133,12 +145,14 @@ def main(arguments: list[str]) -> int:
         (options.folder / "licences.md").write_text(licences(distributions), encoding="utf-8")
         sys.stdout.write(f"{len(distributions) - 1} packages: sbom.json and licences.md in {options.folder}\n")
         return 0
-    if not options.audit.is_dir():
+    if next(options.audit.rglob("*.json"), None) is None:
         sys.stdout.write(
             f"{options.audit}: no database of advisories; unpack PyPI's from https://osv.dev (all.zip) there\n"
         )
         return 0
-    found = list(advisories(options.audit, {name: one.version for name, one in distributions.items()}))
+    # a local version ("2.9.1+cpu") is a build of the public one, which advisories name
+    versions = {name: one.version.partition("+")[0] for name, one in distributions.items()}
+    found = list(advisories(options.audit, versions))
     sys.stdout.write("\n".join([*found, f"{len(distributions)} packages, {len(found)} advisories"]) + "\n")
     return int(bool(found))
 
