@@ -1,10 +1,11 @@
 """The command line over the small stages in a process of its own, and what is left of one that was ended."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.base.processes import alive, descendants
@@ -20,10 +21,16 @@ def tokenmill(*arguments: str, **environment: str) -> "subprocess.CompletedProce
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=variables, timeout=120)
 
 
-def start(recipe: Path, root: Path, **environment: str) -> "subprocess.Popen[str]":
+@contextlib.contextmanager
+def start(recipe: Path, root: Path, **environment: str) -> "Iterator[subprocess.Popen[str]]":
+    """A run in a process of its own, which is over with its pipe closed when the block is, however that ends."""
     command = [sys.executable, "-m", "tests.flows.stand_in", "run", str(recipe), "--root", str(root)]
     variables = {**ENVIRONMENT, **environment}
-    return subprocess.Popen(command, cwd=REPOSITORY, env=variables, text=True, stderr=subprocess.PIPE)
+    with subprocess.Popen(command, cwd=REPOSITORY, env=variables, text=True, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(process: "subprocess.Popen[str]", appeared: Callable[[], bool]) -> list[int]:

@@ -126,22 +126,22 @@ def test_interrupted_and_killed_runs_leave_no_process_and_no_run_shown_as_runnin
     root = tmp_path / "run"
 
     # SIGTERM while a worker's own child (a trainer, say) is at work
-    process = start(recipe, root, STAND_IN_TRAINS="600")
-    below = wait_for(process, lambda: "sleep 600" in names(descendants(process.pid)))
-    assert "flows.server.embedded" in names(below)
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=10)
-    assert process.returncode == 130, told
-    assert "run the same command again" in told
-    assert gone_within_ten_seconds(below)
+    with start(recipe, root, STAND_IN_TRAINS="600") as process:
+        below = wait_for(process, lambda: "sleep 600" in names(descendants(process.pid)))
+        assert "flows.server.embedded" in names(below)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=10)
+        assert process.returncode == 130, told
+        assert "run the same command again" in told
+        assert gone_within_ten_seconds(below)
     assert "RUNNING" not in flow_states(root)
 
     # SIGKILL of the parent alone
-    process = start(recipe, root, STAND_IN_TRAINS="600")
-    below = wait_for(process, lambda: "sleep 600" in names(descendants(process.pid)))
-    process.kill()
-    process.communicate(timeout=10)
-    assert gone_within_ten_seconds(below)
+    with start(recipe, root, STAND_IN_TRAINS="600") as process:
+        below = wait_for(process, lambda: "sleep 600" in names(descendants(process.pid)))
+        process.kill()
+        process.communicate(timeout=10)
+        assert gone_within_ten_seconds(below)
     assert flow_states(root).count("RUNNING") == 2, "end_to_end and pretrain were cut off"
 
     result = tokenmill("run", str(recipe), "--root", str(root), "--json")

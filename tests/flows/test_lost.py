@@ -113,10 +113,10 @@ def kill_server(process: "subprocess.Popen[str]", reached: Callable[[], bool]) -
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_run_whose_server_is_killed_ends_with_the_right_files_and_says_so_once(recipe: Path, tmp_path: Path) -> None:
     root = tmp_path / "run"
-    process = start(recipe, root, STAND_IN_SLOW="0.3")
-    kill_server(process, lambda: any(root.glob("manifests/clean/*.json")))
-    _, told = process.communicate(timeout=1000)
-    assert process.returncode == 0, told
+    with start(recipe, root, STAND_IN_SLOW="0.3") as process:
+        kill_server(process, lambda: any(root.glob("manifests/clean/*.json")))
+        _, told = process.communicate(timeout=1000)
+        assert process.returncode == 0, told
     assert told.count("is lost") == 1
     assert "Traceback" not in told
     assert "Error logging to API" not in told
@@ -152,9 +152,9 @@ def test_interrupt_that_the_lost_server_could_not_be_told_ends_the_run(
 def test_interrupted_run_whose_server_is_killed_ends_at_once(recipe: Path, tmp_path: Path) -> None:
     """Prefect would try for minutes to record it, and the run would go on after that."""
     root = tmp_path / "run"
-    process = start(recipe, root, STAND_IN_SLOW="60")
-    below = kill_server(process, lambda: any(root.glob(f"{storage.SCRATCH}/*")))
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130, told
-    assert gone_within_ten_seconds(below)
+    with start(recipe, root, STAND_IN_SLOW="60") as process:
+        below = kill_server(process, lambda: any(root.glob(f"{storage.SCRATCH}/*")))
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 130, told
+        assert gone_within_ten_seconds(below)
