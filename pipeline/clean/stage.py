@@ -25,7 +25,7 @@ from pipeline.run.manifest import Manifest, total_counts
 
 STEP = Step(
     name="clean",
-    logic_version=13,
+    logic_version=14,
     function="pipeline.clean.worker:clean_partition",
     libraries=(
         *("pyarrow", "resiliparse", "chardet", "ftfy", FASTTEXT, "orjson", "tldextract", "phonenumbers"),

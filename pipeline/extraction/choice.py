@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.extraction.model import PAGE_TYPES, Model, page_row, type_of
 from pipeline.extraction.page_tree import PageTree
 from pipeline.kernels.boosted_trees import LEAF_UNIT, PROBABILITY_UNIT, best_choice
-from pipeline.kernels.html_blocks import NODE, NODE_TAG, UNITS, Layout
+from pipeline.kernels.html_blocks import IS_HIDDEN, LINK, NODE, NODE_TAG, UNITS, Layout
 from pipeline.kernels.html_chains import chains, within_kept_text
 from pipeline.kernels.html_features import COLUMNS
 from pipeline.kernels.html_names import TAG, TAGS
@@ -23,10 +23,12 @@ from pipeline.kernels.kept_blocks import HIDDEN_TEXT, IN_BUTTON, LINKS, NOTICE, 
 ARTICLE_RECALL_WEIGHT = 0.6
 NO_TEXT_HIDDEN = "hidden beside text that is not"
 FILLED = "within kept text"
+FILLED_BARE = "what a page without links or navigation shows"
 NO_TEXT_BUTTON, NO_TEXT_NOSCRIPT, NO_TEXT_LINKS = "a button", "a notice to those without scripts", "a line of links"
 NO_TEXT_AGAIN, NO_TEXT_COMMENT = "the same text again", "a comment on an article"
 _NO_TEXT = {HIDDEN_TEXT: NO_TEXT_HIDDEN, LINKS: NO_TEXT_LINKS, NOTICE: NO_TEXT_NOSCRIPT}
 _HOLD_TEXT = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary", "th"))  # a button in these is a heading
+_AROUND_TEXT = [TAG[name] for name in ("nav", "header", "footer", "aside", "form")]
 _FILLED_PROBABILITY = 0.15  # by scripts, and a region within kept text so likely on average is kept
 _AGAIN_UNITS = 8  # a block of so many words stands in a text once, but for cells, code and documentation
 _REPEATED = [TAG["td"], TAG["th"], TAG["pre"]]
@@ -92,9 +94,7 @@ def chosen(
     if page_type == "article":
         subheadings = np.isin(layout.nodes[layout.blocks[:, NODE], NODE_TAG], _SUBHEADINGS)
         keep = stricter(keep, wanted, _sizes(layout)) | (keep & subheadings)
-    filled = within_kept_text(layout.nodes, layout.blocks, keep, wanted, int(_FILLED_PROBABILITY * PROBABILITY_UNIT))
-    keep |= filled
-    rules = dict.fromkeys(np.flatnonzero(filled).tolist(), FILLED) | _take_out(layout, keep)
+    rules = _fill_in(layout, keep, wanted) | _take_out(layout, keep)
     if page_type != "documentation":
         rules |= dict.fromkeys(_without(keep, _again(layout, keep)), NO_TEXT_AGAIN)
     article, forum = (type_sums[PAGE_TYPES.index(name)] for name in ("article", "forum"))
@@ -138,6 +138,18 @@ def _again(layout: Layout, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
     once = np.flatnonzero(keep & (blocks[:, UNITS] >= _AGAIN_UNITS) & ~np.isin(tags, _REPEATED))
     _, first = np.unique(layout.hashes[once], return_index=True)
     return np.delete(once, first)
+
+
+def _fill_in(layout: Layout, keep: NDArray[np.bool_], wanted: NDArray[np.int64]) -> dict[int, str]:
+    """Adds to ``keep`` what belongs to it; of a page that leads nowhere else, all that it shows."""
+    nodes, blocks = layout.nodes, layout.blocks
+    if blocks[:, LINK].any() or np.isin(nodes[:, NODE_TAG], _AROUND_TEXT).any():
+        rule, least = FILLED, int(_FILLED_PROBABILITY * PROBABILITY_UNIT)
+        filled = within_kept_text(nodes, blocks, keep, wanted, least)
+    else:
+        rule, filled = FILLED_BARE, ~keep & (nodes[blocks[:, NODE], IS_HIDDEN] == 0)
+    keep |= filled
+    return dict.fromkeys(np.flatnonzero(filled).tolist(), rule)
 
 
 def _take_out(layout: Layout, keep: NDArray[np.bool_]) -> dict[int, str]:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.extraction.choice import FILLED, NO_TEXT_AGAIN, choose
+from pipeline.extraction.choice import FILLED, FILLED_BARE, NO_TEXT_AGAIN, choose
 from pipeline.extraction.extractor import extract_page
 from pipeline.extraction.model import PAGE_TYPES, load_model
 from pipeline.extraction.page_tree import page_tree
@@ -88,6 +88,17 @@ def test_line_of_links_notices_and_buttons_are_taken_out() -> None:
     assert "enable scripts" not in text
     assert "Subscribe" not in text
     assert not any(choice.keep[block] for block, rule in choice.rules.items() if rule != FILLED)
+
+
+def test_page_without_links_or_navigation_is_kept_whole_but_for_what_it_hides() -> None:
+    ends = "<p>Rows are read.</p><p hidden>Not shown.</p>"
+    shown = extract_page(f"<html><body><h1>SELECT</h1><p>{PARAGRAPHS[0]}</p>{ends}").text
+    assert shown == f"SELECT\n\n{PARAGRAPHS[0]}\n\nRows are read."
+    tree = page_tree(f"<html><body><h1>SELECT</h1><p>{PARAGRAPHS[0]}</p>{ends}")
+    assert FILLED_BARE in choose(tree, load_model()).rules.values()
+    for more in ("<a href=/>Home</a>", "<nav>Home</nav>"):
+        with_more = page_tree(f"<html><body><h1>SELECT</h1><p>{PARAGRAPHS[0]}</p>{ends}{more}")
+        assert FILLED_BARE not in choose(with_more, load_model()).rules.values()
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     manifests = json.loads((EARLIER / "manifests.json").read_text())
     clean_then, filter_then = (manifests[f"{step}/00000.json"]["config"] for step in ("clean", "filter"))
     by_digest = settings._with_lists_by_digest
-    # more marks are known today, and the language model reads fewer letters
-    as_then = {key: clean_then["clean"][key] for key in ("opt_outs", "language_characters")}
+    # more marks are known today, the language model reads fewer letters, and our own extractor is the default
+    as_then = {key: clean_then["clean"][key] for key in ("opt_outs", "language_characters", "extractor")}
     monkeypatch.setattr(
         settings,
         "_with_lists_by_digest",
