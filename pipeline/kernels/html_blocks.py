@@ -56,6 +56,11 @@ _BASIS, _PRIME, _SPREAD = np.uint64(FNV_BASIS), np.uint64(FNV_PRIME), np.uint64(
 _A, _PRE, _BR, _IMG, _SCRIPT, _BUTTON = TAG["a"], TAG["pre"], TAG["br"], TAG["img"], TAG["script"], TAG["button"]
 _B, _STRONG, _MATH = TAG["b"], TAG["strong"], TAG["math"]
 _CODES = np.array([TAG[name] for name in ("code", "kbd", "samp", "tt")])
+# elements that are a line of text, and those that may hold one beside others
+_A_LINE, _MAY_HOLD_LINES = 1, 2
+_LINES = np.zeros(len(TAG), np.int64)
+_LINES[[TAG[name] for name in ("p", "h1", "h2", "h3", "h4", "h5", "h6")]] = _A_LINE
+_LINES[[TAG[name] for name in ("li", "td", "th", "dt", "dd", "figcaption")]] = _MAY_HOLD_LINES
 _TEX = np.frombuffer(b"math/tex", np.uint8)
 _DISPLAY_NONE = np.frombuffer(b"display:none", np.uint8)
 _INVISIBLE = np.frombuffer(b"visibility:hidden", np.uint8)
@@ -346,13 +351,13 @@ def _read(data, tables):  # type: ignore[no-untyped-def]
     children = np.zeros(most, np.int32)
     blocks = np.zeros((most, BLOCK_COLUMNS), np.int32)
     hashes = np.zeros(most, np.uint64)
-    # open elements: hash of the name, element, kinds, and what was so before it (link, bold, code, skipped, pre)
+    # open elements: hash of the name, element, kinds, and what was so before it (link, bold, code, skipped, pre, line)
     names, owners = np.empty(most, np.uint64), np.empty(most, np.int32)
-    kinds, before = np.empty(most, np.int32), np.empty((most, 5), np.int32)
+    kinds, before = np.empty(most, np.int32), np.empty((most, 6), np.int32)
     made, found, depth = 1, 0, 0
     nodes[0, PARENT], nodes[0, END] = -1, len(data)
     node = block_node = 0
-    link = bold = code = skipped = pre = 0
+    link = bold = code = skipped = pre = line = 0
     running, after_break = _BASIS, False
     block_start = i = 0
     while i < len(data):
@@ -377,6 +382,8 @@ def _read(data, tables):  # type: ignore[no-untyped-def]
         key, name_end = _name(data, i + 2 if closing else i + 1)
         value = np.int64(_find_value(TAG_KEYS, TAG_VALUES, key))
         tag, kind = value & 255, value >> 8
+        if value == 0 and (line == _A_LINE or (line == _MAY_HOLD_LINES and row[CHARS] > 0)):
+            kind |= INLINE  # an element that someone has invented, in the midst of a sentence
         tag_start = i
         if closing:
             i = _past_tag(data, name_end)
@@ -412,6 +419,7 @@ def _read(data, tables):  # type: ignore[no-untyped-def]
                 if owners[place] > 0:
                     nodes[owners[place], END] = i
             link, bold, code, skipped, pre = before[at, 0], before[at, 1], before[at, 2], before[at, 3], before[at, 4]
+            line = before[at, 5]
             depth = at
             node = nodes[owners[at], PARENT] if owners[at] > 0 else -1 - owners[at]
             if flush:
@@ -432,7 +440,7 @@ def _read(data, tables):  # type: ignore[no-untyped-def]
             continue
         names[depth], kinds[depth] = key, kind
         before[depth, 0], before[depth, 1], before[depth, 2] = link, bold, code
-        before[depth, 3], before[depth, 4] = skipped, pre
+        before[depth, 3], before[depth, 4], before[depth, 5] = skipped, pre, line
         owners[depth] = -1 - node
         row = blocks[found]
         is_node = skipped == 0 and pre == 0 and not kind & SKIPPED
@@ -459,6 +467,8 @@ def _read(data, tables):  # type: ignore[no-untyped-def]
         code += int(_one_of(tag, _CODES))
         skipped += int(kind & SKIPPED > 0)
         pre += tag == _PRE
+        if not kind & INLINE:
+            line = _LINES[tag]
     if blocks[found, CHARS] > 0:
         blocks[found, NODE], blocks[found, FROM], blocks[found, TO] = block_node, block_start, len(data)
         blocks[found, FIRST] &= 1

@@ -8,8 +8,10 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.extraction.choice import FILLED, FILLED_BARE, NO_TEXT_AGAIN, choose
 from pipeline.extraction.extractor import extract_page
+from pipeline.extraction.inline import inline_text
 from pipeline.extraction.model import PAGE_TYPES, load_model
 from pipeline.extraction.page_tree import page_tree
+from pipeline.kernels.html_blocks import FROM, TO
 from pipeline.page import extract
 
 PARAGRAPHS = (
@@ -88,6 +90,26 @@ def test_line_of_links_notices_and_buttons_are_taken_out() -> None:
     assert "enable scripts" not in text
     assert "Subscribe" not in text
     assert not any(choice.keep[block] for block, rule in choice.rules.items() if rule != FILLED)
+
+
+@pytest.mark.parametrize(
+    ("html", "runs"),
+    [
+        ("<p>A <x-emoji>b</x-emoji> c</p>", ["A b c"]),
+        ("<h2><x-emoji>b</x-emoji> c</h2>", ["b c"]),
+        ("<p>A <a href=a>b <x-y>c</x-y></a> d</p>", ["A b c d"]),
+        ("<p>A <x-y><i>b</i></x-y> c</p>", ["A b c"]),
+        ("<ul><li>A <x-y>b</x-y> c</li></ul>", ["A b c"]),
+        ("<ul><li><x-y>A</x-y><x-y>b</x-y></li></ul>", ["A", "b"]),
+        ("<div>A <x-y>b</x-y> c</div>", ["A", "b", "c"]),
+        ("<p>A</p><x-y>b</x-y>c", ["A", "b", "c"]),
+        ("<ul><li>A <div><x-y>b</x-y>c</div></li></ul>", ["A", "b", "c"]),
+    ],
+)
+def test_elements_of_unknown_names_are_part_of_a_line_in_the_midst_of_one(html: str, runs: list[str]) -> None:
+    tree = page_tree(html)
+    found = [tree.html[block[FROM] : block[TO]].decode() for block in tree.layout.blocks]
+    assert [inline_text(run, markdown=False) for run in found] == runs
 
 
 def test_page_without_links_or_navigation_is_kept_whole_but_for_what_it_hides() -> None:
