@@ -274,7 +274,7 @@ def rebuild_command(run: Run) -> str:
     """The command that makes again what is missing, and starts no stage of the recipe that was never run."""
     begun = {stage_of(step) for step in manifests.steps_of(run.root)}
     begun |= {stage for stage in (*CURATION, "train") if unrecorded_files(run, stage)}
-    if storage.exists(run.url(layout.REPORT_PAGE)):
+    if storage.list_files(run.url(layout.REPORT)):  # any of its files: the page may be what is gone
         begun.add("report")
     stages = [stage for stage in run.recipe.stages if stage in begun]
     command = f"tokenmill run {run.url(layout.RECIPE)} --root {run.root}"

@@ -10,7 +10,7 @@ from pipeline.base.console import say
 from pipeline.base.digests import digest
 from pipeline.base.errors import RunError, UserError, in_a_sentence, naming
 from pipeline.base.locks import file_lock_in_turn, is_held
-from pipeline.recipe.load import Recipe, load_recipe, recipe_toml
+from pipeline.recipe.load import Recipe, RecipeError, load_recipe, recipe_toml
 from pipeline.run import layout
 
 
@@ -26,14 +26,18 @@ class Run:
         """Opens an existing run folder by its own ``recipe.toml``.
 
         Raises:
-            UserError: If there is no run at ``root``.
+            UserError: If there is no run at ``root``, or its recipe cannot be read.
         """
         root = str(root)
         if not storage.exists(storage.join(root, layout.RECIPE)):
             raise UserError(
                 f"{root}: not a run folder (no {layout.RECIPE}); `tokenmill run RECIPE --root {root}` makes one"
             )
-        return cls(root, load_recipe(storage.join(root, layout.RECIPE)))
+        try:
+            return cls(root, load_recipe(storage.join(root, layout.RECIPE)))
+        except RecipeError as error:
+            again = f"`tokenmill run RECIPE --root {root}`, with the recipe that the run was made with"
+            raise UserError(f"{error}\n  this is the run's own copy; {again}, writes it again") from error
 
     def refuse_foreign(self) -> None:
         """Asks, before a run is begun in a local folder, whether somebody else's files stand there.

@@ -129,6 +129,24 @@ def test_command_to_rebuild_names_the_stages_that_were_run(tmp_path: Path, capsy
     assert f"to rebuild: {expected}\n" in capsys.readouterr().err
 
 
+def test_command_to_rebuild_a_report_whose_page_is_gone_names_the_report(tmp_path: Path) -> None:
+    run = make(tmp_path, ["dedup.threshold=1.0"], "clean", "report")
+    (Path(run.root) / "report/index.html").unlink()
+    assert rebuild_command(run) == f"tokenmill run {run.root}/recipe.toml --root {run.root} --stages clean,report"
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x89", b"[]"])
+def test_damaged_copy_of_the_recipe_is_told_with_what_writes_it_again(damage: bytes, tmp_path: Path) -> None:
+    run = make(tmp_path, ["dedup.threshold=1.0"], "clean")
+    path = Path(run.root) / "recipe.toml"
+    whole = path.read_bytes()
+    path.write_bytes(damage)
+    with pytest.raises(UserError, match=f"run's own copy; `tokenmill run RECIPE --root {run.root}`"):
+        Run.open(run.root)
+    run.write_recipe()
+    assert path.read_bytes() == whole
+
+
 def test_command_to_rebuild_a_whole_run_needs_no_stages(tmp_path: Path) -> None:
     run = make(tmp_path, ["dedup.threshold=1.0"], "clean", "dedup", "filter", "tokenize", "train", "report")
     assert rebuild_command(run) == f"tokenmill run {run.root}/recipe.toml --root {run.root}"
