@@ -128,7 +128,8 @@ def in_html(view: PageView) -> str:
     )
     environment.lstrip_blocks = True
     environment.filters["visible"] = visible
-    return environment.get_template(TEMPLATE).render(view=view, headline=_headline(view))
+    first_kept = next((number for number, block in enumerate(view.blocks) if block.kept), None)
+    return environment.get_template(TEMPLATE).render(view=view, headline=_headline(view), first_kept=first_kept)
 
 
 def _headline(view: PageView) -> str:
