@@ -50,25 +50,27 @@ def _down(rows, i, node, columns, thresholds, children):  # type: ignore[no-unty
 def sums_of(rows, roots, columns, thresholds, children, values):  # type: ignore[no-untyped-def]
     """Sum of the leaves that each row falls into, int64 (rows) in LEAF_UNIT.
 
-    Four rows go down a tree side by side, without a branch that depends on what they hold, so that none of them waits
+    Eight rows go down a tree side by side, without a branch that depends on what they hold, so that none of them waits
     for the memory of another.
     """
     rows_n = len(rows)
     sums = np.zeros(rows_n, np.int64)
     for root in roots:
         i = 0
-        while i + 4 <= rows_n:
-            a = b = c = d = np.int64(root)
-            while a & b & c & d >= 0:  # until all are leaves
+        while i + 8 <= rows_n:
+            a = b = c = d = e = f = g = h = np.int64(root)
+            while a & b & c & d & e & f & g & h >= 0:  # until all are leaves
                 a = _down(rows, i, a, columns, thresholds, children)
                 b = _down(rows, i + 1, b, columns, thresholds, children)
                 c = _down(rows, i + 2, c, columns, thresholds, children)
                 d = _down(rows, i + 3, d, columns, thresholds, children)
-            sums[i] += values[~a]
-            sums[i + 1] += values[~b]
-            sums[i + 2] += values[~c]
-            sums[i + 3] += values[~d]
-            i += 4
+                e = _down(rows, i + 4, e, columns, thresholds, children)
+                f = _down(rows, i + 5, f, columns, thresholds, children)
+                g = _down(rows, i + 6, g, columns, thresholds, children)
+                h = _down(rows, i + 7, h, columns, thresholds, children)
+            for place, leaf in enumerate((a, b, c, d, e, f, g, h)):
+                sums[i + place] += values[~leaf]
+            i += 8
         while i < rows_n:
             node = np.int64(root)
             while node >= 0:

@@ -39,7 +39,7 @@ DUMPED = {
 }
 
 
-@pytest.mark.parametrize("rows", [1, 4, 7])
+@pytest.mark.parametrize("rows", [1, 8, 19])
 def test_rows_fall_into_their_leaves(rows: int) -> None:
     trees = trees_of(DUMPED)
     cases = [((5, 0.09), -0.5), ((5, 0.2), 2.5), ((2, 0.2), 0.75), ((3, 0.05), -0.5)]
