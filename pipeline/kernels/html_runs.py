@@ -12,8 +12,8 @@ from pipeline.kernels.words import U8
 
 U8_OUT = numba.types.Array(numba.uint8, 1, "C")
 DECLINED = -1
-SILENT = ("abbr", "b", "bdi", "big", "cite", "dfn", "em", "font", "i", "kbd", "label", "mark", "q", "s", "small",
-          "span", "strong", "time", "u", "var", "wbr")  # fmt: skip
+SILENT = ("abbr", "b", "bdi", "big", "cite", "dfn", "em", "font", "i", "input", "ins", "kbd", "label", "mark", "nobr",
+          "q", "s", "small", "span", "strong", "time", "u", "var", "wbr")  # fmt: skip
 SILENT_IN_PLAIN_TEXT = ("code", "tt", "samp", "sup", "sub")  # Markdown marks them
 LINK = "a"
 
@@ -26,12 +26,14 @@ def _key(name: str) -> np.uint64:
 # what the names begin with of classes that make a tag speak: a formula drawn from spans, numbers beside lines of code
 _SPEAKING = tuple(
     np.frombuffer(name, np.uint8)
-    for name in (b"MathJax", b"katex-html", b"mjx-", b"line", b"ln-num", b"hljs-ln-n", b"gutter")
+    for name in (b"MathJax", b"katex-html", b"mjx-", b"linen", b"line-n", b"ln-num", b"hljs-ln-n", b"gutter")
 )
 _SILENT = np.array([_key(name) for name in SILENT], np.uint64)
 _IN_PLAIN_TEXT = np.array([_key(name) for name in SILENT_IN_PLAIN_TEXT], np.uint64)
 _LINK = _key(LINK)
 _LT, _GT, _AMP, _QUOTE, _EQUALS, _SLASH, _SPACE, _FIRST_NOT_ASCII = 0x3C, 0x3E, 0x26, 0x22, 0x3D, 0x2F, 0x20, 0x80
+_MARK = 0x21
+_CLASS, _COMMENT, _COMMENT_END = (np.frombuffer(said, np.uint8) for said in (b"class", b"<!--", b"-->"))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -60,15 +62,17 @@ def _speaks(data, i, end):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _past_value(data, i, end):  # type: ignore[no-untyped-def]
+def _past_value(data, i, end, has_classes):  # type: ignore[no-untyped-def]
     """Past an attribute's value, from the equals sign on, or DECLINED."""
     i += 1
     if i >= end or data[i] != _QUOTE:
         return DECLINED
     i += 1
+    begins = True  # a class, at this byte
     while i < end and data[i] != _QUOTE:
-        if _speaks(data, i, end):
+        if has_classes and begins and _speaks(data, i, end):
             return DECLINED
+        begins = data[i] <= _SPACE or data[i] >= _FIRST_NOT_ASCII
         i += 1
     return i + 1 if i < end else DECLINED
 
@@ -84,10 +88,21 @@ def _past_attributes(data, i, end):  # type: ignore[no-untyped-def]
         if i == name:
             return DECLINED
         if i < end and data[i] == _EQUALS:
-            i = _past_value(data, i, end)
+            i = _past_value(data, i, end, i - name >= len(_CLASS) and _stands_at(data, i - len(_CLASS), i, _CLASS))
             if i < 0:
                 return DECLINED
     return i + 1 if i < end and data[i] == _GT else DECLINED
+
+
+@numba.njit(cache=True, nogil=True)
+def _past_comment(data, i, end):  # type: ignore[no-untyped-def]
+    """Past a comment, or DECLINED."""
+    if not _stands_at(data, i, end, _COMMENT):
+        return DECLINED
+    i += len(_COMMENT)
+    while i < end and not _stands_at(data, i, end, _COMMENT_END):
+        i += 1
+    return i + len(_COMMENT_END) if i < end else DECLINED
 
 
 @numba.njit(cache=True, nogil=True)
@@ -125,7 +140,8 @@ def text_of_run(data, start, end, plain, code, out):  # type: ignore[no-untyped-
     while i < end:
         byte = data[i]
         if byte == _LT:
-            i = _past_silent_tag(data, i, end, plain, code)
+            is_tag = i + 1 >= end or data[i + 1] != _MARK
+            i = _past_silent_tag(data, i, end, plain, code) if is_tag else _past_comment(data, i, end)
             if i < 0:
                 return DECLINED
             spaced = False

@@ -13,7 +13,8 @@ PIECES = (
     "<b>", "</b>", '<a href="#x">', "</a>", '<span class="katex-html">', '<span title="a > b">', "</span>",
     "<em>", "</em>", "<code>", "</code>", "<sup>", "</sup>", "<br>", "<!-- a -->", "<script>x</script>", "<wbr>",
     "<ruby>", "<rt>", "</rt>", "</ruby>", '<img alt="x^2" class="tex">', "<b", "<i/>", "&#10;", "\u3000", "\t",
-    "<b ", '<b title="a"', " two>", "=", '"',
+    "<b ", '<b title="a"', " two>", "=", '"', "<!---->", "<!-->", "<!-- a > -- >", "-->", "<!-", "<input>", "<ins>",
+    "</ins>", '<span class="x line-number">', '<b style="line-height: 2">', '<i data-class="lineno">', '<u class="on">',
 )  # fmt: skip
 
 
@@ -45,13 +46,16 @@ def test_most_runs_are_read_in_one_go() -> None:
     assert in_one_go(run, plain=False) == "The mill by the river & its wheel"
     assert in_one_go("x<sup>2</sup>") == "x2"
     assert in_one_go("a &lt;\n  <b>b</b>", code=True) == "a <\n  b"
+    assert in_one_go('a<!-- > b --><input> <i class="inline" style="line-height: 2">c</i><!---->') == "a c"
 
 
 @pytest.mark.parametrize(
     "run",
     [
         "x<br>y",
-        "<!-- a -->x",
+        "<!-- a ->x",
+        "<!-->x",
+        '<b class="a lineno">x',
         "<b",
         "x<",
         "&copy; <b>x</b>",
