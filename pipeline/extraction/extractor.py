@@ -33,6 +33,7 @@ def extract_page(html: str, *, markdown: bool = False) -> Extracted:
     if not len(tree.layout.blocks):
         return Extracted("", None, None)
     choice = choose(tree, load_model())
+    tree.features = tree.features[:0].copy()  # several times the page where its paragraphs are short; needed no more
     text = text_of(tree, choice, markdown=markdown)
     return Extracted(text, choice.page_type, choice.score) if text else Extracted("", None, None)
 

@@ -1,7 +1,9 @@
 """What the kept blocks of a page are: paragraphs, headings, items, code, tables; and in which lists and quotes."""
 
 import re
+from array import array
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -11,7 +13,6 @@ from numpy.typing import NDArray
 from pipeline.extraction.inline import InlineTexts
 from pipeline.extraction.page_tree import PageTree
 from pipeline.kernels.html_blocks import FROM, INDEX, NODE_TAG, PARENT, START, TO
-from pipeline.kernels.html_blocks import TAGS as N_TAGS
 from pipeline.kernels.html_chains import chains
 from pipeline.kernels.html_names import TAGS
 
@@ -54,25 +55,25 @@ class Shape:
     has_header: bool = False
 
 
-def shapes_of(tree: PageTree, kept: NDArray[np.int64], *, markdown: bool) -> list[Shape]:
-    """The pieces of text that the kept blocks make, in their order."""
+def shapes_of(tree: PageTree, kept: NDArray[np.int64], *, markdown: bool) -> Iterator[Shape]:
+    """The pieces of text that the kept blocks make, in their order; each is made when it is asked for."""
     return _Reader(tree, kept, markdown).shapes()
 
 
 class _Reader:
     def __init__(self, tree: PageTree, kept: NDArray[np.int64], markdown: bool) -> None:
-        self.tree, self.kept = tree, kept.tolist()
+        self.tree, self.kept = tree, array("q", kept.astype(np.int64).tobytes())
         self.texts = InlineTexts(tree.html, markdown=markdown)
         layout = tree.layout
-        self.runs = layout.blocks[kept][:, [FROM, TO, N_TAGS]].tolist()
+        # a page may have half a million blocks: numbers, not Python's objects of them
+        self.starts, self.ends = (array("i", layout.blocks[kept, column].tobytes()) for column in (FROM, TO))
         self.chains = chains(layout.nodes, layout.blocks, kept)
         used = sorted({node for chain in self.chains for node in chain})
         self.tags = dict(zip(used, (TAGS[tag] for tag in layout.nodes[used, NODE_TAG].tolist()), strict=True))
         self.index = dict(zip(used, layout.nodes[used, INDEX].tolist(), strict=True))
 
-    def shapes(self) -> list[Shape]:
+    def shapes(self) -> Iterator[Shape]:
         data_tables = self._data_tables()
-        found: list[Shape] = []
         place = 0
         while place < len(self.kept):
             table = self._innermost(place, "table")
@@ -80,14 +81,13 @@ class _Reader:
                 end = place
                 while end < len(self.kept) and self._innermost(end, "table") == table:
                     end += 1
-                found += self._table(table, range(place, end))
+                yield from self._table(table, range(place, end))
                 place = end
             else:
                 shape = self._piece(place)
                 if shape is not None:
-                    found.append(shape)
+                    yield shape
                 place += 1
-        return found
 
     def _innermost(self, place: int, tag: str) -> int:
         return next((node for node in reversed(self.chains[place]) if self.tags[node] == tag), -1)
@@ -116,7 +116,7 @@ class _Reader:
                 rows[self._innermost(place, "tr")].add(cell)
         if not any(len(row) > 1 for row in rows.values()):
             return False
-        sizes = [sum(self.runs[place][1] - self.runs[place][0] for place in of) for of in cells.values()]
+        sizes = [sum(self.ends[place] - self.starts[place] for place in of) for of in cells.values()]
         longest = (
             max(sum(len(self._text(place)) for place in of) for of in cells.values())
             if max(sizes) > _CELL_CHARACTERS
@@ -125,8 +125,7 @@ class _Reader:
         return longest <= _CELL_CHARACTERS and max(map(len, cells.values())) <= _CELL_BLOCKS
 
     def _text(self, place: int, *, code: bool = False) -> str:
-        start, end, _ = self.runs[place]
-        return self.texts.of(start, end, code=code)
+        return self.texts.of(self.starts[place], self.ends[place], code=code)
 
     def _table(self, table: int, places: range) -> list[Shape]:
         """A table, and its caption before it."""
@@ -183,7 +182,7 @@ class _Reader:
 
     def _language(self, pre: int, place: int) -> str:
         """What the classes of the code's elements call its language."""
-        start, end, _ = self.runs[place]
+        start, end = self.starts[place], self.ends[place]
         above = int(self.tree.layout.nodes[pre, PARENT])
         tags = [
             self.tree.html[start : min(end, start + 300)].decode("utf-8", "ignore").partition(">")[0],

@@ -5,6 +5,7 @@ marks headings, code with its language, tables and quotes too.  Neither writes l
 """
 
 import re
+from collections.abc import Iterable
 
 from pipeline.extraction.page_tree import PageTree
 from pipeline.extraction.shapes import Shape, marker_of
@@ -22,7 +23,7 @@ _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _TIGHT = frozenset((("term", "definition"), ("definition", "term"), ("definition", "definition"), ("term", "term")))
 
 
-def write(tree: PageTree, shapes: list[Shape], *, markdown: bool, posts: frozenset[int] = frozenset()) -> str:
+def write(tree: PageTree, shapes: Iterable[Shape], *, markdown: bool, posts: frozenset[int] = frozenset()) -> str:
     """The text.
 
     Args:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -68,9 +69,10 @@ def addresses(generator: random.Random, size: int) -> str:
 
 
 def _lines(generator: random.Random, words: list[str], size: int, of: int, between: str, end: str) -> str:
-    weights, lines, made = [1 / (rank + 3) for rank in range(len(words))], [], 0
+    lines, made = [], 0
+    weights = list(accumulate(1 / (rank + 3) for rank in range(len(words))))
     while made < size:
-        lines.append(between.join(generator.choices(words, weights, k=of)) + end)
+        lines.append(between.join(generator.choices(words, cum_weights=weights, k=of)) + end)
         made += len(lines[-1].encode())
     return "".join(lines)
 
