@@ -8,7 +8,6 @@
 Training goes on meanwhile.  The processes talk in a group of their own, since the other one is in use by the steps.
 """
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +21,11 @@ import torch.distributed as dist
 from model.checkpoints.checkpoint import STATE_FILE, describe_last
 from model.checkpoints.tensor_file import Layout, Rows, begin_file, laid_out, write_rows
 from pipeline.base import storage
-from pipeline.base.errors import RunError
+from pipeline.base.errors import RunError, in_brief
 from pipeline.run import checkpoints, layout
 from pipeline.run.checkpoints import FORMAT, url_of
 from pipeline.run.manifest import canonical_json, digest_file
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 Result = TypeVar("Result")
 Files = Mapping[str, Mapping[str, Rows]]  # by file and name of the tensor
 
@@ -196,8 +194,7 @@ def _publish(scratch: Path, root: str, step: int, names: Sequence[str]) -> None:
 
 
 def _write_error(error: OSError, root: str, step: int, needed: int) -> RunError:
-    what = "no space left on the disk" if error.errno in _FULL else error.strerror or str(error)
     return RunError(
-        f"{url_of(root, step)}: could not write the checkpoint ({needed:,} bytes): {what}; "
+        f"{url_of(root, step)}: could not write the checkpoint ({needed:,} bytes): {in_brief(error)}; "
         f"the last complete one is {describe_last(root)}"
     )

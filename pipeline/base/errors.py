@@ -70,7 +70,11 @@ def in_words(error: BaseException) -> str:
     Example:
         >>> in_words(KeyError("a")), in_words(EOFError())
         ("KeyError: 'a'", 'EOFError')
+        >>> in_words(RecursionError("maximum recursion depth exceeded"))
+        'nested too deeply to be read'
     """
+    if isinstance(error, RecursionError):  # of a library, whose own words are of Python
+        return "nested too deeply to be read"
     message = f"{type(error).__name__}: {error}".removesuffix(": ")[:DETAIL_CHARACTERS]
     return message.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -126,6 +130,16 @@ def raise_the_systems(error: BaseException) -> None:
     """Raises what the system refused (``is_the_systems``): for handlers that take any other error for damage."""
     if is_the_systems(error):
         raise error
+
+
+def in_brief(error: OSError) -> str:
+    """What went wrong, without the file and without what to do.
+
+    Example:
+        >>> in_brief(OSError(errno.EDQUOT, "Disk quota exceeded"))
+        'the disk quota of this user is used up'
+    """
+    return _WHAT[error.errno][0] if error.errno in _WHAT else error.strerror or str(error)
 
 
 def in_a_sentence(error: OSError, where: str = "", needed_bytes: int = 0) -> str:

@@ -250,7 +250,7 @@ def test_full_disk_may_go_on_to_the_next_checkpoint(run: Run, monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(errno.ENOSPC, "no space left on the disk"), (errno.EDQUOT, "no space left"), (errno.EFBIG, "File")],
+    [(errno.ENOSPC, "no space left on the disk"), (errno.EDQUOT, "the disk quota"), (errno.EFBIG, "a file may not")],
 )
 def test_what_the_system_refuses_to_a_checkpoint_is_one_sentence(
     run: Run, monkeypatch: pytest.MonkeyPatch, number: int, said: str

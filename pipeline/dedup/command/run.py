@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.console import say
-from pipeline.base.errors import FULL, RunError, UserError, naming
+from pipeline.base.errors import FULL, RunError, UserError, in_brief, naming
 from pipeline.base.progress import working
 from pipeline.base.sizes import parse_memory
 from pipeline.base.words import counted, largest_first
@@ -74,7 +74,7 @@ def run(request: Request, leaving_out: Path | None = None) -> dict[str, Any]:
             if error.errno in FULL:
                 free, size = shutil.disk_usage(output.partial).free, sum(file.size for file in listing.files)
                 raise RunError(
-                    f"{output.path}: the disk is full: {error.strerror or error}; {free:,} bytes are free, the input "
+                    f"{output.path}: {in_brief(error)}; {free:,} bytes of the disk are free, the input "
                     f"has {size:,}; nothing was written"
                 ) from error
             raise

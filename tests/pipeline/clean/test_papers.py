@@ -342,3 +342,10 @@ def test_open_document_with_a_password_is_told_as_that(clean: Clean, tmp_path: P
     (tmp_path / "a.odt").write_bytes(package({"META-INF/manifest.xml": listed, "content.xml": "\x8fnoise"}))
     (row,) = clean(tmp_path).quarantined
     assert (row["reason"], "it is encrypted with a password" in row["detail"]) == ("encrypted", True)
+
+
+def test_message_that_is_nested_too_deeply_is_told_as_that(tmp_path: Path, clean: Clean) -> None:
+    (tmp_path / "a.eml").write_text(
+        LETTER + "Content-Type: message/rfc822\n\n" * 5_000 + "Content-Type: text/plain\n\nx\n"
+    )
+    assert clean(tmp_path).quarantined[0]["detail"] == "eml: nested too deeply to be read"
