@@ -105,7 +105,8 @@ def _missing(error: MissingArgumentError, command: str) -> str:
     if argument is None:
         return _plain(error)
     if error.keyword or argument.tokens:
-        return f"{_name(error)} needs a value"
+        choices = _choices(argument.hint)
+        return f"{_name(error)} needs a value{f': {_listed(choices)}' if choices else ''}"
     about = str(argument.parameter.help or "").strip().rstrip(".")
     example = _example(error.target)
     shown = f"{command} needs {_name(error)}{f', {about[0].lower()}{about[1:]}' if about else ''}"
@@ -117,7 +118,7 @@ def _wrong_value(error: CoercionError) -> str | None:
         return None
     value, kind = error.token.value, error.target_type
     if get_origin(kind) is Literal:
-        choices = [str(choice) for choice in get_args(kind)]
+        choices = _choices(kind)
         return f"{_name(error)} {value}: expected {_listed(choices)}{nearest(value, choices)}"
     expected = KINDS.get(kind) if kind is not None else None
     return f"{_name(error)} {value}: expected {expected}" if expected else None
@@ -150,6 +151,13 @@ def _example(target: Any) -> str:
     """The example of a command's own help."""
     lines = (getattr(target, "__doc__", None) or "").splitlines()
     return next((line.partition("Example:")[2].strip() for line in lines if "Example:" in line), "")
+
+
+def _choices(kind: Any) -> list[str]:
+    """The values that an option may have, where there are only these."""
+    if get_origin(kind) is Literal:
+        return [str(choice) for choice in get_args(kind)]
+    return [choice for inner in get_args(kind) for choice in _choices(inner)]
 
 
 def _listed(names: Sequence[str]) -> str:

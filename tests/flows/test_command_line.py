@@ -42,6 +42,7 @@ def mistake(line: str) -> str:
         ("plan my.toml --mfu much", "--mfu much: expected a number", "tokenmill plan"),
         ("run my.toml --engine rey", "--engine rey: expected local, ray or slurm; did you mean ray?", "tokenmill run"),
         ("run my.toml --set", "--set needs a value", "tokenmill run"),
+        ("extract page.html --blocks", "--blocks needs a value: text or html", "tokenmill extract"),
         ("run my.toml --root a --root b", "--root is given twice", "tokenmill run"),
         (
             "takedown runs/a b.html",
