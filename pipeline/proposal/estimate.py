@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
@@ -18,7 +19,7 @@ from pipeline.clean.stage import damaged_share, step_for
 from pipeline.dedup.stage import plan as dedup_stage
 from pipeline.filter import stage as filter_stage
 from pipeline.filter.whatif import Funnel, funnel_of
-from pipeline.proposal.sample import MOST_ALONE, Group, groups_of, jobs_of
+from pipeline.proposal.sample import MOST_ALONE, Group, Row, cut_rows, groups_of, jobs_of
 from pipeline.proposal.token_bytes import TEXT_BYTES, bytes_a_token
 from pipeline.readers.parts.formats import ARCHIVES
 from pipeline.recipe.filter_options import Filter
@@ -207,9 +208,14 @@ def _scaled(
 ) -> Estimate:
     made = Estimate(judged=bool(rules), by={name: Kept() for name in rules or (ASKED,)})
     sampled = [group for group in groups if group.parts]
-    made.sample = _counts(total_counts(context.manifests("clean").values()))
+    counts = Counter(total_counts(context.manifests("clean").values()))
+    for number, group in enumerate(sampled):
+        for row in _damaged(context, f"{number:05d}", group)[1]:
+            counts.subtract(["records_in", "quarantined", f"quarantined_reasons.{row['reason']}"])
+            counts["bytes_quarantined"] -= row["length"] or 0
+    made.sample = _counts(counts)
     made.sample.bytes = sum(part.size for group in sampled for part in group.parts)
-    made.sample.damaged_share = damaged_share(total_counts(context.manifests("clean").values()))[0]
+    made.sample.damaged_share = damaged_share(counts)[0]
     for number, group in enumerate(sampled):
         _add_group(made, context, f"{number:05d}", group, rules)
         own = sum(took for (_, shard), took in seconds.items() if shard == f"{number:05d}")
@@ -260,25 +266,41 @@ def sure_language(document: Mapping[str, Any]) -> str:
 
 def _add_damaged(sample: Sample, context: Context, shard: str, group: Group) -> None:
     """Where the first record of each kind of damage lies, and which archives are nothing but records without a text."""
-    table = read_table(context.run.local(layout.shard_table(layout.QUARANTINE, shard)), QUARANTINE, ["path", "reason"])
+    rows, cut = _damaged(context, shard, group)
     known = {place.partition(": ")[0] for place in sample.damaged_places}
-    for row in table.to_pylist():
-        if row["reason"] not in known:
+    for row in rows:
+        if row["reason"] not in known and row not in cut:
             known.add(row["reason"])
             sample.damaged_places.append(f"{row['reason']}: {row['path']}")
     if group.kind in ARCHIVES:
-        read = [layout.documents(name) for name in context.document_shards() if name.partition("-")[0] == shard]
-        texts = [path for url in read for path in _paths(context, url)]
+        texts = {path for name in _document_shards(context, shard) for path in _paths(name)}
         sample.without_text += [
             part.path
             for part in group.parts
             if not any(path.startswith(f"{part.path}/") for path in texts)
-            and {row["reason"] for row in table.to_pylist() if row["path"].startswith(f"{part.path}/")} == {NO_TEXT}
+            and {row["reason"] for row in rows if row["path"].startswith(f"{part.path}/")} == {NO_TEXT}
         ]
 
 
-def _paths(context: Context, documents: str) -> list[str]:
-    found: list[str] = read_table(context.run.local(documents), DOCUMENTS, ["path"])["path"].to_pylist()
+def _damaged(context: Context, shard: str, group: Group) -> tuple[list[Row], list[Row]]:
+    """The damaged records of a shard, and those of them that are whole in their file."""
+    columns = ["path", "offset", "length", "reason"]
+    rows = read_table(context.run.local(layout.shard_table(layout.QUARANTINE, shard)), QUARANTINE, columns).to_pylist()
+    last: dict[str, int] = {}
+    for name in _document_shards(context, shard) if rows else ():
+        for document in read_table(name, DOCUMENTS, ["path", "offset"]).to_pylist():
+            last[document["path"]] = max(document["offset"], last.get(document["path"], 0))
+    return rows, cut_rows(rows, last, group)
+
+
+def _document_shards(context: Context, shard: str) -> list[Path]:
+    """The tables of documents that an input shard has become."""
+    names = (name for name in context.document_shards() if name.partition("-")[0] == shard)
+    return [context.run.local(layout.documents(name)) for name in names]
+
+
+def _paths(documents: Path) -> list[str]:
+    found: list[str] = read_table(documents, DOCUMENTS, ["path"])["path"].to_pylist()
     return found
 
 
@@ -313,7 +335,7 @@ def _texts(context: Context) -> list[str]:
 def _counts(counts: Mapping[str, int]) -> Sample:
     def of(kind: str) -> dict[str, int]:
         prefix = f"{kind}_reasons."
-        return {name.removeprefix(prefix): count for name, count in counts.items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix): count for name, count in counts.items() if name.startswith(prefix) and count}
 
     return Sample(
         records=counts.get("records_in", 0),

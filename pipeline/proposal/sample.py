@@ -4,8 +4,9 @@ Where all of a kind is little, all of it is read; else whole files from all over
 large tables.  Of compressed files and archives the bytes on the disk are counted, on both sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.base import storage
 from pipeline.clean.settings import list_paths
@@ -26,6 +27,12 @@ MOST_ALONE = 32 << 20  # of the only file that is read
 MOST_OF_ONE = 2  # a file that takes more than one part in so many of a group's bytes stands for itself alone
 TABLES = frozenset({"parquet", "arrow"})  # of which the first rows can be read alone
 CUT = frozenset({"jsonl", "csv", "tsv", "warc"})  # read from their beginning: a piece is as good as the whole
+# what is told of a record that a piece cuts
+CUT_SHORT = frozenset({"json_invalid", "length_mismatch", "truncated", "warc_header_invalid"})
+CUT_IN_TABLES = frozenset({"csv_invalid", "ragged_row"})
+ROWS_OF_A_CUT = 2  # that such a table's end may become
+AFTER_RECORD, HEADER = 64, 4096  # bytes that a record's length may leave out; that it has where none is told
+Row = Mapping[str, Any]
 
 
 @dataclass
@@ -125,6 +132,26 @@ def _piece(file: InputFile, group: Group) -> Part | None:
         return Part(file.path, group.kind, 0, PIECE_BYTES, size=PIECE_BYTES)
     first = next(split(file, group.source.format, PIECE_BYTES))
     return first if first.size <= MOST_WHOLE else None
+
+
+def cut_rows(damaged: Sequence[Row], last_rows: Mapping[str, int], group: Group) -> list[Row]:
+    """Of a sample's damaged records those that are whole in their file, since only its beginning was read.
+
+    Args:
+        damaged: Rows of the quarantine, in input order.
+        last_rows: Of each file the offset of its last document: of a table the row.
+        group: The files, and what was read of them.
+    """
+    sizes = {file.path: file.size for file in group.files}
+    cut = {part.path: part for part in group.parts if part.unit == "bytes" and not part.is_whole(sizes[part.path])}
+    return [row for row in damaged if row["path"] in cut and _is_cut(row, cut[row["path"]], last_rows)]
+
+
+def _is_cut(row: Row, part: Part, last_rows: Mapping[str, int]) -> bool:
+    if part.format in ("csv", "tsv") and row["reason"] in CUT_IN_TABLES:
+        return bool(0 < row["offset"] - last_rows.get(part.path, 0) <= ROWS_OF_A_CUT)
+    length = HEADER if row["length"] is None else row["length"] + AFTER_RECORD
+    return row["reason"] in CUT_SHORT and bool(row["offset"] + length >= part.end)
 
 
 def jobs_of(recipe: Recipe, groups: Sequence[Group], first: int = 0) -> list[Job]:
