@@ -117,8 +117,7 @@ def _wrong_value(error: CoercionError) -> str | None:
     if error.token is None or error.msg is not None:
         return None
     value, kind = error.token.value, error.target_type
-    if get_origin(kind) is Literal:
-        choices = _choices(kind)
+    if choices := _choices(kind):
         return f"{_name(error)} {value}: expected {_listed(choices)}{nearest(value, choices)}"
     expected = KINDS.get(kind) if kind is not None else None
     return f"{_name(error)} {value}: expected {expected}" if expected else None

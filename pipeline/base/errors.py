@@ -159,7 +159,7 @@ def in_a_sentence(error: OSError, where: str = "", needed_bytes: int = 0) -> str
     named = error.filename2 or error.filename
     place = named.decode(errors="replace") if isinstance(named, bytes) else str(named or where)
     if error.errno not in _WHAT:
-        return f"{place}: {error.strerror or error}" if place else f"{type(error).__name__}: {error}"
+        return f"{place}: {in_brief(error)}" if place else f"{type(error).__name__}: {error}"
     what, cure = _WHAT[error.errno]
     if error.errno in FULL and not needed_bytes:
         needed_bytes = getattr(error, "needed_bytes", 0)

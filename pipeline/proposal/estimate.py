@@ -9,7 +9,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pipeline.base import storage
@@ -208,16 +207,17 @@ def _scaled(
 ) -> Estimate:
     made = Estimate(judged=bool(rules), by={name: Kept() for name in rules or (ASKED,)})
     sampled = [group for group in groups if group.parts]
+    damaged = [_damaged(context, f"{number:05d}", group) for number, group in enumerate(sampled)]
     counts = Counter(total_counts(context.manifests("clean").values()))
-    for number, group in enumerate(sampled):
-        for row in _damaged(context, f"{number:05d}", group)[1]:
-            counts.subtract(["records_in", "quarantined", f"quarantined_reasons.{row['reason']}"])
-            counts["bytes_quarantined"] -= row["length"] or 0
+    for row in (row for _, cut in damaged for row in cut):
+        counts.subtract(["records_in", "quarantined", f"quarantined_reasons.{row['reason']}"])
+        counts["bytes_quarantined"] -= row["length"] or 0
     made.sample = _counts(counts)
     made.sample.bytes = sum(part.size for group in sampled for part in group.parts)
     made.sample.damaged_share = damaged_share(counts)[0]
     for number, group in enumerate(sampled):
         _add_group(made, context, f"{number:05d}", group, rules)
+        _add_damaged(made.sample, context, f"{number:05d}", group, *damaged[number])
         own = sum(took for (_, shard), took in seconds.items() if shard == f"{number:05d}")
         made.seconds += group.factor * own
     made.seconds += made.text_bytes / BYTES_A_SECOND_LATER
@@ -237,8 +237,7 @@ def _add_group(made: Estimate, context: Context, shard: str, group: Group, rules
     made.text_bytes += text_bytes
     made.by_kind[group.kind] += round(text_bytes)
     made.disk_bytes += group.factor * sum(output.bytes for output in cleaned.outputs)
-    _add_damaged(made.sample, context, shard, group)
-    for name in (part for part in context.document_shards() if part.partition("-")[0] == shard):
+    for name in _document_shards(context, shard):
         table = read_table(context.run.local(layout.documents(name)), DOCUMENTS, ["language", "language_score"])
         for language, count in Counter(map(sure_language, table.to_pylist())).items():
             made.languages[language] += round(times * count)
@@ -264,16 +263,17 @@ def sure_language(document: Mapping[str, Any]) -> str:
     return document["language"] if document["language"] and sure else UNKNOWN
 
 
-def _add_damaged(sample: Sample, context: Context, shard: str, group: Group) -> None:
+def _add_damaged(
+    sample: Sample, context: Context, shard: str, group: Group, rows: Sequence[Row], cut: Sequence[Row]
+) -> None:
     """Where the first record of each kind of damage lies, and which archives are nothing but records without a text."""
-    rows, cut = _damaged(context, shard, group)
     known = {place.partition(": ")[0] for place in sample.damaged_places}
     for row in rows:
         if row["reason"] not in known and row not in cut:
             known.add(row["reason"])
             sample.damaged_places.append(f"{row['reason']}: {row['path']}")
     if group.kind in ARCHIVES:
-        texts = {path for name in _document_shards(context, shard) for path in _paths(name)}
+        texts = {path for name in _document_shards(context, shard) for path in _paths(context, name)}
         sample.without_text += [
             part.path
             for part in group.parts
@@ -288,19 +288,20 @@ def _damaged(context: Context, shard: str, group: Group) -> tuple[list[Row], lis
     rows = read_table(context.run.local(layout.shard_table(layout.QUARANTINE, shard)), QUARANTINE, columns).to_pylist()
     last: dict[str, int] = {}
     for name in _document_shards(context, shard) if rows else ():
-        for document in read_table(name, DOCUMENTS, ["path", "offset"]).to_pylist():
+        table = read_table(context.run.local(layout.documents(name)), DOCUMENTS, ["path", "offset"])
+        for document in table.to_pylist():
             last[document["path"]] = max(document["offset"], last.get(document["path"], 0))
     return rows, cut_rows(rows, last, group)
 
 
-def _document_shards(context: Context, shard: str) -> list[Path]:
-    """The tables of documents that an input shard has become."""
-    names = (name for name in context.document_shards() if name.partition("-")[0] == shard)
-    return [context.run.local(layout.documents(name)) for name in names]
+def _document_shards(context: Context, shard: str) -> list[str]:
+    """The shards of documents that an input shard has become."""
+    return [name for name in context.document_shards() if name.partition("-")[0] == shard]
 
 
-def _paths(documents: Path) -> list[str]:
-    found: list[str] = read_table(documents, DOCUMENTS, ["path"])["path"].to_pylist()
+def _paths(context: Context, shard: str) -> list[str]:
+    table = read_table(context.run.local(layout.documents(shard)), DOCUMENTS, ["path"])
+    found: list[str] = table["path"].to_pylist()
     return found
 
 
